@@ -1,0 +1,77 @@
+# make demo   makes an environment in .venv, installs dovetail into it and runs the main example
+# make test   the same for the tests; CI runs exactly this
+# Needs Linux, Python >= 3.10 with venv, and a C++ compiler; everything else is fetched into .venv. Both are quick to repeat:
+# the stamps in .venv say what is up to date, and the native build is incremental.
+
+PYTHON  ?= python3
+PICTURE ?= examples/image_pipeline/picture.png
+PYTEST  ?=
+VENV    := .venv
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check -q
+NATIVE  := $(shell find csrc -type f) machine/facade.py
+CPP     := $(shell find csrc examples tests benchmarks -name '*.[ch]' -o -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh')
+
+help:
+	@echo 'make demo      build, install into .venv and run examples/image_pipeline (PICTURE=file for another picture)'
+	@echo 'make test      build, install into .venv, lint and run all tests (PYTEST="-k expr" passes options on)'
+	@echo 'make lint      ruff, clang-format and typos; make format applies what they can'
+	@echo 'make sanitize  native code under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make bench     overhead per step and per call, beside ONNX Runtime'
+	@echo 'make wheel     wheel and sdist in dist/'
+	@echo 'make clean     removes .venv, build/ and dist/'
+
+demo: $(VENV)/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/image_pipeline/run.py $(PICTURE) --out build/demo/result.png
+
+test: lint $(VENV)/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/for-test
+	$(BIN)/ruff check -q .
+	$(BIN)/ruff format -q --check .
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
+	$(BIN)/typos
+
+format: $(VENV)/for-test
+	$(BIN)/ruff check -q --fix . || true
+	$(BIN)/ruff format -q .
+	$(BIN)/clang-format -i $(CPP)
+
+sanitize: $(VENV)/for-test $(VENV)/installed
+	PYTEST='$(PYTEST)' .ci/sanitize $(BIN)/python
+
+bench: $(VENV)/for-bench $(VENV)/installed
+	$(BIN)/python benchmarks/overhead.py --json build/overhead.json
+	$(BIN)/python benchmarks/abi_call.py
+
+wheel: $(VENV)/for-demo
+	$(PIP) install build
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m build -q --no-isolation --outdir dist .
+	@ls -l dist
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+
+# An editable install: edited Python is in force at once, edited C++ after an incremental build of seconds.
+$(VENV)/installed: $(VENV)/for-demo $(NATIVE) pyproject.toml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/for-demo $(VENV)/for-test $(VENV)/for-bench: $(VENV)/for-%: $(VENV)/made pyproject.toml .ci/requirements.py
+	$(BIN)/python .ci/requirements.py build run $(sort demo $*) >$@.txt
+	$(PIP) install -r $@.txt
+	@touch $@
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo '$(PYTHON) is older than Python 3.10; name another: make PYTHON=python3.12'; exit 1; }
+	@c++ --version >/dev/null 2>&1 || $${CXX:-c++} --version >/dev/null 2>&1 \
+	  || { echo 'no C++ compiler found; install g++ or set CXX'; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV) \
+	  || { echo 'Python cannot make environments here; on Debian and Ubuntu: apt install python3-venv'; exit 1; }
+	$(PIP) install 'pip>=23.1'
+	@touch $@
+
+.PHONY: help demo test lint format sanitize bench wheel clean
+.DELETE_ON_ERROR:

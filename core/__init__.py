@@ -1,0 +1,1 @@
+"""The contract, in Python: types, tensors, dimensions, specs and errors."""

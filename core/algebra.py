@@ -1,0 +1,212 @@
+"""Arithmetic beneath `expr`: the nine operations on numbers and on intervals, and polynomials in expressions.
+
+A polynomial is a dict from monomial to coefficient; a monomial is a tuple of factors in order of creation,
+and the empty one stands for the constant. Factors are compared by identity, which is enough because equal
+expressions are one object.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+from dovetail.core.types import DimensionOperation as Op
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+MAX_TERMS = 12  # beyond this an expression is left as it was written
+
+Interval = tuple[int, int]
+Poly = dict[tuple[Any, ...], int]
+
+
+def ceil_quotient(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+OPERATIONS: dict[Op, Callable[[int, int], int]] = {
+    Op.SUM: lambda a, b: a + b,
+    Op.PROD: lambda a, b: a * b,
+    Op.MAX: max,
+    Op.MIN: min,
+    Op.SUB: lambda a, b: a - b,
+    Op.EQUAL: lambda a, b: int(a == b),
+    Op.LESS: lambda a, b: int(a < b),
+    Op.FLOOR_DIV: lambda a, b: a // b,
+    Op.CEIL_DIV: ceil_quotient,
+}
+QUOTIENTS = (Op.FLOOR_DIV, Op.CEIL_DIV)
+
+
+def fits(value: int) -> bool:
+    return INT64_MIN <= value <= INT64_MAX
+
+
+# ---- intervals
+
+
+def interval(op: Op, a: Interval, b: Interval) -> Interval:
+    """The least interval that holds `x op y` for x in a and y in b, y not zero under a division.
+
+    Cut to int64: what lies beyond is an error when evaluated, not a value.
+    """
+    if op in (Op.EQUAL, Op.LESS):
+        return _comparison(op, a, b)
+    if op == Op.SUB:
+        corners = [a[0] - b[1], a[1] - b[0]]
+    elif op == Op.PROD or op in QUOTIENTS:
+        divisors = [b] if op == Op.PROD else _without_zero(b)
+        corners = [OPERATIONS[op](x, y) for part in divisors for x, y in product(a, part)]
+    else:
+        corners = [OPERATIONS[op](a[0], b[0]), OPERATIONS[op](a[1], b[1])]
+    return _cut(min(corners, default=0)), _cut(max(corners, default=0))
+
+
+def _comparison(op: Op, a: Interval, b: Interval) -> Interval:
+    if op == Op.LESS:
+        return int(a[1] < b[0]), int(a[0] < b[1])
+    return int(a[0] == a[1] == b[0] == b[1]), int(a[0] <= b[1] and b[0] <= a[1])
+
+
+def _without_zero(b: Interval) -> list[Interval]:
+    below, above = (b[0], min(b[1], -1)), (max(b[0], 1), b[1])
+    return [part for part in (below, above) if part[0] <= part[1]]
+
+
+def _cut(value: int) -> int:
+    return max(INT64_MIN, min(INT64_MAX, value))
+
+
+# ---- polynomials
+
+
+def add(p: Poly, q: Poly, sign: int) -> Poly | None:
+    """p + sign * q, or None if it grows beyond what is worth keeping."""
+    total = dict(p)
+    for monomial, c in q.items():
+        total[monomial] = total.get(monomial, 0) + sign * c
+    total = {monomial: c for monomial, c in total.items() if c}
+    return total if _is_small(total) else None
+
+
+def scale(p: Poly, factor: int) -> Poly | None:
+    scaled = {monomial: c * factor for monomial, c in p.items() if factor}
+    return scaled if _is_small(scaled) else None
+
+
+def _is_small(p: Poly) -> bool:
+    return len(p) <= MAX_TERMS and all(abs(c) <= INT64_MAX for c in p.values())
+
+
+def join(x: Sequence[Any], y: Sequence[Any]) -> tuple[Any, ...]:
+    """The product of two monomials."""
+    return tuple(sorted((*x, *y), key=lambda factor: factor.serial))
+
+
+def quotient(p: Poly, c: int, divisor: Sequence[Any]) -> tuple[Poly, Poly]:
+    """(q, rest) with p = q * c * divisor + rest: whole terms are divided, or are left to the rest."""
+    q: Poly = {}
+    rest: Poly = {}
+    for monomial, coefficient in p.items():
+        left = _without(monomial, divisor)
+        if left is None or coefficient % c:
+            rest[monomial] = coefficient
+        else:
+            q[left] = coefficient // c
+    return q, rest
+
+
+def _without(monomial: Sequence[Any], divisor: Sequence[Any]) -> tuple[Any, ...] | None:
+    """The factors that remain when those of `divisor` are taken out, or None if one is not there."""
+    left = list(monomial)
+    for factor in divisor:
+        at = next((i for i, candidate in enumerate(left) if candidate is factor), None)
+        if at is None:
+            return None
+        del left[at]
+    return tuple(left)
+
+
+def poly_range(p: Mapping[tuple[Any, ...], Any], range_of: Callable[[Any], Interval]) -> tuple[Any, Any]:
+    """Bounds of a polynomial from those of its factors; coefficients may be fractions."""
+    low = high = 0
+    for monomial, c in p.items():
+        part = (1, 1)
+        for factor in monomial:
+            corners = [x * y for x, y in product(part, range_of(factor))]
+            part = (min(corners), max(corners))
+        low += min(c * part[0], c * part[1])
+        high += max(c * part[0], c * part[1])
+    return low, high
+
+
+# ---- bounds of a whole expression
+
+_MAX_CASES = 4  # conditions that are tried both ways
+_MAX_ROUNDS = 3  # quotients within quotients that are opened
+
+
+def bounds(order: Sequence[Any], leaf_range: Callable[[Any], Interval]) -> Interval:
+    """Bounds of the last node of `order`, in which operands come before what is made of them.
+
+    Conditions used more than once are tried both ways (the two sides of a select exclude each other), and
+    quotients by a constant are opened where their operands might cancel (`N - 2*(N//2)` is 0 or 1).
+    """
+    found = _pass(order, leaf_range, {})
+    uses: dict[Any, int] = {}
+    for node in order:
+        for operand in (node.a, node.b) if node.op is not None else ():
+            uses[operand.serial] = uses.get(operand.serial, 0) + 1
+    open_conditions = [
+        node.serial
+        for node in order
+        if node.op in (Op.EQUAL, Op.LESS) and uses.get(node.serial, 0) > 1 and found[node.serial] == (0, 1)
+    ][:_MAX_CASES]
+    last = order[-1].serial
+    if not open_conditions:
+        return found[last]
+    cases = [
+        _pass(order, leaf_range, {serial: (v, v) for serial, v in zip(open_conditions, values, strict=True)})[last]
+        for values in product((0, 1), repeat=len(open_conditions))
+    ]
+    return min(low for low, _ in cases), max(high for _, high in cases)
+
+
+def _pass(
+    order: Sequence[Any], leaf_range: Callable[[Any], Interval], assumed: Mapping[int, Interval]
+) -> dict[int, Interval]:
+    found: dict[int, Interval] = {}
+    for node in order:
+        if node.serial in assumed:
+            found[node.serial] = assumed[node.serial]
+        elif node.op is None:
+            found[node.serial] = leaf_range(node)
+        else:
+            plain = interval(node.op, found[node.a.serial], found[node.b.serial])
+            found[node.serial] = _open_quotients(node, plain, found) if node.op in (Op.SUM, Op.SUB) else plain
+    return found
+
+
+def _open_quotients(node: Any, plain: Interval, found: Mapping[int, Interval]) -> Interval:
+    """u//k is (u - s)/k with s in 0..k-1, and ceil(u/k) is (u + s)/k: put in, and let terms cancel."""
+    poly: dict[tuple[Any, ...], Fraction] = {m: Fraction(c) for m, c in (node.poly or {}).items()}
+    slack_low = slack_high = Fraction(0)
+    low, high = plain
+    for _ in range(_MAX_ROUNDS):
+        quotients = [m for m in poly if len(m) == 1 and m[0].op in QUOTIENTS and (m[0].b.value or 0) > 0]
+        if not quotients or len(poly) < 2:
+            break
+        for monomial in quotients:
+            node_q, c = monomial[0], poly.pop(monomial)
+            k = node_q.b.value
+            for inner, inner_c in node_q.a.as_poly().items():
+                poly[inner] = poly.get(inner, Fraction(0)) + c * inner_c / k
+            most = c * (1 - k if node_q.op == Op.FLOOR_DIV else k - 1) / k
+            slack_low, slack_high = slack_low + min(most, 0), slack_high + max(most, 0)
+        poly = {m: c for m, c in poly.items() if c}
+        opened = poly_range(poly, lambda factor: found[factor.serial])
+        low = max(low, math.ceil(opened[0] + slack_low))
+        high = min(high, math.floor(opened[1] + slack_high))
+    return low, high

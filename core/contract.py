@@ -1,0 +1,294 @@
+"""What a plugin is: specs, implementations, and the protocol by which the machine finds them.
+
+Nothing here knows a layer by name. A spec says what an op computes; an implementation says one way to compute it on
+one device; a `Lookup` finds both. Every authoring tier (decorated function, Python class, C++ class, C table) ends as
+these records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Protocol
+
+from dovetail.core.errors import FieldValueError
+from dovetail.core.expr import DimsExprs
+from dovetail.core.types import DataType, DeviceType, FieldType
+
+REQUIRED: Any = type("REQUIRED", (), {"__repr__": lambda self: "REQUIRED", "__bool__": lambda self: False})()
+
+_INTEGER_RANGE = {
+    FieldType.INT8: (-(2**7), 2**7 - 1),
+    FieldType.INT16: (-(2**15), 2**15 - 1),
+    FieldType.INT32: (-(2**31), 2**31 - 1),
+    FieldType.INT64: (-(2**63), 2**63 - 1),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One attribute of an op: name, type, default, range and documentation, stated once.
+
+    `wire` is the type in which a native implementation reads it; `max_length` 1 is a scalar, -1 any number of elements.
+    """
+
+    name: str
+    wire: FieldType
+    default: Any = REQUIRED
+    doc: str = ""
+    low: float | None = None
+    high: float | None = None
+    min_length: int = 1
+    max_length: int = 1
+    enum: type[IntEnum] | None = None
+    is_bool: bool = False
+
+    @property
+    def is_scalar(self) -> bool:
+        return self.max_length == 1
+
+    @property
+    def type_name(self) -> str:
+        """How a person reads the type: "int64", "float64[2..3]", "PaddingMode", "bool", "str", "tensor"."""
+        if self.wire == FieldType.CHAR:
+            return "str"
+        base = self.enum.__name__ if self.enum else "bool" if self.is_bool else self.wire.name.lower()
+        if self.is_scalar or self.wire == FieldType.TENSOR:
+            return base
+        upper = "" if self.max_length < 0 else self.max_length
+        return f"{base}[{self.min_length}..{upper}]"
+
+    def check(self, op: str, value: Any) -> Any:
+        """The value in canonical form: int, float, bool, enum member, str, tuple of these, or an array.
+
+        Raises:
+            FieldValueError: wrong type, length or range; nothing is narrowed silently.
+        """
+        if self.wire == FieldType.TENSOR:
+            return value
+        if self.wire == FieldType.CHAR:
+            if not isinstance(value, str):
+                raise self._refuse(op, value, "takes a str")
+            return value
+        if self.is_scalar:
+            return self._check_one(op, self._only(value), value)
+        try:
+            items = tuple(value)
+        except TypeError:
+            items = (value,)
+        upper = self.max_length if self.max_length >= 0 else len(items)
+        if not self.min_length <= len(items) <= upper:
+            wanted = f"{self.min_length}..{self.max_length if self.max_length >= 0 else ''}"
+            raise self._refuse(op, value, f"takes {wanted} values, got {len(items)}")
+        return tuple(self._check_one(op, item, value) for item in items)
+
+    def _only(self, value: Any) -> Any:
+        """A scalar may come as an array of one element, as scripts for TensorRT give it."""
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
+            return value.item() if hasattr(value, "item") else value
+        flat = value.reshape(-1) if hasattr(value, "reshape") else value
+        return flat[0].item() if len(flat) == 1 and hasattr(flat[0], "item") else flat[0] if len(flat) == 1 else value
+
+    def _check_one(self, op: str, item: Any, value: Any) -> Any:
+        if hasattr(item, "item") and getattr(item, "shape", None) == ():
+            item = item.item()
+        if self.enum is not None:
+            return self._check_enum(op, item, value)
+        if self.wire in _INTEGER_RANGE:
+            return self._check_integer(op, item, value)
+        if isinstance(item, bool) or not isinstance(item, (int, float)):
+            raise self._refuse(op, value, f"takes {self.type_name}, got {type(item).__name__}")
+        self._check_range(op, item, value)
+        return float(item)
+
+    def _check_enum(self, op: str, item: Any, value: Any) -> IntEnum:
+        try:
+            return self.enum(item)  # type: ignore[misc]
+        except ValueError:
+            names = ", ".join(member.name for member in self.enum)  # type: ignore[union-attr]
+            raise self._refuse(op, value, f"takes one of {self.enum.__name__}: {names}") from None  # type: ignore[union-attr]
+
+    def _check_integer(self, op: str, item: Any, value: Any) -> int | bool:
+        if self.is_bool:
+            if not isinstance(item, (bool, int)) or item not in (0, 1):
+                raise self._refuse(op, value, "takes True or False")
+            return bool(item)
+        if isinstance(item, bool) or not hasattr(item, "__index__"):
+            raise self._refuse(op, value, f"takes {self.type_name}, got {type(item).__name__}")
+        number = item.__index__()
+        low, high = _INTEGER_RANGE[self.wire]
+        if not low <= number <= high:
+            raise self._refuse(op, value, f"takes {self.type_name}: {number} does not fit")
+        self._check_range(op, number, value)
+        return number
+
+    def _check_range(self, op: str, number: float, value: Any) -> None:
+        if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
+            low = "" if self.low is None else f"{self.low:g}"
+            high = "" if self.high is None else f"{self.high:g}"
+            raise self._refuse(op, value, f"is allowed {low}..{high}")
+
+    def _refuse(self, op: str, value: Any, rule: str) -> FieldValueError:
+        return FieldValueError(
+            f"{op} cannot take {self.name} = {value!r}",
+            facts=[(self.name, rule), ("meaning", self.doc)] if self.doc else [(self.name, rule)],
+            op=op,
+            field=self.name,
+            expected=rule,
+            got=value,
+        )
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output. `types` are the legal ones; an output with `like` has the type of that input."""
+
+    name: str
+    types: tuple[DataType, ...] = ()
+    optional: bool = False
+    variadic: bool = False
+    weights: bool = False  # may be given as data under the port's name; becomes a constant input
+    quantized: bool = False  # may be INT8 with a scale, standing for stored * scale: Q/DQ around it can be absorbed
+    like: str | None = None
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class SymbolicTensor:
+    """An input or output while shapes are inferred: extents are expressions, contents are unknown or constant."""
+
+    dims: DimsExprs
+    dtype: DataType
+    name: str = ""
+    constant: Any = None  # numpy array if the contents are known
+
+    @property
+    def rank(self) -> int:
+        return len(self.dims)
+
+    def like(self, dims: Iterable[Any] | None = None, dtype: DataType | None = None) -> SymbolicTensor:
+        """A tensor with these dims and type, its own where they are left out."""
+        return SymbolicTensor(self.dims if dims is None else DimsExprs(dims), self.dtype if dtype is None else dtype)
+
+
+class Op(Protocol):
+    """An op with its fields set: what a layer of a network is asked."""
+
+    def infer(self, inputs: Sequence[SymbolicTensor | None]) -> list[SymbolicTensor]:
+        """Dims and types of all outputs; None is an absent optional input. Raises ShapeError or DTypeError."""
+
+
+@dataclass(frozen=True)
+class LayerProperty:
+    """A second spelling of fields on a layer: `layer.padding_nd`, `layer.axes`.
+
+    get(values) -> value and set(values, value) see the layer's mutable dict of field values.
+    """
+
+    get: Callable[[Mapping[str, Any]], Any]
+    set: Callable[[dict[str, Any], Any], None] | None = None
+    deprecated: str = ""  # what to use instead, without the final period
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """What a layer computes. Identity is `namespace::Name@version`."""
+
+    name: str
+    version: str = "1"
+    namespace: str = ""
+    doc: str = ""
+    where: str = ""  # "file:line" of the definition
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+    fields: tuple[Field, ...] = ()
+    make: Callable[[str, dict[str, Any]], Op] = None  # type: ignore[assignment]  # (layer name, canonical values) -> Op
+    reference: Callable[..., Any] | None = None  # (values, *arrays) -> array or tuple; numpy in, numpy out
+    scalar: str | None = None  # the scalar expression, if pointwise
+    role: str = ""  # "reformat", "constant", "quantize", "dequantize": how the machine asks for an op without naming it
+    fronts: Mapping[str, Callable[..., Any]] = field(default_factory=dict)  # "add_softmax" -> (network, ...) -> layer
+    properties: Mapping[str, LayerProperty] = field(default_factory=dict)
+    onnx: tuple[Any, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return op_id(self.name, self.version, self.namespace)
+
+    def field_named(self, name: str) -> Field | None:
+        return next((f for f in self.fields if f.name == name), None)
+
+    def port_named(self, name: str) -> Port | None:
+        return next((p for p in self.inputs if p.name == name), None)
+
+    def defaults(self) -> dict[str, Any]:
+        return {f.name: f.default for f in self.fields if f.default is not REQUIRED}
+
+
+def op_id(name: str, version: str = "1", namespace: str = "") -> str:
+    """`namespace::Name@version`, the way an identity is written wherever a person reads it."""
+    return f"{namespace}::{name}@{version}" if namespace else f"{name}@{version}"
+
+
+def parse_op_id(text: str) -> tuple[str, str, str]:
+    """(name, version, namespace) of `namespace::Name@version`; version "1" if left out."""
+    namespace, _, rest = text.rpartition("::")
+    name, _, version = rest.partition("@")
+    return name, version or "1", namespace
+
+
+@dataclass(frozen=True)
+class Row:
+    """One complete assignment of types and formats that an implementation computes. Texts are those of `dt_row`."""
+
+    tactic: str
+    types: str
+    formats: str = "linear"
+    needs: tuple[str, ...] = ()  # instruction sets, names of DT_CPU_FEATURES
+    min_sm: int = 0
+    index: int = 0  # place in the native table
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One way to compute an op on one device. `native` is the handle of its C table."""
+
+    op: str
+    name: str
+    device: DeviceType = DeviceType.CPU
+    rows: tuple[Row, ...] = ()  # empty: asked position by position
+    reads: tuple[tuple[str, FieldType, int, str], ...] = ()  # name, type, max_length, "file:line"
+    traits: frozenset[str] = frozenset()  # "op_object", "capture_safe", "in_place", "python"
+    native: Any = None
+    plugin: str = ""  # name of the record that brought it
+    library: str = ""  # path of the shared object, "" for Python
+
+    @property
+    def id(self) -> str:
+        return f"{self.op}#{self.name}"
+
+
+class Lookup(Protocol):
+    """How network, builder and negotiation find plugins. The registry obeys it; a test may pass anything that does."""
+
+    def find(self, name: str, version: str = "1", namespace: str = "") -> OpSpec:
+        """The spec. Raises PluginNotFound with near misses."""
+
+    def implementations_of(self, op: str) -> Sequence[Implementation]:
+        """All implementations of `namespace::Name@version`, in order of registration."""
+
+    def near_misses(self, name: str, version: str = "1", namespace: str = "") -> list[tuple[str, str]]:
+        """(what, why) lines for a look-up that failed."""
+
+    def with_role(self, role: str) -> OpSpec:
+        """The op that plays a part for the machine, such as "reformat". Raises PluginNotFound."""
+
+    def front(self, name: str) -> tuple[OpSpec, Callable[..., Any]] | None:
+        """The spec and function behind `network.add_<layer>`, or None."""
+
+    def record_of(self, implementation: str) -> Any:
+        """Who brought the implementation with this id: name, version, hash, distribution; None if nobody knows."""
+
+    def collect(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
+        """(plugin, answer) of each plugin that implements a hook; an exception is that plugin's answer."""

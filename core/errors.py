@@ -1,0 +1,192 @@
+"""One exception class per error code of the C interface; the branches only group them.
+
+    DovetailError
+      DefinitionError (ValueError)         what the user defined is wrong
+        ShapeError
+        DTypeError (TypeError)
+        FieldValueError
+      BuildError (RuntimeError)            it is right, but cannot be built as asked
+        NoImplementation
+        FormatError
+        MemoryLimitError (MemoryError)
+      PluginError                          a plugin is missing, wrong, or failed
+        PluginNotFound (LookupError)
+        PluginConflict (ValueError)
+        LibraryRefused (ImportError)
+        ImplementationMismatch (TypeError)
+        PluginFailed (RuntimeError)
+      PlanError (ValueError)               a stored plan cannot be used
+        PlanVersionError
+        PlanCorrupt
+      ExecutionError (RuntimeError)        this run cannot be done
+        ProfileError (ValueError)
+        BindingError (ValueError)
+        DeviceFault
+
+The built-in in brackets is a base as well, so `except ValueError` catches a ShapeError. Every fact that a
+text shows is also an attribute of the exception; nobody needs to parse texts.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from dovetail import _native
+
+COLUMNS = 110  # of a text; longer facts and hints are wrapped
+
+
+class DovetailError(Exception):
+    """Base of everything that dovetail raises on purpose.
+
+    Args:
+        message: one line, "subject cannot ...", with the values.
+        facts: (left, right) pairs, one per line, aligned.
+        hint: what to do now, as a call, a setting or a command to type.
+        attributes: kept on the exception under their own names.
+    """
+
+    code: ClassVar[int] = 0  # the native error code; each class gets its own below
+
+    def __init__(
+        self, message: str = "", facts: Iterable[tuple[Any, Any]] = (), hint: str = "", **attributes: Any
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = [(str(left), str(right)) for left, right in facts]
+        self.hint = hint
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def __str__(self) -> str:
+        width = max((len(left) for left, _ in self.facts), default=0)
+        lines = [self.message]
+        for left, right in self.facts:
+            first, *more = _wrapped(right, COLUMNS - width - 4) or [""]
+            lines.append(f"  {left:<{width}}  {first}".rstrip())
+            lines += [f"  {'':<{width}}  {line}".rstrip() for line in more]
+        lines += [f"  {line}" for line in _wrapped(self.hint, COLUMNS - 2)]
+        return "\n".join(lines)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width`, broken at spaces; a path or a name is never broken."""
+    wrap = textwrap.TextWrapper(max(width, 40), break_long_words=False, break_on_hyphens=False)
+    return [part for line in text.splitlines() for part in wrap.wrap(line) or [""]]
+
+
+class DefinitionError(DovetailError, ValueError):
+    """What the user defined is wrong: a network, a field, a spec."""
+
+
+class ShapeError(DefinitionError):
+    """Extents do not fit together, or are asked for before they are known."""
+
+
+class DTypeError(DefinitionError, TypeError):
+    """A data type that is not taken here."""
+
+
+class FieldValueError(DefinitionError):
+    """A field's value has the wrong type, length or range."""
+
+
+class BuildError(DovetailError, RuntimeError):
+    """A correct network that cannot be built as asked."""
+
+
+class NoImplementation(BuildError):
+    """No implementation can run a layer under the given flags."""
+
+
+class FormatError(BuildError):
+    """No assignment of tensor formats suits."""
+
+
+class MemoryLimitError(BuildError, MemoryError):
+    """More memory would be needed than is allowed or there."""
+
+
+class PluginError(DovetailError):
+    """A plugin is missing, wrong, or failed."""
+
+
+class PluginNotFound(PluginError, LookupError):
+    """No plugin of that name, version and namespace."""
+
+
+class PluginConflict(PluginError, ValueError):
+    """Two plugins claim the same identity."""
+
+
+class LibraryRefused(PluginError, ImportError):
+    """A shared library was not opened; none of its code stays registered."""
+
+
+class ImplementationMismatch(PluginError, TypeError):
+    """An implementation reads what its op does not have."""
+
+
+class PluginFailed(PluginError, RuntimeError):
+    """A plugin's own code returned an error or raised."""
+
+
+class PlanError(DovetailError, ValueError):
+    """A stored plan cannot be used."""
+
+
+class PlanVersionError(PlanError):
+    """A plan of another format, device or plugin version."""
+
+
+class PlanCorrupt(PlanError):
+    """A plan that was cut, changed or never was one."""
+
+
+class ExecutionError(DovetailError, RuntimeError):
+    """A run that cannot be done."""
+
+
+class ProfileError(ExecutionError, ValueError):
+    """An extent outside the optimization profile."""
+
+
+class BindingError(ExecutionError, ValueError):
+    """A buffer is missing, or of the wrong type, size or place."""
+
+
+class DeviceFault(ExecutionError):
+    """The device reported an error."""
+
+
+def _classes_by_code() -> dict[int, type[DovetailError]]:
+    classes = {}
+    for _, code, class_name in _native.CODES:
+        if class_name:
+            classes[code] = globals()[class_name]
+            classes[code].code = code
+    return classes
+
+
+by_code: dict[int, type[DovetailError]] = _classes_by_code()
+
+
+def from_native(
+    code: int,
+    message: str,
+    facts: Iterable[tuple[Any, Any]] = (),
+    hint: str = "",
+    attributes: Mapping[str, Any] | None = None,
+) -> DovetailError:
+    """The exception for a native failure; the module calls this and raises the result."""
+    error = by_code.get(code, DovetailError)(message, facts, hint, **(attributes or {}))
+    if code not in by_code:
+        error.facts.append(("code", f"{code}, unknown to this version"))
+    error.code = code  # type: ignore[misc]
+    return error
+
+
+if hasattr(_native, "set_error_factory"):
+    _native.set_error_factory(from_native)

@@ -1,0 +1,261 @@
+"""An expression as an object: what it is made of, and what can be asked. `expr` is the module to import.
+
+Equal expressions are one object, so that `same` and hashing cost nothing. Everything walks without recursion:
+depth is no limit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+from weakref import WeakValueDictionary
+
+from dovetail.core import algebra
+from dovetail.core.algebra import INT64_MAX, INT64_MIN, OPERATIONS, QUOTIENTS, Interval, Poly
+from dovetail.core.errors import DTypeError, ShapeError
+from dovetail.core.expr_text import operands_first, operation_text, program_of, text_of
+from dovetail.core.operators import Operators
+from dovetail.core.types import DimensionOperation as Op
+
+
+class _Answer(int):
+    """A truth that may also be called: `expr.is_constant` here, `expr.is_constant()` in TensorRT's Python."""
+
+    def __call__(self) -> bool:
+        return bool(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """What is unknown until run time: an extent of a network input, or one that only a kernel will tell."""
+
+    input: int  # -1: known when the kernel has run
+    axis: int  # of a size tensor: the output that will hold it
+    name: str = ""
+    opt: Expr | None = None
+    upper: Expr | None = None
+
+    def __str__(self) -> str:
+        return self.name or (f"size{self.axis}" if self.input < 0 else f"in{self.input}[{self.axis}]")
+
+
+class Expr(Operators):
+    """An integer that may be known only at run time. `+ - * // %` and comparisons make further ones.
+
+    A comparison is an Expr too, 0 or 1, and so is `==`. Whether two expressions are the same is
+    told by `same`. `if` and `int()` need a known value, and raise ShapeError.
+    """
+
+    __slots__ = ("__weakref__", "a", "b", "leaf", "op", "poly", "range", "serial", "size", "value")
+
+    op: Op | None
+    a: Expr
+    b: Expr
+    value: int | None
+    leaf: Leaf | None
+    poly: Poly | None  # None: one opaque factor
+    range: Interval  # whatever the inputs are
+    size: int  # nodes, if nothing were shared
+    serial: int
+
+    @property
+    def is_constant(self) -> _Answer:
+        return _Answer(self.value is not None)
+
+    @property
+    def is_size_tensor(self) -> _Answer:
+        return _Answer(self.leaf is not None and self.leaf.input < 0)
+
+    def get_constant_value(self) -> int:
+        """The value, or the lowest int64 where it is unknown, as TensorRT has it."""
+        return INT64_MIN if self.value is None else self.value
+
+    @staticmethod
+    def constant(value: int) -> Expr:
+        """A known integer. Raises ShapeError beyond int64."""
+        return constant(value)
+
+    def same(self, other: Any) -> bool:
+        """Is `other` the same expression (or, for a constant, the same int)?"""
+        return other is self or (isinstance(other, int) and self.value is not None and self.value == other)
+
+    def evaluate(self, inputs: Sequence[Sequence[int]]) -> int:
+        """The value when input i's axis k is `inputs[i][k]`.
+
+        Raises:
+            ShapeError: a division by zero, a value beyond int64, an input or axis that is not there.
+        """
+        values: dict[int, int] = {}
+        for node in operands_first([self]):
+            if node.op is None:
+                values[node.serial] = node._leaf_value(inputs)
+            else:
+                values[node.serial] = compute(node.op, node.a, node.b, values[node.a.serial], values[node.b.serial])
+        return values[self.serial]
+
+    def bounds(self, ranges: Sequence[Sequence[Interval | int]]) -> Interval:
+        """(lowest, highest) that the value can have when input i's axis k is within `ranges[i][k]`.
+
+        Sound, not always tight. A division by zero counts as an error, not as a value.
+        """
+
+        def leaf_range(leaf: Expr) -> Interval:
+            if leaf.leaf is None:
+                return leaf.range
+            if leaf.leaf.upper is not None:
+                return 0, leaf.leaf.upper.bounds(ranges)[1]
+            found = leaf._look_up(ranges)
+            return (found, found) if isinstance(found, int) else (int(found[0]), int(found[1]))
+
+        return algebra.bounds(operands_first([self]), leaf_range)
+
+    def program(self) -> list[int]:
+        """Postfix: [0, v] a constant, [1, input, axis] an extent of an input, [16 + op] an operation on two.
+
+        Raises:
+            ShapeError: it holds an extent that only a kernel will tell, or is too long for a plan.
+        """
+        return program_of(self)
+
+    def as_poly(self) -> Poly:
+        """A polynomial in expressions that are not taken apart."""
+        if self.value is not None:
+            return {(): self.value} if self.value else {}
+        return {(self,): 1} if self.poly is None else self.poly
+
+    def _leaf_value(self, inputs: Sequence[Sequence[int]]) -> int:
+        if self.value is not None:
+            return self.value
+        if self.is_size_tensor:
+            raise ShapeError(f"{self} is known only after the layer has run", dimension=self)
+        return int(self._look_up(inputs))
+
+    def _look_up(self, table: Sequence[Sequence[Any]]) -> Any:
+        assert self.leaf is not None
+        try:
+            return table[self.leaf.input][self.leaf.axis]
+        except IndexError:
+            raise ShapeError(
+                f"dimension {self} cannot be looked up",
+                facts=[("wanted", f"input {self.leaf.input}, axis {self.leaf.axis}"), ("given", list(table))],
+                dimension=self,
+            ) from None
+
+    def __eq__(self, other: Any) -> Any:  # __hash__ below belongs to it
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return hash(("Expr", self.serial)) if self.value is None else hash(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self._known_value())
+
+    def __index__(self) -> int:
+        return self._known_value()
+
+    __int__ = __index__
+
+    def _known_value(self) -> int:
+        if self.value is not None:
+            return self.value
+        leaves = [str(node) for node in operands_first([self]) if node.leaf is not None]
+        is_one = len(leaves) == 1
+        what = f"dimension {leaves[0]} is" if is_one else f"dimensions {', '.join(leaves)} are"
+        raise ShapeError(
+            f"{what} not known until run time, so {'it' if is_one else 'they'} cannot decide an `if`",
+            facts=[("wanted", f"the value of {self}")],
+            hint="Use select(condition, a, b), minimum or maximum; or state it: require(condition, text).",
+            dimension=self,
+            leaves=leaves,
+        )
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+    __repr__ = __str__
+
+    def __copy__(self) -> Expr:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Expr:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an Expr is stored as a program: program(expr), from_program(words)")
+
+
+_serials = count()
+_known: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
+_lock = threading.RLock()  # collecting garbage may come back here
+
+
+def made(key: tuple[Any, ...], **slots: Any) -> Expr:
+    """The one expression with this key."""
+    with _lock:
+        expr = _known.get(key)
+        if expr is None:
+            expr = Expr()
+            expr.op = expr.value = expr.leaf = expr.poly = None
+            expr.size, expr.serial = 1, next(_serials)
+            for name, content in slots.items():
+                setattr(expr, name, content)
+            _known[key] = expr
+        return expr
+
+
+def constant(value: int) -> Expr:
+    """A known integer. Raises ShapeError beyond int64."""
+    value = int(value)
+    if not algebra.fits(value):
+        raise ShapeError(f"{value} does not fit into 64 bits", facts=[("at most", INT64_MAX)], got=value)
+    return made(("constant", value), value=value, range=(value, value))
+
+
+def input_dim(input: int, axis: int, name: str = "") -> Expr:
+    """The extent of one axis of a network input, never negative. What people read, `name`, is part of it."""
+    return made(("input", input, axis, name), leaf=Leaf(input, axis, name), range=(0, INT64_MAX))
+
+
+def size_tensor(output: int, opt: Expr, upper: Expr, name: str = "") -> Expr:
+    """An extent that a kernel writes to its 0-D output `output`; each call makes another one."""
+    range_ = (0, max(0, upper.range[1]))
+    return made(("size", next(_serials)), leaf=Leaf(-1, output, name, opt, upper), range=range_)
+
+
+def as_expr(value: Any) -> Expr:
+    """An Expr as it is, an integer as a constant. Raises DTypeError for anything else."""
+    if isinstance(value, Expr):
+        return value
+    if hasattr(value, "__index__"):
+        return constant(value.__index__())
+    raise DTypeError(
+        f"{value!r} cannot be an extent",
+        facts=[("wanted", "an integer or an expression"), ("got", type(value).__name__)],
+        hint="Write a factor such as 0.5 as a fraction: extent * 1 // 2." if isinstance(value, float) else "",
+        got=value,
+    )
+
+
+def compute(op: Op, a: Expr, b: Expr, x: int, y: int) -> int:
+    """x op y. The expressions that have these values are named if it cannot be done."""
+    if y == 0 and op in QUOTIENTS:
+        raise ShapeError(
+            f"dimension {operation_text(op, a, b)} divides by zero",
+            facts=[] if b.value == 0 else [("dividend", _with_value(a, x)), ("divisor", _with_value(b, y))],
+            dimension=b,
+        )
+    value = OPERATIONS[op](x, y)
+    if not algebra.fits(value):
+        raise ShapeError(
+            f"dimension {operation_text(op, a, b)} does not fit into 64 bits",
+            facts=[("left", _with_value(a, x)), ("right", _with_value(b, y)), ("value", value)],
+            got=value,
+        )
+    return value
+
+
+def _with_value(expr: Expr, value: int) -> str:
+    return str(value) if expr.value is not None else f"{expr} = {value}"

@@ -1,0 +1,71 @@
+"""Python's operators on extents, spelled as the nine operations of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dovetail.core.types import DimensionOperation as Op
+
+
+class Operators:
+    """A class that says how to `_combine` gets `+ - * // %` and comparisons; `a <= b` is `1 - (b < a)`."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # numpy's integers leave the arithmetic to us
+    __hash__ = None  # type: ignore[assignment]
+
+    @staticmethod
+    def _combine(op: Op, a: Any, b: Any) -> Any:
+        """`a op b`."""
+        raise TypeError("a class of its own says how")
+
+    def __add__(self, other: Any) -> Any:
+        return self._combine(Op.SUM, self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._combine(Op.SUM, other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._combine(Op.SUB, self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._combine(Op.SUB, other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._combine(Op.PROD, self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._combine(Op.PROD, other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return self._combine(Op.FLOOR_DIV, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return self._combine(Op.FLOOR_DIV, other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return self - other * (self // other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return other - self * (other // self)
+
+    def __neg__(self) -> Any:
+        return self._combine(Op.PROD, -1, self)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._combine(Op.LESS, self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._combine(Op.LESS, other, self)
+
+    def __le__(self, other: Any) -> Any:
+        return 1 - self._combine(Op.LESS, other, self)
+
+    def __ge__(self, other: Any) -> Any:
+        return 1 - self._combine(Op.LESS, self, other)
+
+    def __eq__(self, other: Any) -> Any:
+        return self._combine(Op.EQUAL, self, other) if hasattr(other, "__index__") else NotImplemented
+
+    def __ne__(self, other: Any) -> Any:
+        return 1 - self._combine(Op.EQUAL, self, other) if hasattr(other, "__index__") else NotImplemented

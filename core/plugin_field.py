@@ -1,0 +1,79 @@
+"""Field values as TensorRT's creators take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.errors import DTypeError
+from dovetail.core.types import FieldType
+
+PluginFieldType = FieldType
+
+_FROM_NUMPY = {
+    "float16": FieldType.FLOAT16,
+    "float32": FieldType.FLOAT32,
+    "float64": FieldType.FLOAT64,
+    "int8": FieldType.INT8,
+    "int16": FieldType.INT16,
+    "int32": FieldType.INT32,
+    "int64": FieldType.INT64,
+    "bfloat16": FieldType.BF16,
+}
+
+
+class PluginField:
+    """A value with its name and type; without data it advertises that a creator takes such a field.
+
+    Args:
+        data: an array, a number, a sequence of numbers, or a text; all but texts are kept as arrays.
+        type: left out, it follows from the data.
+    """
+
+    def __init__(self, name: str = "", data: Any = None, type: FieldType = FieldType.UNKNOWN) -> None:
+        self.name = name
+        self.data = data if data is None or isinstance(data, (str, bytes)) else np.asarray(data)
+        self.type = FieldType(type)
+        if self.type == FieldType.UNKNOWN and self.data is not None:
+            self.type = _type_of(self.data)
+
+    @property
+    def size(self) -> int:
+        """Number of elements; characters of a text."""
+        if self.data is None:
+            return 0
+        return self.data.size if isinstance(self.data, np.ndarray) else len(self.data)
+
+    @property
+    def value(self) -> Any:
+        """What it says in plain Python: a text for CHAR, an array otherwise, None without data."""
+        if self.type != FieldType.CHAR or self.data is None or isinstance(self.data, str):
+            return self.data
+        raw = self.data if isinstance(self.data, bytes) else _bytes_of(self.data)
+        try:
+            return raw.rstrip(b"\0").decode()
+        except UnicodeDecodeError as error:
+            reason = [("reason", str(error))]
+            raise DTypeError(f"field '{self.name}' is no UTF-8 text", facts=reason) from None
+
+    def __repr__(self) -> str:
+        return f"PluginField({self.name!r}, {self.data!r}, {self.type})"
+
+
+class PluginFieldCollection(list[PluginField]):
+    """The fields that a creator takes, or the values given to it. A list."""
+
+    def __init__(self, fields: Iterable[PluginField] = ()) -> None:
+        super().__init__(fields)
+
+
+def _type_of(data: Any) -> FieldType:
+    if isinstance(data, (str, bytes)) or data.dtype.kind in "SU":
+        return FieldType.CHAR
+    return _FROM_NUMPY.get(data.dtype.name, FieldType.UNKNOWN)
+
+
+def _bytes_of(array: np.ndarray) -> bytes:
+    return str(array.reshape(-1)[0]).encode() if array.dtype.kind == "U" else array.tobytes()

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+// Engines and contexts. Whatever computes or waits runs without the GIL; plugins written in Python take it themselves.
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "bindings/module.hpp"
+#include "runtime/checksum.hpp"
+#include "runtime/context.hpp"
+#include "runtime/layout.hpp"
+
+namespace dovetail {
+namespace {
+
+// A buffer of Python's, held until the last owner lets go, whichever thread that is.
+std::shared_ptr<Py_buffer> hold_buffer(const py::handle& object, int flags) {
+  auto view = std::make_unique<Py_buffer>();
+  if (PyObject_GetBuffer(object.ptr(), view.get(), flags) != 0) throw py::error_already_set();
+  return std::shared_ptr<Py_buffer>(view.release(), [](Py_buffer* held) {
+    if (Py_IsInitialized()) {
+      py::gil_scoped_acquire gil;
+      PyBuffer_Release(held);
+    }
+    delete held;
+  });
+}
+
+std::shared_ptr<Engine> load_engine(const py::object& source, int n_threads) {
+  if (PyObject_CheckBuffer(source.ptr())) {
+    const std::shared_ptr<Py_buffer> view = hold_buffer(source, PyBUF_SIMPLE);
+    FileBytes bytes{static_cast<const uint8_t*>(view->buf), static_cast<uint64_t>(view->len), view};
+    py::gil_scoped_release release;
+    return Engine::load(std::move(bytes), n_threads);
+  }
+  const auto path = py::cast<std::string>(py::module_::import("os").attr("fspath")(source));
+  py::gil_scoped_release release;
+  return Engine::load(path, n_threads);
+}
+
+py::str checksum_of(const py::object& buffer) {
+  const std::shared_ptr<Py_buffer> view = hold_buffer(buffer, PyBUF_SIMPLE);
+  uint64_t value = 0;
+  {
+    py::gil_scoped_release release;
+    value = checksum(view->buf, static_cast<size_t>(view->len));
+  }
+  return hex_digits(value);
+}
+
+py::tuple to_tuple(const Dims& dims, int rank) {
+  py::tuple out(static_cast<size_t>(rank));
+  for (size_t i = 0; i < static_cast<size_t>(rank); ++i) out[i] = dims[i];
+  return out;
+}
+
+py::dict io_info(const Plan& plan, int32_t index) {
+  const PlanTensor& tensor = plan.tensors[static_cast<size_t>(index)];
+  py::list names;
+  Dims dims = {};
+  for (int axis = 0; axis < tensor.rank; ++axis) {
+    dims[static_cast<size_t>(axis)] = tensor.dims[axis].value;
+    const std::string& name = tensor.dim_names[axis];
+    names.append(name.empty() ? py::object(py::none()) : py::object(py::str(name)));
+  }
+  py::dict info;
+  info["name"] = tensor.name;
+  info["dtype"] = tensor.data_type;
+  info["format"] = tensor.format;
+  info["scale"] = tensor.scale;
+  info["dims"] = to_tuple(dims, tensor.rank);
+  info["dim_names"] = names;
+  info["device"] = static_cast<int>(DT_DEVICE_CPU);
+  return info;
+}
+
+py::list io_infos(const Plan& plan, const std::vector<int32_t>& tensors) {
+  py::list list;
+  for (int32_t t : tensors) list.append(io_info(plan, t));
+  return list;
+}
+
+py::list step_infos(const Engine& engine) {
+  const Plan& plan = engine.plan();
+  const auto names = [&plan](const std::vector<int32_t>& tensors) {
+    py::list list;
+    for (int32_t t : tensors)
+      list.append(t < 0 ? py::object(py::none()) : py::object(py::str(plan.tensors[static_cast<size_t>(t)].name)));
+    return list;
+  };
+  py::list list;
+  for (const PlanStep& step : plan.steps) {
+    py::dict info;
+    info["layer"] = step.layer;
+    info["op"] = step.op;
+    info["implementation"] = step.implementation;
+    info["row"] = step.row;
+    info["tactic"] = step.tactic;
+    info["inputs"] = names(step.inputs);
+    info["outputs"] = names(step.outputs);
+    info["python"] = step.is_python;
+    list.append(info);
+  }
+  return list;
+}
+
+// A read-only copy of bytes, aligned as plans are best: an engine uses it where it lies. In C++ because a class of
+// Python's can offer no buffer before 3.12.
+class HostMemory {
+ public:
+  explicit HostMemory(const py::object& source) {
+    const std::shared_ptr<Py_buffer> view = hold_buffer(source, PyBUF_SIMPLE);
+    memory_ = Memory(static_cast<uint64_t>(view->len), "a plan");
+    std::copy_n(static_cast<const uint8_t*>(view->buf), memory_.bytes(), memory_.data());
+  }
+  py::buffer_info buffer() const {
+    return py::buffer_info(memory_.data(), 1, "B", 1, {static_cast<py::ssize_t>(memory_.bytes())}, {1}, true);
+  }
+  uint64_t bytes() const { return memory_.bytes(); }
+
+ private:
+  Memory memory_;
+};
+
+size_t checked_profile(const Engine& engine, int profile) {
+  const size_t n = engine.plan().profiles.size();
+  if (profile < 0 || static_cast<size_t>(profile) >= n) throw status::no_such_profile(profile, n);
+  return static_cast<size_t>(profile);
+}
+
+py::dict profile_info(const Engine& engine, int index) {
+  const Plan& plan = engine.plan();
+  const PlanProfile& profile = plan.profiles[checked_profile(engine, index)];
+  py::list inputs;
+  for (size_t i = 0; i < plan.inputs.size(); ++i) {
+    const int rank = plan.tensors[static_cast<size_t>(plan.inputs[i])].rank;
+    inputs.append(
+        py::make_tuple(to_tuple(profile.min[i], rank), to_tuple(profile.opt[i], rank), to_tuple(profile.max[i], rank)));
+  }
+  py::dict info;
+  info["inputs"] = inputs;
+  info["arena_bytes"] = profile.arena_bytes;
+  info["lower_bound"] = profile.lower_bound;
+  return info;
+}
+
+// A context and the buffers that it was handed.
+class PyContext {
+ public:
+  PyContext(std::shared_ptr<Engine> engine, int profile, bool own_memory)
+      : context_(std::move(engine), profile, own_memory), buffers_(context_.engine().plan().n_io()) {}
+
+  Context& get() { return context_; }
+
+  void set_input_shape(size_t input, const py::sequence& dims) {
+    int64_t extents[DT_MAX_RANK];
+    const size_t rank = dims.size();
+    for (size_t i = 0; i < rank && i < DT_MAX_RANK; ++i) extents[i] = py::cast<int64_t>(dims[i]);
+    context_.set_input_shape(input, extents, static_cast<int>(std::min<size_t>(rank, 1000)));
+  }
+
+  void set_address(size_t io, uintptr_t address, uint64_t bytes) {
+    context_.set_address(io, reinterpret_cast<void*>(address), bytes);
+    buffers_[io].reset();
+  }
+
+  void set_buffer(size_t io, const py::object& object) {
+    const bool is_output = io >= context_.engine().plan().inputs.size();
+    std::shared_ptr<Py_buffer> view =
+        hold_buffer(object, PyBUF_ND | PyBUF_C_CONTIGUOUS | (is_output ? PyBUF_WRITABLE : 0));
+    context_.set_address(io, view->buf, static_cast<uint64_t>(view->len));
+    buffers_[io] = std::move(view);
+  }
+
+ private:
+  Context context_;
+  std::vector<std::shared_ptr<Py_buffer>> buffers_;
+};
+
+py::tuple context_shape(PyContext& self, size_t io) {
+  Dims dims = {};
+  const int rank = self.get().shape(io, &dims);
+  return to_tuple(dims, rank);
+}
+
+void execute_on(PyContext& self, int kind, int device_id, uintptr_t handle) {
+  const dt_stream stream = {DT_HDR(dt_stream), kind, device_id, reinterpret_cast<void*>(handle)};
+  py::gil_scoped_release release;
+  self.get().execute(stream);
+}
+
+py::list execute_profiled(PyContext& self) {
+  std::vector<uint64_t> times;
+  {
+    py::gil_scoped_release release;
+    times = self.get().execute_profiled();
+  }
+  const Plan& plan = self.get().engine().plan();
+  py::list list;
+  for (size_t i = 0; i < times.size(); ++i) list.append(py::make_tuple(plan.steps[i].layer, times[i]));
+  return list;
+}
+
+void bind_context(py::module_& m) {
+  py::class_<PyContext>(m, "Context", "One thread's execution of an engine. Inputs come first, then outputs, from 0.")
+      .def(py::init([](std::shared_ptr<Engine> engine, int profile, bool own_memory) {
+             py::gil_scoped_release release;
+             return std::make_unique<PyContext>(std::move(engine), profile, own_memory);
+           }),
+           py::arg("engine"), py::arg("profile") = 0, py::arg("own_memory") = true)
+      .def_property_readonly("profile", [](PyContext& self) { return self.get().profile(); })
+      .def(
+          "set_profile", [](PyContext& self, int profile) { self.get().set_profile(profile); }, py::arg("profile"),
+          "Open extents of the inputs are unknown afterwards. Raises ProfileError.")
+      .def("set_input_shape", &PyContext::set_input_shape, py::arg("input"), py::arg("dims"),
+           "Raises ProfileError if an extent is outside the profile; the shape before stays then.")
+      .def(
+          "infer_shapes", [](PyContext& self) { return self.get().infer_shapes(); },
+          "Names of inputs whose shapes are missing; if none, all shapes are computed and checked now.")
+      .def("tensor_shape", &context_shape, py::arg("io"), "A tuple, with -1 where nothing is known yet.")
+      .def(
+          "tensor_bytes", [](PyContext& self, size_t io) { return self.get().bytes(io); }, py::arg("io"),
+          "Size in the tensor's format, with padding.")
+      .def("set_address", &PyContext::set_address, py::arg("io"), py::arg("address"),
+           py::arg("bytes") = std::numeric_limits<uint64_t>::max(),
+           "An address as int; 0 takes it away. `bytes`: what is there, checked before running.")
+      .def("set_buffer", &PyContext::set_buffer, py::arg("io"), py::arg("buffer"),
+           "A C-contiguous buffer, writable for outputs; kept until another takes its place.")
+      .def(
+          "address", [](PyContext& self, size_t io) { return reinterpret_cast<uintptr_t>(self.get().address(io)); },
+          py::arg("io"))
+      .def_property_readonly("device_memory",
+                             [](PyContext& self) { return reinterpret_cast<uintptr_t>(self.get().memory()); })
+      .def(
+          "set_device_memory",
+          [](PyContext& self, uintptr_t address, uint64_t bytes) {
+            self.get().set_memory(reinterpret_cast<void*>(address), bytes);
+          },
+          py::arg("address"), py::arg("bytes"),
+          "Memory aligned to 64, kept for profiles that need no more; 0 takes it away.")
+      .def_property_readonly("device_memory_size", [](PyContext& self) { return self.get().memory_bytes(); })
+      .def(
+          "execute", [](PyContext& self) { self.get().execute(); }, py::call_guard<py::gil_scoped_release>(),
+          "Run all steps. Raises BindingError, ProfileError, ShapeError, PluginFailed; the context stays usable.")
+      .def("execute_on", &execute_on, py::arg("kind"), py::arg("device_id"), py::arg("handle"),
+           "Run on a stream: kind 0 is none, the only one for a plan for the cpu.")
+      .def("execute_profiled", &execute_profiled, "Run all steps; a list of (layer, nanoseconds).");
+}
+
+}  // namespace
+}  // namespace dovetail
+
+void bind_engine(py::module_& m) {
+  using namespace dovetail;
+  m.def("checksum", &checksum_of, py::arg("buffer"),
+        "16 hex digits; for a plan: of its bytes with '0' in place of the digits.");
+  m.def("default_threads", &default_threads, "DOVETAIL_NUM_THREADS, or the number of cores that may be used.");
+  m.def(
+      "tensor_bytes",
+      [](const std::vector<int64_t>& dims, int data_type, int format) {
+        uint64_t bytes = 0;
+        if (dims.size() > DT_MAX_RANK ||
+            !tensor_bytes(dims.data(), static_cast<int>(dims.size()), data_type, format, &bytes))
+          throw py::value_error("no tensor can have these extents in this format");
+        return bytes;
+      },
+      py::arg("dims"), py::arg("dtype"), py::arg("format"), "Bytes of a tensor with its padded channels.");
+  py::class_<HostMemory>(m, "HostMemory", py::buffer_protocol(),
+                         "A read-only, aligned copy of a buffer; may be derived from.")
+      .def(py::init<const py::object&>(), py::arg("source"))
+      .def_buffer(&HostMemory::buffer)
+      .def_property_readonly("nbytes", &HostMemory::bytes)
+      .def("__len__", &HostMemory::bytes);
+  py::class_<Engine, std::shared_ptr<Engine>>(m, "Engine", "A loaded plan: verified, its layers made and configured.")
+      .def(py::init(&load_engine), py::arg("source"), py::arg("n_threads") = 0,
+           "From a buffer, which must not change while the engine lives, or a path. Raises PlanCorrupt, "
+           "PlanVersionError, PluginNotFound, PluginFailed.")
+      .def_property_readonly("name", [](const Engine& self) { return self.plan().name; })
+      .def_property_readonly("inputs", [](const Engine& self) { return io_infos(self.plan(), self.plan().inputs); })
+      .def_property_readonly("outputs", [](const Engine& self) { return io_infos(self.plan(), self.plan().outputs); })
+      .def_property_readonly("n_profiles", [](const Engine& self) { return self.plan().profiles.size(); })
+      .def("profile", &profile_info, py::arg("profile"))
+      .def_property_readonly(
+          "metadata", [](const Engine& self) { return self.plan().json; }, "The plan as JSON text.")
+      .def_property_readonly("steps", &step_infos)
+      .def_property_readonly("n_threads", &Engine::n_threads)
+      .def(
+          "device_memory_size",
+          [](const Engine& self, int profile) {
+            return self.memory(static_cast<int>(checked_profile(self, profile))).bytes;
+          },
+          py::arg("profile") = 0, "Bytes that a context needs.");
+  bind_context(m);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// dovetail._native: the tables of plugin.h and the native half of the machine.
+#include "bindings/module.hpp"
+
+#include "dovetail/plugin.h"
+
+namespace {
+
+template <typename... Values>
+void append(py::list& rows, Values... values) {
+  rows.append(py::make_tuple(values...));
+}
+
+// Each table keeps the columns and the order of its X macro.
+void bind_tables(py::module_& m) {
+  py::list codes, data_types, formats, operations, fields, features;
+#define DT_CODE(name, value, error) append(codes, #name, value, error);
+#define DT_TYPE(name, value, bits, dlpack, word, log) append(data_types, #name, value, bits, dlpack, word, log);
+#define DT_FORMAT(name, value, lanes, kind, spatial, word) append(formats, #name, value, lanes, kind, spatial, word);
+#define DT_OPERATION(name, value) append(operations, #name, value);
+#define DT_FIELD(name, value, bytes) append(fields, #name, value, bytes);
+#define DT_FEATURE(name, bit) append(features, #name, bit);
+  DT_CODES(DT_CODE)
+  DT_DATA_TYPES(DT_TYPE)
+  DT_TENSOR_FORMATS(DT_FORMAT)
+  DT_DIM_OPERATIONS(DT_OPERATION)
+  DT_FIELD_TYPES(DT_FIELD)
+  DT_CPU_FEATURES(DT_FEATURE)
+  m.attr("CODES") = codes;
+  m.attr("DATA_TYPES") = data_types;
+  m.attr("TENSOR_FORMATS") = formats;
+  m.attr("DIM_OPERATIONS") = operations;
+  m.attr("FIELD_TYPES") = fields;
+  m.attr("CPU_FEATURES") = features;
+  m.attr("ABI_VERSION") = py::make_tuple(DT_ABI_MAJOR, DT_ABI_MINOR);
+  m.attr("VERSION") = DOVETAIL_VERSION;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, m) {
+  m.doc() = "Native half of dovetail: tables of the C interface, libraries, plans and their execution.";
+  bind_tables(m);
+  bind_errors(m);
+  bind_objects(m);
+  bind_library(m);
+  bind_python_plugin(m);
+  bind_engine(m);
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the binding files share: one bind_* function each, called by module.cpp.
+#ifndef DOVETAIL_BINDINGS_MODULE_HPP
+#define DOVETAIL_BINDINGS_MODULE_HPP
+
+#include <pybind11/pybind11.h>
+
+namespace py = pybind11;
+
+void bind_engine(py::module_& m);
+void bind_errors(py::module_& m);
+void bind_library(py::module_& m);
+void bind_objects(py::module_& m);
+void bind_python_plugin(py::module_& m);
+
+#endif

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// One execution of a layer whose implementation is written in Python: what its methods are handed.
+#ifndef DOVETAIL_BINDINGS_PYTHON_CONTEXT_HPP
+#define DOVETAIL_BINDINGS_PYTHON_CONTEXT_HPP
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings/native.hpp"
+
+namespace dovetail {
+
+// Makes the descriptions that Python sees; see set_desc_factory. Leaked: used until the interpreter is gone.
+struct DescFactory {
+  py::object plain = py::none(), ranged = py::none();
+};
+DescFactory& desc_factory();
+
+// Extents as Python sees them.
+py::tuple extents(const int64_t* values, int32_t n);
+py::object make_desc(const py::tuple& dims, int32_t data_type, int32_t format, float scale);
+
+// Device memory for numba, cupy and torch: the CUDA array interface, version 3.
+struct DeviceArray {
+  uintptr_t pointer;
+  py::tuple shape;
+  py::object strides;  // bytes, or None
+  std::string type;    // "<f4"
+  bool is_read_only;
+
+  py::dict interface() const {
+    py::dict facts;
+    facts["shape"] = shape;
+    facts["strides"] = strides;
+    facts["typestr"] = type;
+    facts["data"] = py::make_tuple(pointer, is_read_only);
+    facts["version"] = 3;
+    return facts;
+  }
+};
+
+// The tensors of one side of a layer as Python sees them, made again only where pointers or shapes changed.
+class Side {
+ public:
+  explicit Side(bool is_writable) : is_writable_(is_writable) {}
+
+  void refresh(const dt_tensor* const* tensors, uint32_t n) {
+    if (seen_.size() != n || !descs_) {
+      seen_.assign(n, Seen{});
+      descs_ = py::tuple(n);
+      arrays_ = py::tuple(n);
+    }
+    for (uint32_t i = 0; i < n; ++i) {
+      if (!is_same(seen_[i], tensors[i])) replace(i, tensors[i]);
+    }
+  }
+
+  PyObject* descs() const { return descs_.ptr(); }
+  PyObject* arrays() const { return arrays_.ptr(); }
+
+ private:
+  struct Seen {
+    const dt_tensor* tensor = nullptr;
+    bool is_filled = false;
+    const void* data = nullptr;
+    int32_t ndim = 0, data_type = 0, format = 0;
+    float scale = 0;
+    int64_t shape[DT_MAX_RANK] = {}, strides[DT_MAX_RANK] = {};
+    bool has_strides = false;
+  };
+
+  static bool is_same(const Seen& seen, const dt_tensor* tensor) {
+    if (!seen.is_filled || seen.tensor != tensor) return false;
+    if (!tensor) return true;
+    const size_t bytes = static_cast<size_t>(tensor->ndim) * sizeof(int64_t);
+    return seen.data == tensor->data && seen.ndim == tensor->ndim && seen.data_type == tensor->layout->data_type &&
+           seen.format == tensor->layout->format && seen.scale == tensor->layout->scale &&
+           std::memcmp(seen.shape, tensor->shape, bytes) == 0 && seen.has_strides == (tensor->strides != nullptr) &&
+           (!tensor->strides || std::memcmp(seen.strides, tensor->strides, bytes) == 0);
+  }
+
+  // Tuples are shared with the plugin, which may keep them: a new one is made instead of changing the old.
+  void replace(uint32_t i, const dt_tensor* tensor) {
+    descs_ = copy(descs_);
+    arrays_ = copy(arrays_);
+    if (tensor) {
+      descs_[i] = make_desc(extents(tensor->shape, tensor->ndim), tensor->layout->data_type, tensor->layout->format,
+                            tensor->layout->scale);
+      arrays_[i] = view(*tensor);
+    } else {
+      descs_[i] = py::none();
+      arrays_[i] = py::none();
+    }
+    remember(&seen_[i], tensor);
+  }
+
+  static py::tuple copy(const py::tuple& tuple) {
+    py::tuple result(tuple.size());
+    for (size_t i = 0; i < tuple.size(); ++i) {
+      PyObject* item = PyTuple_GET_ITEM(tuple.ptr(), static_cast<Py_ssize_t>(i));  // null until it is filled
+      result[i] = item ? py::reinterpret_borrow<py::object>(item) : py::object(py::none());
+    }
+    return result;
+  }
+
+  static void remember(Seen* seen, const dt_tensor* tensor) {
+    *seen = Seen{};
+    seen->tensor = tensor;
+    seen->is_filled = true;
+    if (!tensor) return;
+    seen->data = tensor->data;
+    seen->ndim = tensor->ndim;
+    seen->data_type = tensor->layout->data_type;
+    seen->format = tensor->layout->format;
+    seen->scale = tensor->layout->scale;
+    seen->has_strides = tensor->strides != nullptr;
+    std::copy(tensor->shape, tensor->shape + tensor->ndim, seen->shape);
+    if (tensor->strides) std::copy(tensor->strides, tensor->strides + tensor->ndim, seen->strides);
+  }
+
+  py::object view(const dt_tensor& tensor) const {
+    if (!tensor.data) return py::none();  // before the first enqueue
+    if (tensor.device_type == DT_DEVICE_CPU) return array_view(tensor, is_writable_);
+    // The extents of a view on no memory are those that device memory is given.
+    const py::array shape_only = array_view(tensor, is_writable_);
+    DeviceArray array{reinterpret_cast<uintptr_t>(tensor.data), py::tuple(shape_only.attr("shape")), py::none(),
+                      py::cast<std::string>(shape_only.dtype().attr("str")), !is_writable_};
+    if (tensor.strides) array.strides = shape_only.attr("strides");
+    return py::cast(std::move(array));
+  }
+
+  bool is_writable_;
+  py::tuple descs_, arrays_;
+  std::vector<Seen> seen_;
+};
+
+class PythonContext {
+ public:
+  explicit PythonContext(const py::object& object)
+      : self_(py::hasattr(object, "make_context") ? object.attr("make_context")() : object),
+        enqueue_(self_.attr("enqueue")),
+        has_shape_changed_(py::hasattr(self_, "shape_changed")),
+        drops_(!self_.is(object) && py::hasattr(self_, "drop")) {}
+
+  void shape_changed(const dt_run* run) {
+    inputs_.refresh(run->inputs, run->n_inputs);
+    outputs_.refresh(run->outputs, run->n_outputs);
+    if (!has_shape_changed_) return;
+    self_.attr("shape_changed")(py::handle(inputs_.descs()), py::handle(outputs_.descs()));
+  }
+
+  void enqueue(const dt_run* run) {
+    inputs_.refresh(run->inputs, run->n_inputs);
+    outputs_.refresh(run->outputs, run->n_outputs);
+    refresh_workspace(run);
+    const bool on_stream = run->stream && run->stream->kind != 0;
+    py::object stream = on_stream ? py::int_(reinterpret_cast<uintptr_t>(run->stream->handle)) : zero_;
+    PyObject* arguments[] = {inputs_.descs(),   outputs_.descs(), inputs_.arrays(),
+                             outputs_.arrays(), workspace_.ptr(), stream.ptr()};
+    PyObject* result = PyObject_Vectorcall(enqueue_.ptr(), arguments, 6, nullptr);
+    if (!result) throw py::error_already_set();
+    Py_DECREF(result);
+  }
+
+  void drop() {
+    if (drops_) self_.attr("drop")();
+  }
+
+ private:
+  void refresh_workspace(const dt_run* run) {
+    if (run->workspace == workspace_pointer_ && run->workspace_bytes == workspace_bytes_) return;
+    workspace_pointer_ = run->workspace;
+    workspace_bytes_ = run->workspace_bytes;
+    workspace_ = py::none();
+    if (!workspace_pointer_ || !workspace_bytes_) return;
+    int64_t length = static_cast<int64_t>(workspace_bytes_);
+    dt_layout layout = {DT_HDR(dt_layout), DT_TYPE_UINT8, DT_FORMAT_LINEAR, -1.0f, 0};
+    dt_tensor bytes = {};
+    bytes.data = workspace_pointer_;
+    bytes.ndim = 1;
+    bytes.shape = &length;
+    bytes.layout = &layout;
+    if (run->stream && run->stream->kind != 0) {
+      workspace_ = py::int_(reinterpret_cast<uintptr_t>(workspace_pointer_));
+    } else {
+      workspace_ = array_view(bytes, true);
+    }
+  }
+
+  py::object self_, enqueue_;
+  bool has_shape_changed_, drops_;
+  Side inputs_{false}, outputs_{true};
+  void* workspace_pointer_ = nullptr;
+  uint64_t workspace_bytes_ = 0;
+  py::object workspace_ = py::none(), zero_ = py::int_(0);
+};
+
+}  // namespace dovetail
+
+#endif

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// One step run outside of an engine: for constant folding, tests and timing.
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+
+#include "bindings/native.hpp"
+#include "runtime/layout.hpp"
+#include "runtime/thread_pool.hpp"
+
+namespace dovetail {
+namespace {
+
+// Memory of the user's: a numpy array, or anything with the buffer protocol.
+class Buffer {
+ public:
+  Buffer(const py::object& given, bool is_output, const std::string& name) : owner_(given) {
+    if (py::isinstance<py::array>(given)) {
+      const auto array = py::reinterpret_borrow<py::array>(given);
+      check(array.flags() & py::array::c_style, name, "is not contiguous");
+      check(!is_output || array.writeable(), name, "is read-only");
+      data_ = const_cast<void*>(array.data());
+      bytes_ = static_cast<uint64_t>(array.nbytes());
+      return;
+    }
+    if (PyObject_GetBuffer(given.ptr(), &view_, is_output ? PyBUF_WRITABLE : PyBUF_SIMPLE) != 0) {
+      throw py::error_already_set();
+    }
+    data_ = view_.buf;
+    bytes_ = static_cast<uint64_t>(view_.len);
+  }
+  ~Buffer() {
+    if (view_.obj) PyBuffer_Release(&view_);
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  void* data() const { return data_; }
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  static void check(bool is_fine, const std::string& name, const char* wrong) {
+    if (!is_fine) throw Failure{DT_BINDING, "the buffer of " + name + " " + wrong, {}, ""};
+  }
+
+  py::object owner_;
+  Py_buffer view_ = {};
+  void* data_ = nullptr;
+  uint64_t bytes_ = 0;
+};
+
+struct AlignedFree {
+  void operator()(void* memory) const { std::free(memory); }
+};
+using AlignedMemory = std::unique_ptr<void, AlignedFree>;
+
+AlignedMemory aligned_memory(uint64_t bytes) {
+  void* memory =
+      bytes <= kMaxBytes ? std::aligned_alloc(kAlignment, round_up(std::max<uint64_t>(bytes, 1), kAlignment)) : nullptr;
+  if (!memory)
+    throw Failure{DT_OUT_OF_MEMORY, "no memory for a workspace of " + std::to_string(bytes) + " bytes", {}, ""};
+  return AlignedMemory(memory);
+}
+
+// The tensors of one side of a step.
+class StepTensors {
+ public:
+  StepTensors(const py::sequence& given, bool are_outputs, const std::string& subject) {
+    const char* noun = are_outputs ? "output " : "input ";
+    for (const py::handle item : given) {
+      if (item.is_none() && !are_outputs) {
+        pointers_.push_back(nullptr);
+        continue;
+      }
+      const auto pair = py::cast<py::sequence>(item);
+      add(pair[0], pair[1], are_outputs, noun + std::to_string(pointers_.size()) + " of " + subject);
+    }
+  }
+  const dt_tensor* const* data() const { return pointers_.data(); }
+  uint32_t size() const { return static_cast<uint32_t>(pointers_.size()); }
+
+ private:
+  struct Tensor {
+    std::unique_ptr<DescArray> desc;
+    std::unique_ptr<Buffer> buffer;
+    dt_layout layout = {};
+    dt_tensor tensor = {};
+    int64_t shape[DT_MAX_RANK] = {};
+  };
+
+  void add(const py::object& desc, const py::object& buffer, bool is_output, const std::string& name) {
+    Tensor& made = tensors_.emplace_back();
+    made.desc = std::make_unique<DescArray>(py::sequence(py::make_tuple(desc)));
+    made.buffer = std::make_unique<Buffer>(buffer, is_output, name);
+    const dt_desc& d = *made.desc->pointers().at(0);
+    const std::string text = tensor_text(d.data_type, d.format, d.dims, d.ndim);
+    uint64_t needed = 0;
+    if (!tensor_bytes(d.dims, d.ndim, d.data_type, d.format, &needed)) {
+      throw Failure{DT_BINDING, name + " cannot be " + text, {{"size", "not known, or not possible"}}, ""};
+    }
+    if (made.buffer->bytes() < needed) {
+      throw Failure{
+          DT_BINDING,
+          "the buffer of " + name + " is too small",
+          {{text, std::to_string(needed) + " bytes"}, {"buffer", std::to_string(made.buffer->bytes()) + " bytes"}},
+          ""};
+    }
+    const TypeInfo& type = *type_info(d.data_type);
+    made.layout = {DT_HDR(dt_layout), d.data_type, d.format, d.scale, d.flags};
+    std::copy(d.dims, d.dims + d.ndim, made.shape);
+    made.tensor.data = made.buffer->data() ? made.buffer->data() : made.shape;  // empty: any address will do
+    made.tensor.device_type = DT_DEVICE_CPU;
+    made.tensor.ndim = d.ndim;
+    made.tensor.type_code = type.dlpack_code;
+    made.tensor.type_bits = static_cast<uint8_t>(type.bits);
+    made.tensor.type_lanes = 1;
+    made.tensor.shape = made.shape;
+    made.tensor.layout = &made.layout;
+    pointers_.push_back(&made.tensor);
+  }
+
+  std::deque<Tensor> tensors_;
+  std::vector<const dt_tensor*> pointers_;
+};
+
+}  // namespace
+
+Bound bind_object(const NativeImplementation& self, const ObjectPointer& object, int32_t row) {
+  const bool on_op = self.table->traits & DT_TRAIT_OP_OBJECT;
+  const bool fits = on_op ? object->op() && object->op() == self.op : object->implementation() == self.table;
+  if (!fits) {
+    throw Failure{DT_INVALID_ARGUMENT,
+                  self.id + " cannot work on this object",
+                  {{"works on", on_op ? std::string("the object of ") + self.table->op : "an object of its own"},
+                   {"given", "an object of " + object->subject()}},
+                  ""};
+  }
+  return Bound{self.table, row_at(*self.table, row, self.id), object, self.id};
+}
+
+std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
+                              const py::sequence& inputs, const py::sequence& outputs, const py::object& packed,
+                              uint64_t workspace_bytes, int32_t n_threads, int32_t repeat) {
+  const Bound bound = bind_object(self, object, row);
+  if (self.table->device != DT_DEVICE_CPU) {
+    throw Failure{DT_UNSUPPORTED, self.id + " cannot run on buffers of the CPU", {{"device", "CUDA"}}, ""};
+  }
+  const StepTensors ins(inputs, false, self.id), outs(outputs, true, self.id);
+  AlignedMemory scratch = workspace_bytes ? aligned_memory(workspace_bytes) : nullptr;
+  AlignedMemory packed_copy;  // bytes objects of Python are aligned to 16 only
+  uint64_t packed_bytes = 0;
+  if (!packed.is_none()) {
+    const Buffer given(packed, false, "what prepare emitted");
+    packed_bytes = given.bytes();
+    if (packed_bytes) {
+      packed_copy = aligned_memory(packed_bytes);
+      std::memcpy(packed_copy.get(), given.data(), packed_bytes);
+    }
+  }
+  const auto pool = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
+  const dt_stream stream = {DT_HDR(dt_stream), 0, 0, nullptr};
+
+  py::gil_scoped_release release;
+  Call call;
+  const dt_run run = {DT_HDR(dt_run), &call,           ins.size(),        outs.size(),  ins.data(),    outs.data(),
+                      scratch.get(),  workspace_bytes, packed_copy.get(), packed_bytes, pool->table(), &stream};
+  const LayerContext context(bound);
+  context.shape_changed(call, run);
+  std::vector<int64_t> times;
+  for (int32_t i = 0; i < repeat; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    context.enqueue(call, run);
+    const auto end = std::chrono::steady_clock::now();
+    call.allocations.clear();
+    times.push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
+  }
+  return times;
+}
+
+}  // namespace dovetail

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows: the plain door for kernels. A table of functions, one line a kernel, joined to an op by its id.
+//
+//   static constexpr dovetail::Row<SoftmaxParams> kRows[] = {
+//       {.tactic = "rows_avx2", .needs = dovetail::kAvx2, .types = "f32 -> f32", .enqueue = avx2::softmax},
+//       {.tactic = "rows_scalar", .types = "f32 -> f32", .enqueue = scalar::softmax},
+//   };
+//   DOVETAIL_IMPLEMENTS("Softmax@1#cpu", SoftmaxParams, kRows)
+#ifndef DOVETAIL_DETAIL_ROWS_HPP
+#define DOVETAIL_DETAIL_ROWS_HPP
+
+#include <utility>
+
+#include "dovetail/detail/fields.hpp"
+#include "dovetail/detail/views.hpp"
+
+DOVETAIL_OPEN_NAMESPACE
+
+#define DT_BIT(name) (uint64_t{1} << DT_CPU_##name)
+constexpr uint64_t kAvx2 = DT_BIT(avx2) | DT_BIT(fma) | DT_BIT(f16c);
+constexpr uint64_t kAvx512 = kAvx2 | DT_BIT(avx512);
+constexpr uint64_t kAvx512Vnni = kAvx512 | DT_BIT(avx512vnni);
+constexpr uint64_t kAvx512Bf16 = kAvx512 | DT_BIT(avx512bf16);
+constexpr uint64_t kAvx512Fp16 = kAvx512 | DT_BIT(avx512fp16);
+constexpr uint64_t kNeon = DT_BIT(neon);
+#undef DT_BIT
+// `.needs = sm(80)`: compute capability 8.0 or later. Travels in the top bits of `needs`, ends in dt_row.min_sm.
+constexpr uint64_t sm(int capability) { return static_cast<uint64_t>(capability) << 48; }
+
+// Traits of a row; see DT_TRAIT_*.
+constexpr uint32_t kCaptureSafe = DT_TRAIT_CAPTURE_SAFE;
+constexpr uint32_t kInPlace = DT_TRAIT_IN_PLACE;
+
+// One kernel: what it is called, needs and takes, and its functions, of which only enqueue must be there. Any of them
+// may throw dovetail::Error. Members mean what those of dt_row mean.
+template <class Params>
+struct Row {
+  const char* tactic = nullptr;
+  uint64_t needs = 0;  // kAvx2 ...; or sm(80)
+  const char* types = nullptr;
+  const char* formats = nullptr;
+  // Null if the row may serve these tensors, else the reason; or call unsupported("... %d", n).
+  const char* (*fits)(const Params& params, const Descs& inputs, const Descs& outputs) = nullptr;
+  // Packs constants while building: emit(bytes, n).
+  void (*prepare)(const Params& params, const Descs& inputs, const Descs& outputs, const Emit& emit) = nullptr;
+  // Bytes of scratch for the extents up to max().
+  uint64_t (*workspace)(const Params& params, const Descs& inputs, const Descs& outputs, int n_threads) = nullptr;
+  void (*enqueue)(const Params& params, const Run& run) = nullptr;
+  uint32_t traits = 0;
+  int32_t min_sm = 0;  // the same as needs = sm(n)
+};
+
+namespace detail {
+
+// "Softmax@1#cpu" in two strings.
+template <size_t n>
+struct ImplementationId {
+  char op[n] = {};
+  char name[n] = {};
+  constexpr explicit ImplementationId(const char (&id)[n]) {
+    size_t i = 0, k = 0;
+    for (; id[i] != '#' && i + 1 < n; ++i) op[i] = id[i];
+    for (++i; i + 1 < n; ++i) name[k++] = id[i];
+  }
+  constexpr bool is_complete() const { return op[0] != 0 && name[0] != 0; }
+  constexpr bool is_cuda() const {
+    return name[0] == 'c' && name[1] == 'u' && name[2] == 'd' && name[3] == 'a' && name[4] == 0;
+  }
+};
+
+template <class Given, class Trampoline>
+Trampoline* if_given(Given given, Trampoline* trampoline) {
+  return given ? trampoline : nullptr;
+}
+
+// What dt_implementation.create makes.
+template <class Params>
+struct RowObject {
+  TensorCopies copies;
+  Params params{};
+};
+
+template <class Params>
+const Params& params_of(void* object) {
+  return static_cast<const RowObject<Params>*>(object)->params;
+}
+
+template <class Params, const Row<Params>* rows, size_t i>
+struct RowTrampolines {
+  static void name(Subject& subject) { std::snprintf(subject.text, sizeof subject.text, "%s", rows[i].tactic); }
+  static dt_code fits(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                      int32_t n_out) noexcept {
+    return guard(
+        call, [](Subject&) {},
+        [&] {
+          const char* reason = rows[i].fits(params_of<Params>(object), Descs(in, n_in), Descs(out, n_out));
+          if (reason) throw Error(DT_UNSUPPORTED, reason);
+        });
+  }
+  static dt_code prepare(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                         int32_t n_out) noexcept {
+    return guard(call, name,
+                 [&] { rows[i].prepare(params_of<Params>(object), Descs(in, n_in), Descs(out, n_out), Emit(call)); });
+  }
+  static dt_code workspace(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                           int32_t n_out, int32_t n_threads, uint64_t* bytes) noexcept {
+    return guard(call, name, [&] {
+      *bytes = rows[i].workspace(params_of<Params>(object), Descs(in, n_in), Descs(out, n_out), n_threads);
+    });
+  }
+  static dt_code enqueue(void* object, const dt_run* run) noexcept {
+    return guard(run->call, name, [&] { rows[i].enqueue(params_of<Params>(object), Run(run)); });
+  }
+  static dt_row table() {
+    const Row<Params>& row = rows[i];
+    const int32_t capability = static_cast<int32_t>(row.needs >> 48);
+    dt_row t = {};
+    t.h = DT_HDR(dt_row);
+    t.tactic = row.tactic;
+    t.needs = row.needs & ((uint64_t{1} << 48) - 1);
+    t.min_sm = capability > row.min_sm ? capability : row.min_sm;
+    t.traits = row.traits;
+    t.types = row.types;
+    t.formats = row.formats;
+    t.fits = if_given(row.fits, fits);
+    t.prepare = if_given(row.prepare, prepare);
+    t.workspace = if_given(row.workspace, workspace);
+    t.enqueue = if_given(row.enqueue, enqueue);
+    return t;
+  }
+};
+
+// The C tables of one DOVETAIL_IMPLEMENTS, listed as soon as the library is loaded.
+template <class Params, const Row<Params>* rows, size_t n_rows>
+class RowsImplementation {
+ public:
+  RowsImplementation(const char* op, const char* name, int32_t device)
+      : RowsImplementation(op, name, device, std::make_index_sequence<n_rows>()) {}
+  RowsImplementation(const RowsImplementation&) = delete;
+  RowsImplementation& operator=(const RowsImplementation&) = delete;
+
+ private:
+  static constexpr int kReads = dovetail_n_reads(static_cast<const Params*>(nullptr));
+
+  template <size_t... i>
+  RowsImplementation(const char* op, const char* name, int32_t device, std::index_sequence<i...>)
+      : rows_{RowTrampolines<Params, rows, i>::table()...}, row_pointers_{&rows_[i]...} {
+    dovetail_reads(static_cast<const Params*>(nullptr), ListReads{reads_});
+    for (int k = 0; k < kReads; ++k) read_pointers_[k] = &reads_[k];
+    table_.h = DT_HDR(dt_implementation);
+    table_.op = op;
+    table_.name = name;
+    table_.device = device;
+    table_.n_reads = kReads;
+    table_.reads = read_pointers_;
+    table_.n_rows = n_rows;
+    table_.rows = row_pointers_;
+    table_.create = create;
+    table_.destroy = destroy;
+    implementations.add(&node_, implementation_before);
+  }
+  static dt_code create(void* call, const char*, uint32_t n, const dt_field* const* fields, void** object) noexcept {
+    RowObject<Params>* made = nullptr;
+    const dt_code code = guard(
+        call, [](Subject&) {},
+        [&] {
+          made = new RowObject<Params>();
+          dovetail_reads(static_cast<const Params*>(nullptr),
+                         FillFields<Params>{made->params, n, fields, made->copies});
+        });
+    if (code == DT_OK) {
+      *object = made;
+    } else {
+      delete made;
+    }
+    return code;
+  }
+  static void destroy(void* object) noexcept { delete static_cast<RowObject<Params>*>(object); }
+
+  dt_row rows_[n_rows];
+  const dt_row* row_pointers_[n_rows];
+  dt_read reads_[kReads + 1] = {};
+  const dt_read* read_pointers_[kReads + 1] = {};
+  dt_implementation table_ = {};
+  Listed<dt_implementation> node_ = {&table_, nullptr};
+};
+
+}  // namespace detail
+
+DOVETAIL_CLOSE_NAMESPACE
+
+// DOVETAIL_IMPLEMENTS("Softmax@1#cpu", SoftmaxParams, kRows): lists an implementation of the op. Its device is CUDA if
+// its name is "cuda", else the CPU; DOVETAIL_IMPLEMENTS_ON(DT_DEVICE_CUDA, "Softmax@1#acme.fast", ...) says otherwise.
+#define DOVETAIL_IMPLEMENTS(id, Params, rows) \
+  DOVETAIL_IMPLEMENTS_(id, Params, rows, kId.is_cuda() ? DT_DEVICE_CUDA : DT_DEVICE_CPU, __LINE__)
+#define DOVETAIL_IMPLEMENTS_ON(device, id, Params, rows) DOVETAIL_IMPLEMENTS_(id, Params, rows, device, __LINE__)
+#define DOVETAIL_IMPLEMENTS_(id, Params, rows, device, line)                                               \
+  namespace {                                                                                              \
+  struct DOVETAIL_JOIN(dovetail_implements_, line) {                                                       \
+    static constexpr ::dovetail::detail::ImplementationId<sizeof(id)> kId{id};                             \
+    static_assert(kId.is_complete(), "an implementation is named op#name, such as \"Softmax@1#cpu\"");     \
+    ::dovetail::detail::RowsImplementation<Params, rows, sizeof(rows) / sizeof((rows)[0])> implementation{ \
+        kId.op, kId.name, device};                                                                         \
+  } const DOVETAIL_JOIN(dovetail_implementation_, line);                                                   \
+  }
+
+#endif

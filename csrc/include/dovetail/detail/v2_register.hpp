@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// REGISTER_DOVETAIL_PLUGIN: a creator's fields as a schema, and its tables in the library's lists.
+#ifndef DOVETAIL_DETAIL_V2_REGISTER_HPP
+#define DOVETAIL_DETAIL_V2_REGISTER_HPP
+
+#include "dovetail/detail/v2_table.hpp"
+
+DOVETAIL_OPEN_NAMESPACE
+
+namespace detail {
+
+// The schema made of getFieldNames; lives as long as the library.
+struct V2Schema {
+  Array<dt_field_spec> specs;
+  Array<dt_field> defaults;
+  Array<const dt_field_spec*> pointers;
+
+  explicit V2Schema(IPluginCreator& creator) {
+    const PluginFieldCollection* given = creator.getFieldNames();
+    const int32_t n = given ? given->nbFields : 0;
+    specs.reset(n);
+    defaults.reset(n);
+    pointers.reset(n);
+    for (int32_t i = 0; i < n; ++i) {
+      describe(creator, given->fields[i], specs[i], defaults[i]);
+      pointers[i] = &specs[i];
+    }
+  }
+
+ private:
+  static void describe(const IPluginCreator& creator, const PluginField& field, dt_field_spec& spec, dt_field& value) {
+    FieldNotes notes;
+    notes.low = notes.high = std::nan("");
+    const bool is_list = field.length <= 0 || field.type == PluginFieldType::kCHAR;
+    notes.min_length = is_list ? 0 : field.length;
+    notes.max_length = is_list ? -1 : field.length;
+    creator.describeField(field, notes);
+    spec.h = DT_HDR(dt_field_spec);
+    spec.name = field.name;
+    spec.type = static_cast<int32_t>(field.type);
+    spec.min_length = notes.min_length;
+    spec.max_length = notes.max_length;
+    spec.required = notes.required ? 1 : 0;
+    spec.low = notes.low;
+    spec.high = notes.high;
+    spec.doc = notes.doc;
+    if (field.data == nullptr || field.length <= 0) return;
+    value.h = DT_HDR(dt_field);
+    value.name = field.name;
+    value.type = spec.type;
+    value.length = field.length;
+    value.data = field.data;
+    spec.default_value = &value;
+  }
+};
+
+// A list of functions that add a creator's tables; they run inside the entry, where a throw can be reported.
+struct V2Listed {
+  void (*list)(const char* space);
+  V2Listed* next = nullptr;
+  static inline V2Listed* first = nullptr;
+  explicit V2Listed(void (*function)(const char*)) : list(function), next(first) { first = this; }
+  V2Listed(const V2Listed&) = delete;
+  V2Listed& operator=(const V2Listed&) = delete;
+};
+
+inline void list_creators(const char* space) {
+  for (V2Listed* node = V2Listed::first; node; node = node->next) node->list(space);
+  V2Listed::first = nullptr;
+}
+
+// The tables of one creator class.
+template <class Creator, int32_t device>
+class V2Tables {
+ public:
+  static void list(const char* space) { static V2Tables tables(space); }
+
+ private:
+  explicit V2Tables(const char* space) : schema_(creator_) {
+    const char* own = creator_.getPluginNamespace();
+    if (own == nullptr || own[0] == 0) creator_.setPluginNamespace(space);
+    kind.creator = &creator_;
+    kind.name = creator_.getPluginName();
+    kind.version = creator_.getPluginVersion();
+    const char* namespace_ = creator_.getPluginNamespace();
+    op_.h = DT_HDR(dt_op);
+    op_.name = kind.name;
+    op_.version = kind.version;
+    op_.namespace_ = namespace_;
+    op_.doc = creator_.getDescription();
+    op_.n_fields = static_cast<uint32_t>(schema_.pointers.size());
+    op_.fields = schema_.pointers.get();
+    op_.create = create;
+    op_.clone = v2_clone;
+    op_.destroy = v2_destroy;
+    op_.save = v2_save;
+    op_.load = load;
+    op_.count_outputs = v2_count_outputs;
+    op_.infer_type = v2_infer_type;
+    op_.infer_dims = v2_infer_dims;
+    std::snprintf(id_, sizeof id_, "%s%s%s@%s", namespace_, namespace_[0] ? "::" : "", kind.name, kind.version);
+    implementation_.h = DT_HDR(dt_implementation);
+    implementation_.op = id_;
+    implementation_.name = device == DT_DEVICE_CUDA ? "cuda" : "cpu";
+    implementation_.device = device;
+    implementation_.traits = DT_TRAIT_OP_OBJECT;
+    implementation_.supports = v2_supports;
+    implementation_.configure = v2_configure;
+    implementation_.workspace = v2_workspace;
+    implementation_.make_context = v2_make_context;
+    implementation_.drop_context = v2_drop_context;
+    implementation_.shape_changed = v2_shape_changed;
+    implementation_.enqueue = v2_enqueue;
+    ops.add(&op_node_, op_before);
+    implementations.add(&implementation_node_, implementation_before);
+  }
+
+  // A plugin fresh from its creator: checked to be what the creator says, and told its namespace.
+  static V2Object* adopt(const char*& method, IPluginV2* made) {
+    V2Object* object = v2_own(&kind, [&] { return made; });
+    struct Holder {
+      V2Object* object;
+      ~Holder() { delete object; }
+    } holder{object};
+    if (std::strcmp(made->getPluginType(), kind.name) != 0 ||
+        std::strcmp(made->getPluginVersion(), kind.version) != 0) {
+      fail(DT_PLUGIN_FAILED, nowhere("made a plugin of type %s@%s, the creator is for %s@%s"), made->getPluginType(),
+           made->getPluginVersion(), kind.name, kind.version);
+    }
+    method = "setPluginNamespace";
+    made->setPluginNamespace(kind.creator->getPluginNamespace());
+    holder.object = nullptr;
+    return object;
+  }
+  static dt_code create(void* call, const char* layer, uint32_t n, const dt_field* const* fields, void** op) noexcept {
+    const char* method = "createPlugin";
+    return guard(
+        call, [&](Subject& subject) { V2Method{&kind, method}(subject); },
+        [&] {
+          Array<PluginField> given(n);
+          for (uint32_t i = 0; i < n; ++i) {
+            if (fields[i]->length > INT32_MAX)
+              fail(DT_INVALID_ARGUMENT, nowhere("field '%s' is too long"), fields[i]->name);
+            given[i] = PluginField(fields[i]->name, fields[i]->data, static_cast<PluginFieldType>(fields[i]->type),
+                                   static_cast<int32_t>(fields[i]->length));
+          }
+          PluginFieldCollection collection;
+          collection.nbFields = static_cast<int32_t>(n);
+          collection.fields = given.get();
+          *op = adopt(method, kind.creator->createPlugin(layer, &collection));
+        });
+  }
+  static dt_code load(void* call, const char* layer, const void* bytes, uint64_t n, void** op) noexcept {
+    const char* method = "deserializePlugin";
+    return guard(
+        call, [&](Subject& subject) { V2Method{&kind, method}(subject); },
+        [&] {
+          V2Object* made = adopt(method, kind.creator->deserializePlugin(layer, bytes, static_cast<size_t>(n)));
+          made->loaded = true;
+          *op = made;
+        });
+  }
+
+  static inline V2Kind kind;
+  Creator creator_;
+  V2Schema schema_;
+  char id_[1024];
+  dt_op op_ = {};
+  dt_implementation implementation_ = {};
+  Listed<dt_op> op_node_ = {&op_, nullptr};
+  Listed<dt_implementation> implementation_node_ = {&implementation_, nullptr};
+};
+
+}  // namespace detail
+
+DOVETAIL_CLOSE_NAMESPACE
+
+// Lists a creator, so that the library brings its op with one implementation, "#cpu" or "#cuda".
+#define REGISTER_DOVETAIL_PLUGIN(Creator) REGISTER_DOVETAIL_PLUGIN_ON(DT_DEVICE_CPU, Creator)
+#define REGISTER_DOVETAIL_PLUGIN_ON(device, Creator)                   \
+  static ::dovetail::detail::V2Listed DOVETAIL_JOIN(dovetail_creator_, \
+                                                    __LINE__)(::dovetail::detail::V2Tables<Creator, device>::list);
+
+#endif

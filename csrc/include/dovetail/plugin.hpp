@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plugin interface for C++17: header only, made of plugin.h, linked with nothing of dovetail's.
+//
+// Two doors, and a library may use both:
+//   rows     kernels for an op that is described elsewhere: DOVETAIL_READS, Row, DOVETAIL_IMPLEMENTS (detail/rows.hpp)
+//   classes  an op and its kernel in one class with TensorRT's names: IPluginV2DynamicExt,
+//            IPluginCreator, REGISTER_DOVETAIL_PLUGIN (detail/v2.hpp)
+//
+// Exactly one source file of a library says DOVETAIL_LIBRARY("acme_nms", "2.1.0", "acme"). Build with
+//   c++ -shared -fPIC -std=c++17 -fvisibility=hidden -I<include folder> acme_nms.cpp -o libacme_nms.so
+// or through the CMake lines in dovetail/plugin.cmake, which also hide what the standard library leaves behind.
+#ifndef DOVETAIL_PLUGIN_HPP
+#define DOVETAIL_PLUGIN_HPP
+
+#include "dovetail/detail/rows.hpp"
+#include "dovetail/detail/v2_register.hpp"
+
+DOVETAIL_OPEN_NAMESPACE
+
+namespace detail {
+
+// The library's table, made by the first call of the entry; the host calls it under its loader lock.
+inline const dt_plugin* enter(const dt_host* with, const char* name, const char* version, const char* namespace_,
+                              const char* vendor, const char* license, const char* url) noexcept {
+  static dt_plugin plugin = {};
+  host = with;
+  if (plugin.h.struct_size != 0) return &plugin;
+  const dt_code code = guard(
+      nullptr, [&](Subject& subject) { std::snprintf(subject.text, sizeof subject.text, "%s", name); },
+      [&] {
+        list_creators(namespace_ ? namespace_ : "");
+        plugin.name = name;
+        plugin.version = version;
+        plugin.namespace_ = namespace_;
+        plugin.vendor = vendor;
+        plugin.license = license;
+        plugin.url = url;
+        plugin.ops = ops.array(&plugin.n_ops);
+        plugin.implementations = implementations.array(&plugin.n_implementations);
+        plugin.h = DT_HDR(dt_plugin);
+      });
+  return code == DT_OK ? &plugin : nullptr;
+}
+
+}  // namespace detail
+
+DOVETAIL_CLOSE_NAMESPACE
+
+// The entry of the library. `space` is the namespace of its ops where they name none.
+#define DOVETAIL_LIBRARY(name, version, space) DOVETAIL_LIBRARY_FROM(name, version, space, nullptr, nullptr, nullptr)
+// The same, saying who made it, under which license, and where to find it.
+#define DOVETAIL_LIBRARY_FROM(name, version, space, vendor, license, url)                                      \
+  extern "C" __attribute__((visibility("default"))) const dt_plugin* dovetail_plugin_entry_v1(const dt_host*); \
+  extern "C" const dt_plugin* dovetail_plugin_entry_v1(const dt_host* host) {                                  \
+    return ::dovetail::detail::enter(host, name, version, space, vendor, license, url);                        \
+  }
+
+// Lists a dt_op or a dt_implementation that was written by hand as a C table.
+#define DOVETAIL_LIST_OP(table) static const ::dovetail::detail::ListOp DOVETAIL_JOIN(dovetail_op_, __LINE__)(table);
+#define DOVETAIL_LIST_IMPLEMENTATION(table) \
+  static const ::dovetail::detail::ListImplementation DOVETAIL_JOIN(dovetail_table_, __LINE__)(table);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dovetail runtime: run a stored plan without Python. C11; link libdovetail. runtime.hpp wraps it for C++.
+ *
+ *   dt_runtime_load_library("libdovetail_cpu.so");           the plugins that the plan needs
+ *   dt_engine_load_file("net.plan", 0, &engine);
+ *   dt_context_create(engine, 0, 1, &context);
+ *   dt_context_set_input_shape(context, 0, 2, dims);         only where the plan leaves extents open
+ *   dt_context_set_address(context, 0, x, sizeof x);         inputs first, then outputs, counted from 0
+ *   dt_context_set_address(context, 1, y, sizeof y);
+ *   dt_context_execute(context, NULL);
+ *
+ * Every function returns DT_OK or a code of plugin.h, and then dt_last_error() is the text. Out-parameters are
+ * untouched on failure. An engine may be used by many threads at once, a context by one at a time. A context keeps its
+ * engine.
+ */
+#ifndef DOVETAIL_RUNTIME_H
+#define DOVETAIL_RUNTIME_H
+
+#include "plugin.h"
+
+#if defined(_WIN32)
+#define DT_API
+#else
+#define DT_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dt_engine dt_engine;
+typedef struct dt_context dt_context;
+
+/* An input or output. `h.struct_size` is set by the caller: members beyond it are left alone. */
+typedef struct dt_io_info {
+  dt_hdr h;
+  const char* name; /* lives as long as the engine */
+  int32_t is_input;
+  int32_t data_type, format; /* DT_TYPE_*, DT_FORMAT_* */
+  float scale;
+  int32_t ndim;
+  int64_t dims[DT_MAX_RANK]; /* -1: open, set by dt_context_set_input_shape or computed */
+} dt_io_info;
+
+/* ---- the process */
+
+DT_API const char* dt_runtime_version(void);
+/* Of the last failure in this thread: a sentence, facts, what to do. "" if there was none. Valid until the next one. */
+DT_API const char* dt_last_error(void);
+/* Opens a library of plugins and offers its implementations to plans that are loaded later. The same file twice is
+ * fine; an implementation that another library offers already is a DT_CONFLICT, and then nothing is registered. */
+DT_API dt_code dt_runtime_load_library(const char* path);
+/* Where log lines go, DT_LOG_*; null: warnings and errors to stderr. `sink` may be called by any thread. */
+DT_API void dt_runtime_set_log(void (*sink)(int32_t level, const char* message));
+
+/* ---- engines */
+
+/* The file is mapped and must not change while the engine lives. n_threads 0: DOVETAIL_NUM_THREADS, or all cores. */
+DT_API dt_code dt_engine_load_file(const char* path, int32_t n_threads, dt_engine** engine);
+/* The bytes must live and stay as they are while the engine lives. At an address that is a multiple of 64 they are used
+ * in place, else copied once. */
+DT_API dt_code dt_engine_load_memory(const void* bytes, uint64_t n, int32_t n_threads, dt_engine** engine);
+DT_API void dt_engine_destroy(dt_engine* engine); /* contexts may outlive it; null is fine */
+DT_API dt_code dt_engine_io_count(const dt_engine* engine, int32_t* n_inputs, int32_t* n_outputs);
+DT_API dt_code dt_engine_io_info(const dt_engine* engine, int32_t io, dt_io_info* info);
+DT_API dt_code dt_engine_io_index(const dt_engine* engine, const char* name, int32_t* io);
+DT_API dt_code dt_engine_profile_count(const dt_engine* engine, int32_t* n_profiles);
+/* Legal extents of an input; each array has room for DT_MAX_RANK and may be null. */
+DT_API dt_code dt_engine_profile_shape(const dt_engine* engine, int32_t profile, int32_t input, int64_t* min,
+                                       int64_t* opt, int64_t* max);
+/* What a context needs for this profile. */
+DT_API dt_code dt_engine_memory_bytes(const dt_engine* engine, int32_t profile, uint64_t* bytes);
+
+/* ---- contexts */
+
+/* own_memory 0: call dt_context_set_memory before executing. */
+DT_API dt_code dt_context_create(const dt_engine* engine, int32_t profile, int32_t own_memory, dt_context** context);
+DT_API void dt_context_destroy(dt_context* context); /* null is fine */
+/* Open extents of the inputs are unknown afterwards. */
+DT_API dt_code dt_context_set_profile(dt_context* context, int32_t profile);
+/* Aligned to 64, at least dt_engine_memory_bytes of the present profile; kept for profiles that need no more. Null
+ * takes it away. */
+DT_API dt_code dt_context_set_memory(dt_context* context, void* memory, uint64_t bytes);
+DT_API dt_code dt_context_set_input_shape(dt_context* context, int32_t input, int32_t ndim, const int64_t* dims);
+/* dims has room for DT_MAX_RANK; -1 stands where nothing is known yet. */
+DT_API dt_code dt_context_tensor_shape(dt_context* context, int32_t io, int32_t* ndim, int64_t* dims);
+/* Size of the tensor in its format, with padding, for the present shapes. */
+DT_API dt_code dt_context_tensor_bytes(dt_context* context, int32_t io, uint64_t* bytes);
+/* Memory of the user's, read or written by execute, which refuses to run if `bytes` is less than the tensor needs then.
+ * bytes 0: the size is not checked. Null takes the address away. */
+DT_API dt_code dt_context_set_address(dt_context* context, int32_t io, void* address, uint64_t bytes);
+/* Null stream: compute before returning. The context can be used on after a failure. */
+DT_API dt_code dt_context_execute(dt_context* context, const dt_stream* stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// y[k, o] = bias[k] + sum over c, t of w[k, c, t] * x[c, o * stride - padding + t * dilation], in each image and group
+//   inputs   x, 2 or 3 spatial dims at the end and channels before them; kernel [K, C / groups, taps]; bias [K],
+//   optional padding  cells outside of x count as zero; the SAME modes compute it from the extents numerics sums in
+//   float32; INT8: exact sums in int32, then times x.scale * kernel.scale, plus bias packing  a constant kernel is
+//   packed while building, another one in each run
+#ifndef DOVETAIL_PLUGINS_CONVOLUTION_CONVOLUTION_HPP
+#define DOVETAIL_PLUGINS_CONVOLUTION_CONVOLUTION_HPP
+
+#include "dovetail/plugin.hpp"
+
+struct ConvolutionParams {
+  int64_t num_output_maps = 0;
+  dovetail::Ints kernel_size_nd;
+  dovetail::Ints stride_nd;                  // empty: ones
+  dovetail::Ints pre_padding, post_padding;  // empty: zeros
+  int32_t padding_mode = 0;
+  dovetail::Ints dilation_nd;  // empty: ones
+  int64_t num_groups = 1;
+};
+DOVETAIL_READS(ConvolutionParams, num_output_maps, kernel_size_nd, stride_nd, pre_padding, post_padding, padding_mode,
+               dilation_nd, num_groups)
+
+#endif

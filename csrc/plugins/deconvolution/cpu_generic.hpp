@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The algorithms of Deconvolution, compiled once per instruction set: those that it shares with its counterpart.
+#ifndef DOVETAIL_PLUGINS_DECONVOLUTION_CPU_GENERIC_HPP
+#define DOVETAIL_PLUGINS_DECONVOLUTION_CPU_GENERIC_HPP
+
+#include "cpu_kernels.hpp"
+#include "dovetail/simd/convolve_int8.hpp"
+#if !defined(__AVX512VNNI__)
+#include "dovetail/simd/convolve_blocked.hpp"
+#include "dovetail/simd/convolve_gemm.hpp"
+#endif
+
+namespace DT_ISA {
+
+void deconvolution_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel,
+                        void* scratch) {
+  convolve_int8(args, first, last, first_panel, last_panel, scratch);
+}
+
+#if !defined(__AVX512VNNI__)  // only sums of 8-bit products gain by those instructions
+void deconvolution_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel,
+                        void* scratch) {
+  convolve_gemm(args, first, last, first_panel, last_panel, scratch);
+}
+
+void deconvolution_rows(const ConvolveArgs& args, int64_t first, int64_t last) { convolve_rows(args, first, last); }
+// Linear tensors are seldom transposed, and then gathered tap by tap.
+void deconvolution_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
+  convolve_blocked<false>(args, first, last);
+}
+int64_t deconvolution_blocked_items(const ConvolveArgs& args) { return convolve_blocked_items(args); }
+void deconvolution_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
+  convolve_depthwise(args, first, last);
+}
+#endif
+
+}  // namespace DT_ISA
+
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// y[k, o] = bias[k] + sum over c, t of w[c, k, t] * x[c, i], over all i with i * stride + t * dilation - padding = o
+//   inputs   x, 2 or 3 spatial dims at the end and channels before them; kernel [C, K / groups, taps]; bias [K],
+//   optional padding  is cut off y; the SAME modes compute it from window and stride numerics sums in float32; INT8:
+//   exact sums in int32, then times x.scale * kernel.scale, plus bias packing  a constant kernel is packed while
+//   building, another one in each run
+#ifndef DOVETAIL_PLUGINS_DECONVOLUTION_DECONVOLUTION_HPP
+#define DOVETAIL_PLUGINS_DECONVOLUTION_DECONVOLUTION_HPP
+
+#include "dovetail/plugin.hpp"
+
+struct DeconvolutionParams {
+  int64_t num_output_maps = 0;
+  dovetail::Ints kernel_size_nd;
+  dovetail::Ints stride_nd;                  // empty: ones
+  dovetail::Ints pre_padding, post_padding;  // empty: zeros
+  int32_t padding_mode = 0;
+  dovetail::Ints dilation_nd;  // empty: ones
+  int64_t num_groups = 1;
+};
+DOVETAIL_READS(DeconvolutionParams, num_output_maps, kernel_size_nd, stride_nd, pre_padding, post_padding, padding_mode,
+               dilation_nd, num_groups)
+
+#endif

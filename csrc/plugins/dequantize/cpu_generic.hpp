@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The algorithm of Dequantize, compiled once per instruction set.
+#ifndef DOVETAIL_PLUGINS_DEQUANTIZE_CPU_GENERIC_HPP
+#define DOVETAIL_PLUGINS_DEQUANTIZE_CPU_GENERIC_HPP
+
+#include "cpu_kernels.hpp"
+#include "dovetail/simd/convert.hpp"
+
+namespace DT_ISA {
+namespace {
+
+constexpr int64_t kChunk = 512;
+
+}  // namespace
+
+void dequantize(const DequantizeArgs& args, int64_t first, int64_t last) {
+  const int64_t row = args.inner * args.lanes;
+  float chunk[kChunk];
+  for (int64_t n; first < last; first += n) {
+    const int64_t lane = first % args.lanes;
+    const int64_t end = args.lanes == 1 ? row - first % row : args.lanes - lane;  // of the scale, or of a run of scales
+    n = end < last - first ? end : last - first;
+    n = n < kChunk ? n : kChunk;
+    const float* scale = args.scale + first / row % args.groups * args.lanes + lane;
+    const int8_t* x = static_cast<const int8_t*>(args.x) + first;
+    float* y = args.float_type == kF32 ? static_cast<float*>(args.y) + first : chunk;
+    if (args.lanes == 1) {
+      for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(x[i]) * scale[0];
+    } else {
+      for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(x[i]) * scale[i];
+    }
+    if (args.float_type != kF32) store_floats(chunk, args.y, args.float_type, first, n);
+  }
+}
+
+}  // namespace DT_ISA
+
+#endif

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// y = op(a, b); an extent of 1 is repeated along the other's.
+//   numerics float16 and bfloat16 are computed in float32. Integers wrap around. DIV of integers drops the fraction,
+//            FLOOR_DIV rounds down; divided by zero they give 0. POW of integers to a negative power gives 0, but +-1
+//            of +-1. MAX and MIN give NaN if either is
+//   outputs  comparisons and logical ops give BOOL, the others the type of a
+//   padding  lanes are written as zeros
+#ifndef DOVETAIL_PLUGINS_ELEMENTWISE_ELEMENTWISE_HPP
+#define DOVETAIL_PLUGINS_ELEMENTWISE_ELEMENTWISE_HPP
+
+#include "dovetail/plugin.hpp"
+
+struct ElementwiseParams {
+  int32_t op = 0;  // ElementwiseKind
+};
+DOVETAIL_READS(ElementwiseParams, op)
+
+#endif

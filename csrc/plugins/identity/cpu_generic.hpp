@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// The algorithm of Identity: chunks go from x's type to float32 or int64 and on to y's.
+#ifndef DOVETAIL_PLUGINS_IDENTITY_CPU_GENERIC_HPP
+#define DOVETAIL_PLUGINS_IDENTITY_CPU_GENERIC_HPP
+
+#include "cpu_kernels.hpp"
+#include "dovetail/simd/convert.hpp"
+
+namespace DT_ISA {
+namespace {
+
+constexpr int64_t kChunk = 512;
+
+bool is_float(int32_t type) { return type == kF32 || type == kF16 || type == kBF16; }
+
+template <class T>
+T limit(float v, float low, float high, T lowest, T highest) {  // low and high are exact floats
+  if (!(v == v)) return 0;
+  return v <= low ? lowest : v >= high ? highest : static_cast<T>(v);
+}
+
+void from_floats(const float* v, const IdentityArgs& args, int64_t first, int64_t n) {
+  char* y = static_cast<char*>(args.y);
+  switch (args.y_type) {
+    case kI8:
+      for (int64_t i = 0; i < n; ++i) {
+        reinterpret_cast<int8_t*>(y)[first + i] = static_cast<int8_t>(limit<int32_t>(v[i], -128.0f, 127.0f, -128, 127));
+      }
+      return;
+    case kU8:
+      for (int64_t i = 0; i < n; ++i) {
+        reinterpret_cast<uint8_t*>(y)[first + i] = static_cast<uint8_t>(limit<int32_t>(v[i], 0.0f, 255.0f, 0, 255));
+      }
+      return;
+    case kB8:
+      for (int64_t i = 0; i < n; ++i) reinterpret_cast<uint8_t*>(y)[first + i] = v[i] != 0.0f;
+      return;
+    case kI32:
+      for (int64_t i = 0; i < n; ++i) {
+        reinterpret_cast<int32_t*>(y)[first + i] = limit<int32_t>(v[i], -0x1p31f, 0x1p31f, INT32_MIN, INT32_MAX);
+      }
+      return;
+    case kI64:
+      for (int64_t i = 0; i < n; ++i) {
+        reinterpret_cast<int64_t*>(y)[first + i] = limit<int64_t>(v[i], -0x1p63f, 0x1p63f, INT64_MIN, INT64_MAX);
+      }
+      return;
+    default:
+      store_floats(v, args.y, args.y_type, first, n);
+  }
+}
+
+template <class X, class Y>
+void integers(const IdentityArgs& args, int64_t first, int64_t last) {
+  const X* x = static_cast<const X*>(args.x);
+  Y* y = static_cast<Y*>(args.y);
+  for (int64_t i = first; i < last; ++i) y[i] = static_cast<Y>(x[i]);
+}
+
+template <class X>
+void from_integers(const IdentityArgs& args, int64_t first, int64_t last) {
+  const X* x = static_cast<const X*>(args.x);
+  float chunk[kChunk];
+  switch (args.y_type) {
+    case kI8:
+      return integers<X, int8_t>(args, first, last);
+    case kU8:
+      return integers<X, uint8_t>(args, first, last);
+    case kI32:
+      return integers<X, int32_t>(args, first, last);
+    case kI64:
+      return integers<X, int64_t>(args, first, last);
+    case kB8:
+      for (int64_t i = first; i < last; ++i) static_cast<uint8_t*>(args.y)[i] = x[i] != 0;
+      return;
+    default:
+      for (int64_t n; first < last; first += n) {
+        n = last - first < kChunk ? last - first : kChunk;
+        for (int64_t i = 0; i < n; ++i) chunk[i] = static_cast<float>(x[first + i]);
+        store_floats(chunk, args.y, args.y_type, first, n);
+      }
+  }
+}
+
+}  // namespace
+
+void identity(const IdentityArgs& args, int64_t first, int64_t last) {
+  if (is_float(args.x_type)) {
+    float chunk[kChunk];
+    for (int64_t n; first < last; first += n) {
+      n = last - first < kChunk ? last - first : kChunk;
+      load_floats(args.x, args.x_type, first, chunk, n);
+      from_floats(chunk, args, first, n);
+    }
+  } else if (args.x_type == kI8) {
+    from_integers<int8_t>(args, first, last);
+  } else if (args.x_type == kI32) {
+    from_integers<int32_t>(args, first, last);
+  } else if (args.x_type == kI64) {
+    from_integers<int64_t>(args, first, last);
+  } else {
+    from_integers<uint8_t>(args, first, last);
+  }
+}
+
+}  // namespace DT_ISA
+
+#endif

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// y = round(clip(x / scale, -128, 127)), ties to even; y is INT8
+//   inputs   x; scale, positive: one value, or one per extent of `axis`
+//   numerics the quotient is taken in float32; NaN gives 0
+//   padding  lanes are written as zeros
+#ifndef DOVETAIL_PLUGINS_QUANTIZE_QUANTIZE_HPP
+#define DOVETAIL_PLUGINS_QUANTIZE_QUANTIZE_HPP
+
+#include "dovetail/plugin.hpp"
+
+struct QuantizeParams {
+  int64_t axis = 0;
+};
+DOVETAIL_READS(QuantizeParams, axis)
+
+#endif

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the rows hand to the kernel of Reformat.
+#ifndef DOVETAIL_PLUGINS_REFORMAT_CPU_KERNELS_HPP
+#define DOVETAIL_PLUGINS_REFORMAT_CPU_KERNELS_HPP
+
+#include <stdint.h>
+
+// Element (c, s) of an image lies at c / lanes * block + c % lanes + s * step.
+struct ReformatSide {
+  int64_t lanes, block, step, image;
+};
+
+struct ReformatArgs {
+  const void* x;
+  void* y;
+  int32_t element_bytes;
+  int64_t channels, inner;  // elements of an image; images follow each other
+  ReformatSide from, to;
+};
+
+// Work is cut into tiles of kReformatChannels x kReformatInner, numbered image by image, inner positions fastest.
+constexpr int64_t kReformatChannels = 16, kReformatInner = 256;
+
+namespace scalar {
+void reformat(const ReformatArgs& args, int64_t first_tile, int64_t last_tile);
+}
+
+#endif

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reformat@1#cpu: one row for each pair of formats.
+#include "cpu_kernels.hpp"
+#include "dovetail/format.hpp"
+#include "reformat.hpp"
+
+using namespace dovetail;
+
+namespace {
+
+ReformatSide side_of(const FormatView& view) {
+  const int64_t image = view.padded * view.inner;
+  if (view.kind == 1) return {view.lanes, view.inner * view.lanes, view.lanes, image};
+  // Channels last: all of them are one block; at least 4 lanes if padded, and then the kernel may take them in fours.
+  if (view.kind == 2) return {view.padded > 0 ? view.padded : 1, image, view.padded, image};
+  return {1, view.inner, 1, image};
+}
+
+// Where element `index` (row-major) of a tensor of these dims lies.
+int64_t place(const FormatView& view, const int64_t* dims, int rank, int64_t index) {
+  if (view.kind == 0) return index;
+  int64_t inner = 1;
+  for (int i = view.axis + 1; i < rank; ++i) inner *= dims[i];
+  const int64_t s = index % inner, c = index / inner % view.channels, n = index / inner / view.channels;
+  const ReformatSide side = side_of(view);
+  return n * side.image + c / side.lanes * side.block + c % side.lanes + s * side.step;
+}
+
+// Two formats that disagree on the channel axis, such as CHW16 and DHWC8: rare, so element by element.
+void copy_by_index(const Tensor& x, const FormatView& from, const Tensor& y, const FormatView& to, int64_t bytes) {
+  const char* source = x.data<const char>();
+  char* target = y.data<char>();
+  for (int64_t i = 0, n = x.volume(); i < n; ++i) {
+    std::memcpy(target + place(to, x.dims(), x.rank(), i) * bytes, source + place(from, x.dims(), x.rank(), i) * bytes,
+                static_cast<size_t>(bytes));
+  }
+}
+
+void enqueue(const ReformatParams&, const Run& run) {
+  const Tensor x = run.input(0), y = run.output(0);
+  FormatView from = view_of(x), to = view_of(y);
+  if (from.kind == 0 && to.kind != 0) from = view_of(x, to.axis);
+  if (to.kind == 0 && from.kind != 0) to = view_of(y, from.axis);
+  const int64_t bytes = size_of(x.type());
+  if (to.stored() == 0) return;
+  if (x.format() == y.format()) {
+    parallel_ranges(run, to.stored() * bytes, 1, 4096, [&](int64_t first, int64_t last) {
+      std::memcpy(y.data<char>() + first, x.data<const char>() + first, static_cast<size_t>(last - first));
+    });
+  } else if (from.axis != to.axis) {
+    copy_by_index(x, from, y, to, bytes);
+  } else {
+    const ReformatArgs args = {x.data<void>(), y.data<void>(), static_cast<int32_t>(bytes), from.channels, from.inner,
+                               side_of(from),  side_of(to)};
+    const int64_t tiles = from.outer * ((from.channels + kReformatChannels - 1) / kReformatChannels) *
+                          ((from.inner + kReformatInner - 1) / kReformatInner);
+    const int64_t work = kReformatChannels * (from.inner < kReformatInner ? from.inner : kReformatInner) * bytes;
+    parallel_ranges(run, tiles, work, 1, [&](int64_t first, int64_t last) { scalar::reformat(args, first, last); });
+  }
+  zero_padding(to, y.data<void>(), bytes);
+}
+
+#define ALL_TYPES "f32|f16|i8|i32|b8|u8|f8|bf16|i64"
+constexpr char kTypes[] = ALL_TYPES " -> " ALL_TYPES;
+
+#define REFORMAT_ROW(from, to) \
+  {.tactic = from "_to_" to, .types = kTypes, .formats = from " -> " to, .enqueue = enqueue, .traits = 0},
+// The formats once more: a macro does not expand inside of itself.
+// clang-format off
+#define REFORMAT_FROM(unused, from)                                                            \
+  REFORMAT_ROW(from, "linear") REFORMAT_ROW(from, "chw2") REFORMAT_ROW(from, "hwc8")           \
+  REFORMAT_ROW(from, "chw4") REFORMAT_ROW(from, "chw16") REFORMAT_ROW(from, "chw32")           \
+  REFORMAT_ROW(from, "dhwc8") REFORMAT_ROW(from, "cdhw32") REFORMAT_ROW(from, "hwc")           \
+  REFORMAT_ROW(from, "hwc16")
+// clang-format on
+
+constexpr Row<ReformatParams> kRows[] = {DOVETAIL_EACH_FORMAT(REFORMAT_FROM, 0)};
+
+}  // namespace
+
+DOVETAIL_IMPLEMENTS("Reformat@1#cpu", ReformatParams, kRows)

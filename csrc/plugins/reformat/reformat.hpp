@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// y has x's elements and type, in another format.
+//   inputs   x in any format that is computed with; the channel axis is that of the format that has one
+//   padding  lanes are not read, and written as zeros
+#ifndef DOVETAIL_PLUGINS_REFORMAT_REFORMAT_HPP
+#define DOVETAIL_PLUGINS_REFORMAT_REFORMAT_HPP
+
+#include "dovetail/plugin.hpp"
+
+struct ReformatParams {};
+DOVETAIL_READS(ReformatParams)
+
+#endif

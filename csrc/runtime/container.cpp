@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/container.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "runtime/checksum.hpp"
+#include "runtime/json_reader.hpp"
+#include "runtime/layout.hpp"
+#include "runtime/status.hpp"
+
+namespace dovetail {
+namespace {
+
+constexpr uint64_t kLengthBytes = 8;  // of the header, little-endian, first in the file
+constexpr const char* kFormat = "dovetail.plan";
+
+size_t skip_blanks(std::string_view text, size_t at) {
+  while (at < text.size() && (text[at] == ' ' || text[at] == '\n' || text[at] == '\t' || text[at] == '\r')) ++at;
+  return at;
+}
+
+// Where the digits of the checksum stand in the header, or kNoHole. Inside other strings a quote follows a backslash,
+// so the key cannot be met there.
+size_t find_digits(std::string_view header, const std::string& digits) {
+  constexpr std::string_view kKey = "\"checksum\"";
+  const size_t key = header.find(kKey);
+  if (key == std::string_view::npos) return kNoHole;
+  size_t at = skip_blanks(header, key + kKey.size());
+  if (at >= header.size() || header[at] != ':') return kNoHole;
+  at = skip_blanks(header, at + 1);
+  if (at >= header.size() || header[at] != '"' || header.substr(at + 1, digits.size()) != digits) return kNoHole;
+  return at + 1;
+}
+
+}  // namespace
+
+FileBytes map_file(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw status::unreadable_file(path, std::strerror(errno));
+  struct stat info{};
+  const bool is_known = ::fstat(file, &info) == 0;
+  if (!is_known || !S_ISREG(info.st_mode) || info.st_size <= 0) {
+    const std::string reason = !is_known ? std::strerror(errno) : info.st_size == 0 ? "it is empty" : "it is no file";
+    ::close(file);
+    throw status::unreadable_file(path, reason);
+  }
+  const auto n = static_cast<size_t>(info.st_size);
+#if defined(MAP_POPULATE)
+  const int flags = MAP_PRIVATE | MAP_POPULATE;  // the checksum reads all of it at once
+#else
+  const int flags = MAP_PRIVATE;
+#endif
+  void* data = ::mmap(nullptr, n, PROT_READ, flags, file, 0);
+  const std::string reason = std::strerror(errno);
+  ::close(file);
+  if (data == MAP_FAILED) throw status::unreadable_file(path, reason);
+  return {static_cast<const uint8_t*>(data), n,
+          std::shared_ptr<const void>(data, [n](const void* p) { ::munmap(const_cast<void*>(p), n); })};
+}
+
+FileBytes align_bytes(FileBytes bytes) {
+  if (reinterpret_cast<uintptr_t>(bytes.data) % kAlignment == 0) return bytes;
+  void* copy = std::aligned_alloc(kAlignment, round_up(bytes.n, kAlignment));
+  if (!copy) throw status::out_of_memory("a copy of the plan", bytes.n);
+  std::memcpy(copy, bytes.data, bytes.n);
+  return {static_cast<const uint8_t*>(copy), bytes.n,
+          std::shared_ptr<const void>(copy, [](const void* p) { std::free(const_cast<void*>(p)); })};
+}
+
+Container read_container(const FileBytes& bytes) {
+  if (bytes.n < kLengthBytes)
+    throw status::plan_corrupt("file", "at least 8 bytes", std::to_string(bytes.n) + " bytes");
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes.data, kLengthBytes);
+  const uint64_t after = bytes.n - kLengthBytes;
+  if (header_bytes > after || header_bytes > kMaxJsonBytes || (kLengthBytes + header_bytes) % kAlignment != 0)
+    throw status::plan_corrupt(
+        "header length", "a multiple of 64 less 8, at most " + std::to_string(std::min<uint64_t>(after, kMaxJsonBytes)),
+        std::to_string(header_bytes));
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data) + kLengthBytes, header_bytes);
+  const nlohmann::json document = parse_json(text, "header");
+  const JsonNode header(document, "");
+  const JsonNode metadata = header.at("__metadata__");
+  if (metadata.at("format").text() != kFormat) metadata.at("format").fail(std::string("\"") + kFormat + "\"");
+
+  Container container;
+  container.checksum = metadata.at("checksum").text();
+  const size_t digits = container.checksum.size() == kChecksumDigits ? find_digits(text, container.checksum) : kNoHole;
+  if (digits == kNoHole) metadata.at("checksum").fail("16 hex digits");
+  const std::string found = hex_digits(checksum(bytes.data, bytes.n, kLengthBytes + digits));
+  if (found != container.checksum)
+    throw status::plan_corrupt("checksum", found + ", by its contents", container.checksum);
+
+  container.plan = metadata.at("plan").text();
+  const uint64_t data_bytes = after - header_bytes;
+  const uint8_t* data = bytes.data + kLengthBytes + header_bytes;
+  for (const auto& [name, entry] : document.items()) {
+    if (name == "__metadata__") continue;
+    const JsonNode tensor(entry, "tensor " + name);
+    if (tensor.at("dtype").text() != "U8") tensor.at("dtype").fail("\"U8\"");
+    const JsonNode offsets = tensor.at("data_offsets");
+    const auto begin = static_cast<uint64_t>(offsets.at(0, 2).integer(0, static_cast<int64_t>(data_bytes)));
+    const auto end =
+        static_cast<uint64_t>(offsets.at(1).integer(static_cast<int64_t>(begin), static_cast<int64_t>(data_bytes)));
+    if (begin % kAlignment != 0) offsets.at(size_t{0}).fail("a multiple of 64");
+    tensor.at("shape").at(0, 1).integer(static_cast<int64_t>(end - begin), static_cast<int64_t>(end - begin));
+    container.blobs.emplace(name, Container::Blob{data + begin, end - begin});
+  }
+  return container;
+}
+
+}  // namespace dovetail

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The safetensors file that a plan is: a header of JSON, then blobs.
+#ifndef DOVETAIL_RUNTIME_CONTAINER_HPP
+#define DOVETAIL_RUNTIME_CONTAINER_HPP
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+namespace dovetail {
+
+// Bytes of a file and what keeps them alive.
+struct FileBytes {
+  const uint8_t* data = nullptr;
+  uint64_t n = 0;
+  std::shared_ptr<const void> keep;
+};
+
+// Maps the file, read-only. Throws Failure (DT_PLAN_CORRUPT) if it cannot be read.
+FileBytes map_file(const std::string& path);
+// The same bytes at an address that is a multiple of 64; copied if they are not there already.
+FileBytes align_bytes(FileBytes bytes);
+
+struct Container {
+  struct Blob {
+    const uint8_t* data;
+    uint64_t n;
+  };
+  std::string plan;  // JSON text
+  std::string checksum;
+  std::unordered_map<std::string, Blob> blobs;
+};
+
+// Verifies the checksum and every offset; `bytes.data` must be a multiple of 64. Throws Failure (DT_PLAN_CORRUPT).
+Container read_container(const FileBytes& bytes);
+
+}  // namespace dovetail
+
+#endif

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/context.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "runtime/layout.hpp"
+
+namespace dovetail {
+namespace {
+
+constexpr uint64_t kHugePage = uint64_t{2} << 20;
+
+// Where empty tensors point to: nobody reads or writes it, but it is not null.
+alignas(kAlignment) unsigned char nothing[kAlignment];
+
+}  // namespace
+
+Memory::Memory(uint64_t bytes, const char* what) : bytes_(bytes) {
+  if (bytes < kHugePage) {
+    const uint64_t rounded = round_up(std::max<uint64_t>(bytes, 1), kAlignment);
+    data_ = static_cast<uint8_t*>(std::aligned_alloc(kAlignment, rounded));
+    if (!data_) throw status::out_of_memory(what, bytes);
+    std::memset(data_, 0, rounded);
+    return;
+  }
+  mapped_bytes_ = bytes + kHugePage;
+  void* mapping = bytes > kMaxBytes
+                      ? MAP_FAILED
+                      : ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) throw status::out_of_memory(what, bytes);
+  mapping_ = mapping;
+  data_ = reinterpret_cast<uint8_t*>(round_up(reinterpret_cast<uintptr_t>(mapping), kHugePage));
+#if defined(MADV_HUGEPAGE)
+  ::madvise(data_, bytes, MADV_HUGEPAGE);
+#endif
+}
+
+Memory& Memory::operator=(Memory&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(mapping_, other.mapping_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(mapped_bytes_, other.mapped_bytes_);
+  return *this;
+}
+
+Memory::~Memory() {
+  if (mapping_)
+    ::munmap(mapping_, mapped_bytes_);
+  else
+    std::free(data_);
+}
+
+Context::Context(std::shared_ptr<const Engine> engine, int profile, bool own_memory)
+    : engine_(std::move(engine)), own_memory_(own_memory), stream_{DT_HDR(dt_stream), 0, 0, nullptr} {
+  const Plan& plan = engine_->plan();
+  input_dims_.resize(plan.inputs.size());
+  is_input_known_.resize(plan.inputs.size());
+  addresses_.assign(plan.n_io(), nullptr);
+  rooms_.assign(plan.n_io(), 0);
+  is_told_.assign(plan.steps.size(), 0);
+  shapes_.dims.resize(plan.tensors.size());
+  shapes_.bytes.resize(plan.tensors.size());
+  shapes_.programs.resize(plan.programs.size());
+  next_ = shapes_;
+  make_views();
+  make_launches();
+  set_profile(profile);
+}
+
+Context::~Context() = default;
+
+// ---- what a context is made of
+
+void Context::make_views() {
+  const Plan& plan = engine_->plan();
+  io_views_.resize(plan.n_io());
+  std::vector<int32_t> io_of(plan.tensors.size(), -1);
+  for (size_t io = 0; io < plan.n_io(); ++io) io_of[static_cast<size_t>(plan.io_tensor(io))] = static_cast<int32_t>(io);
+  for (size_t t = 0; t < plan.tensors.size(); ++t) {
+    const PlanTensor& tensor = plan.tensors[t];
+    const TypeInfo* type = type_info(tensor.data_type);
+    dt_tensor view = {};
+    view.data = nothing;
+    view.device_type = DT_DEVICE_CPU;
+    view.ndim = tensor.rank;
+    view.type_code = type->dlpack_code;
+    view.type_bits = static_cast<uint8_t>(type->bits);
+    view.type_lanes = 1;
+    view.shape = shapes_.dims[t].data();
+    view.layout = engine_->layout(static_cast<int32_t>(t));
+    const auto root = static_cast<size_t>(tensor.root);
+    if (plan.tensors[root].constant >= 0)
+      // Kernels see it through a pointer to const; the table of C has one struct for both.
+      view.data = const_cast<uint8_t*>(plan.constants[static_cast<size_t>(plan.tensors[root].constant)].data);
+    if (io_of[root] >= 0) io_views_[static_cast<size_t>(io_of[root])].push_back(static_cast<int32_t>(t));
+    views_.push_back(view);
+  }
+}
+
+void Context::make_launches() {
+  const Plan& plan = engine_->plan();
+  size_t n = 0;
+  for (const PlanStep& step : plan.steps) n += step.inputs.size() + step.outputs.size();
+  pointers_.reserve(n);  // runs keep addresses of its elements
+  runs_.reserve(plan.steps.size());
+  const auto view_of = [this](int32_t t) { return t < 0 ? nullptr : &views_[static_cast<size_t>(t)]; };
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const PlanStep& step = plan.steps[i];
+    const Bound& bound = engine_->steps()[i].bound;
+    const dt_tensor* const* inputs = pointers_.data() + pointers_.size();
+    for (int32_t t : step.inputs) pointers_.push_back(view_of(t));
+    const dt_tensor* const* outputs = pointers_.data() + pointers_.size();
+    for (int32_t t : step.outputs) pointers_.push_back(view_of(t));
+    dt_run run = {};
+    run.h = DT_HDR(dt_run);
+    run.call = &call_;
+    run.n_inputs = static_cast<uint32_t>(step.inputs.size());
+    run.n_outputs = static_cast<uint32_t>(step.outputs.size());
+    run.inputs = inputs;
+    run.outputs = outputs;
+    run.workspace = nothing;
+    if (step.packed >= 0) {
+      run.packed = plan.constants[static_cast<size_t>(step.packed)].data;
+      run.packed_bytes = plan.constants[static_cast<size_t>(step.packed)].bytes;
+    }
+    run.pool = engine_->pool().table();
+    run.stream = &stream_;
+    runs_.push_back(run);
+    layers_.push_back(std::make_unique<LayerContext>(bound));
+    launches_.push_back({bound.enqueue(), layers_.back()->get(), &runs_.back()});
+  }
+}
+
+size_t Context::check_io(size_t io) const {
+  if (io >= addresses_.size()) throw status::no_such_tensor(static_cast<int64_t>(io), addresses_.size());
+  return io;
+}
+
+const PlanTensor& Context::tensor_of(size_t io) const {
+  const Plan& plan = engine_->plan();
+  return plan.tensors[static_cast<size_t>(plan.io_tensor(check_io(io)))];
+}
+
+// ---- profile and memory
+
+void Context::set_profile(int profile) {
+  const Plan& plan = engine_->plan();
+  if (profile < 0 || static_cast<size_t>(profile) >= plan.profiles.size())
+    throw status::no_such_profile(profile, plan.profiles.size());
+  const uint64_t bytes = engine_->memory(profile).bytes;
+  if (own_memory_ && (!owned_.data() || bytes > owned_.bytes())) {
+    Memory larger(bytes, "the memory of a context");
+    owned_ = std::move(larger);
+  }
+  if (given_bytes_ < bytes) given_bytes_ = 0;
+  if (given_bytes_ == 0) memory_ = owned_.data();
+  profile_ = profile;
+  forget_shapes();
+  place_memory();
+}
+
+void Context::set_memory(void* memory, uint64_t bytes) {
+  const bool is_aligned = reinterpret_cast<uintptr_t>(memory) % kAlignment == 0;
+  if (memory && (!is_aligned || bytes < memory_bytes()))
+    throw status::memory_unusable(bytes, memory_bytes(), is_aligned);
+  memory_ = memory ? static_cast<uint8_t*>(memory) : owned_.data();
+  given_bytes_ = memory ? bytes : 0;
+  place_memory();
+}
+
+void Context::place_memory() {
+  is_ready_ = false;
+  if (!memory_) return;
+  const Plan& plan = engine_->plan();
+  const PlanProfile& profile = plan.profiles[static_cast<size_t>(profile_)];
+  for (size_t t = 0; t < views_.size(); ++t) {
+    const auto root = static_cast<size_t>(plan.tensors[t].root);
+    if (plan.tensors[root].where == Where::kArena) views_[t].data = memory_ + profile.offsets[root];
+  }
+  for (size_t i = 0; i < runs_.size(); ++i) {
+    const Engine::Workspace& workspace = engine_->memory(profile_).workspaces[i];
+    runs_[i].workspace = memory_ + workspace.offset;
+    runs_[i].workspace_bytes = workspace.bytes;
+  }
+}
+
+// ---- shapes
+
+void Context::forget_shapes() {
+  const Plan& plan = engine_->plan();
+  const PlanProfile& profile = plan.profiles[static_cast<size_t>(profile_)];
+  for (size_t i = 0; i < input_dims_.size(); ++i) {
+    // An extent with one legal value needs no setting.
+    is_input_known_[i] = profile.min[i] == profile.max[i];
+    input_dims_[i] = profile.min[i];
+  }
+  are_shapes_valid_ = false;
+  is_ready_ = false;
+  std::fill(is_told_.begin(), is_told_.end(), 0);
+}
+
+void Context::set_input_shape(size_t input, const int64_t* dims, int rank) {
+  const Plan& plan = engine_->plan();
+  if (input >= plan.inputs.size()) throw status::no_such_tensor(static_cast<int64_t>(input), plan.inputs.size());
+  const PlanTensor& tensor = tensor_of(input);
+  const PlanProfile& profile = plan.profiles[static_cast<size_t>(profile_)];
+  if (rank != tensor.rank) throw status::rank_differs(tensor.name, tensor.rank, rank);
+  Dims given = {};
+  bool fits = true;
+  for (int axis = 0; axis < rank; ++axis) {
+    const auto a = static_cast<size_t>(axis);
+    given[a] = dims[axis];
+    fits &= given[a] >= profile.min[input][a] && given[a] <= profile.max[input][a];
+  }
+  if (!fits) {
+    std::vector<status::Extents> extents;
+    for (int axis = 0; axis < rank; ++axis) {
+      const auto a = static_cast<size_t>(axis);
+      extents.push_back({tensor.dim_names[axis].empty() ? "dimension " + std::to_string(axis) : tensor.dim_names[axis],
+                         given[a], profile.min[input][a], profile.max[input][a]});
+    }
+    throw status::outside_profile(tensor.name, extents, profile_, plan.name);
+  }
+  if (is_input_known_[input] && given == input_dims_[input]) return;
+  input_dims_[input] = given;
+  is_input_known_[input] = 1;
+  are_shapes_valid_ = false;
+  is_ready_ = false;
+}
+
+bool Context::is_known() const {
+  return std::find(is_input_known_.begin(), is_input_known_.end(), 0) == is_input_known_.end();
+}
+
+void Context::resolve_shapes() {
+  if (are_shapes_valid_) return;
+  const Plan& plan = engine_->plan();
+  evaluate_shapes(plan, plan.profiles[static_cast<size_t>(profile_)], input_dims_, &next_);
+  check_constraints(plan, input_dims_, next_);
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const auto changed = [this](int32_t t) {
+      return t >= 0 && shapes_.dims[static_cast<size_t>(t)] != next_.dims[static_cast<size_t>(t)];
+    };
+    if (std::any_of(plan.steps[i].inputs.begin(), plan.steps[i].inputs.end(), changed) ||
+        std::any_of(plan.steps[i].outputs.begin(), plan.steps[i].outputs.end(), changed))
+      is_told_[i] = 0;
+  }
+  std::copy(next_.dims.begin(), next_.dims.end(), shapes_.dims.begin());  // in place: the views point here
+  shapes_.bytes = next_.bytes;
+  are_shapes_valid_ = true;
+}
+
+std::vector<std::string> Context::infer_shapes() {
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < is_input_known_.size(); ++i)
+    if (!is_input_known_[i]) missing.push_back(tensor_of(i).name);
+  if (missing.empty()) resolve_shapes();
+  return missing;
+}
+
+int Context::shape(size_t io, Dims* dims) {
+  const PlanTensor& tensor = tensor_of(io);
+  const size_t n_inputs = input_dims_.size();
+  if (io < n_inputs && is_input_known_[io]) {
+    *dims = input_dims_[io];
+  } else if (io >= n_inputs && is_known()) {
+    resolve_shapes();
+    *dims = shapes_.dims[static_cast<size_t>(engine_->plan().io_tensor(io))];
+  } else {
+    for (int axis = 0; axis < tensor.rank; ++axis) (*dims)[static_cast<size_t>(axis)] = tensor.dims[axis].value;
+  }
+  return tensor.rank;
+}
+
+uint64_t Context::bytes(size_t io) {
+  check_io(io);
+  const std::vector<std::string> missing = infer_shapes();
+  if (!missing.empty()) throw status::shapes_unknown(missing);
+  return shapes_.bytes[static_cast<size_t>(engine_->plan().io_tensor(io))];
+}
+
+// ---- addresses
+
+void Context::set_address(size_t io, void* address, uint64_t room) {
+  check_io(io);
+  if (addresses_[io] == address && rooms_[io] == room) return;
+  addresses_[io] = address;
+  rooms_[io] = room;
+  is_ready_ = false;
+  for (int32_t t : io_views_[io]) views_[static_cast<size_t>(t)].data = address ? address : nothing;
+}
+
+void Context::check_addresses() {
+  const Plan& plan = engine_->plan();
+  std::vector<std::string> missing;
+  const auto bytes_of = [&](size_t io) { return shapes_.bytes[static_cast<size_t>(plan.io_tensor(io))]; };
+  for (size_t io = 0; io < addresses_.size(); ++io)
+    if (!addresses_[io] && bytes_of(io) > 0) missing.push_back(tensor_of(io).name);
+  if (!missing.empty()) throw status::addresses_missing(missing);
+  for (size_t io = 0; io < addresses_.size(); ++io)
+    if (bytes_of(io) > rooms_[io] && bytes_of(io) > 0)
+      throw status::buffer_too_small(tensor_of(io).name, rooms_[io], bytes_of(io));
+  for (size_t a = plan.inputs.size(); a < addresses_.size(); ++a)
+    for (size_t b = a + 1; b < addresses_.size(); ++b)
+      if (addresses_[a] == addresses_[b] && bytes_of(a) > 0 && bytes_of(b) > 0)
+        throw status::address_shared(tensor_of(a).name, tensor_of(b).name);
+}
+
+// ---- execution
+
+void Context::tell_shapes() {
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    if (is_told_[i]) continue;
+    const dt_implementation* implementation = engine_->steps()[i].bound.implementation;
+    if (DT_HAS(dt_implementation, implementation, shape_changed)) {
+      const dt_code code = implementation->shape_changed(launches_[i].context, launches_[i].run);
+      if (code != DT_OK) fail(i, code, "shape_changed");
+    }
+    is_told_[i] = 1;
+  }
+}
+
+void Context::make_ready() {
+  const std::vector<std::string> missing = infer_shapes();
+  if (!missing.empty()) throw status::shapes_unknown(missing);
+  if (!memory_) {
+    if (memory_bytes() > 0) throw status::memory_missing(memory_bytes());
+    memory_ = nothing;
+    place_memory();
+  }
+  check_addresses();
+  tell_shapes();
+  is_ready_ = true;
+}
+
+void Context::execute(const dt_stream& stream) {
+  if (stream.kind != 0) throw status::stream_kind(stream.kind);
+  stream_ = stream;
+  execute();
+}
+
+std::vector<uint64_t> Context::execute_profiled() {
+  using Clock = std::chrono::steady_clock;
+  if (!is_ready_) make_ready();
+  std::vector<uint64_t> times(launches_.size());
+  Clock::time_point before = Clock::now();
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    const dt_code code = launches_[i].enqueue(launches_[i].context, launches_[i].run);
+    if (code != DT_OK) fail(i, code, "enqueue");
+    const Clock::time_point after = Clock::now();
+    times[i] = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count());
+    before = after;
+  }
+  call_.allocations.clear();
+  return times;
+}
+
+void Context::fail(size_t step, dt_code code, const char* method) {
+  const Plan& plan = engine_->plan();
+  const PlanStep& failed = plan.steps[step];
+  const Bound& bound = engine_->steps()[step].bound;
+  const Call raised = std::exchange(call_, Call{});
+  try {
+    raised.check(code, failed.implementation, bound.method(method), failed.layer);
+  } catch (Failure& failure) {
+    const auto add = [&](const char* role, int32_t t) {
+      if (t < 0) return;
+      const PlanTensor& tensor = plan.tensors[static_cast<size_t>(t)];
+      failure.facts.emplace_back(
+          std::string(role) + " '" + tensor.name + "'",
+          tensor_text(tensor.data_type, tensor.format, shapes_.dims[static_cast<size_t>(t)].data(), tensor.rank));
+    };
+    for (int32_t t : failed.inputs) add("input", t);
+    for (int32_t t : failed.outputs) add("output", t);
+    throw;
+  }
+  std::abort();  // check throws for every code but 0
+}
+
+}  // namespace dovetail

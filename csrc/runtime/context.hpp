@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread's execution of an engine: memory, shapes, addresses, and the flat list of calls that a run is.
+#ifndef DOVETAIL_RUNTIME_CONTEXT_HPP
+#define DOVETAIL_RUNTIME_CONTEXT_HPP
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/engine.hpp"
+
+namespace dovetail {
+
+// Zeroed memory at a multiple of 64; of huge pages where it is large.
+class Memory {
+ public:
+  Memory() = default;
+  // Throws Failure (DT_OUT_OF_MEMORY) naming `what`.
+  Memory(uint64_t bytes, const char* what);
+  Memory(Memory&& other) noexcept { *this = std::move(other); }
+  Memory& operator=(Memory&& other) noexcept;
+  ~Memory();
+
+  uint8_t* data() const { return data_; }
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  uint8_t* data_ = nullptr;
+  void* mapping_ = nullptr;  // null: from aligned_alloc
+  uint64_t bytes_ = 0, mapped_bytes_ = 0;
+};
+
+// Inputs and outputs are counted together, inputs first ("io"). A failed call changes nothing, and the context can be
+// used on. Not for two threads at once.
+class Context {
+ public:
+  Context(std::shared_ptr<const Engine> engine, int profile = 0, bool own_memory = true);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  const Engine& engine() const { return *engine_; }
+  int profile() const { return profile_; }
+  // Open extents of the inputs are unknown afterwards.
+  void set_profile(int profile);
+
+  void set_input_shape(size_t input, const int64_t* dims, int rank);
+  // Names of inputs whose shapes are not known yet; if there are none, all shapes are now computed and checked.
+  std::vector<std::string> infer_shapes();
+  // Extents as far as they are known, else -1. Returns the rank.
+  int shape(size_t io, Dims* dims);
+  // Bytes with padding, in the tensor's format; throws where the shape is not known yet.
+  uint64_t bytes(size_t io);
+
+  // Memory of the tensor in its format; null takes it away. Running is refused where the tensor needs more than `room`.
+  void set_address(size_t io, void* address, uint64_t room = UINT64_MAX);
+  void* address(size_t io) const { return addresses_[check_io(io)]; }
+
+  uint8_t* memory() const { return memory_; }
+  uint64_t memory_bytes() const { return engine_->memory(profile_).bytes; }
+  // Memory of the user's, aligned to 64; kept for profiles that need no more. Null takes it away.
+  void set_memory(void* memory, uint64_t bytes);
+
+  void execute() {
+    if (!is_ready_) [[unlikely]]
+      make_ready();
+    const Launch* const end = launches_.data() + launches_.size();
+    for (const Launch* launch = launches_.data(); launch != end; ++launch) {
+      const dt_code code = launch->enqueue(launch->context, launch->run);
+      if (code != DT_OK) [[unlikely]]
+        fail(static_cast<size_t>(launch - launches_.data()), code, "enqueue");
+    }
+    if (!call_.allocations.empty()) [[unlikely]]
+      call_.allocations.clear();
+  }
+  // The stream is handed on to the layers.
+  void execute(const dt_stream& stream);
+  // As execute; nanoseconds of each step.
+  std::vector<uint64_t> execute_profiled();
+
+ private:
+  struct Launch {
+    dt_code (*enqueue)(void* context, const dt_run* run);
+    void* context;
+    const dt_run* run;
+  };
+
+  size_t check_io(size_t io) const;
+  const PlanTensor& tensor_of(size_t io) const;
+  void make_views();
+  void make_launches();
+  void forget_shapes();
+  bool is_known() const;
+  void resolve_shapes();
+  void place_memory();
+  void make_ready();
+  void check_addresses();
+  void tell_shapes();
+  [[noreturn]] void fail(size_t step, dt_code code, const char* method);
+
+  std::shared_ptr<const Engine> engine_;
+  int profile_ = 0;
+  bool is_ready_ = false;          // everything below is settled and the layers know it
+  bool are_shapes_valid_ = false;  // shapes_ follows from input_dims_
+
+  std::vector<Dims> input_dims_;
+  std::vector<char> is_input_known_;
+  PlanShapes shapes_;  // of the views; its addresses never change
+  PlanShapes next_;    // computed here, then copied if all is well
+
+  const bool own_memory_;
+  Memory owned_;
+  uint8_t* memory_ = nullptr;
+  uint64_t given_bytes_ = 0;                    // size of the user's memory; 0: memory_ is not the user's
+  std::vector<void*> addresses_;                // per io
+  std::vector<uint64_t> rooms_;                 // bytes behind each address
+  std::vector<std::vector<int32_t>> io_views_;  // tensors whose memory it is, per io
+
+  std::vector<dt_tensor> views_;  // per tensor of the plan
+  std::vector<const dt_tensor*> pointers_;
+  std::vector<dt_run> runs_;
+  std::vector<char> is_told_;  // per step: shape_changed was called for the present shapes
+  std::vector<std::unique_ptr<LayerContext>> layers_;
+  std::vector<Launch> launches_;
+  dt_stream stream_;
+  Call call_;
+};
+
+}  // namespace dovetail
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <string>
+
+#include "runtime/host.hpp"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
+namespace dovetail {
+namespace {
+
+constexpr uint64_t bit(int feature) { return uint64_t{1} << feature; }
+
+#if defined(__x86_64__) || defined(__i386__)
+bool leaf(unsigned number, unsigned sub, unsigned (&registers)[4]) {
+  return __get_cpuid_count(number, sub, &registers[0], &registers[1], &registers[2], &registers[3]) != 0;
+}
+
+// avx and avx512f are asked from the compiler's run time, which also asks whether the system saves the registers.
+uint64_t detect() {
+  __builtin_cpu_init();
+  uint64_t found = 0;
+  if (__builtin_cpu_supports("sse2")) found |= bit(DT_CPU_sse2);
+  if (!__builtin_cpu_supports("avx")) return found;
+  unsigned one[4] = {}, seven[4] = {}, seven_one[4] = {};  // eax ebx ecx edx
+  leaf(1, 0, one);
+  leaf(7, 0, seven);
+  if (seven[0] >= 1) leaf(7, 1, seven_one);
+  if (__builtin_cpu_supports("avx2")) found |= bit(DT_CPU_avx2);
+  if (__builtin_cpu_supports("fma")) found |= bit(DT_CPU_fma);
+  if (one[2] & (1u << 29)) found |= bit(DT_CPU_f16c);
+  // "avx512" is what x86-64-v4 means: all five.
+  const bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl");
+  if (!v4) return found;
+  found |= bit(DT_CPU_avx512);
+  if (seven[2] & (1u << 11)) found |= bit(DT_CPU_avx512vnni);
+  if (seven_one[0] & (1u << 5)) found |= bit(DT_CPU_avx512bf16);
+  if (seven[3] & (1u << 23)) found |= bit(DT_CPU_avx512fp16);
+  return found;
+}
+#elif defined(__aarch64__)
+uint64_t detect() { return bit(DT_CPU_neon); }
+#else
+uint64_t detect() { return 0; }
+#endif
+
+struct Cap {
+  const char* name;
+  uint64_t allowed;
+};
+constexpr uint64_t kAvx2 = bit(DT_CPU_sse2) | bit(DT_CPU_avx2) | bit(DT_CPU_fma) | bit(DT_CPU_f16c);
+constexpr Cap kCaps[] = {{"scalar", 0}, {"avx2", kAvx2}, {"avx512", ~uint64_t{0}}};
+
+void warn_once(const std::string& value) {
+  static std::mutex lock;
+  static std::string last;
+  std::string text;
+  {
+    std::lock_guard<std::mutex> guard(lock);
+    if (last == value) return;
+    last = value;
+  }
+  log_line(DT_LOG_WARNING, "DOVETAIL_FORCE_ISA=" + value + " is ignored: it takes scalar, avx2 or avx512");
+}
+
+}  // namespace
+
+uint64_t cpu_features() {
+  static const uint64_t present = detect();
+  const char* forced = std::getenv("DOVETAIL_FORCE_ISA");
+  if (!forced || !*forced) return present;
+  for (const Cap& cap : kCaps) {
+    if (std::strcmp(cap.name, forced) == 0) return present & cap.allowed;
+  }
+  warn_once(forced);
+  return present;
+}
+
+std::string feature_names(uint64_t features) {
+  std::string names;
+#define DT_FEATURE_NAME(name, number) \
+  if (features & bit(number)) names += names.empty() ? #name : " " #name;
+  DT_CPU_FEATURES(DT_FEATURE_NAME)
+#undef DT_FEATURE_NAME
+  return names;
+}
+
+}  // namespace dovetail

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/dims.hpp"
+
+#include <algorithm>
+
+namespace dovetail {
+namespace {
+
+constexpr int64_t kConstant = 0, kInputDim = 1, kOperation = 16;
+constexpr int64_t kNOperations = DT_DIM_CEIL_DIV + 1;
+
+DimsTrouble divide(int64_t a, int64_t b, bool up, int64_t* value) {
+  if (b == 0) return DimsTrouble::kDivisionByZero;
+  if (b == -1) return __builtin_sub_overflow(int64_t{0}, a, value) ? DimsTrouble::kOverflow : DimsTrouble::kNone;
+  const int64_t quotient = a / b, rest = a % b;
+  // C rounds towards zero: off by one where the exact quotient is on the other side.
+  const bool is_negative = (rest < 0) != (b < 0);
+  *value = quotient + (rest == 0 ? 0 : up ? (is_negative ? 0 : 1) : (is_negative ? -1 : 0));
+  return DimsTrouble::kNone;
+}
+
+DimsTrouble apply(int64_t op, int64_t a, int64_t b, int64_t* value) {
+  bool overflows = false;
+  switch (op) {
+    case DT_DIM_SUM:
+      overflows = __builtin_add_overflow(a, b, value);
+      break;
+    case DT_DIM_PROD:
+      overflows = __builtin_mul_overflow(a, b, value);
+      break;
+    case DT_DIM_MAX:
+      *value = std::max(a, b);
+      break;
+    case DT_DIM_MIN:
+      *value = std::min(a, b);
+      break;
+    case DT_DIM_SUB:
+      overflows = __builtin_sub_overflow(a, b, value);
+      break;
+    case DT_DIM_EQUAL:
+      *value = a == b;
+      break;
+    case DT_DIM_LESS:
+      *value = a < b;
+      break;
+    case DT_DIM_FLOOR_DIV:
+      return divide(a, b, false, value);
+    case DT_DIM_CEIL_DIV:
+      return divide(a, b, true, value);
+  }
+  return overflows ? DimsTrouble::kOverflow : DimsTrouble::kNone;
+}
+
+struct Term {
+  std::string text;
+  int strength;  // 3 a name or number, 2 a product, 1 a sum, 0 a comparison
+};
+
+std::string bracketed(const Term& term, int needed) {
+  return term.strength < needed ? "(" + term.text + ")" : term.text;
+}
+
+Term join(int64_t op, const Term& a, const Term& b) {
+  switch (op) {
+    case DT_DIM_SUM:
+      return {bracketed(a, 1) + " + " + bracketed(b, 1), 1};
+    case DT_DIM_SUB:
+      return {bracketed(a, 1) + " - " + bracketed(b, 2), 1};
+    case DT_DIM_PROD:
+      return {bracketed(a, 2) + "*" + bracketed(b, 3), 2};
+    case DT_DIM_FLOOR_DIV:
+      return {bracketed(a, 2) + "//" + bracketed(b, 3), 2};
+    case DT_DIM_EQUAL:
+      return {bracketed(a, 1) + " == " + bracketed(b, 1), 0};
+    case DT_DIM_LESS:
+      return {bracketed(a, 1) + " < " + bracketed(b, 1), 0};
+    case DT_DIM_MAX:
+      return {"max(" + a.text + ", " + b.text + ")", 3};
+    case DT_DIM_MIN:
+      return {"min(" + a.text + ", " + b.text + ")", 3};
+    default:
+      return {"ceil_div(" + a.text + ", " + b.text + ")", 3};
+  }
+}
+
+}  // namespace
+
+std::string verify_program(const DimsProgram& program, const std::vector<int>& ranks) {
+  if (program.size() > kMaxProgramLength) return "longer than " + std::to_string(kMaxProgramLength);
+  int depth = 0;
+  for (size_t i = 0; i < program.size();) {
+    const int64_t opcode = program[i];
+    if (opcode == kConstant) {
+      if (i + 1 >= program.size()) return "ends inside a constant";
+      i += 2;
+      ++depth;
+    } else if (opcode == kInputDim) {
+      if (i + 2 >= program.size()) return "ends inside an input extent";
+      const int64_t input = program[i + 1], axis = program[i + 2];
+      if (input < 0 || input >= static_cast<int64_t>(ranks.size())) return "names input " + std::to_string(input);
+      if (axis < 0 || axis >= ranks[static_cast<size_t>(input)])
+        return "names axis " + std::to_string(axis) + " of input " + std::to_string(input);
+      i += 3;
+      ++depth;
+    } else if (opcode >= kOperation && opcode < kOperation + kNOperations) {
+      if (depth < 2) return "an operation finds fewer than two operands";
+      i += 1;
+      --depth;
+    } else {
+      return "unknown opcode " + std::to_string(opcode);
+    }
+    if (depth > kMaxProgramDepth) return "needs a stack deeper than " + std::to_string(kMaxProgramDepth);
+  }
+  return depth == 1 ? "" : "leaves " + std::to_string(depth) + " values instead of one";
+}
+
+DimsTrouble evaluate(const DimsProgram& program, const Dims* inputs, int64_t* value) {
+  int64_t stack[kMaxProgramDepth];
+  int depth = 0;
+  const int64_t* code = program.data();
+  const int64_t* end = code + program.size();
+  while (code < end) {
+    if (code[0] == kConstant) {
+      stack[depth++] = code[1];
+      code += 2;
+    } else if (code[0] == kInputDim) {
+      stack[depth++] = inputs[code[1]][static_cast<size_t>(code[2])];
+      code += 3;
+    } else {
+      --depth;
+      const DimsTrouble trouble = apply(code[0] - kOperation, stack[depth - 1], stack[depth], &stack[depth - 1]);
+      if (trouble != DimsTrouble::kNone) return trouble;
+      code += 1;
+    }
+  }
+  *value = stack[0];
+  return DimsTrouble::kNone;
+}
+
+std::string program_text(const DimsProgram& program, const std::function<std::string(int, int)>& leaf) {
+  std::vector<Term> stack;
+  for (size_t i = 0; i < program.size();) {
+    if (program[i] == kConstant) {
+      const int64_t v = program[i + 1];
+      stack.push_back({std::to_string(v), v < 0 ? 1 : 3});
+      i += 2;
+    } else if (program[i] == kInputDim) {
+      stack.push_back({leaf(static_cast<int>(program[i + 1]), static_cast<int>(program[i + 2])), 3});
+      i += 3;
+    } else {
+      const Term b = stack.back();
+      stack.pop_back();
+      stack.back() = join(program[i] - kOperation, stack.back(), b);
+      i += 1;
+    }
+  }
+  return stack.empty() ? "" : stack.back().text;
+}
+
+}  // namespace dovetail

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/engine.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/layout.hpp"
+
+namespace dovetail {
+namespace {
+
+const PlanRequirement* requirement_of(const Plan& plan, const std::string& implementation) {
+  for (const PlanRequirement& requirement : plan.requirements)
+    if (requirement.implementation == implementation) return &requirement;
+  return nullptr;
+}
+
+// Do the words of a row fit `values` (types or formats; absent inputs are left out by the caller with -1)?
+bool words_fit(const RowSide& inputs, const RowSide& outputs, const std::vector<int32_t>& in,
+               const std::vector<int32_t>& out) {
+  // Inputs at the end may be absent; a kernel writes every output that its row names.
+  if (!outputs.repeats_last && out.size() != outputs.words.size()) return false;
+  size_t n_alternatives = 1;
+  for (const RowSide* side : {&inputs, &outputs})
+    for (const auto& word : side->words) n_alternatives = std::max(n_alternatives, word.size());
+  const auto fits = [](const RowSide& side, const std::vector<int32_t>& values, size_t alternative) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (values[i] < 0) continue;
+      if (i >= side.words.size() && !(side.repeats_last && !side.words.empty())) return false;
+      const auto& word = side.words[std::min(i, side.words.size() - 1)];
+      if (word[word.size() == 1 ? 0 : alternative] != values[i]) return false;
+    }
+    return true;
+  };
+  for (size_t a = 0; a < n_alternatives; ++a)
+    if (fits(inputs, in, a) && fits(outputs, out, a)) return true;
+  return false;
+}
+
+// "" if the row takes the types and formats of the step, else why not.
+std::string refusal(const Plan& plan, const PlanStep& step, const dt_row& row) {
+  const auto values = [&](const std::vector<int32_t>& tensors, int32_t PlanTensor::* member) {
+    std::vector<int32_t> list;
+    for (int32_t t : tensors) list.push_back(t < 0 ? -1 : plan.tensors[static_cast<size_t>(t)].*member);
+    return list;
+  };
+  const auto check = [&](const char* text, bool formats, int32_t PlanTensor::* member) -> std::string {
+    RowSide inputs, outputs;
+    std::string error;
+    if (!parse_row(text, formats, &inputs, &outputs, &error)) return error;
+    if (words_fit(inputs, outputs, values(step.inputs, member), values(step.outputs, member))) return "";
+    return std::string("it takes ") + text;
+  };
+  std::string reason = row.types ? check(row.types, false, &PlanTensor::data_type) : "";
+  if (reason.empty()) reason = check(row.formats ? row.formats : "linear", true, &PlanTensor::format);
+  return reason;
+}
+
+// The row that the plan names: by its place if the name there is the same, else the first of that name that fits.
+const dt_row* find_row(const Plan& plan, const PlanStep& step, const dt_implementation& implementation) {
+  if (implementation.n_rows == 0 && step.row.empty()) return nullptr;
+  std::vector<std::string> names;
+  const dt_row* found = nullptr;
+  std::string reason;
+  for (uint32_t i = 0; i < implementation.n_rows; ++i) {
+    const dt_row* row = implementation.rows[i];
+    const std::string name = row->tactic ? row->tactic : "";
+    names.push_back(name);
+    if (name != step.row) continue;
+    const std::string refused = refusal(plan, step, *row);
+    if (refused.empty() && (!found || step.tactic == static_cast<int32_t>(i))) found = row;
+    if (!refused.empty()) reason = refused;
+  }
+  if (found) return found;
+  if (!reason.empty()) throw status::row_refuses(step.layer, step.implementation, step.row, reason);
+  throw status::row_missing(step.layer, step.implementation, step.row, names);
+}
+
+std::string field_text(int32_t type, int64_t min_length, int64_t max_length) {
+  std::string name = "type " + std::to_string(type);
+#define DT_FIELD(word, value, bytes) \
+  if (type == value) name = #word;
+  DT_FIELD_TYPES(DT_FIELD)
+#undef DT_FIELD
+  if (min_length == max_length) return name + " x " + std::to_string(max_length);
+  return name + " x " + std::to_string(min_length) + ".." + (max_length < 0 ? "" : std::to_string(max_length));
+}
+
+// `create` relies on types and lengths, and the plan is not to be relied on.
+void check_field(const PlanStep& step, const std::string& subject, const dt_field& field, int32_t type,
+                 int64_t min_length, int64_t max_length) {
+  if (type == DT_FIELD_CHAR && max_length == 1) max_length = -1;  // one text of any length
+  if (max_length == 1) min_length = 1;
+  if (type == DT_FIELD_CHAR) min_length = 0;
+  const bool fits = field.type == type && field.length >= min_length && (max_length < 0 || field.length <= max_length);
+  if (!fits)
+    throw status::field_differs(step.layer, subject, field.name, field_text(type, min_length, max_length),
+                                field_text(field.type, field.length, field.length));
+}
+
+void check_reads(const PlanStep& step, const FieldArray& fields, const dt_implementation& implementation) {
+  for (uint32_t f = 0; f < fields.size(); ++f)
+    for (uint32_t r = 0; r < implementation.n_reads; ++r) {
+      const dt_read& read = *implementation.reads[r];
+      if (std::strcmp(read.name, fields.data()[f]->name) == 0)
+        check_field(step, step.implementation, *fields.data()[f], read.type, 0, read.max_length);
+    }
+}
+
+void check_specs(const PlanStep& step, const FieldArray& fields, const dt_op& op) {
+  for (uint32_t f = 0; f < fields.size(); ++f)
+    for (uint32_t s = 0; s < op.n_fields; ++s) {
+      const dt_field_spec& spec = *op.fields[s];
+      if (std::strcmp(spec.name, fields.data()[f]->name) == 0)
+        check_field(step, step.op, *fields.data()[f], spec.type, spec.min_length, spec.max_length);
+    }
+}
+
+}  // namespace
+
+std::shared_ptr<Engine> Engine::load(const std::string& path, int n_threads) { return load(map_file(path), n_threads); }
+
+std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads) {
+  std::shared_ptr<Engine> engine(new Engine);
+  engine->plan_ = read_plan(std::move(bytes));
+  const Plan& plan = *engine->plan_;
+  engine->pool_ = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
+  for (const PlanTensor& tensor : plan.tensors)
+    engine->layouts_.push_back(
+        {DT_HDR(dt_layout), tensor.data_type, tensor.format, tensor.scale,
+         plan.tensors[static_cast<size_t>(tensor.root)].where == Where::kConstant ? uint32_t{DT_TENSOR_CONSTANT} : 0u});
+  for (const PlanStep& step : plan.steps) engine->make_step(step);
+  for (size_t p = 0; p < plan.profiles.size(); ++p) {
+    const std::vector<dt_desc> descs = engine->describe(plan.profiles[p]);
+    for (size_t i = 0; p == 0 && i < plan.steps.size(); ++i) {
+      const Bound& bound = engine->steps_[i].bound;
+      const Descs own = engine->descs_of(plan.steps[i], descs);
+      std::string reason;
+      if (!bound.fits(own, &reason))
+        throw status::row_refuses(plan.steps[i].layer, plan.steps[i].implementation, plan.steps[i].row, reason);
+      bound.configure(own);
+    }
+    engine->plan_memory(plan.profiles[p], descs);
+  }
+  return engine;
+}
+
+void Engine::make_step(const PlanStep& step) {
+  const PlanRequirement* requirement = requirement_of(*plan_, step.implementation);
+  Step made;
+  if (!find_implementation(step.implementation, &made.entry))
+    throw status::implementation_missing(step.layer, step.op, step.implementation,
+                                         requirement ? requirement->provider : status::Provider{});
+  const std::string& hash = made.entry.hash;
+  if (step.packed >= 0 && requirement && !requirement->hash.empty() && !hash.empty() && requirement->hash != hash)
+    throw status::library_changed(step.layer, step.implementation, requirement->hash, hash);
+
+  const dt_implementation* implementation = made.entry.implementation;
+  Bound& bound = made.bound;
+  bound.implementation = implementation;
+  bound.subject = step.implementation;
+  bound.row = find_row(*plan_, step, *implementation);
+  if (bound.row && (bound.row->needs & ~cpu_features()) != 0)
+    throw status::plan_isa(feature_names(bound.row->needs & ~cpu_features()), feature_names(cpu_features()));
+  if (bound.row ? !DT_HAS(dt_row, bound.row, enqueue) : !DT_HAS(dt_implementation, implementation, enqueue))
+    throw status::implementation_incomplete(step.layer, step.implementation, "enqueue");
+
+  const bool is_op_object = (implementation->traits & DT_TRAIT_OP_OBJECT) != 0;
+  if (is_op_object && !made.entry.op)
+    throw status::implementation_incomplete(step.layer, step.implementation, "op whose object it works on");
+  if (is_op_object && step.state >= 0) {
+    const PlanConstant& state = plan_->constants[static_cast<size_t>(step.state)];
+    bound.object = Object::load(made.entry.op, step.op, step.layer, state.data, state.bytes, made.entry.keep);
+  } else {
+    auto fields = std::make_shared<const FieldArray>(step.fields, step.op);
+    check_reads(step, *fields, *implementation);
+    if (is_op_object) check_specs(step, *fields, *made.entry.op);
+    bound.object = is_op_object
+                       ? Object::create(made.entry.op, step.op, step.layer, fields, made.entry.keep)
+                       : Object::create(implementation, step.implementation, step.layer, fields, made.entry.keep);
+  }
+  // Rows say how many outputs there are; without them the op's object does.
+  if (is_op_object && !bound.row && DT_HAS(dt_op, made.entry.op, count_outputs)) {
+    const int32_t n = bound.object->count_outputs(static_cast<int32_t>(step.inputs.size()));
+    if (static_cast<size_t>(n) != step.outputs.size())
+      throw status::row_refuses(
+          step.layer, step.implementation, step.row,
+          "it has " + std::to_string(n) + " outputs, the plan " + std::to_string(step.outputs.size()));
+  }
+  steps_.push_back(std::move(made));
+}
+
+std::vector<dt_desc> Engine::describe(const PlanProfile& profile) const {
+  PlanShapes min, opt, max;
+  evaluate_shapes(*plan_, profile, profile.min, &min);
+  evaluate_shapes(*plan_, profile, profile.opt, &opt);
+  evaluate_shapes(*plan_, profile, profile.max, &max);
+  std::vector<dt_desc> descs(plan_->tensors.size());
+  for (size_t t = 0; t < descs.size(); ++t) {
+    const PlanTensor& tensor = plan_->tensors[t];
+    dt_desc& desc = descs[t];
+    desc = {DT_HDR(dt_desc),
+            tensor.rank,
+            tensor.data_type,
+            tensor.format,
+            tensor.scale,
+            layouts_[t].flags,
+            nullptr,
+            {},
+            {},
+            {},
+            {}};
+    const PlanTensor& root = plan_->tensors[static_cast<size_t>(tensor.root)];
+    if (root.constant >= 0) desc.data = plan_->constants[static_cast<size_t>(root.constant)].data;
+    for (int axis = 0; axis < tensor.rank; ++axis) {
+      const auto a = static_cast<size_t>(axis);
+      // A larger input can make a smaller extent: the ends are sorted.
+      const auto [low, high] = std::minmax({min.dims[t][a], opt.dims[t][a], max.dims[t][a]});
+      desc.dims[axis] = tensor.dims[axis].value;
+      desc.min[axis] = low;
+      desc.opt[axis] = opt.dims[t][a];
+      desc.max[axis] = high;
+    }
+  }
+  return descs;
+}
+
+Descs Engine::descs_of(const PlanStep& step, const std::vector<dt_desc>& all) const {
+  Descs descs;
+  for (int32_t t : step.inputs) descs.inputs.push_back(t < 0 ? nullptr : &all[static_cast<size_t>(t)]);
+  for (int32_t t : step.outputs) descs.outputs.push_back(&all[static_cast<size_t>(t)]);
+  return descs;
+}
+
+void Engine::plan_memory(const PlanProfile& profile, const std::vector<dt_desc>& descs) {
+  Memory memory;
+  const uint64_t end_of_arena = round_up(profile.arena_bytes, kAlignment);
+  uint64_t beyond = 0;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    Workspace workspace;
+    workspace.bytes = profile.workspace_bytes[i];
+    if (profile.workspace_offsets[i] >= 0) workspace.offset = static_cast<uint64_t>(profile.workspace_offsets[i]);
+    const uint64_t needed = steps_[i].bound.workspace(descs_of(plan_->steps[i], descs), n_threads());
+    if (needed > workspace.bytes) {
+      if (needed > kMaxBytes)
+        throw status::out_of_memory("the workspace of layer '" + plan_->steps[i].layer + "'", needed);
+      workspace = {end_of_arena, needed};
+      beyond = std::max(beyond, needed);  // one after the other, so they share
+    }
+    memory.workspaces.push_back(workspace);
+  }
+  memory.bytes = beyond ? end_of_arena + beyond : profile.arena_bytes;
+  memory_.push_back(std::move(memory));
+}
+
+}  // namespace dovetail

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plan whose layers exist: objects made and configured, one for each step. Constant after load, shared by contexts.
+#ifndef DOVETAIL_RUNTIME_ENGINE_HPP
+#define DOVETAIL_RUNTIME_ENGINE_HPP
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/library.hpp"
+#include "runtime/object.hpp"
+#include "runtime/plan.hpp"
+#include "runtime/thread_pool.hpp"
+
+namespace dovetail {
+
+class Engine {
+ public:
+  // The bytes must not change while the engine lives. n_threads 0: default_threads(). Throws Failure.
+  static std::shared_ptr<Engine> load(FileBytes bytes, int n_threads = 0);
+  static std::shared_ptr<Engine> load(const std::string& path, int n_threads = 0);
+
+  const Plan& plan() const { return *plan_; }
+  int n_threads() const { return pool_->n_threads(); }
+  const ThreadPool& pool() const { return *pool_; }
+
+  struct Step {
+    ImplementationEntry entry;
+    Bound bound;  // holds the object
+  };
+  const std::vector<Step>& steps() const { return steps_; }
+
+  // Memory of a context: the plan's arena and behind it what steps need beyond the plan's workspaces (more threads than
+  // at build, or another version of the library).
+  struct Workspace {
+    uint64_t offset = 0, bytes = 0;
+  };
+  struct Memory {
+    uint64_t bytes = 0;
+    std::vector<Workspace> workspaces;  // per step
+  };
+  const Memory& memory(int profile) const { return memory_[static_cast<size_t>(profile)]; }
+  // Side structs of the tensor views, per tensor of the plan.
+  const dt_layout* layout(int32_t tensor) const { return &layouts_[static_cast<size_t>(tensor)]; }
+
+ private:
+  Engine() = default;
+  void make_step(const PlanStep& step);
+  void plan_memory(const PlanProfile& profile, const std::vector<dt_desc>& descs);
+  std::vector<dt_desc> describe(const PlanProfile& profile) const;
+  Descs descs_of(const PlanStep& step, const std::vector<dt_desc>& all) const;
+
+  std::shared_ptr<const Plan> plan_;  // outlives the objects, which may borrow its constants
+  std::shared_ptr<ThreadPool> pool_;
+  std::vector<dt_layout> layouts_;
+  std::vector<Memory> memory_;
+  std::vector<Step> steps_;
+};
+
+}  // namespace dovetail
+
+#endif

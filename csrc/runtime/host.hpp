@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the runtime gives to a plugin for one call (dt_host), and what it keeps of the answer.
+#ifndef DOVETAIL_RUNTIME_HOST_HPP
+#define DOVETAIL_RUNTIME_HOST_HPP
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dovetail/plugin.h"
+
+namespace dovetail {
+
+// A failure of the runtime or of a plugin: a code, a sentence, facts and what to do now. Thrown inside the runtime,
+// turned into a code at the C boundary and into an exception class by the bindings.
+struct Failure {
+  dt_code code = DT_INTERNAL;
+  std::string message{};
+  std::vector<std::pair<std::string, std::string>> facts{};
+  std::string hint{};
+  std::shared_ptr<void> origin{};  // the Python exception behind it, kept for __cause__; null otherwise
+  std::vector<std::pair<std::string, std::string>>
+      attributes{};  // of the exception, beside code: plugin, layer, method ...
+};
+
+// One call into a plugin: pass `this` as `call`. Collects what the plugin raises and emits, and owns what it allocates.
+struct Call {
+  dt_code raised = DT_OK;
+  std::string kind, message, file;
+  int line = 0;
+  std::string blob;                                  // what emit appended
+  std::vector<std::unique_ptr<char[]>> allocations;  // what alloc handed out
+  std::shared_ptr<void> origin;
+
+  // Throws Failure if code is not 0: "<plugin> failed in <method> of layer '<layer>'" with the raised text, or with the
+  // code alone where the plugin raised nothing.
+  void check(dt_code code, const std::string& plugin, const char* method, const std::string& layer) const;
+};
+
+// The one host table of the process.
+const dt_host* host_table();
+
+// While it lives, what this thread raises on a null call is left in `call`: for the entry of a library.
+class NullCall {
+ public:
+  explicit NullCall(Call* call);
+  ~NullCall();
+  NullCall(const NullCall&) = delete;
+  NullCall& operator=(const NullCall&) = delete;
+
+ private:
+  Call* previous_;
+};
+
+// Receives dt_host.log lines and the runtime's own; default writes nothing below WARNING, to stderr.
+using LogSink = void (*)(int level, const char* message);
+void set_log_sink(LogSink sink);
+void log_line(int level, const std::string& text);
+
+// Instruction sets of this machine as 1 << DT_CPU_*, after DOVETAIL_FORCE_ISA=scalar|avx2|avx512 capped them.
+uint64_t cpu_features();
+// Their names, "avx2 fma f16c", in the order of the table; "" for none.
+std::string feature_names(uint64_t features);
+
+}  // namespace dovetail
+
+#endif

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/json_reader.hpp"
+
+#include "runtime/status.hpp"
+
+namespace dovetail {
+namespace {
+
+using nlohmann::json;
+
+// Deepest nesting of brackets outside strings; the parser itself would follow any depth.
+int nesting(std::string_view text) {
+  int depth = 0, deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+// Only as much of a value as a person wants to see, and ASCII whatever it holds.
+std::string shown(const json& value) {
+  if (value.is_array()) return "a list of " + std::to_string(value.size());
+  if (value.is_object()) return "an object of " + std::to_string(value.size()) + " members";
+  std::string text = value.is_string() && value.get_ref<const std::string&>().size() > 60
+                         ? "a text of " + std::to_string(value.get_ref<const std::string&>().size()) + " bytes"
+                         : value.dump(-1, ' ', true, json::error_handler_t::replace);
+  return text;
+}
+
+std::string range_text(int64_t low, int64_t high) {
+  const bool is_open = high == std::numeric_limits<int64_t>::max();
+  if (low == std::numeric_limits<int64_t>::min() && is_open) return "an integer of 64 bits";
+  return "an integer " + std::to_string(low) + ".." + (is_open ? "" : std::to_string(high));
+}
+
+// False where the value is no integer of 64 bits. A huge literal arrives as unsigned or as a float.
+bool get_integer(const json& value, int64_t* out) {
+  if (!value.is_number_integer()) return false;
+  if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{std::numeric_limits<int64_t>::max()}) return false;
+  *out = value.get<int64_t>();
+  return true;
+}
+
+}  // namespace
+
+json parse_json(std::string_view text, const char* field) {
+  if (text.size() > kMaxJsonBytes)
+    throw status::plan_corrupt(field, "at most " + std::to_string(kMaxJsonBytes) + " bytes",
+                               std::to_string(text.size()));
+  if (nesting(text) > kMaxJsonDepth)
+    throw status::plan_corrupt(field, "nesting of at most " + std::to_string(kMaxJsonDepth), "a deeper one");
+  json document = json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  if (document.is_discarded()) throw status::plan_corrupt(field, "JSON text", "something else");
+  return document;
+}
+
+JsonNode JsonNode::at(const char* key) const {
+  if (!value_->is_object()) fail("an object");
+  const auto found = value_->find(key);
+  const std::string path = path_.empty() ? key : path_ + "." + key;
+  if (found == value_->end()) throw status::plan_corrupt(path, "a value", "nothing");
+  return JsonNode(*found, path);
+}
+
+size_t JsonNode::size() const {
+  if (!value_->is_array()) fail("a list");
+  return value_->size();
+}
+
+JsonNode JsonNode::at(size_t index) const {
+  if (index >= size()) fail("a list of more than " + std::to_string(index));
+  return JsonNode((*value_)[index], path_ + "[" + std::to_string(index) + "]");
+}
+
+JsonNode JsonNode::at(size_t index, size_t expected_size) const {
+  if (size() != expected_size) fail("a list of " + std::to_string(expected_size));
+  return at(index);
+}
+
+int64_t JsonNode::integer(int64_t low, int64_t high) const {
+  int64_t value = 0;
+  if (!get_integer(*value_, &value) || value < low || value > high) fail(range_text(low, high));
+  return value;
+}
+
+int32_t JsonNode::index(size_t n, bool may_be_none) const {
+  int64_t value = 0;
+  if (!get_integer(*value_, &value) || value < (may_be_none ? -1 : 0) || value >= static_cast<int64_t>(n))
+    fail("0.." + std::to_string(static_cast<int64_t>(n) - 1) + (may_be_none ? ", or -1 for none" : ""));
+  return static_cast<int32_t>(value);
+}
+
+double JsonNode::number() const {
+  if (value_->is_number()) return value_->get<double>();
+  if (value_->is_string()) {
+    const std::string& word = value_->get_ref<const std::string&>();
+    if (word == "inf") return std::numeric_limits<double>::infinity();
+    if (word == "-inf") return -std::numeric_limits<double>::infinity();
+    if (word == "nan") return std::numeric_limits<double>::quiet_NaN();
+  }
+  fail("a number");
+}
+
+bool JsonNode::boolean() const {
+  if (!value_->is_boolean()) fail("true or false");
+  return value_->get<bool>();
+}
+
+const std::string& JsonNode::text() const {
+  if (!value_->is_string()) fail("a text");
+  const auto& text = value_->get_ref<const std::string&>();
+  // Names go to plugins as C strings.
+  if (text.find('\0') != std::string::npos) fail("a text without NUL", "one with NUL");
+  return text;
+}
+
+std::vector<int64_t> JsonNode::integers(int64_t low, int64_t high) const {
+  std::vector<int64_t> values(size());
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!get_integer((*value_)[i], &values[i]) || values[i] < low || values[i] > high)
+      at(i).fail(range_text(low, high));
+  return values;
+}
+
+void JsonNode::fail(const std::string& expected) const { fail(expected, shown(*value_)); }
+
+void JsonNode::fail(const std::string& expected, const std::string& got) const {
+  throw status::plan_corrupt(path_.empty() ? "plan" : path_, expected, got);
+}
+
+}  // namespace dovetail

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading JSON that nobody vouches for: bounded parsing, and values that know their path and check their type.
+#ifndef DOVETAIL_RUNTIME_JSON_READER_HPP
+#define DOVETAIL_RUNTIME_JSON_READER_HPP
+
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dovetail {
+
+inline constexpr int kMaxJsonDepth = 64;
+inline constexpr size_t kMaxJsonBytes = size_t{64} << 20;
+
+// Throws Failure (DT_PLAN_CORRUPT) that names `field` if the text is too long, too deep or not JSON.
+nlohmann::json parse_json(std::string_view text, const char* field);
+
+// A value and the path that leads to it. Every getter throws Failure (DT_PLAN_CORRUPT) with the path, what is expected
+// and what is there. The document must outlive it.
+class JsonNode {
+ public:
+  JsonNode(const nlohmann::json& value, std::string path) : value_(&value), path_(std::move(path)) {}
+
+  const std::string& path() const { return path_; }
+  bool is_null() const { return value_->is_null(); }
+  bool is_object() const { return value_->is_object(); }
+  bool is_array() const { return value_->is_array(); }
+  bool is_number() const { return value_->is_number(); }
+  bool is_integer() const { return value_->is_number_integer(); }
+  bool is_string() const { return value_->is_string(); }
+
+  bool has(const char* key) const { return value_->is_object() && value_->contains(key); }
+  JsonNode at(const char* key) const;                     // of an object
+  size_t size() const;                                    // of a list
+  JsonNode at(size_t index) const;                        // of a list
+  JsonNode at(size_t index, size_t expected_size) const;  // and the list must have this size
+
+  int64_t integer(int64_t low = std::numeric_limits<int64_t>::min(),
+                  int64_t high = std::numeric_limits<int64_t>::max()) const;
+  int32_t index(size_t n, bool may_be_none = false) const;  // 0..n-1, or -1 for none
+  double number() const;  // also "inf", "-inf" and "nan", which JSON has no numbers for
+  bool boolean() const;
+  const std::string& text() const;
+  std::vector<int64_t> integers(int64_t low = std::numeric_limits<int64_t>::min(),
+                                int64_t high = std::numeric_limits<int64_t>::max()) const;
+
+  // "expected", and the value itself, shortened, as what is there.
+  [[noreturn]] void fail(const std::string& expected) const;
+  [[noreturn]] void fail(const std::string& expected, const std::string& got) const;
+
+ private:
+  const nlohmann::json* value_;
+  std::string path_;
+};
+
+}  // namespace dovetail
+
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Libraries of plugins and the process-wide table of implementations by id.
+#ifndef DOVETAIL_RUNTIME_LIBRARY_HPP
+#define DOVETAIL_RUNTIME_LIBRARY_HPP
+
+#include <memory>
+#include <string>
+
+#include "dovetail/plugin.h"
+
+namespace dovetail {
+
+// An opened library; never closed. Held by shared_ptr only so that bindings may.
+struct Library {
+  std::string path, hash;  // hash: 16 hex digits of the file's contents (runtime/checksum.hpp)
+  const dt_plugin* plugin = nullptr;
+};
+
+// Opens and checks; the same file twice gives the same object, and so does a copy of it. Throws Failure
+// (DT_INCOMPATIBLE) with every fact that speaks against the library; nothing of it is in use then.
+std::shared_ptr<Library> open_library(const std::string& path);
+
+// "acme::NMS@2"; the plugin's namespace where the op gives none.
+std::string op_id(const dt_plugin& plugin, const dt_op& op);
+
+// What an engine looks up. `op` is the table whose object serves where DT_TRAIT_OP_OBJECT is set, else null.
+// `keep` keeps the tables alive (a Python implementation).
+struct ImplementationEntry {
+  std::string id;  // "Scale@1#cpu"
+  const dt_implementation* implementation = nullptr;
+  const dt_op* op = nullptr;
+  std::string plugin, plugin_version, library, hash;
+  std::shared_ptr<void> keep;
+};
+
+// Throws Failure (DT_CONFLICT) if the id is taken by another table.
+void register_implementation(ImplementationEntry entry);
+bool deregister_implementation(const std::string& id);
+// Copy of the entry, or false. Safe from any thread.
+bool find_implementation(const std::string& id, ImplementationEntry* entry);
+
+}  // namespace dovetail
+
+#endif

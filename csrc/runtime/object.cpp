@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/object.hpp"
+
+#include <cstring>
+
+#include "runtime/layout.hpp"
+
+namespace dovetail {
+
+namespace {
+
+template <typename Table>
+void* call_create(const Table* table, const std::string& subject, const std::string& layer, const FieldArray* fields,
+                  const char* method) {
+  if (!DT_HAS(Table, table, create)) return nullptr;
+  Call call;
+  void* object = nullptr;
+  call.check(
+      table->create(&call, layer.c_str(), fields ? fields->size() : 0, fields ? fields->data() : nullptr, &object),
+      subject, method, layer);
+  return object;
+}
+
+Failure no_member(const std::string& subject, const char* member) {
+  return Failure{
+      DT_PLUGIN_FAILED, subject + " has no " + member, {}, "", {}, {{"plugin", subject}, {"method", member}}};
+}
+
+}  // namespace
+
+std::shared_ptr<Object> Object::create(const dt_op* op, const std::string& subject, const std::string& layer,
+                                       std::shared_ptr<const FieldArray> fields, std::shared_ptr<void> keep) {
+  std::shared_ptr<Object> made(new Object);
+  made->op_ = op;
+  made->subject_ = subject;
+  made->layer_ = layer;
+  made->fields_ = std::move(fields);
+  made->keep_ = std::move(keep);
+  made->object_ = call_create(op, subject, layer, made->fields_.get(), "createPlugin");
+  return made;
+}
+
+std::shared_ptr<Object> Object::create(const dt_implementation* implementation, const std::string& subject,
+                                       const std::string& layer, std::shared_ptr<const FieldArray> fields,
+                                       std::shared_ptr<void> keep) {
+  std::shared_ptr<Object> made(new Object);
+  made->implementation_ = implementation;
+  made->subject_ = subject;
+  made->layer_ = layer;
+  made->fields_ = std::move(fields);
+  made->keep_ = std::move(keep);
+  made->object_ = call_create(implementation, subject, layer, made->fields_.get(), "create");
+  return made;
+}
+
+std::shared_ptr<Object> Object::load(const dt_op* op, const std::string& subject, const std::string& layer,
+                                     const void* bytes, uint64_t n, std::shared_ptr<void> keep) {
+  if (!DT_HAS(dt_op, op, load)) throw no_member(subject, "load");
+  std::shared_ptr<Object> made(new Object);
+  made->op_ = op;
+  made->subject_ = subject;
+  made->layer_ = layer;
+  made->keep_ = std::move(keep);
+  Call call;
+  void* object = nullptr;
+  call.check(op->load(&call, layer.c_str(), bytes, n, &object), subject, "deserializePlugin", layer);
+  made->object_ = object;
+  return made;
+}
+
+Object::~Object() {
+  if (!object_) return;
+  if (op_ && DT_HAS(dt_op, op_, destroy)) op_->destroy(object_);
+  if (implementation_ && DT_HAS(dt_implementation, implementation_, destroy)) implementation_->destroy(object_);
+}
+
+std::shared_ptr<Object> Object::clone() const {
+  if (implementation_) return create(implementation_, subject_, layer_, fields_, keep_);
+  if (DT_HAS(dt_op, op_, clone)) {
+    std::shared_ptr<Object> copy(new Object);
+    copy->op_ = op_;
+    copy->subject_ = subject_;
+    copy->layer_ = layer_;
+    copy->fields_ = fields_;
+    copy->keep_ = keep_;
+    Call call;
+    void* object = nullptr;
+    call.check(op_->clone(&call, object_, &object), subject_, "clone", layer_);
+    copy->object_ = object;
+    return copy;
+  }
+  if (!fields_) {  // it was loaded
+    const std::string blob = save();
+    return load(op_, subject_, layer_, blob.data(), blob.size(), keep_);
+  }
+  return create(op_, subject_, layer_, fields_, keep_);
+}
+
+bool Object::has_save() const { return op_ && DT_HAS(dt_op, op_, save); }
+
+std::string Object::save() const {
+  if (!has_save()) throw no_member(subject_, "save");
+  Call call;
+  call.check(op_->save(&call, object_), subject_, "serialize", layer_);
+  return std::move(call.blob);
+}
+
+int32_t Object::count_outputs(int32_t n_inputs) const {
+  if (!op_) throw no_member(subject_, "count_outputs");
+  if (!DT_HAS(dt_op, op_, count_outputs)) return static_cast<int32_t>(op_->n_outputs);
+  Call call;
+  int32_t n = -1;
+  call.check(op_->count_outputs(&call, object_, n_inputs, &n), subject_, "getNbOutputs", layer_);
+  if (n < 0) {
+    host_table()->raise(&call, DT_PLUGIN_FAILED, nullptr, ("it says " + std::to_string(n) + " outputs").c_str(),
+                        nullptr, 0);
+    call.check(DT_PLUGIN_FAILED, subject_, "getNbOutputs", layer_);
+  }
+  return n;
+}
+
+int32_t Object::infer_type(int32_t index, const std::vector<int32_t>& types) const {
+  if (!op_ || !DT_HAS(dt_op, op_, infer_type)) throw no_member(subject_, "infer_type");
+  Call call;
+  int32_t type = -1;
+  call.check(op_->infer_type(&call, object_, index, types.data(), static_cast<int32_t>(types.size()), &type), subject_,
+             "getOutputDataType", layer_);
+  if (!type_info(type)) {
+    const std::string text = "it says data type " + std::to_string(type) + " for output " + std::to_string(index);
+    host_table()->raise(&call, DT_PLUGIN_FAILED, nullptr, text.c_str(), nullptr, 0);
+    call.check(DT_PLUGIN_FAILED, subject_, "getOutputDataType", layer_);
+  }
+  return type;
+}
+
+dt_dims_exprs Object::infer_dims(int32_t index, const std::vector<const dt_dims_exprs*>& inputs,
+                                 const dt_expr_builder* builder) const {
+  if (!op_ || !DT_HAS(dt_op, op_, infer_dims)) throw no_member(subject_, "infer_dims");
+  Call call;
+  dt_dims_exprs out = {};
+  out.ndim = -1;
+  call.check(op_->infer_dims(&call, object_, index, inputs.data(), static_cast<int32_t>(inputs.size()), builder, &out),
+             subject_, "getOutputDimensions", layer_);
+  std::string wrong;
+  if (out.ndim < 0 || out.ndim > DT_MAX_RANK) wrong = "it says rank " + std::to_string(out.ndim);
+  for (int32_t i = 0; wrong.empty() && i < out.ndim; ++i) {
+    if (!out.d[i]) wrong = "dimension " + std::to_string(i) + " of output " + std::to_string(index) + " is null";
+  }
+  if (!wrong.empty()) {
+    host_table()->raise(&call, DT_PLUGIN_FAILED, nullptr, wrong.c_str(), nullptr, 0);
+    call.check(DT_PLUGIN_FAILED, subject_, "getOutputDimensions", layer_);
+  }
+  return out;
+}
+
+// ---- an implementation on an object
+
+const char* Bound::method(const char* member) const {
+  static const char* const kV2[][2] = {
+      {"supports", "supportsFormatCombination"}, {"configure", "configurePlugin"}, {"workspace", "getWorkspaceSize"}};
+  if (implementation->traits & DT_TRAIT_OP_OBJECT) {
+    for (const auto& [ours, theirs] : kV2) {
+      if (std::strcmp(ours, member) == 0) return theirs;
+    }
+  }
+  return member;
+}
+
+bool Bound::supports(int32_t pos, const std::vector<const dt_desc*>& in_out, int32_t n_inputs,
+                     int32_t n_outputs) const {
+  if (!DT_HAS(dt_implementation, implementation, supports)) throw no_member(subject, "supports");
+  Call call;
+  int32_t yes = 0;
+  call.check(implementation->supports(&call, object->get(), pos, in_out.data(), n_inputs, n_outputs, &yes), subject,
+             method("supports"), object->layer());
+  return yes != 0;
+}
+
+bool Bound::fits(const Descs& descs, std::string* reason) const {
+  if (!row || !DT_HAS(dt_row, row, fits)) return true;
+  Call call;
+  const dt_code code =
+      row->fits(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(), descs.n_outputs());
+  if (code == DT_UNSUPPORTED) {
+    *reason = call.message.empty() ? "refused by its fits, without a reason" : call.message;
+    return false;
+  }
+  call.check(code, subject, method("fits"), object->layer());
+  return true;
+}
+
+void Bound::configure(const Descs& descs) const {
+  if (!DT_HAS(dt_implementation, implementation, configure)) return;
+  Call call;
+  call.check(implementation->configure(&call, object->get(), descs.inputs.data(), descs.n_inputs(),
+                                       descs.outputs.data(), descs.n_outputs()),
+             subject, method("configure"), object->layer());
+}
+
+std::string Bound::prepare(const Descs& descs) const {
+  if (!row || !DT_HAS(dt_row, row, prepare)) return "";
+  Call call;
+  call.check(row->prepare(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(),
+                          descs.n_outputs()),
+             subject, method("prepare"), object->layer());
+  return std::move(call.blob);
+}
+
+uint64_t Bound::workspace(const Descs& descs, int32_t n_threads) const {
+  auto* function = row                                                    ? row->workspace
+                   : DT_HAS(dt_implementation, implementation, workspace) ? implementation->workspace
+                                                                          : nullptr;
+  if (!function) return 0;
+  Call call;
+  uint64_t bytes = 0;
+  call.check(function(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(),
+                      descs.n_outputs(), n_threads, &bytes),
+             subject, method("workspace"), object->layer());
+  return bytes;
+}
+
+dt_code (*Bound::enqueue() const)(void*, const dt_run*) { return row ? row->enqueue : implementation->enqueue; }
+
+LayerContext::LayerContext(const Bound& bound) : bound_(bound), context_(bound.object->get()) {
+  const dt_implementation* table = bound_.implementation;
+  if (!DT_HAS(dt_implementation, table, make_context)) return;
+  Call call;
+  void* made = nullptr;
+  call.check(table->make_context(&call, bound_.object->get(), &made), bound_.subject, "make_context",
+             bound_.object->layer());
+  context_ = made;
+  owned_ = true;
+}
+
+LayerContext::~LayerContext() {
+  if (owned_ && DT_HAS(dt_implementation, bound_.implementation, drop_context)) {
+    bound_.implementation->drop_context(context_);
+  }
+}
+
+void LayerContext::shape_changed(Call& call, const dt_run& run) const {
+  if (!DT_HAS(dt_implementation, bound_.implementation, shape_changed)) return;
+  const dt_code code = bound_.implementation->shape_changed(context_, &run);
+  if (code) call.check(code, bound_.subject, "shape_changed", bound_.object->layer());
+}
+
+void LayerContext::enqueue(Call& call, const dt_run& run) const {
+  const dt_code code = bound_.enqueue()(context_, &run);
+  if (code) call.check(code, bound_.subject, "enqueue", bound_.object->layer());
+}
+
+const dt_row* row_at(const dt_implementation& implementation, int32_t index, const std::string& subject) {
+  if (index == -1 && implementation.n_rows == 0) return nullptr;
+  if (index < 0 || static_cast<uint32_t>(index) >= implementation.n_rows) {
+    throw Failure{DT_INVALID_ARGUMENT,
+                  subject + " has no row " + std::to_string(index),
+                  {{"rows", std::to_string(implementation.n_rows)}},
+                  ""};
+  }
+  return implementation.rows[index];
+}
+
+}  // namespace dovetail

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/plan.hpp"
+
+#include "runtime/layout.hpp"
+#include "runtime/plan_reader.hpp"
+
+namespace dovetail {
+namespace {
+
+// Where the sentence is about a program: the tensor or the constraint that uses it.
+[[noreturn]] void blame(const Plan& plan, size_t program, const std::vector<Dims>& inputs, const std::string& problem) {
+  const auto index = static_cast<int32_t>(program);
+  for (const PlanTensor& tensor : plan.tensors)
+    for (int axis = 0; axis < tensor.rank; ++axis)
+      if (tensor.dims[axis].program == index)
+        throw status::extent_invalid(tensor.name, tensor.dim_name(axis), plan.text_of({-1, index}), problem,
+                                     plan.inputs_text(inputs));
+  throw status::constraint_broken(plan.name, plan.text_of({-1, index}) + " " + problem, plan.inputs_text(inputs));
+}
+
+uint64_t room_of(const PlanTensor& tensor, size_t index, const PlanProfile& profile, const PlanShapes& shapes) {
+  switch (tensor.where) {
+    case Where::kArena:
+      return profile.arena_bytes - static_cast<uint64_t>(profile.offsets[index]);
+    case Where::kAlias:
+      return shapes.bytes[static_cast<size_t>(tensor.root)];
+    default:
+      return kMaxBytes;  // a constant was measured at load; inputs and outputs are the user's
+  }
+}
+
+}  // namespace
+
+bool PlanTensor::is_static() const {
+  for (int axis = 0; axis < rank; ++axis)
+    if (dims[axis].value < 0) return false;
+  return true;
+}
+
+std::string PlanTensor::dim_name(int axis) const {
+  return dim_names[axis].empty() ? std::to_string(axis) : dim_names[axis];
+}
+
+std::string Plan::text_of(const Extent& extent) const {
+  if (extent.program < 0) return std::to_string(extent.value);
+  return program_text(programs[static_cast<size_t>(extent.program)], [this](int input, int axis) {
+    const PlanTensor& tensor = tensors[static_cast<size_t>(inputs[static_cast<size_t>(input)])];
+    return tensor.dim_names[axis].empty() ? tensor.name + "[" + std::to_string(axis) + "]"
+                                          : tensor.name + "." + tensor.dim_names[axis];
+  });
+}
+
+std::string Plan::inputs_text(const std::vector<Dims>& dims) const {
+  std::string text;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const PlanTensor& tensor = tensors[static_cast<size_t>(inputs[i])];
+    text += (i ? ", " : "") + tensor.name + " " + dims_text(dims[i].data(), tensor.rank);
+  }
+  return text;
+}
+
+std::shared_ptr<const Plan> read_plan(FileBytes bytes) {
+  auto plan = std::make_shared<Plan>();
+  PlanReader(plan.get()).read(std::move(bytes));
+  // The largest memory is not always at the largest extents (a subtraction shrinks), so all three are measured here,
+  // and the extents in use again when they are set.
+  for (size_t i = 0; i < plan->profiles.size(); ++i) {
+    const PlanProfile& profile = plan->profiles[i];
+    for (const auto* dims : {&profile.min, &profile.opt, &profile.max}) {
+      PlanShapes shapes;
+      try {
+        evaluate_shapes(*plan, profile, *dims, &shapes);
+      } catch (const Failure& failure) {
+        throw status::plan_corrupt("profiles[" + std::to_string(i) + "]", "one whose tensors can exist",
+                                   failure.message);
+      }
+    }
+  }
+  return plan;
+}
+
+void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const std::vector<Dims>& inputs,
+                     PlanShapes* shapes) {
+  shapes->programs.resize(plan.programs.size());
+  shapes->dims.resize(plan.tensors.size());
+  shapes->bytes.resize(plan.tensors.size());
+  for (size_t i = 0; i < plan.programs.size(); ++i) {
+    switch (evaluate(plan.programs[i], inputs.data(), &shapes->programs[i])) {
+      case DimsTrouble::kNone:
+        break;
+      case DimsTrouble::kOverflow:
+        blame(plan, i, inputs, "does not fit into 64 bits");
+      case DimsTrouble::kDivisionByZero:
+        blame(plan, i, inputs, "divides by zero");
+    }
+  }
+  for (size_t t = 0; t < plan.tensors.size(); ++t) {
+    const PlanTensor& tensor = plan.tensors[t];
+    Dims& dims = shapes->dims[t];
+    for (int axis = 0; axis < tensor.rank; ++axis) {
+      const Extent& extent = tensor.dims[axis];
+      dims[static_cast<size_t>(axis)] =
+          extent.program >= 0 ? shapes->programs[static_cast<size_t>(extent.program)] : extent.value;
+    }
+  }
+  for (size_t i = 0; i < plan.inputs.size(); ++i) {
+    const auto t = static_cast<size_t>(plan.inputs[i]);
+    const PlanTensor& tensor = plan.tensors[t];
+    for (int axis = 0; axis < tensor.rank; ++axis) {
+      const auto a = static_cast<size_t>(axis);
+      const bool is_free = tensor.dims[axis].value < 0 && tensor.dims[axis].program < 0;
+      if (!is_free && inputs[i][a] != shapes->dims[t][a])
+        throw status::unequal_extent(tensor.name, tensor.dim_name(axis), inputs[i][a], shapes->dims[t][a],
+                                     plan.text_of(tensor.dims[axis]));
+    }
+    shapes->dims[t] = inputs[i];
+  }
+  for (size_t t = 0; t < plan.tensors.size(); ++t) {
+    const PlanTensor& tensor = plan.tensors[t];
+    const Dims& dims = shapes->dims[t];
+    for (int axis = 0; axis < tensor.rank; ++axis)
+      if (dims[static_cast<size_t>(axis)] < 0)
+        throw status::extent_invalid(tensor.name, tensor.dim_name(axis), plan.text_of(tensor.dims[axis]),
+                                     "is " + std::to_string(dims[static_cast<size_t>(axis)]), plan.inputs_text(inputs));
+    if (!tensor_bytes(dims.data(), tensor.rank, tensor.data_type, tensor.format, &shapes->bytes[t]))
+      throw status::tensor_outgrows_arena(tensor.name, kMaxBytes, 0, profile.arena_bytes);
+  }
+  for (size_t t = 0; t < plan.tensors.size(); ++t) {
+    const uint64_t room = room_of(plan.tensors[t], t, profile, *shapes);
+    if (shapes->bytes[t] > room)
+      throw status::tensor_outgrows_arena(plan.tensors[t].name, shapes->bytes[t],
+                                          profile.offsets[t] < 0 ? 0 : static_cast<uint64_t>(profile.offsets[t]), room);
+  }
+}
+
+void check_constraints(const Plan& plan, const std::vector<Dims>& inputs, const PlanShapes& shapes) {
+  for (const PlanConstraint& constraint : plan.constraints)
+    if (shapes.programs[static_cast<size_t>(constraint.program)] == 0)
+      throw status::constraint_broken(
+          plan.name, constraint.text.empty() ? plan.text_of({-1, constraint.program}) : constraint.text,
+          plan.inputs_text(inputs));
+}
+
+}  // namespace dovetail

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plan in memory: what the JSON says, with every number verified. Nothing here has asked a plugin yet.
+#ifndef DOVETAIL_RUNTIME_PLAN_HPP
+#define DOVETAIL_RUNTIME_PLAN_HPP
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/container.hpp"
+#include "runtime/dims.hpp"
+#include "runtime/object.hpp"
+#include "runtime/status.hpp"
+
+namespace dovetail {
+
+enum class Where { kInput, kOutput, kConstant, kArena, kAlias };
+
+// An extent: a number, or the program that computes it (then value is -1).
+struct Extent {
+  int64_t value = -1;
+  int32_t program = -1;
+};
+
+struct PlanTensor {
+  std::string name;
+  int32_t data_type = 0, format = 0;
+  float scale = -1;
+  int32_t rank = 0;
+  Extent dims[DT_MAX_RANK];
+  std::string dim_names[DT_MAX_RANK];  // "" where nobody named it
+  Where where = Where::kArena;
+  int32_t constant = -1;
+  int32_t alias_of = -1;
+  int32_t root = -1;  // the tensor whose memory it is: itself, or the end of the alias chain
+
+  bool is_static() const;
+  // "batch", or "0" where nobody named it.
+  std::string dim_name(int axis) const;
+};
+
+struct PlanConstant {
+  std::string name;
+  const uint8_t* data = nullptr;
+  uint64_t bytes = 0;
+};
+
+struct PlanStep {
+  std::string layer, op, implementation, row;
+  int32_t tactic = 0;
+  std::vector<FieldValue> fields;
+  int32_t state = -1, packed = -1;  // constants
+  std::vector<int32_t> inputs;      // tensors; -1 is an absent optional input
+  std::vector<int32_t> outputs;
+  bool is_python = false;
+};
+
+struct PlanProfile {
+  std::vector<Dims> min, opt, max;  // per input
+  uint64_t arena_bytes = 0, lower_bound = 0;
+  std::vector<int64_t> offsets;  // per tensor; -1: not in the arena
+  std::vector<int64_t> workspace_offsets;
+  std::vector<uint64_t> workspace_bytes;  // per step
+};
+
+struct PlanConstraint {
+  int32_t program;
+  std::string text;
+};
+
+struct PlanRequirement {
+  std::string implementation, hash;
+  status::Provider provider;
+};
+
+struct Plan {
+  std::string name, producer, json;
+  std::vector<std::string> isa;
+  std::vector<PlanRequirement> requirements;
+  std::vector<DimsProgram> programs;
+  std::vector<PlanConstraint> constraints;
+  std::vector<PlanTensor> tensors;
+  std::vector<int32_t> inputs, outputs;
+  std::vector<PlanProfile> profiles;
+  std::vector<PlanStep> steps;
+  std::vector<PlanConstant> constants;
+  FileBytes bytes;  // constants point into it
+
+  // The tensor of an input (0..) or output (after the inputs).
+  int32_t io_tensor(size_t index) const {
+    return index < inputs.size() ? inputs[index] : outputs[index - inputs.size()];
+  }
+  size_t n_io() const { return inputs.size() + outputs.size(); }
+  // "tokens.batch + 2": a program as messages print it.
+  std::string text_of(const Extent& extent) const;
+  // "x [1, 3], y [4]"
+  std::string inputs_text(const std::vector<Dims>& dims) const;
+};
+
+// Throws Failure: DT_PLAN_CORRUPT naming the field, DT_PLAN_VERSION for another major, machine, device or missing ISA.
+std::shared_ptr<const Plan> read_plan(FileBytes bytes);
+
+// Everything that follows from the extents of the inputs.
+struct PlanShapes {
+  std::vector<int64_t> programs;  // their values
+  std::vector<Dims> dims;         // per tensor
+  std::vector<uint64_t> bytes;    // per tensor, with padding
+};
+// Throws Failure: DT_SHAPE naming tensor and dimension, DT_PLAN_CORRUPT where a tensor would not fit into the memory
+// that the profile gives it. Allocates only the first time.
+void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const std::vector<Dims>& inputs, PlanShapes* shapes);
+// Throws Failure (DT_SHAPE) with the text of the first constraint that does not hold.
+void check_constraints(const Plan& plan, const std::vector<Dims>& inputs, const PlanShapes& shapes);
+
+}  // namespace dovetail
+
+#endif

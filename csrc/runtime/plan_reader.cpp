@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/plan_reader.hpp"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+
+#include "runtime/json_reader.hpp"
+#include "runtime/layout.hpp"
+
+namespace dovetail {
+namespace {
+
+constexpr int64_t kMajor = 1;
+constexpr auto kMaxExtent = static_cast<int64_t>(kMaxBytes);
+
+// False for an instruction set that nobody here knows, too.
+bool is_present(const std::string& instruction_set) {
+#define DT_FEATURE(name, bit) \
+  if (instruction_set == #name) return cpu_features() >> bit & 1;
+  DT_CPU_FEATURES(DT_FEATURE)
+#undef DT_FEATURE
+  return false;
+}
+
+std::string optional_text(const JsonNode& node, const char* key) {
+  return node.has(key) && !node.at(key).is_null() ? node.at(key).text() : "";
+}
+
+Where where_of(const JsonNode& node) {
+  const std::string& word = node.text();
+  if (word == "input") return Where::kInput;
+  if (word == "output") return Where::kOutput;
+  if (word == "constant") return Where::kConstant;
+  if (word == "arena") return Where::kArena;
+  if (word == "alias") return Where::kAlias;
+  node.fail("input, output, constant, arena or alias");
+}
+
+}  // namespace
+
+void PlanReader::read(FileBytes bytes) {
+  plan_.bytes = align_bytes(std::move(bytes));
+  container_ = read_container(plan_.bytes);
+  const nlohmann::json document = parse_json(container_.plan, "plan");
+  const JsonNode root(document, "");
+  const JsonNode version = root.at("version");
+  const int64_t major = version.at(0, 2).integer(0), minor = version.at(1).integer(0);
+  if (major != kMajor) throw status::plan_version(major, minor);
+  plan_.name = root.at("name").text();
+  plan_.producer = optional_text(root, "producer");
+  read_device(root.at("device"));
+  read_requirements(root.at("requires"));
+  read_constants(root.at("constants"));
+  const JsonNode tensors = root.at("tensors");
+  read_tensors(tensors);
+  read_io(root.at("inputs"), Where::kInput, &plan_.inputs);
+  read_io(root.at("outputs"), Where::kOutput, &plan_.outputs);
+  read_programs(root.at("programs"));
+  read_constraints(root.at("constraints"));
+  find_roots(tensors);
+  measure_constants(tensors);
+  const JsonNode steps = root.at("steps");
+  read_steps(steps);
+  check_order(steps);
+  read_profiles(root.at("profiles"));
+  plan_.json = std::move(container_.plan);
+}
+
+void PlanReader::read_device(const JsonNode& device) {
+  const std::string& type = device.at("type").text();
+  if (type != "cpu") throw status::plan_device(type);
+  const std::string machine = optional_text(device, "machine");
+  struct utsname here{};
+  if (!machine.empty() && uname(&here) == 0 && machine != here.machine)
+    throw status::plan_machine(machine, here.machine);
+  std::string missing;
+  const JsonNode isa = device.at("isa");
+  for (size_t i = 0; i < isa.size(); ++i) {
+    plan_.isa.push_back(isa.at(i).text());
+    if (!is_present(plan_.isa.back())) missing += (missing.empty() ? "" : " ") + plan_.isa.back();
+  }
+  if (!missing.empty()) throw status::plan_isa(missing, feature_names(cpu_features()));
+}
+
+void PlanReader::read_requirements(const JsonNode& list) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    const JsonNode node = list.at(i);
+    PlanRequirement requirement{node.at("implementation").text(), optional_text(node, "hash"), {}};
+    requirement.provider = {optional_text(node, "plugin"), optional_text(node, "plugin_version"),
+                            optional_text(node, "library"), optional_text(node, "distribution"),
+                            optional_text(node, "python")};
+    plan_.requirements.push_back(std::move(requirement));
+  }
+}
+
+void PlanReader::read_constants(const JsonNode& list) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    const JsonNode node = list.at(i);
+    const auto found = container_.blobs.find(node.at("name").text());
+    if (found == container_.blobs.end()) node.at("name").fail("a tensor of the file");
+    const Container::Blob& blob = found->second;
+    const int64_t bytes = node.at("bytes").integer(0, static_cast<int64_t>(blob.n));
+    plan_.constants.push_back({found->first, blob.data, static_cast<uint64_t>(bytes)});
+  }
+}
+
+void PlanReader::read_tensors(const JsonNode& list) {
+  const size_t n = list.size();
+  plan_.tensors.resize(n);
+  for (size_t i = 0; i < n; ++i) {
+    const JsonNode node = list.at(i);
+    PlanTensor& tensor = plan_.tensors[i];
+    tensor.name = node.at("name").text();
+    tensor.data_type = static_cast<int32_t>(node.at("dtype").integer(0, 1 << 16));
+    if (!type_info(tensor.data_type)) node.at("dtype").fail("a data type of plugin.h");
+    tensor.format = static_cast<int32_t>(node.at("format").integer(0, 1 << 16));
+    if (!format_info(tensor.format)) node.at("format").fail("a tensor format of plugin.h");
+    tensor.scale = node.has("scale") ? static_cast<float>(node.at("scale").number()) : -1.0f;
+    const int64_t device = node.at("device").integer(0, 1 << 16);
+    if (device != DT_DEVICE_CPU) throw status::plan_device(device == DT_DEVICE_CUDA ? "cuda" : std::to_string(device));
+    tensor.where = where_of(node.at("where"));
+    if (tensor.where == Where::kConstant) tensor.constant = node.at("constant").index(plan_.constants.size());
+    if (tensor.where == Where::kAlias) tensor.alias_of = node.at("alias_of").index(n);
+    read_dims(node, &tensor);
+  }
+}
+
+void PlanReader::read_dims(const JsonNode& node, PlanTensor* tensor) {
+  const JsonNode dims = node.at("dims");
+  if (dims.size() > DT_MAX_RANK) dims.fail("at most " + std::to_string(DT_MAX_RANK) + " dimensions");
+  tensor->rank = static_cast<int32_t>(dims.size());
+  for (size_t axis = 0; axis < dims.size(); ++axis) {
+    const JsonNode extent = dims.at(axis);
+    if (extent.is_object())
+      tensor->dims[axis] = {-1, extent.at("program").index(size_t{1} << 30)};
+    else  // an input's open extent may stand as -1
+      tensor->dims[axis] = {extent.integer(tensor->where == Where::kInput ? -1 : 0, kMaxExtent), -1};
+  }
+  if (!node.has("dim_names") || node.at("dim_names").is_null()) return;
+  const JsonNode names = node.at("dim_names");
+  for (size_t axis = 0; axis < dims.size(); ++axis) {
+    const JsonNode name = names.at(axis, dims.size());
+    if (!name.is_null()) tensor->dim_names[axis] = name.text();
+  }
+}
+
+void PlanReader::read_io(const JsonNode& list, Where where, std::vector<int32_t>* out) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    const int32_t tensor = list.at(i).index(plan_.tensors.size());
+    if (plan_.tensors[static_cast<size_t>(tensor)].where != where)
+      list.at(i).fail(where == Where::kInput ? "a tensor that is an input" : "a tensor that is an output");
+    if (std::find(out->begin(), out->end(), tensor) != out->end()) list.at(i).fail("each tensor once");
+    out->push_back(tensor);
+  }
+  const auto n = static_cast<size_t>(std::count_if(plan_.tensors.begin(), plan_.tensors.end(),
+                                                   [where](const PlanTensor& t) { return t.where == where; }));
+  if (n != list.size()) list.fail("all " + std::to_string(n) + " tensors of this kind");
+}
+
+void PlanReader::read_programs(const JsonNode& list) {
+  std::vector<int> ranks;
+  for (int32_t input : plan_.inputs) ranks.push_back(plan_.tensors[static_cast<size_t>(input)].rank);
+  for (size_t i = 0; i < list.size(); ++i) {
+    plan_.programs.push_back(list.at(i).integers());
+    const std::string problem = verify_program(plan_.programs.back(), ranks);
+    if (!problem.empty()) list.at(i).fail("a program that leaves one number", problem);
+  }
+  for (const PlanTensor& tensor : plan_.tensors)
+    for (int axis = 0; axis < tensor.rank; ++axis)
+      if (tensor.dims[axis].program >= static_cast<int32_t>(plan_.programs.size()))
+        list.fail("a program for dimension " + std::to_string(axis) + " of tensor '" + tensor.name + "'",
+                  std::to_string(plan_.programs.size()) + " programs");
+}
+
+void PlanReader::read_constraints(const JsonNode& list) {
+  for (size_t i = 0; i < list.size(); ++i)
+    plan_.constraints.push_back(
+        {list.at(i).at("program").index(plan_.programs.size()), optional_text(list.at(i), "text")});
+}
+
+void PlanReader::find_roots(const JsonNode& tensors) {
+  const size_t n = plan_.tensors.size();
+  for (size_t i = 0; i < n; ++i) {
+    size_t at = i;
+    for (size_t hops = 0; plan_.tensors[at].where == Where::kAlias; ++hops) {
+      if (hops == n) tensors.at(i).at("alias_of").fail("a chain that ends");
+      at = static_cast<size_t>(plan_.tensors[at].alias_of);
+    }
+    plan_.tensors[i].root = static_cast<int32_t>(at);
+  }
+}
+
+void PlanReader::measure_constants(const JsonNode& tensors) {
+  for (size_t i = 0; i < plan_.tensors.size(); ++i) {
+    const PlanTensor& tensor = plan_.tensors[i];
+    if (tensor.where != Where::kConstant) continue;
+    if (!tensor.is_static()) tensors.at(i).at("dims").fail("dimensions that are known");
+    int64_t dims[DT_MAX_RANK];
+    for (int axis = 0; axis < tensor.rank; ++axis) dims[axis] = tensor.dims[axis].value;
+    const uint64_t stored = plan_.constants[static_cast<size_t>(tensor.constant)].bytes;
+    uint64_t needed = 0;
+    const bool is_possible = tensor_bytes(dims, tensor.rank, tensor.data_type, tensor.format, &needed);
+    if (!is_possible || needed != stored)
+      tensors.at(i).fail(std::to_string(stored) + " bytes, as its constant has",
+                         tensor_text(tensor.data_type, tensor.format, dims, tensor.rank) + " of " +
+                             (is_possible ? std::to_string(needed) + " bytes" : "an impossible size"));
+  }
+}
+
+FieldValue PlanReader::read_field(const JsonNode& node) {
+  FieldValue field;
+  field.name = node.at(0, 3).text();
+  field.type = static_cast<int32_t>(node.at(1).integer(0, 1 << 16));
+  const JsonNode value = node.at(2);
+  const size_t n = value.is_array() ? value.size() : 1;
+  const auto item = [&](size_t i) { return value.is_array() ? value.at(i) : value; };
+  switch (field.type) {
+    case DT_FIELD_FLOAT16:
+    case DT_FIELD_FLOAT32:
+    case DT_FIELD_FLOAT64:
+    case DT_FIELD_BF16: {
+      std::vector<double> numbers(n);
+      for (size_t i = 0; i < n; ++i) numbers[i] = item(i).number();
+      field.value = std::move(numbers);
+      break;
+    }
+    case DT_FIELD_CHAR:
+      field.value = value.text();
+      break;
+    case DT_FIELD_TENSOR: {
+      const PlanConstant& constant =
+          plan_.constants[static_cast<size_t>(value.at("constant").index(plan_.constants.size()))];
+      TensorValue tensor;
+      tensor.data_type = static_cast<int32_t>(value.at("dtype").integer(0, 1 << 16));
+      tensor.dims = value.at("dims").integers(0, kMaxExtent);
+      if (tensor.dims.size() > DT_MAX_RANK) value.at("dims").fail("at most " + std::to_string(DT_MAX_RANK));
+      uint64_t needed = 0;
+      if (!tensor_bytes(tensor.dims.data(), static_cast<int>(tensor.dims.size()), tensor.data_type, DT_FORMAT_LINEAR,
+                        &needed) ||
+          needed != constant.bytes)
+        value.fail("a tensor of " + std::to_string(constant.bytes) + " bytes, as its constant has");
+      tensor.data = constant.data;
+      field.value = std::move(tensor);
+      break;
+    }
+    case DT_FIELD_INT8:
+    case DT_FIELD_INT16:
+    case DT_FIELD_INT32:
+    case DT_FIELD_INT64:
+    case DT_FIELD_DIMS:
+    case DT_FIELD_UNKNOWN: {
+      std::vector<int64_t> numbers(n);
+      for (size_t i = 0; i < n; ++i) numbers[i] = item(i).is_integer() ? item(i).integer() : item(i).boolean();
+      field.value = std::move(numbers);
+      break;
+    }
+    default:
+      node.at(1).fail("a field type of plugin.h");
+  }
+  return field;
+}
+
+void PlanReader::read_steps(const JsonNode& list) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    const JsonNode node = list.at(i);
+    PlanStep step;
+    step.layer = node.at("layer").text();
+    step.op = node.at("op").text();
+    step.implementation = node.at("implementation").text();
+    step.row = optional_text(node, "row");
+    step.tactic = node.has("tactic") ? static_cast<int32_t>(node.at("tactic").integer(INT32_MIN, INT32_MAX)) : 0;
+    if (node.has("fields") && !node.at("fields").is_null()) {
+      const JsonNode fields = node.at("fields");
+      for (size_t f = 0; f < fields.size(); ++f) step.fields.push_back(read_field(fields.at(f)));
+    }
+    step.state = node.has("state") ? node.at("state").index(plan_.constants.size(), true) : -1;
+    step.packed = node.has("packed") ? node.at("packed").index(plan_.constants.size(), true) : -1;
+    const JsonNode inputs = node.at("inputs"), outputs = node.at("outputs");
+    for (size_t t = 0; t < inputs.size(); ++t) step.inputs.push_back(inputs.at(t).index(plan_.tensors.size(), true));
+    for (size_t t = 0; t < outputs.size(); ++t) step.outputs.push_back(outputs.at(t).index(plan_.tensors.size()));
+    step.is_python = node.has("python") && node.at("python").boolean();
+    plan_.steps.push_back(std::move(step));
+  }
+}
+
+void PlanReader::check_order(const JsonNode& steps) {
+  std::vector<char> is_written(plan_.tensors.size(), 0);
+  const auto is_ready = [&](int32_t index) {
+    for (;;) {
+      const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(index)];
+      if (tensor.where == Where::kInput || tensor.where == Where::kConstant) return true;
+      if (is_written[static_cast<size_t>(index)]) return true;
+      if (tensor.where != Where::kAlias) return false;
+      index = tensor.alias_of;
+    }
+  };
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    const PlanStep& step = plan_.steps[i];
+    for (size_t t = 0; t < step.inputs.size(); ++t)
+      if (step.inputs[t] >= 0 && !is_ready(step.inputs[t]))
+        steps.at(i).at("inputs").at(t).fail("a tensor that an earlier step has written");
+    for (size_t t = 0; t < step.outputs.size(); ++t) {
+      const auto index = static_cast<size_t>(step.outputs[t]);
+      const Where root = plan_.tensors[static_cast<size_t>(plan_.tensors[index].root)].where;
+      const JsonNode node = steps.at(i).at("outputs").at(t);
+      if (root != Where::kArena && root != Where::kOutput) node.fail("a tensor in the arena or of an output");
+      if (is_written[index]) node.fail("a tensor that no other step writes");
+      is_written[index] = 1;
+    }
+  }
+  for (int32_t output : plan_.outputs)
+    if (!is_ready(output)) {
+      // The memory of an output may be filled through a tensor that is an alias of it.
+      const bool is_filled = std::any_of(plan_.steps.begin(), plan_.steps.end(), [&](const PlanStep& step) {
+        return std::any_of(step.outputs.begin(), step.outputs.end(),
+                           [&](int32_t t) { return plan_.tensors[static_cast<size_t>(t)].root == output; });
+      });
+      if (!is_filled)
+        steps.fail("a step that writes output '" + plan_.tensors[static_cast<size_t>(output)].name + "'", "none");
+    }
+}
+
+PlanProfile PlanReader::read_profile(const JsonNode& node) {
+  PlanProfile profile;
+  const JsonNode inputs = node.at("inputs");
+  for (size_t i = 0; i < plan_.inputs.size(); ++i) {
+    const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(plan_.inputs[i])];
+    const auto rank = static_cast<size_t>(tensor.rank);
+    const JsonNode ranges = inputs.at(i, plan_.inputs.size());
+    Dims dims[3] = {};
+    for (size_t kind = 0; kind < 3; ++kind) {
+      const std::vector<int64_t> values = ranges.at(kind, 3).integers(0, kMaxExtent);
+      if (values.size() != rank) ranges.at(kind).fail("a list of " + std::to_string(rank));
+      std::copy(values.begin(), values.end(), dims[kind].begin());
+    }
+    for (size_t axis = 0; axis < rank; ++axis) {
+      const int64_t fixed = tensor.dims[axis].value;
+      if (dims[0][axis] > dims[1][axis] || dims[1][axis] > dims[2][axis] ||
+          (fixed >= 0 && (dims[0][axis] != fixed || dims[2][axis] != fixed)))
+        ranges.fail("min <= opt <= max, all equal where the plan knows the extent",
+                    std::to_string(dims[0][axis]) + ", " + std::to_string(dims[1][axis]) + ", " +
+                        std::to_string(dims[2][axis]) + " in dimension " + std::to_string(axis));
+    }
+    profile.min.push_back(dims[0]);
+    profile.opt.push_back(dims[1]);
+    profile.max.push_back(dims[2]);
+  }
+  profile.arena_bytes = static_cast<uint64_t>(node.at("arena_bytes").integer(0, kMaxExtent));
+  profile.lower_bound =
+      node.has("lower_bound") ? static_cast<uint64_t>(node.at("lower_bound").integer(0, kMaxExtent)) : 0;
+  const auto arena = static_cast<int64_t>(profile.arena_bytes);
+  const JsonNode offsets = node.at("offsets");
+  profile.offsets = offsets.integers(-1, arena);
+  if (profile.offsets.size() != plan_.tensors.size()) offsets.fail("one for each tensor");
+  for (size_t t = 0; t < profile.offsets.size(); ++t) {
+    const int64_t offset = profile.offsets[t];
+    const bool is_arena = plan_.tensors[t].where == Where::kArena;
+    if (is_arena != (offset >= 0)) offsets.at(t).fail(is_arena ? "an offset" : "-1, for it is not in the arena");
+    if (is_arena && offset % static_cast<int64_t>(kAlignment) != 0) offsets.at(t).fail("a multiple of 64");
+  }
+  const JsonNode workspaces = node.at("workspace"), sizes = node.at("workspace_bytes");
+  profile.workspace_offsets = workspaces.integers(-1, arena);
+  const std::vector<int64_t> bytes = sizes.integers(0, kMaxExtent);
+  profile.workspace_bytes.assign(bytes.begin(), bytes.end());
+  if (profile.workspace_offsets.size() != plan_.steps.size()) workspaces.fail("one for each step");
+  if (bytes.size() != plan_.steps.size()) sizes.fail("one for each step");
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const int64_t offset = profile.workspace_offsets[i];
+    if (offset < 0 && bytes[i] > 0) workspaces.at(i).fail("an offset, for the step has a workspace");
+    if (offset >= 0 && (offset % static_cast<int64_t>(kAlignment) != 0 || bytes[i] > arena - offset))
+      workspaces.at(i).fail("a multiple of 64 whose " + std::to_string(bytes[i]) + " bytes end in the arena");
+  }
+  return profile;
+}
+
+void PlanReader::read_profiles(const JsonNode& list) {
+  if (list.size() == 0) list.fail("at least one profile");
+  for (size_t i = 0; i < list.size(); ++i) plan_.profiles.push_back(read_profile(list.at(i)));
+}
+
+}  // namespace dovetail

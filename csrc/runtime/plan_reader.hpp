@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the JSON of a plan to its structs: one method for each part of the document.
+#ifndef DOVETAIL_RUNTIME_PLAN_READER_HPP
+#define DOVETAIL_RUNTIME_PLAN_READER_HPP
+
+#include "runtime/plan.hpp"
+
+namespace dovetail {
+
+class JsonNode;
+
+class PlanReader {
+ public:
+  explicit PlanReader(Plan* plan) : plan_(*plan) {}
+  void read(FileBytes bytes);
+
+ private:
+  void read_device(const JsonNode& device);
+  void read_requirements(const JsonNode& list);
+  void read_constants(const JsonNode& list);
+  void read_tensors(const JsonNode& list);
+  void read_dims(const JsonNode& node, PlanTensor* tensor);
+  void read_io(const JsonNode& list, Where where, std::vector<int32_t>* out);
+  void read_programs(const JsonNode& list);
+  void read_constraints(const JsonNode& list);
+  void read_steps(const JsonNode& list);
+  FieldValue read_field(const JsonNode& node);
+  void read_profiles(const JsonNode& list);
+  PlanProfile read_profile(const JsonNode& node);
+
+  void find_roots(const JsonNode& tensors);
+  void measure_constants(const JsonNode& tensors);
+  void check_order(const JsonNode& steps);
+
+  Plan& plan_;
+  Container container_;
+};
+
+}  // namespace dovetail
+
+#endif

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/status.hpp"
+
+#include <algorithm>
+
+namespace dovetail::status {
+namespace {
+
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+Failure make(dt_code code, std::string message, Facts facts = {}, std::string hint = "", Facts attributes = {}) {
+  Failure failure;
+  failure.code = code;
+  failure.message = std::move(message);
+  failure.facts = std::move(facts);
+  failure.hint = std::move(hint);
+  failure.attributes = std::move(attributes);
+  return failure;
+}
+
+std::string quoted(const std::string& name) { return "'" + name + "'"; }
+
+std::string listed(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text.empty() ? "none" : text;
+}
+
+std::string number(uint64_t n) { return std::to_string(n); }
+
+const char* const kRebuild = "Build the plan again with the plugins that are installed here.";
+
+}  // namespace
+
+std::string text_of(const Failure& failure) {
+  std::string text;
+  switch (failure.code) {
+#define DT_CLASS(name, value, error)  \
+  case value:                         \
+    text = std::string(error) + ": "; \
+    break;
+    DT_CODES(DT_CLASS)
+#undef DT_CLASS
+  }
+  text += failure.message;
+  size_t width = 0;
+  for (const auto& [left, right] : failure.facts) width = std::max(width, left.size());
+  for (const auto& [left, right] : failure.facts)
+    text += "\n  " + left + std::string(width - left.size() + 2, ' ') + right;
+  if (!failure.hint.empty()) text += "\n  " + failure.hint;
+  return text;
+}
+
+Failure unreadable_file(const std::string& path, const std::string& reason) {
+  return make(DT_PLAN_CORRUPT, "plan " + quoted(path) + " cannot be read: " + reason, {{"path", path}});
+}
+
+Failure plan_corrupt(const std::string& field, const std::string& expected, const std::string& got) {
+  return make(DT_PLAN_CORRUPT, "the plan cannot be loaded: its " + field + " is wrong",
+              {{"field", field}, {"expected", expected}, {"got", got}},
+              "The file is damaged or was not written by dovetail. Copy it again, or build it again.",
+              {{"field", field}, {"expected", expected}, {"got", got}});
+}
+
+Failure plan_version(int64_t major, int64_t minor) {
+  return make(DT_PLAN_VERSION, "the plan cannot be loaded: its format is another one",
+              {{"plan", std::to_string(major) + "." + std::to_string(minor)}, {"this runtime", "1.x"}},
+              "Build the plan again with this version of dovetail.");
+}
+
+Failure plan_device(const std::string& type) {
+  return make(
+      DT_PLAN_VERSION, "the plan cannot be loaded: it is for device " + quoted(type),
+      {{"plan", type}, {"this runtime", "cpu"}},
+      "This build has no executor for it. Build the plan for the cpu, or use a build of dovetail that has one.");
+}
+
+Failure plan_isa(const std::string& missing, const std::string& present) {
+  const std::string named = missing.empty() ? "instructions that this version does not know" : missing;
+  return make(DT_PLAN_VERSION, "the plan cannot be loaded: it needs " + named + ", which this cpu lacks",
+              {{"missing", named}, {"this cpu", present.empty() ? "none of the optional ones" : present}},
+              "Build the plan on this machine. DOVETAIL_FORCE_ISA also hides instruction sets.");
+}
+
+Failure plan_machine(const std::string& wanted, const std::string& present) {
+  return make(DT_PLAN_VERSION, "the plan cannot be loaded: it was built for another kind of machine",
+              {{"plan", wanted}, {"this machine", present}}, "Build the plan on this machine.");
+}
+
+Failure implementation_missing(const std::string& layer, const std::string& op, const std::string& implementation,
+                               const Provider& provider) {
+  Facts facts = {{"op", op}, {"implementation", implementation}};
+  if (!provider.plugin.empty())
+    facts.emplace_back("plugin",
+                       provider.plugin + (provider.plugin_version.empty() ? "" : " ") + provider.plugin_version);
+  if (!provider.library.empty()) facts.emplace_back("library", provider.library);
+  if (!provider.distribution.empty()) facts.emplace_back("distribution", provider.distribution);
+  std::string hint;
+  if (!provider.python.empty()) hint = "Import " + provider.python.substr(0, provider.python.find(':'));
+  if (!provider.library.empty())
+    hint = "Load " + provider.library + " (registry.load_library, dt_runtime_load_library)";
+  if (!provider.distribution.empty())
+    hint += (hint.empty() ? "Run pip install " : ", or run pip install ") + provider.distribution;
+  if (hint.empty()) hint = "Load the plugin that provides it";
+  return make(DT_NOT_FOUND, "layer " + quoted(layer) + " needs " + implementation + ", which no loaded plugin provides",
+              std::move(facts), hint + ". Then load the plan again.",
+              {{"layer", layer},
+               {"op", op},
+               {"implementation", implementation},
+               {"plugin", provider.plugin},
+               {"library", provider.library},
+               {"distribution", provider.distribution}});
+}
+
+Failure row_missing(const std::string& layer, const std::string& implementation, const std::string& row,
+                    const std::vector<std::string>& present) {
+  return make(DT_PLAN_VERSION, "layer " + quoted(layer) + " needs tactic " + quoted(row) + " of " + implementation,
+              {{"wanted", row.empty() ? "the one without a name" : row}, {"present", listed(present)}}, kRebuild);
+}
+
+Failure row_refuses(const std::string& layer, const std::string& implementation, const std::string& row,
+                    const std::string& reason) {
+  return make(
+      DT_PLAN_VERSION,
+      "layer " + quoted(layer) + " cannot run on " + implementation + " " + row + " with the tensors of the plan",
+      {{"reason", reason}}, kRebuild);
+}
+
+Failure field_differs(const std::string& layer, const std::string& subject, const std::string& field,
+                      const std::string& read_as, const std::string& stored_as) {
+  return make(DT_PLAN_VERSION,
+              "layer " + quoted(layer) + " has a field " + quoted(field) + " that " + subject + " cannot read",
+              {{"reads", read_as}, {"plan", stored_as}}, kRebuild);
+}
+
+Failure library_changed(const std::string& layer, const std::string& implementation, const std::string& built_with,
+                        const std::string& present) {
+  return make(DT_PLAN_VERSION, "layer " + quoted(layer) + " has weights packed by another build of " + implementation,
+              {{"plan", built_with}, {"loaded", present}}, kRebuild);
+}
+
+Failure implementation_incomplete(const std::string& layer, const std::string& implementation,
+                                  const std::string& missing) {
+  return make(DT_PLUGIN_FAILED, "layer " + quoted(layer) + " cannot be made: " + implementation + " has no " + missing,
+              {{"implementation", implementation}, {"missing", missing}});
+}
+
+Failure outside_profile(const std::string& input, const std::vector<Extents>& extents, int profile,
+                        const std::string& engine) {
+  std::string dims;
+  Facts facts;
+  for (const Extents& e : extents) {
+    dims += (dims.empty() ? "" : ", ") + std::to_string(e.given);
+    const std::string range = std::to_string(e.low) + (e.low == e.high ? std::string() : ".." + std::to_string(e.high));
+    const bool fits = e.given >= e.low && e.given <= e.high;
+    if (fits && e.low == e.high) continue;  // nothing to choose here, and chosen rightly
+    facts.emplace_back(e.name, std::to_string(e.given) + "    allowed " + range + (fits ? ", fits" : ""));
+  }
+  return make(DT_PROFILE,
+              "input " + quoted(input) + " [" + dims + "] is outside profile " + std::to_string(profile) +
+                  " of engine " + quoted(engine),
+              std::move(facts),
+              "Give dimensions inside it, choose another profile, or rebuild with a wider profile.set_shape(\"" +
+                  input + "\", ...).",
+              {{"input", input}, {"profile", std::to_string(profile)}});
+}
+
+Failure rank_differs(const std::string& input, int expected, int given) {
+  return make(DT_PROFILE, "input " + quoted(input) + " cannot have " + std::to_string(given) + " dimensions",
+              {{"expected", std::to_string(expected) + " dimensions"}, {"got", std::to_string(given)}});
+}
+
+Failure unequal_extent(const std::string& input, const std::string& dimension, int64_t given, int64_t expected,
+                       const std::string& expression) {
+  return make(DT_SHAPE,
+              "input " + quoted(input) + " cannot have " + std::to_string(given) + " in dimension " + dimension,
+              {{"given", std::to_string(given)}, {"required", std::to_string(expected) + " = " + expression}});
+}
+
+Failure constraint_broken(const std::string& engine, const std::string& text, const std::string& inputs) {
+  return make(DT_SHAPE, "engine " + quoted(engine) + " cannot take these shapes: " + text, {{"inputs", inputs}});
+}
+
+Failure extent_invalid(const std::string& tensor, const std::string& dimension, const std::string& expression,
+                       const std::string& problem, const std::string& inputs) {
+  return make(DT_SHAPE, "tensor " + quoted(tensor) + " cannot have a dimension " + dimension + " that " + problem,
+              {{"dimension " + dimension, expression}, {"inputs", inputs}});
+}
+
+Failure shapes_unknown(const std::vector<std::string>& inputs) {
+  return make(DT_BINDING, "the context cannot run: the shape of " + listed(inputs) + " is not set", {},
+              "Call set_input_shape for each of them; they have dimensions that the plan leaves open.");
+}
+
+Failure no_such_profile(int64_t profile, size_t n_profiles) {
+  return make(DT_PROFILE, "there is no profile " + std::to_string(profile),
+              {{"profiles", "0.." + number(n_profiles - 1)}, {"got", std::to_string(profile)}});
+}
+
+Failure no_such_tensor(int64_t index, size_t n_tensors) {
+  return make(DT_BINDING, "there is no input or output " + std::to_string(index),
+              {{"inputs and outputs", number(n_tensors)}, {"got", std::to_string(index)}},
+              "Inputs come first, then outputs, counted from 0.");
+}
+
+Failure no_such_name(const std::string& name, const std::vector<std::string>& present) {
+  return make(DT_BINDING, "there is no input or output " + quoted(name), {{"present", listed(present)}, {"got", name}});
+}
+
+Failure argument_missing(const std::string& argument) {
+  return make(DT_INVALID_ARGUMENT, "argument " + argument + " cannot be null");
+}
+
+Failure addresses_missing(const std::vector<std::string>& tensors) {
+  return make(DT_BINDING, "the context cannot run: the address of " + listed(tensors) + " is not set", {},
+              "Call set_tensor_address (dt_context_set_address) for each of them.");
+}
+
+Failure address_shared(const std::string& first, const std::string& second) {
+  return make(DT_BINDING, "outputs " + quoted(first) + " and " + quoted(second) + " cannot have the same address", {},
+              "Give each output memory of its own.");
+}
+
+Failure buffer_too_small(const std::string& tensor, uint64_t given, uint64_t needed) {
+  return make(DT_BINDING, "tensor " + quoted(tensor) + " cannot live in a buffer of " + number(given) + " bytes",
+              {{"buffer", number(given) + " bytes"}, {"needed", number(needed) + " bytes"}});
+}
+
+Failure out_of_memory(const std::string& what, uint64_t bytes) {
+  return make(DT_OUT_OF_MEMORY, "there is no memory for " + what + " of " + number(bytes) + " bytes",
+              {{"needed", number(bytes) + " bytes"}});
+}
+
+Failure memory_missing(uint64_t bytes) {
+  return make(DT_BINDING, "the context cannot run: it was made without memory, and none was given",
+              {{"needed", number(bytes) + " bytes"}}, "Set device_memory before running.");
+}
+
+Failure memory_unusable(uint64_t given, uint64_t needed, bool is_aligned) {
+  return make(DT_BINDING, "the context cannot work in this memory",
+              {{"size", number(given) + " bytes, needed " + number(needed)},
+               {"alignment", is_aligned ? "64 bytes, fits" : "must be a multiple of 64 bytes"}});
+}
+
+Failure tensor_outgrows_arena(const std::string& tensor, uint64_t bytes, uint64_t offset, uint64_t arena_bytes) {
+  return make(
+      DT_PLAN_CORRUPT, "tensor " + quoted(tensor) + " does not fit into the memory that the plan gives it",
+      {{"tensor", number(bytes) + " bytes at offset " + number(offset)}, {"memory", number(arena_bytes) + " bytes"}},
+      "The plan's memory layout is wrong for these shapes. Build the plan again.");
+}
+
+Failure stream_kind(int kind) {
+  return make(DT_UNSUPPORTED, "a plan for the cpu cannot run on a stream of kind " + std::to_string(kind),
+              {{"expected", "0 (no stream)"}, {"got", std::to_string(kind)}});
+}
+
+}  // namespace dovetail::status

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sentences of the runtime's failures. One function for each; its parameters are the facts.
+#ifndef DOVETAIL_RUNTIME_STATUS_HPP
+#define DOVETAIL_RUNTIME_STATUS_HPP
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/host.hpp"
+
+namespace dovetail::status {
+
+// The whole text as a person sees it: "ProfileError: input ...", then facts and hint, two spaces in.
+std::string text_of(const Failure& failure);
+
+// ---- plans
+Failure unreadable_file(const std::string& path, const std::string& reason);
+// `field` is the path of what is wrong: "steps[3].inputs[0]", "header", "checksum".
+Failure plan_corrupt(const std::string& field, const std::string& expected, const std::string& got);
+Failure plan_version(int64_t major, int64_t minor);
+Failure plan_device(const std::string& type);
+// Names with blanks between them, as feature_names gives them.
+Failure plan_isa(const std::string& missing, const std::string& present);
+Failure plan_machine(const std::string& wanted, const std::string& present);
+
+// Who provides an implementation, as the plan's `requires` says; texts may be empty.
+struct Provider {
+  std::string plugin, plugin_version, library, distribution, python;
+};
+Failure implementation_missing(const std::string& layer, const std::string& op, const std::string& implementation,
+                               const Provider& provider);
+Failure row_missing(const std::string& layer, const std::string& implementation, const std::string& row,
+                    const std::vector<std::string>& present);
+Failure row_refuses(const std::string& layer, const std::string& implementation, const std::string& row,
+                    const std::string& reason);
+Failure field_differs(const std::string& layer, const std::string& subject, const std::string& field,
+                      const std::string& read_as, const std::string& stored_as);
+Failure library_changed(const std::string& layer, const std::string& implementation, const std::string& built_with,
+                        const std::string& present);
+Failure implementation_incomplete(const std::string& layer, const std::string& implementation,
+                                  const std::string& missing);
+
+// ---- shapes
+struct Extents {
+  std::string name;  // "batch", or the number of the dimension
+  int64_t given, low, high;
+};
+Failure outside_profile(const std::string& input, const std::vector<Extents>& extents, int profile,
+                        const std::string& engine);
+Failure rank_differs(const std::string& input, int expected, int given);
+Failure unequal_extent(const std::string& input, const std::string& dimension, int64_t given, int64_t expected,
+                       const std::string& expression);
+Failure constraint_broken(const std::string& engine, const std::string& text, const std::string& inputs);
+Failure extent_invalid(const std::string& tensor, const std::string& dimension, const std::string& expression,
+                       const std::string& problem, const std::string& inputs);
+Failure shapes_unknown(const std::vector<std::string>& inputs);
+Failure no_such_profile(int64_t profile, size_t n_profiles);
+Failure no_such_tensor(int64_t index, size_t n_tensors);
+Failure no_such_name(const std::string& name, const std::vector<std::string>& present);
+Failure argument_missing(const std::string& argument);
+
+// ---- addresses and memory
+Failure addresses_missing(const std::vector<std::string>& tensors);
+Failure address_shared(const std::string& first, const std::string& second);
+Failure buffer_too_small(const std::string& tensor, uint64_t given, uint64_t needed);
+Failure out_of_memory(const std::string& what, uint64_t bytes);
+Failure memory_missing(uint64_t bytes);
+Failure memory_unusable(uint64_t given, uint64_t needed, bool is_aligned);
+Failure tensor_outgrows_arena(const std::string& tensor, uint64_t bytes, uint64_t offset, uint64_t arena_bytes);
+Failure stream_kind(int kind);
+
+}  // namespace dovetail::status
+
+#endif

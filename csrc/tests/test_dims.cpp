@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs over extents: what is refused, what they give, how they print.
+#include <limits>
+
+#include "check.hpp"
+#include "runtime/dims.hpp"
+
+using namespace dovetail;
+
+namespace {
+
+constexpr int64_t kMin = std::numeric_limits<int64_t>::min(), kMax = std::numeric_limits<int64_t>::max();
+
+int64_t apply(int op, int64_t a, int64_t b) {
+  int64_t value = -12345;
+  EXPECT(evaluate({0, a, 0, b, 16 + op}, nullptr, &value) == DimsTrouble::kNone);
+  return value;
+}
+
+DimsTrouble trouble(int op, int64_t a, int64_t b) {
+  int64_t value = 77;
+  const DimsTrouble found = evaluate({0, a, 0, b, 16 + op}, nullptr, &value);
+  EXPECT_EQ(value, 77);
+  return found;
+}
+
+void test_division_floors_and_ceils_for_every_sign() {
+  EXPECT_EQ(apply(DT_DIM_FLOOR_DIV, 7, 2), 3);
+  EXPECT_EQ(apply(DT_DIM_FLOOR_DIV, -7, 2), -4);
+  EXPECT_EQ(apply(DT_DIM_FLOOR_DIV, 7, -2), -4);
+  EXPECT_EQ(apply(DT_DIM_FLOOR_DIV, -7, -2), 3);
+  EXPECT_EQ(apply(DT_DIM_CEIL_DIV, 7, 2), 4);
+  EXPECT_EQ(apply(DT_DIM_CEIL_DIV, -7, 2), -3);
+  EXPECT_EQ(apply(DT_DIM_CEIL_DIV, 7, -2), -3);
+  EXPECT_EQ(apply(DT_DIM_CEIL_DIV, -7, -2), 4);
+  EXPECT_EQ(apply(DT_DIM_FLOOR_DIV, -6, 2), -3);
+  EXPECT_EQ(apply(DT_DIM_CEIL_DIV, -6, 2), -3);
+  EXPECT_EQ(apply(DT_DIM_FLOOR_DIV, kMin + 1, -1), kMax);
+}
+
+void test_the_other_operations() {
+  EXPECT_EQ(apply(DT_DIM_SUM, 7, -2), 5);
+  EXPECT_EQ(apply(DT_DIM_PROD, 7, -2), -14);
+  EXPECT_EQ(apply(DT_DIM_MAX, 7, -2), 7);
+  EXPECT_EQ(apply(DT_DIM_MIN, 7, -2), -2);
+  EXPECT_EQ(apply(DT_DIM_SUB, 7, -2), 9);
+  EXPECT_EQ(apply(DT_DIM_EQUAL, 7, 7), 1);
+  EXPECT_EQ(apply(DT_DIM_LESS, 7, 7), 0);
+}
+
+void test_overflow_and_division_by_zero_are_told() {
+  EXPECT(trouble(DT_DIM_SUM, kMax, 1) == DimsTrouble::kOverflow);
+  EXPECT(trouble(DT_DIM_SUB, kMin, 1) == DimsTrouble::kOverflow);
+  EXPECT(trouble(DT_DIM_PROD, kMax, 2) == DimsTrouble::kOverflow);
+  EXPECT(trouble(DT_DIM_FLOOR_DIV, kMin, -1) == DimsTrouble::kOverflow);
+  EXPECT(trouble(DT_DIM_CEIL_DIV, kMin, -1) == DimsTrouble::kOverflow);
+  EXPECT(trouble(DT_DIM_FLOOR_DIV, 3, 0) == DimsTrouble::kDivisionByZero);
+  EXPECT(trouble(DT_DIM_CEIL_DIV, 0, 0) == DimsTrouble::kDivisionByZero);
+}
+
+void test_broken_programs_are_refused() {
+  const std::vector<int> ranks = {2};
+  EXPECT_EQ(verify_program({0, 1}, ranks), "");
+  EXPECT_EQ(verify_program({1, 0, 1}, ranks), "");
+  for (const DimsProgram& broken : std::vector<DimsProgram>{{},
+                                                            {0},
+                                                            {1, 0},
+                                                            {1, 1, 0},
+                                                            {1, -1, 0},
+                                                            {1, 0, 2},
+                                                            {1, 0, -1},
+                                                            {16},
+                                                            {0, 1, 16},
+                                                            {0, 1, 0, 2},
+                                                            {2},
+                                                            {0, 1, 0, 2, 15},
+                                                            {0, 1, 0, 2, 16 + 9},
+                                                            {-1},
+                                                            {kMax},
+                                                            {kMin}})
+    EXPECT(verify_program(broken, ranks) != "");
+  DimsProgram deep;
+  for (int i = 0; i <= kMaxProgramDepth; ++i) deep.insert(deep.end(), {0, 1});
+  deep.insert(deep.end(), kMaxProgramDepth, 16);
+  EXPECT(verify_program(deep, ranks) != "");
+  EXPECT(verify_program(DimsProgram(2 * kMaxProgramLength, 0), ranks) != "");
+}
+
+void test_programs_print_as_people_write_them() {
+  const auto leaf = [](int, int axis) { return std::string(1, static_cast<char>('N' + axis)); };
+  EXPECT_EQ(program_text({1, 0, 0, 0, 2, 16 + 0, 0, 4, 16 + 7}, leaf), "(N + 2)//4");
+  EXPECT_EQ(program_text({1, 0, 0, 1, 0, 1, 0, 1, 16 + 4, 16 + 4}, leaf), "N - (O - 1)");
+  EXPECT_EQ(program_text({1, 0, 0, 0, 3, 16 + 2, 0, 2, 16 + 1}, leaf), "max(N, 3)*2");
+}
+
+}  // namespace
+
+int main() {
+  test_division_floors_and_ceils_for_every_sign();
+  test_the_other_operations();
+  test_overflow_and_division_by_zero_are_told();
+  test_broken_programs_are_refused();
+  test_programs_print_as_people_write_them();
+  return tests::report("test_dims");
+}

@@ -1,0 +1,170 @@
+"""The public names: TensorRT's first, then dovetail's own.
+
+Enumerations that belong to a layer (`ScaleMode`, `PaddingMode`, ...) are found in the registered ops when they are
+first asked for: no layer is named here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from dovetail import _native
+from dovetail.core import errors
+from dovetail.core.expr import ExprBuilder
+from dovetail.core.plugin_field import PluginField, PluginFieldCollection, PluginFieldType
+from dovetail.core.tensor import DynamicPluginTensorDesc, PluginTensorDesc
+from dovetail.core.types import (
+    DataType,
+    DeviceType,
+    DimensionOperation,
+    Dims,
+    TensorFormat,
+    TensorIOMode,
+    TensorLocation,
+    Weights,
+    bfloat16,
+    bool,
+    float16,
+    float32,
+    int8,
+    int32,
+    int64,
+    nptype,
+    uint8,
+    volume,
+)
+from dovetail.machine.builder import Builder
+from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
+from dovetail.machine.context import IExecutionContext
+from dovetail.machine.engine import EngineInspector, ICudaEngine, Runtime
+from dovetail.machine.enums import (
+    BuilderFlag,
+    EngineCapability,
+    LayerInformationFormat,
+    MemoryPoolType,
+    NetworkDefinitionCreationFlag,
+    ProfilingVerbosity,
+)
+from dovetail.machine.layer import ILayer
+from dovetail.machine.logger import ILogger, Logger
+from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.plan import IHostMemory, read_plan
+from dovetail.machine.report import report_text
+from dovetail.machine.tensor import ITensor
+from dovetail.plugins import Floats, Input, Ints, Output, Plugin, Tensor, field, hookimpl, op
+from dovetail.plugins import Weights as WeightsPort
+from dovetail.plugins.v2 import IPluginCreator, IPluginV2DynamicExt
+from dovetail.plugins.v2_spec import DimsExprs
+from dovetail.registry.loader import default_registry
+
+__version__ = _native.VERSION
+
+
+def get_plugin_registry() -> Any:
+    """The registry of this process: everything that plugins brought."""
+    return default_registry()
+
+
+def init_libnvinfer_plugins(logger: ILogger | None = None, namespace: str = "") -> bool:
+    """Load the built-in plugins, which happens by itself; returns True, as in TensorRT."""
+    default_registry()
+    return True
+
+
+def get_include() -> str:
+    """Folder of the C and C++ headers that native plugins are built against."""
+    return str(Path(_native.__file__).parent / "include")
+
+
+def build_report(plan: Any, layer: str | None = None) -> str:
+    """What a plan runs, in which formats, how long each step took, what lost and why."""
+    return report_text(read_plan(plan), layer)
+
+
+__all__ = [
+    "Builder",
+    "BuilderFlag",
+    "DataType",
+    "DeviceType",
+    "DimensionOperation",
+    "Dims",
+    "DimsExprs",
+    "DynamicPluginTensorDesc",
+    "EngineCapability",
+    "EngineInspector",
+    "ExprBuilder",
+    "Floats",
+    "IBuilderConfig",
+    "ICudaEngine",
+    "IExecutionContext",
+    "IHostMemory",
+    "ILayer",
+    "ILogger",
+    "INetworkDefinition",
+    "IOptimizationProfile",
+    "IPluginCreator",
+    "IPluginV2DynamicExt",
+    "ITensor",
+    "Input",
+    "Ints",
+    "LayerInformationFormat",
+    "Logger",
+    "MemoryPoolType",
+    "NetworkDefinitionCreationFlag",
+    "Output",
+    "Plugin",
+    "PluginField",
+    "PluginFieldCollection",
+    "PluginFieldType",
+    "PluginTensorDesc",
+    "ProfilingVerbosity",
+    "Runtime",
+    "Tensor",
+    "TensorFormat",
+    "TensorIOMode",
+    "TensorLocation",
+    "Weights",
+    "WeightsPort",
+    "__version__",
+    "bfloat16",
+    "bool",
+    "build_report",
+    "errors",
+    "field",
+    "float16",
+    "float32",
+    "get_include",
+    "get_plugin_registry",
+    "hookimpl",
+    "init_libnvinfer_plugins",
+    "int8",
+    "int32",
+    "int64",
+    "nptype",
+    "op",
+    "uint8",
+    "volume",
+]  # fmt: skip
+
+
+def _layer_enums() -> dict[str, type[IntEnum]]:
+    """Enumerations of the registered ops' fields, by name."""
+    return {f.enum.__name__: f.enum for spec in default_registry().specs() for f in spec.fields if f.enum is not None}
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    enums = _layer_enums()
+    if name in enums:
+        return enums[name]
+    near = difflib.get_close_matches(name, [*__all__, *enums], n=1)
+    nearest = f"; did you mean '{near[0]}'?" if near else ""
+    raise AttributeError(f"module 'dovetail' has no attribute '{name}'{nearest}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_layer_enums()])

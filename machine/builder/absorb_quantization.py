@@ -1,0 +1,64 @@
+"""Explicit quantisation: a layer between dequantise layers takes the INT8 tensors themselves, with their scales.
+
+DQ(x) -> layer becomes layer(x), x INT8 with a scale, where every quantised port of the layer is fed that way by one
+positive scale a tensor. Arithmetic is as the graph says: real = stored * scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dovetail.core.types import DataType
+from dovetail.machine.builder.candidates import find_candidates
+from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
+from dovetail.machine.config import IBuilderConfig
+
+
+def absorb_quantization(graph: Graph, config: IBuilderConfig, features: frozenset[str]) -> Graph:
+    """Rewrite where an implementation takes the INT8 tensors; elsewhere leave the dequantise layers."""
+    for layer in graph.layers:
+        quantized = _quantized_inputs(layer)
+        if not quantized:
+            continue
+        before = list(layer.inputs)
+        for index, source in quantized.items():
+            layer.inputs[index] = source
+        find_candidates(graph, layer, config, features)
+        if layer.candidates:
+            graph.notes.append(f"{layer.label} takes INT8: the dequantise layers before it are absorbed")
+        else:
+            layer.inputs = before
+    graph.drop_dead_layers()
+    return graph
+
+
+def _quantized_inputs(layer: GraphLayer) -> dict[int, GraphTensor]:
+    """INT8 sources by input index, or nothing unless all quantised ports of the layer have one."""
+    ports = [index for index, port in enumerate(layer.spec.inputs) if port.quantized]
+    if not ports:
+        return {}
+    found: dict[int, GraphTensor] = {}
+    for index in ports:
+        tensor = layer.inputs[index] if index < len(layer.inputs) else None
+        source = None if tensor is None else _source(tensor)
+        if source is None:
+            return {}
+        found[index] = source
+    return found
+
+
+def _source(tensor: GraphTensor) -> GraphTensor | None:
+    """The INT8 tensor behind a dequantise layer with one constant scale, carrying that scale."""
+    layer = tensor.producer
+    if layer is None or layer.spec.role != "dequantize":
+        return None
+    stored, scale = layer.inputs[0], layer.inputs[1]
+    if stored is None or scale is None or stored.dtype != DataType.INT8 or not scale.is_constant:
+        return None
+    if scale.constant.size != 1 or not float(scale.constant.reshape(-1)[0]) > 0:
+        return None
+    value = float(scale.constant.reshape(-1)[0])
+    if stored.scale in (-1.0, value):
+        stored.scale = value
+        return stored
+    return replace(stored, scale=value) if stored.is_constant else None

@@ -1,0 +1,214 @@
+"""Every way to run each layer: implementations x format rows x tactics that fit device, flags and memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from dovetail.core.contract import Implementation
+from dovetail.core.errors import DovetailError, NoImplementation
+from dovetail.core.negotiation import Refusal, Trace, negotiate
+from dovetail.core.types import DataType, DeviceType, TensorFormat
+from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer
+from dovetail.machine.config import IBuilderConfig
+from dovetail.machine.enums import BuilderFlag, MemoryPoolType
+
+EXHAUSTIVE_LEVEL = 5  # builder_optimization_level at which nothing is left out
+FEW_FORMATS = 4  # a layer that offers more formats than these takes whatever its neighbours have
+REFERENCE = "reference"  # the name of the implementation that runs a spec's NumPy reference
+
+
+def list_candidates(graph: Graph, config: IBuilderConfig, features: frozenset[str]) -> Graph:
+    """Fill `layer.candidates` and `layer.trace`.
+
+    Raises:
+        NoImplementation: nothing can run a layer; every row tried is listed with its reason.
+    """
+    for layer in graph.layers:
+        find_candidates(graph, layer, config, features)
+        if not layer.candidates:
+            raise _nothing_runs(layer, graph, features)
+        _ask_plugins(layer, graph)
+        _check_precision(layer, graph, config)
+    if config.builder_optimization_level < EXHAUSTIVE_LEVEL:
+        _prune(graph, config)
+    return graph
+
+
+def _ask_plugins(layer: GraphLayer, graph: Graph) -> None:
+    """Let `dovetail_choose_implementation` decide; the first plugin with an answer does. Its failure is only noted."""
+    offered = tuple(dict.fromkeys(candidate.row.implementation.id for candidate in layer.candidates))
+    if len(offered) < 2:
+        return
+    by_id = {candidate.row.implementation.id: candidate.row.implementation for candidate in layer.candidates}
+    answers = graph.lookup.collect("dovetail_choose_implementation", node=layer, candidates=tuple(by_id.values()))
+    for plugin, answer in answers:
+        wanted = getattr(answer, "id", answer)
+        if isinstance(answer, BaseException) or (answer is not None and wanted not in by_id):
+            graph.notes.append(f"{layer.label}: {plugin} was asked for an implementation and answered {answer!r}")
+        elif answer is not None:
+            graph.notes.append(f"{layer.label}: {plugin} chose {wanted}")
+            layer.candidates = [c for c in layer.candidates if c.row.implementation.id == wanted]
+            return
+
+
+def _prune(graph: Graph, config: IBuilderConfig) -> None:
+    """Leave out what cannot be worth timing; the trace says so.
+
+    A format matters only if somebody is bound to it: an input, an output, or a layer that does not offer all formats.
+    Of rows of one implementation with the same formats, the first two (they are listed best first) are timed.
+    """
+    bound = {TensorFormat.LINEAR, None}
+    for tensor in [*graph.inputs, *graph.outputs]:
+        bound |= {f for f in TensorFormat if tensor.allowed_formats >> int(f) & 1}
+    for layer in graph.layers:
+        offered = {format_ for candidate in layer.candidates for format_ in candidate.formats}
+        if len(offered) <= FEW_FORMATS:
+            bound |= offered
+    for layer in graph.layers:
+        kept: list[Candidate] = []
+        seen: Counter[tuple] = Counter()
+        for candidate in layer.candidates:
+            row = candidate.row
+            key = (row.implementation.id, candidate.formats)
+            seen[key] += 1
+            if not set(candidate.formats) <= bound:
+                reason = "no other layer is bound to these formats"
+            elif seen[key] > 2:
+                reason = "two rows listed before it have the same formats"
+            else:
+                kept.append(candidate)
+                continue
+            reason += f" (not timed below builder_optimization_level {EXHAUSTIVE_LEVEL})"
+            layer.trace.refused.append(Refusal(row.implementation.id, row.tactic, -1, reason))
+        layer.candidates = kept or layer.candidates
+
+
+def find_candidates(graph: Graph, layer: GraphLayer, config: IBuilderConfig, features: frozenset[str]) -> None:
+    """Candidates of one layer. The reference counts only where nothing else fits, or where it is pinned."""
+    layer.candidates, layer.trace = [], Trace()
+    pin = config.pinned_implementation(layer.name)
+    offered = list(graph.lookup.implementations_of(layer.spec.id))
+    native = [i for i in offered if i.name != REFERENCE]
+    reference = [i for i in offered if i.name == REFERENCE]
+    for implementation in native:
+        _try(graph, layer, implementation, config, features, pin)
+    for implementation in reference:
+        if layer.candidates or not config.allow_reference:
+            reason = "other implementations fit" if layer.candidates else "refused by config.allow_reference = False"
+            if pin is None or not pin.startswith(("#reference", implementation.id)):
+                layer.trace.refused.append(Refusal(implementation.id, "", -1, reason))
+                continue
+        _try(graph, layer, implementation, config, features, pin)
+        if layer.candidates and pin is None:
+            graph.notes.append(f"{layer.label} runs through its NumPy reference: nothing faster fits")
+
+
+def _try(
+    graph: Graph,
+    layer: GraphLayer,
+    implementation: Implementation,
+    config: IBuilderConfig,
+    features: frozenset[str],
+    pin: str | None,
+) -> None:
+    refuse = layer.trace.refused.append
+    if implementation.device != config.default_device_type:
+        here, there = config.default_device_type.name, DeviceType(implementation.device).name
+        refuse(Refusal(implementation.id, "", -1, f"runs on {there}, the network on {here}"))
+        return
+    trace = Trace()
+    descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
+    n_inputs = len(layer.inputs)
+    try:
+        native_object = make_object(layer, implementation)
+        negotiate(implementation, native_object, descs, n_inputs, features, trace)
+        for row in trace.found:
+            if pin is not None and not _matches(pin, row.implementation, row.tactic):
+                refuse(Refusal(implementation.id, row.tactic, -1, f"the layer is pinned to {pin}"))
+                continue
+            limit = config.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
+            needed = workspace_of(layer, Candidate(row, native_object), 0, config.num_threads)
+            if needed > limit:
+                refuse(Refusal(implementation.id, row.tactic, -1, f"needs {needed} bytes of workspace, limit {limit}"))
+                continue
+            layer.candidates.append(Candidate(row, native_object))
+            layer.trace.found.append(row)
+    except DovetailError as error:
+        if getattr(error, "plugin", None) is None:
+            raise
+        # A broken implementation loses to the next one, and the report says so; alone, its error is the answer.
+        refuse(Refusal(implementation.id, "", -1, str(error).replace("\n", " ")))
+        graph.notes.append(f"{layer.label}: {implementation.id} failed and was left out: {error}")
+        layer.trace.failures.append(error)
+    layer.trace.refused += trace.refused
+
+
+def _matches(pin: str, implementation: Implementation, tactic: str) -> bool:
+    wanted, _, wanted_tactic = pin.rpartition(":") if pin.count(":") % 2 else (pin, "", "")
+    return wanted in (implementation.id, f"#{implementation.name}") and wanted_tactic in ("", tactic)
+
+
+def make_object(layer: GraphLayer, implementation: Implementation) -> Any:
+    """The implementation's object for this layer; a V2 class works on a clone of the op's own."""
+    if implementation.native.uses_op_object:
+        return layer.op.native.clone()  # type: ignore[attr-defined]
+    return implementation.native.create(layer.name, layer.wire_fields())
+
+
+def workspace_of(layer: GraphLayer, candidate: Candidate, profile: int, n_threads: int) -> int:
+    """Scratch in bytes for extents up to the profile's largest."""
+    descs = descs_of(layer, candidate, profile)
+    n_inputs = len(layer.inputs)
+    row = candidate.row
+    native = row.implementation.native
+    native.configure(candidate.object, descs[:n_inputs], descs[n_inputs:])
+    return native.workspace(candidate.object, row.row, descs[:n_inputs], descs[n_inputs:], n_threads)
+
+
+def descs_of(layer: GraphLayer, candidate: Candidate, profile: int, with_data: bool = False) -> list[Any]:
+    return [
+        None if tensor is None else tensor.desc(profile, format_, with_data)
+        for tensor, format_ in zip(layer.tensors, candidate.formats, strict=True)
+    ]
+
+
+def _nothing_runs(layer: GraphLayer, graph: Graph, features: frozenset[str]) -> DovetailError:
+    failures = layer.trace.failures
+    if failures and not layer.trace.facts():
+        return failures[0]
+    wanted = ", ".join(
+        f"{tensor.name} {tensor.dtype.name} [{', '.join(map(str, tensor.dims))}]"
+        for tensor in layer.tensors
+        if tensor is not None
+    )
+    error = NoImplementation(
+        f"nothing can run {layer.label} on this cpu ({' '.join(sorted(features))})",
+        facts=[("wanted", wanted), *layer.trace.facts()],
+        hint=_advice(layer, graph),
+        layer=layer.name,
+        op=layer.spec.id,
+        trace=layer.trace,
+    )
+    if failures:
+        error.__cause__ = failures[0]
+    return error
+
+
+def _advice(layer: GraphLayer, graph: Graph) -> str:
+    if not graph.lookup.implementations_of(layer.spec.id):
+        return f"No implementation of {layer.spec.id} is registered: load a library that brings one, or write one."
+    return "Change what is refused above, or load a library with another implementation; error.trace has every row."
+
+
+def _check_precision(layer: GraphLayer, graph: Graph, config: IBuilderConfig) -> None:
+    """Weak typing: a requested precision that nothing offers is an error under OBEY, a note otherwise."""
+    wanted = layer.precision
+    if wanted is None or wanted == DataType.FLOAT or any(t is not None and t.dtype == wanted for t in layer.tensors):
+        return
+    text = f"{layer.label} was asked to run in {wanted.name}; only {layer.outputs[0].dtype.name} fits here"
+    if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
+        raise NoImplementation(
+            text, hint="Use PREFER_PRECISION_CONSTRAINTS instead of OBEY_PRECISION_CONSTRAINTS.", layer=layer.name
+        )
+    graph.notes.append(text)

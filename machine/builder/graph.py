@@ -1,0 +1,163 @@
+"""What the passes hand to each other: layers and tensors with everything about the network resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.contract import Lookup, Op, OpSpec
+from dovetail.core.expr import DimsExprs, Expr
+from dovetail.core.negotiation import FormatRow, Trace
+from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc
+from dovetail.core.types import DataType, TensorFormat
+
+
+@dataclass(eq=False)
+class GraphTensor:
+    """A tensor. `ranges` holds (min, opt, max) extents for each profile; `format` is set by the selection."""
+
+    name: str
+    dims: DimsExprs
+    dtype: DataType
+    ranges: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
+    producer: GraphLayer | None = None
+    constant: np.ndarray | None = None
+    scale: float = -1.0
+    allowed_formats: int = 1
+    format: TensorFormat = TensorFormat.LINEAR
+    dimension_names: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def static_dims(self) -> tuple[int, ...]:
+        """Extents with -1 for those not known before run time."""
+        return tuple(-1 if dim.value is None else dim.value for dim in self.dims)
+
+    @property
+    def is_constant(self) -> bool:
+        return self.constant is not None
+
+    def desc(self, profile: int = 0, format: TensorFormat | None = None, with_data: bool = False) -> DynamicTensorDesc:
+        """The tensor as planning functions of implementations see it."""
+        low, likely, high = self.ranges[profile]
+        return DynamicTensorDesc(
+            self.static_dims,
+            self.dtype,
+            self.format if format is None else format,
+            self.scale,
+            self.constant if with_data else None,
+            CONSTANT_FLAG if self.is_constant else 0,
+            low,
+            likely,
+            high,
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run a layer: a format row and the implementation's object for it."""
+
+    row: FormatRow
+    object: Any
+    time_ns: float = float("nan")
+
+    @property
+    def formats(self) -> tuple[TensorFormat | None, ...]:
+        return self.row.formats
+
+
+@dataclass(eq=False)
+class GraphLayer:
+    """A layer. None among the inputs is an absent optional one."""
+
+    name: str
+    spec: OpSpec
+    values: dict[str, Any]
+    op: Op
+    inputs: list[GraphTensor | None]
+    outputs: list[GraphTensor] = field(default_factory=list)
+    precision: DataType | None = None
+    candidates: list[Candidate] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
+    chosen: Candidate | None = None
+    workspace_bytes: list[int] = field(default_factory=list)  # for each profile
+    packed: bytes = b""
+    inserted_for: str = ""  # why the builder added this layer; "" for the user's own
+
+    @property
+    def label(self) -> str:
+        return f"{self.spec.id} '{self.name}'"
+
+    @property
+    def tensors(self) -> list[GraphTensor | None]:
+        return [*self.inputs, *self.outputs]
+
+    def wire_fields(self) -> list[tuple[str, int, Any]]:
+        """(name, wire type, value) of every field that has a value, as native objects take them."""
+        return [
+            (f.name, int(f.wire), self.values[f.name]) for f in self.spec.fields if self.values.get(f.name) is not None
+        ]
+
+
+@dataclass(eq=False)
+class Graph:
+    """A network on its way to a plan. Passes return it changed; no pass changes what another one decided."""
+
+    name: str
+    lookup: Lookup
+    layers: list[GraphLayer]
+    inputs: list[GraphTensor]
+    outputs: list[GraphTensor]
+    n_profiles: int
+    input_dims: list[list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]]  # [profile][input]
+    constraints: list[tuple[Expr, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # lines for the build report
+
+    def consumers(self, tensor: GraphTensor) -> Iterator[GraphLayer]:
+        return (layer for layer in self.layers if any(t is tensor for t in layer.inputs))
+
+    def all_tensors(self) -> list[GraphTensor]:
+        """Every tensor once: inputs, then in the order of the layers."""
+        seen: dict[int, GraphTensor] = {id(t): t for t in self.inputs}
+        for layer in self.layers:
+            for tensor in layer.tensors:
+                if tensor is not None:
+                    seen.setdefault(id(tensor), tensor)
+        for tensor in self.outputs:
+            seen.setdefault(id(tensor), tensor)
+        return list(seen.values())
+
+    def replace(self, old: GraphTensor, new: GraphTensor) -> None:
+        """Let every consumer of `old`, and the outputs, take `new`."""
+        for layer in self.layers:
+            layer.inputs = [new if t is old else t for t in layer.inputs]
+        self.outputs = [new if t is old else t for t in self.outputs]
+
+    def drop_dead_layers(self) -> None:
+        """Remove layers that no output depends on."""
+        alive: set[int] = set()
+        stack: list[GraphTensor] = list(self.outputs)
+        while stack:
+            producer = stack.pop().producer
+            if producer is not None and id(producer) not in alive:
+                alive.add(id(producer))
+                stack += [t for t in producer.inputs if t is not None]
+        self.layers = [layer for layer in self.layers if id(layer) in alive]
+
+
+def ranges_of(dims: Sequence[Expr], input_dims: list[list[tuple]]) -> list[tuple]:
+    """(min, opt, max) extents of `dims` for each profile. Raises ShapeError where an extent could be negative."""
+    result = []
+    for profile in input_dims:
+        lows, likely, highs = [], [], []
+        bounds = [list(zip(low, high, strict=True)) for low, _, high in profile]
+        opts = [opt for _, opt, _ in profile]
+        for dim in dims:
+            low, high = dim.bounds(bounds)
+            lows.append(max(low, 0))
+            highs.append(max(high, 0))
+            likely.append(dim.evaluate(opts))
+        result.append((tuple(lows), tuple(likely), tuple(highs)))
+    return result

@@ -1,0 +1,172 @@
+"""First pass: the network as a graph, with every extent an expression over the inputs and its range a profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.errors import BuildError, DefinitionError, ShapeError
+from dovetail.core.expr import DimsExprs, Expr, constant, input_dim
+from dovetail.core.types import DataType, from_numpy
+from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ranges_of
+from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
+from dovetail.machine.layer import ILayer
+from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.tensor import ITensor
+
+
+def infer_shapes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
+    """Resolve shapes and types of all layers.
+
+    Raises:
+        BuildError: no outputs, or dynamic inputs without a profile.
+        ShapeError, DTypeError, DefinitionError: from the layers; the layer is named.
+    """
+    if not network._outputs:
+        raise BuildError("the network has no outputs", hint="Call network.mark_output(tensor).")
+    input_dims = _profiles(network, config)
+    graph = Graph(network.name, network._lookup, [], [], [], len(input_dims), input_dims)
+    graph.constraints = _equal_names(network)
+    made: dict[int, GraphTensor] = {}
+    for tensor in network._inputs:
+        graph.inputs.append(_tensor(tensor, made, input_dims))
+    for layer in _in_order(network):
+        graph.layers.append(_layer(layer, made, input_dims))
+        graph.constraints += [(found.condition, f"{layer.label}: {found.text}") for found in layer._constraints]
+    graph.outputs = [made[id(tensor)] for tensor in network._outputs]
+    graph.drop_dead_layers()
+    return graph
+
+
+def _profiles(network: INetworkDefinition, config: IBuilderConfig) -> list[list[tuple]]:
+    """[profile][input] -> (min, opt, max)."""
+    dynamic = [tensor for tensor in network._inputs if -1 in tensor._declared_shape]
+    if dynamic and not config.profiles:
+        raise BuildError(
+            f"input '{dynamic[0].name}' {list(dynamic[0]._declared_shape)} has unknown extents and no profile",
+            hint="profile = builder.create_optimization_profile(); profile.set_shape(name, min, opt, max); "
+            "config.add_optimization_profile(profile)",
+        )
+    _check_profile_names(network, config)
+    profiles = config.profiles or (IOptimizationProfile(),)
+    return [[_range(tensor, profile, index) for tensor in network._inputs] for index, profile in enumerate(profiles)]
+
+
+def _check_profile_names(network: INetworkDefinition, config: IBuilderConfig) -> None:
+    names = [tensor.name for tensor in network._inputs]
+    for index, profile in enumerate(config.profiles):
+        unknown = [name for name in profile.inputs if name not in names]
+        if unknown:
+            raise DefinitionError(
+                f"profile {index} sets a shape for '{unknown[0]}', which is no input of the network",
+                facts=[("inputs", ", ".join(names))],
+            )
+
+
+def _range(tensor: ITensor, profile: IOptimizationProfile, index: int) -> tuple:
+    shape = tensor._declared_shape
+    if tensor.name not in profile.inputs:
+        if -1 in shape:
+            raise BuildError(
+                f"profile {index} sets no shape for input '{tensor.name}' {list(shape)}",
+                hint=f'Call profile.set_shape("{tensor.name}", min, opt, max).',
+            )
+        return shape, shape, shape
+    low, likely, high = (tuple(dims) for dims in profile.get_shape(tensor.name))
+    fits = len(low) == len(shape) and all(
+        extent in (-1, a) and extent in (-1, b) for extent, a, b in zip(shape, low, high, strict=False)
+    )
+    if not fits:
+        raise ShapeError(
+            f"profile {index} does not fit input '{tensor.name}'",
+            facts=[("input", str(list(shape))), ("min", str(list(low))), ("max", str(list(high)))],
+            hint="Extents that are not -1 must be the same in min, opt and max.",
+        )
+    return low, likely, high
+
+
+def _equal_names(network: INetworkDefinition) -> list[tuple[Expr, str]]:
+    """Constraints that say: extents of one name are equal."""
+    first: dict[str, tuple[Expr, str]] = {}
+    result: list[tuple[Expr, str]] = []
+    for index, tensor in enumerate(network._inputs):
+        for axis, name in sorted(tensor._dimension_names.items()):
+            extent = tensor._declared_shape[axis]
+            expr = input_dim(index, axis, name) if extent < 0 else constant(extent)
+            where = f"dimension {axis} of '{tensor.name}'"
+            if name not in first:
+                first[name] = expr, where
+                continue
+            other, other_where = first[name]
+            result.append((other == expr, f"{other_where} and {where} are both named '{name}' and must be equal"))
+    for equal, text in result:
+        if equal.value == 0:
+            raise ShapeError(text)
+    return [(equal, text) for equal, text in result if equal.value is None]
+
+
+def _in_order(network: INetworkDefinition) -> list[ILayer]:
+    """Layers, producers before consumers, otherwise as added."""
+    done: set[int] = set()
+    order: list[ILayer] = []
+    for root in network:
+        stack = [root]
+        while stack:
+            layer = stack[-1]
+            waiting = [
+                t._producer for t in layer._inputs if t is not None and t._producer and id(t._producer) not in done
+            ]
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            if id(layer) not in done:
+                done.add(id(layer))
+                order.append(layer)
+    return order
+
+
+def _tensor(tensor: ITensor, made: dict[int, GraphTensor], input_dims: list[list[tuple]]) -> GraphTensor:
+    symbolic = tensor.symbolic
+    result = GraphTensor(
+        tensor.name,
+        symbolic.dims,
+        symbolic.dtype,
+        ranges_of(symbolic.dims, input_dims),
+        allowed_formats=tensor.allowed_formats,
+        dimension_names=dict(tensor._dimension_names),
+    )
+    made[id(tensor)] = result
+    return result
+
+
+def constant_tensor(name: str, array: np.ndarray, n_profiles: int, dtype: DataType | None = None) -> GraphTensor:
+    """A tensor with known contents."""
+    dims = tuple(int(extent) for extent in array.shape)
+    return GraphTensor(
+        name,
+        DimsExprs(dims),
+        from_numpy(array.dtype) if dtype is None else dtype,
+        [(dims, dims, dims)] * n_profiles,
+        constant=np.ascontiguousarray(array),
+    )
+
+
+def _layer(layer: ILayer, made: dict[int, GraphTensor], input_dims: list[list[tuple]]) -> GraphLayer:
+    weights = layer.weights_as_given()
+    inputs: list[GraphTensor | None] = []
+    for port, given in layer.ports_in_use():
+        if isinstance(given, ITensor):
+            inputs.append(made[id(given)])
+        elif given is None:
+            inputs.append(None)
+        else:
+            inputs.append(constant_tensor(f"{layer.name}.{port.name}", weights[port.name], len(input_dims)))
+    values: dict[str, Any] = dict(layer._values)
+    result = GraphLayer(layer.name, layer.spec, values, layer.make_op(), inputs, precision=layer.precision)
+    for tensor in layer._outputs:
+        output = _tensor(tensor, made, input_dims)
+        output.producer = result
+        result.outputs.append(output)
+    return result

@@ -1,0 +1,96 @@
+"""The passes, in order, and what they share. Read PIPELINE as a table of contents; each pass stands in its own file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dovetail import _native
+from dovetail.core.errors import BuildError
+from dovetail.machine.builder.absorb_quantization import absorb_quantization
+from dovetail.machine.builder.candidates import list_candidates
+from dovetail.machine.builder.fold_constants import fold_constants
+from dovetail.machine.builder.graph import Graph
+from dovetail.machine.builder.infer_shapes import infer_shapes
+from dovetail.machine.builder.plan_memory import pack_constants, plan_memory
+from dovetail.machine.builder.select_formats import Reformats, insert_reformats, select_formats
+from dovetail.machine.builder.separate_outputs import separate_outputs
+from dovetail.machine.builder.serialise import serialise
+from dovetail.machine.builder.time_candidates import Timer, time_candidates
+from dovetail.machine.config import IBuilderConfig
+from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.plan import IHostMemory
+
+
+@dataclass
+class Build:
+    """What every pass may look at: the config, this machine's instruction sets, and the measurements so far."""
+
+    config: IBuilderConfig
+    features: frozenset[str]
+    timer: Timer
+    reformats: Reformats
+
+
+Pass = Callable[[Graph, Build], Graph]
+
+PIPELINE: tuple[tuple[str, Pass], ...] = (
+    # what depends on constants alone is computed now; dequantise layers wait for the next pass
+    ("fold_constants", lambda g, b: fold_constants(g, b.config, b.features, keep="dequantize")),
+    # layers between dequantise layers take the INT8 tensors
+    ("absorb_quantization", lambda g, b: absorb_quantization(g, b.config, b.features)),
+    ("fold_remaining_constants", lambda g, b: fold_constants(g, b.config, b.features)),
+    # outputs that no layer computes get a copying layer
+    ("separate_outputs", lambda g, b: separate_outputs(g)),
+    # implementations x format rows x tactics that fit
+    ("list_candidates", lambda g, b: list_candidates(g, b.config, b.features)),
+    # each measured on this machine
+    ("time_candidates", lambda g, b: time_candidates(g, b.timer)),
+    # the cheapest choice for the network as a whole, and reformats where neighbours chose differently
+    ("select_formats", lambda g, b: select_formats(g, b.reformats)),
+    ("insert_reformats", lambda g, b: insert_reformats(g, b.reformats)),
+    # weights as the chosen kernels want them
+    ("pack_constants", lambda g, b: pack_constants(g, b.config.num_threads)),
+)
+
+
+def build(network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory:
+    """Run the pipeline. Raises what the passes raise; the network is not changed."""
+    features = frozenset(_native.cpu_features())
+    graph = infer_shapes(network, config)
+    timer = Timer(config)
+    shared = Build(config, features, timer, Reformats(graph.lookup, graph.n_profiles, timer, features))
+    for _, pass_ in with_plugins(graph.lookup):
+        graph = pass_(graph, shared)
+    return serialise(graph, plan_memory(graph), timer.spent_s)
+
+
+class PassOffers:
+    """What `dovetail_graph_passes` gets: takes passes over the graph, each put behind one that is named."""
+
+    def __init__(self) -> None:
+        self.pipeline = list(PIPELINE)
+
+    def add_pass(self, function: Pass, after: str, name: str = "") -> None:
+        """Run `function(graph, build) -> graph` after the pass of that name.
+
+        Raises:
+            BuildError: no pass is called `after`.
+        """
+        names = [known for known, _ in self.pipeline]
+        if after not in names:
+            raise BuildError(
+                f"no pass is called '{after}'", facts=[("passes", ", ".join(names))], expected=names, got=after
+            )
+        self.pipeline.insert(names.index(after) + 1, (name or function.__name__, function))
+
+
+def with_plugins(lookup: Any) -> list[tuple[str, Pass]]:
+    """The pipeline with the passes that plugins bring. Raises BuildError, naming the plugin, if one's hook fails."""
+    offers = PassOffers()
+    for name, answer in lookup.collect("dovetail_graph_passes", registry=offers):
+        if isinstance(answer, BaseException):
+            text = f"plugin {name} failed in dovetail_graph_passes"
+            raise BuildError(text, facts=[("error", str(answer))]) from answer
+    return offers.pipeline

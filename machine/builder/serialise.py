@@ -1,0 +1,195 @@
+"""Last pass: the graph as a plan document and its constants."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+from dovetail import _native
+from dovetail.core.expr import Expr
+from dovetail.core.expr import program as expr_program
+from dovetail.core.tensor import pack
+from dovetail.core.types import FieldType, from_numpy
+from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
+from dovetail.machine.builder.plan_memory import MemoryPlan
+from dovetail.machine.plan import IHostMemory, write_plan
+
+
+class _Pool:
+    """Constants and programs, each stored once."""
+
+    def __init__(self) -> None:
+        self.constants: list[bytes] = []
+        self.programs: list[list[int]] = []
+        self._by_bytes: dict[bytes, int] = {}
+        self._by_program: dict[tuple[int, ...], int] = {}
+
+    def constant(self, data: bytes) -> int:
+        if data not in self._by_bytes:
+            self._by_bytes[data] = len(self.constants)
+            self.constants.append(data)
+        return self._by_bytes[data]
+
+    def program(self, expr: Expr) -> int:
+        program = tuple(expr_program(expr))
+        if program not in self._by_program:
+            self._by_program[program] = len(self.programs)
+            self.programs.append(list(program))
+        return self._by_program[program]
+
+
+def serialise(graph: Graph, memory: list[MemoryPlan], timing_s: float) -> IHostMemory:
+    """Write the plan."""
+    pool = _Pool()
+    tensors = graph.all_tensors()
+    index = {id(tensor): i for i, tensor in enumerate(tensors)}
+    document = {
+        "name": graph.name or "unnamed",
+        "producer": f"dovetail {_native.VERSION}",
+        "device": {"type": "cpu", "machine": platform.machine(), "isa": _needed_isa(graph)},
+        "requires": _requires(graph),
+        "tensors": [_tensor(tensor, graph, pool) for tensor in tensors],
+        "constraints": [{"program": pool.program(expr), "text": text} for expr, text in graph.constraints],
+        "inputs": [index[id(tensor)] for tensor in graph.inputs],
+        "outputs": [index[id(tensor)] for tensor in graph.outputs],
+        "profiles": [_profile(graph, tensors, memory[p], p) for p in range(graph.n_profiles)],
+        "steps": [_step(layer, index, pool) for layer in graph.layers],
+        "report": _report(graph, timing_s),
+    }
+    document["programs"] = pool.programs
+    return write_plan(document, pool.constants)
+
+
+def _needed_isa(graph: Graph) -> list[str]:
+    needs: set[str] = set()
+    for layer in graph.layers:
+        row = layer.chosen.row  # type: ignore[union-attr]
+        needs |= {need for r in row.implementation.rows if r.index == row.row for need in r.needs}
+    return sorted(needs)
+
+
+def _requires(graph: Graph) -> list[dict[str, Any]]:
+    """Plugins that the plan cannot run without, and where they came from."""
+    found: dict[str, dict[str, Any]] = {}
+    for layer in graph.layers:
+        implementation = layer.chosen.row.implementation  # type: ignore[union-attr]
+        record = graph.lookup.record_of(implementation.id)
+        found[implementation.id] = {
+            "op": layer.spec.id,
+            "implementation": implementation.id,
+            "plugin": record.name if record else implementation.plugin,
+            "plugin_version": record.version if record else "",
+            "library": os.path.basename(implementation.library),
+            "hash": record.hash if record else "",
+            "distribution": record.distribution if record else "",
+            "python": layer.spec.where if "python" in implementation.traits else "",
+        }
+    return list(found.values())
+
+
+def _tensor(tensor: GraphTensor, graph: Graph, pool: _Pool) -> dict[str, Any]:
+    names: list[str | None] = [tensor.dimension_names.get(axis) for axis in range(len(tensor.dims))]
+    result: dict[str, Any] = {
+        "name": tensor.name,
+        "dtype": int(tensor.dtype),
+        "format": int(tensor.format),
+        "scale": tensor.scale,
+        "device": 1,
+        "dims": [{"program": pool.program(dim)} if dim.value is None else dim.value for dim in tensor.dims],
+        "dim_names": names,
+        "where": "arena",
+    }
+    if tensor.is_constant:
+        data = np.ascontiguousarray(pack(tensor.constant, tensor.format)).tobytes()  # type: ignore[arg-type]
+        result.update(where="constant", constant=pool.constant(data))
+    elif any(tensor is t for t in graph.inputs):
+        result["where"] = "input"
+    elif any(tensor is t for t in graph.outputs):
+        result["where"] = "output"
+    return result
+
+
+def _profile(graph: Graph, tensors: list[GraphTensor], memory: MemoryPlan, profile: int) -> dict[str, Any]:
+    return {
+        "inputs": [[list(dims) for dims in ranges] for ranges in graph.input_dims[profile]],
+        "arena_bytes": memory.arena_bytes,
+        "lower_bound": memory.lower_bound,
+        "offsets": [memory.offsets.get(id(tensor), -1) for tensor in tensors],
+        "workspace": memory.workspace_offsets,
+        "workspace_bytes": memory.workspace_bytes,
+    }
+
+
+def _step(layer: GraphLayer, index: dict[int, int], pool: _Pool) -> dict[str, Any]:
+    assert layer.chosen is not None
+    implementation = layer.chosen.row.implementation
+    fields, state = None, -1
+    if implementation.native.uses_op_object and layer.chosen.object.has_save:
+        state = pool.constant(layer.chosen.object.save())
+    else:
+        fields = [[name, wire, _json_value(wire, value, pool)] for name, wire, value in layer.wire_fields()]
+    return {
+        "layer": layer.name,
+        "op": layer.spec.id,
+        "implementation": implementation.id,
+        "row": layer.chosen.row.tactic,
+        "tactic": layer.chosen.row.row,
+        "fields": fields,
+        "state": state,
+        "inputs": [-1 if tensor is None else index[id(tensor)] for tensor in layer.inputs],
+        "outputs": [index[id(tensor)] for tensor in layer.outputs],
+        "packed": pool.constant(layer.packed) if layer.packed else -1,
+        "python": "python" in implementation.traits,
+    }
+
+
+def _json_value(wire: int, value: Any, pool: _Pool) -> Any:
+    if wire == FieldType.TENSOR:
+        array = np.ascontiguousarray(value.numpy() if hasattr(value, "numpy") else value)
+        constant = pool.constant(array.tobytes())
+        return {"constant": constant, "dtype": int(from_numpy(array.dtype)), "dims": list(array.shape)}
+    if isinstance(value, (tuple, list)):
+        return [_json_value(wire, item, pool) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)  # JSON has no word for inf and nan
+    return value if isinstance(value, str) else int(value)
+
+
+def _report(graph: Graph, timing_s: float) -> dict[str, Any]:
+    steps = []
+    for layer in graph.layers:
+        chosen = layer.chosen
+        assert chosen is not None
+        losers = [c for c in layer.candidates if c.row is not chosen.row] if not layer.inserted_for else []
+        steps.append(
+            {
+                "layer": layer.name,
+                "op": layer.spec.id,
+                "runs_on": chosen.row.label,
+                "inputs": [_notation(t) for t in layer.inputs],
+                "outputs": [_notation(t) for t in layer.outputs],
+                "time_ns": None if math.isnan(chosen.time_ns) else chosen.time_ns,
+                "lost": [_loser(c) for c in losers],
+                "refused": [str(refusal) for refusal in layer.trace.refused],
+                "inserted_for": layer.inserted_for,
+            }
+        )
+    reformats = sum(layer.spec.role == "reformat" and bool(layer.inserted_for) for layer in graph.layers)
+    return {"steps": steps, "reformats": reformats, "timing_s": timing_s, "notes": graph.notes}
+
+
+def _loser(candidate: Any) -> str:
+    formats = "/".join(dict.fromkeys(f.name for f in candidate.formats if f is not None))
+    time = "untimed" if math.isnan(candidate.time_ns) else f"{candidate.time_ns / 1e3:.2f} us"
+    return f"{candidate.row.label} {formats} {time}"
+
+
+def _notation(tensor: GraphTensor | None) -> str:
+    if tensor is None:
+        return "-"
+    dims = ",".join(str(dim) for dim in tensor.dims)
+    return f"{tensor.dtype.word}[{dims}]" + ("" if int(tensor.format) == 0 else f":{tensor.format.name}")

@@ -1,0 +1,91 @@
+"""Measure candidates on this machine. Layers of one signature share their measurements."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.types import DataType, nptype
+from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor
+from dovetail.machine.builder.run_layer import run_candidate
+from dovetail.machine.config import IBuilderConfig
+
+TARGET_NS = 2_000_000  # repeat a candidate until it has run for this long, or
+MOST_REPEATS = 50  # this often
+
+
+class Timer:
+    """Times candidates and reformats, and remembers by signature."""
+
+    def __init__(self, config: IBuilderConfig) -> None:
+        self.config = config
+        self.n_threads = config.num_threads
+        self.known: dict[Any, float] = {}
+        self.spent_s = 0.0
+
+    def time(self, layer: GraphLayer, candidate: Candidate) -> float:
+        """Shortest time of one execution, in ns, at the first profile's likeliest extents."""
+        key = self._signature(layer, candidate)
+        if key not in self.known:
+            started = time.perf_counter()
+            self.known[key] = self._measure(layer, candidate)
+            self.spent_s += time.perf_counter() - started
+        return self.known[key]
+
+    def _signature(self, layer: GraphLayer, candidate: Candidate) -> tuple:
+        row = candidate.row
+        fields = tuple((name, repr(value)) for name, _, value in layer.wire_fields())
+        tensors = tuple(
+            None if t is None else (t.ranges[0][1], t.dtype, format_, t.is_constant)
+            for t, format_ in zip(layer.tensors, candidate.formats, strict=True)
+        )
+        # A V2 object's state is in the object, not in fields that can be compared.
+        identity = id(candidate.object) if row.implementation.native.uses_op_object else None
+        return (row.implementation.id, row.tactic, fields, tensors, self.n_threads, identity)
+
+    def _measure(self, layer: GraphLayer, candidate: Candidate) -> float:
+        arrays = [None if tensor is None else _sample(tensor) for tensor in layer.inputs]
+        _, times = run_candidate(layer, candidate, arrays, self.n_threads, repeat=2)
+        once = min(times)
+        if once * 2 >= TARGET_NS or self.config.builder_optimization_level <= 0:
+            return float(once)
+        repeat = int(min(MOST_REPEATS, max(3, TARGET_NS // max(once, 1))))
+        _, times = run_candidate(layer, candidate, arrays, self.n_threads, repeat=repeat)
+        return float(min(times))
+
+
+def _sample(tensor: GraphTensor) -> np.ndarray:
+    """Contents to time with: the constant itself, else small values, the same in every build."""
+    if tensor.constant is not None:
+        return tensor.constant
+    rng = np.random.default_rng(0)
+    dims, dtype = tensor.ranges[0][1], nptype(tensor.dtype)
+    if tensor.dtype in (DataType.FLOAT, DataType.HALF, DataType.BF16):
+        return rng.uniform(-1, 1, dims).astype(np.float32).astype(dtype)
+    return rng.integers(0, 2 if tensor.dtype == DataType.BOOL else 8, dims).astype(dtype)
+
+
+def time_candidates(graph: Graph, timer: Timer) -> Graph:
+    """Give every candidate its time. One that fails while it is timed loses, and the report says so.
+
+    Raises:
+        DovetailError: the only candidates of a layer failed; the first error is raised.
+    """
+    for layer in graph.layers:
+        if len(layer.candidates) == 1 and timer.config.builder_optimization_level <= 0:
+            continue
+        timed: list[Candidate] = []
+        errors: list[Exception] = []
+        for candidate in layer.candidates:
+            try:
+                timed.append(replace(candidate, time_ns=timer.time(layer, candidate)))
+            except Exception as error:
+                errors.append(error)
+                graph.notes.append(f"{layer.label}: {candidate.row.label} failed while timed and lost: {error}")
+        if not timed:
+            raise errors[0]
+        layer.candidates = timed
+    return graph

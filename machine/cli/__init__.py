@@ -1,0 +1,52 @@
+"""The `dovetail` command. Each module of this folder that has `add_arguments` and `run` is a subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from dovetail import _native
+from dovetail.core.errors import DovetailError
+
+
+def subcommands() -> dict[str, ModuleType]:
+    """Modules by the name that is typed; each has `add_arguments(parser)` and `run(args)`, the status."""
+    found = {}
+    for info in pkgutil.iter_modules(__path__):
+        if not info.name.startswith("_"):
+            module = importlib.import_module(f"{__name__}.{info.name}")
+            if hasattr(module, "add_arguments") and hasattr(module, "run"):
+                found[info.name.replace("_", "-")] = module
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, put together from the subcommands."""
+    top = argparse.ArgumentParser(prog="dovetail", description="An open, plugin-first inference runtime.")
+    top.add_argument("--version", action="version", version=f"dovetail {_native.VERSION}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in subcommands().items():
+        doc = (module.__doc__ or "").strip()
+        summary = doc.partition("\n")[0].partition(": ")[2] or doc.partition("\n")[0]
+        sub = commands.add_parser(name, help=summary, description=summary)
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status. An error that dovetail raises is printed without a traceback."""
+    args = parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except DovetailError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

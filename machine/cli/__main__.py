@@ -1,0 +1,7 @@
+"""`python -m dovetail.machine.cli`, where the `dovetail` script is not on the path."""
+
+import sys
+
+from dovetail.machine.cli import main
+
+sys.exit(main())

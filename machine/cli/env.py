@@ -1,0 +1,78 @@
+"""`dovetail env`: versions, machine, settings and plugins, for a report of a problem."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections import Counter
+from importlib import metadata
+
+from dovetail import _native
+from dovetail.registry import Registry, load_entry_points
+
+_PACKAGES = ("numpy", "pluggy", "safetensors", "ml_dtypes", "cuda-python")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No arguments."""
+
+
+def run(args: argparse.Namespace) -> int:
+    registry = Registry()
+    load_entry_points(registry, strict=False)
+    lines = [*_software(), *_machine(), *_settings(), *_plugins(registry), *_headers(registry)]
+    width = max(len(left) for left, _ in lines)
+    for left, right in lines:
+        print(f"{left:<{width}}  {right}")
+    return 0
+
+
+def _software() -> list[tuple[str, str]]:
+    major, minor = _native.ABI_VERSION
+    lines = [
+        ("dovetail", f"{_native.VERSION}, plugin interface {major}.{minor}"),
+        ("python", f"{platform.python_version()} {platform.python_implementation()}, {sys.executable}"),
+    ]
+    for name in _PACKAGES:
+        try:
+            lines.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            lines.append((name, "not installed"))
+    return lines
+
+
+def _machine() -> list[tuple[str, str]]:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return [
+        (
+            "system",
+            f"{platform.system()} {platform.release()} {platform.machine()}, {' '.join(platform.libc_ver())}",
+        ),
+        ("cores", f"{usable} usable"),
+        ("cpu", " ".join(_native.cpu_features()) or "portable kernels only"),
+    ]
+
+
+def _settings() -> list[tuple[str, str]]:
+    return sorted((name, value) for name, value in os.environ.items() if name.startswith("DOVETAIL_"))
+
+
+def _plugins(registry: Registry) -> list[tuple[str, str]]:
+    states = Counter(record.state for record in registry.records())
+    counts = ", ".join(f"{number} {state}" for state, number in states.items())
+    ops, implementations = len(registry.specs()), len(registry.implementations())
+    lines = [("plugins", f"{counts or 'none'}; {ops} ops, {implementations} implementations")]
+    lines += [(record.name, f"{record.state}: {record.reason}") for record in registry.records() if record.reason]
+    return lines + [("warning", warning) for warning in registry.warnings]
+
+
+def _headers(registry: Registry) -> list[tuple[str, str]]:
+    lines: list[tuple[str, str]] = []
+    for name, answer in registry.collect("dovetail_report_header"):
+        if isinstance(answer, BaseException):
+            answer = f"its report failed: {type(answer).__name__}: {answer}"
+        several = [answer] if isinstance(answer, str) else list(answer or ())
+        lines += [(name, str(text)) for text in several]
+    return lines

@@ -1,0 +1,147 @@
+"""What a build may do: `IBuilderConfig` and optimisation profiles."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+
+from dovetail.core.errors import DefinitionError, ShapeError
+from dovetail.core.types import DeviceType, Dims
+from dovetail.machine.enums import BuilderFlag, EngineCapability, MemoryPoolType, ProfilingVerbosity
+
+
+class IOptimizationProfile:
+    """Ranges of the dynamic extents: for each input the smallest, the likeliest and the largest shape.
+
+    Kernels are timed at `opt`; at run time every extent must lie in min..max.
+    """
+
+    def __init__(self) -> None:
+        self._shapes: dict[str, tuple[Dims, Dims, Dims]] = {}
+        self.extra_memory_target = 1.0
+
+    def set_shape(self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]) -> None:
+        """Set the range of input `input`.
+
+        Raises:
+            ShapeError: ranks differ, an extent is negative, or not min <= opt <= max; both sides are named.
+        """
+        shapes = Dims(min), Dims(opt), Dims(max)
+        if len({len(shape) for shape in shapes}) != 1:
+            raise ShapeError(
+                f"profile of input '{input}' cannot mix ranks",
+                facts=[("min", str(tuple(min))), ("opt", str(tuple(opt))), ("max", str(tuple(max)))],
+                hint="Give three shapes of the input's rank.",
+            )
+        for axis, (low, likely, high) in enumerate(zip(*shapes, strict=True)):
+            if not 0 <= low <= likely <= high:
+                raise ShapeError(
+                    f"profile of input '{input}' is out of order in dimension {axis}",
+                    facts=[("min", low), ("opt", likely), ("max", high)],
+                    hint="Each extent needs 0 <= min <= opt <= max.",
+                )
+        self._shapes[input] = shapes
+
+    def get_shape(self, input: str) -> list[Dims]:
+        """[min, opt, max] of an input. Raises DefinitionError if none was set."""
+        if input not in self._shapes:
+            raise DefinitionError(
+                f"no shape was set for input '{input}' in this profile",
+                facts=[("inputs set", ", ".join(self._shapes) or "none")],
+                hint=f'Call profile.set_shape("{input}", min, opt, max).',
+            )
+        return list(self._shapes[input])
+
+    @property
+    def inputs(self) -> Iterable[str]:
+        return self._shapes.keys()
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def default_device() -> DeviceType:
+    """The CPU, unless DOVETAIL_DEVICE asks for another device."""
+    wanted = os.environ.get("DOVETAIL_DEVICE", "cpu").lower()
+    if wanted not in ("cpu", "gpu", "cuda"):
+        raise DefinitionError(f"DOVETAIL_DEVICE = {wanted!r} is no device", hint="Set it to cpu or gpu, or unset it.")
+    return DeviceType.CPU if wanted == "cpu" else DeviceType.GPU
+
+
+class IBuilderConfig:
+    """Options of one build. Made by `Builder.create_builder_config()`."""
+
+    def __init__(self) -> None:
+        self.flags = 1 << int(BuilderFlag.TF32)
+        self.default_device_type = default_device()
+        self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
+        self.engine_capability = EngineCapability.STANDARD
+        self.avg_timing_iterations = 1
+        self.min_timing_iterations = 2
+        self.builder_optimization_level = 3  # 0: take the first fitting candidate; >= 1: time them
+        self.allow_reference = True  # may a layer run through its NumPy reference?
+        self.num_threads = 0  # 0: as many as this process may use
+        self._pools: dict[MemoryPoolType, int] = {}
+        self._profiles: list[IOptimizationProfile] = []
+        self._pins: dict[str, str] = {}
+
+    # ---- flags
+    def set_flag(self, flag: BuilderFlag) -> None:
+        self.flags |= 1 << int(flag)
+
+    def clear_flag(self, flag: BuilderFlag) -> None:
+        self.flags &= ~(1 << int(flag))
+
+    def get_flag(self, flag: BuilderFlag) -> bool:
+        return bool(self.flags >> int(flag) & 1)
+
+    # ---- memory
+    def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
+        """Bound a pool, in bytes. WORKSPACE bounds the scratch of each layer.
+
+        Raises:
+            DefinitionError: negative size, or not an integer.
+        """
+        if not hasattr(pool_size, "__index__") or pool_size < 0:
+            raise DefinitionError(f"pool {MemoryPoolType(pool).name} cannot be limited to {pool_size!r} bytes")
+        self._pools[MemoryPoolType(pool)] = int(pool_size)
+
+    def get_memory_pool_limit(self, pool: MemoryPoolType) -> int:
+        """The bound in bytes; 2**63 - 1 where none was set."""
+        return self._pools.get(MemoryPoolType(pool), 2**63 - 1)
+
+    @property
+    def max_workspace_size(self) -> int:
+        return self.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
+
+    @max_workspace_size.setter
+    def max_workspace_size(self, size: int) -> None:
+        warnings.warn("Use set_memory_pool_limit instead.", DeprecationWarning, stacklevel=2)
+        self.set_memory_pool_limit(MemoryPoolType.WORKSPACE, size)
+
+    # ---- profiles
+    def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
+        """Append a profile; returns its index."""
+        self._profiles.append(profile)
+        return len(self._profiles) - 1
+
+    @property
+    def num_optimization_profiles(self) -> int:
+        return len(self._profiles)
+
+    @property
+    def profiles(self) -> tuple[IOptimizationProfile, ...]:
+        return tuple(self._profiles)
+
+    # ---- choice of implementations
+    def pin_implementation(self, layer: str, implementation: str) -> None:
+        """Let `layer` run on this implementation alone: its id, or `#name`, or `#name:tactic`."""
+        self._pins[layer] = implementation
+
+    def pinned_implementation(self, layer: str) -> str | None:
+        return self._pins.get(layer)
+
+    def reset(self) -> None:
+        """Back to the state of a new config."""
+        self.__init__()  # type: ignore[misc]

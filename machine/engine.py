@@ -1,0 +1,263 @@
+"""`Runtime` loads plans; `ICudaEngine` answers questions about one and makes contexts."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from dovetail import _native
+from dovetail.core.contract import Lookup
+from dovetail.core.errors import BindingError, DovetailError
+from dovetail.core.types import DataType, Dims, TensorFormat, TensorIOMode, TensorLocation
+from dovetail.machine.context import IExecutionContext
+from dovetail.machine.enums import LayerInformationFormat
+from dovetail.machine.exchange import Port
+from dovetail.machine.logger import ILogger, Severity
+from dovetail.machine.plan import IHostMemory
+from dovetail.machine.report import report_text
+
+
+class Runtime:
+    """Turns plans into engines."""
+
+    def __init__(self, logger: ILogger, lookup: Lookup | None = None) -> None:
+        if lookup is None:
+            from dovetail.registry.loader import default_registry
+
+            lookup = default_registry()
+        self.logger = logger
+        self._lookup = lookup
+        self.max_threads = 0
+
+    def deserialize_cuda_engine(self, serialized_engine: Any) -> ICudaEngine:
+        """An engine from a plan: anything with the buffer protocol, or the path of a file, which is mapped.
+
+        Raises:
+            PlanCorrupt, PlanVersionError: damaged, foreign, or made for another kind of machine.
+            PluginNotFound: the plan needs a plugin that is not here; says which and how to get it.
+        """
+        try:
+            return ICudaEngine(serialized_engine, self.max_threads)
+        except DovetailError as error:
+            self.logger.log(Severity.ERROR, f"{type(error).__name__}: {error}")
+            raise
+
+    def get_plugin_registry(self) -> Lookup:
+        return self._lookup
+
+
+class ICudaEngine:
+    """A plan that is ready to run, on whatever device it was built for. Constant: any number of contexts share it."""
+
+    def __init__(self, plan: Any, n_threads: int = 0) -> None:
+        self._plan: Any = os.fspath(plan) if isinstance(plan, (str, os.PathLike)) else plan
+        self._engine = _native.Engine(self._plan, n_threads)
+        self._io = [SimpleNamespace(**info) for info in [*self._engine.inputs, *self._engine.outputs]]
+        self._n_inputs = len(self._engine.inputs)
+        self._ports = [Port(info.name, DataType(info.dtype), TensorFormat(info.format)) for info in self._io]
+        self._index = {info.name: i for i, info in enumerate(self._io)}
+
+    # ---- by name
+    @property
+    def name(self) -> str:
+        return self._document()["name"]
+
+    @property
+    def num_io_tensors(self) -> int:
+        return len(self._io)
+
+    def get_tensor_name(self, index: int) -> str:
+        return self._io[index].name
+
+    def _of(self, name: str) -> Any:
+        if name not in self._index:
+            raise BindingError(
+                f"the engine has no input or output '{name}'",
+                facts=[("it has", ", ".join(self._index))],
+                got=name,
+            )
+        return self._io[self._index[name]]
+
+    def get_tensor_mode(self, name: str) -> TensorIOMode:
+        if name not in self._index:
+            return TensorIOMode.NONE
+        return TensorIOMode.INPUT if self._index[name] < self._n_inputs else TensorIOMode.OUTPUT
+
+    def get_tensor_shape(self, name: str) -> Dims:
+        """Extents, -1 where they are not known before run time."""
+        return Dims(self._of(name).dims)
+
+    def get_tensor_dtype(self, name: str) -> DataType:
+        return DataType(self._of(name).dtype)
+
+    def get_tensor_location(self, name: str) -> TensorLocation:
+        self._of(name)
+        return TensorLocation.HOST
+
+    def get_tensor_format(self, name: str, profile_index: int = 0) -> TensorFormat:
+        return TensorFormat(self._of(name).format)
+
+    def get_tensor_format_desc(self, name: str, profile_index: int = 0) -> str:
+        format_ = self.get_tensor_format(name)
+        return f"{format_.name}, {format_.lanes} channels a vector" if format_.lanes > 1 else f"{format_.name}"
+
+    def get_tensor_vectorized_dim(self, name: str, profile_index: int = 0) -> int:
+        """Axis that is split into vectors, -1 if none is."""
+        format_ = self.get_tensor_format(name)
+        axis = format_.channel_axis(len(self._of(name).dims)) if format_.lanes > 1 else None
+        return -1 if axis is None else axis
+
+    def get_tensor_components_per_element(self, name: str, profile_index: int = 0) -> int:
+        format_ = self.get_tensor_format(name)
+        return format_.lanes if format_.lanes > 1 else -1
+
+    def get_tensor_bytes_per_component(self, name: str, profile_index: int = 0) -> int:
+        return self.get_tensor_dtype(name).itemsize
+
+    def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Dims]:
+        """[min, opt, max] of an input in a profile."""
+        self._of(name)
+        if self.get_tensor_mode(name) != TensorIOMode.INPUT:
+            raise BindingError(f"'{name}' is an output; profiles have shapes for inputs")
+        if not 0 <= profile_index < self.num_optimization_profiles:
+            raise BindingError(
+                f"the engine has no profile {profile_index}",
+                facts=[("profiles", f"0..{self.num_optimization_profiles - 1}")],
+            )
+        ranges = self._document()["profiles"][profile_index]["inputs"][self._index[name]]
+        return [Dims(dims) for dims in ranges]
+
+    # ---- by binding index; each profile has bindings of its own, as in TensorRT
+    @property
+    def num_bindings(self) -> int:
+        return len(self._io) * self.num_optimization_profiles
+
+    def _binding(self, index: int | str) -> str:
+        if isinstance(index, str):
+            return self._of(index).name
+        if not 0 <= index < self.num_bindings:
+            last = self.num_bindings - 1
+            raise BindingError(f"the engine has no binding {index}", facts=[("bindings", f"0..{last}")])
+        return self._io[index % len(self._io)].name
+
+    def get_binding_name(self, index: int) -> str:
+        name = self._binding(index)
+        profile = index // len(self._io)
+        return f"{name} [profile {profile}]" if profile else name
+
+    def get_binding_index(self, name: str) -> int:
+        """Index of a binding, -1 if there is none of that name."""
+        return self._index.get(name, -1)
+
+    def get_binding_shape(self, index: int | str) -> Dims:
+        return self.get_tensor_shape(self._binding(index))
+
+    def get_binding_dtype(self, index: int | str) -> DataType:
+        return self.get_tensor_dtype(self._binding(index))
+
+    def get_binding_format(self, index: int | str) -> TensorFormat:
+        return self.get_tensor_format(self._binding(index))
+
+    def get_location(self, index: int | str) -> TensorLocation:
+        return self.get_tensor_location(self._binding(index))
+
+    def binding_is_input(self, index: int | str) -> bool:
+        return self.get_tensor_mode(self._binding(index)) == TensorIOMode.INPUT
+
+    def get_profile_shape(self, profile_index: int, binding: int | str) -> list[Dims]:
+        return self.get_tensor_profile_shape(self._binding(binding), profile_index)
+
+    def __len__(self) -> int:
+        return self.num_bindings
+
+    def __getitem__(self, index: int | str) -> Any:
+        """Name of a binding by index, or index by name."""
+        return self.get_binding_index(index) if isinstance(index, str) else self.get_binding_name(index)
+
+    def __iter__(self) -> Iterator[str]:
+        return (self.get_binding_name(index) for index in range(self.num_bindings))
+
+    def __bool__(self) -> bool:
+        return True
+
+    # ---- as a whole
+    @property
+    def num_optimization_profiles(self) -> int:
+        return self._engine.n_profiles
+
+    @property
+    def num_layers(self) -> int:
+        return len(self._document()["steps"])
+
+    @property
+    def max_batch_size(self) -> int:
+        return 1
+
+    @property
+    def has_implicit_batch_dimension(self) -> bool:
+        return False
+
+    @property
+    def refittable(self) -> bool:
+        return False
+
+    @property
+    def device_memory_size(self) -> int:
+        """Bytes that a context needs for intermediate tensors, over all profiles."""
+        return max(self._engine.device_memory_size(p) for p in range(self.num_optimization_profiles))
+
+    def create_execution_context(self) -> IExecutionContext:
+        """A context on profile 0. One thread at a time may use it; any number of contexts may run at once."""
+        return IExecutionContext(self, own_memory=True)
+
+    def create_execution_context_without_device_memory(self) -> IExecutionContext:
+        """A context that runs once `context.device_memory` is set to memory of `device_memory_size` bytes."""
+        return IExecutionContext(self, own_memory=False)
+
+    def create_engine_inspector(self) -> EngineInspector:
+        return EngineInspector(self)
+
+    def serialize(self) -> IHostMemory:
+        """The plan that the engine was made from."""
+        if isinstance(self._plan, str):
+            with open(self._plan, "rb") as file:
+                return IHostMemory(file.read())
+        return IHostMemory(bytes(self._plan))
+
+    def report(self, layer: str | None = None) -> str:
+        """The build report: what runs, in which formats, how long it took, what lost and why."""
+        return report_text(self._document(), layer)
+
+    def _document(self) -> dict[str, Any]:
+        if not hasattr(self, "_parsed"):
+            self._parsed = json.loads(self._engine.metadata)
+        return self._parsed
+
+    def __str__(self) -> str:
+        return self.report()
+
+
+class EngineInspector:
+    """Tells about the layers of an engine."""
+
+    def __init__(self, engine: ICudaEngine) -> None:
+        self._engine = engine
+        self.execution_context: IExecutionContext | None = None
+
+    def get_layer_information(self, layer_index: int, format: LayerInformationFormat) -> str:
+        """One layer as a line, or as JSON with its implementation, formats, time, and what lost."""
+        step = self._engine._document()["report"]["steps"][layer_index]
+        if format == LayerInformationFormat.JSON:
+            return json.dumps(step, indent=1)
+        inputs, outputs = " ".join(step["inputs"]), " ".join(step["outputs"])
+        return f"{step['layer']} [{step['op']}] {step['runs_on']}: {inputs} -> {outputs}"
+
+    def get_engine_information(self, format: LayerInformationFormat) -> str:
+        """All layers: the report, or JSON with a list of layers and the bindings."""
+        document = self._engine._document()
+        if format == LayerInformationFormat.JSON:
+            return json.dumps({"Layers": document["report"]["steps"], "Bindings": list(self._engine)}, indent=1)
+        return report_text(document)

@@ -1,0 +1,99 @@
+"""Arrays of other libraries as NumPy views on the host, without copies where none are needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.errors import BindingError, DTypeError
+from dovetail.core.types import DataType, TensorFormat, nptype, storage_nptype
+
+
+class Port:
+    """An input or output of an engine, with what `context.run` asks of it worked out once."""
+
+    __slots__ = ("dtype", "format", "is_linear", "name", "numpy_type")
+
+    def __init__(self, name: str, dtype: DataType, format_: TensorFormat) -> None:
+        self.name, self.dtype, self.format = name, dtype, format_
+        self.is_linear = format_ == TensorFormat.LINEAR
+        try:
+            self.numpy_type: Any = nptype(dtype)
+        except DTypeError:
+            self.numpy_type = storage_nptype(dtype)
+
+    def view(self, value: Any) -> np.ndarray:
+        """`value` as a contiguous array of the port's type; no copy where none is needed."""
+        if type(value) is np.ndarray and value.dtype == self.numpy_type and value.flags.c_contiguous:
+            return value
+        return host_view(value, self.dtype, f"input '{self.name}'")
+
+
+_DLPACK_CPU = (1, 3)  # kDLCPU, kDLCUDAHost
+
+
+def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) -> np.ndarray:
+    """`value` as a C-contiguous array of `dtype`.
+
+    Args:
+        what: how messages call it, such as "input 'x'".
+        writable: for outputs: a copy would lose the result, so one is refused.
+
+    Raises:
+        BindingError: another type, another device, or (writable) read-only or strided memory.
+    """
+    array = _as_array(value, dtype, what)
+    wanted = nptype(dtype)
+    if array.dtype != wanted:
+        if isinstance(value, (int, float, list, tuple)) and not writable:
+            array = array.astype(wanted)  # Python numbers have no type of their own
+        else:
+            raise BindingError(
+                f"{what} cannot be {array.dtype}",
+                facts=[("given", str(array.dtype)), ("needed", str(wanted))],
+                hint=f"Convert it: array.astype(np.{wanted.name})." if wanted.isbuiltin == 1 else "",
+                expected=str(wanted),
+                got=str(array.dtype),
+            )
+    if writable and not (array.flags.c_contiguous and array.flags.writeable):
+        raise BindingError(f"{what} needs a writable array in row-major order", facts=[("flags", str(array.flags))])
+    return np.ascontiguousarray(array) if array.ndim else array
+
+
+def _as_array(value: Any, dtype: DataType, what: str) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "__dlpack_device__"):
+        device, index = value.__dlpack_device__()
+        if int(device) not in _DLPACK_CPU:
+            raise BindingError(
+                f"{what} lies on another device",
+                facts=[("given", f"DLPack device {int(device)}:{index}"), ("needed", "the CPU, DLPack device 1")],
+                hint="Move it first: tensor.cpu().",
+            )
+        return _from_dlpack(value, dtype, what)
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise BindingError(f"{what} cannot be read from a {type(value).__name__}", hint=str(error)) from None
+
+
+def _from_dlpack(value: Any, dtype: DataType, what: str) -> np.ndarray:
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        if dtype == DataType.BF16 and hasattr(value, "view"):
+            return _bf16_view(value, what)
+        raise BindingError(f"{what} cannot be exchanged through DLPack", hint=str(error)) from None
+
+
+def _bf16_view(value: Any, what: str) -> np.ndarray:
+    """NumPy has no word for bfloat16 in DLPack: pass it through as 16-bit integers of the tensor's own library."""
+    import sys
+
+    library = sys.modules.get(type(value).__module__.partition(".")[0])
+    int16 = getattr(library, "int16", None)
+    if int16 is None or str(value.dtype).rpartition(".")[2] != "bfloat16":
+        raise BindingError(f"{what} needs bfloat16, got {value.dtype}")
+    return np.from_dlpack(value.view(int16)).view(nptype(DataType.BF16))

@@ -1,0 +1,300 @@
+"""`INetworkDefinition`: layers added by op name, shapes inferred as they are added."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dovetail.core.contract import Lookup, OpSpec, Port, parse_op_id
+from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
+from dovetail.core.expr import DimsExprs, input_dim
+from dovetail.core.types import DataType
+from dovetail.machine.layer import ILayer
+from dovetail.machine.tensor import ITensor
+
+MAX_RANK = 8
+
+
+class INetworkDefinition:
+    """A network under construction. Made by `Builder.create_network()`.
+
+    `network.add_<layer>(...)` methods come from the plugins: every registered op brings its own. Layers of any plugin
+    are added by name with `add_plugin`.
+    """
+
+    def __init__(self, lookup: Lookup, flags: int = 1) -> None:
+        self.name = ""
+        self.flags = flags
+        self._lookup = lookup
+        self._layers: list[ILayer] = []
+        self._inputs: list[ITensor] = []
+        self._outputs: list[ITensor] = []
+        self._names: dict[str, ITensor] = {}
+        self._consumers: dict[int, list[ILayer]] = defaultdict(list)
+        self._in_front = False
+
+    # ---- inputs and outputs
+    def add_input(self, name: str, dtype: DataType, shape: Sequence[int]) -> ITensor:
+        """A network input; -1 is an extent that is not known before run time.
+
+        Raises:
+            DefinitionError: the name is taken or empty.
+            ShapeError: an extent below -1, or more than 8 dimensions.
+        """
+        if not name or not isinstance(name, str):
+            raise DefinitionError(f"a network input cannot be named {name!r}", hint="Give a non-empty string.")
+        self._check_free(name)
+        tensor = ITensor(self, name, None, len(self._inputs))
+        tensor._dtype = DataType(dtype)
+        self._inputs.append(tensor)
+        try:
+            self._set_input_shape(tensor, shape)
+        except ShapeError:
+            self._inputs.pop()
+            raise
+        self._names[name] = tensor
+        return tensor
+
+    def _set_input_shape(self, tensor: ITensor, shape: Sequence[int]) -> None:
+        if tensor._producer is not None:
+            raise DefinitionError(f"the shape of '{tensor.name}' follows from its layer and cannot be set")
+        extents = tuple(int(extent) for extent in shape)
+        if len(extents) > MAX_RANK or any(extent < -1 for extent in extents):
+            raise ShapeError(
+                f"input '{tensor.name}' cannot have the shape {list(extents)}",
+                facts=[("extents", "-1 (known at run time) or more"), ("rank", f"{len(extents)}, at most {MAX_RANK}")],
+                got=extents,
+            )
+        index = self._inputs.index(tensor)
+        tensor._declared_shape = extents
+        tensor._dims = DimsExprs(
+            input_dim(index, axis, tensor.get_dimension_name(axis) or f"{tensor.name}.{axis}") if extent < 0 else extent
+            for axis, extent in enumerate(extents)
+        )
+        self._invalidate_from(tensor)
+
+    def mark_output(self, tensor: ITensor) -> None:
+        """Make `tensor` an output of the network. Marking it again changes nothing.
+
+        Raises:
+            DefinitionError: the tensor is not this network's.
+        """
+        self._check_owned(tensor, "mark_output")
+        if tensor not in self._outputs:
+            self._outputs.append(tensor)
+
+    def unmark_output(self, tensor: ITensor) -> bool:
+        if tensor not in self._outputs:
+            return False
+        self._outputs.remove(tensor)
+        return True
+
+    # ---- layers
+    def add_plugin(
+        self,
+        name: str,
+        inputs: Sequence[ITensor | None],
+        fields: Mapping[str, Any] | None = None,
+        version: str = "1",
+        namespace: str = "",
+        layer_name: str | None = None,
+    ) -> ILayer:
+        """A layer that computes the op `namespace::name@version`.
+
+        Args:
+            inputs: tensors in the order of the op's inputs; None for an optional one that is absent.
+            fields: values by name, weights among them. Others keep their defaults and can be set on the layer.
+
+        Raises:
+            PluginNotFound: no such op; near misses are listed.
+            FieldValueError: unknown field, or a value of wrong type, count or range.
+            ShapeError, DTypeError: these inputs do not fit. The network is as it was before the call.
+        """
+        if "::" in name or "@" in name:
+            name, version, namespace = parse_op_id(name)
+        spec = self._lookup.find(name, version, namespace)
+        return self._add_layer(spec, inputs, dict(fields or {}), layer_name)
+
+    def add_plugin_v2(self, inputs: Sequence[ITensor], plugin: Any) -> ILayer:
+        """A layer from a plugin object: one that a creator made, or an instance of a Python IPluginV2DynamicExt class.
+
+        The network takes a clone; the caller's object is not touched by later edits.
+        """
+        created = plugin.as_created() if hasattr(plugin, "as_created") else plugin
+        if not hasattr(created, "spec") or not hasattr(created, "values"):
+            raise DTypeError(
+                f"add_plugin_v2 cannot take a {type(plugin).__name__}",
+                hint="Pass what creator.create_plugin(name, fields) returned, or an IPluginV2DynamicExt object.",
+            )
+        return self._add_layer(created.spec, inputs, dict(created.values), None, created.clone_op)
+
+    def _add_layer(
+        self,
+        spec: OpSpec,
+        inputs: Sequence[ITensor | None],
+        fields: dict[str, Any],
+        layer_name: str | None,
+        make_op: Callable[[], Any] | None = None,
+    ) -> ILayer:
+        name = layer_name or f"(Unnamed Layer* {len(self._layers)}) [{spec.name}]"
+        for index, tensor in enumerate(inputs):
+            if tensor is not None:
+                self._check_owned(tensor, f"input {index} of {spec.id}")
+        self._check_input_count(spec, name, inputs)
+        layer = ILayer(self, spec, name, inputs)
+        for key, value in fields.items():
+            layer.set_field(key, value)
+        if make_op is not None:
+            layer.__dict__["_instance"] = make_op()
+        for index in range(self._output_count(spec, layer)):
+            layer._outputs.append(ITensor(self, self._free_name(f"{name}_output_{index}"), layer, index))
+        if not self._in_front:
+            layer.infer()  # errors appear at the user's line; nothing was added yet
+        self._layers.append(layer)
+        for tensor in layer._inputs:
+            if tensor is not None:
+                self._consume(layer, tensor)
+        for tensor in layer._outputs:
+            self._names[tensor.name] = tensor
+        return layer
+
+    def _check_input_count(self, spec: OpSpec, name: str, inputs: Sequence[ITensor | None]) -> None:
+        variadic = bool(spec.inputs) and spec.inputs[-1].variadic
+        if len(inputs) <= len(spec.inputs) or variadic:
+            return
+        raise DefinitionError(
+            f"{spec.id} '{name}' cannot take {len(inputs)} inputs",
+            facts=[("inputs", ", ".join(_describe(port) for port in spec.inputs) or "none")],
+            expected=len(spec.inputs),
+            got=len(inputs),
+        )
+
+    @staticmethod
+    def _output_count(spec: OpSpec, layer: ILayer) -> int:
+        count = getattr(layer.make_op(), "num_outputs", None) if not spec.outputs else None
+        return int(count) if count is not None else len(spec.outputs) or len(layer.infer())
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("add_"):
+            raise AttributeError(f"INetworkDefinition has no attribute '{name}'")
+        found = self._lookup.front(name)
+        if found is None:
+            fronts = getattr(self._lookup, "fronts", lambda: [])()
+            near = difflib.get_close_matches(name, fronts, n=1)
+            nearest = f"; did you mean {near[0]}?" if near else "."
+            raise AttributeError(
+                f"no plugin brings {name}{nearest} Layers of any plugin are added by name: "
+                f"network.add_plugin('Name', inputs, fields)."
+            )
+        _, front = found
+
+        def call(*args: Any, **kwargs: Any) -> ILayer:
+            # TensorRT's methods are followed by attribute assignments, so shapes are checked when they are asked for.
+            outer, self._in_front = self._in_front, True
+            try:
+                return front(self, *args, **kwargs)
+            finally:
+                self._in_front = outer
+
+        call.__name__, call.__doc__ = name, front.__doc__
+        return call
+
+    # ---- what is there
+    @property
+    def num_layers(self) -> int:
+        return len(self._layers)
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self._inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self._outputs)
+
+    @property
+    def has_implicit_batch_dimension(self) -> bool:
+        return False
+
+    def get_layer(self, index: int) -> ILayer:
+        return self._layers[index]
+
+    def get_input(self, index: int) -> ITensor:
+        return self._inputs[index]
+
+    def get_output(self, index: int) -> ITensor:
+        return self._outputs[index]
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __getitem__(self, index: int) -> ILayer:
+        return self._layers[index]
+
+    def __iter__(self) -> Iterator[ILayer]:
+        return iter(self._layers)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        lines = [f"network '{self.name}'" if self.name else "network"]
+        lines += [f"  input   {tensor!r}" for tensor in self._inputs]
+        for layer in self._layers:
+            sources = ", ".join("-" if t is None else t.name for t in layer._inputs)
+            lines.append(f"  {layer.label} ({sources})")
+            lines += [f"    -> {tensor!r}" for tensor in layer._outputs]
+        lines += [f"  output  {tensor.name}" for tensor in self._outputs]
+        return "\n".join(lines)
+
+    # ---- bookkeeping used by tensors and layers
+    def _consume(self, layer: ILayer, tensor: ITensor) -> None:
+        if layer not in self._consumers[id(tensor)]:
+            self._consumers[id(tensor)].append(layer)
+
+    def _consumers_of(self, tensor: ITensor) -> list[ILayer]:
+        return self._consumers.get(id(tensor), [])
+
+    def _invalidate_from(self, tensor: ITensor) -> None:
+        for layer in self._consumers_of(tensor):
+            layer._invalidate()
+
+    def _check_owned(self, tensor: Any, where: str) -> None:
+        if not isinstance(tensor, ITensor):
+            raise DTypeError(
+                f"{where} takes an ITensor, got {type(tensor).__name__}",
+                hint="Pass layer.get_output(0), or what network.add_input returned.",
+            )
+        if tensor._network is not self:
+            raise DefinitionError(f"{where}: tensor '{tensor.name}' belongs to another network")
+
+    def _check_free(self, name: str) -> None:
+        if name in self._names:
+            owner = self._names[name]
+            made = "a network input" if owner._producer is None else f"made by {owner._producer.label}"
+            raise DefinitionError(
+                f"the tensor name '{name}' is taken", facts=[(name, made)], hint="Names of tensors are unique."
+            )
+
+    def _free_name(self, name: str) -> str:
+        candidate, suffix = name, 1
+        while candidate in self._names:
+            candidate, suffix = f"{name}_{suffix}", suffix + 1
+        return candidate
+
+    def _rename(self, tensor: ITensor, name: str) -> None:
+        if name == tensor._name:
+            return
+        self._check_free(name)
+        self._names.pop(tensor._name, None)
+        self._names[name] = tensor
+        tensor._name = name
+        if tensor._producer is None:
+            self._set_input_shape(tensor, tensor._declared_shape)
+
+
+def _describe(port: Port) -> str:
+    kind = "any number of " if port.variadic else "optional " if port.optional else ""
+    return f"{kind}{port.name}"

@@ -1,0 +1,112 @@
+"""Tensors of a network under construction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dovetail.core.contract import SymbolicTensor
+from dovetail.core.errors import DefinitionError
+from dovetail.core.expr import DimsExprs
+from dovetail.core.types import DataType, Dims, TensorFormat, TensorLocation
+
+if TYPE_CHECKING:
+    from dovetail.machine.layer import ILayer
+    from dovetail.machine.network import INetworkDefinition
+
+
+class ITensor:
+    """A tensor of a network. `shape` has -1 where an extent is not known before run time."""
+
+    def __init__(self, network: INetworkDefinition, name: str, producer: ILayer | None, index: int) -> None:
+        self._network = network
+        self._producer = producer
+        self._index = index
+        self._name = name
+        self._dtype: DataType | None = None  # of a network input; or asked for by set_output_type
+        self._dims: DimsExprs | None = None  # of a network input
+        self._dimension_names: dict[int, str] = {}
+        self.allowed_formats = 1 << int(TensorFormat.LINEAR)
+        self.dynamic_range: tuple[float, float] | None = None
+        self.location = TensorLocation.DEVICE
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._network._rename(self, name)
+
+    @property
+    def symbolic(self) -> SymbolicTensor:
+        """Dims as expressions over the network's inputs, and the type. Raises what inference raises."""
+        if self._producer is None:
+            assert self._dims is not None and self._dtype is not None
+            return SymbolicTensor(self._dims, self._dtype, self._name)
+        return self._producer.infer()[self._index]
+
+    @property
+    def shape(self) -> Dims:
+        return Dims(-1 if dim.value is None else dim.value for dim in self.symbolic.dims)
+
+    @shape.setter
+    def shape(self, shape: Sequence[int]) -> None:
+        self._network._set_input_shape(self, shape)
+
+    @property
+    def dtype(self) -> DataType:
+        return self.symbolic.dtype
+
+    @dtype.setter
+    def dtype(self, dtype: DataType) -> None:
+        if self._producer is not None:
+            self._producer.set_output_type(self._index, dtype)
+            return
+        self._dtype = DataType(dtype)
+        self._network._invalidate_from(self)
+
+    @property
+    def is_network_input(self) -> bool:
+        return self._producer is None
+
+    @property
+    def is_network_output(self) -> bool:
+        return self in self._network._outputs
+
+    @property
+    def is_shape_tensor(self) -> bool:
+        return False
+
+    @property
+    def is_execution_tensor(self) -> bool:
+        return True
+
+    def set_dimension_name(self, index: int, name: str) -> None:
+        """Name an extent of a network input. Extents of one name must be equal at run time; errors use the name."""
+        if self._producer is not None:
+            raise DefinitionError(
+                f"dimension {index} of tensor '{self.name}' cannot be named",
+                hint="Only dimensions of network inputs have names; others follow from them.",
+            )
+        self._dimension_names[index] = name
+        self._network._set_input_shape(self, self._declared_shape)
+
+    def get_dimension_name(self, index: int) -> str:
+        return self._dimension_names.get(index, "")
+
+    def set_dynamic_range(self, min: float, max: float) -> None:
+        """Symmetric range of the tensor for implicit quantisation."""
+        self.dynamic_range = (float(min), float(max))
+
+    def reset_dynamic_range(self) -> None:
+        self.dynamic_range = None
+
+    def __repr__(self) -> str:
+        try:
+            symbolic = self.symbolic
+            return f"<ITensor '{self.name}' {symbolic.dtype.name} [{', '.join(map(str, symbolic.dims))}]>"
+        except (DefinitionError, RuntimeError) as error:
+            return f"<ITensor '{self.name}', {type(error).__name__}>"
+
+    _declared_shape: tuple[int, ...] = ()

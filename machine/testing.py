@@ -1,0 +1,335 @@
+"""A bench for plugins: `check(op, cases)` makes the tests that every op wants, from cases that say only what differs.
+
+For each case, each type and each row of each implementation that this machine can run: the output's dims are those
+that were inferred, the result agrees with the reference run in float64, nothing outside the outputs was written, the
+inputs are untouched, every element was written, and the reference itself agrees with its inferred dims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dovetail import _native
+from dovetail.core.contract import Lookup, SymbolicTensor, parse_op_id
+from dovetail.core.expr import DimsExprs, constraints, input_dim
+from dovetail.core.negotiation import FormatRow, Trace, negotiate
+from dovetail.core.tensor import pack, unpack
+from dovetail.core.types import DataType, TensorFormat, from_numpy, nptype
+from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor
+from dovetail.machine.builder.run_layer import prepare
+
+RED_ZONE = 256  # bytes before and after each buffer
+POISON = 0xA5
+
+
+class Case:
+    """One set of inputs (arrays, or shapes to fill with seeded values) and fields, by name.
+
+    Case("middle axis", x=(2, 19, 7), axis=1). Keyword `dtypes` restricts the types that the first input runs in, `seed`
+    changes the values, `bench=True` lets benchmarks time it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        dtypes: Sequence[DataType] = (DataType.FLOAT,),
+        seed: int = 0,
+        bench: bool = False,
+        low: float = -1.0,
+        high: float = 1.0,
+        **named: Any,
+    ) -> None:
+        self.name, self.dtypes, self.seed, self.bench = name, tuple(dtypes), seed, bench
+        self.low, self.high, self.named = low, high, named
+
+    def arrays(self, lookup: Lookup, op: str, dtype: DataType) -> tuple[list[np.ndarray | None], dict[str, Any]]:
+        """Inputs in port order and field values."""
+        spec = lookup.find(*parse_op_id(op))
+        rng = np.random.default_rng(self.seed)
+        inputs: list[np.ndarray | None] = []
+        left = dict(self.named)
+        for port in spec.inputs:
+            given = left.pop(port.name, None)
+            if given is None or isinstance(given, np.ndarray):
+                inputs.append(given)
+            elif port.variadic:
+                inputs += [self._fill(rng, shape, dtype) for shape in given]
+            else:
+                port_dtype = dtype if not port.types or dtype in port.types else port.types[0]
+                inputs.append(self._fill(rng, tuple(given), port_dtype))
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        values = spec.defaults()
+        for name, value in left.items():
+            field = spec.field_named(name)
+            if field is None:
+                raise KeyError(f"case '{self.name}': {spec.id} has no input or field '{name}'")
+            values[name] = field.check(spec.id, value)
+        return inputs, values
+
+    def _fill(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: DataType) -> np.ndarray:
+        if dtype in (DataType.FLOAT, DataType.HALF, DataType.BF16):
+            return rng.uniform(self.low, self.high, shape).astype(np.float32).astype(nptype(dtype))
+        if dtype == DataType.BOOL:
+            return rng.integers(0, 2, shape).astype(np.bool_)
+        span = 100 if nptype(dtype).itemsize == 1 else 1000
+        low = 0 if dtype == DataType.UINT8 else -span
+        return rng.integers(low, span, shape).astype(nptype(dtype))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A layer of one op with concrete inputs, ready to be run by any row."""
+
+    layer: GraphLayer
+    arrays: list[np.ndarray | None]
+
+
+def make_layer(lookup: Lookup, op: str, arrays: Sequence[np.ndarray | None], values: dict[str, Any]) -> GraphLayer:
+    """A graph layer with static dims; inputs that are weights ports are constants."""
+    spec = lookup.find(*parse_op_id(op))
+    made = spec.make("check", values)
+    symbolic: list[SymbolicTensor | None] = []
+    inputs: list[GraphTensor | None] = []
+    for index, array in enumerate(arrays):
+        if array is None:
+            symbolic.append(None)
+            inputs.append(None)
+            continue
+        port = spec.inputs[min(index, len(spec.inputs) - 1)]
+        dims, dtype = DimsExprs(array.shape), from_numpy(array.dtype)
+        symbolic.append(SymbolicTensor(dims, dtype, port.name, array if port.weights else None))
+        ranges = [(array.shape,) * 3]
+        constant = array if port.weights else None
+        inputs.append(GraphTensor(port.name, dims, dtype, ranges, constant=constant))
+    layer = GraphLayer("check", spec, values, made, inputs)
+    for index, output in enumerate(made.infer(symbolic)):
+        dims = tuple(dim.value for dim in output.dims)
+        layer.outputs.append(
+            GraphTensor(f"output {index}", output.dims, output.dtype, [(dims, dims, dims)], producer=layer)
+        )
+    return layer
+
+
+def rows_of(lookup: Lookup, layer: GraphLayer) -> tuple[list[Candidate], Trace]:
+    """Every row that this machine can run for the layer, the reference included."""
+    trace = Trace()
+    found: list[Candidate] = []
+    features = frozenset(_native.cpu_features())
+    descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
+    for implementation in lookup.implementations_of(layer.spec.id):
+        if implementation.native.uses_op_object:
+            native_object = layer.op.native.clone()  # type: ignore[attr-defined]
+        else:
+            native_object = implementation.native.create(layer.name, layer.wire_fields())
+        one = Trace()
+        negotiate(implementation, native_object, descs, len(layer.inputs), features, one)
+        found += [Candidate(row, native_object) for row in one.found]
+        trace.refused += one.refused
+    return found, trace
+
+
+def run_row(layer: GraphLayer, candidate: Candidate, arrays: Sequence[np.ndarray | None], n_threads: int = 1) -> list:
+    """Outputs of one row, checked: red zones, untouched inputs, every element written."""
+    packed, sizes = prepare(layer, candidate, n_threads)
+    guards: list[_Guarded] = []
+    inputs: list[Any] = []
+    for tensor, format_, array in zip(layer.inputs, candidate.formats, arrays, strict=False):
+        if tensor is None or array is None:
+            inputs.append(None)
+            continue
+        desc = tensor.desc(0, format_)
+        guard = _Guarded(desc.allocated_size)
+        flat = np.ascontiguousarray(pack(array, format_)).reshape(-1).view(np.uint8)
+        guard.inner[: flat.size] = flat
+        guards.append(guard)
+        inputs.append((desc, guard.inner))
+    before = [guard.inner.copy() for guard in guards]
+    results = []
+    for poison in (POISON, 0x7F):  # 0x7f7f7f7f is a large float, 0xa5.. a tiny one; what is not written differs
+        outputs = []
+        for tensor, format_ in zip(layer.outputs, candidate.formats[len(layer.inputs) :], strict=True):
+            desc = tensor.desc(0, format_)
+            guard = _Guarded(desc.allocated_size, poison)
+            guards.append(guard)
+            outputs.append((desc, guard.inner))
+        candidate.row.implementation.native.run_step(
+            candidate.object,
+            candidate.row.row,
+            inputs=inputs,
+            outputs=outputs,
+            packed=packed or None,
+            workspace_bytes=max(sizes, default=0),
+            n_threads=n_threads,
+            repeat=1,
+        )
+        results.append([unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in outputs])
+    for first, second in zip(*results, strict=True):
+        np.testing.assert_array_equal(_bits(first), _bits(second), "an element was not written")
+    for guard, old in zip(guards, before, strict=False):
+        np.testing.assert_array_equal(guard.inner, old, "an input was changed")
+    for guard in guards:
+        guard.check()
+    return results[0]
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
+
+
+class _Guarded:
+    """A 64-byte aligned buffer between two red zones."""
+
+    def __init__(self, n_bytes: int, fill: int = 0) -> None:
+        raw = np.full(n_bytes + 2 * RED_ZONE + 64, POISON ^ 0xFF, dtype=np.uint8)
+        start = RED_ZONE + (-(raw.ctypes.data + RED_ZONE) % 64)
+        self._raw, self._start, self._end = raw, start, start + n_bytes
+        self.inner = raw[start : start + n_bytes]
+        self.inner[:] = fill
+
+    def check(self) -> None:
+        zone = np.concatenate([self._raw[: self._start], self._raw[self._end :]])
+        assert (zone == POISON ^ 0xFF).all(), "bytes outside a buffer were written"
+
+
+def truth(layer: GraphLayer, arrays: Sequence[np.ndarray | None], dtype: Any = np.float64) -> list[np.ndarray]:
+    """The reference's outputs, floating inputs widened to `dtype`."""
+    wide = [
+        array if array is None or not _is_float(array) else array.astype(np.float32).astype(dtype) for array in arrays
+    ]
+    result = layer.spec.reference(layer.values, *wide)
+    return list(result) if isinstance(result, (tuple, list)) else [result]
+
+
+def _is_float(array: np.ndarray) -> bool:
+    return array.dtype.kind == "f" or array.dtype.name in ("bfloat16", "float8_e4m3fn")
+
+
+class Yardstick:
+    """What a kernel's results are held against, computed once for all rows of a case.
+
+    A result may err twice as much as the reference does in the kernel's own type, plus one unit in the last place of
+    the largest result. For ops that sum (no scalar expression) comes the probabilistic bound of a sum of n products,
+    u * sqrt(n) * sum |a||b|, because NumPy sums in blocks and a plain kernel does not. Source: Higham & Mary, "A new
+    approach to probabilistic rounding error analysis", SISC 2019. n and sum |a||b| are the reference's own answers to
+    inputs of ones and to the inputs' absolute values.
+    """
+
+    def __init__(self, layer: GraphLayer, arrays: Sequence[np.ndarray | None]) -> None:
+        self.layer, self.arrays = layer, arrays
+        self.exact = [np.asarray(array) for array in truth(layer, arrays)]
+        self._same: dict[Any, list[np.ndarray]] = {}
+
+    def _in_type(self, dtype: np.dtype) -> list[np.ndarray]:
+        own = dtype if dtype.kind == "f" else np.dtype(np.float32)
+        if own not in self._same:
+            self._same[own] = [np.asarray(array) for array in truth(self.layer, self.arrays, own)]
+        return self._same[own]
+
+    def of_sums(self, index: int, unit_roundoff: float) -> float:
+        """The bound of a sum of products; 0 for pointwise ops, which do not sum."""
+        if self.layer.spec.scalar is not None:
+            return 0.0
+        ones = [a if a is None or not _is_float(a) else np.ones_like(a) for a in self.arrays]
+        sizes = [a if a is None or not _is_float(a) else np.abs(a) for a in self.arrays]
+        n_terms = float(np.max(truth(self.layer, ones)[index], initial=1))
+        magnitude = float(np.max(truth(self.layer, sizes)[index], initial=0))
+        return unit_roundoff * n_terms**0.5 * magnitude if n_terms > 1 else 0.0
+
+    def check(self, got: np.ndarray, index: int = 0) -> None:
+        """Raises AssertionError with the error and what is allowed."""
+        exact, same = self.exact[index], self._in_type(got.dtype)[index]
+        assert got.shape == exact.shape, f"inferred {got.shape}, the reference gives {exact.shape}"
+        if not _is_float(got):
+            # Rounding may fall either way where the kernel's own type cannot tell; the reference in that type decides.
+            wanted = np.where(got == same.astype(got.dtype), got, exact.astype(got.dtype))
+            np.testing.assert_array_equal(got, wanted)
+            return
+        wide = got.astype(np.float64)
+        finite = np.isfinite(exact)
+        np.testing.assert_array_equal(np.isnan(wide), np.isnan(exact), "nan in other places")
+        if not finite.any():
+            return
+        precision = {2: 10, 4: 23, 8: 52}.get(got.dtype.itemsize, 7) if got.dtype.kind == "f" else 7
+        unit = (float(np.abs(exact[finite]).max()) or 1.0) * 2.0**-precision
+        of_reference = float(np.abs(same.astype(np.float64) - exact)[finite].max())
+        error = float(np.abs(wide - exact)[finite].max())
+        allowed = 2 * of_reference + unit
+        if error > allowed:
+            allowed += self.of_sums(index, 2.0 ** -(precision + 1))
+        facts = f"allowed {allowed:.3g}, reference {of_reference:.3g}, unit {unit:.3g}"
+        assert error <= allowed, f"error {error:.3g}, {facts}"
+
+
+def check(op: str, cases: Iterable[Case], lookup: Callable[[], Lookup] | None = None) -> Callable[..., None]:
+    """A pytest test over cases x types x threads; inside, every row that fits is run and named if it fails."""
+
+    def find() -> Lookup:
+        if lookup is not None:
+            return lookup()
+        from dovetail.registry.loader import default_registry
+
+        return default_registry()
+
+    pairs = [pytest.param(case, dtype, id=f"{case.name}-{dtype.name}") for case in cases for dtype in case.dtypes]
+
+    @pytest.mark.parametrize("n_threads", [1, 2])
+    @pytest.mark.parametrize(("case", "dtype"), pairs)
+    def test(case: Case, dtype: DataType, n_threads: int) -> None:
+        check_case(find(), op, case, dtype, n_threads)
+
+    return test
+
+
+def check_case(lookup: Lookup, op: str, case: Case, dtype: DataType = DataType.FLOAT, n_threads: int = 1) -> int:
+    """Run one case through every row that fits; their number. Skips, with the reasons, if there is none."""
+    arrays, values = case.arrays(lookup, op, dtype)
+    layer = make_layer(lookup, op, arrays, values)
+    candidates, trace = rows_of(lookup, layer)
+    if not candidates:
+        pytest.skip("; ".join(map(str, trace.refused)) or f"no implementation of {op}")
+    _check_dynamic_dims(layer, arrays)
+    yardstick = Yardstick(layer, arrays)
+    for candidate in candidates:
+        try:
+            for index, got in enumerate(run_row(layer, candidate, arrays, n_threads)):
+                yardstick.check(got, index)
+        except AssertionError as error:
+            raise AssertionError(f"{describe(candidate.row)}: {error}") from error
+    return len(candidates)
+
+
+def _check_dynamic_dims(layer: GraphLayer, arrays: Sequence[np.ndarray | None]) -> None:
+    """With the first extent of the first input unknown, the inferred expressions evaluate to the concrete dims."""
+    symbolic: list[SymbolicTensor | None] = []
+    inputs: list[list[int]] = []
+    for tensor, array in zip(layer.inputs, arrays, strict=True):
+        if tensor is None or array is None:
+            symbolic.append(None)
+            inputs.append([])
+            continue
+        inputs.append(list(array.shape))
+        dims: list[Any] = list(array.shape)
+        if len(inputs) == 1 and dims and not tensor.is_constant:
+            dims[0] = input_dim(0, 0, "d0")
+        symbolic.append(SymbolicTensor(DimsExprs(dims), tensor.dtype, tensor.name, tensor.constant))
+    with constraints() as found:
+        outputs = layer.op.infer(symbolic)
+    for constraint in found:
+        assert constraint.condition.evaluate(inputs), constraint.text
+    for inferred, output in zip(outputs, layer.outputs, strict=True):
+        assert tuple(dim.evaluate(inputs) for dim in inferred.dims) == output.ranges[0][1]
+
+
+def describe(row: FormatRow) -> str:
+    formats = " ".join("-" if f is None else TensorFormat(f).name for f in row.formats)
+    return f"{row.label} {formats}"

@@ -1,0 +1,267 @@
+"""From Python objects to the table of functions: the factories behind implementations written in Python.
+
+This is the only place between the executor and Python code. It converts types that numpy lacks, and picks
+the kernel that belongs to the formats which were negotiated.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.contract import Implementation, OpSpec, Port, Row
+from dovetail.core.errors import DefinitionError, ShapeError
+from dovetail.core.types import ALL_TYPES, DataType, DeviceType, TensorFormat
+from dovetail.plugins.ports import bind
+
+REFERENCE_TYPES = tuple(t for t in ALL_TYPES if t != DataType.FP8)  # numpy computes with these
+MAX_COMBINATIONS = 1024  # of types in one row; more is a class that forgot to say which types its ports take
+
+
+def kernel(types: str = "", formats: str = "linear", tactic: str = "") -> Callable[[Any], Any]:
+    """Mark a method `f(self, inputs, outputs, workspace, stream)` of a plugin as one of its kernels.
+
+    Args:
+        types: "f32 f32 -> f32", one word a tensor; left out, all that the ports allow.
+        formats: in the same way, "hwc -> hwc"; one word stands for every tensor. Arrays of a format other
+        than
+            linear are flat, in the order of memory.
+        tactic: its name in reports; the method's own unless said.
+    """
+
+    def mark(method: Any) -> Any:
+        method.dovetail_kernel = Row(tactic or method.__name__, types, formats)
+        return method
+
+    return mark
+
+
+def implementations_of(cls: Any) -> tuple[Implementation, ...]:
+    """What a plugin class brings: "python" if it has kernels, and "reference" if it has one.
+
+    `native` of each is a factory until it is registered; the registry makes a table of functions from it.
+    """
+    spec: OpSpec = cls.dovetail_spec
+    found: list[Implementation] = []
+    kernels = _kernels_of(cls)
+    if kernels:
+        rows = [
+            (row.tactic, types, row.formats)
+            for row, _ in kernels
+            for types in ([row.types] if row.types else legal_types(spec, cls.type_rows))
+        ]
+        found.append(python_implementation(spec.id, "python", rows, KernelFactory(cls, kernels)))
+    if hasattr(cls, "reference"):
+        texts = legal_types(spec, cls.type_rows, REFERENCE_TYPES)
+        rows = [("reference", text, "linear") for text in texts]
+        found.append(python_implementation(spec.id, "reference", rows, ReferenceFactory(cls)))
+    return tuple(found)
+
+
+def python_implementation(op: str, name: str, rows: Sequence[tuple[str, str, str]], factory: Any) -> Implementation:
+    """The record of an implementation whose (tactic, types, formats) rows a Python factory computes."""
+    uses = Counter(tactic for tactic, _, _ in rows)
+    table = tuple(
+        Row(tactic if uses[tactic] == 1 else f"{tactic}_{index}", types, formats, index=index)
+        for index, (tactic, types, formats) in enumerate(rows)
+    )
+    return Implementation(op, name, device=DeviceType.CPU, rows=table, traits=frozenset({"python"}), native=factory)
+
+
+def _kernels_of(cls: Any) -> list[tuple[Row, str]]:
+    """(row, method name) of each kernel, as written; `enqueue` without a mark is linear."""
+    marked: dict[str, Row] = {}
+    for base in reversed(cls.__mro__):
+        for name, value in vars(base).items():
+            row = getattr(value, "dovetail_kernel", None)
+            if row is None and name == "enqueue":
+                row = Row("enqueue", "", "linear")
+            if row is not None:
+                marked[name] = row
+    kernels = [(row, name) for name, row in marked.items()]
+    for (first, a), (second, b) in itertools.combinations(kernels, 2):
+        if (first.types, first.formats) == (second.types, second.formats):
+            raise DefinitionError(
+                f"plugin {cls.__name__} has two kernels for the same types and formats",
+                facts=[(a, f"{first.types or 'all types'}, {first.formats}"), (b, "the same")],
+                hint="Python kernels are told apart by types and formats; drop one.",
+            )
+    return kernels
+
+
+def legal_types(spec: OpSpec, type_rows: Sequence[str], among: Sequence[DataType] = ALL_TYPES) -> Sequence[str]:
+    """Rows of types: `type_rows`, else one that holds the product of the ports' types, `like` followed."""
+    if type_rows:
+        return type_rows
+    ports = (*spec.inputs, *spec.outputs)
+    leaders = [port for port in ports if port.like is None]
+    choices = [[t for t in (port.types or ALL_TYPES) if t in among] for port in leaders]
+    n_combinations = prod(map(len, choices))
+    if n_combinations > MAX_COMBINATIONS:
+        raise DefinitionError(
+            f"{spec.id} allows {n_combinations} combinations of types",
+            facts=[(port.name, f"{len(c)} types") for port, c in zip(leaders, choices, strict=True)],
+            hint="Give ports types, or like=, or list those that are meant in type_rows.",
+        )
+    columns: list[list[str]] = [[] for _ in ports]
+    for assignment in itertools.product(*choices):
+        by_name = dict(zip((port.name for port in leaders), assignment, strict=True))
+        chosen = [by_name[port.like or port.name] for port in ports]
+        if all(t in (port.types or among) for port, t in zip(ports, chosen, strict=True)):
+            for column, dtype in zip(columns, chosen, strict=True):
+                column.append(dtype.short)
+    words = ["|".join(column) for column in columns]
+    left = [word + ("..." if port.variadic else "") for word, port in zip(words, spec.inputs, strict=False)]
+    return (" ".join([*left, "->", *words[len(spec.inputs) :]]).strip(),)
+
+
+# ---- the factory protocol
+
+
+class KernelFactory:
+    """Makes objects of a plugin class that has kernels of its own."""
+
+    def __init__(self, cls: Any, kernels: Sequence[tuple[Row, str]]) -> None:
+        self.cls = cls
+        self.kernels = list(kernels)
+
+    def create(self, layer: str, values: dict[str, Any]) -> KernelObject:
+        return KernelObject(self.cls(layer, **values), self.kernels)
+
+
+class KernelObject:
+    """A plugin while an engine is built or loaded."""
+
+    def __init__(self, plugin: Any, kernels: Sequence[tuple[Row, str]]) -> None:
+        self.plugin = plugin
+        self.kernels = kernels
+
+    def supports(self, pos: int, descs: Sequence[Any], n_in: int, n_out: int) -> bool:
+        return descs[pos].format == TensorFormat.LINEAR
+
+    def configure(self, ins: Sequence[Any], outs: Sequence[Any]) -> None:
+        if hasattr(self.plugin, "configure"):
+            self.plugin.configure(ins, outs)
+
+    def workspace(self, ins: Sequence[Any], outs: Sequence[Any]) -> int:
+        return int(self.plugin.get_workspace_size(ins, outs)) if hasattr(self.plugin, "get_workspace_size") else 0
+
+    def make_context(self) -> KernelContext:
+        return KernelContext(copy.copy(self.plugin), self.kernels)
+
+
+class KernelContext:
+    """A plugin in one execution context."""
+
+    def __init__(self, plugin: Any, kernels: Sequence[tuple[Row, str]]) -> None:
+        self.plugin = plugin
+        self.kernels = kernels
+        self.run: Callable[..., Any] | None = None
+
+    def shape_changed(self, in_descs: Sequence[Any], out_descs: Sequence[Any]) -> None:
+        self.run = getattr(self.plugin, self._kernel_for(in_descs, out_descs))
+        if hasattr(self.plugin, "shape_changed"):
+            self.plugin.shape_changed(in_descs, out_descs)
+
+    def _kernel_for(self, ins: Sequence[Any], outs: Sequence[Any]) -> str:
+        if len(self.kernels) == 1:
+            return self.kernels[0][1]
+        for row, name in self.kernels:
+            if fits(row.formats, ins, outs, "format") and (not row.types or fits(row.types, ins, outs, "dtype")):
+                return name
+        raise DefinitionError(f"no kernel of {self.plugin.label} takes these tensors", facts=[("inputs", str(ins))])
+
+    def enqueue(
+        self, in_descs: Any, out_descs: Any, in_arrays: Any, out_arrays: Any, workspace: Any, stream: Any
+    ) -> None:
+        if self.run is None:
+            self.shape_changed(in_descs, out_descs)
+        self.run(in_arrays, out_arrays, workspace, stream)  # type: ignore[misc]
+
+    def drop(self) -> None:
+        self.run = None
+
+
+def fits(text: str, ins: Sequence[Any], outs: Sequence[Any], attribute: str) -> bool:
+    """Do these descs have the formats (or types) that a row's text names?"""
+    kind = {"format": TensorFormat, "dtype": DataType}[attribute]
+    left, _, right = text.partition("->")
+    if not right:
+        left, right = f"{text}...", f"{text}..."
+    for descs, words in ((ins, left.split()), (outs, right.split())):
+        for index, desc in enumerate(descs):
+            word = words[min(index, len(words) - 1)].removesuffix("...")
+            if desc is not None and kind(getattr(desc, attribute)).short not in word.split("|"):
+                return False
+    return True
+
+
+class ReferenceFactory:
+    """Makes objects that compute with a plugin's `reference`."""
+
+    def __init__(self, cls: Any) -> None:
+        self.cls = cls
+
+    def create(self, layer: str, values: dict[str, Any]) -> ReferenceObject:
+        return ReferenceObject(self.cls(layer, **values))
+
+
+class ReferenceObject(KernelObject):
+    """A plugin that runs through its reference. It keeps no state, so contexts share it."""
+
+    def __init__(self, plugin: Any) -> None:
+        super().__init__(plugin, ())
+
+    def make_context(self) -> ReferenceObject:
+        return self
+
+    def shape_changed(self, in_descs: Sequence[Any], out_descs: Sequence[Any]) -> None:
+        pass
+
+    def enqueue(
+        self, in_descs: Any, out_descs: Any, in_arrays: Any, out_arrays: Any, workspace: Any, stream: Any
+    ) -> None:
+        arrays = [widen(array, desc) for array, desc in zip(in_arrays, in_descs, strict=True)]
+        with np.errstate(all="ignore"):
+            result = self.plugin.reference(*bind(self.plugin.dovetail_spec.inputs, arrays))
+        results = result if isinstance(result, (tuple, list)) else [result]
+        for port, value, array, desc in self._paired(results, out_arrays, out_descs):
+            if np.shape(value) != array.shape:
+                raise ShapeError(
+                    f"reference of {self.plugin.label} gave '{port.name}' the wrong dims",
+                    facts=[("reference", str(list(np.shape(value)))), ("infer", str(list(array.shape)))],
+                )
+            store(value, array, desc)
+
+    def _paired(self, results: Any, arrays: Any, descs: Any) -> Iterator[tuple[Port, Any, Any, Any]]:
+        return zip(self.plugin.dovetail_spec.outputs, results, arrays, descs, strict=True)
+
+    def drop(self) -> None:
+        pass
+
+
+def widen(array: Any, desc: Any) -> Any:
+    """HALF and BF16 as float32, in which references compute; other arrays as they are."""
+    if array is None or desc.dtype not in (DataType.HALF, DataType.BF16):
+        return array
+    if desc.dtype == DataType.HALF:
+        return array.astype(np.float32)
+    return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32).reshape(array.shape)
+
+
+def store(value: Any, array: Any, desc: Any) -> None:
+    """Write `value` into a tensor's memory in its own type, rounding to nearest even."""
+    with np.errstate(all="ignore"):
+        if desc.dtype == DataType.BF16:
+            bits = np.asarray(value, dtype=np.float32).view(np.uint32)
+            rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+            quiet_nan = (bits >> 16) | 0x40  # rounding up could carry a nan into infinity
+            value = np.where(np.isnan(bits.view(np.float32)), quiet_nan, rounded).astype(np.uint16)
+            array = array.view(np.uint16)
+        np.copyto(array, value, casting="unsafe")

@@ -1,0 +1,184 @@
+"""What convolution and deconvolution share: ports, fields, their second spellings, checks of shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from dovetail.core.errors import ShapeError
+from dovetail.core.types import FLOATS, DataType
+from dovetail.plugins import (
+    Input,
+    Ints,
+    Output,
+    PaddingMode,
+    Plugin,
+    Weights,
+    all_equal,
+    both,
+    deprecated,
+    dilated,
+    field,
+    known_extent,
+    renamed,
+    require_that,
+)
+
+QUANTIZABLE = (*FLOATS, DataType.INT8)
+
+
+class Window(NamedTuple):
+    """The window along one axis. `covered` is its dilated extent."""
+
+    size: int
+    stride: int
+    before: int
+    after: int
+    dilation: int
+
+    @property
+    def covered(self) -> int:
+        return dilated(self.size, self.dilation)
+
+
+class Convolving(Plugin, abstract=True):
+    """A layer that moves a kernel over the last two or three dims; channels are in front of these."""
+
+    x = Input(QUANTIZABLE, quantized=True, doc="[batch..., channels, spatial...]")
+    kernel = Weights(QUANTIZABLE, quantized=True, doc="The kernel.")
+    bias = Weights(FLOATS, optional=True, doc="[num_output_maps], added to every position.")
+    y = Output(QUANTIZABLE, quantized=True, doc="[batch..., num_output_maps, spatial...]")
+
+    num_output_maps: int = field(doc="Number of output channels.", low=1)
+    kernel_size_nd: Ints = field(doc="Extents of the window, 2 or 3.", low=1, min_length=2, max_length=3)
+    stride_nd: Ints = field((), doc="Step per axis; () is 1 everywhere.", low=1, max_length=3)
+    pre_padding: Ints = field((), doc="Padding in front per axis; () is 0 everywhere.", low=0, max_length=3)
+    post_padding: Ints = field((), doc="Padding behind per axis; () is 0 everywhere.", low=0, max_length=3)
+    padding_mode: PaddingMode = field(
+        PaddingMode.EXPLICIT_ROUND_DOWN,
+        doc="How padding and rounding decide extents; SAME modes choose the padding.",
+    )
+    dilation_nd: Ints = field((), doc="Distance of kernel elements per axis; () is 1 everywhere.", low=1, max_length=3)
+    num_groups: int = field(1, doc="Channels are split into so many groups that do not mix.", low=1)
+
+    padding_nd = both("pre_padding", "post_padding", doc="The same padding in front and behind.")
+    kernel_size = renamed("kernel_size_nd")
+    stride = renamed("stride_nd")
+    dilation = renamed("dilation_nd")
+    padding = deprecated(padding_nd, "padding_nd")
+
+    # Weights may stay float32 beside narrower data.
+    type_rows = ("f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16",)
+
+    @property
+    def spatial(self) -> int:
+        """Number of spatial dims."""
+        return len(self.kernel_size_nd)
+
+    def windows(self) -> Iterator[Window]:
+        """The window along each spatial axis. Raises ShapeError if a list is not as long as the kernel."""
+        defaults = {"stride_nd": 1, "pre_padding": 0, "post_padding": 0, "dilation_nd": 1}
+        lists = [self.kernel_size_nd]
+        for name, default in defaults.items():
+            values = getattr(self, name) or (default,) * self.spatial
+            if len(values) != self.spatial:
+                raise ShapeError(
+                    f"{self.label} has {self.spatial} spatial dims, but {name} = {values}",
+                    facts=[
+                        ("kernel_size_nd", f"{self.spatial} values, {self.kernel_size_nd}"),
+                        (name, f"{len(values)} values"),
+                    ],
+                    expected=self.spatial,
+                    got=len(values),
+                )
+            lists.append(values)
+        return (Window(*facts) for facts in zip(*lists, strict=True))
+
+    def channels_of(self, x: Any) -> int:
+        """Number of input channels, which groups divide. Raises ShapeError."""
+        if x.rank < self.spatial + 2:
+            raise ShapeError(
+                f"{self.label} cannot move a kernel of {self.spatial} dims over a tensor of {x.rank}",
+                facts=[
+                    ("x", f"{x.dims}, rank {x.rank}"),
+                    ("needed", f"[batch, channels, spatial...], rank {self.spatial + 2} or more"),
+                ],
+                expected=self.spatial + 2,
+                got=x.rank,
+            )
+        channels = known_extent(self.label, "number of channels", x.dims[-self.spatial - 1])
+        for name, extent in (("channels of x", channels), ("num_output_maps", self.num_output_maps)):
+            if extent % self.num_groups:
+                raise ShapeError(
+                    f"{self.label} cannot split {extent} {name} into {self.num_groups} groups",
+                    facts=[(name, extent), ("num_groups", self.num_groups)],
+                    hint="num_groups must divide both the channels of x and num_output_maps.",
+                    expected=self.num_groups,
+                    got=extent,
+                )
+        return channels
+
+    def kernel_dims(self, channels: int) -> tuple[int, ...]:
+        """Dims of the kernel for so many input channels."""
+        raise ShapeError(f"{self.label} does not say the dims of its kernel")
+
+    def weight_dims(self, x: Any, kernel: Any, bias: Any) -> dict[str, tuple[int, ...]]:
+        return {"kernel": self.kernel_dims(self.channels_of(x)), "bias": (self.num_output_maps,)}
+
+    def check_weights(self, x: Any, kernel: Any, bias: Any) -> None:
+        """Do kernel and bias have the dims that x and the fields ask for? Raises ShapeError."""
+        for name, wanted in self.weight_dims(x, kernel, bias).items():
+            given = {"kernel": kernel, "bias": bias}[name]
+            if given is None:
+                continue
+            fits = given.rank == len(wanted) and all_equal(given.dims, wanted)
+            require_that(
+                fits,
+                f"{self.label} cannot use a {name} of {given.dims}",
+                [(name, given.dims), ("needed", list(wanted))],
+                hint="Change num_output_maps, kernel_size_nd or num_groups, or the weights.",
+                expected=wanted,
+                got=str(given.dims),
+            )
+
+    def output(self, x: Any, extents: Sequence[Any]) -> Any:
+        """y with these spatial extents. Raises ShapeError if one of them is below 1."""
+        inputs = x.dims[-self.spatial :]
+        for axis, (extent, size, window) in enumerate(zip(extents, inputs, self.windows(), strict=True)):
+            require_that(
+                extent > 0 if not self.padding_mode.is_same else extent >= 0,
+                f"{self.label} has an output extent of {extent} on spatial axis {axis}",
+                [
+                    ("input", f"{size}, padded by {window.before} in front and {window.after} behind"),
+                    ("window", f"{window.size} with dilation {window.dilation} covers {window.covered}"),
+                    ("stride", window.stride),
+                ],
+                hint="Pad more, or use a smaller window or dilation.",
+                got=str(extent),
+            )
+        dims = (*x.dims[: -self.spatial - 1], self.num_output_maps, *extents)
+        return x.like(dims, DataType.FLOAT if x.dtype == DataType.INT8 else x.dtype)
+
+    @classmethod
+    def make_layer(
+        cls,
+        network: Any,
+        input: Any,
+        num_output_maps: int,
+        kernel_shape: Sequence[int],
+        kernel: Any,
+        bias: Any,
+    ) -> Any:
+        """The layer, its other fields spelled out so that they can be read before they are set."""
+        window = tuple(int(extent) for extent in kernel_shape)
+        fields = {
+            "num_output_maps": num_output_maps,
+            "kernel_size_nd": window,
+            "stride_nd": (1,) * len(window),
+            "pre_padding": (0,) * len(window),
+            "post_padding": (0,) * len(window),
+            "dilation_nd": (1,) * len(window),
+            "kernel": kernel,
+            "bias": bias,
+        }
+        return network.add_plugin(cls.name, [input], fields, version=cls.version)

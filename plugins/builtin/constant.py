@@ -1,0 +1,58 @@
+"""Constant."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy
+
+from dovetail.core.contract import SymbolicTensor
+from dovetail.core.errors import FieldValueError, ShapeError
+from dovetail.core.expr import DimsExprs
+from dovetail.core.types import from_numpy
+from dovetail.plugins import Ints, Output, Plugin, Tensor, field
+
+
+class Constant(Plugin):
+    """y = weights, in the dims that `shape` says
+
+    Outputs   y  any type, that of the weights
+    Errors    ShapeError if the number of values is not that of `shape`; FieldValueError if there are none
+    Source    TensorRT 8.5 IConstantLayer
+    """
+
+    y = Output()
+    shape: Ints = field(doc="Dims of the output; () is a scalar.", low=0)
+    weights: Tensor = field(doc="The values, in any dims of that size.")
+
+    role = "constant"
+
+    def infer(self):
+        values = self._values()
+        if values.size != prod(self.shape):
+            raise ShapeError(
+                f"{self.label} cannot put {values.size} values into {list(self.shape)}",
+                facts=[
+                    ("weights", f"{values.size} values, given as {list(values.shape)}"),
+                    ("shape", f"{prod(self.shape)} values, {list(self.shape)}"),
+                ],
+                hint="Change layer.shape or layer.weights.",
+                expected=prod(self.shape),
+                got=values.size,
+            )
+        return SymbolicTensor(DimsExprs(self.shape), from_numpy(values.dtype), constant=values.reshape(self.shape))
+
+    def reference(self):
+        return self._values().reshape(self.shape)
+
+    def _values(self):
+        """The weights as an array; a script may also give trt.Weights."""
+        given = self.weights.numpy() if hasattr(self.weights, "numpy") else self.weights
+        if given is None:
+            raise FieldValueError(f"{self.label} has no values", hint="Give it an array.", field="weights")
+        return numpy.asarray(given)
+
+    @classmethod
+    def add(cls, network, shape, weights):
+        """A Constant layer: add_constant((2, 3), array)."""
+        return network.add_plugin("Constant", [], {"shape": tuple(shape), "weights": weights})

@@ -1,0 +1,80 @@
+"""Convolution."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import product
+from math import prod
+
+import numpy
+
+from dovetail.plugins import convolution_extent
+from dovetail.plugins.builtin._convolving import Convolving
+
+
+class Convolution(Convolving):
+    """y[k, p] = bias[k] + sum over c, r of x[c, p * stride + r * dilation - padding] * kernel[k, c, r]
+
+    Inputs    x       [..., C, spatial], two or three spatial dims, float16 | bfloat16 | float32, or
+                      quantised int8
+              kernel  [K, C / groups, window]; not flipped
+              bias    [K], optional
+    Outputs   y       [..., K, spatial]; type of x, float32 for int8
+    Numerics  cells outside x are 0; sums are float32 (int32 for int8) whatever the type
+    Errors    ShapeError if channels, groups and weights disagree, or an output extent would be below 1
+    Source    TensorRT 8.5 IConvolutionLayer
+    """
+
+    def kernel_dims(self, channels):
+        return (self.num_output_maps, channels // self.num_groups, *self.kernel_size_nd)
+
+    def infer(self, x, kernel, bias):
+        self.check_weights(x, kernel, bias)
+        return self.output(x, [extent for extent, _ in self._extents(x.dims)])
+
+    def _extents(self, dims):
+        """(output extent, padding in front) of each spatial axis."""
+        return [
+            convolution_extent(self.padding_mode, size, w.covered, w.stride, w.before, w.after)
+            for size, w in zip(dims[-self.spatial :], self.windows(), strict=True)
+        ]
+
+    def reference(self, x, kernel, bias):
+        windows, extents = list(self.windows()), self._extents(x.shape)
+        batch, channels, size = (
+            x.shape[: -self.spatial - 1],
+            x.shape[-self.spatial - 1],
+            x.shape[-self.spatial :],
+        )
+        groups, maps = self.num_groups, self.num_output_maps
+        # Windows may reach beyond the padding behind (ROUND_UP): pad until the last one fits.
+        behind = [
+            max(0, (extent - 1) * w.stride + w.covered - s - before)
+            for (extent, before), w, s in zip(extents, windows, size, strict=True)
+        ]
+        pads = [(before, after) for (_, before), after in zip(extents, behind, strict=True)]
+        cells = x.reshape(prod(batch), groups, channels // groups, *size)
+        cells = numpy.pad(cells, [(0, 0)] * 3 + pads)
+        kernel = kernel.reshape(groups, maps // groups, channels // groups, *self.kernel_size_nd)
+        out = tuple(extent for extent, _ in extents)
+        y = numpy.zeros((cells.shape[0], groups, maps // groups, prod(out)), x.dtype)
+        for place in product(*(range(w.size) for w in windows)):
+            at = [
+                slice(r * w.dilation, r * w.dilation + (extent - 1) * w.stride + 1, w.stride) if extent else slice(0)
+                for r, w, extent in zip(place, windows, out, strict=True)
+            ]
+            seen = cells[(..., *at)].reshape(*cells.shape[:3], prod(out))  # [n, groups, c, positions]
+            y += kernel[(..., *place)] @ seen
+        y = y.reshape(*batch, maps, *out)
+        return y if bias is None else y + bias.reshape(-1, *(1,) * self.spatial)
+
+    @classmethod
+    def add_convolution_nd(cls, network, input, num_output_maps, kernel_shape, kernel=None, bias=None):
+        """A Convolution layer. Weights may be flat; `layer.set_input(1, tensor)` feeds an empty kernel."""
+        return cls.make_layer(network, input, num_output_maps, kernel_shape, kernel, bias)
+
+    @classmethod
+    def add_convolution(cls, network, input, num_output_maps, kernel_shape, kernel=None, bias=None):
+        """The older name of add_convolution_nd."""
+        warnings.warn("Use add_convolution_nd instead.", DeprecationWarning, stacklevel=3)
+        return cls.make_layer(network, input, num_output_maps, kernel_shape, kernel, bias)

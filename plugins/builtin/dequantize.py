@@ -1,0 +1,40 @@
+"""Dequantize."""
+
+from __future__ import annotations
+
+from dovetail.core.types import FLOATS, DataType
+from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins.builtin._scales import UNSET, check_scales, spread
+
+
+class Dequantize(Plugin):
+    """y = x * scale
+
+    Inputs    x      any dims, int8
+              scale  positive; one value, or one per extent of `axis`
+    Outputs   y      dims of x, type of scale
+    Numerics  the product is taken in float32
+    Units     real = stored * scale; the zero point is 0
+    Errors    ShapeError if scale has neither one value nor the extent of `axis`
+    Source    TensorRT 8.5 IDequantizeLayer; ONNX DequantizeLinear-13 without a zero point
+    """
+
+    x = Input(DataType.INT8)
+    scale = Input(FLOATS, doc="Step between two stored numbers.")
+    y = Output(FLOATS)
+    axis: int = field(UNSET, low=-1, high=7, doc="Axis of the scales where there are several; -1: there is one.")
+
+    role = "dequantize"
+    type_rows = ("i8|i8|i8|i8|i8 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16",)
+
+    def infer(self, x, scale):
+        check_scales(self.label, x, scale, self.axis)
+        return x.like(dtype=scale.dtype)
+
+    def reference(self, x, scale):
+        return x.astype(scale.dtype) * spread(scale, x, self.axis)
+
+    @classmethod
+    def add(cls, network, input, scale):
+        """A Dequantize layer; set `axis` where the scale has several values."""
+        return network.add_plugin("Dequantize", [input, scale])

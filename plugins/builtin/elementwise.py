@@ -1,0 +1,138 @@
+"""ElementWise."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy
+
+from dovetail.core.errors import DTypeError
+from dovetail.core.types import FLOATS, DataType
+from dovetail.plugins import Input, Output, Plugin, broadcast, field
+
+NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
+
+
+class ElementWiseOperation(IntEnum):
+    """How two elements are combined."""
+
+    SUM = 0
+    PROD = 1
+    MAX = 2
+    MIN = 3
+    SUB = 4
+    DIV = 5
+    POW = 6
+    FLOOR_DIV = 7
+    AND = 8
+    OR = 9
+    XOR = 10
+    EQUAL = 11
+    GREATER = 12
+    LESS = 13
+
+    @property
+    def is_logical(self) -> bool:
+        return self in (self.AND, self.OR, self.XOR)
+
+    @property
+    def is_comparison(self) -> bool:
+        return self in (self.EQUAL, self.GREATER, self.LESS)
+
+
+def quotient(a, b):
+    """a / b; integers are cut towards zero, and division by 0 gives 0."""
+    if not numpy.issubdtype(a.dtype, numpy.integer):
+        return a / b
+    divisor = numpy.where(b == 0, 1, b)
+    cut = (abs(a) // abs(divisor)) * numpy.sign(a) * numpy.sign(divisor)
+    return numpy.where(b == 0, 0, cut).astype(a.dtype)
+
+
+def floor_quotient(a, b):
+    """The largest whole number not above a / b; of integers, division by 0 gives 0."""
+    if not numpy.issubdtype(a.dtype, numpy.integer):
+        return numpy.floor(a / b)
+    return numpy.where(b == 0, 0, a // numpy.where(b == 0, 1, b)).astype(a.dtype)
+
+
+def power(a, b):
+    """a ** b; a negative power of an integer is cut towards zero."""
+    if not numpy.issubdtype(a.dtype, numpy.integer):
+        return numpy.power(a, b)
+    whole = numpy.power(a, numpy.maximum(b, 0))
+    unit = numpy.where(abs(a) == 1, numpy.where((b % 2 == 0) | (a == 1), 1, -1), 0)
+    return numpy.where(b < 0, unit, whole).astype(a.dtype)
+
+
+FUNCTIONS = {
+    ElementWiseOperation.SUM: numpy.add,
+    ElementWiseOperation.PROD: numpy.multiply,
+    ElementWiseOperation.MAX: numpy.maximum,
+    ElementWiseOperation.MIN: numpy.minimum,
+    ElementWiseOperation.SUB: numpy.subtract,
+    ElementWiseOperation.DIV: quotient,
+    ElementWiseOperation.POW: power,
+    ElementWiseOperation.FLOOR_DIV: floor_quotient,
+    ElementWiseOperation.AND: numpy.logical_and,
+    ElementWiseOperation.OR: numpy.logical_or,
+    ElementWiseOperation.XOR: numpy.logical_xor,
+    ElementWiseOperation.EQUAL: numpy.equal,
+    ElementWiseOperation.GREATER: numpy.greater,
+    ElementWiseOperation.LESS: numpy.less,
+}
+
+
+class ElementWise(Plugin):
+    """y = a op b, element by element; extents of 1 are repeated
+
+    Inputs    a, b  equal rank, per axis equal extents or 1; of one type: a float, int32, int64, or bool for
+                    AND, OR, XOR and EQUAL
+    Outputs   y     bool for AND, OR, XOR, EQUAL, GREATER and LESS, else the type of a
+    Numerics  floats are combined in float32; MAX and MIN give nan where an operand is nan; integers wrap
+              around; DIV of integers cuts towards zero and gives 0 for a division by 0
+    Errors    ShapeError if ranks differ or extents do not match; DTypeError if the types do not suit the
+              operation
+    Source    TensorRT 8.5 IElementWiseLayer
+    """
+
+    a = Input((*NUMBERS, DataType.BOOL))
+    b = Input((*NUMBERS, DataType.BOOL))
+    y = Output((*NUMBERS, DataType.BOOL))
+    op: ElementWiseOperation = field(doc="How two elements are combined.")
+
+    scalar = (
+        "choice(op, SUM=a + b, PROD=a * b, MAX=max(a, b), MIN=min(a, b), SUB=a - b, DIV=a / b, POW=a ** b, "
+        "FLOOR_DIV=a // b, AND=a and b, OR=a or b, XOR=a != b, EQUAL=a == b, GREATER=a > b, LESS=a < b)"
+    )
+    type_rows = (
+        "f32|f16|bf16|i32|i64 f32|f16|bf16|i32|i64 -> f32|f16|bf16|i32|i64",
+        "f32|f16|bf16|i32|i64|b8 f32|f16|bf16|i32|i64|b8 -> b8|b8|b8|b8|b8|b8",
+    )
+
+    def infer(self, a, b):
+        legal = (DataType.BOOL,) if self.op.is_logical else NUMBERS
+        if self.op == ElementWiseOperation.EQUAL:
+            legal = (*NUMBERS, DataType.BOOL)
+        if a.dtype != b.dtype or a.dtype not in legal:
+            raise DTypeError(
+                f"{self.label} cannot combine {a.dtype.name} with {b.dtype.name} by {self.op.name}",
+                facts=[("a", a.dtype.name), ("b", b.dtype.name), ("rule", f"both {_words(legal)}")],
+                hint="Convert one of them with an Identity layer.",
+                expected=legal,
+                got=(a.dtype, b.dtype),
+            )
+        is_bool = self.op.is_logical or self.op.is_comparison
+        return a.like(broadcast(self.label, a.dims, b.dims), DataType.BOOL if is_bool else a.dtype)
+
+    def reference(self, a, b):
+        return FUNCTIONS[self.op](a, b)
+
+    @classmethod
+    def add_elementwise(cls, network, input1, input2, op):
+        """An ElementWise layer."""
+        return network.add_plugin("ElementWise", [input1, input2], {"op": op})
+
+
+def _words(types):
+    return " or ".join((", ".join(t.name for t in types[:-1]), types[-1].name)) if len(types) > 1 else types[0].name

@@ -1,0 +1,44 @@
+"""Quantize."""
+
+from __future__ import annotations
+
+import numpy
+
+from dovetail.core.types import FLOATS, DataType
+from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins.builtin._scales import UNSET, check_scales, spread
+
+
+class Quantize(Plugin):
+    """y = round(clip(x / scale, -128, 127)), to the nearest, ties to even
+
+    Inputs    x      any dims, float16 | bfloat16 | float32
+              scale  positive; one value, or one per extent of `axis`
+    Outputs   y      dims of x, int8
+    Numerics  the quotient is taken in float32; nan gives 0
+    Units     real = stored * scale; the zero point is 0
+    Errors    ShapeError if scale has neither one value nor the extent of `axis`
+    Source    TensorRT 8.5 IQuantizeLayer; ONNX QuantizeLinear-13 without a zero point
+    """
+
+    x = Input(FLOATS)
+    scale = Input(FLOATS, doc="Step between two stored numbers.")
+    y = Output(DataType.INT8)
+    axis: int = field(UNSET, low=-1, high=7, doc="Axis of the scales where there are several; -1: there is one.")
+
+    role = "quantize"
+    type_rows = ("f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 -> i8|i8|i8|i8|i8",)
+
+    def infer(self, x, scale):
+        check_scales(self.label, x, scale, self.axis)
+        return x.like(dtype=DataType.INT8)
+
+    def reference(self, x, scale):
+        # In float32 whatever is given: the side of a tie on which a quotient falls is specified.
+        steps = x.astype(numpy.float32) / spread(scale, x, self.axis).astype(numpy.float32)
+        return numpy.nan_to_num(numpy.rint(numpy.clip(steps, -128, 127))).astype(numpy.int8)
+
+    @classmethod
+    def add(cls, network, input, scale):
+        """A Quantize layer; set `axis` where the scale has several values."""
+        return network.add_plugin("Quantize", [input, scale])

@@ -1,0 +1,208 @@
+"""Reading a plugin class: its ports, fields, second spellings and fronts, or what is wrong with it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as member
+from pathlib import PurePath
+from types import FrameType
+from typing import Any
+
+from dovetail.core.contract import REQUIRED, Field, LayerProperty, Port
+from dovetail.core.errors import DefinitionError
+from dovetail.plugins.fields import FieldDeclaration, make_field
+from dovetail.plugins.ports import PortDeclaration
+
+IDENTITY = ("name", "version", "namespace", "role", "scalar", "onnx", "type_rows")
+TAKES_INPUTS = ("infer", "weight_dims", "reference")
+TAKES_ARRAYS = ("inputs", "outputs", "workspace", "stream")
+
+
+@dataclass
+class Declaration:
+    """What a class states about its op."""
+
+    inputs: dict[str, Port] = member(default_factory=dict)
+    outputs: dict[str, Port] = member(default_factory=dict)
+    fields: dict[str, Field] = member(default_factory=dict)
+    properties: dict[str, LayerProperty] = member(default_factory=dict)
+
+    def update(self, other: Declaration) -> None:
+        self.inputs.update(other.inputs)
+        self.outputs.update(other.outputs)
+        self.fields.update(other.fields)
+        self.properties.update(other.properties)
+
+
+def place_of(frame: FrameType | None) -> tuple[str, FrameType | None]:
+    """("plugins/builtin/scale.py:24", frame) of the class statement or decorator that is being executed."""
+    while frame is not None and frame.f_code.co_name == "__init_subclass__":
+        frame = frame.f_back
+    if frame is None:
+        return "", None
+    file = PurePath(frame.f_code.co_filename)
+    module = str(frame.f_globals.get("__name__", "")).split(".")
+    parts = module[1:] if module[0] == "dovetail" else module
+    shown = "/".join(file.parts[-len(parts) :]) if len(parts) > 1 or parts[0] == file.stem else file.name
+    return f"{shown}:{frame.f_lineno}", frame
+
+
+def read_body(cls: type, reserved: frozenset[str], where: str, frame: FrameType | None) -> Declaration:
+    """The declarations in the body of `cls`, which are taken out of it. Bases are not looked at."""
+    found = Declaration()
+    for name, value in list(vars(cls).items()):
+        if isinstance(value, PortDeclaration):
+            (found.outputs if value.is_output else found.inputs)[name] = value.named(name)
+        elif isinstance(value, LayerProperty):
+            found.properties[name] = value
+        else:
+            continue
+        delattr(cls, name)
+    annotations = inspect.get_annotations(cls)
+    for name, annotation in annotations.items():
+        if name.startswith("_") or name in IDENTITY:
+            continue
+        annotation = _evaluate(name, annotation, cls, where, frame)
+        if typing.get_origin(annotation) is typing.ClassVar or annotation is typing.ClassVar:
+            continue
+        default = vars(cls).get(name, REQUIRED)
+        found.fields[name] = make_field(name, annotation, default, where)
+        if name in vars(cls):
+            delattr(cls, name)
+    for name, value in list(vars(cls).items()):
+        if isinstance(value, FieldDeclaration):
+            raise DefinitionError(
+                f"field '{name}' of {cls.__name__} has no type",
+                facts=[("defined at", where)],
+                hint=f"Annotate it, such as `{name}: int = field(...)`.",
+            )
+    for name in (*found.inputs, *found.outputs, *found.fields, *found.properties):
+        if name in reserved or not name.isidentifier():
+            raise DefinitionError(
+                f"{cls.__name__} cannot have something called '{name}'",
+                facts=[("taken by", "the base class of all plugins"), ("defined at", where)],
+                hint="Choose another name.",
+            )
+    return found
+
+
+def _evaluate(name: str, annotation: Any, cls: type, where: str, frame: FrameType | None) -> Any:
+    """The type that a postponed annotation names; names of the defining function's locals count too."""
+    if not isinstance(annotation, str):
+        return annotation
+    module = sys.modules.get(cls.__module__)
+    known: dict[str, Any] = dict(vars(module)) if module else {}
+    if frame is not None:
+        known = {**frame.f_globals, **known, **frame.f_locals}
+    try:
+        return eval(annotation, known, dict(vars(cls)))
+    except Exception as error:
+        raise DefinitionError(
+            f"field '{name}' of {cls.__name__} has an annotation that cannot be read: {annotation}",
+            facts=[("reason", f"{type(error).__name__}: {error}"), ("defined at", where)],
+            field=name,
+        ) from None
+
+
+def check(cls: type, found: Declaration, where: str) -> None:
+    """Is it a complete and consistent op? Raises DefinitionError with the line of the class."""
+
+    def refuse(sentence: str, hint: str = "", **facts: str) -> DefinitionError:
+        lines = [(key.replace("_", " "), text) for key, text in facts.items()]
+        return DefinitionError(f"plugin {cls.__name__} {sentence}", facts=[*lines, ("defined at", where)], hint=hint)
+
+    for name in found.inputs.keys() | found.outputs.keys():
+        if name in found.fields:
+            raise refuse(f"has a port and a field called '{name}'", "A port is never named like a field.")
+    both = found.inputs.keys() & found.outputs.keys()
+    if both:
+        raise refuse(f"has an input and an output called '{min(both)}'", "Give one of them another name.")
+    clash = found.properties.keys() & (found.inputs.keys() | found.outputs.keys() | found.fields.keys())
+    if clash:
+        raise refuse(f"has two things called '{min(clash)}'", "A second spelling needs a name of its own.")
+    if not found.outputs:
+        raise refuse("has no output", "Add one to the class body: y = Output(like='x').")
+    ports = list(found.inputs.values())
+    for port in (*ports, *found.outputs.values()):
+        if port.like is not None and port.like not in found.inputs:
+            known = ", ".join(found.inputs) or "none"
+            raise refuse(f"says '{port.name}' is like '{port.like}'", "Name an input.", inputs=known)
+    for port in ports[:-1]:
+        if port.variadic:
+            raise refuse(f"has inputs after the variadic '{port.name}'", "Only the last input may be variadic.")
+    for method in TAKES_INPUTS:
+        _check_parameters(cls, method, tuple(found.inputs), refuse)
+    for name, value in vars(cls).items():
+        if name == "enqueue" or hasattr(value, "dovetail_kernel"):
+            _check_parameters(cls, name, TAKES_ARRAYS, refuse)
+    doc = (cls.__doc__ or "").strip()
+    if not doc and sys.flags.optimize < 2:
+        raise refuse("has no formula line", "Let the first line of its docstring say what it computes.")
+
+
+def _check_parameters(cls: type, method: str, wanted: tuple[str, ...], refuse: Callable[..., DefinitionError]) -> None:
+    function = getattr(cls, method, None)
+    if function is None or getattr(function, "takes_any_inputs", False):
+        return
+    got = tuple(inspect.signature(function).parameters)[1:]
+    if got != wanted:
+        raise refuse(
+            f"has {method}({', '.join(('self', *got))}), whose parameters are not those expected",
+            f"Write def {method}({', '.join(('self', *wanted))}).",
+            expected=", ".join(wanted) or "none",
+            got=", ".join(got) or "none",
+        )
+
+
+def snake_case(name: str) -> str:
+    """`MatrixMultiply` -> `matrix_multiply`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def fronts_of(cls: Any, found: Declaration) -> Mapping[str, Callable[..., Any]]:
+    """`network.add_...` functions: class methods called add or add_*, else one made from ports and fields.
+
+    A front made here takes inputs, then fields, by position or name. Ops of a named namespace have none:
+    their layers are added with `add_plugin`.
+    """
+    plain = f"add_{snake_case(cls.name)}"
+    written: dict[str, Callable[..., Any]] = {}
+    for base in reversed(cls.__mro__):
+        for name, value in vars(base).items():
+            if isinstance(value, classmethod) and (name == "add" or name.startswith("add_")):
+                written[plain if name == "add" else name] = getattr(cls, name)
+    if written or cls.namespace:
+        return written
+    return {plain: _made_front(cls, found)}
+
+
+def _made_front(cls: Any, found: Declaration) -> Callable[..., Any]:
+    tensors = [port.name for port in found.inputs.values() if not port.weights]
+    signature = inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in tensors]
+        + [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
+            for name in (*(p.name for p in found.inputs.values() if p.weights), *found.fields)
+        ]
+    )
+
+    def front(network: Any, *args: Any, **kwargs: Any) -> Any:
+        given = dict(signature.bind(*args, **kwargs).arguments)
+        inputs: list[Any] = []
+        for name in tensors:
+            tensor = given.pop(name)
+            inputs.extend(tensor if found.inputs[name].variadic else [tensor])
+        values = {name: value for name, value in given.items() if value is not None}
+        return network.add_plugin(cls.name, inputs, values, version=cls.version)
+
+    front.__doc__ = cls.__doc__
+    owner = inspect.Parameter("network", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    front.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[owner, *signature.parameters.values()]
+    )
+    return front

@@ -1,0 +1,151 @@
+"""Fields of a plugin, stated once with type, default, range and meaning; and their second spellings."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+import numpy
+
+from dovetail.core.contract import REQUIRED, Field, LayerProperty
+from dovetail.core.errors import DefinitionError, FieldValueError
+from dovetail.core.types import FieldType
+
+Ints = tuple[int, ...]
+Floats = tuple[float, ...]
+Tensor = numpy.ndarray
+
+MAX_LIST = 8  # elements of a list unless the author says otherwise: a kernel reads it as Ints or Floats of that room
+
+
+@dataclass(frozen=True)
+class FieldDeclaration:
+    """What `field(...)` leaves in a class body until the class is complete."""
+
+    default: Any = REQUIRED
+    doc: str = ""
+    low: float | None = None
+    high: float | None = None
+    min_length: int = 0
+    max_length: int = MAX_LIST
+
+
+def field(
+    default: Any = REQUIRED,
+    *,
+    doc: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    min_length: int = 0,
+    max_length: int = MAX_LIST,
+) -> Any:
+    """A field of a plugin class; its type is the annotation: `axis: int = field(-1, doc="...")`.
+
+    Args:
+        default: taken where no value is given; a field without one is required.
+        low, high: inclusive range, of each element if the field is a list.
+        min_length, max_length: number of elements of a list; max_length -1 is no limit.
+    """
+    return FieldDeclaration(default, doc, low, high, min_length, max_length)
+
+
+def make_field(name: str, annotation: Any, declared: Any, where: str = "") -> Field:
+    """The record for `name: annotation = declared`, which is a `field(...)`, a plain default or REQUIRED.
+
+    Annotations: int, float, bool, str, an IntEnum, Ints or tuple[int, ...], Floats or tuple[float, ...],
+    Tensor.
+
+    Raises:
+        DefinitionError: the annotation is no field type, or the default breaks the field's own rule.
+    """
+    given = declared if isinstance(declared, FieldDeclaration) else FieldDeclaration(declared)
+    wire, extra = _wire_type(name, annotation, where)
+    if extra.pop("is_list", False):
+        extra.update(min_length=given.min_length, max_length=given.max_length)
+    made = Field(name, wire, given.default, given.doc, given.low, given.high, **extra)
+    if made.default is REQUIRED or (made.default is None and wire == FieldType.TENSOR):
+        return made
+    try:
+        return replace(made, default=made.check("the plugin", made.default))
+    except FieldValueError as error:
+        raise DefinitionError(
+            f"field '{name}' cannot have the default {made.default!r}",
+            facts=[("rule", str(getattr(error, "expected", error))), ("defined at", where)],
+            field=name,
+            got=made.default,
+        ) from None
+
+
+def _wire_type(name: str, annotation: Any, where: str) -> tuple[FieldType, dict[str, Any]]:
+    plain: dict[Any, tuple[FieldType, dict[str, Any]]] = {
+        int: (FieldType.INT64, {}),
+        float: (FieldType.FLOAT64, {}),
+        bool: (FieldType.INT32, {"is_bool": True}),
+        str: (FieldType.CHAR, {"min_length": 0, "max_length": -1}),
+        numpy.ndarray: (FieldType.TENSOR, {}),
+    }
+    if isinstance(annotation, type) and annotation in plain:
+        return plain[annotation]
+    if isinstance(annotation, type) and issubclass(annotation, IntEnum):
+        return FieldType.INT32, {"enum": annotation}
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (tuple, list) and arguments[:1] in ((int,), (float,)):
+        return (FieldType.INT64 if arguments[0] is int else FieldType.FLOAT64), {"is_list": True}
+    shown = getattr(annotation, "__name__", None) or str(annotation)
+    raise DefinitionError(
+        f"field '{name}' cannot have the type {shown}",
+        facts=[("allowed", "int, float, bool, str, an IntEnum, Ints, Floats, Tensor"), ("defined at", where)],
+        field=name,
+        got=annotation,
+    )
+
+
+# ---- second spellings: properties of a layer made from its fields
+
+
+def renamed(name: str) -> LayerProperty:
+    """A deprecated spelling of the field `name`: works, and warns "Use `name` instead."."""
+    return LayerProperty(lambda values: values[name], _setter(name), deprecated=name)
+
+
+def deprecated(target: LayerProperty, name: str) -> LayerProperty:
+    """A deprecated spelling of the property `target`, which is called `name`."""
+    return replace(target, deprecated=name)
+
+
+def bit_mask(name: str, doc: str = "") -> LayerProperty:
+    """An axis field as TensorRT's mask with one bit set: `axes = 1 << axis`."""
+
+    def to_axis(values: dict[str, Any], mask: Any) -> None:
+        bits = int(mask)
+        if bits <= 0 or bits & (bits - 1):
+            raise FieldValueError(
+                f"a mask for {name} cannot be {bits:#x}",
+                facts=[("mask", "exactly one bit, 1 << axis")],
+                field=name,
+                got=mask,
+            )
+        values[name] = bits.bit_length() - 1
+
+    return LayerProperty(
+        lambda values: 1 << values[name] if values[name] >= 0 else 0, to_axis, doc=doc or f"`1 << {name}`."
+    )
+
+
+def both(first: str, second: str, doc: str = "") -> LayerProperty:
+    """One value for two fields: setting writes both, getting gives the first."""
+
+    def write(values: dict[str, Any], value: Any) -> None:
+        values[first] = values[second] = value
+
+    return LayerProperty(lambda values: values[first], write, doc=doc)
+
+
+def _setter(name: str) -> Callable[[dict[str, Any], Any], None]:
+    def write(values: dict[str, Any], value: Any) -> None:
+        values[name] = value
+
+    return write

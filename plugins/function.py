@@ -1,0 +1,136 @@
+"""A plugin from one function: `@dovetail.plugins.op("acme::Clip2@1")`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dovetail.core.contract import REQUIRED, parse_op_id
+from dovetail.core.errors import DefinitionError
+from dovetail.plugins.declaration import place_of
+from dovetail.plugins.fields import FieldDeclaration
+from dovetail.plugins.plugin import Plugin
+from dovetail.plugins.ports import Input, Output, PortDeclaration
+
+
+def op(
+    identity: str,
+    *,
+    infer: Callable[..., Any] | None = None,
+    outputs: Mapping[str, Output] | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function of arrays into a plugin. The function stays what it is and can be called and tested.
+
+        @op("acme::Clip2@1")
+        def clip2(x: Input(FLOATS), *, low: float = 0.0, high: float = 1.0):
+            \"""y = min(max(x, low), high).\"""
+            return np.clip(x, low, high)
+
+        network.add_plugin("acme::Clip2@1", [x], {"high": 6.0})
+
+    Parameters before the star are the inputs: annotated with Input or Weights, or not at all if any type is
+    fine; a default of None makes one optional, `*tensors` takes any number. Parameters after it are the
+    fields: annotated with their type, with a default or `field(...)`.
+
+    Args:
+        identity: "namespace::Name@version"; the version is "1" if left out.
+        outputs: ports by name; left out, one output y with the dims and type of the first input.
+        infer: needed where dims differ from the first input's: takes the inputs as SymbolicTensor, and the
+        fields it
+            names after a star, and returns one SymbolicTensor for each output.
+
+    Raises:
+        DefinitionError: with the line of the decorator, if this is no well-formed op.
+    """
+    name, version, namespace = parse_op_id(identity)
+    where, _ = place_of(sys._getframe(1))
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        body = _class_body(function, infer, where)
+        body.update(name=name, version=version, namespace=namespace)
+        inputs = [key for key, value in body.items() if isinstance(value, PortDeclaration)]
+        body.update(outputs or {"y": Output(like=inputs[0]) if inputs else Output()})
+        _plain_defaults(function)
+        plugin: Any = type(name, (Plugin,), body, where=where)  # type: ignore[call-overload]
+        function.dovetail_plugin = plugin  # type: ignore[attr-defined]
+        function.dovetail_spec = plugin.dovetail_spec  # type: ignore[attr-defined]
+        function.dovetail_implementations = plugin.dovetail_implementations  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def _class_body(function: Callable[..., Any], infer: Callable[..., Any] | None, where: str) -> dict[str, Any]:
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except Exception as error:
+        raise DefinitionError(
+            f"the annotations of {function.__name__} cannot be read",
+            facts=[("reason", f"{type(error).__name__}: {error}"), ("defined at", where)],
+        ) from None
+    body: dict[str, Any] = {"__doc__": function.__doc__, "__module__": function.__module__}
+    fields: dict[str, Any] = {}
+    for parameter in signature.parameters.values():
+        if parameter.kind == parameter.KEYWORD_ONLY:
+            fields[parameter.name] = parameter.annotation
+            if parameter.default is not parameter.empty:
+                body[parameter.name] = parameter.default
+        else:
+            body[parameter.name] = _port(parameter, where)
+    body["__annotations__"] = fields
+    is_variadic = any(p.kind == p.VAR_POSITIONAL for p in signature.parameters.values())
+    body["reference"] = _method(function, tuple(fields), is_variadic)
+    if infer is not None:
+        wanted = inspect.signature(infer).parameters.values()
+        named = tuple(p.name for p in wanted if p.kind == p.KEYWORD_ONLY)
+        unknown = set(named) - fields.keys()
+        if unknown:
+            raise DefinitionError(
+                f"infer of {function.__name__} asks for a field '{min(unknown)}'",
+                facts=[("fields", ", ".join(fields) or "none"), ("defined at", where)],
+            )
+        body["infer"] = _method(infer, named, is_variadic)
+    return body
+
+
+def _plain_defaults(function: Callable[..., Any]) -> None:
+    """`field(1.0, doc=...)` as a default is 1.0 for whoever calls the function itself."""
+    defaults = dict(getattr(function, "__kwdefaults__", None) or {})
+    for name, value in list(defaults.items()):
+        if isinstance(value, FieldDeclaration):
+            del defaults[name]
+            if value.default is not REQUIRED:
+                defaults[name] = value.default
+    function.__kwdefaults__ = defaults or None  # type: ignore[attr-defined]
+
+
+def _port(parameter: inspect.Parameter, where: str) -> PortDeclaration:
+    annotation = parameter.annotation
+    port = Input() if annotation is parameter.empty else annotation
+    if not isinstance(port, PortDeclaration) or port.is_output:
+        raise DefinitionError(
+            f"input '{parameter.name}' cannot be {getattr(annotation, '__name__', annotation)}",
+            facts=[
+                ("inputs", "Input(...) or Weights(...)"),
+                ("fields", "go after a star"),
+                ("defined at", where),
+            ],
+        )
+    if parameter.default is not parameter.empty and parameter.default is not REQUIRED:
+        port.facts["optional"] = True
+    if parameter.kind == parameter.VAR_POSITIONAL:
+        port.facts["variadic"] = True
+    return port
+
+
+def _method(function: Callable[..., Any], fields: tuple[str, ...], is_variadic: bool) -> Callable[..., Any]:
+    """`function` as a method of the plugin: fields come from the object, a variadic input is spread out."""
+
+    def method(self: Any, *inputs: Any) -> Any:
+        spread = (*inputs[:-1], *inputs[-1]) if is_variadic else inputs
+        return function(*spread, **{name: getattr(self, name) for name in fields})
+
+    method.takes_any_inputs = True  # type: ignore[attr-defined]
+    return method

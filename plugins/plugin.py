@@ -1,0 +1,221 @@
+"""`Plugin`: the base class of ops that are stated in Python."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, SymbolicTensor, op_id
+from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError
+from dovetail.plugins import adapter
+from dovetail.plugins.declaration import Declaration, check, fronts_of, place_of, read_body
+from dovetail.plugins.ports import bind
+
+
+class Plugin:
+    """An op: ports, fields, what comes out, and a numpy reference. Subclass it; nothing else is needed.
+
+        class HardSwish(Plugin):
+            \"""y = x * min(max(x + offset, 0), 6) / 6.\"""
+
+            x = Input(FLOATS)
+            y = Output(like="x")
+            offset: float = field(3.0, doc="Where the ramp starts, below zero.")
+
+            def infer(self, x):
+                return x.like()
+
+            def reference(self, x):
+                return x * np.clip(x + self.offset, 0, 6) / 6
+
+    The class gets `dovetail_spec` (an OpSpec) and `dovetail_implementations`, and is registered when a hook
+    offers it.
+
+    Identity     `name` (the class's own unless said), `version` "1", `namespace` ""
+    Ports        Input, Weights, Output; taken out of the class
+    Fields       annotated names; on an object they are attributes with their values
+    Methods      parameters are the inputs, None where one is absent:
+      infer        SymbolicTensor in and out: dims and types of all outputs. Dims may be unknown: arithmetic
+                   on them works, an `if` on one is an error. Left out, every output has the dims of the
+                   first input.
+      reference    numpy arrays in and out, as plain as possible, for any float type; it is also what runs
+                   where there is nothing faster
+      weight_dims  optional: {"kernel": (k, c, r, s)} for Weights ports. Data may be given flat: the network
+                   calls this to learn its dims, before infer. The size of what was given must fit.
+    Kernels      optional: `enqueue(self, inputs, outputs, workspace, stream)` gets arrays of the tensors'
+                 memory, and writes outputs; `@kernel(types=..., formats=...)` marks more of them. With them
+                 may go `configure(self, inputs, outputs)`, `get_workspace_size(self, inputs, outputs)` and
+                 `shape_changed(self, inputs, outputs)`, which get descs. Each context has a shallow copy of
+                 the object.
+    Second names `renamed`, `deprecated`, `bit_mask`, `both` or a LayerProperty: attributes of a layer
+    Fronts       class methods `add(cls, network, ...)` or `add_<layer>(...)`; without any, one is made of
+                 ports and fields
+    type_rows    legal assignments of types, as in a kernel's row ("f32 f32 -> f32"), where the product of
+                 the ports' types would hold some that nothing computes
+    scalar       for a pointwise op, an expression of input and field names: numbers, + - * / // % **,
+                 comparisons, `a if c else b`, and, or, min, max, abs, exp, log, tanh;
+                 `choice(field, NAME=..., ...)` picks by an enum field. An absent optional input drops the
+                 operation that it takes part in
+
+    Raises:
+        DefinitionError: when the class statement runs, with its line, if the op is not well formed.
+    """
+
+    name: ClassVar[str] = ""
+    version: ClassVar[str] = "1"
+    namespace: ClassVar[str] = ""
+    role: ClassVar[str] = ""
+    scalar: ClassVar[str | None] = None
+    onnx: ClassVar[Sequence[Any]] = ()
+    type_rows: ClassVar[Sequence[str]] = ()
+
+    dovetail_spec: ClassVar[OpSpec]
+    dovetail_implementations: ClassVar[tuple[Implementation, ...]]
+    _declared: ClassVar[Declaration] = Declaration()
+
+    def __init_subclass__(cls, abstract: bool = False, where: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        place, frame = place_of(sys._getframe(1))
+        where = where or place
+        own = read_body(cls, _RESERVED, where, frame)
+        cls._declared = Declaration()
+        for base in reversed(cls.__mro__[1:]):
+            if "_declared" in vars(base):
+                cls._declared.update(vars(base)["_declared"])
+        cls._declared.update(own)
+        if abstract:
+            return
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
+        check(cls, cls._declared, where)
+        cls.dovetail_spec = OpSpec(
+            name=cls.name,
+            version=str(cls.version),
+            namespace=cls.namespace,
+            doc=inspect.cleandoc(cls.__doc__ or ""),
+            where=where,
+            inputs=tuple(cls._declared.inputs.values()),
+            outputs=tuple(cls._declared.outputs.values()),
+            fields=tuple(cls._declared.fields.values()),
+            make=lambda layer, values: PluginOp(cls(layer, **values)),
+            reference=_reference_of(cls) if hasattr(cls, "reference") else None,
+            scalar=cls.scalar,
+            role=cls.role,
+            fronts=fronts_of(cls, cls._declared),
+            properties=dict(cls._declared.properties),
+            onnx=tuple(cls.onnx),
+        )
+        cls.dovetail_implementations = adapter.implementations_of(cls)
+
+    def __init__(self, layer_name: str = "", /, **values: Any) -> None:
+        """An op with its fields set. Raises FieldValueError for an unknown, missing or illegal one."""
+        spec = self.dovetail_spec
+        self.layer_name = layer_name
+        unknown = values.keys() - {f.name for f in spec.fields}
+        if unknown:
+            known = ", ".join(f.name for f in spec.fields) or "none"
+            raise FieldValueError(
+                f"{self.label} has no field '{min(unknown)}'", facts=[("fields", known)], field=min(unknown)
+            )
+        for declared in spec.fields:
+            setattr(self, declared.name, self._value_of(declared, values.get(declared.name)))
+
+    def _value_of(self, declared: Field, value: Any) -> Any:
+        if value is not None:
+            return declared.check(self.label, value)
+        if declared.default is REQUIRED:
+            raise FieldValueError(
+                f"{self.label} needs a value for {declared.name}",
+                facts=[(declared.name, f"{declared.type_name}, {declared.doc}".rstrip(", "))],
+                field=declared.name,
+            )
+        return declared.default
+
+    @property
+    def label(self) -> str:
+        """How messages call it: `Softmax@1 'probabilities'`."""
+        identity = op_id(self.name, str(self.version), self.namespace)
+        return f"{identity} '{self.layer_name}'" if self.layer_name else identity
+
+    def infer(self, *inputs: Any) -> Any:
+        """Dims of the first input, types by the ports' own rule."""
+        return [self._like_first(port, inputs) for port in self.dovetail_spec.outputs]
+
+    infer.takes_any_inputs = True  # type: ignore[attr-defined]
+
+    def _like_first(self, port: Any, inputs: Sequence[Any]) -> SymbolicTensor:
+        names = [p.name for p in self.dovetail_spec.inputs]
+        if not inputs or inputs[0] is None or not (port.like or len(port.types) == 1):
+            raise DefinitionError(f"{self.label} does not say what '{port.name}' is", hint="Write def infer.")
+        dtype = inputs[names.index(port.like)].dtype if port.like else port.types[0]
+        return inputs[0].like(dtype=dtype)
+
+
+_RESERVED = frozenset(dir(Plugin)) | {"layer_name", "weight_dims", "reference", "enqueue", "configure"}
+
+
+class PluginOp:
+    """A plugin with its fields set, in the form in which the machine asks it (`core.contract.Op`)."""
+
+    def __init__(self, plugin: Any) -> None:
+        self.plugin = plugin
+
+    def infer(self, inputs: Sequence[SymbolicTensor | None]) -> list[SymbolicTensor]:
+        """Dims and types of all outputs. Raises ShapeError or DTypeError, with the layer's name."""
+        spec = self.plugin.dovetail_spec
+        arguments = self._check_inputs(inputs)
+        result = self.plugin.infer(*arguments)
+        outputs = list(result) if isinstance(result, (list, tuple)) else [result]
+        if len(outputs) != len(spec.outputs) or not all(isinstance(o, SymbolicTensor) for o in outputs):
+            raise DefinitionError(
+                f"infer of {self.plugin.label} returned {result!r}",
+                facts=[("expected", f"{len(spec.outputs)} SymbolicTensor"), ("defined at", spec.where)],
+            )
+        by_name = dict(zip((port.name for port in spec.inputs), arguments, strict=True))
+        for port, output in zip(spec.outputs, outputs, strict=True):
+            like = by_name[port.like].dtype if port.like and not port.types else None
+            legal = port.types or ((like,) if like is not None else ())
+            if legal and output.dtype not in legal:
+                raise DTypeError(
+                    f"{self.plugin.label} cannot give {output.dtype.name} on output '{port.name}'",
+                    facts=[("allowed", ", ".join(t.name for t in legal))],
+                    expected=legal,
+                    got=output.dtype,
+                )
+        return outputs
+
+    def _check_inputs(self, inputs: Sequence[SymbolicTensor | None]) -> list[Any]:
+        ports = self.plugin.dovetail_spec.inputs
+        arguments = bind(ports, inputs)
+        for port, argument in zip(ports, arguments, strict=True):
+            if argument is None and not port.optional:
+                raise DefinitionError(f"{self.plugin.label} lacks its input '{port.name}'", port=port.name)
+            for tensor in argument if isinstance(argument, list) else [argument]:
+                if tensor is not None and port.types and tensor.dtype not in port.types:
+                    raise DTypeError(
+                        f"{self.plugin.label} cannot take {tensor.dtype.name} on input '{port.name}'",
+                        facts=[("allowed", ", ".join(t.name for t in port.types))],
+                        expected=port.types,
+                        got=tensor.dtype,
+                    )
+        return arguments
+
+    def weight_dims(self, inputs: Sequence[SymbolicTensor | None]) -> dict[str, tuple[int, ...]]:
+        """Dims of data given for Weights ports, by name; ports not named keep the data's own dims.
+
+        A port whose data is given is None in `inputs`, or a tensor with the dims in which the data came.
+        """
+        if not hasattr(self.plugin, "weight_dims"):
+            return {}
+        wanted = self.plugin.weight_dims(*bind(self.plugin.dovetail_spec.inputs, inputs))
+        return {name: tuple(dims) for name, dims in wanted.items()}
+
+
+def _reference_of(cls: Any) -> Callable[..., Any]:
+    def reference(values: Mapping[str, Any], *arrays: Any) -> Any:
+        plugin = cls("", **{name: value for name, value in values.items() if value is not None})
+        return plugin.reference(*bind(cls.dovetail_spec.inputs, arrays))
+
+    return reference

@@ -1,0 +1,94 @@
+"""Ports of a plugin: its inputs and outputs, with the types that are legal there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dovetail.core.contract import Port
+from dovetail.core.types import DataType
+
+
+class PortDeclaration:
+    """What `Input(...)`, `Weights(...)`, `Output(...)` leave in a class body until it is complete."""
+
+    is_output = False
+
+    def __init__(self, types: DataType | Iterable[DataType] = (), **facts: Any) -> None:
+        self.types = (types,) if isinstance(types, DataType) else tuple(types)
+        self.facts = facts
+
+    def named(self, name: str) -> Port:
+        return Port(name=name, types=self.types, **self.facts)
+
+
+class Input(PortDeclaration):
+    """An input. No types given: any.
+
+    Args:
+        types: the legal ones, or one.
+        optional: may be absent; `infer` and `reference` then get None.
+        variadic: any number of tensors, as a list; only the last input.
+        quantized: may be INT8 with a scale, standing for stored * scale.
+        like: name of another input whose type this one has in every row of a Python implementation.
+    """
+
+    def __init__(
+        self,
+        types: DataType | Iterable[DataType] = (),
+        *,
+        optional: bool = False,
+        variadic: bool = False,
+        quantized: bool = False,
+        like: str | None = None,
+        doc: str = "",
+    ) -> None:
+        super().__init__(types, optional=optional, variadic=variadic, quantized=quantized, like=like, doc=doc)
+
+
+class Weights(PortDeclaration):
+    """An input that is usually known when the network is made.
+
+    It can be given as an array under its name among the fields (`add_plugin("Scale", [x], {"scale":
+    array})`), as an attribute of the layer (`layer.scale = array`), or as any tensor (`layer.set_input(1,
+    tensor)`). Data may be flat: the plugin's `weight_dims` says which dims it has.
+    """
+
+    def __init__(
+        self,
+        types: DataType | Iterable[DataType] = (),
+        *,
+        optional: bool = False,
+        quantized: bool = False,
+        like: str | None = None,
+        doc: str = "",
+    ) -> None:
+        super().__init__(types, weights=True, optional=optional, quantized=quantized, like=like, doc=doc)
+
+
+class Output(PortDeclaration):
+    """An output: of the types given, or with the type of the input `like`."""
+
+    is_output = True
+
+    def __init__(
+        self,
+        types: DataType | Iterable[DataType] = (),
+        *,
+        like: str | None = None,
+        quantized: bool = False,
+        doc: str = "",
+    ) -> None:
+        super().__init__(types, like=like, quantized=quantized, doc=doc)
+
+
+def bind(ports: tuple[Port, ...], values: Iterable[Any]) -> list[Any]:
+    """One argument for each port: the value, None where it is absent, a list for a variadic one."""
+    given = list(values)
+    arguments: list[Any] = []
+    for index, port in enumerate(ports):
+        if port.variadic:
+            arguments.append(given[index:])
+        else:
+            arguments.append(given[index] if index < len(given) else None)
+    return arguments

@@ -1,0 +1,121 @@
+"""What shape rules need again and again: axes, broadcasting, conditions decided at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dovetail.core.errors import ShapeError
+from dovetail.core.expr import DimsExprs, as_expr, require, select
+
+
+def axis_of(axis: int, rank: int, label: str = "layer") -> int:
+    """`axis` counted from the front; negative ones count from the end.
+
+    Raises:
+        ShapeError: outside [-rank, rank), naming both numbers.
+    """
+    if not -rank <= axis < rank:
+        allowed = f"{-rank}..{rank - 1}" if rank else "none, the tensor has no axes"
+        raise ShapeError(
+            f"{label} cannot use axis {axis} of a tensor with {rank} dims",
+            facts=[("axis", str(axis)), ("allowed", allowed)],
+            expected=allowed,
+            got=axis,
+        )
+    return axis % rank
+
+
+def require_that(
+    condition: Any, message: str, facts: Iterable[tuple[str, Any]] = (), hint: str = "", **attributes: Any
+) -> None:
+    """State what must hold. Known now, it is decided now; else the plan checks it when shapes are bound.
+
+    Raises:
+        ShapeError: known not to hold; with the facts and hint.
+    """
+    value = as_expr(condition).value
+    if value is None:
+        require(condition, message)
+    elif not value:
+        raise ShapeError(message, facts=[(left, str(right)) for left, right in facts], hint=hint, **attributes)
+
+
+def require_equal(label: str, left: tuple[str, Any], right: tuple[str, Any], hint: str = "") -> None:
+    """State that two named extents are equal: `require_equal(label, ("channels", c), ("biases", n))`."""
+    (left_name, a), (right_name, b) = left, right
+    require_that(
+        as_expr(a) == as_expr(b),
+        f"{label} needs {left_name} and {right_name} to be equal, got {a} and {b}",
+        [(left_name, a), (right_name, b)],
+        hint,
+        expected=_plain(a),
+        got=_plain(b),
+    )
+
+
+def all_equal(left: Sequence[Any], right: Sequence[Any]) -> Any:
+    """1 if all extents are equal, 0 if some differ; an expression where that is not known yet."""
+    result: Any = 1
+    for a, b in zip(left, right, strict=True):
+        result = result * (as_expr(a) == as_expr(b))
+    return result
+
+
+def known_extent(label: str, name: str, extent: Any) -> int:
+    """An extent that must be known when the network is built. Raises ShapeError that names it."""
+    value = as_expr(extent).value
+    if value is None:
+        raise ShapeError(
+            f"{label} needs to know the {name} when it is built",
+            facts=[(name, f"{extent}, known at run time only")],
+            hint="Give this dimension of the network's input a number instead of -1.",
+        )
+    return value
+
+
+def broadcast(label: str, *shapes: Sequence[Any]) -> DimsExprs:
+    """Dims of tensors of equal rank in which extents of 1 are repeated.
+
+    Raises:
+        ShapeError: ranks differ, or extents that are neither equal nor 1.
+    """
+    ranks = {len(shape) for shape in shapes}
+    shown = ", ".join(f"[{', '.join(map(str, shape))}]" for shape in shapes)
+    if len(ranks) > 1:
+        raise ShapeError(
+            f"{label} cannot combine tensors of different rank",
+            facts=[(f"input {i}", f"rank {len(s)}, [{', '.join(map(str, s))}]") for i, s in enumerate(shapes)],
+            hint="Put extents of 1 in front of the smaller one, with a Shuffle layer.",
+            got=tuple(len(shape) for shape in shapes),
+        )
+    result: list[Any] = []
+    for axis, extents in enumerate(zip(*shapes, strict=True)):
+        total = as_expr(extents[0])
+        for extent in extents[1:]:
+            other = as_expr(extent)
+            if total.same(other):
+                continue
+            require_that(
+                select(total == 1, 1, select(other == 1, 1, total == other)),
+                f"{label} cannot combine {shown}: extents {total} and {other} on axis {axis}",
+                [("axis", axis), ("extents", f"{total} and {other}"), ("rule", "equal, or one of them 1")],
+                axis=axis,
+                got=(_plain(total), _plain(other)),
+            )
+            total = _wider(total, other)
+        result.append(total)
+    return DimsExprs(result)
+
+
+def _wider(a: Any, b: Any) -> Any:
+    """The extent that is not 1, and not the greater: 0 wins too. A known one other than 1 decides alone."""
+    for known, other in ((a, b), (b, a)):
+        if known.value is not None:
+            return other if known.value == 1 else known
+    return select(a == 1, b, a)
+
+
+def _plain(extent: Any) -> Any:
+    value = as_expr(extent).value
+    return str(extent) if value is None else value

@@ -1,0 +1,209 @@
+"""TensorRT's way to any registered op: a creator that takes a field collection and gives a plugin object."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.contract import REQUIRED, Op, OpSpec
+from dovetail.core.errors import DefinitionError, FieldValueError, PlanCorrupt
+from dovetail.core.plugin_field import PluginField, PluginFieldCollection
+from dovetail.core.types import FieldType
+
+_FORMAT = "dovetail.plugin"
+
+
+class CreatedPlugin:
+    """An op with its fields set, as TensorRT's scripts hold it: `network.add_plugin_v2(inputs, plugin)`.
+
+    `values` are what was given or has a default, weights among them; `op` answers for shapes and types.
+    """
+
+    def __init__(self, spec: OpSpec, values: Mapping[str, Any], op: Op, layer: str = "") -> None:
+        self.spec = spec
+        self.values = {name: value for name, value in values.items() if value is not None}
+        self.op = op
+        self.layer = layer
+        self.plugin_namespace = spec.namespace
+
+    @property
+    def plugin_type(self) -> str:
+        return self.spec.name
+
+    @property
+    def plugin_version(self) -> str:
+        return self.spec.version
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.spec.outputs) or self.op.num_outputs  # type: ignore[attr-defined]
+
+    def clone_op(self) -> Op:
+        """An op in the same state that shares nothing with this one."""
+        return self.op.clone() if hasattr(self.op, "clone") else self.spec.make(self.layer, self._fields())
+
+    def clone(self) -> CreatedPlugin:
+        return CreatedPlugin(self.spec, self.values, self.clone_op(), self.layer)
+
+    def _fields(self) -> dict[str, Any]:
+        return {name: value for name, value in self.values.items() if self.spec.field_named(name) is not None}
+
+    def serialize(self) -> bytes:
+        """The values, for `creator.deserialize_plugin` of the same op. A plan stores more than this."""
+        document = {"format": _FORMAT, "op": self.spec.id, "values": _packed(self.values)}
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    @property
+    def serialization_size(self) -> int:
+        return len(self.serialize())
+
+    def initialize(self) -> int:
+        """0. The engine prepares its own copy."""
+        return 0
+
+    def terminate(self) -> None:
+        """Nothing: the engine owns what it made."""
+
+    def destroy(self) -> None:
+        """Nothing: memory follows the object's life."""
+
+    def __repr__(self) -> str:
+        return f"<plugin {self.spec.id} '{self.layer}'>"
+
+
+class RegisteredCreator:
+    """The creator of one registered op, however it was written."""
+
+    def __init__(self, spec: OpSpec) -> None:
+        self.spec = spec
+
+    name = property(lambda self: self.spec.name)
+    plugin_version = property(lambda self: self.spec.version)
+    plugin_namespace = property(lambda self: self.spec.namespace)
+
+    @property
+    def tensorrt_version(self) -> int:
+        """The version of TensorRT whose contract this follows: 8.5."""
+        return 8500
+
+    @property
+    def field_names(self) -> PluginFieldCollection:
+        """The fields and weights that `create_plugin` takes; none has data."""
+        fields = [PluginField(field.name, None, field.wire) for field in self.spec.fields]
+        ports = [port for port in self.spec.inputs if port.weights]
+        fields += [PluginField(port.name, None, FieldType.TENSOR) for port in ports]
+        return PluginFieldCollection(fields)
+
+    def create_plugin(self, name: str, field_collection: Iterable[PluginField]) -> CreatedPlugin:
+        """A plugin for the layer `name`. Fields left out have their defaults.
+
+        Raises:
+            FieldValueError: an unknown or missing field, or a value of wrong type, count or range.
+        """
+        given = {field.name: field.value for field in field_collection if field.data is not None}
+        return self._create(name, given)
+
+    def _create(self, layer: str, given: Mapping[str, Any]) -> CreatedPlugin:
+        spec = self.spec
+        label = f"{spec.id} '{layer}'" if layer else spec.id
+        fields, weights = spec.defaults(), {}
+        spellings: dict[str, Any] = {}
+        for name, value in given.items():
+            field, port = spec.field_named(name), spec.port_named(name)
+            if field is not None:
+                fields[name] = field.check(label, value)
+            elif port is not None and port.weights:
+                weights[name] = np.asarray(value)
+            elif name in spec.properties and spec.properties[name].set is not None:
+                spellings[name] = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+            else:
+                raise _unknown_field(spec, label, name)
+        for name, value in spellings.items():
+            spec.properties[name].set(fields, value)  # type: ignore[misc]
+        for name in fields if spellings else ():
+            field = spec.field_named(name)
+            fields[name] = field.check(label, fields[name]) if field is not None else fields[name]
+        missing = [f for f in spec.fields if f.default is REQUIRED and f.name not in fields]
+        if missing:
+            raise FieldValueError(
+                f"{label} lacks required fields",
+                facts=[(f.name, f"{f.type_name}  {f.doc}".rstrip()) for f in missing],
+                op=spec.id,
+                expected=[f.name for f in missing],
+            )
+        return CreatedPlugin(spec, {**fields, **weights}, spec.make(layer, dict(fields)), layer)
+
+    def deserialize_plugin(self, name: str, serialized_plugin: bytes) -> CreatedPlugin:
+        """A plugin from what `serialize` gave; also from what the object of a library's op saved.
+
+        Raises:
+            PlanCorrupt: these bytes are not of this op.
+        """
+        data = bytes(serialized_plugin)
+        document = _document(data)
+        load = getattr(self.spec.make, "load", None)
+        if document is None and load is not None:
+            return CreatedPlugin(self.spec, self.spec.defaults(), load(name, data), name)
+        found = "something else" if document is None else str(document.get("op"))
+        if found != self.spec.id:
+            raise PlanCorrupt(
+                f"{self.spec.id} '{name}' cannot be read from these {len(data)} bytes",
+                facts=[("expected", self.spec.id), ("found", found)],
+                expected=self.spec.id,
+                got=found,
+            )
+        try:
+            return self._create(name, _unpacked(document["values"]))  # type: ignore[index]
+        except (DefinitionError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PlanCorrupt(
+                f"{self.spec.id} '{name}' cannot be read: its values are damaged",
+                facts=[("reason", f"{type(error).__name__}: {error}".splitlines()[0])],
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"<creator of {self.spec.id}>"
+
+
+def _unknown_field(spec: OpSpec, label: str, name: str) -> FieldValueError:
+    known = [f.name for f in spec.fields] + [p.name for p in spec.inputs if p.weights]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return FieldValueError(
+        f"{label} has no field '{name}'",
+        facts=[("fields", ", ".join(known) or "none")],
+        hint=f"Did you mean '{near[0]}'?" if near else "",
+        op=spec.id,
+        field=name,
+    )
+
+
+def _packed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON takes them; an array is its type, dims and bytes."""
+    packed = {}
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            text = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
+            value = {"dtype": value.dtype.name, "dims": value.shape, "data": text}
+        packed[name] = value
+    return packed
+
+
+def _unpacked(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: np.frombuffer(base64.b64decode(value["data"]), value["dtype"]).reshape(value["dims"])
+        if isinstance(value, dict)
+        else value
+        for name, value in values.items()
+    }
+
+
+def _document(data: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and document.get("format") == _FORMAT else None

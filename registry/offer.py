@@ -1,0 +1,127 @@
+"""What one plugin brings, collected before anything of it is registered."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from dovetail.core.contract import Implementation, OpSpec
+from dovetail.core.errors import DefinitionError
+from dovetail.registry import native
+from dovetail.registry.records import PluginRecord
+
+
+class Offer:
+    """The handle that `dovetail_register_ops(registry)` gets.
+
+    It collects; the registry takes everything in one step when the hook has returned, or nothing.
+    """
+
+    def __init__(self, record: PluginRecord) -> None:
+        self.record = record
+        self.specs: list[tuple[OpSpec, PluginRecord]] = []
+        self.implementations: list[tuple[Implementation, PluginRecord]] = []
+        self.libraries: list[PluginRecord] = []
+
+    def add_op(self, op: Any) -> OpSpec:
+        """Offer an op: an OpSpec, a Plugin class or a creator, with the implementations that it brings along.
+
+        Raises:
+            DefinitionError: `op` is none of these.
+        """
+        spec, implementations = described(op)
+        self.specs.append((spec, self.record))
+        for implementation in implementations:
+            self.add_implementation(implementation)
+        return spec
+
+    def add_implementation(self, implementation: Any) -> None:
+        """Offer a way to compute an op, of this plugin or of any other.
+
+        Raises:
+            DefinitionError: `implementation` is no Implementation and does not bring any.
+        """
+        for one in _implementations(implementation):
+            owned = replace(one, plugin=one.plugin or self.record.name)
+            self.implementations.append((owned, self.record))
+
+    def load_library(self, path: str | os.PathLike[str]) -> PluginRecord:
+        """Offer all ops and implementations of a library; its record says what they are.
+
+        Raises:
+            LibraryRefused: it cannot work with this host.
+        """
+        return self.add_library(native.open_library(path), parent=self.record)
+
+    def add_library(self, library: Any, parent: PluginRecord | None = None) -> PluginRecord:
+        """Offer what an opened library brings, as part of `parent`, or as the plugin itself."""
+        record = PluginRecord(library.name) if parent else self.record
+        describe(record, library)
+        if parent is not None:
+            record.source, record.distribution = parent.source, parent.distribution
+            record.parent = parent.owner
+            self.libraries.append(record)
+        self.specs += [(spec, record) for spec in native.specs_of(library)]
+        for implementation in native.implementations_of(library, record.name):
+            self.implementations.append((implementation, record))
+        return record
+
+    @property
+    def records(self) -> list[PluginRecord]:
+        return [self.record, *self.libraries]
+
+
+def describe(record: PluginRecord, library: Any) -> None:
+    """Fill the record with what the library says of itself."""
+    record.name = library.name
+    record.version = library.version or ""
+    record.kind = "native"
+    record.path = library.path
+    record.abi = native.abi_text(library.abi)
+    record.hash = library.hash
+
+
+def described(op: Any) -> tuple[OpSpec, Iterable[Implementation]]:
+    """The spec that `op` stands for, and the implementations that come with it.
+
+    An OpSpec stands for itself. Anything else says it with `dovetail_spec` and `dovetail_implementations`,
+    attributes or methods; a creator may give an object that does with `to_plugin()`.
+    """
+    if isinstance(op, OpSpec):
+        return op, ()
+    source = op if hasattr(op, "dovetail_spec") or not hasattr(op, "to_plugin") else op.to_plugin()
+    spec = _value(getattr(source, "dovetail_spec", None))
+    if not isinstance(spec, OpSpec):
+        shown = op.__name__ if isinstance(op, type) else type(op).__name__
+        raise DefinitionError(
+            f"add_op cannot take {shown}",
+            facts=[("dovetail_spec", "missing" if spec is None else f"is a {type(spec).__name__}")],
+            hint="Give an OpSpec, a class derived from Plugin, or an IPluginCreator.",
+            got=op,
+        )
+    return spec, _implementations(source, optional=True)
+
+
+def _implementations(source: Any, optional: bool = False) -> Iterable[Implementation]:
+    if isinstance(source, Implementation):
+        return (source,)
+    found = _value(getattr(source, "dovetail_implementations", None))
+    if found is None and optional:
+        return ()
+    several = (found,) if isinstance(found, Implementation) else tuple(found or ())
+    if (not several and not optional) or not all(isinstance(one, Implementation) for one in several):
+        shown = source.__name__ if isinstance(source, type) else type(source).__name__
+        raise DefinitionError(
+            f"add_implementation cannot take {shown}",
+            hint="Give an Implementation, or an object with `dovetail_implementations`.",
+            got=source,
+        )
+    return several
+
+
+def _value(attribute: Any) -> Any:
+    """An attribute, or what it returns if it is a method."""
+    return attribute() if inspect.isroutine(attribute) else attribute

@@ -1,0 +1,292 @@
+"""The registry: who is here, what they bring, and the look-ups of the machine and of TensorRT's scripts."""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pluggy
+
+from dovetail.core.contract import Implementation, OpSpec, op_id, parse_op_id
+from dovetail.core.errors import DovetailError, LibraryRefused, PluginNotFound
+from dovetail.registry import hookspecs, native, near
+from dovetail.registry.checks import check_implementation
+from dovetail.registry.offer import Offer, describe
+from dovetail.registry.records import AT_RUN_TIME, PluginRecord
+from dovetail.registry.tables import Front, Tables
+from dovetail.registry.tensorrt import TensorRTNames
+
+
+class Registry(TensorRTNames):
+    """Ops, implementations and the plugins that brought them. A new one is empty.
+
+    Every change is whole or not at all, and may come from any thread; look-ups take no lock. `plugins` is
+    the pluggy manager, `parent` another registry that is asked when a look-up here finds nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.RLock()
+        self._tables = Tables()
+        self._records: list[PluginRecord] = []
+        self.warnings: list[str] = []  # of discovery, for `dovetail plugins list`
+        self.plugins = pluggy.PluginManager(hookspecs.PROJECT)
+        self.plugins.add_hookspecs(hookspecs)
+        self.parent: Registry | None = None
+        self.parent_search_enabled = True
+
+    # ---- look-up (core.contract.Lookup)
+    def find(self, name: str, version: str = "1", namespace: str = "") -> OpSpec:
+        """The spec of an op; `name` may be a whole id, "acme::NMS@2".
+
+        Raises:
+            PluginNotFound: there is none; the text lists near misses.
+        """
+        if "::" in name or "@" in name:
+            name, version, namespace = parse_op_id(name)
+        for registry in self._lineage():
+            spec = registry._tables.specs.get(op_id(name, version, namespace))
+            if spec is not None:
+                return spec
+        raise near.not_found(name, version, namespace, *self._visible())
+
+    def implementations_of(self, op: str) -> Sequence[Implementation]:
+        """All implementations of `namespace::Name@version` in order of registration; unknown op: none."""
+        tables = [registry._tables for registry in self._lineage()]
+        return tuple(one for table in tables for one in table.implementations.get(op, ()))
+
+    def near_misses(self, name: str, version: str = "1", namespace: str = "") -> list[tuple[str, str]]:
+        """(what, why) lines for a look-up that failed, nearest first."""
+        misses = near.near_misses(name, version, namespace, *self._visible())
+        return [(miss.what, miss.why) for miss in misses]
+
+    def with_role(self, role: str) -> OpSpec:
+        """The op that plays a part for the machine, such as "reformat"; of several the first registered.
+
+        Raises:
+            PluginNotFound: no plugin brings one.
+        """
+        roles = {}
+        for registry in self._lineage():
+            for spec in registry._tables.specs.values():
+                if spec.role == role and role:
+                    return spec
+                roles[spec.role] = spec.id
+        known = ", ".join(f"{part} ({op})" for part, op in roles.items() if part) or "none"
+        raise PluginNotFound(
+            f"no plugin brings an op for the role '{role}'",
+            facts=[("roles", known)],
+            hint="Built-in layers bring them: dovetail plugins list",
+            role=role,
+        )
+
+    def front(self, name: str) -> Front | None:
+        """The spec and function behind `network.add_<layer>`, or None."""
+        return next((r._tables.fronts[name] for r in self._lineage() if name in r._tables.fronts), None)
+
+    def fronts(self) -> list[str]:
+        """Names of all `network.add_<layer>` methods, sorted."""
+        return sorted({name for registry in self._lineage() for name in registry._tables.fronts})
+
+    def specs(self) -> list[OpSpec]:
+        """All specs of this registry, in order of registration."""
+        return list(self._tables.specs.values())
+
+    def implementations(self) -> list[Implementation]:
+        """All implementations of this registry, by op."""
+        return [one for several in self._tables.implementations.values() for one in several]
+
+    def records(self) -> list[PluginRecord]:
+        """Every plugin met so far, loaded or not, in order of discovery."""
+        return list(self._records)
+
+    def record_of(self, op_or_implementation: str) -> PluginRecord | None:
+        """Who brought the op or implementation with this id, or None."""
+        for registry in self._lineage():
+            for records in (registry._tables.homes, registry._tables.bringers):
+                if op_or_implementation in records:
+                    return records[op_or_implementation]
+        return None
+
+    def _lineage(self) -> Iterator[Registry]:
+        registry: Registry | None = self
+        while registry is not None:
+            yield registry
+            registry = registry.parent if registry.parent_search_enabled else None
+
+    def _visible(self) -> tuple[Tables, list[PluginRecord]]:
+        """Ops and records of this registry and of those it inherits from, for reports."""
+        tables, records = Tables(), []
+        for registry in reversed(list(self._lineage())):
+            tables.specs.update(registry._tables.specs)
+            tables.homes.update(registry._tables.homes)
+            records += registry._records
+        return tables, records
+
+    # ---- registration
+    def add_op(self, op: Any, owner: str | PluginRecord = "user", replace: bool = False) -> OpSpec:
+        """Register an op: an OpSpec, a Plugin class or a creator, with the implementations that it brings.
+
+        Args:
+            owner: the plugin in whose name this is done.
+            replace: put it in the place of the owner's earlier op of that id.
+
+        Raises:
+            PluginConflict: id, namespace or `add_...` name is somebody else's. Nothing was registered.
+        """
+        offer = Offer(self._record_named(owner))
+        spec = offer.add_op(op)
+        root = offer.record.owner
+
+        def is_older(id: str, record: PluginRecord) -> bool:
+            return record.owner == root and id.partition("#")[0] == spec.id
+
+        self.commit(offer, is_older if replace else None)
+        return spec
+
+    def add_implementation(self, implementation: Any, owner: str | PluginRecord = "user") -> None:
+        """Register a way to compute an op, anybody's.
+
+        Raises:
+            ImplementationMismatch: the op is unknown, or does not have what is read. Nothing was registered.
+            PluginConflict: the id is taken, or the name lacks the owner's namespace ("acme.winograd").
+        """
+        offer = Offer(self._record_named(owner))
+        offer.add_implementation(implementation)
+        self.commit(offer)
+
+    def load_library(self, path: str | os.PathLike[str], replace: bool = False) -> PluginRecord:
+        """Open a library and register all it brings; its record. The same contents again: the same record.
+
+        Args:
+            path: of the file; a bare name is also looked for in DOVETAIL_PLUGIN_PATH.
+            replace: put it in the place of an earlier library of the same path or plugin name.
+
+        Raises:
+            LibraryRefused: it cannot work with this host. None of it was registered.
+            ImplementationMismatch, PluginConflict: what it brings does not fit. None of it was registered.
+        """
+        return self.adopt_library(path, PluginRecord(os.path.basename(path), source="load_library"), replace)
+
+    def adopt_library(self, path: str | os.PathLike[str], record: PluginRecord, replace: bool = False) -> PluginRecord:
+        """`load_library` with a record that says where the library comes from."""
+        with self._lock:
+            record.path, record.kind = os.fspath(path), "native"
+            try:
+                library = native.open_library(path)
+                for known in self._records:
+                    if known.hash == library.hash and known.state == "loaded":
+                        return known
+                describe(record, library)
+                offer = Offer(record)
+                offer.add_library(library)
+                self.commit(offer, (lambda _, old: _same_library(old, record)) if replace else None)
+            except DovetailError as error:
+                refused = isinstance(error, LibraryRefused) and os.path.exists(path)
+                reason = f"{type(error).__name__}: {error}"
+                record.fail("incompatible" if refused else "failed", reason, traceback.format_exc())
+                self.note(record)
+                raise
+            return record
+
+    def deregister_library(self, record: PluginRecord) -> bool:
+        """Forget what a library brought; False if it is not here. Its code stays mapped, engines keep it."""
+        with self._lock:
+            if record not in self._records or record.state != "loaded":
+                return False
+            self._swap(self._tables.without(lambda _, owner: owner is record)[0])
+            self._records.remove(record)
+            return True
+
+    def commit(self, offer: Offer, drop: Callable[[str, PluginRecord], bool] | None = None) -> None:
+        """Register all that an offer holds, in the place of what `drop` names; or nothing, and raise."""
+        with self._lock:
+            old = self._tables
+            tables, orphans = old.without(drop) if drop is not None else (old.copy(), [])
+            known = {record.hash for record in self._records if record.hash and record.state == "loaded"}
+            here = [record for record in offer.libraries if record.hash in known]  # the same file again
+            for spec, record in offer.specs:
+                if record not in here:
+                    tables.add_spec(spec, record)
+            offered = [pair for pair in offer.implementations if pair[1] not in here]
+            for one, record in [*offered, *((one, old.bringers[one.id]) for one in orphans)]:
+                spec = tables.specs.get(one.op) or self._inherited(one.op)
+                check_implementation(spec, one, record.name, "" if spec else self._nearby(one.op, tables))
+                tables.add_implementation(native.bound(one), record)
+            self._swap(tables)
+            if drop is not None:
+                kept = [*tables.homes.values(), *tables.bringers.values()]
+                gone = [*old.homes.values(), *old.bringers.values()]
+                self._records = [r for r in self._records if r in kept or r not in gone]
+            for record in offer.records:
+                if record not in here:
+                    self.note(record)
+
+    def _swap(self, tables: Tables) -> None:
+        """Make `tables` the current ones, here and in the process's native table; if it fails, in neither."""
+        before = {one.id: one for several in self._tables.implementations.values() for one in several}
+        after = {one.id: one for several in tables.implementations.values() for one in several}
+        gone = [one for key, one in before.items() if after.get(key) is not one]
+        new = [one for key, one in after.items() if before.get(key) is not one]
+        done: list[Implementation] = []
+        for one in gone:
+            native.withdraw(one)
+        try:
+            for one in new:
+                native.publish(one, tables.specs.get(one.op) or self._inherited(one.op))
+                done.append(one)
+        except DovetailError:
+            for one in done:
+                native.withdraw(one)
+            for one in gone:
+                native.publish(one, self._tables.specs.get(one.op) or self._inherited(one.op))
+            raise
+        self._tables = tables
+
+    def note(self, record: PluginRecord) -> None:
+        """Keep a record, once, and let it say what is registered in its name."""
+        with self._lock:
+            if record.kind == "native":  # a second try for the same file tells the newer story
+                self._records = [r for r in self._records if r.state == "loaded" or r.path != record.path]
+            if record not in self._records:
+                self._records.append(record)
+            tables = self._tables
+            record.ops = tuple(op for op, home in tables.homes.items() if home is record)
+            record.implementations = tuple(one for one, home in tables.bringers.items() if home is record)
+            found = [one for one in self.implementations() if one.id in record.implementations]
+            record.devices = tuple(sorted({one.device.name.lower() for one in found}))
+
+    def _record_named(self, owner: str | PluginRecord) -> PluginRecord:
+        if isinstance(owner, PluginRecord):
+            return owner
+        known = (r for r in self._records if r.name == owner and r.kind != "native" and r.state == "loaded")
+        return next(known, None) or PluginRecord(owner, source=AT_RUN_TIME)
+
+    def _inherited(self, op: str) -> OpSpec | None:
+        elders = [registry._tables.specs for registry in self._lineage()][1:]
+        return next((specs[op] for specs in elders if op in specs), None)
+
+    def _nearby(self, op: str, tables: Tables) -> str:
+        misses = near.near_misses(*parse_op_id(op), tables, self._records)
+        return "; ".join(f"{miss.what} ({miss.why})" for miss in misses[:3])
+
+    # ---- hooks
+    def collect(self, hook: str, /, **arguments: Any) -> list[tuple[str, Any]]:
+        """(plugin name, result) of each plugin that implements `hook`; a failure gives its exception."""
+        results: list[tuple[str, Any]] = []
+        for name, plugin in self.plugins.list_name_plugin():
+            others = [other for other in self.plugins.get_plugins() if other is not plugin]
+            try:
+                answer = self.plugins.subset_hook_caller(hook, others)(**arguments)
+                results += [(name, one) for one in (answer if isinstance(answer, list) else [answer])]
+            except (Exception, SystemExit) as error:
+                results.append((name, error))
+        return results
+
+
+def _same_library(old: PluginRecord, new: PluginRecord) -> bool:
+    same_file = os.path.realpath(old.path) == os.path.realpath(new.path) if old.path else False
+    return old.kind == "native" and (same_file or (old.name == new.name and old.owner == new.owner))

@@ -1,0 +1,184 @@
+"""Everything registered, as one value: changes are made on a copy, which replaces it once all are fine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dovetail.core.contract import Implementation, OpSpec
+from dovetail.core.errors import DefinitionError, PluginConflict
+from dovetail.registry.records import PluginRecord
+
+_FORBIDDEN = re.compile(r"[@#\s]|::")
+
+Front = tuple[OpSpec, Callable[..., Any]]
+
+
+def natural(version: str) -> tuple[tuple[int, int, str], ...]:
+    """A key under which "2" < "10" and "1.9" < "1.10"."""
+    parts = re.split(r"(\d+)", version)
+    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts if part)
+
+
+@dataclass
+class Tables:
+    """Specs by op id and implementations by op id, with the record of who brought each."""
+
+    specs: dict[str, OpSpec] = field(default_factory=dict)
+    homes: dict[str, PluginRecord] = field(default_factory=dict)  # by op id
+    implementations: dict[str, tuple[Implementation, ...]] = field(default_factory=dict)  # by op id
+    bringers: dict[str, PluginRecord] = field(default_factory=dict)  # by implementation id
+    namespaces: dict[str, str] = field(default_factory=dict)  # namespace -> owner
+    fronts: dict[str, Front] = field(default_factory=dict)
+
+    def copy(self) -> Tables:
+        return Tables(*(dict(getattr(self, name)) for name in self.__dataclass_fields__))
+
+    def without(self, drop: Callable[[str, PluginRecord], bool]) -> tuple[Tables, list[Implementation]]:
+        """The same without the ops and implementations (by id) that `drop` picks, and what that orphaned.
+
+        An orphan is an implementation, not dropped itself, of an op that is gone.
+        """
+        rest, orphans = Tables(), []
+        for key, spec in self.specs.items():
+            if not drop(key, self.homes[key]):
+                rest.add_spec(spec, self.homes[key])
+        for several in self.implementations.values():
+            for one in several:
+                if drop(one.id, self.bringers[one.id]):
+                    continue
+                if one.op in self.specs and one.op not in rest.specs:
+                    orphans.append(one)
+                else:
+                    rest._keep(one, self.bringers[one.id])
+        owners = {record.owner for record in rest.bringers.values()}
+        for namespace, owner in self.namespaces.items():
+            if owner in owners:
+                rest.namespaces.setdefault(namespace, owner)
+        return rest, orphans
+
+    def add_spec(self, spec: OpSpec, record: PluginRecord) -> None:
+        """Define an op. The same spec twice is one; so are a plugin's Python spec and its library's equal.
+
+        Raises:
+            PluginConflict: somebody else's op, namespace or `add_...` method has that name.
+            DefinitionError: the name cannot be written in an id, or nothing makes the op.
+        """
+        if not spec.name or _FORBIDDEN.search(spec.name + spec.version + spec.namespace) or spec.make is None:
+            rule = "is not empty and holds no '@', '#', '::' or space" if spec.make else "has a `make`"
+            raise DefinitionError(
+                f"op {spec.id!r} of {record.owner} cannot be registered",
+                facts=[("name" if spec.make else "spec", rule)],
+                op=spec.id,
+            )
+        known = self.specs.get(spec.id)
+        if known is not None:
+            home = self.homes[spec.id]
+            two_doors = home.owner == record.owner and (home.kind == "native") != (record.kind == "native")
+            if known is spec or (two_doors and _content(known) == _content(spec)):
+                return
+            raise self._conflict(f"{spec.id} is defined twice", home, known.where, record, spec.where)
+        self._claim(spec.namespace, record, spec.id, spec.where)
+        self._add_fronts(spec, record)
+        self.specs[spec.id] = spec
+        self.homes[spec.id] = record
+
+    def _claim(self, namespace: str, record: PluginRecord, what: str, where: str = "") -> None:
+        """The empty namespace is open to all; a named one belongs to the plugin that used it first."""
+        if not namespace:
+            return
+        owner = self.namespaces.setdefault(namespace, record.owner)
+        if owner != record.owner:
+            everyone = [*self.homes.values(), *self.bringers.values()]
+            holder = next((r for r in everyone if r.owner == owner), None)
+            raise self._conflict(
+                f"{what} cannot be registered: namespace '{namespace}' is another plugin's",
+                holder or PluginRecord(owner),
+                "",
+                record,
+                where,
+            )
+
+    def _add_fronts(self, spec: OpSpec, record: PluginRecord) -> None:
+        for name, function in spec.fronts.items():
+            taken = self.fronts.get(name)
+            if taken is not None:
+                other = taken[0]
+                if (other.name, other.namespace) != (spec.name, spec.namespace):
+                    holder = self.homes[other.id]
+                    message = f"network.{name} is defined twice"
+                    raise self._conflict(message, holder, other.where, record, spec.where)
+                if natural(other.version) > natural(spec.version):
+                    continue
+            self.fronts[name] = (spec, function)
+
+    def add_implementation(self, implementation: Implementation, record: PluginRecord) -> None:
+        """Add one way to compute an op, which `check_implementation` found fit. The same one twice is one.
+
+        Raises:
+            PluginConflict: the id is taken, or the name is not in a namespace of the plugin.
+        """
+        holder = self.bringers.get(implementation.id)
+        if holder is not None:
+            if implementation in self.implementations[implementation.op]:
+                return
+            raise self._conflict(f"{implementation.id} is registered twice", holder, "", record, "")
+        home = self.homes.get(implementation.op)
+        if home is None or home.owner != record.owner:
+            self._check_name(implementation, record)
+        self._keep(implementation, record)
+
+    def _check_name(self, implementation: Implementation, record: PluginRecord) -> None:
+        """Somebody else's op is implemented under a name of one's own: "acme.winograd"."""
+        namespace, _, rest = implementation.name.rpartition(".")
+        if not namespace or not rest:
+            wanted = f"{_word(record.owner)}.{implementation.name}"
+            raise PluginConflict(
+                f"{implementation.id} of {record.owner} needs a namespace in its name",
+                facts=[("name", f"'{implementation.name}'"), ("wanted", f"such as '{wanted}'")],
+                hint=f"Only the plugin that defines {implementation.op} may leave it out. "
+                f"Nothing of {record.name} was registered.",
+                implementation=implementation.id,
+                owners=(record.owner,),
+            )
+        self._claim(namespace, record, implementation.id)
+
+    def _keep(self, implementation: Implementation, record: PluginRecord) -> None:
+        several = self.implementations.get(implementation.op, ())
+        self.implementations[implementation.op] = (*several, implementation)
+        self.bringers[implementation.id] = record
+
+    @staticmethod
+    def _conflict(
+        message: str, first: PluginRecord, first_where: str, second: PluginRecord, second_where: str
+    ) -> PluginConflict:
+        sides = ((first, first_where), (second, second_where))
+        facts = [(record.name, record.home_of(where)) for record, where in sides]
+        hint = f"Nothing of {second.name} was registered."
+        if second.kind == "native" and second.name == first.name:
+            hint += " To put it in the place of the other: load_library(path, replace=True)."
+        elif second.owner == first.owner and not second.distribution:
+            hint += " To put it in the place of the other: add_op(..., replace=True)."
+        elif second.distribution and second.owner != first.owner:
+            hint += f" Block one of them: DOVETAIL_PLUGINS_BLOCK={second.owner}"
+        return PluginConflict(
+            message,
+            facts=facts,
+            hint=hint,
+            owners=(first.owner, second.owner),
+            paths=(first.path, second.path),
+        )
+
+
+def _word(name: str) -> str:
+    return re.sub(r"\W+", "_", name).lower()
+
+
+def _content(spec: OpSpec) -> tuple[Any, ...]:
+    """What two descriptions of one op must agree in."""
+    sides = (spec.inputs, spec.outputs)
+    ports = [[(p.name, p.types, p.optional, p.variadic, p.like) for p in side] for side in sides]
+    fields = [(f.name, f.wire, f.default, f.low, f.high, f.min_length, f.max_length) for f in spec.fields]
+    return (*ports, fields)

@@ -1,0 +1,82 @@
+"""TensorRT's names for what the registry does: creators in, creators out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from dovetail.core.errors import DovetailError, PluginConflict, PluginNotFound
+from dovetail.registry.creators import RegisteredCreator
+from dovetail.registry.offer import Offer
+
+_log = logging.getLogger("dovetail")
+
+
+class TensorRTNames:
+    """The half of `Registry` that scripts for TensorRT know. Misses are logged, and give None or False."""
+
+    def __init__(self) -> None:
+        self._creators: list[tuple[Any, str]] = []  # object given to register_creator, and the id of its op
+        self.error_recorder: Any = None
+
+    @property
+    def plugin_creator_list(self) -> list[RegisteredCreator]:
+        """A creator for every registered op."""
+        return [RegisteredCreator(spec) for spec in self.specs()]
+
+    def get_plugin_creator(self, type: str, version: str, plugin_namespace: str = "") -> RegisteredCreator | None:
+        """The creator of an op, or None as in TensorRT; near misses are then logged as a warning."""
+        try:
+            return RegisteredCreator(self.find(type, version, plugin_namespace))
+        except PluginNotFound as error:
+            self._report(error)
+            return None
+
+    def register_creator(self, creator: Any, plugin_namespace: str = "") -> bool:
+        """Register the op of a creator; False, and a warning in the log, if its name is taken.
+
+        Raises:
+            DefinitionError: `creator` describes no op.
+        """
+        offer = Offer(self._record_named("user"))
+        if plugin_namespace and isinstance(getattr(creator, "plugin_namespace", None), str):
+            creator.plugin_namespace = plugin_namespace
+        spec = offer.add_op(creator)
+        if plugin_namespace and spec.namespace != plugin_namespace:
+            moved = replace(spec, namespace=plugin_namespace)
+            offer.specs = [(moved, record) for _, record in offer.specs]
+            offer.implementations = [(replace(one, op=moved.id), r) for one, r in offer.implementations]
+            spec = moved
+        with self._lock:
+            if spec.id in self._tables.specs:
+                holder = self._tables.homes[spec.id].title
+                message = f"{spec.id} is registered already"
+                self._report(PluginConflict(message, facts=[("by", holder)], op=spec.id))
+                return False
+            try:
+                self.commit(offer)
+            except PluginConflict as error:
+                self._report(error)
+                return False
+            self._creators.append((creator, spec.id))
+            return True
+
+    def deregister_creator(self, creator: Any) -> bool:
+        """Forget the op of a creator that `register_creator` took; False if it did not."""
+        with self._lock:
+            wanted = creator.spec.id if isinstance(creator, RegisteredCreator) else None
+            found = next((pair for pair in self._creators if pair[0] is creator or pair[1] == wanted), None)
+            if found is None:
+                return False
+            op = found[1]
+            home = self._tables.homes[op]
+            self._swap(self._tables.without(lambda id, _: id.partition("#")[0] == op)[0])
+            self._creators.remove(found)
+            self.note(home)
+            return True
+
+    def _report(self, error: DovetailError) -> None:
+        _log.warning("%s", error)
+        if self.error_recorder is not None:
+            self.error_recorder.report_error(error.code, str(error))

@@ -1,0 +1,43 @@
+"""Constant. Cases are shared by correctness, benchmark and the reference page."""
+
+import numpy as np
+import pytest
+
+import dovetail as trt
+from dovetail.core.errors import ShapeError
+from dovetail.core.types import DataType
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int8, np.int32, np.bool_])
+def test_the_type_is_that_of_the_weights(infer, dtype):
+    (y,) = infer("Constant", shape=(2, 3), weights=np.zeros(6, dtype))
+    assert (tuple(d.value for d in y.dims), trt.nptype(y.dtype)) == ((2, 3), dtype)
+
+
+def test_contents_are_known_to_later_layers(infer):
+    (y,) = infer("Constant", shape=(2, 2), weights=np.arange(4, dtype=np.float32))
+    assert y.constant.tolist() == [[0, 1], [2, 3]]
+
+
+def test_a_scalar(infer, compute):
+    (y,) = infer("Constant", shape=(), weights=np.array([1], np.float32))
+    assert (y.rank, y.dtype) == (0, DataType.FLOAT)
+    assert compute("Constant", shape=(), weights=np.array([1], np.float32)).shape == ()
+
+
+def test_a_wrong_number_of_values_names_both(infer):
+    with pytest.raises(ShapeError) as error:
+        infer("Constant", shape=(2, 3), weights=np.zeros(5, np.float32))
+    assert (error.value.expected, error.value.got) == (6, 5)
+
+
+def test_shape_and_weights_can_be_set_afterwards(network):
+    layer = network.add_constant((2, 2), np.zeros(4, np.float32))
+    layer.shape = (3,)
+    layer.weights = np.zeros(3, np.int32)
+    assert (tuple(layer.get_output(0).shape), layer.get_output(0).dtype) == ((3,), DataType.INT32)
+
+
+def test_weights_objects_are_taken(network):
+    layer = network.add_constant((2,), trt.Weights(np.array([1, 2], np.float32)))
+    assert tuple(layer.get_output(0).shape) == (2,)

@@ -1,0 +1,59 @@
+"""Dims: plain extents, as TensorRT's scripts use them."""
+
+import copy
+import pickle
+
+import numpy as np
+from pytest import mark, raises
+
+from dovetail.core.dims import Dims, Dims2, Dims3, Dims4, DimsHW, volume
+from dovetail.core.errors import DTypeError, ShapeError
+
+
+def test_dims_are_a_tuple_of_ints():
+    dims = Dims([np.int64(2), 3])
+    assert dims == (2, 3)
+    assert type(dims[0]) is int
+    assert str(dims) == "(2, 3)"
+    assert dims[1:] == Dims([3])
+    assert str(dims[1:]) == "(3,)"
+
+
+def test_an_unknown_extent_makes_the_volume_unknown():
+    assert (Dims((2, -1)).is_dynamic, Dims((2, -1)).volume, Dims((2, 3)).volume) == (True, -1, 6)
+
+
+def test_a_scalar_has_one_element():
+    assert volume(()) == 1
+
+
+def test_eight_dims_are_the_most():
+    assert len(Dims(range(8))) == Dims.MAX_DIMS
+    with raises(ShapeError, match="has 9 dims; 8 is the most"):
+        Dims(range(9))
+
+
+def test_an_extent_is_an_integer():
+    with raises(DTypeError, match="takes integers"):
+        Dims([1.5])
+
+
+@mark.parametrize("dims", [Dims2(3, 4), Dims2((3, 4)), DimsHW([3, 4])])
+def test_fixed_numbers_of_dims_come_as_one_sequence_or_one_by_one(dims):
+    assert dims == (3, 4)
+
+
+def test_height_and_width_have_names():
+    assert (DimsHW(3, 4).h, DimsHW(3, 4).w) == (3, 4)
+
+
+def test_a_wrong_number_of_dims_names_both():
+    with raises(ShapeError, match=r"Dims3 takes 3 dims, got \[1, 2\]"):
+        Dims3(1, 2)
+
+
+@mark.parametrize("travel", [copy.deepcopy, lambda dims: pickle.loads(pickle.dumps(dims))])
+@mark.parametrize("dims", [Dims((1,)), DimsHW(3, 4), Dims4(1, 2, 3, 4)])
+def test_dims_travel(travel, dims):
+    assert travel(dims) == dims
+    assert type(travel(dims)) is type(dims)

@@ -1,0 +1,199 @@
+"""Every row of Convolution and Deconvolution against float64 numpy."""
+
+import itertools
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from dovetail.core.types import DataType, from_numpy
+
+EXPLICIT_DOWN, EXPLICIT_UP, SAME_UPPER, SAME_LOWER, CAFFE_DOWN, CAFFE_UP = range(6)
+
+
+def extents(transposed, mode, size, window, stride, dilation, pre, post):
+    """(output extent, padding in front) of one axis, from the table of the contract."""
+    covered = 1 + dilation * (window - 1)
+    if mode in (SAME_UPPER, SAME_LOWER):
+        if transposed:
+            out, total = min(size * stride, (size - 1) * stride + covered), max(covered - stride, 0)
+        else:
+            out, total = -(-size // stride), max((size - 1) // stride * stride + covered - size, 0)
+        return out, total // 2 if mode == SAME_UPPER else total - total // 2
+    if transposed:
+        return (size - 1) * stride + covered - pre - post, pre
+    room = size + (2 * pre if mode >= CAFFE_DOWN else pre + post) - covered
+    return (-(-room // stride) if mode in (EXPLICIT_UP, CAFFE_UP) else room // stride) + 1, pre
+
+
+def expected(transposed, x, w, bias, case):
+    """Scattered tap by tap, which is not how any kernel does it."""
+    nd, groups = len(case["kernel"]), case["groups"]
+    x, w = x.astype(np.float64), w.astype(np.float64)
+    lead, c, size = x.shape[: -nd - 1], x.shape[-nd - 1], x.shape[-nd:]
+    x = x.reshape(-1, c, *size)
+    names = ("kernel", "stride", "dilation", "pre", "post")
+    facts = zip(size, *(case[name] for name in names), strict=True)
+    axes = [extents(transposed, case["mode"], *each) for each in facts]
+    out = tuple(extent for extent, _ in axes)
+    maps = w.shape[1] * groups if transposed else w.shape[0]
+    cg, kg = c // groups, maps // groups
+    y = np.zeros((x.shape[0], maps, *out))
+    for tap in itertools.product(*map(range, case["kernel"])):
+        # Positions of x where it is transposed, of y otherwise; each meets one of the other tensor.
+        for i in itertools.product(*map(range, size if transposed else out)):
+            facts = zip(i, case["stride"], tap, case["dilation"], axes, strict=True)
+            met = tuple(a * s + t * d - front for a, s, t, d, (_, front) in facts)
+            if any(not 0 <= a < n for a, n in zip(met, out if transposed else size, strict=True)):
+                continue
+            source, target = (i, met) if transposed else (met, i)
+            for g in range(groups):
+                cs, ks = slice(g * cg, (g + 1) * cg), slice(g * kg, (g + 1) * kg)
+                part = (w[cs] if transposed else w[ks].swapaxes(0, 1))[(..., *tap)]
+                y[(slice(None), ks, *target)] += x[(slice(None), cs, *source)] @ part
+    if bias is not None:
+        y += bias.astype(np.float64).reshape(-1, *(1,) * nd)
+    return y.reshape(*lead, maps, *out)
+
+
+def case(shape, maps, kernel, stride=1, dilation=1, pre=0, post=None, mode=EXPLICIT_DOWN, groups=1):
+    nd = len(kernel)
+
+    def each(v):
+        return v if isinstance(v, tuple) else (v,) * nd
+
+    return {
+        "shape": shape, "maps": maps, "kernel": kernel, "stride": each(stride), "dilation": each(dilation),
+        "pre": each(pre), "post": each(pre if post is None else post), "mode": mode, "groups": groups,
+    }  # fmt: skip
+
+
+CASES = [
+    case((1, 3, 11, 13), 20, (3, 3), pre=1),
+    case((2, 19, 7, 7), 33, (3, 3), pre=1),
+    case((1, 16, 6, 30), 16, (3, 3), pre=1),
+    case((1, 32, 9, 17), 48, (1, 1)),
+    case((2, 17, 5, 6), 5, (1, 1), stride=2),
+    case((1, 20, 14, 15), 40, (3, 3), stride=2, pre=1),
+    case((1, 3, 23, 21), 18, (7, 7), stride=2, pre=3),
+    case((1, 6, 9, 10), 7, (3, 2), stride=(1, 3), dilation=(2, 1), pre=(2, 0), post=(1, 2)),
+    case((1, 5, 8, 9), 3, (2, 4), stride=3, dilation=2, pre=2),
+    case((1, 8, 6, 6), 12, (3, 3), pre=1, groups=4),
+    case((1, 32, 6, 6), 64, (3, 3), pre=1, groups=2),
+    case((2, 19, 7, 8), 19, (3, 3), pre=1, groups=19),
+    case((1, 40, 9, 12), 40, (5, 5), stride=2, pre=2, groups=40),
+    case((1, 33, 9, 40), 33, (3, 3), stride=3, dilation=2, pre=1, groups=33),
+    case((1, 6, 5, 7), 12, (3, 3), pre=1, groups=6),
+    case((1, 4, 7, 300), 4, (1, 3), pre=(0, 1), groups=4),
+    case((1, 512, 1, 1), 70, (1, 1)),
+    case((1, 7, 2, 2), 9, (5, 5), pre=3),
+    case((2, 3, 4, 5, 6), 10, (2, 3, 3), stride=(2, 1, 2), pre=1),
+    case((1, 4, 5, 4, 6), 4, (3, 3, 3), pre=1, groups=4),
+    case((2, 2, 3, 5, 6), 18, (3, 3), pre=1),  # two batch dims
+    case((0, 3, 5, 6), 4, (3, 3)),
+    case((1, 18, 6, 6), 17, (3, 3), stride=2, pre=2, post=0, mode=EXPLICIT_UP),
+    case((1, 18, 7, 6), 17, (3, 3), stride=2, mode=SAME_UPPER),
+    case((1, 18, 6, 7), 17, (4, 2), stride=2, mode=SAME_LOWER),
+    case((1, 3, 6, 9), 17, (1, 1), stride=4, mode=SAME_UPPER),  # P below 0 without the clamp
+    case((1, 18, 9, 8), 17, (3, 3), stride=2, dilation=2, pre=1, post=0, mode=CAFFE_DOWN),
+    case((1, 18, 9, 8), 17, (3, 3), stride=2, pre=1, post=0, mode=CAFFE_UP),
+]
+UPSAMPLING = [
+    case((1, 20, 7, 9), 18, (4, 4), stride=2, pre=1),
+    case((1, 16, 6, 6), 16, (2, 2), stride=2),
+    case((1, 3, 5, 4), 5, (2, 2), stride=3),  # outputs without a tap
+    case((1, 5, 6, 5), 17, (3, 3), stride=4, dilation=6, pre=2, post=1),  # stride and dilation share a factor
+]
+
+
+def run(rows, op, case, dtype, weights_dtype=None, has_bias=True, only=None, **options):
+    transposed = op == "Deconvolution"
+    rng = np.random.default_rng(3)
+    nd, c = len(case["kernel"]), case["shape"][-len(case["kernel"]) - 1]
+    w_shape = (c, case["maps"] // case["groups"]) if transposed else (case["maps"], c // case["groups"])
+    scales = None
+    if dtype == np.int8:
+        x = rng.integers(-128, 128, case["shape"], np.int8)
+        w = rng.integers(-128, 128, (*w_shape, *case["kernel"]), np.int8)
+        scales = [0.03, 0.002, -1.0]
+    else:
+        x = rng.normal(0, 1, case["shape"]).astype(dtype)
+        w = rng.normal(0, 1, (*w_shape, *case["kernel"])).astype(weights_dtype or dtype)
+    bias_type = np.float32 if dtype == np.int8 else weights_dtype or dtype
+    bias = rng.normal(0, 1, case["maps"]).astype(bias_type) if has_bias else None
+    if dtype == np.int8:
+        wanted = expected(transposed, x, w, None, case) * (np.float32(0.03) * np.float32(0.002)).astype(float)
+        wanted += 0 if bias is None else bias.astype(float).reshape(-1, *(1,) * nd)
+    else:
+        wanted = expected(transposed, x, w, bias, case)
+    fields = {
+        "num_output_maps": case["maps"], "kernel_size_nd": case["kernel"], "stride_nd": case["stride"],
+        "pre_padding": case["pre"], "post_padding": case["post"], "padding_mode": case["mode"],
+        "dilation_nd": case["dilation"], "num_groups": case["groups"],
+    }  # fmt: skip
+    out = DataType.FLOAT if dtype == np.int8 else from_numpy(dtype)
+    found = rows(op).run(fields, [x, w, bias], wanted.shape, out, scales=scales, only=only, **options)
+    taps = w[0].size * 1.0
+    tolerance = {np.float32: 3e-6, np.int8: 3e-6, np.float16: 2e-3, ml_dtypes.bfloat16: 1.6e-2}[dtype]
+    size = max(1.0, np.abs(wanted).max(initial=0), taps**0.5)
+    for tactic, y in found.items():
+        error = np.abs(y.astype(np.float64) - wanted).max(initial=0)
+        assert error <= tolerance * size, (tactic, error, size)  # NaN fails as well
+    return found
+
+
+def number(values):
+    return range(len(values))
+
+
+@pytest.mark.parametrize("i", number(CASES))
+def test_convolution(rows, i):
+    found = run(rows, "Convolution", CASES[i], np.float32, constant=(1, 2))
+    assert any(tactic.startswith(("gemm", "rows")) for tactic in found)
+    run(rows, "Convolution", CASES[i], np.float32, has_bias=False, threads=2)
+
+
+@pytest.mark.parametrize("i", number(CASES + UPSAMPLING))
+def test_deconvolution(rows, i):
+    chosen = (CASES + UPSAMPLING)[i]
+    spatial = chosen["shape"][-len(chosen["kernel"]) :]
+    facts = zip(spatial, *(chosen[k] for k in ("kernel", "stride", "dilation", "pre", "post")), strict=True)
+    if any(extents(True, chosen["mode"], *f)[0] < 1 for f in facts):
+        pytest.skip("nothing is left")
+    run(rows, "Deconvolution", chosen, np.float32, constant=(1, 2))
+    run(rows, "Deconvolution", chosen, np.float32, has_bias=False, threads=2)
+
+
+@pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
+@pytest.mark.parametrize("i", number(CASES[:16]))
+def test_int8(rows, op, i):
+    found = run(rows, op, CASES[i], np.int8, constant=(1, 2), threads=2)
+    assert all("int8" in tactic for tactic in found)
+    run(rows, op, CASES[i], np.int8, has_bias=False)
+
+
+@pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_halves(rows, op, dtype):
+    for i in (0, 1, 7, 11):
+        run(rows, op, CASES[i], dtype, constant=(1, 2), threads=2)
+        run(rows, op, CASES[i], dtype, weights_dtype=np.float32)
+
+
+def test_blocked_rows_run(rows):
+    """The rows that write blocks of 16 channels are among those tested."""
+    names = [t for i in (0, 1, 10, 11) for t in run(rows, "Convolution", CASES[i], np.float32)]
+    for kind in ("direct_chw16", "depthwise_chw16", "stem_chw16", "gemm", "rows"):
+        assert any(name.startswith(kind) for name in names), kind
+
+
+def test_infinity_stays_where_it_is(rows):
+    """Padding lanes and cells outside of x take no part, not even as 0 * inf."""
+    x = np.zeros((1, 3, 5, 5), np.float32)
+    x[0, 1, 0, 0] = np.inf
+    w = np.ones((2, 3, 3, 3), np.float32)
+    fields = {"num_output_maps": 2, "kernel_size_nd": (3, 3), "pre_padding": (1, 1), "post_padding": (1, 1)}
+    for tactic, y in rows("Convolution").run(fields, [x, w, None], (1, 2, 5, 5), DataType.FLOAT).items():
+        assert np.isinf(y[0, :, :2, :2]).all(), tactic
+        assert (y[0, :, 2:] == 0).all(), tactic
+        assert (y[0, :, :, 2:] == 0).all(), tactic

@@ -1,0 +1,65 @@
+"""Dynamic shapes: profiles, named dimensions, and extents evaluated natively from the plan."""
+
+import numpy as np
+import pytest
+from networks import convolution_chain, engine_of, new_network, profile_of
+
+import dovetail as trt
+from dovetail.core import errors
+
+
+def test_one_plan_serves_all_shapes_of_its_profile():
+    builder, network, config = convolution_chain(2, shape=(-1, 3, -1, -1))
+    profile_of(builder, config, x=((0, 3, 1, 1), (1, 3, 16, 16), (3, 3, 24, 24)))
+    context = engine_of(builder, network, config).create_execution_context()
+    rng = np.random.default_rng(0)
+    for n, h, w in [(1, 16, 16), (3, 24, 24), (1, 1, 1), (2, 5, 17), (0, 8, 8)]:
+        x = rng.standard_normal((n, 3, h, w), dtype=np.float32)
+        static_builder, static, static_config = convolution_chain(2, shape=(n, 3, h, w))
+        expected = engine_of(static_builder, static, static_config).create_execution_context().run({"x": x})["y"]
+        got = context.run({"x": x})["y"]
+        assert got.shape == (n, 32, h, w)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_two_profiles_have_memory_of_their_own():
+    builder, network, config = convolution_chain(2, shape=(-1, 3, 16, 16))
+    profile_of(builder, config, x=((1, 3, 16, 16),) * 3)
+    profile_of(builder, config, x=((2, 3, 16, 16), (4, 3, 16, 16), (8, 3, 16, 16)))
+    engine = engine_of(builder, network, config)
+    assert engine.num_optimization_profiles == 2
+    assert engine.num_bindings == 4
+    assert engine.get_profile_shape(1, 2) == [(2, 3, 16, 16), (4, 3, 16, 16), (8, 3, 16, 16)]
+    context = engine.create_execution_context()
+    x = np.random.default_rng(0).standard_normal((8, 3, 16, 16), dtype=np.float32)
+    with pytest.raises(errors.ProfileError):
+        context.run({"x": x})
+    context.set_optimization_profile_async(1, 0)
+    big = context.run({"x": x})["y"]
+    context.set_optimization_profile_async(0, 0)
+    small = context.run({"x": x[3:4]})["y"]
+    np.testing.assert_allclose(small, big[3:4], rtol=1e-4, atol=1e-5)
+
+
+def test_extents_of_one_name_must_be_equal():
+    builder, network, config = new_network()
+    a = network.add_input("a", trt.float32, (-1, 4))
+    b = network.add_input("b", trt.float32, (-1, 4))
+    a.set_dimension_name(0, "rows")
+    b.set_dimension_name(0, "rows")
+    total = network.add_elementwise(a, b, trt.ElementWiseOperation.SUM)
+    total.get_output(0).name = "y"
+    network.mark_output(total.get_output(0))
+    profile_of(builder, config, a=((1, 4), (2, 4), (8, 4)), b=((1, 4), (2, 4), (8, 4)))
+    context = engine_of(builder, network, config).create_execution_context()
+    ones = np.ones((3, 4), np.float32)
+    assert (context.run({"a": ones, "b": ones})["y"] == 2).all()
+    with pytest.raises(errors.DovetailError, match="rows"):
+        context.run({"a": ones, "b": ones[:2]})
+
+
+def test_a_static_network_needs_no_profile_and_no_shape():
+    builder, network, config = convolution_chain(1)
+    context = engine_of(builder, network, config).create_execution_context()
+    assert context.all_binding_shapes_specified
+    assert tuple(context.get_binding_shape(1)) == (1, 32, 24, 24)

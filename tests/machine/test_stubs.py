@@ -1,0 +1,62 @@
+"""Generated files are as the specs say. To refresh: see each test."""
+
+import json
+from pathlib import Path
+
+import dovetail.machine.network
+from dovetail.core.contract import REQUIRED
+from dovetail.machine.cli.stubs import built_in_fronts, network_stub
+from dovetail.registry.loader import default_registry
+
+SPECS = Path(__file__).parents[1] / "golden" / "specs.json"
+
+
+def test_network_stub_is_fresh():
+    registry = default_registry()
+    stub = Path(dovetail.machine.network.__file__).with_suffix(".pyi")
+    assert stub.read_text() == network_stub(registry, built_in_fronts(registry)), (
+        "refresh: dovetail stubs --built-in > machine/network.pyi"
+    )
+
+
+def specs_as_data(registry):
+    """What a person reviews when an op changes: identity, ports, fields, and no code."""
+    data = {}
+    for spec in registry.specs():
+        if registry.record_of(spec.id).kind != "built-in":
+            continue
+        data[spec.id] = {
+            "formula": spec.doc.partition("\n")[0],
+            "inputs": [
+                {
+                    "name": port.name,
+                    "types": [t.short for t in port.types],
+                    "kind": [k for k in ("optional", "variadic", "weights", "quantized") if getattr(port, k)],
+                }
+                for port in spec.inputs
+            ],
+            "outputs": [
+                {"name": port.name, "types": [t.short for t in port.types], "like": port.like} for port in spec.outputs
+            ],
+            "fields": {
+                f.name: {
+                    "type": f.type_name,
+                    "default": "required" if f.default is REQUIRED else repr(f.default),
+                    "range": [f.low, f.high],
+                    "doc": f.doc,
+                }
+                for f in spec.fields
+            },
+            "methods": sorted(spec.fronts),
+            "properties": sorted(spec.properties),
+            "scalar": spec.scalar,
+            "role": spec.role,
+        }
+    return data
+
+
+def test_specs_are_as_reviewed(request):
+    found = json.dumps(specs_as_data(default_registry()), indent=1, sort_keys=True) + "\n"
+    if request.config.getoption("--refresh-golden"):
+        SPECS.write_text(found)
+    assert SPECS.read_text() == found, "an op changed: raise its version, or refresh with pytest --refresh-golden"

@@ -1,0 +1,222 @@
+"""TensorRT's plugin classes in Python: a creator and its plugin, a class alone, and the order of calls."""
+
+import gc
+
+import numpy as np
+import pytest
+
+import dovetail as trt
+from dovetail.core.errors import DefinitionError, PluginFailed
+from dovetail.plugins import IPluginCreator, IPluginV2DynamicExt
+
+
+class Pad(IPluginV2DynamicExt):
+    """y = x with zeros around its last axis; written as a plugin for TensorRT is."""
+
+    calls = []
+
+    def __init__(self, fc=None):
+        IPluginV2DynamicExt.__init__(self)
+        self.pads = np.zeros(2, np.int32)
+        self.num_outputs = 1
+        self.plugin_namespace = ""
+        self.plugin_type = "Pad"
+        self.plugin_version = "1"
+        for f in fc or []:
+            if f.name == "pads":
+                self.pads = np.array(f.data, np.int32)
+
+    def get_output_datatype(self, index, input_types):
+        return input_types[0]
+
+    def get_output_dimensions(self, output_index, inputs, exprBuilder):  # noqa: N803
+        output_dims = type(inputs[0])(inputs[0])
+        total = exprBuilder.constant(int(self.pads.sum()))
+        output_dims[-1] = exprBuilder.operation(trt.DimensionOperation.SUM, inputs[0][-1], total)
+        return output_dims
+
+    def supports_format_combination(self, pos, in_out, num_inputs):
+        desc = in_out[pos]
+        if desc.format != trt.TensorFormat.LINEAR:
+            return False
+        return desc.type == trt.DataType.FLOAT if pos == 0 else desc.type == in_out[0].type
+
+    def configure_plugin(self, inp, out):
+        self.calls.append(f"configure {tuple(inp[0].desc.dims)} max {tuple(inp[0].max)}")
+
+    def get_workspace_size(self, input_desc, output_desc):
+        self.calls.append(f"workspace {tuple(input_desc[0].dims)}")
+        return 16
+
+    def initialize(self):
+        self.calls.append("initialize")
+
+    def terminate(self):
+        self.calls.append("terminate")
+
+    def attach_to_context(self, cudnn, cublas, allocator):
+        self.calls.append("attach")
+
+    def detach_from_context(self):
+        self.calls.append("detach")
+
+    def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+        self.calls.append(f"enqueue {tuple(input_desc[0].dims)} -> {tuple(output_desc[0].dims)}")
+        assert isinstance(inputs[0], int) and inputs[0] == inputs[0].array.ctypes.data
+        outputs[0].array[:] = np.pad(inputs[0].array, [(0, 0), tuple(self.pads)])
+        return 0
+
+    def clone(self):
+        self.calls.append("clone")
+        cloned_plugin = Pad()
+        cloned_plugin.__dict__.update(self.__dict__)
+        return cloned_plugin
+
+    def serialize(self):
+        return self.pads.tobytes()
+
+
+class PadCreator(IPluginCreator):
+    def __init__(self):
+        IPluginCreator.__init__(self)
+        self.name = "Pad"
+        self.plugin_namespace = ""
+        self.plugin_version = "1"
+        field = trt.PluginField("pads", np.array([]), trt.PluginFieldType.INT32)
+        self.field_names = trt.PluginFieldCollection([field])
+
+    def create_plugin(self, name, field_collection):
+        return Pad(field_collection)
+
+    def deserialize_plugin(self, name, data):
+        return Pad([trt.PluginField("pads", np.frombuffer(data, np.int32), trt.PluginFieldType.INT32)])
+
+
+class Twice(IPluginV2DynamicExt):
+    """y = factor * x, without a creator."""
+
+    plugin_type = "Twice"
+    plugin_namespace = "acme"
+
+    def __init__(self, factor: float = 2.0):
+        self.factor = factor
+
+    def get_output_dimensions(self, output_index, inputs, expr_builder):
+        return inputs[0]
+
+    def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+        np.multiply(inputs[0].array, self.factor, out=outputs[0].array)
+
+
+@pytest.fixture
+def calls():
+    Pad.calls.clear()
+    return Pad.calls
+
+
+PADDED = [[0, 1, 2, 0, 0], [0, 3, 4, 0, 0]]
+
+
+def test_a_creator_is_a_spec():
+    spec = PadCreator().dovetail_spec
+    assert (spec.id, [f.name for f in spec.fields]) == ("Pad@1", ["pads", "serialized"])
+    assert spec.inputs[0].variadic
+
+
+def test_through_the_registry_as_in_tensorrt(bench, calls):
+    assert bench.registry.register_creator(PadCreator())
+    creator = bench.registry.get_plugin_creator("Pad", "1")
+    field = trt.PluginField("pads", np.array([1, 2], np.int32), trt.PluginFieldType.INT32)
+    plugin = creator.create_plugin("there", trt.PluginFieldCollection([field]))
+    layer = bench.network.add_plugin_v2([bench.input(2, 2)], plugin)
+    assert tuple(layer.get_output(0).shape) == (2, 5)
+    assert bench.run(layer, [[1, 2], [3, 4]]).tolist() == PADDED
+
+
+def test_an_object_handed_to_the_network_travels_serialised(bench, calls):
+    bench.registry.register_creator(PadCreator())
+    plugin = Pad([trt.PluginField("pads", np.array([1, 2], np.int32))])
+    layer = bench.network.add_plugin_v2([bench.input(2, 2)], plugin)
+    plugin.pads[:] = 0
+    assert bench.run(layer, [[1, 2], [3, 4]]).tolist() == PADDED
+
+
+def test_by_name_with_field_values(bench, calls):
+    bench.registry.add_op(PadCreator())
+    layer = bench.network.add_plugin("Pad", [bench.input(2, 2)], {"pads": (1, 2)})
+    assert bench.run(layer, [[1, 2], [3, 4]]).tolist() == PADDED
+
+
+def test_shapes_are_symbolic(bench, calls):
+    bench.registry.add_op(PadCreator())
+    context = bench.context(bench.network.add_plugin("Pad", [bench.input(2, -1)], {"pads": (1, 2)}))
+    for n in (1, 5, 2):
+        assert context.run({"x": np.ones((2, n), np.float32)})["y"].shape == (2, n + 3)
+
+
+def test_methods_are_called_in_tensorrts_order(bench, calls):
+    bench.registry.add_op(PadCreator())
+    context = bench.context(bench.network.add_plugin("Pad", [bench.input(2, -1)], {"pads": (1, 2)}))
+    built = list(calls)
+    calls.clear()
+    context.run({"x": np.ones((2, 3), np.float32)})
+    context.run({"x": np.ones((2, 3), np.float32)})
+    context.run({"x": np.ones((2, 4), np.float32)})
+    assert "configure (2, -1) max (2, 8)" in built and "workspace (2, 8)" in built
+    assert [c for c in calls if not c.startswith(("clone", "attach", "initialize", "configure (2, -1)"))] == [
+        "configure (2, 3) max (2, 3)",
+        "enqueue (2, 3) -> (2, 6)",
+        "enqueue (2, 3) -> (2, 6)",
+        "configure (2, 4) max (2, 4)",
+        "enqueue (2, 4) -> (2, 7)",
+    ]
+    order = [c for c in [*built, *calls] if c in ("initialize", "clone", "attach")]
+    assert order.index("initialize") < order.index("attach")
+    del context
+    gc.collect()
+    assert calls.index("detach") < calls.index("terminate")
+
+
+def test_a_class_without_a_creator_takes_the_parameters_of_init(bench):
+    spec = bench.registry.add_op(Twice)
+    assert [(f.name, f.default) for f in spec.fields[:-1]] == [("factor", 2.0)]
+    layer = bench.network.add_plugin("acme::Twice", [bench.input(2)], {"factor": 3.0})
+    assert bench.run(layer, [1, 2]).tolist() == [3, 6]
+
+
+def test_an_object_of_such_a_class_keeps_its_arguments(bench):
+    bench.registry.add_op(Twice)
+    layer = bench.network.add_plugin_v2([bench.input(2)], Twice(5.0))
+    assert bench.run(layer, [1, 2]).tolist() == [5, 10]
+
+
+def test_a_code_other_than_zero_is_a_failure(bench):
+    class Failing(Twice):
+        plugin_type = "Failing"
+
+        def enqueue(self, *arguments):
+            return 7
+
+    bench.registry.add_op(Failing)
+    layer = bench.network.add_plugin("acme::Failing", [bench.input(2)])
+    with pytest.raises(PluginFailed, match="7"):
+        bench.run(layer, [1, 2])
+
+
+def test_a_creator_that_returns_none_is_a_failure():
+    class Nothing(PadCreator):
+        def create_plugin(self, name, field_collection):
+            return None
+
+    with pytest.raises(PluginFailed, match="was not created"):
+        Nothing().dovetail_spec.make("there", {})
+
+
+def test_a_parameter_without_a_type_is_named():
+    with pytest.raises(DefinitionError, match="parameter 'factor' of Untyped has no type"):
+
+        class Untyped(IPluginV2DynamicExt):
+            plugin_type = "Untyped"
+
+            def __init__(self, factor):
+                self.factor = factor

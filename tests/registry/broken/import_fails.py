@@ -1,0 +1,3 @@
+"""Needs a package that is not there."""
+
+import shapely_that_nobody_has

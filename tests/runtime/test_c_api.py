@@ -1,0 +1,101 @@
+"""runtime.h and runtime.hpp against libdovetail: a program in C, the example in C++, and what is exported."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dovetail
+from tests.runtime.plans import everything, open_chain
+
+HERE = Path(__file__).parent
+PACKAGE = Path(dovetail.__file__).parent
+ROOT = HERE.parents[1]
+GOLDEN = {"open": open_chain, "everything": everything}
+
+pytestmark = pytest.mark.unsanitized
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("plans") / "open.plan"
+    path.write_bytes(open_chain().to_bytes())
+    return path
+
+
+def compile_with(variable: str, names: tuple[str, ...], source: Path, program: Path, *flags: str) -> Path:
+    compiler = os.environ.get(variable) or next(filter(None, map(shutil.which, names)), None)
+    if not compiler:
+        pytest.skip(f"no compiler (set {variable})")
+    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", *flags]
+    link = [f"-L{PACKAGE / 'lib'}", "-ldovetail", f"-Wl,-rpath,{PACKAGE / 'lib'}"]
+    command = [compiler, *strict, f"-I{ROOT / 'csrc' / 'include'}", str(source), "-o", str(program), *link]
+    subprocess.run(command, check=True)
+    return program
+
+
+def test_a_program_in_c_uses_every_function(tiny_library, plan, tmp_path):
+    program = compile_with("CC", ("cc", "gcc"), HERE / "use_runtime.c", tmp_path / "use_runtime", "-std=c11")
+    done = subprocess.run([program, tiny_library, plan], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "before: ''",
+        "7 PluginNotFound: layer 'layer0' needs tiny::Add@1#c, which no loaded plugin provides",
+        "  op              tiny::Add@1",
+        "  implementation  tiny::Add@1#c",
+        "  Load the plugin that provides it. Then load the plan again.",
+        "1 1 1 1 1 x 2 [-1 3] 16",
+        "11 ProfileError: input 'x' [17, 3] is outside profile 0 of engine 'open'",
+        "  batch  17    allowed 1..16",
+        '  Give dimensions inside it, choose another profile, or rebuild with a wider profile.set_shape("x", ...).',
+        "1 [6] 24",
+        "12 BindingError: tensor 'y' cannot live in a buffer of 4 bytes",
+        "  buffer  4 bytes",
+        "  needed  24 bytes",
+        "4 8 12 16 20 24 ",
+        "11 1 8 logged",
+    ]
+
+
+def test_the_example_reads_inputs_and_writes_outputs(tiny_library, plan, tmp_path):
+    source = ROOT / "examples" / "run_plan" / "main.cpp"
+    program = compile_with("CXX", ("c++", "g++"), source, tmp_path / "run_plan", "-std=c++17")
+    x = np.arange(12, dtype=np.float32)
+    (tmp_path / "x.bin").write_bytes(x.tobytes())
+    arguments = [plan, tiny_library, f"x={tmp_path / 'x.bin'}", f"y={tmp_path / 'y.bin'}"]
+    done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "y [ 12 ] 0 4 8 12 16 20 24 28\n"), done.stderr
+    assert np.frombuffer((tmp_path / "y.bin").read_bytes(), np.float32).tolist() == (4 * x).tolist()
+    done = subprocess.run([program, tmp_path / "x.bin"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("PlanCorrupt: the plan cannot be loaded: its header length is wrong")
+
+
+def test_both_headers_for_cpp_go_together(tmp_path):
+    source = tmp_path / "both.cpp"
+    source.write_text("#include <dovetail/runtime.hpp>\n#include <dovetail/plugin.hpp>\nint main() {}\n")
+    compile_with("CXX", ("c++", "g++"), source, tmp_path / "both", "-std=c++17")
+
+
+def test_only_the_interface_is_exported():
+    nm = shutil.which("nm")
+    if not nm:
+        pytest.skip("no nm")
+    names = subprocess.run(
+        [nm, "-D", "--defined-only", PACKAGE / "lib" / "libdovetail.so"], capture_output=True, text=True, check=True
+    )
+    exported = {line.split()[-1] for line in names.stdout.splitlines()}
+    header = (ROOT / "csrc" / "include" / "dovetail" / "runtime.h").read_text()
+    declared = {line.split("(")[0].split()[-1].lstrip("*") for line in header.splitlines() if line.startswith("DT_API")}
+    assert exported == declared
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_plans_of_version_1_0_stay_what_they_are(name):
+    """The stored files are loaded by the C++ tests; a later reader must load them too."""
+    assert (HERE / "golden" / f"{name}_1_0.safetensors").read_bytes() == GOLDEN[name]().to_bytes()

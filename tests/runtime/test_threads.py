@@ -1,0 +1,72 @@
+"""Threads: many contexts of one engine, engines that share workers, and fork."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dovetail import _native
+from tests.runtime.plans import chain
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+def run_many(engine, value: float, times: int) -> bool:
+    context = _native.Context(engine)
+    x, y = np.full(1000, value, np.float32), np.zeros(1000, np.float32)
+    context.set_buffer(0, x)
+    context.set_buffer(1, y)
+    for _ in range(times):
+        y[:] = 0
+        context.execute()
+        if not (y == value).all():
+            return False
+    return True
+
+
+def test_contexts_of_one_engine_run_at_once():
+    engine = _native.Engine(chain(5, 1000).to_bytes(), 2)
+    results: list[bool] = []
+    threads = [threading.Thread(target=lambda i=i: results.append(run_many(engine, i, 200))) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_of_fork_can_run():
+    engine = _native.Engine(chain(3, 1000).to_bytes(), 2)
+    assert run_many(engine, 1, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork in a process with threads
+        child = os.fork()
+    if child == 0:
+        os._exit(0 if run_many(engine, 2, 50) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert run_many(engine, 3, 3)
+
+
+def test_the_environment_sets_the_number_of_threads():
+    code = "from dovetail import _native; print(_native.default_threads())"
+    for text, expected in (("3", "3"), ("0", None), ("many", None)):
+        environment = os.environ | {"DOVETAIL_NUM_THREADS": text}
+        out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert out.stdout.strip() == (expected or str(_native.default_threads()))
+
+
+def test_one_thread_starts_no_other():
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        pytest.skip("needs /proc")
+    before = len(list(tasks.iterdir()))
+    assert run_many(_native.Engine(chain(3, 1000).to_bytes(), 1), 1, 3)
+    assert len(list(tasks.iterdir())) == before

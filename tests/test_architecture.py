@@ -1,0 +1,355 @@
+"""The arrows between modules, folders and headers, drawn from the sources and compared with the tables here.
+
+Each checker gives one line for a broken arrow, "file:line: what, and the rule". The last part plants
+breaches in a small tree and expects each of them to be found, so that an empty answer means something.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("core", "registry", "plugins", "machine")
+
+# Who may import what of ours; the first row that fits a module holds. `dovetail.` is left out; `!` takes a
+# name out again. What stands under `if TYPE_CHECKING` is not imported.
+ARROWS = [
+    ("core.errors", "_native"),
+    ("core.types", "_native core.errors core.dims"),
+    ("core*", "_native core.*"),
+    ("plugins.builtin", "plugins core.*"),
+    ("plugins.builtin.*", "plugins plugins.* core.* !plugins.builtin !plugins.builtin.[!_]*"),
+    ("plugins*", "plugins plugins.* core.* !plugins.builtin*"),
+    ("registry.native", "registry.* core.* _native"),
+    ("registry*", "registry registry.* core.*"),
+    ("machine.plan", "core.* machine.report _native"),
+    ("machine.engine", "core.* machine.* registry.loader _native !machine.network !machine.builder*"),
+    ("machine.context", "core.* machine.* _native !machine.network !machine.builder* !machine.engine"),
+    ("machine.builder", "core.* machine.* registry.loader _native"),
+    ("machine.builder.*", "core.* machine.* _native !machine.engine !machine.context"),
+    ("machine.api", "*"),
+    ("machine.facade", "machine.api"),
+    ("machine.testing*", "*"),
+    ("machine.cli*", "*"),
+    ("machine*", "core.* machine.*"),
+]
+FOR_TESTS_ONLY = "machine.testing* machine.cli*"  # and for each other
+
+# Distributions that a package may use beside the standard library.
+DISTRIBUTIONS = [
+    ("core*", "numpy ml_dtypes"),
+    ("registry*", "pluggy numpy"),
+    ("plugins*", "pluggy numpy ml_dtypes"),
+    ("machine.testing*", "numpy pytest"),
+    ("machine*", "pluggy numpy ml_dtypes safetensors"),
+]
+
+# What a file of csrc may include beside the standard headers; the first row that fits holds, `@` is the name
+# of the file's own folder, and neighbours may always be named without a folder.
+INCLUDES = [
+    ("csrc/include/*", "dovetail/*"),
+    ("csrc/runtime/*", "dovetail/* runtime/* nlohmann/*"),
+    ("csrc/plugins/*/*", "dovetail/* @/*"),
+    ("csrc/plugins/*", "dovetail/*"),
+    ("csrc/bindings/*", "dovetail/* runtime/* bindings/* pybind11/* Python.h"),
+    ("csrc/tests/*", "dovetail/* runtime/* nlohmann/*"),
+]
+OURS = "dovetail/* runtime/* plugins/* bindings/* tests/* nlohmann/* pybind11/* Python.h"
+ISA_FILE = re.compile(r"csrc/plugins/.*_(scalar|avx2|avx512|avx512vnni|neon)\.cpp$")
+ISA_INCLUDES = "@.hpp @/@.hpp *_generic.hpp dovetail/simd/*"
+GENERIC_FILE = re.compile(r"csrc/plugins/.*_(generic|kernels)\.hpp$|csrc/include/dovetail/simd/")
+# Headers whose templates are inline and shared: a copy compiled for one instruction set could be the one that
+# the linker keeps for all.
+CONTAINERS = """<algorithm> <array> <deque> <functional> <iostream> <list> <map> <memory> <numeric> <optional>
+    <queue> <set> <span> <sstream> <string> <string_view> <tuple> <unordered_map> <variant> <vector>"""
+
+MODULE_OF_A_LAYER = re.compile(r"[\w.]*plugins\.builtin\.\w+")
+
+# Layers without a folder in csrc/plugins, each with the reason.
+PURE_PYTHON: dict[str, str] = {}
+
+
+def fits(name: str, patterns: str) -> bool:
+    taken_out = any(fnmatchcase(name, pattern[1:]) for pattern in patterns.split() if pattern[0] == "!")
+    return not taken_out and any(fnmatchcase(name, pattern) for pattern in patterns.split())
+
+
+def row(table: list[tuple[str, str]], name: str) -> str:
+    return next((may for who, may in table if fnmatchcase(name, who)), "nothing")
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def sources(root: Path) -> dict[str, Path]:
+    """All modules of the four packages by name, without the leading `dovetail.`."""
+    paths = [path for name in PACKAGES for path in sorted((root / name).rglob("*.py"))]
+    names = [".".join(path.relative_to(root).with_suffix("").parts) for path in paths]
+    return {name.removesuffix(".__init__"): path for name, path in zip(names, paths, strict=True)}
+
+
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")):
+            yield child
+            yield from executed(child)
+
+
+def imports(path: Path, module: str, known: set[str]) -> Iterator[tuple[int, str]]:
+    """(line, dotted target) of every import, anywhere; `from a import b` is a.b if that is a module."""
+    known = {f"dovetail.{name}" for name in known} | {"dovetail._native"}
+    for node in executed(parse(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".") + ["__init__"] * (path.name == "__init__.py")
+                base = ".".join(["dovetail", *parts[: -node.level], *filter(None, [base])])
+            targets = {f"{base}.{alias.name}" for alias in node.names}
+            yield from ((node.lineno, target) for target in sorted(targets & known or {base}))
+
+
+def import_breaches(root: Path) -> Iterator[str]:
+    modules = sources(root)
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        may, may_use = row(ARROWS, module), row(DISTRIBUTIONS, module)
+        for line, target in imports(path, module, set(modules)):
+            where, top = f"{path.relative_to(root)}:{line}", target.split(".")[0]
+            inner = target.removeprefix("dovetail.")
+            if top in PACKAGES:
+                yield f"{where}: imports {target}, a second copy of every class; write dovetail.{target}"
+            elif top == "dovetail" and inner != module:
+                graph.setdefault(module, set()).add(inner)
+                if not fits(inner, may):
+                    yield f"{where}: {module} may not import {inner}; only {may}"
+                elif fits(inner, FOR_TESTS_ONLY) and not fits(module, FOR_TESTS_ONLY):
+                    yield f"{where}: {module} may not import {inner}, which is for tests and the command"
+            elif top not in {*sys.stdlib_module_names, "dovetail"} and not fits(top, may_use):
+                yield f"{where}: {module} may not import the distribution {top}; only {may_use}"
+        yield from relative_breaches(path, root)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        cycle = error.args[1]
+        yield f"{modules[cycle[0]].relative_to(root)}:1: modules import each other: {' <- '.join(cycle)}"
+
+
+def relative_breaches(path: Path, root: Path) -> Iterator[str]:
+    where = path.relative_to(root)
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.ImportFrom) and node.level >= len(where.parts):
+            yield f"{where}:{node.lineno}: a relative import leaves its package; write dovetail.<package>"
+
+
+def layer_modules(root: Path) -> dict[str, Path]:
+    """The layers: modules of plugins/builtin without a leading underscore."""
+    return {path.stem: path for path in sorted((root / "plugins/builtin").glob("[!_]*.py"))}
+
+
+def letters(name: str) -> str:
+    """What a module and its op share: `matrix_multiply` and `MatrixMultiply` have the same letters."""
+    return name.replace("_", "").lower()
+
+
+def naming_breaches(root: Path) -> Iterator[str]:
+    """Built-in layers named outside plugins/builtin: as an op, as a module, as `add_<layer>`."""
+    ops = {letters(layer) for layer in layer_modules(root)}
+    name_of_op = re.compile(r"(?:\w+::)?([A-Z]\w*)(@[\w.]+)?(?:#[\w.]+)?")  # an enum's SCALE is none
+    for module, path in sources(root).items():
+        if module.startswith("plugins.builtin"):
+            continue
+        for node in ast.walk(parse(path)):
+            text = ""
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                match = name_of_op.fullmatch(node.value)
+                is_op = match and letters(match[1]) in ops and (match[2] or not match[1].isupper())
+                text = node.value if is_op or MODULE_OF_A_LAYER.fullmatch(node.value) else ""
+            elif isinstance(node, ast.FunctionDef) and node.name.startswith("add_"):
+                text = node.name if letters(node.name[4:].removesuffix("_nd")) in ops else ""
+            if text:
+                where = f"{path.relative_to(root)}:{node.lineno}"
+                yield f"{where}: names a layer, {text!r}; ask the look-up for it"
+
+
+def include_breaches(root: Path) -> Iterator[str]:
+    pattern = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+    for path in sorted((root / "csrc").rglob("*.[hc]*")):
+        where = path.relative_to(root).as_posix()
+        may = row(INCLUDES, where).replace("@", path.parent.name)
+        isa_may = ISA_INCLUDES.replace("@", path.parent.name)
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            match = pattern.match(text)
+            if not match or path.name == "CMakeLists.txt":
+                continue
+            is_ours = match[1] == '"' or fits(match[2], OURS)
+            is_neighbour = "/" not in match[2] and (path.parent / match[2]).exists()
+            if is_ours and not is_neighbour and not fits(match[2], may):
+                yield f"{where}:{line}: may not include {match[2]}; only {may}"
+            elif ISA_FILE.fullmatch(where) and not fits(match[2], isa_may):
+                yield f"{where}:{line}: an instruction-set file may not include {match[2]}; only {isa_may}"
+            elif GENERIC_FILE.match(where) and fits(f"<{match[2]}>", CONTAINERS):
+                yield f"{where}:{line}: <{match[2]}> is inline code shared between instruction sets"
+
+
+def op_classes(module: ast.Module) -> Iterator[ast.ClassDef]:
+    """Public classes with a base that comes from dovetail.plugins."""
+    authoring = {
+        alias.asname or alias.name
+        for node in module.body
+        if isinstance(node, ast.ImportFrom) and fits(node.module or "", "dovetail.plugins dovetail.plugins.*")
+        for alias in node.names
+    }
+    for node in module.body:
+        if isinstance(node, ast.ClassDef) and node.name[0] != "_" and authoring & set(map(ast.unparse, node.bases)):
+            yield node
+
+
+def layer_breaches(root: Path) -> Iterator[str]:
+    """A layer is a module, a test and a folder of one name; the module holds one op with the same letters."""
+    layers = layer_modules(root)
+    for layer, path in layers.items():
+        where = path.relative_to(root)
+        if not (root / f"tests/builtin/test_{layer}.py").exists():
+            yield f"{where}:1: has no test; add tests/builtin/test_{layer}.py"
+        if layer not in PURE_PYTHON and not (root / f"csrc/plugins/{layer}").is_dir():
+            yield f"{where}:1: has no kernels; add csrc/plugins/{layer}/, or say in PURE_PYTHON why not"
+        plugins = list(op_classes(parse(path)))
+        if letters(layer) not in {letters(node.name) for node in plugins}:
+            yield f"{where}:1: has no Plugin class with the letters of {layer}"
+        for node in plugins:
+            if letters(node.name) != letters(layer):
+                yield f"{where}:{node.lineno}: holds a second op, {node.name}; one op a module"
+    for folder in sorted((root / "csrc/plugins").glob("*/")):
+        if folder.name not in layers and any(folder.glob("*.cpp")):
+            yield f"{folder.relative_to(root)}:1: has no module plugins/builtin/{folder.name}.py"
+
+
+CHECKERS = [import_breaches, naming_breaches, include_breaches, layer_breaches]
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_the_sources_follow_the_tables(checker):
+    assert list(checker(ROOT)) == []
+
+
+def test_tests_and_examples_reach_a_layer_through_the_registry():
+    found = []
+    folders = [ROOT / "tests", ROOT / "examples", ROOT / "benchmarks"]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py")) if "broken" not in path.parts]
+    for path in paths:
+        own = "dovetail.plugins.builtin." + path.stem.removeprefix("test_")
+        for line, target in imports(path, "", set(sources(ROOT))):
+            is_layer = fits(target, "dovetail.plugins.builtin.[!_]*") and target != own
+            if is_layer or target.split(".")[0] in PACKAGES:
+                found.append(f"{path.relative_to(ROOT)}:{line}: imports {target}")
+    assert found == []
+
+
+# ---- the checkers themselves: a small sound tree, then one breach at a time
+
+SOUND = {
+    "core/__init__.py": "",
+    "core/errors.py": "from dovetail import _native\n",
+    "core/types.py": "import enum\nfrom dovetail.core.errors import DTypeError\n",
+    "core/contract.py": "from dovetail.core import types\n",
+    "registry/native.py": "from dovetail import _native\n",
+    "registry/loader.py": "import pluggy\nfrom dovetail.core import contract\n",
+    "plugins/__init__.py": "from dovetail.core.contract import OpSpec\n",
+    "plugins/builtin/__init__.py": "from dovetail.plugins import hookimpl\n",
+    "plugins/builtin/gelu.py": "from dovetail.plugins import Plugin\nclass GELU(Plugin): pass\n",
+    "machine/plan.py": "from dovetail.core import types\n",
+    "machine/testing.py": "from dovetail.core import types\n",
+    "machine/cli.py": "from dovetail.machine import testing\n",
+    "machine/network.py": '"""Gelu is named in text only."""\nfrom dovetail.core.contract import Lookup\n',
+    "tests/builtin/test_gelu.py": "",
+    "csrc/include/dovetail/plugin.h": "#include <stdint.h>\n",
+    "csrc/runtime/engine.cpp": '#include "runtime/engine.hpp"\n#include <vector>\n#include "dovetail/x.h"\n',
+    "csrc/plugins/gelu/cpu_rows.cpp": '#include "dovetail/plugin.hpp"\n#include "gelu/gelu.hpp"\n',
+    "csrc/plugins/gelu/cpu_generic.hpp": "#include <cstdint>\n",
+    "csrc/plugins/gelu/cpu_avx2.cpp": '#include "gelu/gelu.hpp"\n#include "cpu_generic.hpp"\n',
+    "csrc/bindings/module.cpp": '#include <pybind11/pybind11.h>\n#include "runtime/engine.hpp"\n',
+}
+PLANTED = [
+    ("core/types.py", "from dovetail.registry import loader", "core.types may not import registry.loader"),
+    ("core/types.py", "from dovetail.core.contract import OpSpec", "core.types may not import core.contract"),
+    ("core/errors.py", "from dovetail.core import contract", "core.errors may not import core.contract"),
+    ("core/types.py", "import torch", "distribution torch"),
+    ("core/types.py", "def f():\n    import core.errors", "second copy"),
+    ("core/types.py", "from ..registry import loader", "leaves its package"),
+    ("core/contract.py", "KIND = 'GELU@1'", "names a layer"),
+    ("plugins/__init__.py", "from dovetail import _native", "plugins may not import _native"),
+    ("plugins/__init__.py", "import dovetail.registry.loader", "plugins may not import registry.loader"),
+    (
+        "plugins/builtin/gelu.py",
+        "from dovetail.plugins.builtin.relu import ReLU",
+        "may not import plugins.builtin",
+    ),
+    ("plugins/builtin/gelu.py", "class Softmax(Plugin): pass", "second op"),
+    (
+        "plugins/builtin/relu.py",
+        "from dovetail.plugins import Plugin\nclass ReLU(Plugin): pass",
+        "has no test",
+    ),
+    (
+        "plugins/builtin/relu.py",
+        "from dovetail.plugins import Plugin\nclass ReLU(Plugin): pass",
+        "has no kernels",
+    ),
+    ("plugins/builtin/relu.py", "class Rectifier: pass", "no Plugin class"),
+    (
+        "registry/loader.py",
+        "from dovetail.plugins.builtin import gelu",
+        "may not import plugins.builtin.gelu",
+    ),
+    ("registry/hooks.py", "from dovetail import _native", "registry.hooks may not import _native"),
+    (
+        "machine/network.py",
+        "from dovetail.plugins.builtin.gelu import GELU",
+        "may not import plugins.builtin.gelu",
+    ),
+    ("machine/network.py", "def add_gelu(self): pass", "names a layer"),
+    ("machine/network.py", "MODULE = 'dovetail.plugins.builtin.gelu'", "names a layer"),
+    ("machine/network.py", "import dovetail.machine.testing", "for tests and the command"),
+    ("machine/engine.py", "from dovetail.machine.network import Network", "may not import machine.network"),
+    ("machine/testing.py", "from dovetail.machine import cli", "import each other"),
+    ("csrc/include/dovetail/plugin.h", '#include "runtime/engine.hpp"', "may not include runtime/engine.hpp"),
+    ("csrc/runtime/engine.cpp", '#include "gelu/gelu.hpp"', "may not include gelu/gelu.hpp"),
+    ("csrc/runtime/engine.cpp", "#  include <Python.h>", "may not include Python.h"),
+    ("csrc/plugins/gelu/cpu_rows.cpp", '#include "relu/relu.hpp"', "may not include relu/relu.hpp"),
+    ("csrc/plugins/gelu/cpu_rows.cpp", '#include "runtime/engine.hpp"', "may not include runtime/engine.hpp"),
+    ("csrc/plugins/gelu/cpu_rows.cpp", "#include <pybind11/pybind11.h>", "may not include pybind11"),
+    ("csrc/plugins/gelu/cpu_avx2.cpp", "#include <vector>", "instruction-set file may not include vector"),
+    ("csrc/plugins/gelu/cpu_generic.hpp", "#include <algorithm>", "shared between instruction sets"),
+    ("csrc/plugins/relu/cpu_rows.cpp", "", "has no module plugins/builtin/relu.py"),
+    ("csrc/bindings/module.cpp", '#include "gelu/gelu.hpp"', "may not include gelu/gelu.hpp"),
+]
+
+
+def plant(root: Path, name: str = "core/__init__.py", line: str = "") -> list[str]:
+    """Writes the sound tree and one line more, and gives what all checkers say of it."""
+    for path, text in SOUND.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(SOUND.get(name, "") + line + "\n")
+    return [breach for checker in CHECKERS for breach in checker(root)]
+
+
+def test_a_sound_tree_has_no_breach(tmp_path):
+    assert plant(tmp_path) == []
+
+
+@pytest.mark.parametrize(("name", "line", "expected"), PLANTED)
+def test_a_planted_breach_is_found(tmp_path, name, line, expected):
+    found = plant(tmp_path, name, line)
+    assert any(expected in breach and breach.startswith(name.rsplit("/", 1)[0]) for breach in found), found
