@@ -17,6 +17,7 @@ help:
 	@echo 'make test      build, install into .venv, lint and run all tests (PYTEST="-k expr" passes options on)'
 	@echo 'make lint      ruff, clang-format and typos; make format applies what they can'
 	@echo 'make sanitize  native code under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make test-gpu  build with CUDA and run the tests marked gpu, then compute-sanitizer; fetches nothing (.ci/test-gpu)'
 	@echo 'make bench     overhead per step and per call, beside ONNX Runtime'
 	@echo 'make wheel     wheel and sdist in dist/'
 	@echo 'make clean     removes .venv, build/ and dist/'
@@ -40,6 +41,9 @@ format: $(VENV)/for-test
 
 sanitize: $(VENV)/for-test $(VENV)/installed
 	PYTEST='$(PYTEST)' .ci/sanitize $(BIN)/python
+
+test-gpu:
+	PYTEST='$(PYTEST)' .ci/test-gpu '$(PYTHON)'
 
 bench: $(VENV)/for-bench $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py --json build/overhead.json
@@ -73,5 +77,5 @@ $(VENV)/made:
 	$(PIP) install 'pip>=23.1'
 	@touch $@
 
-.PHONY: help demo test lint format sanitize bench wheel clean
+.PHONY: help demo test lint format sanitize test-gpu bench wheel clean
 .DELETE_ON_ERROR:

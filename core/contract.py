@@ -269,6 +269,19 @@ class Implementation:
         return f"{self.op}#{self.name}"
 
 
+@dataclass(frozen=True)
+class Library:
+    """A library that a plugin brings along, with what must hold before it is opened.
+
+    `device` is where its implementations run: one for the GPU is opened only where a driver is, and a GPU is not
+    ruled out. `reason` is why the plugin itself leaves it closed here; "" if it does not.
+    """
+
+    path: str
+    device: DeviceType = DeviceType.CPU
+    reason: str = ""
+
+
 class Lookup(Protocol):
     """How network, builder and negotiation find plugins. The registry obeys it; a test may pass anything that does."""
 

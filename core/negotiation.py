@@ -1,18 +1,55 @@
 """Which format rows an implementation offers a layer, and why each of the others was refused.
 
-A format row assigns a type and a format to every input and output. An implementation either lists its rows or is asked
-position by position (`supportsFormatCombination`): that predicate is walked depth first, and nothing is cut off.
+A format row assigns a type and a place, which is a format and a device, to every input and output. An implementation
+either lists its rows or is asked position by position (`supportsFormatCombination`): that predicate is walked depth
+first, and nothing is cut off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from dovetail.core.contract import Implementation, Row
 from dovetail.core.tensor import DynamicTensorDesc, pack
-from dovetail.core.types import DataType, TensorFormat
+from dovetail.core.types import DataType, DeviceType, TensorFormat
+
+ON_CPU = "@cpu"  # suffix of a format word: the tensor lies in memory of the host, whatever device the row runs on
+
+
+class Place(NamedTuple):
+    """Where and how a tensor lies."""
+
+    format: TensorFormat
+    device: DeviceType
+
+    @classmethod
+    def of_word(cls, word: str, device: DeviceType) -> Place:
+        """What a word of `Row.formats` says in an implementation for `device`: "chw32", "linear@cpu"."""
+        on_cpu = word.endswith(ON_CPU)
+        return cls(TensorFormat.from_short(word.removesuffix(ON_CPU)), DeviceType.CPU if on_cpu else device)
+
+    def __str__(self) -> str:
+        return f"{self.format.name} on the {self.device.name}"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What rows may need of this machine."""
+
+    features: frozenset[str] = frozenset()  # instruction sets of its CPU
+    sm: int = 0  # compute capability of its GPU: 90; 0: no GPU is used
+    device_name: str = ""  # of the GPU: "NVIDIA H100 80GB HBM3"
+
+    def has(self, device: DeviceType) -> bool:
+        return device == DeviceType.CPU or (device == DeviceType.GPU and self.sm > 0)
+
+    def describe(self, device: DeviceType) -> str:
+        """How messages call a device of this machine."""
+        if device == DeviceType.CPU:
+            return f"this cpu ({' '.join(sorted(self.features))})"
+        return f"this gpu ({self.device_name}, sm_{self.sm})" if self.sm else "a gpu (there is none)"
 
 
 @dataclass(frozen=True)
@@ -22,7 +59,11 @@ class FormatRow:
     implementation: Implementation
     row: int  # index in the implementation's table; -1 where it was asked position by position
     tactic: str
-    formats: tuple[TensorFormat | None, ...]
+    places: tuple[Place | None, ...]
+
+    @property
+    def formats(self) -> tuple[TensorFormat | None, ...]:
+        return tuple(None if place is None else place.format for place in self.places)
 
     @property
     def label(self) -> str:
@@ -69,7 +110,7 @@ def negotiate(
     native_object: Any,
     tensors: Sequence[DynamicTensorDesc | None],
     n_inputs: int,
-    features: frozenset[str],
+    machine: Machine,
     trace: Trace,
 ) -> None:
     """Add to `trace` what this implementation offers for these tensors, whose types are fixed.
@@ -77,25 +118,29 @@ def negotiate(
     Args:
         native_object: the implementation's object for the layer.
         tensors: inputs, then outputs; their formats are ignored.
-        features: instruction sets of the machine.
+        machine: where the layer is to run.
     """
     if implementation.rows:
         for row in implementation.rows:
-            reason, position, formats = _fit_row(row, tensors, n_inputs, features)
+            reason, position, places = _fit_row(row, implementation.device, tensors, n_inputs, machine)
             if not reason:
-                descs = _with_formats(tensors, formats)
+                descs = _with_formats(tensors, [None if place is None else place.format for place in places])
                 reason = implementation.native.fits(native_object, row.index, descs[:n_inputs], descs[n_inputs:]) or ""
             if reason:
                 trace.refused.append(Refusal(implementation.id, row.tactic, position, reason))
             else:
-                trace.found.append(FormatRow(implementation, row.index, row.tactic, formats))
+                trace.found.append(FormatRow(implementation, row.index, row.tactic, places))
         return
     for formats in _walk_predicate(implementation, native_object, tensors, n_inputs, trace):
-        trace.found.append(FormatRow(implementation, -1, "", formats))
+        places = tuple(Place(format_, implementation.device) for format_ in formats)
+        trace.found.append(FormatRow(implementation, -1, "", places))
 
 
 def words_for(text: str, n_inputs: int, n_outputs: int) -> tuple[list[str], list[str]] | None:
-    """Words of a row's types or formats, one for each input and output; None where the counts do not fit."""
+    """Words of a row's types or formats, one for each input and output; None where the counts do not fit.
+
+    Words of formats keep their suffix "@cpu": `Place.of_word` reads them.
+    """
     if "->" not in text:
         words = text.split()
         if len(words) == 1:
@@ -111,12 +156,14 @@ def words_for(text: str, n_inputs: int, n_outputs: int) -> tuple[list[str], list
 
 
 def _fit_row(
-    row: Row, tensors: Sequence[DynamicTensorDesc | None], n_inputs: int, features: frozenset[str]
-) -> tuple[str, int, tuple[TensorFormat | None, ...]]:
-    """("", -1, formats) if the row's words fit, else the reason and the position."""
-    missing = [need for need in row.needs if need not in features]
+    row: Row, device: DeviceType, tensors: Sequence[DynamicTensorDesc | None], n_inputs: int, machine: Machine
+) -> tuple[str, int, tuple[Place | None, ...]]:
+    """("", -1, places) if the row's words fit, else the reason and the position."""
+    missing = [need for need in row.needs if need not in machine.features]
     if missing:
         return f"needs {', '.join(missing)}, which this cpu lacks", -1, ()
+    if device == DeviceType.GPU and row.min_sm > machine.sm:
+        return f"needs sm_{row.min_sm}, {_sm_text(machine)}", -1, ()
     n_outputs = len(tensors) - n_inputs
     types = words_for(row.types, n_inputs, n_outputs)
     formats = words_for(row.formats or "linear", n_inputs, n_outputs)
@@ -124,7 +171,7 @@ def _fit_row(
         return f"takes tensors '{row.types}', here are {n_inputs} inputs and {n_outputs} outputs", -1, ()
     type_words, format_words = types[0] + types[1], formats[0] + formats[1]
     alternatives: set[int] | None = None
-    chosen: list[TensorFormat | None] = []
+    chosen: list[Place | None] = []
     for position, (desc, type_word, format_word) in enumerate(zip(tensors, type_words, format_words, strict=True)):
         if desc is None:
             chosen.append(None)
@@ -136,11 +183,15 @@ def _fit_row(
             alternatives = fitting
         if not fitting:
             return f"takes {type_word} only, got {DataType(desc.dtype).name}", position, ()
-        format_ = TensorFormat.from_short(format_word)
-        if len(desc.dims) < format_.least_rank:
-            return f"format {format_.name} needs more dimensions than {len(desc.dims)}", position, ()
-        chosen.append(format_)
+        place = Place.of_word(format_word, device)
+        if len(desc.dims) < place.format.least_rank:
+            return f"format {place.format.name} needs more dimensions than {len(desc.dims)}", position, ()
+        chosen.append(place)
     return "", -1, tuple(chosen)
+
+
+def _sm_text(machine: Machine) -> str:
+    return f"this device is sm_{machine.sm}" if machine.sm else "no GPU is used here"
 
 
 def _walk_predicate(

@@ -39,6 +39,7 @@ from dovetail.core.types import (
 from dovetail.machine.builder import Builder
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.context import IExecutionContext
+from dovetail.machine.device_array import DeviceArray
 from dovetail.machine.engine import EngineInspector, ICudaEngine, Runtime
 from dovetail.machine.enums import (
     BuilderFlag,
@@ -52,6 +53,7 @@ from dovetail.machine.layer import ILayer
 from dovetail.machine.logger import ILogger, Logger
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.plan import IHostMemory, read_plan
+from dovetail.machine.profiler import IProfiler, Profiler
 from dovetail.machine.report import report_text
 from dovetail.machine.tensor import ITensor
 from dovetail.plugins import Floats, Input, Ints, Output, Plugin, Tensor, field, hookimpl, op
@@ -88,6 +90,7 @@ __all__ = [
     "Builder",
     "BuilderFlag",
     "DataType",
+    "DeviceArray",
     "DeviceType",
     "DimensionOperation",
     "Dims",
@@ -107,6 +110,7 @@ __all__ = [
     "IOptimizationProfile",
     "IPluginCreator",
     "IPluginV2DynamicExt",
+    "IProfiler",
     "ITensor",
     "Input",
     "Ints",
@@ -120,6 +124,7 @@ __all__ = [
     "PluginFieldCollection",
     "PluginFieldType",
     "PluginTensorDesc",
+    "Profiler",
     "ProfilingVerbosity",
     "Runtime",
     "Tensor",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from dovetail.core.errors import DefinitionError, ShapeError
 from dovetail.core.types import DeviceType, Dims
+from dovetail.machine.devices import default_device
 from dovetail.machine.enums import BuilderFlag, EngineCapability, MemoryPoolType, ProfilingVerbosity
+
+if TYPE_CHECKING:
+    from dovetail.machine.layer import ILayer
 
 
 class IOptimizationProfile:
@@ -61,20 +65,11 @@ class IOptimizationProfile:
         return True
 
 
-def default_device() -> DeviceType:
-    """The CPU, unless DOVETAIL_DEVICE asks for another device."""
-    wanted = os.environ.get("DOVETAIL_DEVICE", "cpu").lower()
-    if wanted not in ("cpu", "gpu", "cuda"):
-        raise DefinitionError(f"DOVETAIL_DEVICE = {wanted!r} is no device", hint="Set it to cpu or gpu, or unset it.")
-    return DeviceType.CPU if wanted == "cpu" else DeviceType.GPU
-
-
 class IBuilderConfig:
     """Options of one build. Made by `Builder.create_builder_config()`."""
 
     def __init__(self) -> None:
         self.flags = 1 << int(BuilderFlag.TF32)
-        self.default_device_type = default_device()
         self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
         self.engine_capability = EngineCapability.STANDARD
         self.avg_timing_iterations = 1
@@ -85,6 +80,8 @@ class IBuilderConfig:
         self._pools: dict[MemoryPoolType, int] = {}
         self._profiles: list[IOptimizationProfile] = []
         self._pins: dict[str, str] = {}
+        self._default_device: DeviceType | None = None  # None: found out when it is asked for
+        self._devices: dict[ILayer, DeviceType] = {}
 
     # ---- flags
     def set_flag(self, flag: BuilderFlag) -> None:
@@ -134,6 +131,44 @@ class IBuilderConfig:
     def profiles(self) -> tuple[IOptimizationProfile, ...]:
         return tuple(self._profiles)
 
+    # ---- devices
+    @property
+    def default_device_type(self) -> DeviceType:
+        """Where layers run, and inputs and outputs lie: the GPU where one works, else the CPU.
+
+        DOVETAIL_DEVICE = cpu or gpu, or setting it here, decides it.
+        """
+        return default_device() if self._default_device is None else self._default_device
+
+    @default_device_type.setter
+    def default_device_type(self, device: DeviceType) -> None:
+        self._default_device = _usable(device)
+
+    def set_device_type(self, layer: ILayer, device: DeviceType) -> None:
+        """Let `layer` run on `device`; copies are inserted where its neighbours run on another."""
+        self._devices[layer] = _usable(device)
+
+    def get_device_type(self, layer: ILayer) -> DeviceType:
+        return self._devices.get(layer, self.default_device_type)
+
+    def is_device_type_set(self, layer: ILayer) -> bool:
+        return layer in self._devices
+
+    def reset_device_type(self, layer: ILayer) -> None:
+        self._devices.pop(layer, None)
+
+    def can_run_on_DLA(self, layer: ILayer) -> bool:  # noqa: N802  TensorRT's spelling
+        return False
+
+    @property
+    def DLA_core(self) -> int:  # noqa: N802  TensorRT's spelling
+        return -1
+
+    @property
+    def devices_in_use(self) -> set[DeviceType]:
+        """The default device, and those set for layers."""
+        return {self.default_device_type, *self._devices.values()}
+
     # ---- choice of implementations
     def pin_implementation(self, layer: str, implementation: str) -> None:
         """Let `layer` run on this implementation alone: its id, or `#name`, or `#name:tactic`."""
@@ -145,3 +180,14 @@ class IBuilderConfig:
     def reset(self) -> None:
         """Back to the state of a new config."""
         self.__init__()  # type: ignore[misc]
+
+
+def _usable(device: DeviceType) -> DeviceType:
+    """Raises DefinitionError for a DLA, which nothing here drives."""
+    if DeviceType(device) == DeviceType.DLA:
+        raise DefinitionError(
+            "no layer can run on a DLA: nothing here drives one",
+            hint="Use DeviceType.GPU or DeviceType.CPU.",
+            got=device,
+        )
+    return DeviceType(device)

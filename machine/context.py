@@ -10,11 +10,15 @@ import numpy as np
 from dovetail import _native
 from dovetail.core.errors import BindingError
 from dovetail.core.tensor import TensorDesc
-from dovetail.core.types import Dims
+from dovetail.core.types import DeviceType, Dims
+from dovetail.machine.device_array import DeviceArray, Found, device_view, stream_number
 from dovetail.machine.exchange import Port, host_view
 
 if TYPE_CHECKING:
     from dovetail.machine.engine import ICudaEngine
+
+
+_CUDA_STREAM = 1  # dt_stream.kind
 
 
 class IExecutionContext:
@@ -23,12 +27,13 @@ class IExecutionContext:
     def __init__(self, engine: ICudaEngine, own_memory: bool = True) -> None:
         self.engine = engine
         self.name = ""
-        self.debug_sync = False
         self.profiler: Any = None
         self._context = _native.Context(engine._engine, 0, own_memory)
         self._profile = 0
         self._addresses: dict[str, int] = {}
         self._kept: dict[str, Any] = {}  # arrays behind addresses of the last run
+        self._staging: dict[int, Any] = {}  # memory on the GPU for host arrays, by input or output
+        self._on_gpu = engine.device_type == DeviceType.GPU
 
     # ---- shapes
     def set_input_shape(self, name: str, shape: Sequence[int]) -> bool:
@@ -124,22 +129,57 @@ class IExecutionContext:
         return self._addresses.get(name, 0)
 
     # ---- execution
+    @property
+    def debug_sync(self) -> bool:
+        """Wait after every layer on a GPU, so that a fault names the layer. DOVETAIL_SYNC=1 sets it from outside."""
+        return self._context.debug_sync
+
+    @debug_sync.setter
+    def debug_sync(self, on: bool) -> None:
+        self._context.debug_sync = bool(on)
+
+    def set_input_consumed_event(self, event: Any) -> bool:
+        """A cudaEvent_t that is recorded once the inputs may be changed again; 0 takes it away."""
+        self._context.input_consumed_event = int(event)
+        return True
+
+    def get_input_consumed_event(self) -> int:
+        return self._context.input_consumed_event
+
     def execute_async_v3(self, stream_handle: Any = 0) -> bool:
-        """Run with the addresses that were set. On the CPU the work is done when the call returns.
+        """Run with the addresses that were set.
+
+        On a GPU everything is enqueued on the stream, a cudaStream_t or its number, and the call returns; it can be
+        captured into a CUDA graph. On the CPU the work is done when the call returns.
 
         Raises:
-            BindingError: an address or shape is missing; all are named.
+            BindingError: an address or shape is missing; all are named. Or memory of the wrong device.
             PluginFailed: a layer's implementation failed; plugin and layer are named.
+            DeviceFault: the GPU failed, perhaps in earlier work.
         """
-        if self.profiler is None:
-            self._context.execute()
-        else:
-            for layer, time_ns in self._context.execute_profiled():
+        if self.profiler is not None:
+            for layer, time_ns in self._context.execute_profiled(stream_number(stream_handle)):
                 self.profiler.report_layer_time(layer, time_ns / 1e6)
+        elif self._on_gpu:
+            self._context.execute_on(_CUDA_STREAM, self.engine.device_index, stream_number(stream_handle))
+        else:
+            self._context.execute()
         return True
 
     def execute_v2(self, bindings: Sequence[int]) -> bool:
-        """Run with these addresses, in binding order."""
+        """Run with these addresses, in binding order. Everything is done when the call returns."""
+        self._bind(bindings)
+        if self.profiler is not None:
+            return self.execute_async_v3()
+        self._context.execute()
+        return True
+
+    def execute_async_v2(self, bindings: Sequence[int], stream_handle: Any = 0) -> bool:
+        """As `execute_async_v3`, with these addresses, in binding order."""
+        self._bind(bindings)
+        return self.execute_async_v3(stream_handle)
+
+    def _bind(self, bindings: Sequence[int]) -> None:
         n_io = len(self.engine._io)
         if len(bindings) < n_io * (self._profile + 1):
             names = ", ".join(info.name for info in self.engine._io)
@@ -151,17 +191,22 @@ class IExecutionContext:
             )
         for info, address in zip(self.engine._io, bindings[n_io * self._profile :], strict=False):
             self.set_tensor_address(info.name, int(address))
-        return self.execute_async_v3()
-
-    def execute_async_v2(self, bindings: Sequence[int], stream_handle: Any = 0) -> bool:
-        return self.execute_v2(bindings)
 
     # ---- arrays in and out
-    def run(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+    def run(
+        self, inputs: Mapping[str, Any], outputs: Mapping[str, Any] | None = None, stream: Any = 0
+    ) -> dict[str, Any]:
         """Run on arrays: `context.run({"x": array})["y"]`.
 
-        Anything with `__dlpack__` or the buffer protocol is taken where it lies if it is contiguous; else it is copied.
-        Results are new arrays, or those given in `outputs`, written in place.
+        Anything with `__dlpack__`, the CUDA array interface or the buffer protocol is taken where it lies if it is
+        contiguous and on the engine's device; else it is copied. Results are new arrays, or those given in `outputs`,
+        written in place. With a GPU, results are `DeviceArray`s if any input was one on the GPU, and may still be
+        computed; NumPy arrays are complete.
+
+        Args:
+            stream: a cudaStream_t or its number, for engines on a GPU; arrays that other libraries are still
+                computing are waited for there. Later work on other streams that reads an array given in `outputs` has
+                to wait for this one.
 
         Raises:
             BindingError: an input is missing or unknown, a type, shape or device does not fit; both sides are named.
@@ -171,6 +216,9 @@ class IExecutionContext:
         n_inputs = self.engine._n_inputs
         if len(inputs) != n_inputs:
             self._check_names(inputs)
+        if self._on_gpu:
+            with _native.CurrentDevice(self.engine.device_index):
+                return self._run_on_gpu(inputs, outputs or {}, stream_number(stream))
         context, kept = self._context, self._kept
         for index in range(n_inputs):
             port = ports[index]
@@ -189,6 +237,70 @@ class IExecutionContext:
         self.execute_async_v3()
         return results
 
+    def _run_on_gpu(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], stream: int) -> dict[str, Any]:
+        self._check_names(inputs)
+        ports, n_inputs = self.engine._ports, self.engine._n_inputs
+        stay = [self._give_input(i, ports[i], inputs[ports[i].name], stream) for i in range(n_inputs)]
+        results: dict[str, Any] = {}
+        to_host: list[tuple[int, np.ndarray]] = []
+        for index in range(n_inputs, len(ports)):
+            port = ports[index]
+            results[port.name], staged = self._give_output(index, port, outputs.get(port.name), any(stay), stream)
+            if staged:
+                to_host.append((staged, results[port.name]))
+        self.execute_async_v3(stream)
+        device = self.engine.device_index
+        for address, array in to_host:
+            _native.copy(device, array.ctypes.data, address, array.nbytes, stream)
+        if to_host or not all(port.on_gpu for port in ports):
+            _native.wait_for_stream(device, stream)
+        return results
+
+    def _give_input(self, index: int, port: Port, value: Any, stream: int) -> bool:
+        """Bind an input; true if it lay on the GPU already."""
+        what, device = f"input '{port.name}'", self.engine.device_index
+        found = device_view(value, port.dtype, device, stream, what) if port.on_gpu else None
+        if found is not None:
+            shape, address, n_bytes = found.shape, found.address, found.n_bytes
+            self._kept[port.name] = found
+        else:
+            view = port.view(value)
+            shape, n_bytes = view.shape, view.nbytes
+            self._kept[port.name] = view
+            address = self._staged(index, n_bytes) if port.on_gpu else view.ctypes.data
+            if port.on_gpu:
+                _native.copy(device, address, view.ctypes.data, n_bytes, stream)
+        if port.is_linear:
+            self._context.set_input_shape(index, shape)
+        self._context.set_address(index, address, n_bytes)
+        return found is not None
+
+    def _give_output(self, index: int, port: Port, given: Any, on_gpu: bool, stream: int) -> tuple[Any, int]:
+        """Bind an output; the result, and the address on the GPU that it is copied from, or 0."""
+        what, device = f"output '{port.name}'", self.engine.device_index
+        shape = self._output_shape(index, port)
+        found = None if given is None or not port.on_gpu else device_view(given, port.dtype, device, stream, what)
+        if given is None and on_gpu and port.on_gpu:
+            given = DeviceArray(shape, port.dtype, device, stream)
+            found = Found(given.pointer, shape, given.nbytes, given)
+        if found is not None:
+            _check_output(what, found.shape, shape)
+            self._kept[port.name] = found
+            self._context.set_address(index, found.address, found.n_bytes)
+            return given, 0
+        array = self._output_array(port, shape, given)
+        address = self._staged(index, array.nbytes) if port.on_gpu else array.ctypes.data
+        self._kept[port.name] = array
+        self._context.set_address(index, address, array.nbytes)
+        return array, address if port.on_gpu else 0
+
+    def _staged(self, index: int, n_bytes: int) -> int:
+        """Address of memory on the GPU for a host array; kept for later runs."""
+        memory = self._staging.get(index)
+        if memory is None or memory.bytes < n_bytes:
+            memory = self._staging[index] = _native.DeviceMemory(max(n_bytes, 256), self.engine.device_index)
+        return memory.address
+
     def _check_names(self, inputs: Mapping[str, Any]) -> None:
         wanted = [port.name for port in self.engine._ports[: self.engine._n_inputs]]
         missing = [name for name in wanted if name not in inputs]
@@ -201,21 +313,32 @@ class IExecutionContext:
             )
 
     def _output(self, index: int, port: Port, outputs: Mapping[str, Any] | None) -> np.ndarray:
-        shape = self._context.tensor_shape(index)
-        if not port.is_linear:
-            shape = (TensorDesc(shape, port.dtype, port.format).allocated_size // port.dtype.itemsize,)
         given = None if outputs is None else outputs.get(port.name)
-        if given is None:
-            array = np.empty(shape, port.numpy_type)
-        else:
-            array = host_view(given, port.dtype, f"output '{port.name}'", writable=True)
-            if array.shape != tuple(shape):
-                raise BindingError(
-                    f"output '{port.name}' cannot be written to an array of shape {list(array.shape)}",
-                    facts=[("needed", str(list(shape)))],
-                    expected=shape,
-                    got=array.shape,
-                )
+        array = self._output_array(port, self._output_shape(index, port), given)
         self._kept[port.name] = array
         self._context.set_buffer(index, array)
         return array
+
+    def _output_shape(self, index: int, port: Port) -> tuple[int, ...]:
+        """Extents of the array that holds an output: flat where its format is not row-major."""
+        shape = self._context.tensor_shape(index)
+        if port.is_linear:
+            return shape
+        return (TensorDesc(shape, port.dtype, port.format).allocated_size // port.dtype.itemsize,)
+
+    def _output_array(self, port: Port, shape: tuple[int, ...], given: Any) -> np.ndarray:
+        if given is None:
+            return np.empty(shape, port.numpy_type)
+        array = host_view(given, port.dtype, f"output '{port.name}'", writable=True)
+        _check_output(f"output '{port.name}'", array.shape, shape)
+        return array
+
+
+def _check_output(what: str, given: tuple[int, ...], needed: tuple[int, ...]) -> None:
+    if tuple(given) != tuple(needed):
+        raise BindingError(
+            f"{what} cannot be written to an array of shape {list(given)}",
+            facts=[("needed", str(list(needed)))],
+            expected=needed,
+            got=given,
+        )

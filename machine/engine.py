@@ -11,7 +11,7 @@ from typing import Any
 from dovetail import _native
 from dovetail.core.contract import Lookup
 from dovetail.core.errors import BindingError, DovetailError
-from dovetail.core.types import DataType, Dims, TensorFormat, TensorIOMode, TensorLocation
+from dovetail.core.types import DataType, DeviceType, Dims, TensorFormat, TensorIOMode, TensorLocation
 from dovetail.machine.context import IExecutionContext
 from dovetail.machine.enums import LayerInformationFormat
 from dovetail.machine.exchange import Port
@@ -32,15 +32,19 @@ class Runtime:
         self._lookup = lookup
         self.max_threads = 0
 
-    def deserialize_cuda_engine(self, serialized_engine: Any) -> ICudaEngine:
+    def deserialize_cuda_engine(self, serialized_engine: Any, device: int = -1) -> ICudaEngine:
         """An engine from a plan: anything with the buffer protocol, or the path of a file, which is mapped.
+
+        Args:
+            device: for a plan for the GPU, which one; -1 is the calling thread's current device, as cudaGetDevice
+                tells it.
 
         Raises:
             PlanCorrupt, PlanVersionError: damaged, foreign, or made for another kind of machine.
             PluginNotFound: the plan needs a plugin that is not here; says which and how to get it.
         """
         try:
-            return ICudaEngine(serialized_engine, self.max_threads)
+            return ICudaEngine(serialized_engine, self.max_threads, device)
         except DovetailError as error:
             self.logger.log(Severity.ERROR, f"{type(error).__name__}: {error}")
             raise
@@ -52,12 +56,17 @@ class Runtime:
 class ICudaEngine:
     """A plan that is ready to run, on whatever device it was built for. Constant: any number of contexts share it."""
 
-    def __init__(self, plan: Any, n_threads: int = 0) -> None:
+    def __init__(self, plan: Any, n_threads: int = 0, device: int = -1) -> None:
         self._plan: Any = os.fspath(plan) if isinstance(plan, (str, os.PathLike)) else plan
-        self._engine = _native.Engine(self._plan, n_threads)
+        self._engine = _native.Engine(self._plan, n_threads, device)
+        type_, self.device_index = self._engine.device  # of the GPU; 0 for the CPU
+        self.device_type = DeviceType.GPU if type_ == DeviceType.GPU.dlpack_code else DeviceType.CPU
         self._io = [SimpleNamespace(**info) for info in [*self._engine.inputs, *self._engine.outputs]]
         self._n_inputs = len(self._engine.inputs)
-        self._ports = [Port(info.name, DataType(info.dtype), TensorFormat(info.format)) for info in self._io]
+        self._ports = [
+            Port(info.name, DataType(info.dtype), TensorFormat(info.format), self._lies_on_gpu(info))
+            for info in self._io
+        ]
         self._index = {info.name: i for i, info in enumerate(self._io)}
 
     # ---- by name
@@ -94,8 +103,11 @@ class ICudaEngine:
         return DataType(self._of(name).dtype)
 
     def get_tensor_location(self, name: str) -> TensorLocation:
-        self._of(name)
-        return TensorLocation.HOST
+        return TensorLocation.DEVICE if self._lies_on_gpu(self._of(name)) else TensorLocation.HOST
+
+    @staticmethod
+    def _lies_on_gpu(info: Any) -> bool:
+        return info.device == DeviceType.GPU.dlpack_code
 
     def get_tensor_format(self, name: str, profile_index: int = 0) -> TensorFormat:
         return TensorFormat(self._of(name).format)

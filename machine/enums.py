@@ -16,7 +16,7 @@ class BuilderFlag(IntEnum):
     FP16 = 0
     INT8 = 1
     DEBUG = 2
-    GPU_FALLBACK = 3
+    GPU_FALLBACK = 3  # a layer that its device cannot run may run on the other one, with copies
     STRICT_TYPES = 4
     REFIT = 5
     DISABLE_TIMING_CACHE = 6

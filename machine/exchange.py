@@ -13,10 +13,10 @@ from dovetail.core.types import DataType, TensorFormat, nptype, storage_nptype
 class Port:
     """An input or output of an engine, with what `context.run` asks of it worked out once."""
 
-    __slots__ = ("dtype", "format", "is_linear", "name", "numpy_type")
+    __slots__ = ("dtype", "format", "is_linear", "name", "numpy_type", "on_gpu")
 
-    def __init__(self, name: str, dtype: DataType, format_: TensorFormat) -> None:
-        self.name, self.dtype, self.format = name, dtype, format_
+    def __init__(self, name: str, dtype: DataType, format_: TensorFormat, on_gpu: bool = False) -> None:
+        self.name, self.dtype, self.format, self.on_gpu = name, dtype, format_, on_gpu
         self.is_linear = format_ == TensorFormat.LINEAR
         try:
             self.numpy_type: Any = nptype(dtype)

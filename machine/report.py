@@ -1,4 +1,4 @@
-"""The build report: what runs, in which formats, how long each step took while it was timed, and what lost."""
+"""The build report: what runs, where, in which formats, how long each step took while it was timed, and what lost."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ def report_text(document: dict[str, Any], layer: str | None = None) -> str:
     if layer is not None:
         return _layer_text(report, layer)
     lines = [f"plan '{document['name']}'  {document['producer']}  {len(document['steps'])} steps"]
-    rows = [("step", "layer", "runs on", "inputs", "outputs", "us")]
+    rows = [("step", "layer", "device", "runs on", "inputs", "outputs", "us")]
     for index, step in enumerate(report["steps"]):
         rows.append(
             (
                 str(index),
                 step["layer"],
+                step.get("device", "cpu"),
                 step["runs_on"],
                 " ".join(step["inputs"]),
                 " ".join(step["outputs"]),
@@ -29,12 +30,18 @@ def report_text(document: dict[str, Any], layer: str | None = None) -> str:
     for step in report["steps"]:
         lines += [f"  {step['layer']}: {loser} lost" for loser in step["lost"]]
     for index, profile in enumerate(document["profiles"]):
-        bound = profile["lower_bound"]
-        ratio = f", {profile['arena_bytes'] / bound:.3f} x the lower bound" if bound else ""
-        lines.append(f"  profile {index}: arena {profile['arena_bytes']} bytes{ratio}")
-    lines.append(f"  reformats inserted: {report['reformats']}; timing took {report['timing_s']:.2f} s")
+        arenas = [_arena_text("arena", profile["arena_bytes"], profile["lower_bound"])]
+        if profile.get("cuda_arena_bytes"):
+            arenas.append(_arena_text("on the gpu", profile["cuda_arena_bytes"], profile["cuda_lower_bound"]))
+        lines.append(f"  profile {index}: {'; '.join(arenas)}")
+    copies = f", {report['copies']} of them copies between devices" if report.get("copies") else ""
+    lines.append(f"  reformats inserted: {report['reformats']}{copies}; timing took {report['timing_s']:.2f} s")
     lines += [f"  note: {note}" for note in report["notes"]]
     return "\n".join(lines)
+
+
+def _arena_text(name: str, size: int, bound: int) -> str:
+    return f"{name} {size} bytes" + (f", {size / bound:.3f} x the lower bound" if bound else "")
 
 
 def _micros(time_ns: float | None) -> str:
@@ -47,7 +54,8 @@ def _layer_text(report: dict[str, Any], layer: str) -> str:
         names = ", ".join(step["layer"] for step in report["steps"])
         return f"no layer '{layer}' in this plan; it has: {names}"
     step = steps[0]
-    lines = [f"{step['op']} '{layer}' runs on {step['runs_on']}, {_micros(step['time_ns'])} us"]
+    device = step.get("device", "cpu")
+    lines = [f"{step['op']} '{layer}' runs on the {device} by {step['runs_on']}, {_micros(step['time_ns'])} us"]
     lines += [f"  inputs   {' '.join(step['inputs'])}", f"  outputs  {' '.join(step['outputs'])}"]
     lines += [f"  lost     {loser}" for loser in step["lost"]]
     lines += [f"  refused  {refusal}" for refusal in step["refused"]]

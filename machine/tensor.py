@@ -28,7 +28,7 @@ class ITensor:
         self._dimension_names: dict[int, str] = {}
         self.allowed_formats = 1 << int(TensorFormat.LINEAR)
         self.dynamic_range: tuple[float, float] | None = None
-        self.location = TensorLocation.DEVICE
+        self.location = TensorLocation.DEVICE  # HOST: this input or output of a GPU's engine lies in host memory
 
     @property
     def name(self) -> str:

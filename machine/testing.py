@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dovetail import _native
 from dovetail.core.contract import Lookup, SymbolicTensor, parse_op_id
 from dovetail.core.expr import DimsExprs, constraints, input_dim
-from dovetail.core.negotiation import FormatRow, Trace, negotiate
+from dovetail.core.negotiation import FormatRow, Refusal, Trace, negotiate
 from dovetail.core.tensor import pack, unpack
-from dovetail.core.types import DataType, TensorFormat, from_numpy, nptype
+from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy, nptype
 from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor
 from dovetail.machine.builder.run_layer import prepare
+from dovetail.machine.devices import this_machine
 
 RED_ZONE = 256  # bytes before and after each buffer
 POISON = 0xA5
@@ -120,19 +120,22 @@ def make_layer(lookup: Lookup, op: str, arrays: Sequence[np.ndarray | None], val
     return layer
 
 
-def rows_of(lookup: Lookup, layer: GraphLayer) -> tuple[list[Candidate], Trace]:
-    """Every row that this machine can run for the layer, the reference included."""
+def rows_of(lookup: Lookup, layer: GraphLayer, device: DeviceType = DeviceType.CPU) -> tuple[list[Candidate], Trace]:
+    """Every row that this machine can run for the layer on `device`; on the CPU, the reference included."""
     trace = Trace()
     found: list[Candidate] = []
-    features = frozenset(_native.cpu_features())
+    machine = this_machine(with_gpu=device == DeviceType.GPU)
     descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
     for implementation in lookup.implementations_of(layer.spec.id):
+        if implementation.device != device:
+            trace.refused.append(Refusal(implementation.id, "", -1, f"is not for the {device.name}"))
+            continue
         if implementation.native.uses_op_object:
             native_object = layer.op.native.clone()  # type: ignore[attr-defined]
         else:
             native_object = implementation.native.create(layer.name, layer.wire_fields())
         one = Trace()
-        negotiate(implementation, native_object, descs, len(layer.inputs), features, one)
+        negotiate(implementation, native_object, descs, len(layer.inputs), machine, one)
         found += [Candidate(row, native_object) for row in one.found]
         trace.refused += one.refused
     return found, trace
@@ -270,8 +273,19 @@ class Yardstick:
         assert error <= allowed, f"error {error:.3g}, {facts}"
 
 
+DEVICES = [
+    pytest.param(DeviceType.CPU, 1, id="1"),
+    pytest.param(DeviceType.CPU, 2, id="2"),
+    pytest.param(DeviceType.GPU, 1, id="gpu", marks=pytest.mark.gpu),
+]
+
+
 def check(op: str, cases: Iterable[Case], lookup: Callable[[], Lookup] | None = None) -> Callable[..., None]:
-    """A pytest test over cases x types x threads; inside, every row that fits is run and named if it fails."""
+    """A pytest test over cases x types x devices; inside, every row that fits is run and named if it fails.
+
+    On the CPU with one and with two threads. What runs on the GPU is marked `gpu`: give pytest a marker of that name,
+    and deselect it (`-m "not gpu"`) where there is none.
+    """
 
     def find() -> Lookup:
         if lookup is not None:
@@ -282,19 +296,26 @@ def check(op: str, cases: Iterable[Case], lookup: Callable[[], Lookup] | None = 
 
     pairs = [pytest.param(case, dtype, id=f"{case.name}-{dtype.name}") for case in cases for dtype in case.dtypes]
 
-    @pytest.mark.parametrize("n_threads", [1, 2])
+    @pytest.mark.parametrize(("device", "n_threads"), DEVICES)
     @pytest.mark.parametrize(("case", "dtype"), pairs)
-    def test(case: Case, dtype: DataType, n_threads: int) -> None:
-        check_case(find(), op, case, dtype, n_threads)
+    def test(case: Case, dtype: DataType, device: DeviceType, n_threads: int) -> None:
+        check_case(find(), op, case, dtype, n_threads, device)
 
     return test
 
 
-def check_case(lookup: Lookup, op: str, case: Case, dtype: DataType = DataType.FLOAT, n_threads: int = 1) -> int:
-    """Run one case through every row that fits; their number. Skips, with the reasons, if there is none."""
+def check_case(
+    lookup: Lookup,
+    op: str,
+    case: Case,
+    dtype: DataType = DataType.FLOAT,
+    n_threads: int = 1,
+    device: DeviceType = DeviceType.CPU,
+) -> int:
+    """Run one case through every row of `device` that fits; their number. Skips, with the reasons, if none does."""
     arrays, values = case.arrays(lookup, op, dtype)
     layer = make_layer(lookup, op, arrays, values)
-    candidates, trace = rows_of(lookup, layer)
+    candidates, trace = rows_of(lookup, layer, device)
     if not candidates:
         pytest.skip("; ".join(map(str, trace.refused)) or f"no implementation of {op}")
     _check_dynamic_dims(layer, arrays)

@@ -2,6 +2,7 @@
 
 from pluggy import HookimplMarker
 
+from dovetail.core.contract import Library
 from dovetail.plugins.adapter import kernel
 from dovetail.plugins.fields import Floats, Ints, Tensor, bit_mask, both, deprecated, field, renamed
 from dovetail.plugins.function import op
@@ -19,6 +20,7 @@ __all__ = [
     "IPluginV2DynamicExt",
     "Input",
     "Ints",
+    "Library",
     "Output",
     "PaddingMode",
     "Plugin",

@@ -24,7 +24,9 @@ REFERENCE_TYPES = tuple(t for t in ALL_TYPES if t != DataType.FP8)  # numpy comp
 MAX_COMBINATIONS = 1024  # of types in one row; more is a class that forgot to say which types its ports take
 
 
-def kernel(types: str = "", formats: str = "linear", tactic: str = "") -> Callable[[Any], Any]:
+def kernel(
+    types: str = "", formats: str = "linear", tactic: str = "", device: DeviceType | None = None
+) -> Callable[[Any], Any]:
     """Mark a method `f(self, inputs, outputs, workspace, stream)` of a plugin as one of its kernels.
 
     Args:
@@ -33,30 +35,34 @@ def kernel(types: str = "", formats: str = "linear", tactic: str = "") -> Callab
         than
             linear are flat, in the order of memory.
         tactic: its name in reports; the method's own unless said.
+        device: where it computes; the class's own `device` unless said. On the GPU arrays and workspace are
+            DeviceArrays, for torch.from_dlpack or cupy.asarray, and `stream` is a cudaStream_t as an int. The
+            kernel launches its work there and waits for nothing.
     """
 
     def mark(method: Any) -> Any:
         method.dovetail_kernel = Row(tactic or method.__name__, types, formats)
+        method.dovetail_device = device
         return method
 
     return mark
 
 
 def implementations_of(cls: Any) -> tuple[Implementation, ...]:
-    """What a plugin class brings: "python" if it has kernels, and "reference" if it has one.
+    """What a plugin class brings: "python" and "python.cuda" if it has kernels, and "reference" if it has one.
 
     `native` of each is a factory until it is registered; the registry makes a table of functions from it.
     """
     spec: OpSpec = cls.dovetail_spec
     found: list[Implementation] = []
-    kernels = _kernels_of(cls)
-    if kernels:
+    for device, kernels in _kernels_of(cls).items():
         rows = [
             (row.tactic, types, row.formats)
             for row, _ in kernels
             for types in ([row.types] if row.types else legal_types(spec, cls.type_rows))
         ]
-        found.append(python_implementation(spec.id, "python", rows, KernelFactory(cls, kernels)))
+        name = PYTHON_NAMES[device]
+        found.append(python_implementation(spec.id, name, rows, KernelFactory(cls, kernels), device))
     if hasattr(cls, "reference"):
         texts = legal_types(spec, cls.type_rows, REFERENCE_TYPES)
         rows = [("reference", text, "linear") for text in texts]
@@ -64,34 +70,49 @@ def implementations_of(cls: Any) -> tuple[Implementation, ...]:
     return tuple(found)
 
 
-def python_implementation(op: str, name: str, rows: Sequence[tuple[str, str, str]], factory: Any) -> Implementation:
+PYTHON_NAMES = {DeviceType.CPU: "python", DeviceType.GPU: "python.cuda"}
+
+
+def python_implementation(
+    op: str, name: str, rows: Sequence[tuple[str, str, str]], factory: Any, device: DeviceType = DeviceType.CPU
+) -> Implementation:
     """The record of an implementation whose (tactic, types, formats) rows a Python factory computes."""
     uses = Counter(tactic for tactic, _, _ in rows)
     table = tuple(
         Row(tactic if uses[tactic] == 1 else f"{tactic}_{index}", types, formats, index=index)
         for index, (tactic, types, formats) in enumerate(rows)
     )
-    return Implementation(op, name, device=DeviceType.CPU, rows=table, traits=frozenset({"python"}), native=factory)
+    return Implementation(op, name, device=device, rows=table, traits=frozenset({"python"}), native=factory)
 
 
-def _kernels_of(cls: Any) -> list[tuple[Row, str]]:
-    """(row, method name) of each kernel, as written; `enqueue` without a mark is linear."""
-    marked: dict[str, Row] = {}
+def _kernels_of(cls: Any) -> dict[DeviceType, list[tuple[Row, str]]]:
+    """(row, method name) of each kernel, by device and as written; `enqueue` without a mark is linear."""
+    marked: dict[str, tuple[Row, DeviceType]] = {}
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
             row = getattr(value, "dovetail_kernel", None)
             if row is None and name == "enqueue":
                 row = Row("enqueue", "", "linear")
             if row is not None:
-                marked[name] = row
-    kernels = [(row, name) for name, row in marked.items()]
-    for (first, a), (second, b) in itertools.combinations(kernels, 2):
-        if (first.types, first.formats) == (second.types, second.formats):
+                device = getattr(value, "dovetail_device", None)
+                marked[name] = row, cls.device if device is None else device
+    kernels: dict[DeviceType, list[tuple[Row, str]]] = {}
+    for name, (row, device) in marked.items():
+        if device not in PYTHON_NAMES:
             raise DefinitionError(
-                f"plugin {cls.__name__} has two kernels for the same types and formats",
-                facts=[(a, f"{first.types or 'all types'}, {first.formats}"), (b, "the same")],
-                hint="Python kernels are told apart by types and formats; drop one.",
+                f"plugin {cls.__name__} cannot have a kernel on {device}",
+                facts=[(name, f"device = {device!r}")],
+                hint="Say DeviceType.CPU or DeviceType.GPU.",
             )
+        kernels.setdefault(device, []).append((row, name))
+    for on_device in kernels.values():
+        for (first, a), (second, b) in itertools.combinations(on_device, 2):
+            if (first.types, first.formats) == (second.types, second.formats):
+                raise DefinitionError(
+                    f"plugin {cls.__name__} has two kernels for the same types and formats",
+                    facts=[(a, f"{first.types or 'all types'}, {first.formats}"), (b, "the same")],
+                    hint="Python kernels are told apart by types and formats; drop one.",
+                )
     return kernels
 
 
@@ -196,7 +217,7 @@ def fits(text: str, ins: Sequence[Any], outs: Sequence[Any], attribute: str) -> 
         left, right = f"{text}...", f"{text}..."
     for descs, words in ((ins, left.split()), (outs, right.split())):
         for index, desc in enumerate(descs):
-            word = words[min(index, len(words) - 1)].removesuffix("...")
+            word = words[min(index, len(words) - 1)].removesuffix("...").removesuffix("@cpu")
             if desc is not None and kind(getattr(desc, attribute)).short not in word.split("|"):
                 return False
     return True

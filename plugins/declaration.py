@@ -18,7 +18,7 @@ from dovetail.core.errors import DefinitionError
 from dovetail.plugins.fields import FieldDeclaration, make_field
 from dovetail.plugins.ports import PortDeclaration
 
-IDENTITY = ("name", "version", "namespace", "role", "scalar", "onnx", "type_rows")
+IDENTITY = ("name", "version", "namespace", "role", "scalar", "onnx", "type_rows", "device")
 TAKES_INPUTS = ("infer", "weight_dims", "reference")
 TAKES_ARRAYS = ("inputs", "outputs", "workspace", "stream")
 

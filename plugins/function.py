@@ -9,6 +9,7 @@ from typing import Any
 
 from dovetail.core.contract import REQUIRED, parse_op_id
 from dovetail.core.errors import DefinitionError
+from dovetail.plugins.adapter import kernel
 from dovetail.plugins.declaration import place_of
 from dovetail.plugins.fields import FieldDeclaration
 from dovetail.plugins.plugin import Plugin
@@ -29,6 +30,12 @@ def op(
             return np.clip(x, low, high)
 
         network.add_plugin("acme::Clip2@1", [x], {"high": 6.0})
+
+    It computes on the CPU, and is the truth for kernels, which are given it before it is registered:
+
+        @clip2.kernel(device=DeviceType.GPU)
+        def clip2_on_gpu(op, inputs, outputs, workspace, stream):
+            ...  # fields are attributes of op; see `kernel` for what is handed over
 
     Parameters before the star are the inputs: annotated with Input or Weights, or not at all if any type is
     fine; a default of None makes one optional, `*tensors` takes any number. Parameters after it are the
@@ -53,13 +60,33 @@ def op(
         inputs = [key for key, value in body.items() if isinstance(value, PortDeclaration)]
         body.update(outputs or {"y": Output(like=inputs[0]) if inputs else Output()})
         _plain_defaults(function)
-        plugin: Any = type(name, (Plugin,), body, where=where)  # type: ignore[call-overload]
-        function.dovetail_plugin = plugin  # type: ignore[attr-defined]
-        function.dovetail_spec = plugin.dovetail_spec  # type: ignore[attr-defined]
-        function.dovetail_implementations = plugin.dovetail_implementations  # type: ignore[attr-defined]
+        _define(function, name, body, where)
         return function
 
     return decorate
+
+
+def _define(function: Any, name: str, body: dict[str, Any], where: str) -> None:
+    """Give the function its plugin, made of `body`, and the decorator that adds a kernel to it."""
+    plugin: Any = type(name, (Plugin,), dict(body), where=where)  # type: ignore[call-overload]
+    function.dovetail_plugin = plugin
+    function.dovetail_spec = plugin.dovetail_spec
+    function.dovetail_implementations = plugin.dovetail_implementations
+
+    def add_kernel(*args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        def add(method: Any) -> Any:
+            if method.__name__ in body:
+                raise DefinitionError(
+                    f"{function.__name__} has something called '{method.__name__}' already",
+                    facts=[("defined at", where)],
+                    hint="Give the kernel another name.",
+                )
+            _define(function, name, {**body, method.__name__: kernel(*args, **kwargs)(method)}, where)
+            return method
+
+        return add
+
+    function.kernel = add_kernel
 
 
 def _class_body(function: Callable[..., Any], infer: Callable[..., Any] | None, where: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, SymbolicTensor, op_id
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError
+from dovetail.core.types import DeviceType
 from dovetail.plugins import adapter
 from dovetail.plugins.declaration import Declaration, check, fronts_of, place_of, read_body
 from dovetail.plugins.ports import bind
@@ -49,6 +50,8 @@ class Plugin:
                  may go `configure(self, inputs, outputs)`, `get_workspace_size(self, inputs, outputs)` and
                  `shape_changed(self, inputs, outputs)`, which get descs. Each context has a shallow copy of
                  the object.
+    device       where the kernels compute, DeviceType.CPU unless said; @kernel may say otherwise for one. On
+                 the GPU they are handed DeviceArrays and a CUDA stream. The reference runs on the CPU.
     Second names `renamed`, `deprecated`, `bit_mask`, `both` or a LayerProperty: attributes of a layer
     Fronts       class methods `add(cls, network, ...)` or `add_<layer>(...)`; without any, one is made of
                  ports and fields
@@ -67,6 +70,7 @@ class Plugin:
     version: ClassVar[str] = "1"
     namespace: ClassVar[str] = ""
     role: ClassVar[str] = ""
+    device: ClassVar[DeviceType] = DeviceType.CPU
     scalar: ClassVar[str | None] = None
     onnx: ClassVar[Sequence[Any]] = ()
     type_rows: ClassVar[Sequence[str]] = ()

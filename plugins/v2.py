@@ -20,8 +20,8 @@ from dovetail.core.contract import Implementation, OpSpec
 from dovetail.core.errors import DefinitionError, PluginFailed
 from dovetail.core.expr import ExprBuilder
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection
-from dovetail.core.types import DataType, FieldType
-from dovetail.plugins.adapter import python_implementation
+from dovetail.core.types import DataType, DeviceType, FieldType
+from dovetail.plugins.adapter import PYTHON_NAMES, python_implementation
 from dovetail.plugins.fields import make_field
 from dovetail.plugins.v2_adapter import V2Factory
 from dovetail.plugins.v2_spec import STATE, CreatedV2, DimsExprs, advertised, given_field, spec_of
@@ -38,6 +38,7 @@ class IPluginV2DynamicExt:
     plugin_type: str = ""
     plugin_version: str = "1"
     plugin_namespace: str = ""
+    device: DeviceType = DeviceType.CPU  # where a class without a creator computes; a creator says it for its own
 
     dovetail_spec: ClassVar[OpSpec]
     dovetail_implementations: ClassVar[tuple[Implementation, ...]]
@@ -70,7 +71,10 @@ class IPluginV2DynamicExt:
         workspace: Any,
         stream: int,
     ) -> int | None:
-        """Compute; 0 or None is success. Tensors are addresses that know the array: `inputs[0].array`."""
+        """Compute; 0 or None is success. Tensors are addresses that know the array: `inputs[0].array`.
+
+        On the GPU that is a DeviceArray, and `stream` a cudaStream_t: launch there, and wait for nothing.
+        """
         raise PluginFailed(f"{type(self).__name__} does not have enqueue", plugin=self.plugin_type)
 
     # ---- with defaults
@@ -129,6 +133,7 @@ class IPluginCreator:
     name: str = ""
     plugin_version: str = "1"
     plugin_namespace: str = ""
+    device: DeviceType = DeviceType.CPU
     field_names: Iterable[PluginField] = PluginFieldCollection([])
 
     def create_plugin(self, name: str, field_collection: PluginFieldCollection) -> IPluginV2DynamicExt | None:
@@ -152,8 +157,8 @@ class IPluginCreator:
     @property
     def dovetail_implementations(self) -> tuple[Implementation, ...]:
         """The one way to compute it: its objects."""
-        identity = self.dovetail_spec.id
-        return (python_implementation(identity, "python", (), V2Factory(self.make)),)
+        name = PYTHON_NAMES[self.device]
+        return (python_implementation(self.dovetail_spec.id, name, (), V2Factory(self.make), self.device),)
 
     def make(self, layer: str, values: dict[str, Any]) -> IPluginV2DynamicExt:
         """A plugin from field values, or from its serialized form if that is among them."""
@@ -184,6 +189,7 @@ class _ClassCreator(IPluginCreator):
         self.cls = cls
         self.name, self.plugin_version = cls.plugin_type, str(cls.plugin_version)
         self.plugin_namespace = cls.plugin_namespace
+        self.device = cls.device
 
     @property
     def dovetail_spec(self) -> OpSpec:

@@ -15,11 +15,11 @@ from dovetail.core.tensor import DynamicTensorDesc, TensorDesc
 class Address(int):
     """Where a tensor is, as `enqueue` gets it, with the tensor itself: `address.array`."""
 
-    array: np.ndarray
+    array: Any  # of numpy, or a DeviceArray
 
     @classmethod
-    def of(cls, array: np.ndarray) -> Address:
-        made = cls(array.ctypes.data)
+    def of(cls, array: Any) -> Address:
+        made = cls(array.ctypes.data if isinstance(array, np.ndarray) else int(array))
         made.array = array
         return made
 

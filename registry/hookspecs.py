@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from dovetail.core.contract import Implementation
+    from dovetail.core.contract import Implementation, Library
     from dovetail.registry.offer import Offer
 
 PROJECT = "dovetail"
@@ -25,10 +25,11 @@ def dovetail_register_ops(registry: Offer) -> None:
 
 
 @hookspec
-def dovetail_native_libraries() -> Sequence[str]:  # type: ignore[empty-body]
-    """Paths of libraries that belong to this plugin, opened after its ops are registered.
+def dovetail_native_libraries() -> Sequence[str | Library]:  # type: ignore[empty-body]
+    """Libraries that belong to this plugin, opened after its ops are registered: paths, or `Library(path, device)`.
 
-    Each is registered or refused by itself; the plugin stays if one is refused.
+    Each is registered or refused by itself; the plugin stays if one is refused. One whose device cannot be here, or
+    that has a `reason` of its own, is not opened: its record is "disabled" and says why.
     """
 
 

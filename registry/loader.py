@@ -16,8 +16,9 @@ from typing import Any
 
 import pluggy
 
+from dovetail.core.contract import Library
 from dovetail.core.errors import DovetailError, LibraryRefused, PluginFailed
-from dovetail.registry import hookspecs, near
+from dovetail.registry import hookspecs, native, near
 from dovetail.registry.offer import Offer
 from dovetail.registry.records import PluginRecord
 from dovetail.registry.registry import Registry
@@ -236,19 +237,27 @@ def _commit(registry: Registry, one: _Found, offer: Offer, strict: bool, last: b
             return [partial(_commit, registry, one, offer, strict)]
         _fail(registry, one, error, strict)
         return []
-    paths = [path for answer in answers for path in ([answer] if isinstance(answer, str) else answer)]
-    return [again for path in paths for again in _load_library(registry, one, path, strict, last)]
+    given = [item for answer in answers for item in ([answer] if isinstance(answer, (str, Library)) else answer)]
+    libraries = [item if isinstance(item, Library) else Library(os.fspath(item)) for item in given]
+    return [again for library in libraries for again in _load_library(registry, one, library, strict, last)]
 
 
-def _load_library(registry: Registry, one: _Found, path: str, strict: bool, last: bool) -> list[_Step]:
-    """Register a library that a plugin brings along. If it is refused, the plugin stays."""
+def _load_library(registry: Registry, one: _Found, library: Library, strict: bool, last: bool) -> list[_Step]:
+    """Register a library that a plugin brings along. If it is refused, or left closed, the plugin stays."""
     mine = one.record
-    record = PluginRecord(os.path.basename(path), source=mine.source, distribution=mine.distribution, parent=mine.name)
+    name = os.path.basename(library.path)
+    record = PluginRecord(name, source=mine.source, distribution=mine.distribution, parent=mine.name)
+    reason = library.reason or native.closed_because(library.device)
+    if reason:
+        record.path, record.kind = library.path, "native"
+        record.fail("disabled", reason)
+        registry.note(record)
+        return []
     try:
-        registry.adopt_library(path, record)
+        registry.adopt_library(library.path, record)
     except DovetailError as error:
         if getattr(error, "missing_op", "") and not last:
-            return [partial(_load_library, registry, one, path, strict)]
+            return [partial(_load_library, registry, one, library, strict)]
         if strict:
             raise
     return []

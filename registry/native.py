@@ -88,6 +88,16 @@ def open_library(path: str | os.PathLike[str]) -> Any:
     return _native.open_library(text)
 
 
+def closed_because(device: DeviceType) -> str:
+    """Why libraries whose implementations run on `device` stay closed in this process; "" if they may be opened."""
+    if device != DeviceType.GPU:
+        return ""
+    if os.environ.get("DOVETAIL_DEVICE", "").lower() == "cpu":
+        return "DOVETAIL_DEVICE=cpu"
+    missing = _native.cuda_driver()
+    return f"no NVIDIA driver: {missing}" if missing else ""
+
+
 def known_libraries() -> list[Path]:
     """Libraries lying in the folders of DOVETAIL_PLUGIN_PATH, sorted in each. Nothing is opened."""
     found: list[Path] = []

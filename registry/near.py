@@ -110,12 +110,15 @@ def _of_group(specs: Sequence[OpSpec], name: str, version: str, namespace: str, 
 
 def _not_loaded(records: Iterable[PluginRecord]) -> list[NearMiss]:
     misses = []
+    records = list(records)
+    built_in = {record.name for record in records if record.kind == "built-in"}
     for record in records:
-        if record.state == "loaded" or record.kind == "built-in":
+        closed = record.parent in built_in and record.state == "disabled"  # it brings no ops, so it cannot be meant
+        if record.state == "loaded" or record.kind == "built-in" or closed:
             continue
         why = f"known, {record.state}: {record.reason}"[:80]
         advice = f"See why: dovetail plugins why {record.name}"
-        if record.state == "disabled":
+        if record.state == "disabled" and record.kind != "native":
             advice = f"Allow it: {record.reason} keeps {record.name} from being loaded."
         misses.append(NearMiss(record.name, why, advice))
     return misses

@@ -29,6 +29,8 @@ ARROWS = [
     ("registry.native", "registry.* core.* _native"),
     ("registry*", "registry registry.* core.*"),
     ("machine.plan", "core.* machine.report _native"),
+    ("machine.devices", "core.* _native"),
+    ("machine.device_array", "core.* _native"),
     ("machine.engine", "core.* machine.* registry.loader _native !machine.network !machine.builder*"),
     ("machine.context", "core.* machine.* _native !machine.network !machine.builder* !machine.engine"),
     ("machine.builder", "core.* machine.* registry.loader _native"),

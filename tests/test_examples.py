@@ -1,7 +1,9 @@
 """Runs what the documents show: fenced blocks marked `run` of README.md, docs/ and the READMEs of examples/.
 
 A block opened by ```sh run or ```python run is executed; those of one document run in order, in a folder
-with a copy of examples/ away from the repository, so that only installed files of dovetail can be used.
+with a copy of examples/ away from the repository, so that only installed files of dovetail can be used. A block marked
+`run gpu` is executed where there is a GPU, and one marked `run nvcc` where there is that compiler; what such a block
+lacks otherwise, torch say, it tells by the exit status 77.
 """
 
 import importlib.util
@@ -19,12 +21,20 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(EXAMPLES.rglob("README.md"))]
-BLOCK = re.compile(r"^```(sh|bash|python) run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(sh|bash|python) run(?: (gpu|nvcc))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CANNOT_RUN_HERE = 77
 SOURCES = {".py", ".c", ".cpp", ".hpp", ".cu"}
 
 
-def blocks(document: Path) -> list[tuple[str, str]]:
-    return BLOCK.findall(document.read_text(encoding="utf-8"))
+def blocks(document: Path, needs: str = "") -> list[tuple[str, str]]:
+    """(language, text) of the blocks that need this."""
+    found = BLOCK.findall(document.read_text(encoding="utf-8"))
+    return [(language, text) for language, need, text in found if need == needs]
+
+
+def with_blocks(needs: str = "") -> list:
+    """The documents that have such blocks, as parameters of a test."""
+    return [pytest.param(path, id=names([path])[0]) for path in DOCUMENTS if blocks(path, needs)]
 
 
 def names(paths) -> list[str]:
@@ -36,7 +46,7 @@ def environment(folder: Path) -> dict[str, str]:
     site = folder / "site-packages"
     return os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(site),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")])),
         "PIP_TARGET": str(site),
         "PIP_UPGRADE": "1",
         "PIP_QUIET": "1",
@@ -46,20 +56,42 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.mark.unsanitized
 @pytest.mark.slow
-@pytest.mark.parametrize("document", list(filter(blocks, DOCUMENTS)), ids=lambda path: names([path])[0])
+@pytest.mark.parametrize("document", with_blocks())
 def test_the_blocks_of_a_document_run(document, tmp_path):
+    run_blocks(document, "", tmp_path)
+
+
+@pytest.mark.gpu
+@pytest.mark.unsanitized
+@pytest.mark.slow
+@pytest.mark.parametrize("document", with_blocks("gpu"))
+def test_the_blocks_for_a_gpu_run(document, tmp_path):
+    run_blocks(document, "gpu", tmp_path)
+
+
+@pytest.mark.unsanitized
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("nvcc"), reason="no nvcc on this machine")
+@pytest.mark.parametrize("document", with_blocks("nvcc"))
+def test_the_blocks_for_nvcc_run(document, tmp_path):
+    run_blocks(document, "nvcc", tmp_path)
+
+
+def run_blocks(document, needs, folder):
     ignore = shutil.ignore_patterns("__pycache__", "build", "*.so", "*.plan", "*.egg-info")
-    shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=ignore)
-    for number, (language, text) in enumerate(blocks(document), 1):
-        script = tmp_path / f"block_{number}.{language}"
+    shutil.copytree(EXAMPLES, folder / "examples", ignore=ignore)
+    for number, (language, text) in enumerate(blocks(document, needs), 1):
+        script = folder / f"block_{number}.{language}"
         script.write_text(text, encoding="utf-8")
         command = [sys.executable, script] if language == "python" else ["bash", "-eu", script]
-        done = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True)
+        if needs and done.returncode == CANNOT_RUN_HERE:
+            pytest.skip(done.stderr.strip())
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
 
 
 def test_every_example_has_a_readme_that_runs_it():
-    readmes = {path.parent for path in EXAMPLES.rglob("README.md") if blocks(path)}
+    readmes = {path.parent for path in EXAMPLES.rglob("README.md") if BLOCK.search(path.read_text(encoding="utf-8"))}
     sources = [path for path in sorted(EXAMPLES.rglob("*")) if path.suffix in SOURCES]
     assert names(path for path in sources if not readmes & set(path.parents)) == []
 

@@ -15,6 +15,7 @@ import dovetail as trt
 from dovetail import _native
 from dovetail.core.errors import DovetailError
 from dovetail.core.types import FLOATS
+from dovetail.machine import devices
 from dovetail.registry.loader import load_entry_points
 from dovetail.registry.registry import Registry
 
@@ -191,6 +192,36 @@ def a_format_that_nobody_supports(folder):
     layer = network.add_plugin("acme::Shy", [network.add_input("x", trt.float32, (4,))], layer_name="shy")
     network.mark_output(layer.get_output(0))
     builder.build_serialized_network(network, config)
+
+
+def build_for_the_gpu(name, *gpus, reason=""):
+    """Build a layer that only NumPy computes for the GPU, where these are the GPUs there are."""
+
+    @trt.op(f"acme::{name}@1")
+    def function(x: trt.Input((trt.float32,))):
+        """y = x."""
+        return x
+
+    registry = Registry()
+    registry.add_op(function)
+    builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR), registry)
+    network, config = builder.create_network(), builder.create_builder_config()
+    config.default_device_type = trt.DeviceType.GPU
+    layer = network.add_plugin(f"acme::{name}", [network.add_input("x", trt.float32, (4,))], layer_name="only")
+    network.mark_output(layer.get_output(0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "gpus", lambda: (list(gpus), reason))
+        builder.build_serialized_network(network, config)
+
+
+@case
+def a_gpu_that_does_not_work(folder):
+    build_for_the_gpu("Modest", reason="no NVIDIA driver: libcuda.so.1: cannot open shared object file")
+
+
+@case
+def a_layer_that_the_gpu_cannot_run(folder):
+    build_for_the_gpu("Timid", {"name": "NVIDIA A100-SXM4-80GB", "sm": 80})
 
 
 @case

@@ -26,16 +26,16 @@ std::shared_ptr<Py_buffer> hold_buffer(const py::handle& object, int flags) {
   });
 }
 
-std::shared_ptr<Engine> load_engine(const py::object& source, int n_threads) {
+std::shared_ptr<Engine> load_engine(const py::object& source, int n_threads, int device) {
   if (PyObject_CheckBuffer(source.ptr())) {
     const std::shared_ptr<Py_buffer> view = hold_buffer(source, PyBUF_SIMPLE);
     FileBytes bytes{static_cast<const uint8_t*>(view->buf), static_cast<uint64_t>(view->len), view};
     py::gil_scoped_release release;
-    return Engine::load(std::move(bytes), n_threads);
+    return Engine::load(std::move(bytes), n_threads, device);
   }
   const auto path = py::cast<std::string>(py::module_::import("os").attr("fspath")(source));
   py::gil_scoped_release release;
-  return Engine::load(path, n_threads);
+  return Engine::load(path, n_threads, device);
 }
 
 py::str checksum_of(const py::object& buffer) {
@@ -70,7 +70,7 @@ py::dict io_info(const Plan& plan, int32_t index) {
   info["scale"] = tensor.scale;
   info["dims"] = to_tuple(dims, tensor.rank);
   info["dim_names"] = names;
-  info["device"] = static_cast<int>(DT_DEVICE_CPU);
+  info["device"] = tensor.device;
   return info;
 }
 
@@ -99,6 +99,7 @@ py::list step_infos(const Engine& engine) {
     info["inputs"] = names(step.inputs);
     info["outputs"] = names(step.outputs);
     info["python"] = step.is_python;
+    info["device"] = step.device;
     list.append(info);
   }
   return list;
@@ -139,8 +140,8 @@ py::dict profile_info(const Engine& engine, int index) {
   }
   py::dict info;
   info["inputs"] = inputs;
-  info["arena_bytes"] = profile.arena_bytes;
-  info["lower_bound"] = profile.lower_bound;
+  info["arena_bytes"] = profile.arena(plan.device).bytes;
+  info["lower_bound"] = profile.arena(plan.device).lower_bound;
   return info;
 }
 
@@ -189,11 +190,11 @@ void execute_on(PyContext& self, int kind, int device_id, uintptr_t handle) {
   self.get().execute(stream);
 }
 
-py::list execute_profiled(PyContext& self) {
+py::list execute_profiled(PyContext& self, uintptr_t stream) {
   std::vector<uint64_t> times;
   {
     py::gil_scoped_release release;
-    times = self.get().execute_profiled();
+    times = self.get().execute_profiled(reinterpret_cast<void*>(stream));
   }
   const Plan& plan = self.get().engine().plan();
   py::list list;
@@ -242,9 +243,21 @@ void bind_context(py::module_& m) {
       .def(
           "execute", [](PyContext& self) { self.get().execute(); }, py::call_guard<py::gil_scoped_release>(),
           "Run all steps. Raises BindingError, ProfileError, ShapeError, PluginFailed; the context stays usable.")
-      .def("execute_on", &execute_on, py::arg("kind"), py::arg("device_id"), py::arg("handle"),
-           "Run on a stream: kind 0 is none, the only one for a plan for the cpu.")
-      .def("execute_profiled", &execute_profiled, "Run all steps; a list of (layer, nanoseconds).");
+      .def(
+          "execute_on", &execute_on, py::arg("kind"), py::arg("device_id"), py::arg("handle"),
+          "Run on a stream: kind 0 is none, the only one for a plan for the cpu; 1 is a cudaStream_t, on which all is\n"
+          "enqueued.")
+      .def("execute_profiled", &execute_profiled, py::arg("stream") = 0,
+           "Run all steps and wait for them; a list of (layer, nanoseconds).")
+      .def_property(
+          "input_consumed_event",
+          [](PyContext& self) { return reinterpret_cast<uintptr_t>(self.get().input_consumed_event()); },
+          [](PyContext& self, uintptr_t event) { self.get().set_input_consumed_event(reinterpret_cast<void*>(event)); },
+          "A cudaEvent_t as int, recorded once the inputs may be changed again; 0 takes it away.")
+      .def_property(
+          "debug_sync", [](PyContext& self) { return self.get().is_debug_sync(); },
+          [](PyContext& self, bool on) { self.get().set_debug_sync(on); },
+          "Wait after every layer, so that a fault names it. At first: is DOVETAIL_SYNC=1 set?");
 }
 
 }  // namespace
@@ -272,7 +285,7 @@ void bind_engine(py::module_& m) {
       .def_property_readonly("nbytes", &HostMemory::bytes)
       .def("__len__", &HostMemory::bytes);
   py::class_<Engine, std::shared_ptr<Engine>>(m, "Engine", "A loaded plan: verified, its layers made and configured.")
-      .def(py::init(&load_engine), py::arg("source"), py::arg("n_threads") = 0,
+      .def(py::init(&load_engine), py::arg("source"), py::arg("n_threads") = 0, py::arg("device") = -1,
            "From a buffer, which must not change while the engine lives, or a path. Raises PlanCorrupt, "
            "PlanVersionError, PluginNotFound, PluginFailed.")
       .def_property_readonly("name", [](const Engine& self) { return self.plan().name; })
@@ -284,10 +297,14 @@ void bind_engine(py::module_& m) {
           "metadata", [](const Engine& self) { return self.plan().json; }, "The plan as JSON text.")
       .def_property_readonly("steps", &step_infos)
       .def_property_readonly("n_threads", &Engine::n_threads)
+      .def_property_readonly(
+          "device", [](const Engine& self) { return py::make_tuple(self.device().type(), self.device().index()); },
+          "(DLPack device type, index)")
       .def(
           "device_memory_size",
           [](const Engine& self, int profile) {
-            return self.memory(static_cast<int>(checked_profile(self, profile))).bytes;
+            const Engine::Memory& memory = self.memory(static_cast<int>(checked_profile(self, profile)));
+            return self.device().is_cpu() ? memory.cpu_bytes : memory.cuda_bytes;
           },
           py::arg("profile") = 0, "Bytes that a context needs.");
   bind_context(m);

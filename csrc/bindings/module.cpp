@@ -44,6 +44,9 @@ PYBIND11_MODULE(_native, m) {
   bind_errors(m);
   bind_objects(m);
   bind_library(m);
+  bind_device_array(m);
   bind_python_plugin(m);
   bind_engine(m);
+  bind_device(m);
+  bind_dlpack(m);
 }

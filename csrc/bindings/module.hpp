@@ -7,6 +7,9 @@
 
 namespace py = pybind11;
 
+void bind_device_array(py::module_& m);
+void bind_device(py::module_& m);
+void bind_dlpack(py::module_& m);
 void bind_engine(py::module_& m);
 void bind_errors(py::module_& m);
 void bind_library(py::module_& m);

@@ -20,4 +20,13 @@ py::object make_desc(const py::tuple& dims, int32_t data_type, int32_t format, f
   return factory(dims, data_type, format, scale);
 }
 
+DeviceArray device_array(const dt_tensor& tensor, bool is_read_only) {
+  const py::array extents_only = array_view(tensor, false);  // of which nothing is read
+  std::vector<int64_t> shape(extents_only.shape(), extents_only.shape() + extents_only.ndim()), strides;
+  if (tensor.strides) strides.assign(tensor.strides, tensor.strides + tensor.ndim);
+  const uintptr_t address = reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset;
+  return DeviceArray(address, std::move(shape), std::move(strides), tensor.layout->data_type, tensor.device_id,
+                     is_read_only);
+}
+
 }  // namespace dovetail

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/device_array.hpp"
 #include "bindings/native.hpp"
 
 namespace dovetail {
@@ -22,25 +23,8 @@ DescFactory& desc_factory();
 // Extents as Python sees them.
 py::tuple extents(const int64_t* values, int32_t n);
 py::object make_desc(const py::tuple& dims, int32_t data_type, int32_t format, float scale);
-
-// Device memory for numba, cupy and torch: the CUDA array interface, version 3.
-struct DeviceArray {
-  uintptr_t pointer;
-  py::tuple shape;
-  py::object strides;  // bytes, or None
-  std::string type;    // "<f4"
-  bool is_read_only;
-
-  py::dict interface() const {
-    py::dict facts;
-    facts["shape"] = shape;
-    facts["strides"] = strides;
-    facts["typestr"] = type;
-    facts["data"] = py::make_tuple(pointer, is_read_only);
-    facts["version"] = 3;
-    return facts;
-  }
-};
+// The extents that array_view gives a tensor of the host's: flat, in the order of memory, where rows are not in order.
+DeviceArray device_array(const dt_tensor& tensor, bool is_read_only);
 
 // The tensors of one side of a layer as Python sees them, made again only where pointers or shapes changed.
 class Side {
@@ -124,12 +108,7 @@ class Side {
   py::object view(const dt_tensor& tensor) const {
     if (!tensor.data) return py::none();  // before the first enqueue
     if (tensor.device_type == DT_DEVICE_CPU) return array_view(tensor, is_writable_);
-    // The extents of a view on no memory are those that device memory is given.
-    const py::array shape_only = array_view(tensor, is_writable_);
-    DeviceArray array{reinterpret_cast<uintptr_t>(tensor.data), py::tuple(shape_only.attr("shape")), py::none(),
-                      py::cast<std::string>(shape_only.dtype().attr("str")), !is_writable_};
-    if (tensor.strides) array.strides = shape_only.attr("strides");
-    return py::cast(std::move(array));
+    return py::cast(device_array(tensor, !is_writable_));
   }
 
   bool is_writable_;
@@ -184,7 +163,8 @@ class PythonContext {
     bytes.shape = &length;
     bytes.layout = &layout;
     if (run->stream && run->stream->kind != 0) {
-      workspace_ = py::int_(reinterpret_cast<uintptr_t>(workspace_pointer_));
+      workspace_ = py::cast(DeviceArray(reinterpret_cast<uintptr_t>(workspace_pointer_), {length}, {}, DT_TYPE_UINT8,
+                                        run->stream->device_id, false));
     } else {
       workspace_ = array_view(bytes, true);
     }

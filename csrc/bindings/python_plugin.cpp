@@ -267,10 +267,6 @@ NativeImplementation make_python_implementation(const std::string& op, const std
 
 void bind_python_plugin(py::module_& m) {
   using namespace dovetail;
-  py::class_<DeviceArray>(m, "DeviceArray", "A tensor on a CUDA device, as a Python plugin is handed it.")
-      .def_readonly("pointer", &DeviceArray::pointer)
-      .def_readonly("shape", &DeviceArray::shape)
-      .def_property_readonly("__cuda_array_interface__", &DeviceArray::interface);
   m.def(
       "set_desc_factory",
       [](py::object plain, py::object ranged) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "bindings/native.hpp"
+#include "runtime/device.hpp"
 #include "runtime/layout.hpp"
 #include "runtime/thread_pool.hpp"
 
@@ -63,10 +64,13 @@ AlignedMemory aligned_memory(uint64_t bytes) {
   return AlignedMemory(memory);
 }
 
-// The tensors of one side of a step.
+// The tensors of one side of a step; on a device other than the CPU, in memory there with what the buffers hold.
 class StepTensors {
  public:
-  StepTensors(const py::sequence& given, bool are_outputs, const std::string& subject) {
+  // `side`: the row's words, which may leave a tensor on the CPU.
+  StepTensors(const py::sequence& given, bool are_outputs, const std::string& subject, const Device& device,
+              const RowSide& side)
+      : device_(device) {
     const char* noun = are_outputs ? "output " : "input ";
     for (const py::handle item : given) {
       if (item.is_none() && !are_outputs) {
@@ -74,8 +78,18 @@ class StepTensors {
         continue;
       }
       const auto pair = py::cast<py::sequence>(item);
-      add(pair[0], pair[1], are_outputs, noun + std::to_string(pointers_.size()) + " of " + subject);
+      const size_t place = pointers_.size();
+      const bool on_cpu = !side.on_cpu.empty() && side.on_cpu[std::min(place, side.on_cpu.size() - 1)];
+      add(pair[0], pair[1], are_outputs, noun + std::to_string(place) + " of " + subject, device.is_cpu() || on_cpu);
     }
+  }
+  void upload(void* stream) const {
+    for (const Tensor& t : tensors_)
+      if (t.device_memory.data()) device_.copy(t.device_memory.data(), t.buffer->data(), t.bytes, stream);
+  }
+  void download(void* stream) const {
+    for (const Tensor& t : tensors_)
+      if (t.device_memory.data()) device_.copy(t.buffer->data(), t.device_memory.data(), t.bytes, stream);
   }
   const dt_tensor* const* data() const { return pointers_.data(); }
   uint32_t size() const { return static_cast<uint32_t>(pointers_.size()); }
@@ -84,12 +98,14 @@ class StepTensors {
   struct Tensor {
     std::unique_ptr<DescArray> desc;
     std::unique_ptr<Buffer> buffer;
+    uint64_t bytes = 0;
+    DeviceMemory device_memory;
     dt_layout layout = {};
     dt_tensor tensor = {};
     int64_t shape[DT_MAX_RANK] = {};
   };
 
-  void add(const py::object& desc, const py::object& buffer, bool is_output, const std::string& name) {
+  void add(const py::object& desc, const py::object& buffer, bool is_output, const std::string& name, bool on_cpu) {
     Tensor& made = tensors_.emplace_back();
     made.desc = std::make_unique<DescArray>(py::sequence(py::make_tuple(desc)));
     made.buffer = std::make_unique<Buffer>(buffer, is_output, name);
@@ -110,7 +126,14 @@ class StepTensors {
     made.layout = {DT_HDR(dt_layout), d.data_type, d.format, d.scale, d.flags};
     std::copy(d.dims, d.dims + d.ndim, made.shape);
     made.tensor.data = made.buffer->data() ? made.buffer->data() : made.shape;  // empty: any address will do
+    made.bytes = needed;
     made.tensor.device_type = DT_DEVICE_CPU;
+    if (!on_cpu) {
+      made.device_memory = DeviceMemory(device_, std::max(needed, kDeviceAlignment), name.c_str());
+      made.tensor.data = made.device_memory.data();
+      made.tensor.device_type = device_.type();
+      made.tensor.device_id = device_.index();
+    }
     made.tensor.ndim = d.ndim;
     made.tensor.type_code = type.dlpack_code;
     made.tensor.type_bits = static_cast<uint8_t>(type.bits);
@@ -120,9 +143,76 @@ class StepTensors {
     pointers_.push_back(&made.tensor);
   }
 
+  Device device_;
   std::deque<Tensor> tensors_;
   std::vector<const dt_tensor*> pointers_;
 };
+
+std::vector<int64_t> time_on_cpu(const LayerContext& context, Call& call, const dt_run& run, int32_t repeat) {
+  std::vector<int64_t> times;
+  for (int32_t i = 0; i < repeat; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    context.enqueue(call, run);
+    const auto end = std::chrono::steady_clock::now();
+    call.allocations.clear();
+    times.push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
+  }
+  return times;
+}
+
+// Between events of the stream: what the device took, without the way there.
+std::vector<int64_t> time_on_device(const Device& device, const LayerContext& context, Call& call, const dt_run& run,
+                                    int32_t repeat) {
+  void* const stream = run.stream->handle;
+  std::vector<DeviceEvent> events;
+  for (int32_t i = 0; i <= repeat; ++i) events.emplace_back(device, true);
+  device.record(events[0].handle(), stream);
+  for (int32_t i = 0; i < repeat; ++i) {
+    context.enqueue(call, run);
+    device.record(events[static_cast<size_t>(i) + 1].handle(), stream);
+    call.allocations.clear();
+  }
+  device.wait(stream);
+  std::vector<int64_t> times;
+  for (size_t i = 0; i + 1 < events.size(); ++i)
+    times.push_back(static_cast<int64_t>(1e6 * device.elapsed_ms(events[i].handle(), events[i + 1].handle())));
+  return times;
+}
+
+// Scratch and packed constants of one step, in the memory of its device.
+class StepMemory {
+ public:
+  StepMemory(const Device& device, uint64_t workspace_bytes, const py::object& packed) : device_(device) {
+    if (workspace_bytes && device.is_cpu()) scratch_ = aligned_memory(workspace_bytes);
+    if (workspace_bytes && !device.is_cpu()) device_scratch_ = DeviceMemory(device, workspace_bytes, "a workspace");
+    if (packed.is_none()) return;
+    const Buffer given(packed, false, "what prepare emitted");
+    packed_bytes = given.bytes();
+    if (!packed_bytes) return;
+    packed_ = aligned_memory(packed_bytes);  // bytes objects of Python are aligned to 16 only
+    std::memcpy(packed_.get(), given.data(), packed_bytes);
+    if (!device.is_cpu()) device_packed_ = DeviceMemory(device, packed_bytes, "packed constants");
+  }
+  void upload(void* stream) const {
+    if (device_packed_.data()) device_.copy(device_packed_.data(), packed_.get(), packed_bytes, stream);
+  }
+  void* workspace() const { return device_.is_cpu() ? scratch_.get() : device_scratch_.data(); }
+  const void* packed() const { return device_.is_cpu() ? packed_.get() : device_packed_.data(); }
+
+  uint64_t packed_bytes = 0;
+
+ private:
+  Device device_;
+  AlignedMemory scratch_, packed_;
+  DeviceMemory device_scratch_, device_packed_;
+};
+
+RowSide side_of(const Bound& bound, bool is_output) {
+  RowSide inputs, outputs;
+  std::string error;
+  if (bound.row) parse_row(bound.row->formats ? bound.row->formats : "linear", true, &inputs, &outputs, &error);
+  return is_output ? outputs : inputs;
+}
 
 }  // namespace
 
@@ -143,38 +233,34 @@ std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPoin
                               const py::sequence& inputs, const py::sequence& outputs, const py::object& packed,
                               uint64_t workspace_bytes, int32_t n_threads, int32_t repeat) {
   const Bound bound = bind_object(self, object, row);
-  if (self.table->device != DT_DEVICE_CPU) {
-    throw Failure{DT_UNSUPPORTED, self.id + " cannot run on buffers of the CPU", {{"device", "CUDA"}}, ""};
-  }
-  const StepTensors ins(inputs, false, self.id), outs(outputs, true, self.id);
-  AlignedMemory scratch = workspace_bytes ? aligned_memory(workspace_bytes) : nullptr;
-  AlignedMemory packed_copy;  // bytes objects of Python are aligned to 16 only
-  uint64_t packed_bytes = 0;
-  if (!packed.is_none()) {
-    const Buffer given(packed, false, "what prepare emitted");
-    packed_bytes = given.bytes();
-    if (packed_bytes) {
-      packed_copy = aligned_memory(packed_bytes);
-      std::memcpy(packed_copy.get(), given.data(), packed_bytes);
-    }
-  }
+  const bool on_cpu = self.table->device == DT_DEVICE_CPU;
+  const Device device = on_cpu ? Device() : find_device(self.table->device, -1);
+  const StepTensors ins(inputs, false, self.id, device, side_of(bound, false));
+  const StepTensors outs(outputs, true, self.id, device, side_of(bound, true));
+  const StepMemory memory(device, workspace_bytes, packed);
   const auto pool = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
-  const dt_stream stream = {DT_HDR(dt_stream), 0, 0, nullptr};
 
   py::gil_scoped_release release;
+  const DeviceScope scope(device);
+  std::unique_ptr<DeviceStream> own_stream;
+  if (!on_cpu) own_stream = std::make_unique<DeviceStream>(device);
+  const dt_stream stream = {DT_HDR(dt_stream), on_cpu ? 0 : 1, device.index(),
+                            own_stream ? own_stream->handle() : nullptr};
   Call call;
-  const dt_run run = {DT_HDR(dt_run), &call,           ins.size(),        outs.size(),  ins.data(),    outs.data(),
-                      scratch.get(),  workspace_bytes, packed_copy.get(), packed_bytes, pool->table(), &stream};
+  const dt_run run = {
+      DT_HDR(dt_run),     &call,           ins.size(),      outs.size(),         ins.data(),    outs.data(),
+      memory.workspace(), workspace_bytes, memory.packed(), memory.packed_bytes, pool->table(), &stream};
   const LayerContext context(bound);
-  context.shape_changed(call, run);
-  std::vector<int64_t> times;
-  for (int32_t i = 0; i < repeat; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    context.enqueue(call, run);
-    const auto end = std::chrono::steady_clock::now();
-    call.allocations.clear();
-    times.push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
+  if (on_cpu) {
+    context.shape_changed(call, run);
+    return time_on_cpu(context, call, run, repeat);
   }
+  for (const StepTensors* side : {&ins, &outs}) side->upload(stream.handle);
+  memory.upload(stream.handle);
+  context.shape_changed(call, run);
+  const std::vector<int64_t> times = time_on_device(device, context, call, run, repeat);
+  outs.download(stream.handle);
+  device.wait(stream.handle);
   return times;
 }
 

@@ -124,6 +124,15 @@ dt_code dt_engine_io_count(const dt_engine* engine, int32_t* n_inputs, int32_t* 
   });
 }
 
+dt_code dt_engine_device(const dt_engine* engine, int32_t* device_type, int32_t* device_id) {
+  return guarded([&] {
+    require(device_type != nullptr && device_id != nullptr, "device_type or device_id");
+    const auto shared = engine_of(engine);
+    *device_type = shared->device().type();
+    *device_id = shared->device().index();
+  });
+}
+
 dt_code dt_engine_io_info(const dt_engine* engine, int32_t io, dt_io_info* info) {
   return guarded([&] {
     require(info != nullptr, "info");
@@ -139,6 +148,8 @@ dt_code dt_engine_io_info(const dt_engine* engine, int32_t io, dt_io_info* info)
     full.scale = tensor.scale;
     full.ndim = tensor.rank;
     for (int axis = 0; axis < tensor.rank; ++axis) full.dims[axis] = tensor.dims[axis].value;
+    full.device_type = tensor.device;
+    full.device_id = tensor.device == DT_DEVICE_CPU ? 0 : engine_of(engine)->device().index();
     std::memcpy(info, &full, std::min<size_t>(info->h.struct_size, sizeof full));
   });
 }
@@ -189,7 +200,8 @@ dt_code dt_engine_memory_bytes(const dt_engine* engine, int32_t profile, uint64_
     const auto shared = engine_of(engine);
     if (index_of(profile) >= shared->plan().profiles.size())
       throw status::no_such_profile(profile, shared->plan().profiles.size());
-    *bytes = shared->memory(profile).bytes;
+    const Engine::Memory& memory = shared->memory(profile);
+    *bytes = shared->device().is_cpu() ? memory.cpu_bytes : memory.cuda_bytes;
   });
 }
 

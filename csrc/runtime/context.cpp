@@ -16,6 +16,11 @@ namespace {
 
 constexpr uint64_t kHugePage = uint64_t{2} << 20;
 
+bool is_sync_wanted() {
+  const char* value = std::getenv("DOVETAIL_SYNC");
+  return value && *value && std::strcmp(value, "0") != 0;
+}
+
 // Where empty tensors point to: nobody reads or writes it, but it is not null.
 alignas(kAlignment) unsigned char nothing[kAlignment];
 
@@ -57,7 +62,12 @@ Memory::~Memory() {
 }
 
 Context::Context(std::shared_ptr<const Engine> engine, int profile, bool own_memory)
-    : engine_(std::move(engine)), own_memory_(own_memory), stream_{DT_HDR(dt_stream), 0, 0, nullptr} {
+    : engine_(std::move(engine)),
+      own_memory_(own_memory),
+      stream_{DT_HDR(dt_stream), engine_->device().is_cpu() ? 0 : 1, engine_->device().index(), nullptr},
+      no_stream_{DT_HDR(dt_stream), 0, 0, nullptr},
+      is_debug_sync_(is_sync_wanted()) {
+  const DeviceScope scope(engine_->device());
   const Plan& plan = engine_->plan();
   input_dims_.resize(plan.inputs.size());
   is_input_known_.resize(plan.inputs.size());
@@ -87,7 +97,8 @@ void Context::make_views() {
     const TypeInfo* type = type_info(tensor.data_type);
     dt_tensor view = {};
     view.data = nothing;
-    view.device_type = DT_DEVICE_CPU;
+    view.device_type = tensor.device;
+    view.device_id = tensor.device == DT_DEVICE_CUDA ? engine_->device().index() : 0;
     view.ndim = tensor.rank;
     view.type_code = type->dlpack_code;
     view.type_bits = static_cast<uint8_t>(type->bits);
@@ -97,7 +108,7 @@ void Context::make_views() {
     const auto root = static_cast<size_t>(tensor.root);
     if (plan.tensors[root].constant >= 0)
       // Kernels see it through a pointer to const; the table of C has one struct for both.
-      view.data = const_cast<uint8_t*>(plan.constants[static_cast<size_t>(plan.tensors[root].constant)].data);
+      view.data = const_cast<uint8_t*>(engine_->constant(plan.tensors[root].constant, tensor.device));
     if (io_of[root] >= 0) io_views_[static_cast<size_t>(io_of[root])].push_back(static_cast<int32_t>(t));
     views_.push_back(view);
   }
@@ -126,11 +137,19 @@ void Context::make_launches() {
     run.outputs = outputs;
     run.workspace = nothing;
     if (step.packed >= 0) {
-      run.packed = plan.constants[static_cast<size_t>(step.packed)].data;
+      run.packed = engine_->constant(step.packed, step.device);
       run.packed_bytes = plan.constants[static_cast<size_t>(step.packed)].bytes;
     }
     run.pool = engine_->pool().table();
-    run.stream = &stream_;
+    const bool on_cpu = step.device == DT_DEVICE_CPU && !engine_->device().is_cpu();
+    run.stream = on_cpu ? &no_stream_ : &stream_;
+    if (on_cpu && first_cpu_step_ < 0) first_cpu_step_ = static_cast<int32_t>(i);
+    const bool reads_input = std::any_of(step.inputs.begin(), step.inputs.end(), [&plan](int32_t t) {
+      if (t < 0) return false;
+      const int32_t root = plan.tensors[static_cast<size_t>(t)].root;
+      return plan.tensors[static_cast<size_t>(root)].where == Where::kInput;
+    });
+    if (reads_input) last_reading_step_ = static_cast<int32_t>(i);
     runs_.push_back(run);
     layers_.push_back(std::make_unique<LayerContext>(bound));
     launches_.push_back({bound.enqueue(), layers_.back()->get(), &runs_.back()});
@@ -153,23 +172,42 @@ void Context::set_profile(int profile) {
   const Plan& plan = engine_->plan();
   if (profile < 0 || static_cast<size_t>(profile) >= plan.profiles.size())
     throw status::no_such_profile(profile, plan.profiles.size());
-  const uint64_t bytes = engine_->memory(profile).bytes;
-  if (own_memory_ && (!owned_.data() || bytes > owned_.bytes())) {
+  const Device& device = engine_->device();
+  const Engine::Memory& needed = engine_->memory(profile);
+  const uint64_t bytes = device.is_cpu() ? needed.cpu_bytes : needed.cuda_bytes;
+  if (own_memory_ && device.is_cpu() && (!owned_.data() || bytes > owned_.bytes())) {
     Memory larger(bytes, "the memory of a context");
     owned_ = std::move(larger);
   }
+  if (own_memory_ && !device.is_cpu() && (!device_owned_.data() || bytes > device_owned_.bytes())) {
+    DeviceMemory larger(device, std::max<uint64_t>(bytes, kDeviceAlignment), "the memory of a context");
+    device_owned_ = std::move(larger);
+  }
+  if (!device.is_cpu() && needed.cpu_bytes > staging_.bytes()) {
+    PinnedMemory larger(device, needed.cpu_bytes, "the host memory of a context");
+    staging_ = std::move(larger);
+  }
   if (given_bytes_ < bytes) given_bytes_ = 0;
-  if (given_bytes_ == 0) memory_ = owned_.data();
+  if (given_bytes_ == 0) memory_ = device.is_cpu() ? owned_.data() : device_owned_.data();
   profile_ = profile;
   forget_shapes();
   place_memory();
 }
 
+uint64_t Context::bytes_on(int32_t device) const {
+  const Engine::Memory& memory = engine_->memory(profile_);
+  return device == DT_DEVICE_CUDA ? memory.cuda_bytes : memory.cpu_bytes;
+}
+
 void Context::set_memory(void* memory, uint64_t bytes) {
-  const bool is_aligned = reinterpret_cast<uintptr_t>(memory) % kAlignment == 0;
+  const Device& device = engine_->device();
+  const auto alignment = alignment_on(device.type());
+  const bool is_aligned = reinterpret_cast<uintptr_t>(memory) % static_cast<uintptr_t>(alignment) == 0;
   if (memory && (!is_aligned || bytes < memory_bytes()))
-    throw status::memory_unusable(bytes, memory_bytes(), is_aligned);
-  memory_ = memory ? static_cast<uint8_t*>(memory) : owned_.data();
+    throw status::memory_unusable(bytes, memory_bytes(), alignment, is_aligned);
+  if (memory && !device.is_cpu() && device.device_of(memory) != device.index())
+    throw status::address_elsewhere("device_memory", device.index(), device.device_of(memory));
+  memory_ = memory ? static_cast<uint8_t*>(memory) : device.is_cpu() ? owned_.data() : device_owned_.data();
   given_bytes_ = memory ? bytes : 0;
   place_memory();
 }
@@ -179,13 +217,17 @@ void Context::place_memory() {
   if (!memory_) return;
   const Plan& plan = engine_->plan();
   const PlanProfile& profile = plan.profiles[static_cast<size_t>(profile_)];
+  const auto memory_on = [this](int32_t device) {
+    return device == engine_->device().type() ? memory_ : staging_.data() ? staging_.data() : nothing;
+  };
   for (size_t t = 0; t < views_.size(); ++t) {
     const auto root = static_cast<size_t>(plan.tensors[t].root);
-    if (plan.tensors[root].where == Where::kArena) views_[t].data = memory_ + profile.offsets[root];
+    if (plan.tensors[root].where == Where::kArena)
+      views_[t].data = memory_on(plan.tensors[t].device) + profile.offsets[root];
   }
   for (size_t i = 0; i < runs_.size(); ++i) {
     const Engine::Workspace& workspace = engine_->memory(profile_).workspaces[i];
-    runs_[i].workspace = memory_ + workspace.offset;
+    runs_[i].workspace = memory_on(plan.steps[i].device) + workspace.offset;
     runs_[i].workspace_bytes = workspace.bytes;
   }
 }
@@ -312,6 +354,19 @@ void Context::check_addresses() {
         throw status::address_shared(tensor_of(a).name, tensor_of(b).name);
 }
 
+// Is every buffer in memory that its steps can reach? A wrong one would end the process' use of the device.
+void Context::check_places() {
+  const Plan& plan = engine_->plan();
+  const Device& device = engine_->device();
+  for (size_t io = 0; io < addresses_.size(); ++io) {
+    if (!addresses_[io] || shapes_.bytes[static_cast<size_t>(plan.io_tensor(io))] == 0) continue;
+    const int32_t found = device.device_of(addresses_[io]);
+    const bool on_device = tensor_of(io).device == DT_DEVICE_CUDA;
+    const bool is_fine = on_device ? found == device.index() || found == kPinned : found < 0;
+    if (!is_fine) throw status::address_elsewhere(tensor_of(io).name, on_device ? device.index() : -1, found);
+  }
+}
+
 // ---- execution
 
 void Context::tell_shapes() {
@@ -335,18 +390,69 @@ void Context::make_ready() {
     place_memory();
   }
   check_addresses();
+  if (!engine_->device().is_cpu()) check_places();
   tell_shapes();
   is_ready_ = true;
 }
 
 void Context::execute(const dt_stream& stream) {
-  if (stream.kind != 0) throw status::stream_kind(stream.kind);
-  stream_ = stream;
-  execute();
+  const bool is_cpu = engine_->device().is_cpu();
+  if (stream.kind != (is_cpu ? 0 : 1)) throw status::stream_kind(stream.kind, engine_->device().type());
+  if (is_cpu) {
+    stream_ = stream;
+    execute();
+  } else {
+    enqueue_all(stream.handle, [](size_t) {});
+  }
 }
 
-std::vector<uint64_t> Context::execute_profiled() {
+void Context::execute_and_wait() {
+  enqueue_all(nullptr, [](size_t) {});
+  wait_for_stream();
+}
+
+void Context::wait_for_stream() { engine_->device().wait(stream_.handle); }
+
+// after_step(i) is called when step i was enqueued.
+template <typename AfterStep>
+void Context::enqueue_all(void* stream, const AfterStep& after_step) {
+  const Device& device = engine_->device();
+  const DeviceScope scope(device);
+  if (!is_ready_) make_ready();
+  stream_.handle = stream;
+  const std::vector<PlanStep>& steps = engine_->plan().steps;
+  const bool is_special = is_debug_sync_ || first_cpu_step_ >= 0;
+  const bool is_captured = is_special && device.is_capturing(stream);
+  if (is_captured && first_cpu_step_ >= 0)
+    throw status::capture_impossible(steps[static_cast<size_t>(first_cpu_step_)].layer);
+  const bool waits = is_debug_sync_ && !is_captured;
+  const auto record_consumed = [&](int32_t step) {
+    if (consumed_event_ && step == last_reading_step_) device.record(consumed_event_, stream);
+  };
+  record_consumed(-1);     // where no step reads an input
+  bool is_pending = true;  // is there work on the stream that a step on the CPU has to wait for?
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    const bool on_cpu = steps[i].device == DT_DEVICE_CPU;
+    if (on_cpu && is_pending) wait_for_stream();
+    is_pending = !on_cpu;
+    const Launch& launch = launches_[i];
+    dt_code code = launch.enqueue(launch.context, launch.run);
+    if (code == DT_OK && waits && !on_cpu) code = device.api()->wait_for_stream(&call_, stream);
+    if (code != DT_OK) fail(i, code, "enqueue");
+    record_consumed(static_cast<int32_t>(i));
+    after_step(i);
+  }
+  call_.allocations.clear();
+}
+
+void Context::set_input_consumed_event(void* event) {
+  if (engine_->device().is_cpu() && event) throw status::stream_kind(1, DT_DEVICE_CPU);
+  consumed_event_ = event;
+}
+
+std::vector<uint64_t> Context::execute_profiled(void* stream) {
   using Clock = std::chrono::steady_clock;
+  if (!engine_->device().is_cpu()) return execute_timed(stream);
   if (!is_ready_) make_ready();
   std::vector<uint64_t> times(launches_.size());
   Clock::time_point before = Clock::now();
@@ -358,6 +464,21 @@ std::vector<uint64_t> Context::execute_profiled() {
     before = after;
   }
   call_.allocations.clear();
+  return times;
+}
+
+// Between events of the stream.
+std::vector<uint64_t> Context::execute_timed(void* stream) {
+  const Device& device = engine_->device();
+  std::vector<DeviceEvent> events;
+  for (size_t i = 0; i <= launches_.size(); ++i) events.emplace_back(device, true);
+  const DeviceScope scope(device);
+  device.record(events[0].handle(), stream);
+  enqueue_all(stream, [&](size_t i) { device.record(events[i + 1].handle(), stream); });
+  wait_for_stream();
+  std::vector<uint64_t> times;
+  for (size_t i = 0; i < launches_.size(); ++i)
+    times.push_back(static_cast<uint64_t>(1e6 * device.elapsed_ms(events[i].handle(), events[i + 1].handle())));
   return times;
 }
 
@@ -378,6 +499,8 @@ void Context::fail(size_t step, dt_code code, const char* method) {
     };
     for (int32_t t : failed.inputs) add("input", t);
     for (int32_t t : failed.outputs) add("output", t);
+    // A launch is where faults of earlier kernels show.
+    if (failure.code == DT_DEVICE_FAULT && !is_debug_sync_) failure.hint = status::kFindFaultyLayer;
     throw;
   }
   std::abort();  // check throws for every code but 0

@@ -57,12 +57,18 @@ class Context {
   void set_address(size_t io, void* address, uint64_t room = UINT64_MAX);
   void* address(size_t io) const { return addresses_[check_io(io)]; }
 
+  // Memory of the engine's device. Steps that run on the CPU all the same have theirs beside it.
   uint8_t* memory() const { return memory_; }
-  uint64_t memory_bytes() const { return engine_->memory(profile_).bytes; }
-  // Memory of the user's, aligned to 64; kept for profiles that need no more. Null takes it away.
+  uint64_t memory_bytes() const { return bytes_on(engine_->device().type()); }
+  // Memory of the user's, aligned to 64 (256 on CUDA); kept for profiles that need no more. Null takes it away.
   void set_memory(void* memory, uint64_t bytes);
 
+  // Everything is done when it returns. On CUDA it runs on the default stream.
   void execute() {
+    if (!engine_->device().is_cpu()) [[unlikely]] {
+      execute_and_wait();
+      return;
+    }
     if (!is_ready_) [[unlikely]]
       make_ready();
     const Launch* const end = launches_.data() + launches_.size();
@@ -74,10 +80,17 @@ class Context {
     if (!call_.allocations.empty()) [[unlikely]]
       call_.allocations.clear();
   }
-  // The stream is handed on to the layers.
+  // On CUDA: enqueues everything and returns, except that it waits for the stream before steps that run on the CPU.
+  // Plans for the CPU take kind 0 only.
   void execute(const dt_stream& stream);
-  // As execute; nanoseconds of each step.
-  std::vector<uint64_t> execute_profiled();
+  // As execute; nanoseconds of each step. `stream`: for plans for CUDA.
+  std::vector<uint64_t> execute_profiled(void* stream = nullptr);
+  // Recorded as soon as the inputs may be changed again; null takes it away. An event of the engine's device.
+  void set_input_consumed_event(void* event);
+  void* input_consumed_event() const { return consumed_event_; }
+  // Wait after every layer, so that a fault names the one it happened in. At first: is DOVETAIL_SYNC=1 set?
+  void set_debug_sync(bool on) { is_debug_sync_ = on; }
+  bool is_debug_sync() const { return is_debug_sync_; }
 
  private:
   struct Launch {
@@ -95,7 +108,14 @@ class Context {
   void resolve_shapes();
   void place_memory();
   void make_ready();
+  void execute_and_wait();
+  std::vector<uint64_t> execute_timed(void* stream);
+  template <typename AfterStep>
+  void enqueue_all(void* stream, const AfterStep& after_step);
+  void wait_for_stream();
+  uint64_t bytes_on(int32_t device) const;
   void check_addresses();
+  void check_places();
   void tell_shapes();
   [[noreturn]] void fail(size_t step, dt_code code, const char* method);
 
@@ -110,7 +130,9 @@ class Context {
   PlanShapes next_;    // computed here, then copied if all is well
 
   const bool own_memory_;
-  Memory owned_;
+  Memory owned_;               // of plans for the CPU
+  DeviceMemory device_owned_;  // of plans for CUDA
+  PinnedMemory staging_;       // of their steps on the CPU, and for copies between both
   uint8_t* memory_ = nullptr;
   uint64_t given_bytes_ = 0;                    // size of the user's memory; 0: memory_ is not the user's
   std::vector<void*> addresses_;                // per io
@@ -124,6 +146,11 @@ class Context {
   std::vector<std::unique_ptr<LayerContext>> layers_;
   std::vector<Launch> launches_;
   dt_stream stream_;
+  const dt_stream no_stream_;       // for steps on the CPU in a plan for CUDA
+  int32_t first_cpu_step_ = -1;     // in a plan for CUDA
+  int32_t last_reading_step_ = -1;  // the last one that reads an input
+  void* consumed_event_ = nullptr;
+  bool is_debug_sync_;
   Call call_;
 };
 

@@ -56,6 +56,25 @@ std::string refusal(const Plan& plan, const PlanStep& step, const dt_row& row) {
   return reason;
 }
 
+// "" if every tensor lies where the step takes it: on its own device, but for words with "@cpu".
+std::string misplaced(const Plan& plan, const PlanStep& step, const dt_row* row) {
+  RowSide inputs, outputs;
+  std::string error;
+  if (row && !parse_row(row->formats ? row->formats : "linear", true, &inputs, &outputs, &error)) return error;
+  const auto check = [&](const std::vector<int32_t>& tensors, const RowSide& side) -> std::string {
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (tensors[i] < 0) continue;
+      const bool on_cpu = !side.on_cpu.empty() && side.on_cpu[std::min(i, side.on_cpu.size() - 1)];
+      const PlanTensor& tensor = plan.tensors[static_cast<size_t>(tensors[i])];
+      if (tensor.device != (on_cpu ? static_cast<int32_t>(DT_DEVICE_CPU) : step.device))
+        return "tensor '" + tensor.name + "' lies on another device than this step takes";
+    }
+    return "";
+  };
+  const std::string reason = check(step.inputs, inputs);
+  return reason.empty() ? check(step.outputs, outputs) : reason;
+}
+
 // The row that the plan names: by its place if the name there is the same, else the first of that name that fits.
 const dt_row* find_row(const Plan& plan, const PlanStep& step, const dt_implementation& implementation) {
   if (implementation.n_rows == 0 && step.row.empty()) return nullptr;
@@ -118,12 +137,16 @@ void check_specs(const PlanStep& step, const FieldArray& fields, const dt_op& op
 
 }  // namespace
 
-std::shared_ptr<Engine> Engine::load(const std::string& path, int n_threads) { return load(map_file(path), n_threads); }
+std::shared_ptr<Engine> Engine::load(const std::string& path, int n_threads, int device) {
+  return load(map_file(path), n_threads, device);
+}
 
-std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads) {
+std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads, int device) {
   std::shared_ptr<Engine> engine(new Engine);
   engine->plan_ = read_plan(std::move(bytes));
   const Plan& plan = *engine->plan_;
+  if (plan.device == DT_DEVICE_CUDA) engine->choose_device(device);
+  const DeviceScope scope(engine->device_);
   engine->pool_ = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
   for (const PlanTensor& tensor : plan.tensors)
     engine->layouts_.push_back(
@@ -142,7 +165,43 @@ std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads) {
     }
     engine->plan_memory(plan.profiles[p], descs);
   }
+  if (!engine->device_.is_cpu()) engine->upload_constants();
   return engine;
+}
+
+void Engine::choose_device(int index) {
+  std::string reason;
+  if (list_devices(DT_DEVICE_CUDA, &reason).empty()) throw status::plan_device("cuda", reason);
+  device_ = find_device(DT_DEVICE_CUDA, index);
+  const dt_device_info info = device_.info();
+  if (info.sm != plan_->sm) throw status::plan_architecture(plan_->sm, plan_->device_name, info.sm, info.name);
+}
+
+// All in one piece of memory: what steps on the device read, and what they packed.
+void Engine::upload_constants() {
+  const std::vector<PlanConstant>& constants = plan_->constants;
+  constant_offsets_.assign(constants.size(), -1);
+  uint64_t bytes = 0;
+  const auto place = [&](int32_t index) {
+    if (index < 0 || constant_offsets_[static_cast<size_t>(index)] >= 0) return;
+    constant_offsets_[static_cast<size_t>(index)] = static_cast<int64_t>(bytes);
+    bytes += round_up(constants[static_cast<size_t>(index)].bytes, kDeviceAlignment);
+  };
+  for (const PlanTensor& tensor : plan_->tensors)
+    if (tensor.device == DT_DEVICE_CUDA) place(tensor.constant);
+  for (const PlanStep& step : plan_->steps)
+    if (step.device == DT_DEVICE_CUDA) place(step.packed);
+  // An empty constant has an address, too.
+  device_constants_ = DeviceMemory(device_, bytes + kDeviceAlignment, "the constants of an engine");
+  for (size_t i = 0; i < constants.size(); ++i)
+    if (constant_offsets_[i] >= 0)
+      device_.copy(device_constants_.data() + constant_offsets_[i], constants[i].data, constants[i].bytes, nullptr);
+  device_.wait(nullptr);
+}
+
+const uint8_t* Engine::constant(int32_t index, int32_t device) const {
+  const auto i = static_cast<size_t>(index);
+  return device == DT_DEVICE_CPU ? plan_->constants[i].data : device_constants_.data() + constant_offsets_[i];
 }
 
 void Engine::make_step(const PlanStep& step) {
@@ -156,10 +215,17 @@ void Engine::make_step(const PlanStep& step) {
     throw status::library_changed(step.layer, step.implementation, requirement->hash, hash);
 
   const dt_implementation* implementation = made.entry.implementation;
+  if (implementation->device != step.device)
+    throw status::device_differs(step.layer, step.implementation, step.device, implementation->device);
   Bound& bound = made.bound;
   bound.implementation = implementation;
   bound.subject = step.implementation;
   bound.row = find_row(*plan_, step, *implementation);
+  if (const std::string reason = misplaced(*plan_, step, bound.row); !reason.empty())
+    throw status::row_refuses(step.layer, step.implementation, step.row, reason);
+  if (bound.row && bound.row->min_sm > plan_->sm)
+    throw status::row_refuses(step.layer, step.implementation, step.row,
+                              "it needs sm_" + std::to_string(bound.row->min_sm));
   if (bound.row && (bound.row->needs & ~cpu_features()) != 0)
     throw status::plan_isa(feature_names(bound.row->needs & ~cpu_features()), feature_names(cpu_features()));
   if (bound.row ? !DT_HAS(dt_row, bound.row, enqueue) : !DT_HAS(dt_implementation, implementation, enqueue))
@@ -234,8 +300,9 @@ Descs Engine::descs_of(const PlanStep& step, const std::vector<dt_desc>& all) co
 
 void Engine::plan_memory(const PlanProfile& profile, const std::vector<dt_desc>& descs) {
   Memory memory;
-  const uint64_t end_of_arena = round_up(profile.arena_bytes, kAlignment);
-  uint64_t beyond = 0;
+  const uint64_t end_of_cpu = round_up(profile.cpu_arena.bytes, kAlignment);
+  const uint64_t end_of_cuda = round_up(profile.cuda_arena.bytes, kDeviceAlignment);
+  uint64_t beyond_cpu = 0, beyond_cuda = 0;
   for (size_t i = 0; i < steps_.size(); ++i) {
     Workspace workspace;
     workspace.bytes = profile.workspace_bytes[i];
@@ -244,12 +311,15 @@ void Engine::plan_memory(const PlanProfile& profile, const std::vector<dt_desc>&
     if (needed > workspace.bytes) {
       if (needed > kMaxBytes)
         throw status::out_of_memory("the workspace of layer '" + plan_->steps[i].layer + "'", needed);
-      workspace = {end_of_arena, needed};
+      const bool on_cuda = plan_->steps[i].device == DT_DEVICE_CUDA;
+      workspace = {on_cuda ? end_of_cuda : end_of_cpu, needed};
+      uint64_t& beyond = on_cuda ? beyond_cuda : beyond_cpu;
       beyond = std::max(beyond, needed);  // one after the other, so they share
     }
     memory.workspaces.push_back(workspace);
   }
-  memory.bytes = beyond ? end_of_arena + beyond : profile.arena_bytes;
+  memory.cpu_bytes = beyond_cpu ? end_of_cpu + beyond_cpu : profile.cpu_arena.bytes;
+  memory.cuda_bytes = beyond_cuda ? end_of_cuda + beyond_cuda : profile.cuda_arena.bytes;
   memory_.push_back(std::move(memory));
 }
 

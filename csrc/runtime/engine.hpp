@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/device.hpp"
 #include "runtime/library.hpp"
 #include "runtime/object.hpp"
 #include "runtime/plan.hpp"
@@ -17,13 +18,15 @@ namespace dovetail {
 
 class Engine {
  public:
-  // The bytes must not change while the engine lives. n_threads 0: default_threads(). Throws Failure.
-  static std::shared_ptr<Engine> load(FileBytes bytes, int n_threads = 0);
-  static std::shared_ptr<Engine> load(const std::string& path, int n_threads = 0);
+  // The bytes must not change while the engine lives. n_threads 0: default_threads(). device: for a plan for CUDA, -1
+  // is the calling thread's current one. Throws Failure.
+  static std::shared_ptr<Engine> load(FileBytes bytes, int n_threads = 0, int device = -1);
+  static std::shared_ptr<Engine> load(const std::string& path, int n_threads = 0, int device = -1);
 
   const Plan& plan() const { return *plan_; }
   int n_threads() const { return pool_->n_threads(); }
   const ThreadPool& pool() const { return *pool_; }
+  const Device& device() const { return device_; }  // the one it was built for; single steps may run on the CPU
 
   struct Step {
     ImplementationEntry entry;
@@ -31,28 +34,35 @@ class Engine {
   };
   const std::vector<Step>& steps() const { return steps_; }
 
-  // Memory of a context: the plan's arena and behind it what steps need beyond the plan's workspaces (more threads than
-  // at build, or another version of the library).
+  // Memory of a context: the plan's arenas and behind them what steps need beyond the plan's workspaces (more threads
+  // than at build, or another version of the library).
   struct Workspace {
     uint64_t offset = 0, bytes = 0;
   };
   struct Memory {
-    uint64_t bytes = 0;
-    std::vector<Workspace> workspaces;  // per step
+    uint64_t cpu_bytes = 0, cuda_bytes = 0;
+    std::vector<Workspace> workspaces;  // per step, in the memory of its device
   };
   const Memory& memory(int profile) const { return memory_[static_cast<size_t>(profile)]; }
   // Side structs of the tensor views, per tensor of the plan.
   const dt_layout* layout(int32_t tensor) const { return &layouts_[static_cast<size_t>(tensor)]; }
+  // Where a constant lies for steps on this device.
+  const uint8_t* constant(int32_t index, int32_t device) const;
 
  private:
   Engine() = default;
   void make_step(const PlanStep& step);
+  void choose_device(int index);
+  void upload_constants();
   void plan_memory(const PlanProfile& profile, const std::vector<dt_desc>& descs);
   std::vector<dt_desc> describe(const PlanProfile& profile) const;
   Descs descs_of(const PlanStep& step, const std::vector<dt_desc>& all) const;
 
   std::shared_ptr<const Plan> plan_;  // outlives the objects, which may borrow its constants
   std::shared_ptr<ThreadPool> pool_;
+  Device device_;
+  DeviceMemory device_constants_;
+  std::vector<int64_t> constant_offsets_;  // per constant, in device_constants_; -1: not on the device
   std::vector<dt_layout> layouts_;
   std::vector<Memory> memory_;
   std::vector<Step> steps_;

@@ -11,6 +11,7 @@
 namespace dovetail {
 
 inline constexpr uint64_t kAlignment = 64;                // of tensors, constants and workspaces on the CPU
+inline constexpr uint64_t kDeviceAlignment = 256;         // the same on CUDA
 inline constexpr uint64_t kMaxBytes = uint64_t{1} << 47;  // no tensor or arena is larger: what a process can map
 
 struct TypeInfo {
@@ -24,6 +25,10 @@ struct FormatInfo {
   int lanes, kind, n_spatial;
   const char* word;  // "chw4"
 };
+
+constexpr int64_t alignment_on(int32_t device) {
+  return static_cast<int64_t>(device == DT_DEVICE_CUDA ? kDeviceAlignment : kAlignment);
+}
 
 // Null for a number that is in no table of plugin.h.
 const TypeInfo* type_info(int64_t data_type);

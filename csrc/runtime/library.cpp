@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "runtime/checksum.hpp"
+#include "runtime/device.hpp"
 #include "runtime/elf.hpp"
 #include "runtime/host.hpp"
 #include "runtime/table_check.hpp"
@@ -235,6 +236,8 @@ std::shared_ptr<Library> open_library(const std::string& given_path) {
   library->plugin = call_entry(path, entry);
   if (Facts wrong = check_tables(*library->plugin); !wrong.empty()) throw refusal(path, wrong, kNotRegistered);
   call_open(path, *library->plugin);
+  if (DT_HAS(dt_plugin, library->plugin, extension))
+    offer_device(static_cast<const dt_device_api*>(library->plugin->extension(DT_DEVICE_EXTENSION)));
   here.by_file[key] = library;
   here.by_hash[hash] = library;
   return library;

@@ -147,6 +147,7 @@ const dt_row* row_at(const dt_implementation& implementation, int32_t index, con
 // The words of a row on one side of its arrow.
 struct RowSide {
   std::vector<std::vector<int32_t>> words;  // alternatives of each word
+  std::vector<char> on_cpu;                 // per word of formats: does the tensor lie in host memory ("linear@cpu")?
   bool repeats_last = false;                // "f32..."
 };
 // Splits "f32|f16 i32... -> f32|f16". False and `*error` for an unknown word or a missing arrow; `formats` reads format

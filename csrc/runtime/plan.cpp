@@ -21,7 +21,7 @@ namespace {
 uint64_t room_of(const PlanTensor& tensor, size_t index, const PlanProfile& profile, const PlanShapes& shapes) {
   switch (tensor.where) {
     case Where::kArena:
-      return profile.arena_bytes - static_cast<uint64_t>(profile.offsets[index]);
+      return profile.arena(tensor.device).bytes - static_cast<uint64_t>(profile.offsets[index]);
     case Where::kAlias:
       return shapes.bytes[static_cast<size_t>(tensor.root)];
     default:
@@ -123,7 +123,7 @@ void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const std::ve
         throw status::extent_invalid(tensor.name, tensor.dim_name(axis), plan.text_of(tensor.dims[axis]),
                                      "is " + std::to_string(dims[static_cast<size_t>(axis)]), plan.inputs_text(inputs));
     if (!tensor_bytes(dims.data(), tensor.rank, tensor.data_type, tensor.format, &shapes->bytes[t]))
-      throw status::tensor_outgrows_arena(tensor.name, kMaxBytes, 0, profile.arena_bytes);
+      throw status::tensor_outgrows_arena(tensor.name, kMaxBytes, 0, profile.arena(tensor.device).bytes);
   }
   for (size_t t = 0; t < plan.tensors.size(); ++t) {
     const uint64_t room = room_of(plan.tensors[t], t, profile, *shapes);

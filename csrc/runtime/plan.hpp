@@ -30,6 +30,7 @@ struct PlanTensor {
   int32_t rank = 0;
   Extent dims[DT_MAX_RANK];
   std::string dim_names[DT_MAX_RANK];  // "" where nobody named it
+  int32_t device = DT_DEVICE_CPU;
   Where where = Where::kArena;
   int32_t constant = -1;
   int32_t alias_of = -1;
@@ -54,14 +55,22 @@ struct PlanStep {
   std::vector<int32_t> inputs;      // tensors; -1 is an absent optional input
   std::vector<int32_t> outputs;
   bool is_python = false;
+  int32_t device = DT_DEVICE_CPU;
+};
+
+// Tensors of one kind of device that share memory.
+struct PlanArena {
+  uint64_t bytes = 0, lower_bound = 0;
 };
 
 struct PlanProfile {
   std::vector<Dims> min, opt, max;  // per input
-  uint64_t arena_bytes = 0, lower_bound = 0;
-  std::vector<int64_t> offsets;  // per tensor; -1: not in the arena
-  std::vector<int64_t> workspace_offsets;
-  std::vector<uint64_t> workspace_bytes;  // per step
+  PlanArena cpu_arena, cuda_arena;
+  std::vector<int64_t> offsets;            // per tensor, in the arena of its device; -1: in none
+  std::vector<int64_t> workspace_offsets;  // per step, in the arena of its device
+  std::vector<uint64_t> workspace_bytes;   // per step
+
+  const PlanArena& arena(int32_t device) const { return device == DT_DEVICE_CUDA ? cuda_arena : cpu_arena; }
 };
 
 struct PlanConstraint {
@@ -76,6 +85,9 @@ struct PlanRequirement {
 
 struct Plan {
   std::string name, producer, json;
+  int32_t device = DT_DEVICE_CPU;  // the one it was built for; single steps may run on the CPU all the same
+  int32_t sm = 0;                  // compute capability of that device, 90
+  std::string device_name;
   std::vector<std::string> isa;
   std::vector<PlanRequirement> requirements;
   std::vector<DimsProgram> programs;

@@ -69,7 +69,12 @@ void PlanReader::read(FileBytes bytes) {
 
 void PlanReader::read_device(const JsonNode& device) {
   const std::string& type = device.at("type").text();
-  if (type != "cpu") throw status::plan_device(type);
+  if (type != "cpu" && type != "cuda") throw status::plan_device(type, "only plans for the cpu and for cuda are known");
+  if (type == "cuda") {
+    plan_.device = DT_DEVICE_CUDA;
+    plan_.sm = static_cast<int32_t>(device.at("sm").integer(0, 10000));
+    plan_.device_name = optional_text(device, "name");
+  }
   const std::string machine = optional_text(device, "machine");
   struct utsname here{};
   if (!machine.empty() && uname(&here) == 0 && machine != here.machine)
@@ -117,13 +122,20 @@ void PlanReader::read_tensors(const JsonNode& list) {
     tensor.format = static_cast<int32_t>(node.at("format").integer(0, 1 << 16));
     if (!format_info(tensor.format)) node.at("format").fail("a tensor format of plugin.h");
     tensor.scale = node.has("scale") ? static_cast<float>(node.at("scale").number()) : -1.0f;
-    const int64_t device = node.at("device").integer(0, 1 << 16);
-    if (device != DT_DEVICE_CPU) throw status::plan_device(device == DT_DEVICE_CUDA ? "cuda" : std::to_string(device));
+    tensor.device = read_device_type(node.at("device"));
     tensor.where = where_of(node.at("where"));
     if (tensor.where == Where::kConstant) tensor.constant = node.at("constant").index(plan_.constants.size());
     if (tensor.where == Where::kAlias) tensor.alias_of = node.at("alias_of").index(n);
     read_dims(node, &tensor);
   }
+}
+
+// A plan for the CPU has nothing anywhere else.
+int32_t PlanReader::read_device_type(const JsonNode& node) const {
+  const int64_t type = node.integer(0, 1 << 16);
+  if (type == DT_DEVICE_CPU) return DT_DEVICE_CPU;
+  if (type != plan_.device) node.fail(plan_.device == DT_DEVICE_CPU ? "1, for the plan is for the cpu" : "1 or 2");
+  return static_cast<int32_t>(type);
 }
 
 void PlanReader::read_dims(const JsonNode& node, PlanTensor* tensor) {
@@ -188,6 +200,8 @@ void PlanReader::find_roots(const JsonNode& tensors) {
       at = static_cast<size_t>(plan_.tensors[at].alias_of);
     }
     plan_.tensors[i].root = static_cast<int32_t>(at);
+    if (plan_.tensors[i].device != plan_.tensors[at].device)
+      tensors.at(i).at("device").fail("the device of the tensor whose memory it is");
   }
 }
 
@@ -280,6 +294,7 @@ void PlanReader::read_steps(const JsonNode& list) {
     for (size_t t = 0; t < inputs.size(); ++t) step.inputs.push_back(inputs.at(t).index(plan_.tensors.size(), true));
     for (size_t t = 0; t < outputs.size(); ++t) step.outputs.push_back(outputs.at(t).index(plan_.tensors.size()));
     step.is_python = node.has("python") && node.at("python").boolean();
+    if (node.has("device")) step.device = read_device_type(node.at("device"));
     plan_.steps.push_back(std::move(step));
   }
 }
@@ -346,32 +361,44 @@ PlanProfile PlanReader::read_profile(const JsonNode& node) {
     profile.opt.push_back(dims[1]);
     profile.max.push_back(dims[2]);
   }
-  profile.arena_bytes = static_cast<uint64_t>(node.at("arena_bytes").integer(0, kMaxExtent));
-  profile.lower_bound =
-      node.has("lower_bound") ? static_cast<uint64_t>(node.at("lower_bound").integer(0, kMaxExtent)) : 0;
-  const auto arena = static_cast<int64_t>(profile.arena_bytes);
+  const auto bytes_of = [&node](const char* key) {
+    return node.has(key) ? static_cast<uint64_t>(node.at(key).integer(0, kMaxExtent)) : 0;
+  };
+  profile.cpu_arena = {static_cast<uint64_t>(node.at("arena_bytes").integer(0, kMaxExtent)), bytes_of("lower_bound")};
+  profile.cuda_arena = {bytes_of("cuda_arena_bytes"), bytes_of("cuda_lower_bound")};
+  read_offsets(node, &profile);
+  return profile;
+}
+
+void PlanReader::read_offsets(const JsonNode& node, PlanProfile* out) const {
+  PlanProfile& profile = *out;
   const JsonNode offsets = node.at("offsets");
-  profile.offsets = offsets.integers(-1, arena);
+  profile.offsets = offsets.integers(-1, kMaxExtent);
   if (profile.offsets.size() != plan_.tensors.size()) offsets.fail("one for each tensor");
   for (size_t t = 0; t < profile.offsets.size(); ++t) {
     const int64_t offset = profile.offsets[t];
     const bool is_arena = plan_.tensors[t].where == Where::kArena;
     if (is_arena != (offset >= 0)) offsets.at(t).fail(is_arena ? "an offset" : "-1, for it is not in the arena");
-    if (is_arena && offset % static_cast<int64_t>(kAlignment) != 0) offsets.at(t).fail("a multiple of 64");
+    if (!is_arena) continue;
+    const int32_t device = plan_.tensors[t].device;
+    if (offset % alignment_on(device) != 0) offsets.at(t).fail("a multiple of " + std::to_string(alignment_on(device)));
+    if (offset > static_cast<int64_t>(profile.arena(device).bytes)) offsets.at(t).fail("an offset in the arena");
   }
   const JsonNode workspaces = node.at("workspace"), sizes = node.at("workspace_bytes");
-  profile.workspace_offsets = workspaces.integers(-1, arena);
+  profile.workspace_offsets = workspaces.integers(-1, kMaxExtent);
   const std::vector<int64_t> bytes = sizes.integers(0, kMaxExtent);
   profile.workspace_bytes.assign(bytes.begin(), bytes.end());
   if (profile.workspace_offsets.size() != plan_.steps.size()) workspaces.fail("one for each step");
   if (bytes.size() != plan_.steps.size()) sizes.fail("one for each step");
   for (size_t i = 0; i < bytes.size(); ++i) {
     const int64_t offset = profile.workspace_offsets[i];
+    const int32_t device = plan_.steps[i].device;
+    const auto arena = static_cast<int64_t>(profile.arena(device).bytes);
     if (offset < 0 && bytes[i] > 0) workspaces.at(i).fail("an offset, for the step has a workspace");
-    if (offset >= 0 && (offset % static_cast<int64_t>(kAlignment) != 0 || bytes[i] > arena - offset))
-      workspaces.at(i).fail("a multiple of 64 whose " + std::to_string(bytes[i]) + " bytes end in the arena");
+    if (offset >= 0 && (offset % alignment_on(device) != 0 || offset > arena || bytes[i] > arena - offset))
+      workspaces.at(i).fail("a multiple of " + std::to_string(alignment_on(device)) + " whose " +
+                            std::to_string(bytes[i]) + " bytes end in the arena");
   }
-  return profile;
 }
 
 void PlanReader::read_profiles(const JsonNode& list) {

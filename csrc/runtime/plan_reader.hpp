@@ -19,6 +19,7 @@ class PlanReader {
   void read_requirements(const JsonNode& list);
   void read_constants(const JsonNode& list);
   void read_tensors(const JsonNode& list);
+  int32_t read_device_type(const JsonNode& node) const;
   void read_dims(const JsonNode& node, PlanTensor* tensor);
   void read_io(const JsonNode& list, Where where, std::vector<int32_t>* out);
   void read_programs(const JsonNode& list);
@@ -27,6 +28,7 @@ class PlanReader {
   FieldValue read_field(const JsonNode& node);
   void read_profiles(const JsonNode& list);
   PlanProfile read_profile(const JsonNode& node);
+  void read_offsets(const JsonNode& node, PlanProfile* profile) const;
 
   void find_roots(const JsonNode& tensors);
   void measure_constants(const JsonNode& tensors);

@@ -2,6 +2,7 @@
 // The words of rows: "f32|f16 i32... -> f32|f16".
 #include <algorithm>
 #include <sstream>
+#include <string_view>
 
 #include "runtime/object.hpp"
 
@@ -18,6 +19,8 @@ const char* const kFormatWords[] = {
     DT_TENSOR_FORMATS(DT_FORMAT_WORD)
 #undef DT_FORMAT_WORD
 };
+
+constexpr std::string_view kOnCpu = "@cpu";
 
 // The tables are dense from 0, so the place is the value.
 template <size_t N>
@@ -40,6 +43,9 @@ bool parse_side(std::string text, bool formats, RowSide* side, std::string* erro
       side->repeats_last = true;
       word.resize(word.size() - 3);
     }
+    const bool on_cpu = formats && word.ends_with(kOnCpu);
+    if (on_cpu) word.resize(word.size() - kOnCpu.size());
+    side->on_cpu.push_back(on_cpu);
     std::vector<int32_t> alternatives;
     std::istringstream parts(word + "|");
     std::string part;

@@ -68,11 +68,20 @@ Failure plan_version(int64_t major, int64_t minor) {
               "Build the plan again with this version of dovetail.");
 }
 
-Failure plan_device(const std::string& type) {
-  return make(
-      DT_PLAN_VERSION, "the plan cannot be loaded: it is for device " + quoted(type),
-      {{"plan", type}, {"this runtime", "cpu"}},
-      "This build has no executor for it. Build the plan for the cpu, or use a build of dovetail that has one.");
+Failure plan_device(const std::string& type, const std::string& reason) {
+  return make(DT_PLAN_VERSION, "the plan cannot be loaded: it is for device " + quoted(type),
+              {{"plan", type}, {"here", reason}}, "Run it where such a device works, or build the plan for the cpu.");
+}
+
+Failure plan_architecture(int32_t wanted, const std::string& wanted_name, int32_t present,
+                          const std::string& present_name) {
+  const auto text = [](int32_t sm, const std::string& name) {
+    return (name.empty() ? "" : name + ", ") + "sm_" + std::to_string(sm);
+  };
+  return make(DT_PLAN_VERSION, "the plan cannot be loaded: it was built for another GPU",
+              {{"plan", text(wanted, wanted_name)}, {"this device", text(present, present_name)}},
+              "Build the plan on this device: its kernels were chosen and timed for the other one.",
+              {{"expected", std::to_string(wanted)}, {"got", std::to_string(present)}});
 }
 
 Failure plan_isa(const std::string& missing, const std::string& present) {
@@ -236,10 +245,11 @@ Failure memory_missing(uint64_t bytes) {
               {{"needed", number(bytes) + " bytes"}}, "Set device_memory before running.");
 }
 
-Failure memory_unusable(uint64_t given, uint64_t needed, bool is_aligned) {
+Failure memory_unusable(uint64_t given, uint64_t needed, int64_t alignment, bool is_aligned) {
+  const std::string bytes = std::to_string(alignment) + " bytes";
   return make(DT_BINDING, "the context cannot work in this memory",
               {{"size", number(given) + " bytes, needed " + number(needed)},
-               {"alignment", is_aligned ? "64 bytes, fits" : "must be a multiple of 64 bytes"}});
+               {"alignment", is_aligned ? bytes + ", fits" : "must be a multiple of " + bytes}});
 }
 
 Failure tensor_outgrows_arena(const std::string& tensor, uint64_t bytes, uint64_t offset, uint64_t arena_bytes) {
@@ -249,9 +259,49 @@ Failure tensor_outgrows_arena(const std::string& tensor, uint64_t bytes, uint64_
       "The plan's memory layout is wrong for these shapes. Build the plan again.");
 }
 
-Failure stream_kind(int kind) {
-  return make(DT_UNSUPPORTED, "a plan for the cpu cannot run on a stream of kind " + std::to_string(kind),
-              {{"expected", "0 (no stream)"}, {"got", std::to_string(kind)}});
+Failure stream_kind(int kind, int32_t device) {
+  const bool is_cpu = device == DT_DEVICE_CPU;
+  return make(DT_UNSUPPORTED,
+              std::string("a plan for ") + (is_cpu ? "the cpu" : "cuda") + " cannot run on a stream of kind " +
+                  std::to_string(kind),
+              {{"expected", is_cpu ? "0 (no stream)" : "1 (a cudaStream_t)"}, {"got", std::to_string(kind)}});
+}
+
+Failure no_device(const std::string& reason) {
+  return make(DT_UNSUPPORTED, "no GPU can be used: " + reason, {}, "Run `dovetail env` to see what is missing.");
+}
+
+Failure no_such_device(int32_t index, int32_t n_devices) {
+  return make(DT_INVALID_ARGUMENT, "there is no GPU " + std::to_string(index),
+              {{"devices", "0.." + std::to_string(n_devices - 1)}});
+}
+
+Failure out_of_device_memory(const std::string& what, uint64_t bytes, const std::string& reason) {
+  return make(DT_OUT_OF_MEMORY, "the device has no memory for " + what + " of " + number(bytes) + " bytes",
+              {{"needed", number(bytes) + " bytes"}, {"device", reason}});
+}
+
+Failure device_differs(const std::string& layer, const std::string& implementation, int32_t planned, int32_t present) {
+  const auto text = [](int32_t device) { return device == DT_DEVICE_CUDA ? "cuda" : "cpu"; };
+  return make(DT_PLAN_CORRUPT, "layer " + quoted(layer) + " cannot run on " + implementation,
+              {{"the plan says", text(planned)}, {"it runs on", text(present)}}, kRebuild);
+}
+
+Failure address_elsewhere(const std::string& tensor, int32_t wanted, int32_t found) {
+  const auto text = [](int32_t device) {
+    return device < 0 ? std::string("the host") : "GPU " + std::to_string(device);
+  };
+  return make(DT_BINDING, "tensor " + quoted(tensor) + " cannot lie in memory of " + text(found),
+              {{"needed", "memory of " + text(wanted)}},
+              wanted < 0 ? "Copy it to the host first, or build with tensor.location = TensorLocation.DEVICE."
+                         : "Copy it to the device first (cudaMemcpy), or call context.run, which does.",
+              {{"tensor", tensor}});
+}
+
+Failure capture_impossible(const std::string& layer) {
+  return make(
+      DT_UNSUPPORTED, "the execution cannot be captured into a CUDA graph: layer " + quoted(layer) + " runs on the cpu",
+      {{"layer", layer}}, "Give it an implementation on the GPU, or run without capturing.", {{"layer", layer}});
 }
 
 }  // namespace dovetail::status

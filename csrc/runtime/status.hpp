@@ -20,7 +20,8 @@ Failure unreadable_file(const std::string& path, const std::string& reason);
 // `field` is the path of what is wrong: "steps[3].inputs[0]", "header", "checksum".
 Failure plan_corrupt(const std::string& field, const std::string& expected, const std::string& got);
 Failure plan_version(int64_t major, int64_t minor);
-Failure plan_device(const std::string& type);
+// `reason`: why no device of this type can be used here.
+Failure plan_device(const std::string& type, const std::string& reason);
 // Names with blanks between them, as feature_names gives them.
 Failure plan_isa(const std::string& missing, const std::string& present);
 Failure plan_machine(const std::string& wanted, const std::string& present);
@@ -67,9 +68,22 @@ Failure address_shared(const std::string& first, const std::string& second);
 Failure buffer_too_small(const std::string& tensor, uint64_t given, uint64_t needed);
 Failure out_of_memory(const std::string& what, uint64_t bytes);
 Failure memory_missing(uint64_t bytes);
-Failure memory_unusable(uint64_t given, uint64_t needed, bool is_aligned);
+Failure memory_unusable(uint64_t given, uint64_t needed, int64_t alignment, bool is_aligned);
 Failure tensor_outgrows_arena(const std::string& tensor, uint64_t bytes, uint64_t offset, uint64_t arena_bytes);
-Failure stream_kind(int kind);
+Failure stream_kind(int kind, int32_t device);
+
+// ---- devices
+// Launches are asynchronous: the next step when one of them failed.
+inline constexpr const char* kFindFaultyLayer =
+    "Run again with DOVETAIL_SYNC=1, which waits after every layer and names the one that failed.";
+Failure no_device(const std::string& reason);
+Failure no_such_device(int32_t index, int32_t n_devices);
+Failure out_of_device_memory(const std::string& what, uint64_t bytes, const std::string& reason);
+Failure plan_architecture(int32_t wanted, const std::string& wanted_name, int32_t present,
+                          const std::string& present_name);
+Failure device_differs(const std::string& layer, const std::string& implementation, int32_t planned, int32_t present);
+Failure address_elsewhere(const std::string& tensor, int32_t wanted, int32_t found);
+Failure capture_impossible(const std::string& layer);
 
 }  // namespace dovetail::status
 

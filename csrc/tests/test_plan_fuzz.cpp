@@ -29,7 +29,7 @@ void load(const std::string& file) {
   try {
     const std::shared_ptr<Engine> engine = Engine::load(bytes, 1);
     for (size_t p = 0; p < engine->plan().profiles.size(); ++p) {
-      if (engine->memory(static_cast<int>(p)).bytes > (1 << 24)) continue;
+      if (engine->memory(static_cast<int>(p)).cpu_bytes > (1 << 24)) continue;
       Context context(engine, static_cast<int>(p));
       const Plan& plan = engine->plan();
       for (size_t i = 0; i < plan.inputs.size(); ++i)

@@ -95,7 +95,9 @@ def build(height: int, width: int) -> trt.IHostMemory:
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))
     network.name = "poster"
     define(network, height, width)
-    return builder.build_serialized_network(network, builder.create_builder_config())
+    config = builder.create_builder_config()
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)  # where there is a GPU, Posterize alone runs on the CPU
+    return builder.build_serialized_network(network, config)
 
 
 def read_picture(path: Path) -> np.ndarray:

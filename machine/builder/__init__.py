@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dovetail import _native
 from dovetail.core.contract import Lookup
 from dovetail.core.errors import DovetailError
+from dovetail.core.types import DeviceType
 from dovetail.machine.builder.candidates import list_candidates
 from dovetail.machine.builder.infer_shapes import infer_shapes
-from dovetail.machine.builder.pipeline import build
+from dovetail.machine.builder.pipeline import build, machine_of
 from dovetail.machine.builder.separate_outputs import separate_outputs
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
+from dovetail.machine.devices import default_device, this_machine
 from dovetail.machine.logger import ILogger, Severity
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.plan import IHostMemory
@@ -43,15 +44,22 @@ class Builder:
 
     @property
     def platform_has_fast_fp16(self) -> bool:
-        return "avx512fp16" in _native.cpu_features()
+        """Does the default device compute in FP16 faster than in FP32?"""
+        return self._has("avx512fp16", 60)
 
     @property
     def platform_has_fast_int8(self) -> bool:
-        return "avx512vnni" in _native.cpu_features()
+        return self._has("avx512vnni", 61)
 
     @property
     def platform_has_tf32(self) -> bool:
-        return False
+        return self._has("tf32", 80)
+
+    def _has(self, feature: str, sm: int) -> bool:
+        """Has the default device the CPU's instruction set, or at least this compute capability?"""
+        on_gpu = default_device() == DeviceType.GPU
+        machine = this_machine(with_gpu=on_gpu)
+        return machine.sm >= sm if on_gpu else feature in machine.features
 
     @property
     def num_DLA_cores(self) -> int:  # noqa: N802  TensorRT's spelling
@@ -75,9 +83,9 @@ class Builder:
 
     def is_network_supported(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
         """Could `build_serialized_network` choose an implementation for every layer?"""
-        features = frozenset(_native.cpu_features())
         try:
-            list_candidates(separate_outputs(infer_shapes(network, config)), config, features)
+            machine = machine_of(config)
+            list_candidates(separate_outputs(infer_shapes(network, config)), config, machine)
         except DovetailError as error:
             self.logger.log(Severity.WARNING, str(error))
             return False

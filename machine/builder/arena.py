@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 ALIGNMENT = 64  # bytes; what plugin.h promises on the CPU
+CUDA_ALIGNMENT = 256  # what cudaMalloc gives, and so what kernels may expect
 RANDOM_ROUNDS = 200
 
 
@@ -34,16 +35,17 @@ class Arena:
     lower_bound: int
 
 
-def align(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def align(size: int, alignment: int = ALIGNMENT) -> int:
+    return -(-size // alignment) * alignment
 
 
-def lower_bound(buffers: Iterable[Buffer]) -> int:
+def lower_bound(buffers: Iterable[Buffer], alignment: int = ALIGNMENT) -> int:
     """Largest sum of sizes alive at one step, in bytes."""
     changes: dict[int, int] = {}
     for buffer in buffers:
-        changes[buffer.first] = changes.get(buffer.first, 0) + align(buffer.size)
-        changes[buffer.last + 1] = changes.get(buffer.last + 1, 0) - align(buffer.size)
+        size = align(buffer.size, alignment)
+        changes[buffer.first] = changes.get(buffer.first, 0) + size
+        changes[buffer.last + 1] = changes.get(buffer.last + 1, 0) - size
     alive = most = 0
     for step in sorted(changes):
         alive += changes[step]
@@ -51,9 +53,9 @@ def lower_bound(buffers: Iterable[Buffer]) -> int:
     return most
 
 
-def plan_arena(buffers: Sequence[Buffer]) -> Arena:
+def plan_arena(buffers: Sequence[Buffer], alignment: int = ALIGNMENT) -> Arena:
     """The smallest arrangement found. Deterministic: the random rounds have a fixed seed."""
-    bound = lower_bound(buffers)
+    bound = lower_bound(buffers, alignment)
     orders: list[Callable[[Buffer], object]] = [
         lambda b: (-b.size, b.first),
         lambda b: (-(b.last - b.first), -b.size),
@@ -61,7 +63,7 @@ def plan_arena(buffers: Sequence[Buffer]) -> Arena:
     ]
     best: Arena | None = None
     for order in orders:
-        best = _better(best, _place(sorted(buffers, key=order), bound))  # type: ignore[arg-type]
+        best = _better(best, _place(sorted(buffers, key=order), bound, alignment))  # type: ignore[arg-type]
         if best.size == bound:
             return best
     rng = random.Random(0)
@@ -69,7 +71,7 @@ def plan_arena(buffers: Sequence[Buffer]) -> Arena:
     for _ in range(RANDOM_ROUNDS if len(buffers) <= 500 else 0):
         i, j = rng.randrange(len(shuffled)), rng.randrange(len(shuffled))
         shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
-        best = _better(best, _place(shuffled, bound))
+        best = _better(best, _place(shuffled, bound, alignment))
         if best.size == bound:
             break
     assert best is not None
@@ -80,13 +82,13 @@ def _better(best: Arena | None, found: Arena) -> Arena:
     return found if best is None or found.size < best.size else best
 
 
-def _place(order: Sequence[Buffer], bound: int) -> Arena:
+def _place(order: Sequence[Buffer], bound: int, alignment: int) -> Arena:
     """Put each buffer, in this order, into the lowest gap among those placed that live at the same time."""
     placed: list[tuple[int, int, Buffer]] = []  # (offset, end, buffer)
     offsets: dict[object, int] = {}
     size = 0
     for buffer in order:
-        need = align(buffer.size)
+        need = align(buffer.size, alignment)
         offset = 0
         beside = sorted(
             (start, end) for start, end, other in placed if other.first <= buffer.last and buffer.first <= other.last

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from dovetail.core.contract import Implementation
 from dovetail.core.errors import DovetailError, NoImplementation
-from dovetail.core.negotiation import Refusal, Trace, negotiate
+from dovetail.core.negotiation import Machine, Refusal, Trace, negotiate
 from dovetail.core.types import DataType, DeviceType, TensorFormat
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer
 from dovetail.machine.config import IBuilderConfig
@@ -15,19 +16,22 @@ from dovetail.machine.enums import BuilderFlag, MemoryPoolType
 
 EXHAUSTIVE_LEVEL = 5  # builder_optimization_level at which nothing is left out
 FEW_FORMATS = 4  # a layer that offers more formats than these takes whatever its neighbours have
+# Rows of one implementation with the same formats that are timed, the first ones. For the CPU they are listed by
+# instruction set, so that the best come first; for the GPU by tile, and which is best depends on the extents.
+MOST_ALIKE = {DeviceType.CPU: 2, DeviceType.GPU: 16}
 REFERENCE = "reference"  # the name of the implementation that runs a spec's NumPy reference
 
 
-def list_candidates(graph: Graph, config: IBuilderConfig, features: frozenset[str]) -> Graph:
+def list_candidates(graph: Graph, config: IBuilderConfig, machine: Machine) -> Graph:
     """Fill `layer.candidates` and `layer.trace`.
 
     Raises:
         NoImplementation: nothing can run a layer; every row tried is listed with its reason.
     """
     for layer in graph.layers:
-        find_candidates(graph, layer, config, features)
+        find_candidates(graph, layer, config, machine)
         if not layer.candidates:
-            raise _nothing_runs(layer, graph, features)
+            raise _nothing_runs(layer, graph, config, machine)
         _ask_plugins(layer, graph)
         _check_precision(layer, graph, config)
     if config.builder_optimization_level < EXHAUSTIVE_LEVEL:
@@ -56,7 +60,7 @@ def _prune(graph: Graph, config: IBuilderConfig) -> None:
     """Leave out what cannot be worth timing; the trace says so.
 
     A format matters only if somebody is bound to it: an input, an output, or a layer that does not offer all formats.
-    Of rows of one implementation with the same formats, the first two (they are listed best first) are timed.
+    Of rows of one implementation with the same formats the first MOST_ALIKE are timed.
     """
     bound = {TensorFormat.LINEAR, None}
     for tensor in [*graph.inputs, *graph.outputs]:
@@ -70,12 +74,12 @@ def _prune(graph: Graph, config: IBuilderConfig) -> None:
         seen: Counter[tuple] = Counter()
         for candidate in layer.candidates:
             row = candidate.row
-            key = (row.implementation.id, candidate.formats)
+            key = (row.implementation.id, candidate.places)
             seen[key] += 1
             if not set(candidate.formats) <= bound:
                 reason = "no other layer is bound to these formats"
-            elif seen[key] > 2:
-                reason = "two rows listed before it have the same formats"
+            elif seen[key] > MOST_ALIKE[candidate.device]:
+                reason = f"{MOST_ALIKE[candidate.device]} rows listed before it have the same formats"
             else:
                 kept.append(candidate)
                 continue
@@ -84,22 +88,39 @@ def _prune(graph: Graph, config: IBuilderConfig) -> None:
         layer.candidates = kept or layer.candidates
 
 
-def find_candidates(graph: Graph, layer: GraphLayer, config: IBuilderConfig, features: frozenset[str]) -> None:
-    """Candidates of one layer. The reference counts only where nothing else fits, or where it is pinned."""
+def find_candidates(graph: Graph, layer: GraphLayer, config: IBuilderConfig, machine: Machine) -> None:
+    """Candidates of one layer on its device; where there are none and GPU_FALLBACK allows it, on the other one."""
+    layer.fell_back = False
+    find_on(layer.device, graph, layer, config, machine)
+    if layer.candidates or not config.get_flag(BuilderFlag.GPU_FALLBACK) or not machine.has(other_device(layer.device)):
+        return
+    own = layer.trace
+    find_on(other_device(layer.device), graph, layer, config, machine)
+    layer.trace.refused[:0] = own.refused
+    layer.trace.failures[:0] = own.failures
+    layer.fell_back = bool(layer.candidates)
+
+
+def other_device(device: DeviceType) -> DeviceType:
+    return DeviceType.GPU if device == DeviceType.CPU else DeviceType.CPU
+
+
+def find_on(device: DeviceType, graph: Graph, layer: GraphLayer, config: IBuilderConfig, machine: Machine) -> None:
+    """Candidates on one device. The reference counts only where nothing else there fits, or where it is pinned."""
     layer.candidates, layer.trace = [], Trace()
     pin = config.pinned_implementation(layer.name)
-    offered = list(graph.lookup.implementations_of(layer.spec.id))
+    offered = [i for i in graph.lookup.implementations_of(layer.spec.id) if i.device == device]
     native = [i for i in offered if i.name != REFERENCE]
     reference = [i for i in offered if i.name == REFERENCE]
     for implementation in native:
-        _try(graph, layer, implementation, config, features, pin)
+        _try(graph, layer, implementation, config, machine, pin)
     for implementation in reference:
         if layer.candidates or not config.allow_reference:
             reason = "other implementations fit" if layer.candidates else "refused by config.allow_reference = False"
             if pin is None or not pin.startswith(("#reference", implementation.id)):
                 layer.trace.refused.append(Refusal(implementation.id, "", -1, reason))
                 continue
-        _try(graph, layer, implementation, config, features, pin)
+        _try(graph, layer, implementation, config, machine, pin)
         if layer.candidates and pin is None:
             graph.notes.append(f"{layer.label} runs through its NumPy reference: nothing faster fits")
 
@@ -109,20 +130,16 @@ def _try(
     layer: GraphLayer,
     implementation: Implementation,
     config: IBuilderConfig,
-    features: frozenset[str],
+    machine: Machine,
     pin: str | None,
 ) -> None:
     refuse = layer.trace.refused.append
-    if implementation.device != config.default_device_type:
-        here, there = config.default_device_type.name, DeviceType(implementation.device).name
-        refuse(Refusal(implementation.id, "", -1, f"runs on {there}, the network on {here}"))
-        return
     trace = Trace()
     descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
     n_inputs = len(layer.inputs)
     try:
         native_object = make_object(layer, implementation)
-        negotiate(implementation, native_object, descs, n_inputs, features, trace)
+        negotiate(implementation, native_object, descs, n_inputs, machine, trace)
         for row in trace.found:
             if pin is not None and not _matches(pin, row.implementation, row.tactic):
                 refuse(Refusal(implementation.id, row.tactic, -1, f"the layer is pinned to {pin}"))
@@ -173,7 +190,7 @@ def descs_of(layer: GraphLayer, candidate: Candidate, profile: int, with_data: b
     ]
 
 
-def _nothing_runs(layer: GraphLayer, graph: Graph, features: frozenset[str]) -> DovetailError:
+def _nothing_runs(layer: GraphLayer, graph: Graph, config: IBuilderConfig, machine: Machine) -> DovetailError:
     failures = layer.trace.failures
     if failures and not layer.trace.facts():
         return failures[0]
@@ -182,20 +199,51 @@ def _nothing_runs(layer: GraphLayer, graph: Graph, features: frozenset[str]) -> 
         for tensor in layer.tensors
         if tensor is not None
     )
+    tried = [layer.device]
+    if config.get_flag(BuilderFlag.GPU_FALLBACK) and machine.has(other_device(layer.device)):
+        tried.append(other_device(layer.device))
+    offered = {implementation.device for implementation in graph.lookup.implementations_of(layer.spec.id)}
+    absent = [(f"on the {d.name}", "no implementation") for d in tried if offered and d not in offered]
+    elsewhere = "" if len(tried) > 1 else _fits_elsewhere(layer, graph, config, machine)
+    there = other_device(layer.device)
     error = NoImplementation(
-        f"nothing can run {layer.label} on this cpu ({' '.join(sorted(features))})",
-        facts=[("wanted", wanted), *layer.trace.facts()],
-        hint=_advice(layer, graph),
+        f"nothing can run {layer.label} on {' or '.join(machine.describe(device) for device in tried)}",
+        facts=[
+            ("wanted", wanted),
+            *layer.trace.facts(),
+            *absent,
+            *([(f"on the {there.name}", f"{elsewhere} fits")] if elsewhere else []),
+        ],
+        hint=_advice(layer, graph, there if elsewhere else None),
         layer=layer.name,
         op=layer.spec.id,
         trace=layer.trace,
+        fits_on=there if elsewhere else None,
     )
     if failures:
         error.__cause__ = failures[0]
     return error
 
 
-def _advice(layer: GraphLayer, graph: Graph) -> str:
+def _fits_elsewhere(layer: GraphLayer, graph: Graph, config: IBuilderConfig, machine: Machine) -> str:
+    """What could run the layer on the other device, "" if nothing."""
+    there = other_device(layer.device)
+    if not machine.has(there):
+        return ""
+    probe = replace(layer)
+    find_on(there, graph, probe, config, machine)
+    if not probe.candidates:
+        return ""
+    row = probe.candidates[0].row
+    return f"#{row.implementation.name}" + (f" {row.tactic}" if row.tactic != row.implementation.name else "")
+
+
+def _advice(layer: GraphLayer, graph: Graph, fits_on: DeviceType | None) -> str:
+    if fits_on is not None:
+        return (
+            f"config.set_flag(BuilderFlag.GPU_FALLBACK) lets layers like this one run on the {fits_on.name}, "
+            f"with copies; config.set_device_type(layer, DeviceType.{fits_on.name}) places this one there."
+        )
     if not graph.lookup.implementations_of(layer.spec.id):
         return f"No implementation of {layer.spec.id} is registered: load a library that brings one, or write one."
     return "Change what is refused above, or load a library with another implementation; error.trace has every row."

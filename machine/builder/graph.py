@@ -10,14 +10,17 @@ import numpy as np
 
 from dovetail.core.contract import Lookup, Op, OpSpec
 from dovetail.core.expr import DimsExprs, Expr
-from dovetail.core.negotiation import FormatRow, Trace
+from dovetail.core.negotiation import FormatRow, Place, Trace
 from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc
-from dovetail.core.types import DataType, TensorFormat
+from dovetail.core.types import DataType, DeviceType, TensorFormat
 
 
 @dataclass(eq=False)
 class GraphTensor:
-    """A tensor. `ranges` holds (min, opt, max) extents for each profile; `format` is set by the selection."""
+    """A tensor. `ranges` holds (min, opt, max) extents for each profile.
+
+    `format` and `device` are set by the selection; an input or output must lie in one of `allowed_places`.
+    """
 
     name: str
     dims: DimsExprs
@@ -27,7 +30,9 @@ class GraphTensor:
     constant: np.ndarray | None = None
     scale: float = -1.0
     allowed_formats: int = 1
+    allowed_device: DeviceType = DeviceType.CPU
     format: TensorFormat = TensorFormat.LINEAR
+    device: DeviceType = DeviceType.CPU
     dimension_names: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -38,6 +43,14 @@ class GraphTensor:
     @property
     def is_constant(self) -> bool:
         return self.constant is not None
+
+    @property
+    def place(self) -> Place:
+        return Place(self.format, self.device)
+
+    @property
+    def allowed_places(self) -> list[Place]:
+        return [Place(f, self.allowed_device) for f in TensorFormat if self.allowed_formats >> int(f) & 1]
 
     def desc(self, profile: int = 0, format: TensorFormat | None = None, with_data: bool = False) -> DynamicTensorDesc:
         """The tensor as planning functions of implementations see it."""
@@ -67,6 +80,14 @@ class Candidate:
     def formats(self) -> tuple[TensorFormat | None, ...]:
         return self.row.formats
 
+    @property
+    def places(self) -> tuple[Place | None, ...]:
+        return self.row.places
+
+    @property
+    def device(self) -> DeviceType:
+        return self.row.implementation.device
+
 
 @dataclass(eq=False)
 class GraphLayer:
@@ -79,6 +100,8 @@ class GraphLayer:
     inputs: list[GraphTensor | None]
     outputs: list[GraphTensor] = field(default_factory=list)
     precision: DataType | None = None
+    device: DeviceType = DeviceType.CPU  # where it should run
+    fell_back: bool = False  # its candidates run elsewhere, because nothing on `device` fits
     candidates: list[Candidate] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
     chosen: Candidate | None = None

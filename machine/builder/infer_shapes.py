@@ -8,7 +8,7 @@ import numpy as np
 
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
 from dovetail.core.expr import DimsExprs, Expr, constant, input_dim
-from dovetail.core.types import DataType, from_numpy
+from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ranges_of
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.layer import ILayer
@@ -30,9 +30,9 @@ def infer_shapes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
     graph.constraints = _equal_names(network)
     made: dict[int, GraphTensor] = {}
     for tensor in network._inputs:
-        graph.inputs.append(_tensor(tensor, made, input_dims))
+        graph.inputs.append(_tensor(tensor, made, input_dims, config))
     for layer in _in_order(network):
-        graph.layers.append(_layer(layer, made, input_dims))
+        graph.layers.append(_layer(layer, made, input_dims, config))
         graph.constraints += [(found.condition, f"{layer.label}: {found.text}") for found in layer._constraints]
     graph.outputs = [made[id(tensor)] for tensor in network._outputs]
     graph.drop_dead_layers()
@@ -127,14 +127,18 @@ def _in_order(network: INetworkDefinition) -> list[ILayer]:
     return order
 
 
-def _tensor(tensor: ITensor, made: dict[int, GraphTensor], input_dims: list[list[tuple]]) -> GraphTensor:
+def _tensor(
+    tensor: ITensor, made: dict[int, GraphTensor], input_dims: list[list[tuple]], config: IBuilderConfig
+) -> GraphTensor:
     symbolic = tensor.symbolic
+    on_host = tensor.location == TensorLocation.HOST
     result = GraphTensor(
         tensor.name,
         symbolic.dims,
         symbolic.dtype,
         ranges_of(symbolic.dims, input_dims),
         allowed_formats=tensor.allowed_formats,
+        allowed_device=DeviceType.CPU if on_host else config.default_device_type,
         dimension_names=dict(tensor._dimension_names),
     )
     made[id(tensor)] = result
@@ -153,7 +157,9 @@ def constant_tensor(name: str, array: np.ndarray, n_profiles: int, dtype: DataTy
     )
 
 
-def _layer(layer: ILayer, made: dict[int, GraphTensor], input_dims: list[list[tuple]]) -> GraphLayer:
+def _layer(
+    layer: ILayer, made: dict[int, GraphTensor], input_dims: list[list[tuple]], config: IBuilderConfig
+) -> GraphLayer:
     weights = layer.weights_as_given()
     inputs: list[GraphTensor | None] = []
     for port, given in layer.ports_in_use():
@@ -165,8 +171,9 @@ def _layer(layer: ILayer, made: dict[int, GraphTensor], input_dims: list[list[tu
             inputs.append(constant_tensor(f"{layer.name}.{port.name}", weights[port.name], len(input_dims)))
     values: dict[str, Any] = dict(layer._values)
     result = GraphLayer(layer.name, layer.spec, values, layer.make_op(), inputs, precision=layer.precision)
+    result.device = config.get_device_type(layer)
     for tensor in layer._outputs:
-        output = _tensor(tensor, made, input_dims)
+        output = _tensor(tensor, made, input_dims, config)
         output.producer = result
         result.outputs.append(output)
     return result

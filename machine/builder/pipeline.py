@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail import _native
 from dovetail.core.errors import BuildError
+from dovetail.core.negotiation import Machine
+from dovetail.core.types import DeviceType
 from dovetail.machine.builder.absorb_quantization import absorb_quantization
 from dovetail.machine.builder.candidates import list_candidates
 from dovetail.machine.builder.fold_constants import fold_constants
@@ -19,16 +20,18 @@ from dovetail.machine.builder.separate_outputs import separate_outputs
 from dovetail.machine.builder.serialise import serialise
 from dovetail.machine.builder.time_candidates import Timer, time_candidates
 from dovetail.machine.config import IBuilderConfig
+from dovetail.machine.devices import machine_for
+from dovetail.machine.enums import BuilderFlag
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.plan import IHostMemory
 
 
 @dataclass
 class Build:
-    """What every pass may look at: the config, this machine's instruction sets, and the measurements so far."""
+    """What every pass may look at: the config, the machine, and the measurements so far."""
 
     config: IBuilderConfig
-    features: frozenset[str]
+    machine: Machine
     timer: Timer
     reformats: Reformats
 
@@ -37,14 +40,14 @@ Pass = Callable[[Graph, Build], Graph]
 
 PIPELINE: tuple[tuple[str, Pass], ...] = (
     # what depends on constants alone is computed now; dequantise layers wait for the next pass
-    ("fold_constants", lambda g, b: fold_constants(g, b.config, b.features, keep="dequantize")),
+    ("fold_constants", lambda g, b: fold_constants(g, b.config, b.machine, keep="dequantize")),
     # layers between dequantise layers take the INT8 tensors
-    ("absorb_quantization", lambda g, b: absorb_quantization(g, b.config, b.features)),
-    ("fold_remaining_constants", lambda g, b: fold_constants(g, b.config, b.features)),
+    ("absorb_quantization", lambda g, b: absorb_quantization(g, b.config, b.machine)),
+    ("fold_remaining_constants", lambda g, b: fold_constants(g, b.config, b.machine)),
     # outputs that no layer computes get a copying layer
     ("separate_outputs", lambda g, b: separate_outputs(g)),
     # implementations x format rows x tactics that fit
-    ("list_candidates", lambda g, b: list_candidates(g, b.config, b.features)),
+    ("list_candidates", lambda g, b: list_candidates(g, b.config, b.machine)),
     # each measured on this machine
     ("time_candidates", lambda g, b: time_candidates(g, b.timer)),
     # the cheapest choice for the network as a whole, and reformats where neighbours chose differently
@@ -57,13 +60,18 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
 
 def build(network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory:
     """Run the pipeline. Raises what the passes raise; the network is not changed."""
-    features = frozenset(_native.cpu_features())
+    machine = machine_of(config)
     graph = infer_shapes(network, config)
-    timer = Timer(config)
-    shared = Build(config, features, timer, Reformats(graph.lookup, graph.n_profiles, timer, features))
+    timer = Timer(config, machine)
+    shared = Build(config, machine, timer, Reformats(graph.lookup, graph.n_profiles, timer, machine))
     for _, pass_ in with_plugins(graph.lookup):
         graph = pass_(graph, shared)
-    return serialise(graph, plan_memory(graph), timer.spent_s)
+    return serialise(graph, plan_memory(graph), machine, timer.spent_s)
+
+
+def machine_of(config: IBuilderConfig) -> Machine:
+    """This machine, with its GPU if the config has a use for one. Raises BuildError if that is missing."""
+    return machine_for(DeviceType.GPU in config.devices_in_use, config.get_flag(BuilderFlag.GPU_FALLBACK))
 
 
 class PassOffers:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dovetail.machine.builder.arena import Arena, Buffer, plan_arena
+from dovetail.core.types import DeviceType
+from dovetail.machine.builder.arena import ALIGNMENT, CUDA_ALIGNMENT, Arena, Buffer, plan_arena
 from dovetail.machine.builder.graph import Graph, GraphTensor
 from dovetail.machine.builder.run_layer import prepare
+
+_ALIGNMENTS = {DeviceType.CPU: ALIGNMENT, DeviceType.GPU: CUDA_ALIGNMENT}
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Arena of one profile. Offsets in bytes; -1 for what does not lie in the arena."""
+    """Arenas of one profile. Offsets in bytes, each in the arena of its device; -1 for what lies in none."""
 
-    arena_bytes: int
-    lower_bound: int
+    arenas: dict[DeviceType, Arena]
     offsets: dict[int, int]  # id of tensor -> offset
     workspace_offsets: list[int]  # for each step
     workspace_bytes: list[int]
@@ -29,7 +31,7 @@ def pack_constants(graph: Graph, n_threads: int) -> Graph:
 
 
 def plan_memory(graph: Graph) -> list[MemoryPlan]:
-    """One arena for each profile; tensors share bytes where they do not live at once."""
+    """One arena for each profile and device; tensors share bytes where they do not live at once."""
     return [_plan_profile(graph, profile) for profile in range(graph.n_profiles)]
 
 
@@ -50,14 +52,18 @@ def _plan_profile(graph: Graph, profile: int) -> MemoryPlan:
             tensors[id(tensor)] = tensor
             first.setdefault(id(tensor), step)
             last[id(tensor)] = step
-    buffers = [Buffer(key, max_bytes(tensors[key], profile), first[key], last[key]) for key in tensors]
     sizes = [layer.workspace_bytes[profile] for layer in graph.layers]
-    buffers += [Buffer(("workspace", i), size, i, i) for i, size in enumerate(sizes) if size]
-    arena: Arena = plan_arena(buffers)
+    buffers: dict[DeviceType, list[Buffer]] = {device: [] for device in _ALIGNMENTS}
+    for key, tensor in tensors.items():
+        buffers[tensor.device].append(Buffer(key, max_bytes(tensor, profile), first[key], last[key]))
+    for step, layer in enumerate(graph.layers):
+        if sizes[step]:
+            buffers[layer.chosen.device].append(Buffer(("workspace", step), sizes[step], step, step))  # type: ignore[union-attr]
+    arenas = {device: plan_arena(buffers[device], alignment) for device, alignment in _ALIGNMENTS.items()}
+    offsets = {key: offset for arena in arenas.values() for key, offset in arena.offsets.items()}
     return MemoryPlan(
-        arena.size,
-        arena.lower_bound,
-        {key: arena.offsets[key] for key in tensors},
-        [arena.offsets.get(("workspace", i), -1) for i in range(len(sizes))],
+        arenas,
+        {key: offsets[key] for key in tensors},
+        [offsets.get(("workspace", step), -1) for step in range(len(sizes))],
         sizes,
     )

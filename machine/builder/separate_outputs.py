@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dovetail.core.types import DeviceType
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
 
 
@@ -11,9 +12,10 @@ def separate_outputs(graph: Graph) -> Graph:
         if tensor.producer is not None:
             continue
         copy = GraphTensor(tensor.name, tensor.dims, tensor.dtype, tensor.ranges)
+        copy.allowed_formats, copy.allowed_device = tensor.allowed_formats, tensor.allowed_device
         if any(tensor is other for other in graph.inputs):
             copy.name = f"{tensor.name}_output"
-        layer = new_layer(graph, "identity", f"copy of {tensor.name}", [tensor], [copy])
+        layer = new_layer(graph, "identity", f"copy of {tensor.name}", [tensor], [copy], tensor.allowed_device)
         layer.inserted_for = "an output that no layer computes"
         graph.layers.append(layer)
         graph.outputs[index] = copy
@@ -21,12 +23,17 @@ def separate_outputs(graph: Graph) -> Graph:
 
 
 def new_layer(
-    graph: Graph, role: str, name: str, inputs: list[GraphTensor | None], outputs: list[GraphTensor]
+    graph: Graph,
+    role: str,
+    name: str,
+    inputs: list[GraphTensor | None],
+    outputs: list[GraphTensor],
+    device: DeviceType,
 ) -> GraphLayer:
-    """A layer of the builder's own, of the op that plays `role`."""
+    """A layer of the builder's own, of the op that plays `role`, to run on `device`."""
     spec = graph.lookup.with_role(role)
     values = spec.defaults()
-    layer = GraphLayer(name, spec, values, spec.make(name, values), inputs, outputs)
+    layer = GraphLayer(name, spec, values, spec.make(name, values), inputs, outputs, device=device)
     for tensor in outputs:
         tensor.producer = layer
     return layer

@@ -12,10 +12,12 @@ import numpy as np
 from dovetail import _native
 from dovetail.core.expr import Expr
 from dovetail.core.expr import program as expr_program
+from dovetail.core.negotiation import Machine
 from dovetail.core.tensor import pack
-from dovetail.core.types import FieldType, from_numpy
+from dovetail.core.types import DeviceType, FieldType, from_numpy
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
 from dovetail.machine.builder.plan_memory import MemoryPlan
+from dovetail.machine.builder.select_formats import is_copy
 from dovetail.machine.plan import IHostMemory, write_plan
 
 
@@ -42,7 +44,7 @@ class _Pool:
         return self._by_program[program]
 
 
-def serialise(graph: Graph, memory: list[MemoryPlan], timing_s: float) -> IHostMemory:
+def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s: float) -> IHostMemory:
     """Write the plan."""
     pool = _Pool()
     tensors = graph.all_tensors()
@@ -50,7 +52,7 @@ def serialise(graph: Graph, memory: list[MemoryPlan], timing_s: float) -> IHostM
     document = {
         "name": graph.name or "unnamed",
         "producer": f"dovetail {_native.VERSION}",
-        "device": {"type": "cpu", "machine": platform.machine(), "isa": _needed_isa(graph)},
+        "device": _device(graph, tensors, machine),
         "requires": _requires(graph),
         "tensors": [_tensor(tensor, graph, pool) for tensor in tensors],
         "constraints": [{"program": pool.program(expr), "text": text} for expr, text in graph.constraints],
@@ -62,6 +64,16 @@ def serialise(graph: Graph, memory: list[MemoryPlan], timing_s: float) -> IHostM
     }
     document["programs"] = pool.programs
     return write_plan(document, pool.constants)
+
+
+def _device(graph: Graph, tensors: list[GraphTensor], machine: Machine) -> dict[str, Any]:
+    """What the plan can run on."""
+    cpu = {"machine": platform.machine(), "isa": _needed_isa(graph)}
+    used = {tensor.device for tensor in tensors} | {layer.chosen.device for layer in graph.layers if layer.chosen}
+    if DeviceType.GPU not in used:
+        return {"type": "cpu", **cpu}
+    version = _native.cuda_version()  # of the library and of the driver, for people
+    return {"type": "cuda", **cpu, "sm": machine.sm, "name": machine.device_name, "version": version}
 
 
 def _needed_isa(graph: Graph) -> list[str]:
@@ -98,7 +110,7 @@ def _tensor(tensor: GraphTensor, graph: Graph, pool: _Pool) -> dict[str, Any]:
         "dtype": int(tensor.dtype),
         "format": int(tensor.format),
         "scale": tensor.scale,
-        "device": 1,
+        "device": tensor.device.dlpack_code,
         "dims": [{"program": pool.program(dim)} if dim.value is None else dim.value for dim in tensor.dims],
         "dim_names": names,
         "where": "arena",
@@ -116,12 +128,17 @@ def _tensor(tensor: GraphTensor, graph: Graph, pool: _Pool) -> dict[str, Any]:
 def _profile(graph: Graph, tensors: list[GraphTensor], memory: MemoryPlan, profile: int) -> dict[str, Any]:
     return {
         "inputs": [[list(dims) for dims in ranges] for ranges in graph.input_dims[profile]],
-        "arena_bytes": memory.arena_bytes,
-        "lower_bound": memory.lower_bound,
+        **_arenas(memory),
         "offsets": [memory.offsets.get(id(tensor), -1) for tensor in tensors],
         "workspace": memory.workspace_offsets,
         "workspace_bytes": memory.workspace_bytes,
     }
+
+
+def _arenas(memory: MemoryPlan) -> dict[str, int]:
+    cpu, cuda = memory.arenas[DeviceType.CPU], memory.arenas[DeviceType.GPU]
+    sizes = {"arena_bytes": cpu.size, "lower_bound": cpu.lower_bound}
+    return sizes | ({"cuda_arena_bytes": cuda.size, "cuda_lower_bound": cuda.lower_bound} if cuda.size else {})
 
 
 def _step(layer: GraphLayer, index: dict[int, int], pool: _Pool) -> dict[str, Any]:
@@ -144,6 +161,7 @@ def _step(layer: GraphLayer, index: dict[int, int], pool: _Pool) -> dict[str, An
         "outputs": [index[id(tensor)] for tensor in layer.outputs],
         "packed": pool.constant(layer.packed) if layer.packed else -1,
         "python": "python" in implementation.traits,
+        "device": implementation.device.dlpack_code,
     }
 
 
@@ -170,8 +188,9 @@ def _report(graph: Graph, timing_s: float) -> dict[str, Any]:
                 "layer": layer.name,
                 "op": layer.spec.id,
                 "runs_on": chosen.row.label,
-                "inputs": [_notation(t) for t in layer.inputs],
-                "outputs": [_notation(t) for t in layer.outputs],
+                "device": chosen.device.name.lower(),
+                "inputs": [_notation(t, chosen.device) for t in layer.inputs],
+                "outputs": [_notation(t, chosen.device) for t in layer.outputs],
                 "time_ns": None if math.isnan(chosen.time_ns) else chosen.time_ns,
                 "lost": [_loser(c) for c in losers],
                 "refused": [str(refusal) for refusal in layer.trace.refused],
@@ -179,7 +198,13 @@ def _report(graph: Graph, timing_s: float) -> dict[str, Any]:
             }
         )
     reformats = sum(layer.spec.role == "reformat" and bool(layer.inserted_for) for layer in graph.layers)
-    return {"steps": steps, "reformats": reformats, "timing_s": timing_s, "notes": graph.notes}
+    return {
+        "steps": steps,
+        "reformats": reformats,
+        "copies": sum(is_copy(layer) for layer in graph.layers),
+        "timing_s": timing_s,
+        "notes": graph.notes,
+    }
 
 
 def _loser(candidate: Any) -> str:
@@ -188,8 +213,10 @@ def _loser(candidate: Any) -> str:
     return f"{candidate.row.label} {formats} {time}"
 
 
-def _notation(tensor: GraphTensor | None) -> str:
+def _notation(tensor: GraphTensor | None, device: DeviceType) -> str:
+    """Type, dims, format, and the device where it is not that of the step."""
     if tensor is None:
         return "-"
     dims = ",".join(str(dim) for dim in tensor.dims)
-    return f"{tensor.dtype.word}[{dims}]" + ("" if int(tensor.format) == 0 else f":{tensor.format.name}")
+    away = f"@{tensor.device.name.lower()}" if tensor.device != device else ""
+    return f"{tensor.dtype.word}[{dims}]" + ("" if int(tensor.format) == 0 else f":{tensor.format.name}") + away

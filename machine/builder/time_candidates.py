@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.core.types import DataType, nptype
+from dovetail.core.negotiation import Machine
+from dovetail.core.types import DataType, DeviceType, nptype
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor
 from dovetail.machine.builder.run_layer import run_candidate
 from dovetail.machine.config import IBuilderConfig
@@ -20,8 +21,8 @@ MOST_REPEATS = 50  # this often
 class Timer:
     """Times candidates and reformats, and remembers by signature."""
 
-    def __init__(self, config: IBuilderConfig) -> None:
-        self.config = config
+    def __init__(self, config: IBuilderConfig, machine: Machine) -> None:
+        self.config, self.machine = config, machine
         self.n_threads = config.num_threads
         self.known: dict[Any, float] = {}
         self.spent_s = 0.0
@@ -39,12 +40,13 @@ class Timer:
         row = candidate.row
         fields = tuple((name, repr(value)) for name, _, value in layer.wire_fields())
         tensors = tuple(
-            None if t is None else (t.ranges[0][1], t.dtype, format_, t.is_constant)
-            for t, format_ in zip(layer.tensors, candidate.formats, strict=True)
+            None if t is None else (t.ranges[0][1], t.dtype, place, t.is_constant)
+            for t, place in zip(layer.tensors, candidate.places, strict=True)
         )
+        device = (self.machine.device_name, self.machine.sm) if candidate.device == DeviceType.GPU else self.n_threads
         # A V2 object's state is in the object, not in fields that can be compared.
         identity = id(candidate.object) if row.implementation.native.uses_op_object else None
-        return (row.implementation.id, row.tactic, fields, tensors, self.n_threads, identity)
+        return (row.implementation.id, row.tactic, candidate.device, device, fields, tensors, identity)
 
     def _measure(self, layer: GraphLayer, candidate: Candidate) -> float:
         arrays = [None if tensor is None else _sample(tensor) for tensor in layer.inputs]

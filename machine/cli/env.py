@@ -10,9 +10,11 @@ from collections import Counter
 from importlib import metadata
 
 from dovetail import _native
+from dovetail.machine.devices import gpus
 from dovetail.registry import Registry, load_entry_points
 
 _PACKAGES = ("numpy", "pluggy", "safetensors", "ml_dtypes", "cuda-python")
+_CUDA_LIBRARY = "libdovetail_cuda.so"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     registry = Registry()
     load_entry_points(registry, strict=False)
-    lines = [*_software(), *_machine(), *_settings(), *_plugins(registry), *_headers(registry)]
+    lines = [*_software(), *_machine(), *_cuda(registry), *_settings(), *_plugins(registry), *_headers(registry)]
     width = max(len(left) for left, _ in lines)
     for left, right in lines:
         print(f"{left:<{width}}  {right}")
@@ -53,6 +55,23 @@ def _machine() -> list[tuple[str, str]]:
         ("cores", f"{usable} usable"),
         ("cpu", " ".join(_native.cpu_features()) or "portable kernels only"),
     ]
+
+
+def _cuda(registry: Registry) -> list[tuple[str, str]]:
+    """The library for the GPU and a line for each device, or why there is none."""
+    record = next((r for r in registry.records() if os.path.basename(r.path) == _CUDA_LIBRARY), None)
+    if record is not None and record.state != "loaded":
+        reason = record.reason.removeprefix("no NVIDIA driver: ")
+        return [("cuda", reason if reason.startswith("not built") else f"no: {reason}")]
+    devices, reason = gpus()
+    if not devices:
+        return [("cuda", f"no: {reason}")]
+    count = "1 device" if len(devices) == 1 else f"{len(devices)} devices"
+    lines = [("cuda", f"{_native.cuda_version()}, {count}")]
+    for index, device in enumerate(devices):
+        memory = f"{device['memory_bytes'] / 2**30:.1f} GiB"
+        lines.append((f"gpu {index}", f"{device['name']}, sm_{device['sm']}, {memory}"))
+    return lines
 
 
 def _settings() -> list[tuple[str, str]]:

@@ -8,9 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dovetail.core.contract import Library
+from dovetail.core.types import DeviceType
 from dovetail.plugins import hookimpl
 
 LIBRARY = Path("lib", "libdovetail_cpu.so")
+CUDA_LIBRARY = Path("lib", "libdovetail_cuda.so")
 
 
 def layer_modules() -> Iterator[ModuleType]:
@@ -38,12 +41,19 @@ def dovetail_register_ops(registry: Any) -> None:
 
 
 @hookimpl
-def dovetail_native_libraries() -> list[str]:
-    """The library with the CPU kernels. An editable install has it in another folder than the sources."""
+def dovetail_native_libraries() -> list[str | Library]:
+    """The libraries with the kernels for the CPU and for the GPU."""
+    cpu, cuda = _installed(LIBRARY), _installed(CUDA_LIBRARY)
+    not_built = "" if cuda.is_file() else "not built (DOVETAIL_CUDA=OFF, or no nvcc at build)"
+    return [str(cpu), Library(str(cuda), DeviceType.GPU, not_built)]
+
+
+def _installed(library: Path) -> Path:
+    """Where a library of ours lies. An editable install has it in another folder than the sources."""
     package = importlib.util.find_spec("dovetail")
     native = importlib.util.find_spec("dovetail._native")
     folders = [Path(place) for place in (package and package.submodule_search_locations) or []]
     if native is not None and native.origin:
         folders.insert(0, Path(native.origin).parent)
-    candidates = [folder / LIBRARY for folder in folders]
-    return [str(next((path for path in candidates if path.is_file()), candidates[0]))] if candidates else []
+    places = [folder / library for folder in folders]
+    return next((path for path in places if path.is_file()), places[0] if places else Path(library))

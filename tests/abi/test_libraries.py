@@ -67,7 +67,9 @@ def test_a_kernel_leaves_no_inline_function_that_others_could_get(toolchain, tmp
 
 @pytest.mark.parametrize("std", ["c++17", "c++20"])
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
-@pytest.mark.parametrize("source", ["plugins/probe.cpp", "plugins/rows.cpp", "plugins/refuser.cpp"])
+@pytest.mark.parametrize(
+    "source", ["plugins/probe.cpp", "plugins/rows.cpp", "plugins/refuser.cpp", "plugins/twofold.cpp"]
+)
 def test_the_headers_are_clean_of_warnings(toolchain, source, compiler, std):
     """Toolchain.build asks for -Wall -Wextra -Wpedantic -Werror; here with more still."""
     more = ["-Wconversion", "-Wshadow", "-Wnon-virtual-dtor", "-Wimplicit-fallthrough"]

@@ -10,7 +10,7 @@ import dovetail as trt
 from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, constraints, input_dim
-from dovetail.core.types import FLOATS, DataType
+from dovetail.core.types import FLOATS, DataType, DeviceType
 from dovetail.machine.testing import Case, check
 
 SAME_UPPER, SAME_LOWER, CAFFE_UP, ROUND_UP = 2, 3, 5, 1
@@ -223,7 +223,8 @@ def test_padding_nd_writes_both_and_reads_the_front(network):
     assert (layer.stride_nd, layer.dilation_nd, layer.num_groups) == ((1, 1), (1, 1), 1)
 
 
+@pytest.mark.parametrize("device", [DeviceType.CPU, pytest.param(DeviceType.GPU, marks=pytest.mark.gpu)])
 @settings(max_examples=300, deadline=None)
-@given(convolving_cases(), st.sampled_from([1, 2]))
-def test_random_parameters(case, n_threads):
-    check_random("Convolution@1", case, n_threads)
+@given(case=convolving_cases(), n_threads=st.sampled_from([1, 2]))
+def test_random_parameters(case, device, n_threads):
+    check_random("Convolution@1", case, device, n_threads)

@@ -10,7 +10,7 @@ import dovetail as trt
 from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, input_dim
-from dovetail.core.types import FLOATS, DataType
+from dovetail.core.types import FLOATS, DataType, DeviceType
 from dovetail.machine.testing import Case, check
 
 SAME_UPPER, SAME_LOWER = 2, 3
@@ -131,7 +131,8 @@ def test_spatial_extents_may_be_set_afterwards(network):
     assert tuple(layer.get_output(0).shape) == (1, 1, 5, 5)
 
 
+@pytest.mark.parametrize("device", [DeviceType.CPU, pytest.param(DeviceType.GPU, marks=pytest.mark.gpu)])
 @settings(max_examples=300, deadline=None)
-@given(convolving_cases(transposed=True), st.sampled_from([1, 2]))
-def test_random_parameters(case, n_threads):
-    check_random("Deconvolution@1", case, n_threads)
+@given(case=convolving_cases(transposed=True), n_threads=st.sampled_from([1, 2]))
+def test_random_parameters(case, device, n_threads):
+    check_random("Deconvolution@1", case, device, n_threads)

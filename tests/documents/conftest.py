@@ -1,5 +1,7 @@
 """The frame that the layer pages' scripts share: one input, one layer, build, load, run."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,12 @@ import dovetail as trt
 class Script:
     """A script of the pages around the lines that each example replaces."""
 
-    def __init__(self, shape):
+    def __init__(self, shape, device):
         self.builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
         flags = 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
         self.network = self.builder.create_network(flags)
         self.config = self.builder.create_builder_config()
+        self.config.default_device_type = device
         self.input = self.network.add_input("inputT0", trt.DataType.FLOAT, shape)
 
     def run(self, layer, data):
@@ -27,6 +30,8 @@ class Script:
         return next(iter(outputs.values()))
 
 
-@pytest.fixture
-def script():
-    return Script
+@pytest.fixture(params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def script(request):
+    """script(shape): a page's script, for each device."""
+    device = trt.DeviceType.GPU if request.param == "gpu" else trt.DeviceType.CPU
+    return partial(Script, device=device)

@@ -1,4 +1,4 @@
-"""Runs rows of the built-in CPU library one by one.
+"""Runs rows of the built-in libraries one by one, those for the CPU and, where there is a GPU, those for CUDA.
 
 There is poison where nothing may be read, and guards stand where nothing may be written.
 """
@@ -12,9 +12,9 @@ import pytest
 
 import dovetail.core.errors  # noqa: F401  # registers the exceptions that native code raises
 from dovetail import _native
-from dovetail.core.negotiation import words_for
+from dovetail.core.negotiation import Place, words_for
 from dovetail.core.tensor import TensorDesc, pack, unpack
-from dovetail.core.types import DataType, FieldType, TensorFormat, from_numpy, storage_nptype
+from dovetail.core.types import DataType, DeviceType, FieldType, from_numpy, storage_nptype
 
 GUARD = 256  # bytes in front of and behind each buffer
 POISON = 0xFF  # NaN in every float type, -1 in integers
@@ -51,23 +51,25 @@ def padding_of(dims, dtype, format):
 
 
 class Rows:
-    """The implementation of one op."""
+    """The implementation of one op in the library of one device, "cpu" or "cuda"."""
 
-    def __init__(self, op):
-        path = Path(_native.__file__).parent / "lib" / "libdovetail_cpu.so"
+    def __init__(self, op, device):
+        path = Path(_native.__file__).parent / "lib" / f"libdovetail_{device}.so"
         library = _native.open_library(str(path))
-        self.native = next(i for i in library.implementations if i.id == f"{op}@1#cpu")
+        self.native = next(i for i in library.implementations if i.id == f"{op}@1#{device}")
+        self.device = DeviceType.GPU if device == "cuda" else DeviceType.CPU
         self.features = set(_native.cpu_features())
+        self.sm = _native.cuda_devices()[0][0]["sm"] if device == "cuda" else 0
         bits = {bit: name for name, bit in _native.CPU_FEATURES}
         self.needs = [{bits[b] for b in bits if row["needs"] >> b & 1} for row in self.native.rows]
 
     def candidates(self, in_types, out_types):
-        """(index, tactic, formats) of all rows for these types that this machine can run."""
+        """(index, tactic, places) of all rows for these types that this machine can run."""
         n_in = len(in_types)
         for index, row in enumerate(self.native.rows):
             types = words_for(row["types"], n_in, len(out_types))
             formats = words_for(row["formats"] or "linear", n_in, len(out_types))
-            if types is None or formats is None or not self.needs[index] <= self.features:
+            if types is None or formats is None or not self.needs[index] <= self.features or row["min_sm"] > self.sm:
                 continue
             words = types[0] + types[1]
             wanted = [None if t is None else DataType(t).short for t in (*in_types, *out_types)]
@@ -76,27 +78,31 @@ class Rows:
                 all(t is None or (w.split("|") * n)[i] == t for w, t in zip(words, wanted, strict=True))
                 for i in range(n)
             ):
-                yield index, row["tactic"], [TensorFormat.from_short(w) for w in formats[0] + formats[1]]
+                yield index, row["tactic"], [Place.of_word(w, self.device) for w in formats[0] + formats[1]]
 
     def run(self, fields, inputs, dims, dtype, *, scales=None, constant=(), threads=1, only=None):
-        """{tactic: output} of every row that fits. Inputs are arrays, or None where absent."""
+        """{tactic and formats: output} of every row that fits. Inputs are arrays, or None where absent."""
         scales = scales or [-1.0] * len(inputs)
         in_types = [None if x is None else from_numpy(x.dtype) for x in inputs]
         obj = self.native.create("layer", wire_fields(fields))
         results = {}
-        for index, tactic, formats in self.candidates(in_types, [dtype]):
+        for index, tactic, places in self.candidates(in_types, [dtype]):
             if only and only not in tactic:
                 continue
+            formats = [place.format for place in places]
             ranks = [None if x is None else x.ndim for x in inputs] + [len(dims)]
             if any(r is not None and r < f.least_rank for r, f in zip(ranks, formats, strict=True)):
                 continue
-            result = self._run_row(obj, index, formats, inputs, in_types, dims, dtype, scales, constant, threads)
+            copies = any(place.device != self.device for place in places)
+            result = self._run_row(
+                obj, index, formats, inputs, in_types, dims, dtype, scales, constant, threads, copies
+            )
             if result is not None:
-                results[tactic] = result
+                results[f"{tactic} {' '.join(f.name for f in formats)}"] = result
         assert results, "no row fits"
         return results
 
-    def _run_row(self, obj, index, formats, inputs, in_types, dims, dtype, scales, constant, threads):
+    def _run_row(self, obj, index, formats, inputs, in_types, dims, dtype, scales, constant, threads, copies):
         ins, buffers = [], []
         for i, x in enumerate(inputs):
             if x is None:
@@ -107,7 +113,8 @@ class Rows:
             guarded = Guarded(stored.nbytes)
             guarded.data[:] = stored.view(np.uint8)
             elements = guarded.data.reshape(stored.size, -1) if stored.size else guarded.data.reshape(0, 1)
-            elements[padding_of(x.shape, in_types[i], formats[i])] = PADDING_POISON
+            if not copies:  # those between devices take padding along
+                elements[padding_of(x.shape, in_types[i], formats[i])] = PADDING_POISON
             data = guarded.data.view(storage_nptype(in_types[i])) if i in constant else None
             ins.append(TensorDesc(x.shape, in_types[i], formats[i], scales[i], data))
             buffers.append(guarded)
@@ -132,12 +139,20 @@ class Rows:
         return unpack(target.data.view(storage_nptype(dtype)), dims, dtype, formats[-1])
 
 
+@pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request):
+    """Whose rows are run."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def rows():
-    """rows("Scale") is the implementation of Scale."""
+def rows(device):
+    """rows("Scale") is the implementation of Scale for the device."""
     made = {}
 
     def get(op):
-        return made.setdefault(op, Rows(op))
+        if op not in made:
+            made[op] = Rows(op, device)
+        return made[op]
 
     return get

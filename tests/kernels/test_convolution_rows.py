@@ -98,11 +98,18 @@ CASES = [
     case((1, 18, 9, 8), 17, (3, 3), stride=2, dilation=2, pre=1, post=0, mode=CAFFE_DOWN),
     case((1, 18, 9, 8), 17, (3, 3), stride=2, pre=1, post=0, mode=CAFFE_UP),
 ]
+# Several tiles of outputs and of maps, rows of whole vectors, groups of whole chunks of channels.
+TILED = [
+    case((3, 24, 9, 16), 136, (1, 1)),
+    case((2, 32, 10, 13), 144, (3, 3), pre=1, groups=2),
+    case((1, 5, 12, 12), 70, (3, 3), pre=1),
+]
 UPSAMPLING = [
     case((1, 20, 7, 9), 18, (4, 4), stride=2, pre=1),
     case((1, 16, 6, 6), 16, (2, 2), stride=2),
     case((1, 3, 5, 4), 5, (2, 2), stride=3),  # outputs without a tap
     case((1, 5, 6, 5), 17, (3, 3), stride=4, dilation=6, pre=2, post=1),  # stride and dilation share a factor
+    case((1, 9, 4, 3), 10, (5, 6), stride=5, pre=1),  # 25 phases, more than one launch takes on CUDA
 ]
 
 
@@ -180,10 +187,24 @@ def test_halves(rows, op, dtype):
         run(rows, op, CASES[i], dtype, weights_dtype=np.float32)
 
 
-def test_blocked_rows_run(rows):
-    """The rows that write blocks of 16 channels are among those tested."""
+@pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16, np.int8])
+def test_many_tiles(rows, op, dtype):
+    for chosen in TILED:
+        run(rows, op, chosen, dtype, constant=(1, 2), threads=2)
+        run(rows, op, chosen, dtype, has_bias=False)
+
+
+KINDS = {
+    "cpu": ("direct_chw16", "depthwise_chw16", "stem_chw16", "gemm", "rows"),
+    "cuda": ("gemm_128x64 ", "gemm_128x64_hwc8", "rows ", "rows_hwc8"),
+}
+
+
+def test_rows_of_every_kind_run(rows, device):
+    """Those that write blocks or chunks of channels are among those tested."""
     names = [t for i in (0, 1, 10, 11) for t in run(rows, "Convolution", CASES[i], np.float32)]
-    for kind in ("direct_chw16", "depthwise_chw16", "stem_chw16", "gemm", "rows"):
+    for kind in KINDS[device]:
         assert any(name.startswith(kind) for name in names), kind
 
 

@@ -283,6 +283,10 @@ def test_reformat(rows, rng, dtype):
         (1, 20, 3, 4, 5),
         (0, 3, 2, 2),
         (2, 64, 1, 1),
+        (1, 130, 8, 16),  # more than one tile of channels and of positions
+        (2, 3, 40, 64),
+        (3, 1, 5, 7),
+        (1, 70, 1, 90),
     ]:
         x = rng.integers(-100, 100, shape).astype(nptype(dtype))
         for tactic, y in rows("Reformat").run({}, [x], shape, dtype, threads=2).items():

@@ -31,9 +31,11 @@ def test_specs_point_at_their_line():
             assert source.startswith(f"class {plugin.__name__}")
 
 
-def test_the_library_lies_beside_the_native_module():
-    (path,) = builtin.dovetail_native_libraries()
+def test_the_libraries_lie_beside_the_native_module():
+    path, cuda = builtin.dovetail_native_libraries()
     assert Path(path).parts[-2:] == ("lib", "libdovetail_cpu.so")
+    assert (Path(cuda.path).parts[-2:], cuda.device) == (("lib", "libdovetail_cuda.so"), trt.DeviceType.GPU)
+    assert bool(cuda.reason) != Path(cuda.path).is_file()
 
 
 def test_roles_are_filled_once():

@@ -8,7 +8,7 @@ import pluggy
 import pytest
 from registry_parts import install, listing
 
-from dovetail.core.errors import PluginNotFound
+from dovetail.core.errors import LibraryRefused, PluginNotFound
 from dovetail.registry import Registry, default_registry, load_entry_points, loader, native
 
 BROKEN = {
@@ -207,6 +207,65 @@ def test_a_failed_plugin_hears_no_hook(installed):
     registry, _ = load()
     assert registry.plugins.get_plugin("raises") is None
     assert "raises" not in dict(registry.collect("dovetail_report_header"))
+
+
+# ---- libraries with conditions
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Libraries that were tried to be opened."""
+    tried = []
+
+    def open_library(path):
+        tried.append(str(path).rpartition("/")[2])
+        raise LibraryRefused(f"{path} was not opened")
+
+    monkeypatch.setattr(native, "open_library", open_library)
+    return tried
+
+
+def test_a_library_for_the_gpu_stays_closed_where_the_cpu_is_asked_for(installed, opened, monkeypatch):
+    installed("acme-fifth", "closed_libraries")
+    monkeypatch.setenv("DOVETAIL_DEVICE", "cpu")
+    _, records = load()
+    assert records["closed-libraries"].state == "loaded"
+    assert (records["libgpu.so"].state, records["libgpu.so"].reason) == ("disabled", "DOVETAIL_DEVICE=cpu")
+    assert (records["libgpu.so"].kind, records["libgpu.so"].parent) == ("native", "closed-libraries")
+    assert "libgpu.so" not in opened and "libdovetail_cuda.so" not in opened
+
+
+def test_a_library_for_the_gpu_stays_closed_without_a_driver(installed, opened, monkeypatch):
+    installed("acme-fifth", "closed_libraries")
+    monkeypatch.delenv("DOVETAIL_DEVICE")
+    no_file = "libcuda.so.1: cannot open shared object file"
+    monkeypatch.setattr(native._native, "cuda_driver", lambda: no_file)
+    _, records = load()
+    assert records["libgpu.so"].reason == f"no NVIDIA driver: {no_file}"
+    assert "libgpu.so" not in opened
+
+
+def test_a_library_for_the_gpu_is_opened_where_a_driver_is(installed, opened, monkeypatch):
+    installed("acme-fifth", "closed_libraries")
+    monkeypatch.delenv("DOVETAIL_DEVICE")
+    monkeypatch.setattr(native._native, "cuda_driver", lambda: "")
+    load()
+    assert "libgpu.so" in opened
+
+
+def test_a_plugin_may_have_a_reason_of_its_own(installed, opened):
+    installed("acme-fifth", "closed_libraries")
+    _, records = load()
+    assert (records["libdnn.so"].state, records["libdnn.so"].reason) == ("disabled", "cuDNN is not installed")
+    assert "libdnn.so" not in opened
+
+
+def test_the_library_of_the_built_in_layers_that_stays_closed_is_no_near_miss():
+    registry, records = load()
+    assert records["libdovetail_cuda.so"].state == "disabled"
+    with pytest.raises(PluginNotFound) as error:
+        registry.find("dovetail::Cuda@1")
+    assert "libdovetail_cuda" not in str(error.value)
 
 
 # ---- the registry of the process

@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   MUST(dt_engine_io_index(engine, "y", &y));
   MUST(dt_engine_memory_bytes(engine, 0, &arena));
   MUST(dt_engine_profile_shape(engine, 0, 0, NULL, NULL, max));
-  dt_io_info info = {DT_HDR(dt_io_info), NULL, 0, 0, 0, 0, 0, {0}};
+  dt_io_info info = {DT_HDR(dt_io_info), NULL, 0, 0, 0, 0, 0, {0}, 0, 0};
   MUST(dt_engine_io_info(engine, 0, &info));
   printf("%d %d %d %d %d %s %d [%lld %lld] %lld\n", n_inputs, n_outputs, n_profiles, y, arena > 0, info.name, info.ndim,
          (long long)info.dims[0], (long long)info.dims[1], (long long)max[0]);

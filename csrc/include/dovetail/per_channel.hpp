@@ -59,6 +59,13 @@ inline ParameterLayout parameter_per_element(int32_t format, const int64_t* dims
   return layout;
 }
 
+// Scales of a quantised tensor: one for all of it, or one for each extent of the axis.
+inline ParameterLayout quantization_layout(int32_t format, const int64_t* dims, int rank, int64_t axis,
+                                           int64_t n_scales) {
+  if (n_scales == 1) return one_parameter(format, dims, rank);
+  return parameter_per_channel(format, dims, rank, checked_axis(axis, rank));
+}
+
 // Float32 parameters are read where they lie unless padding lanes ask for more of them; others through a copy.
 inline bool needs_copy(const ParameterLayout& layout, int32_t type) {
   return type != DT_TYPE_FLOAT || layout.given < layout.parameters();
@@ -69,15 +76,18 @@ inline uint64_t parameter_bytes(const ParameterLayout& layout, const Descs& inpu
   return static_cast<uint64_t>(layout.parameters()) * sizeof(float);
 }
 
+inline void check_parameter(const Tensor& t, const ParameterLayout& layout) {
+  if (t.volume() == layout.given) return;
+  fail(DT_SHAPE, "a parameter has %lld values, not %lld", static_cast<long long>(t.volume()),
+       static_cast<long long>(layout.given));
+}
+
 // The parameters as the kernel reads them; null if the input is absent. A copy is taken from *scratch.
 inline const float* parameters(const Run& run, int input, const ParameterLayout& layout, float padding,
                                float** scratch) {
   if (!run.has_input(input)) return nullptr;
   const Tensor t = run.input(input);
-  if (t.volume() != layout.given) {
-    fail(DT_SHAPE, "a parameter has %lld values, not %lld", static_cast<long long>(t.volume()),
-         static_cast<long long>(layout.given));
-  }
+  check_parameter(t, layout);
   const int32_t type = static_cast<int32_t>(t.type());
   if (!needs_copy(layout, type)) return t.data<const float>();
   float* copy = *scratch;

@@ -375,7 +375,8 @@ enum {
 /* One complete assignment of types and formats, and the function that computes it.
  *   types    one word a tensor, inputs "->" outputs: "f32 f32 f32 -> f32". "f32|f16 -> f32|f16": alternatives, the same
  *            index everywhere. A last input word "f32..." repeats. Words of absent optional inputs are skipped over.
- *   formats  in the same way; null: linear everywhere; a single word stands for every tensor */
+ *   formats  in the same way; null: linear everywhere; a single word stands for every tensor. On a device other than
+ *            the CPU, "linear@cpu" takes or gives this tensor in host memory: what copies between devices do */
 typedef struct dt_row {
   dt_hdr h;
   const char* tactic;

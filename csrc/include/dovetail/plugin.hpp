@@ -19,6 +19,27 @@ DOVETAIL_OPEN_NAMESPACE
 
 namespace detail {
 
+// An extension of the library: a table that the host knows by an id.
+struct Extension {
+  const char* id;
+  const void* table;
+  const Extension* next;
+};
+inline const Extension* extensions = nullptr;
+
+struct OfferExtension {
+  Extension node;
+  OfferExtension(const char* id, const void* table) : node{id, table, extensions} { extensions = &node; }
+  OfferExtension(const OfferExtension&) = delete;
+  OfferExtension& operator=(const OfferExtension&) = delete;
+};
+
+inline const void* extension_named(const char* id) noexcept {
+  for (const Extension* node = extensions; node; node = node->next)
+    if (std::strcmp(node->id, id) == 0) return node->table;
+  return nullptr;
+}
+
 // The library's table, made by the first call of the entry; the host calls it under its loader lock.
 inline const dt_plugin* enter(const dt_host* with, const char* name, const char* version, const char* namespace_,
                               const char* vendor, const char* license, const char* url) noexcept {
@@ -37,6 +58,7 @@ inline const dt_plugin* enter(const dt_host* with, const char* name, const char*
         plugin.url = url;
         plugin.ops = ops.array(&plugin.n_ops);
         plugin.implementations = implementations.array(&plugin.n_implementations);
+        plugin.extension = extension_named;
         plugin.h = DT_HDR(dt_plugin);
       });
   return code == DT_OK ? &plugin : nullptr;
@@ -59,5 +81,9 @@ DOVETAIL_CLOSE_NAMESPACE
 #define DOVETAIL_LIST_OP(table) static const ::dovetail::detail::ListOp DOVETAIL_JOIN(dovetail_op_, __LINE__)(table);
 #define DOVETAIL_LIST_IMPLEMENTATION(table) \
   static const ::dovetail::detail::ListImplementation DOVETAIL_JOIN(dovetail_table_, __LINE__)(table);
+
+// Offers a table of the library's to hosts that know its id, such as DT_DEVICE_EXTENSION of device.h.
+#define DOVETAIL_EXTENSION(id, table) \
+  static const ::dovetail::detail::OfferExtension DOVETAIL_JOIN(dovetail_extension_, __LINE__){id, table};
 
 #endif

@@ -41,6 +41,8 @@ typedef struct dt_io_info {
   float scale;
   int32_t ndim;
   int64_t dims[DT_MAX_RANK]; /* -1: open, set by dt_context_set_input_shape or computed */
+  int32_t device_type;       /* DT_DEVICE_*: where its memory has to be */
+  int32_t device_id;
 } dt_io_info;
 
 /* ---- the process */
@@ -56,13 +58,16 @@ DT_API void dt_runtime_set_log(void (*sink)(int32_t level, const char* message))
 
 /* ---- engines */
 
-/* The file is mapped and must not change while the engine lives. n_threads 0: DOVETAIL_NUM_THREADS, or all cores. */
+/* The file is mapped and must not change while the engine lives. n_threads 0: DOVETAIL_NUM_THREADS, or all cores. A
+ * plan for CUDA goes to the calling thread's current device and needs libdovetail_cuda.so, loaded before. */
 DT_API dt_code dt_engine_load_file(const char* path, int32_t n_threads, dt_engine** engine);
 /* The bytes must live and stay as they are while the engine lives. At an address that is a multiple of 64 they are used
  * in place, else copied once. */
 DT_API dt_code dt_engine_load_memory(const void* bytes, uint64_t n, int32_t n_threads, dt_engine** engine);
 DT_API void dt_engine_destroy(dt_engine* engine); /* contexts may outlive it; null is fine */
 DT_API dt_code dt_engine_io_count(const dt_engine* engine, int32_t* n_inputs, int32_t* n_outputs);
+/* DT_DEVICE_* and the index that the engine was loaded for. */
+DT_API dt_code dt_engine_device(const dt_engine* engine, int32_t* device_type, int32_t* device_id);
 DT_API dt_code dt_engine_io_info(const dt_engine* engine, int32_t io, dt_io_info* info);
 DT_API dt_code dt_engine_io_index(const dt_engine* engine, const char* name, int32_t* io);
 DT_API dt_code dt_engine_profile_count(const dt_engine* engine, int32_t* n_profiles);
@@ -79,8 +84,8 @@ DT_API dt_code dt_context_create(const dt_engine* engine, int32_t profile, int32
 DT_API void dt_context_destroy(dt_context* context); /* null is fine */
 /* Open extents of the inputs are unknown afterwards. */
 DT_API dt_code dt_context_set_profile(dt_context* context, int32_t profile);
-/* Aligned to 64, at least dt_engine_memory_bytes of the present profile; kept for profiles that need no more. Null
- * takes it away. */
+/* Aligned to 64 (on CUDA 256), at least dt_engine_memory_bytes of the present profile; kept for profiles that need no
+ * more. Null takes it away. */
 DT_API dt_code dt_context_set_memory(dt_context* context, void* memory, uint64_t bytes);
 DT_API dt_code dt_context_set_input_shape(dt_context* context, int32_t input, int32_t ndim, const int64_t* dims);
 /* dims has room for DT_MAX_RANK; -1 stands where nothing is known yet. */
@@ -90,7 +95,8 @@ DT_API dt_code dt_context_tensor_bytes(dt_context* context, int32_t io, uint64_t
 /* Memory of the user's, read or written by execute, which refuses to run if `bytes` is less than the tensor needs then.
  * bytes 0: the size is not checked. Null takes the address away. */
 DT_API dt_code dt_context_set_address(dt_context* context, int32_t io, void* address, uint64_t bytes);
-/* Null stream: compute before returning. The context can be used on after a failure. */
+/* Null stream: compute before returning. A plan for CUDA also takes a stream of kind 1, on which everything is
+ * enqueued. The context can be used on after a failure. */
 DT_API dt_code dt_context_execute(dt_context* context, const dt_stream* stream);
 
 #ifdef __cplusplus

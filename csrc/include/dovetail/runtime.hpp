@@ -114,6 +114,11 @@ class Context {
   void set_address(int io, void* address, size_t bytes) {
     detail::check_runtime(dt_context_set_address(context_.get(), io, address, bytes));
   }
+  // Enqueue on a cudaStream_t, for plans for CUDA.
+  void execute_on(void* cuda_stream) {
+    const dt_stream stream = {DT_HDR(dt_stream), 1, 0, cuda_stream};
+    detail::check_runtime(dt_context_execute(context_.get(), &stream));
+  }
   void execute(const dt_stream* stream = nullptr) { detail::check_runtime(dt_context_execute(context_.get(), stream)); }
   dt_context* get() const { return context_.get(); }
 

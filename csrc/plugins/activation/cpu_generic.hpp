@@ -13,6 +13,8 @@ namespace {
 
 constexpr int64_t kChunk = 512;
 
+float abs_f(float v) { return __builtin_fabsf(v); }
+
 template <class F>
 void each(const float* x, float* y, int64_t n, F f) {
 #pragma GCC ivdep
@@ -20,35 +22,13 @@ void each(const float* x, float* y, int64_t n, F f) {
 }
 
 void apply(const float* x, float* y, int64_t n, const ActivationArgs& args) {
-  const float alpha = args.alpha, beta = args.beta;
+  [[maybe_unused]] const float alpha = args.alpha, beta = args.beta;
   switch (args.kind) {
-    case kRelu:  // 0 < v is false for NaN as well: take the branch that keeps it
-      return each(x, y, n, [](float v) { return v < 0.0f ? 0.0f : v; });
-    case kSigmoid:
-      return each(x, y, n, [](float v) { return sigmoid_f(v); });
-    case kTanh:
-      return each(x, y, n, [](float v) { return tanh_f(v); });
-    case kLeakyRelu:
-      return each(x, y, n, [=](float v) { return v >= 0.0f ? v : alpha * v; });
-    case kElu:
-      return each(x, y, n, [=](float v) { return v >= 0.0f ? v : alpha * expm1_f(v); });
-    case kSelu:
-      return each(x, y, n, [=](float v) { return beta * (v > 0.0f ? v : alpha * expm1_f(v)); });
-    case kSoftsign:
-      return each(x, y, n, [](float v) { return v / (1.0f + __builtin_fabsf(v)); });
-    case kSoftplus:
-      return each(x, y, n, [=](float v) { return alpha * softplus_f(beta * v); });
-    case kClip:
-      return each(x, y, n, [=](float v) {
-        v = v > beta ? beta : v;
-        return v < alpha ? alpha : v;
-      });
-    case kHardSigmoid:
-      return each(x, y, n, [=](float v) { return clamp_nan(alpha * v + beta, 0.0f, 1.0f); });
-    case kScaledTanh:
-      return each(x, y, n, [=](float v) { return alpha * tanh_f(beta * v); });
-    default:  // kThresholdedRelu; NaN stays
-      return each(x, y, n, [=](float v) { return v <= alpha ? 0.0f : v; });
+#define ACTIVATION_CASE(kind, value, expression) \
+  case kind:                                     \
+    return each(x, y, n, [=](float v) { return expression; });
+    DOVETAIL_ACTIVATIONS(ACTIVATION_CASE)
+#undef ACTIVATION_CASE
   }
 }
 

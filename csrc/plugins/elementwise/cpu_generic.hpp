@@ -5,115 +5,12 @@
 
 #include "cpu_kernels.hpp"
 #include "dovetail/simd/convert.hpp"
+#include "operations.hpp"
 
 namespace DT_ISA {
 namespace {
 
 constexpr int64_t kChunk = 256;
-
-// Sums, differences and products of signed integers are taken unsigned: those may overflow.
-template <class T>
-struct Wrapping {
-  typedef T Type;
-};
-template <>
-struct Wrapping<int32_t> {
-  typedef uint32_t Type;
-};
-template <>
-struct Wrapping<int64_t> {
-  typedef uint64_t Type;
-};
-#define WRAPPED(a, op, b) \
-  static_cast<T>(static_cast<typename Wrapping<T>::Type>(a) op static_cast<typename Wrapping<T>::Type>(b))
-
-struct Sum {
-  template <class T>
-  static T of(T a, T b) {
-    return WRAPPED(a, +, b);
-  }
-};
-struct Sub {
-  template <class T>
-  static T of(T a, T b) {
-    return WRAPPED(a, -, b);
-  }
-};
-struct Prod {
-  template <class T>
-  static T of(T a, T b) {
-    return WRAPPED(a, *, b);
-  }
-};
-struct Max {
-  template <class T>
-  static T of(T a, T b) {
-    return a > b || a != a ? a : b;
-  }
-};
-struct Min {
-  template <class T>
-  static T of(T a, T b) {
-    return a < b || a != a ? a : b;
-  }
-};
-struct Div {
-  static float of(float a, float b) { return a / b; }
-  template <class T>
-  static T of(T a, T b) {
-    if (b == 0) return 0;
-    return b == -1 ? WRAPPED(0, -, a) : a / b;
-  }
-};
-struct FloorDiv {
-  static float of(float a, float b) { return __builtin_floorf(a / b); }
-  template <class T>
-  static T of(T a, T b) {
-    const T quotient = Div::of(a, b);
-    return b != 0 && (a < 0) != (b < 0) && WRAPPED(quotient, *, b) != a ? quotient - 1 : quotient;
-  }
-};
-struct Pow {
-  static float of(float a, float b) { return __builtin_powf(a, b); }
-  template <class T>
-  static T of(T a, T b) {
-    if (b < 0) return a == 1 || (a == -1 && b % 2 == 0) ? 1 : a == -1 ? a : 0;
-    T power = 1;
-    for (; b > 0; b /= 2) {
-      if (b % 2 != 0) power = WRAPPED(power, *, a);
-      a = WRAPPED(a, *, a);
-    }
-    return power;
-  }
-};
-struct Equal {
-  template <class T>
-  static uint8_t of(T a, T b) {
-    return a == b;
-  }
-};
-struct Greater {
-  template <class T>
-  static uint8_t of(T a, T b) {
-    return a > b;
-  }
-};
-struct Less {
-  template <class T>
-  static uint8_t of(T a, T b) {
-    return a < b;
-  }
-};
-struct And {
-  static uint8_t of(uint8_t a, uint8_t b) { return a != 0 && b != 0; }
-};
-struct Or {
-  static uint8_t of(uint8_t a, uint8_t b) { return a != 0 || b != 0; }
-};
-struct Xor {
-  static uint8_t of(uint8_t a, uint8_t b) { return (a != 0) != (b != 0); }
-};
-#undef WRAPPED
 
 template <class Op, class T, class Y>
 void run_of(const T* a, int64_t a_column, const T* b, int64_t b_column, Y* y, int64_t n) {

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_IDENTITY_CPU_GENERIC_HPP
 #define DOVETAIL_PLUGINS_IDENTITY_CPU_GENERIC_HPP
 
+#include "conversions.hpp"
 #include "cpu_kernels.hpp"
 #include "dovetail/simd/convert.hpp"
 
@@ -13,37 +14,23 @@ constexpr int64_t kChunk = 512;
 
 bool is_float(int32_t type) { return type == kF32 || type == kF16 || type == kBF16; }
 
-template <class T>
-T limit(float v, float low, float high, T lowest, T highest) {  // low and high are exact floats
-  if (!(v == v)) return 0;
-  return v <= low ? lowest : v >= high ? highest : static_cast<T>(v);
-}
-
 void from_floats(const float* v, const IdentityArgs& args, int64_t first, int64_t n) {
   char* y = static_cast<char*>(args.y);
   switch (args.y_type) {
     case kI8:
-      for (int64_t i = 0; i < n; ++i) {
-        reinterpret_cast<int8_t*>(y)[first + i] = static_cast<int8_t>(limit<int32_t>(v[i], -128.0f, 127.0f, -128, 127));
-      }
+      for (int64_t i = 0; i < n; ++i) reinterpret_cast<int8_t*>(y)[first + i] = to_int8(v[i]);
       return;
     case kU8:
-      for (int64_t i = 0; i < n; ++i) {
-        reinterpret_cast<uint8_t*>(y)[first + i] = static_cast<uint8_t>(limit<int32_t>(v[i], 0.0f, 255.0f, 0, 255));
-      }
+      for (int64_t i = 0; i < n; ++i) reinterpret_cast<uint8_t*>(y)[first + i] = to_uint8(v[i]);
       return;
     case kB8:
       for (int64_t i = 0; i < n; ++i) reinterpret_cast<uint8_t*>(y)[first + i] = v[i] != 0.0f;
       return;
     case kI32:
-      for (int64_t i = 0; i < n; ++i) {
-        reinterpret_cast<int32_t*>(y)[first + i] = limit<int32_t>(v[i], -0x1p31f, 0x1p31f, INT32_MIN, INT32_MAX);
-      }
+      for (int64_t i = 0; i < n; ++i) reinterpret_cast<int32_t*>(y)[first + i] = to_int32(v[i]);
       return;
     case kI64:
-      for (int64_t i = 0; i < n; ++i) {
-        reinterpret_cast<int64_t*>(y)[first + i] = limit<int64_t>(v[i], -0x1p63f, 0x1p63f, INT64_MIN, INT64_MAX);
-      }
+      for (int64_t i = 0; i < n; ++i) reinterpret_cast<int64_t*>(y)[first + i] = to_int64(v[i]);
       return;
     default:
       store_floats(v, args.y, args.y_type, first, n);

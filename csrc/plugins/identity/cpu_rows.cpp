@@ -2,7 +2,7 @@
 // Identity@1#cpu: tactics, best first.
 #include "cpu_kernels.hpp"
 #include "dovetail/format.hpp"
-#include "identity.hpp"
+#include "rows.hpp"
 
 using namespace dovetail;
 
@@ -26,18 +26,10 @@ void enqueue(const IdentityParams&, const Run& run) {
   zero_padding(view, args.y, y_bytes);
 }
 
-// Every type to every type: the alternatives are pairs.
-#define TYPES_FROM(x) x "|" x "|" x "|" x "|" x "|" x "|" x "|" x
-#define TYPES_TO "f32|f16|bf16|i8|u8|b8|i32|i64"
-#define TYPES_TO_4 TYPES_TO "|" TYPES_TO "|" TYPES_TO "|" TYPES_TO
-constexpr char kTypes[] =
-    TYPES_FROM("f32") "|" TYPES_FROM("f16") "|" TYPES_FROM("bf16") "|" TYPES_FROM("i8") "|" TYPES_FROM(
-        "u8") "|" TYPES_FROM("b8") "|" TYPES_FROM("i32") "|" TYPES_FROM("i64") " -> " TYPES_TO_4 "|" TYPES_TO_4;
-
 #define IDENTITY_ROW(isa, features, format) \
   {.tactic = format "_" #isa,               \
    .needs = features,                       \
-   .types = kTypes,                         \
+   .types = kIdentityTypes,                 \
    .formats = format " -> " format,         \
    .enqueue = enqueue<isa::identity>},
 

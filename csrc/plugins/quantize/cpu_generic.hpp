@@ -5,17 +5,12 @@
 
 #include "cpu_kernels.hpp"
 #include "dovetail/simd/convert.hpp"
-#include "dovetail/simd/math.hpp"
+#include "formula.hpp"
 
 namespace DT_ISA {
 namespace {
 
 constexpr int64_t kChunk = 512;
-
-int8_t quantize_one(float v) {
-  v = v == v ? v : 0.0f;
-  return static_cast<int8_t>(static_cast<int32_t>(round_even_f(clamp_nan(v, -128.0f, 127.0f))));
-}
 
 }  // namespace
 

@@ -1,41 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantize@1#cpu: tactics, best first.
 #include "cpu_kernels.hpp"
-#include "dovetail/per_channel.hpp"
-#include "quantize.hpp"
+#include "rows.hpp"
 
 using namespace dovetail;
 
 namespace {
 
-enum { kX, kScale };
-
-// One scale for the tensor, or one for each extent of the axis.
-ParameterLayout layout_of(const QuantizeParams& params, int32_t format, const int64_t* dims, int rank,
-                          int64_t n_scales) {
-  if (n_scales == 1) return one_parameter(format, dims, rank);
-  return parameter_per_channel(format, dims, rank, checked_axis(params.axis, rank));
-}
-
-ParameterLayout layout_of(const QuantizeParams& params, const Descs& inputs) {
-  const Desc x = inputs[kX];
-  return layout_of(params, static_cast<int32_t>(x.format()), x.max(), x.rank(), inputs[kScale].max_volume());
-}
-
 uint64_t workspace(const QuantizeParams& params, const Descs& inputs, const Descs&, int) {
   return parameter_bytes(layout_of(params, inputs), inputs, kScale);
-}
-
-const char* fits(const QuantizeParams& params, const Descs& inputs, const Descs&) {
-  layout_of(params, inputs);  // throws the reason
-  return nullptr;
 }
 
 template <void (*kernel)(const QuantizeArgs&, int64_t, int64_t)>
 void enqueue(const QuantizeParams& params, const Run& run) {
   const Tensor x = run.input(kX), y = run.output(0);
-  const ParameterLayout layout =
-      layout_of(params, static_cast<int32_t>(x.format()), x.dims(), x.rank(), run.input(kScale).volume());
+  const ParameterLayout layout = layout_of(params, x, run.input(kScale));
   float* scratch = run.workspace<float>();
   const float* scale = parameters(run, kScale, layout, 1.0f, &scratch);
   const int32_t float_type = static_cast<int32_t>(x.type());
@@ -48,14 +27,11 @@ void enqueue(const QuantizeParams& params, const Run& run) {
 #define QUANTIZE_ROW(isa, features, format) \
   {.tactic = format "_" #isa,               \
    .needs = features,                       \
-   .types = kTypes,                         \
+   .types = kQuantizeTypes,                 \
    .formats = format " linear -> " format,  \
-   .fits = fits,                            \
+   .fits = fits_quantize,                   \
    .workspace = workspace,                  \
    .enqueue = enqueue<isa::quantize>},
-
-// The scales are float32 or of the floats' type.
-constexpr char kTypes[] = "f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 -> i8|i8|i8|i8|i8";
 
 // clang-format off
 constexpr Row<QuantizeParams> kRows[] = {

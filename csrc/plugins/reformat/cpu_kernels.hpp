@@ -3,12 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_REFORMAT_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_REFORMAT_CPU_KERNELS_HPP
 
-#include <stdint.h>
-
-// Element (c, s) of an image lies at c / lanes * block + c % lanes + s * step.
-struct ReformatSide {
-  int64_t lanes, block, step, image;
-};
+#include "side.hpp"
 
 struct ReformatArgs {
   const void* x;

@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reformat@1#cpu: one row for each pair of formats.
 #include "cpu_kernels.hpp"
-#include "dovetail/format.hpp"
-#include "reformat.hpp"
+#include "rows.hpp"
 
 using namespace dovetail;
 
 namespace {
-
-ReformatSide side_of(const FormatView& view) {
-  const int64_t image = view.padded * view.inner;
-  if (view.kind == 1) return {view.lanes, view.inner * view.lanes, view.lanes, image};
-  // Channels last: all of them are one block; at least 4 lanes if padded, and then the kernel may take them in fours.
-  if (view.kind == 2) return {view.padded > 0 ? view.padded : 1, image, view.padded, image};
-  return {1, view.inner, 1, image};
-}
 
 // Where element `index` (row-major) of a tensor of these dims lies.
 int64_t place(const FormatView& view, const int64_t* dims, int rank, int64_t index) {
@@ -38,9 +29,8 @@ void copy_by_index(const Tensor& x, const FormatView& from, const Tensor& y, con
 
 void enqueue(const ReformatParams&, const Run& run) {
   const Tensor x = run.input(0), y = run.output(0);
-  FormatView from = view_of(x), to = view_of(y);
-  if (from.kind == 0 && to.kind != 0) from = view_of(x, to.axis);
-  if (to.kind == 0 && from.kind != 0) to = view_of(y, from.axis);
+  FormatView from, to;
+  set_views(x, y, &from, &to);
   const int64_t bytes = size_of(x.type());
   if (to.stored() == 0) return;
   if (x.format() == y.format()) {
@@ -60,21 +50,9 @@ void enqueue(const ReformatParams&, const Run& run) {
   zero_padding(to, y.data<void>(), bytes);
 }
 
-#define ALL_TYPES "f32|f16|i8|i32|b8|u8|f8|bf16|i64"
-constexpr char kTypes[] = ALL_TYPES " -> " ALL_TYPES;
-
 #define REFORMAT_ROW(from, to) \
-  {.tactic = from "_to_" to, .types = kTypes, .formats = from " -> " to, .enqueue = enqueue, .traits = 0},
-// The formats once more: a macro does not expand inside of itself.
-// clang-format off
-#define REFORMAT_FROM(unused, from)                                                            \
-  REFORMAT_ROW(from, "linear") REFORMAT_ROW(from, "chw2") REFORMAT_ROW(from, "hwc8")           \
-  REFORMAT_ROW(from, "chw4") REFORMAT_ROW(from, "chw16") REFORMAT_ROW(from, "chw32")           \
-  REFORMAT_ROW(from, "dhwc8") REFORMAT_ROW(from, "cdhw32") REFORMAT_ROW(from, "hwc")           \
-  REFORMAT_ROW(from, "hwc16")
-// clang-format on
-
-constexpr Row<ReformatParams> kRows[] = {DOVETAIL_EACH_FORMAT(REFORMAT_FROM, 0)};
+  {.tactic = from "_to_" to, .types = kReformatTypes, .formats = from " -> " to, .enqueue = enqueue, .traits = 0},
+constexpr Row<ReformatParams> kRows[] = {DOVETAIL_EACH_FORMAT(REFORMAT_ROWS_FROM, REFORMAT_ROW)};
 
 }  // namespace
 

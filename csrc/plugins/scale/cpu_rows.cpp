@@ -1,34 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scale@1#cpu: tactics, best first.
 #include "cpu_kernels.hpp"
-#include "dovetail/per_channel.hpp"
-#include "scale.hpp"
+#include "rows.hpp"
 
 using namespace dovetail;
 
 namespace {
 
-enum { kX, kScale, kShift, kPower };
-
-ParameterLayout layout_of(const ScaleParams& params, int32_t format, const int64_t* dims, int rank) {
-  if (params.mode == kScaleUniform) return one_parameter(format, dims, rank);
-  const int axis = checked_axis(params.channel_axis, rank);
-  return (params.mode == kScaleChannel ? parameter_per_channel : parameter_per_element)(format, dims, rank, axis);
-}
-
-ParameterLayout layout_of(const ScaleParams& params, const Desc& x) {
-  return layout_of(params, static_cast<int32_t>(x.format()), x.max(), x.rank());
-}
-
 uint64_t workspace(const ScaleParams& params, const Descs& inputs, const Descs&, int) {
   const ParameterLayout layout = layout_of(params, inputs[kX]);
   return parameter_bytes(layout, inputs, kScale) + parameter_bytes(layout, inputs, kShift) +
          parameter_bytes(layout, inputs, kPower);
-}
-
-const char* fits(const ScaleParams& params, const Descs& inputs, const Descs&) {
-  layout_of(params, inputs[kX]);  // throws the reason
-  return nullptr;
 }
 
 template <void (*kernel)(const ScaleArgs&, int64_t, int64_t)>
@@ -52,15 +34,12 @@ void enqueue(const ScaleParams& params, const Run& run) {
   zero_padding(layout.view, args.y, size_of(y.type()));
 }
 
-#define PARAMETER "f32|f16|bf16|f32|f32"
-constexpr char kTypes[] = "f32|f16|bf16|f16|bf16 " PARAMETER " " PARAMETER " " PARAMETER " -> f32|f16|bf16|f16|bf16";
-
 #define SCALE_ROW(isa, features, format)                 \
   {.tactic = format "_" #isa,                            \
    .needs = features,                                    \
-   .types = kTypes,                                      \
+   .types = kScaleTypes,                                 \
    .formats = format " linear linear linear -> " format, \
-   .fits = fits,                                         \
+   .fits = fits_scale,                                   \
    .workspace = workspace,                               \
    .enqueue = enqueue<isa::scale>,                       \
    .traits = kInPlace},

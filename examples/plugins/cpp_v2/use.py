@@ -16,6 +16,7 @@ layer = network.add_plugin("acme::Posterize@1", [picture], {"levels": 3})
 layer.get_output(0).name = "poster"
 network.mark_output(layer.get_output(0))
 config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+config.default_device_type = trt.DeviceType.CPU  # where the plugin computes
 profile.set_shape("picture", (3, 1, 1), (3, 480, 640), (3, 2160, 3840))
 config.add_optimization_profile(profile)
 plan = builder.build_serialized_network(network, config)

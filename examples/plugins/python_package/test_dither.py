@@ -22,7 +22,9 @@ def test_it_is_found_without_being_imported():
     layer = network.add_plugin("halftone::Dither@1", [network.add_input("x", trt.float32, (2, 8, 8))])
     layer.get_output(0).name = "y"
     network.mark_output(layer.get_output(0))
-    plan = builder.build_serialized_network(network, builder.create_builder_config())
+    config = builder.create_builder_config()
+    config.default_device_type = trt.DeviceType.CPU  # for which the library has kernels
+    plan = builder.build_serialized_network(network, config)
     context = trt.Runtime(trt.Logger()).deserialize_cuda_engine(plan).create_execution_context()
     y = context.run({"x": np.full((2, 8, 8), 0.25, np.float32)})["y"]
     assert y.mean() == 0.25

@@ -7,7 +7,7 @@ from registry_parts import command, install
 
 from dovetail.machine import cli
 from dovetail.machine.cli import plugins
-from dovetail.registry import PluginRecord
+from dovetail.registry import PluginRecord, Registry
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_json_has_a_schema_number_and_the_same_keys_for_all(folder):
 
 def test_one_state_can_be_asked_for(folder):
     done = command("plugins", "list", "--state", "disabled", path=folder, DOVETAIL_PLUGINS_BLOCK="well")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["NAME", "well"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["NAME", "well", "libdovetail_cuda.so"]
 
 
 def test_ops_are_listed_below_their_plugin(folder):
@@ -125,6 +125,49 @@ def test_env_tells_versions_settings_and_what_plugins_report(folder):
     assert lines["oldroi"] == "disabled: DOVETAIL_PLUGINS_BLOCK=oldroi"
     assert lines["well"] == "acme is well"
     assert " ops, " in lines["plugins"]
+
+
+def cuda_lines(monkeypatch, record=None, devices=(), reason="", version=""):
+    env = cli.subcommands()["env"]
+    registry = Registry()
+    if record is not None:
+        registry.note(record)
+    monkeypatch.setattr(env, "gpus", lambda: (list(devices), reason))
+    monkeypatch.setattr(env._native, "cuda_version", lambda: version)
+    return env._cuda(registry)
+
+
+def cuda_record(state="loaded", reason=""):
+    record = PluginRecord("dovetail_cuda", kind="native", path="/lib/libdovetail_cuda.so")
+    record.fail(state, reason)
+    return record
+
+
+def test_env_shows_each_gpu(monkeypatch):
+    h100 = {"name": "NVIDIA H100 80GB HBM3", "sm": 90, "memory_bytes": 85_029_158_912}
+    lines = cuda_lines(monkeypatch, cuda_record(), [h100], version="CUDA 13.0, driver 580.159")
+    assert lines == [
+        ("cuda", "CUDA 13.0, driver 580.159, 1 device"),
+        ("gpu 0", "NVIDIA H100 80GB HBM3, sm_90, 79.2 GiB"),
+    ]
+    assert cuda_lines(monkeypatch, cuda_record(), [h100, h100], version="CUDA 13.0")[0][1] == "CUDA 13.0, 2 devices"
+
+
+def test_env_says_why_there_is_no_gpu(monkeypatch):
+    not_built = "not built (DOVETAIL_CUDA=OFF, or no nvcc at build)"
+    no_file = "libcuda.so.1: cannot open shared object file"
+    assert cuda_lines(monkeypatch, cuda_record("disabled", not_built)) == [("cuda", not_built)]
+    no_driver = cuda_record("disabled", f"no NVIDIA driver: {no_file}")
+    assert cuda_lines(monkeypatch, no_driver) == [("cuda", f"no: {no_file}")]
+    no_device = cuda_lines(monkeypatch, cuda_record(), reason="no CUDA-capable device is detected")
+    assert no_device == [("cuda", "no: no CUDA-capable device is detected")]
+
+
+def test_the_list_says_why_the_library_for_the_gpu_is_closed(folder):
+    done = command("plugins", "list", path=folder, DOVETAIL_DEVICE="cpu")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("libdovetail_cuda.so")]
+    assert line.split()[2:4] == ["disabled", "native"]
+    assert line.endswith(("DOVETAIL_DEVICE=cpu", "no nvcc at build)"))
 
 
 def test_an_error_of_ours_is_printed_without_a_traceback(monkeypatch, capsys):

@@ -134,8 +134,14 @@ struct RowTrampolines {
 template <class Params, const Row<Params>* rows, size_t n_rows>
 class RowsImplementation {
  public:
-  RowsImplementation(const char* op, const char* name, int32_t device)
-      : RowsImplementation(op, name, device, std::make_index_sequence<n_rows>()) {}
+  // device 0: the one that the name says
+  template <size_t n>
+  RowsImplementation(const ImplementationId<n>& id, int32_t device)
+      : RowsImplementation(id.op, id.name,
+                           device != 0    ? device
+                           : id.is_cuda() ? DT_DEVICE_CUDA
+                                          : DT_DEVICE_CPU,
+                           std::make_index_sequence<n_rows>()) {}
   RowsImplementation(const RowsImplementation&) = delete;
   RowsImplementation& operator=(const RowsImplementation&) = delete;
 
@@ -191,17 +197,15 @@ DOVETAIL_CLOSE_NAMESPACE
 
 // DOVETAIL_IMPLEMENTS("Softmax@1#cpu", SoftmaxParams, kRows): lists an implementation of the op. Its device is CUDA if
 // its name is "cuda", else the CPU; DOVETAIL_IMPLEMENTS_ON(DT_DEVICE_CUDA, "Softmax@1#acme.fast", ...) says otherwise.
-#define DOVETAIL_IMPLEMENTS(id, Params, rows) \
-  DOVETAIL_IMPLEMENTS_(id, Params, rows, kId.is_cuda() ? DT_DEVICE_CUDA : DT_DEVICE_CPU, __LINE__)
-#define DOVETAIL_IMPLEMENTS_ON(device, id, Params, rows) DOVETAIL_IMPLEMENTS_(id, Params, rows, device, __LINE__)
-#define DOVETAIL_IMPLEMENTS_(id, Params, rows, device, line)                                               \
-  namespace {                                                                                              \
-  struct DOVETAIL_JOIN(dovetail_implements_, line) {                                                       \
-    static constexpr ::dovetail::detail::ImplementationId<sizeof(id)> kId{id};                             \
-    static_assert(kId.is_complete(), "an implementation is named op#name, such as \"Softmax@1#cpu\"");     \
-    ::dovetail::detail::RowsImplementation<Params, rows, sizeof(rows) / sizeof((rows)[0])> implementation{ \
-        kId.op, kId.name, device};                                                                         \
-  } const DOVETAIL_JOIN(dovetail_implementation_, line);                                                   \
+#define DOVETAIL_IMPLEMENTS(id, Params, rows) DOVETAIL_IMPLEMENTS_(0, id, Params, rows, __LINE__)
+#define DOVETAIL_IMPLEMENTS_ON(device, id, Params, rows) DOVETAIL_IMPLEMENTS_(device, id, Params, rows, __LINE__)
+#define DOVETAIL_IMPLEMENTS_(device, id, Params, rows, line)                                                  \
+  namespace {                                                                                                 \
+  constexpr ::dovetail::detail::ImplementationId<sizeof(id)> DOVETAIL_JOIN(dovetail_id_, line){id};           \
+  static_assert(DOVETAIL_JOIN(dovetail_id_, line).is_complete(),                                              \
+                "an implementation is named op#name, such as \"Softmax@1#cpu\"");                             \
+  const ::dovetail::detail::RowsImplementation<Params, rows, sizeof(rows) / sizeof((rows)[0])> DOVETAIL_JOIN( \
+      dovetail_implementation_, line){DOVETAIL_JOIN(dovetail_id_, line), device};                             \
   }
 
 #endif

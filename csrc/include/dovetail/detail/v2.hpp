@@ -6,6 +6,7 @@
 //     your own there is fail(DT_SHAPE, "...").
 //   - Extents are int64_t, as from TensorRT 10 on, and DynamicPluginTensorDesc has `opt`.
 //   - Only methods that every plugin must answer are pure; the others have TensorRT's meaning of doing nothing.
+//   - A class works on the device that it is registered on, the CPU unless REGISTER_DOVETAIL_PLUGIN_ON names another.
 //   - `stream` is a void*: a cudaStream_t on CUDA; null on the CPU, where a plugin computes before it returns.
 //   - Inside enqueue, run() offers the host's threads, and streamInfo() says what `stream` is.
 #ifndef DOVETAIL_DETAIL_V2_HPP
@@ -149,7 +150,8 @@ struct StreamInfo {
 
 namespace detail {
 struct V2Context;
-}
+struct V2Object;
+}  // namespace detail
 
 class IPluginV2DynamicExt {
  public:
@@ -197,6 +199,9 @@ class IPluginV2DynamicExt {
                           const void* const* inputs, void* const* outputs, void* workspace, Stream stream) = 0;
 
  protected:
+  // Where this object is to run, DT_DEVICE_*: of interest to a class that is registered on both. From
+  // supportsFormatCombination on.
+  int32_t device() const { return device_; }
   // The run that enqueue was called for; run().parallel_for(...) uses the host's threads.
   Run run() const { return Run(run_); }
   StreamInfo streamInfo() const {
@@ -206,7 +211,9 @@ class IPluginV2DynamicExt {
 
  private:
   friend struct detail::V2Context;
+  friend struct detail::V2Object;
   const AsciiChar* namespace_ = "";
+  int32_t device_ = DT_DEVICE_CPU;
   const dt_run* run_ = nullptr;
 };
 
@@ -230,6 +237,8 @@ class IPluginCreator {
   // Beyond TensorRT: documentation, bounds and "required" of a field, and a line on the plugin. Read once, at loading.
   virtual void describeField(const PluginField&, FieldNotes&) const {}
   virtual const char* getDescription() const { return ""; }
+  // May enqueue be captured into a CUDA graph? It may if it does nothing but launch on its stream.
+  virtual bool isCaptureSafe() const { return false; }
 
  private:
   const AsciiChar* namespace_ = "";

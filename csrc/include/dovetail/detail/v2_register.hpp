@@ -69,14 +69,19 @@ inline void list_creators(const char* space) {
   V2Listed::first = nullptr;
 }
 
-// The tables of one creator class.
-template <class Creator, int32_t device>
-class V2Tables {
+// The op of one creator class, listed once on however many devices the creator is registered.
+template <class Creator>
+class V2OpTable {
  public:
-  static void list(const char* space) { static V2Tables tables(space); }
+  static V2OpTable& of(const char* space) {
+    static V2OpTable table(space);
+    return table;
+  }
+  const char* id() const { return id_; }
+  const IPluginCreator& creator() const { return creator_; }
 
  private:
-  explicit V2Tables(const char* space) : schema_(creator_) {
+  explicit V2OpTable(const char* space) : schema_(creator_) {
     const char* own = creator_.getPluginNamespace();
     if (own == nullptr || own[0] == 0) creator_.setPluginNamespace(space);
     kind.creator = &creator_;
@@ -99,20 +104,7 @@ class V2Tables {
     op_.infer_type = v2_infer_type;
     op_.infer_dims = v2_infer_dims;
     std::snprintf(id_, sizeof id_, "%s%s%s@%s", namespace_, namespace_[0] ? "::" : "", kind.name, kind.version);
-    implementation_.h = DT_HDR(dt_implementation);
-    implementation_.op = id_;
-    implementation_.name = device == DT_DEVICE_CUDA ? "cuda" : "cpu";
-    implementation_.device = device;
-    implementation_.traits = DT_TRAIT_OP_OBJECT;
-    implementation_.supports = v2_supports;
-    implementation_.configure = v2_configure;
-    implementation_.workspace = v2_workspace;
-    implementation_.make_context = v2_make_context;
-    implementation_.drop_context = v2_drop_context;
-    implementation_.shape_changed = v2_shape_changed;
-    implementation_.enqueue = v2_enqueue;
     ops.add(&op_node_, op_before);
-    implementations.add(&implementation_node_, implementation_before);
   }
 
   // A plugin fresh from its creator: checked to be what the creator says, and told its namespace.
@@ -166,19 +158,47 @@ class V2Tables {
   V2Schema schema_;
   char id_[1024];
   dt_op op_ = {};
-  dt_implementation implementation_ = {};
   Listed<dt_op> op_node_ = {&op_, nullptr};
-  Listed<dt_implementation> implementation_node_ = {&implementation_, nullptr};
+};
+
+// Its implementation on one device, "#cpu" or "#cuda": the same objects, told which.
+template <class Creator, int32_t device>
+class V2ImplementationTable {
+  static_assert(device == DT_DEVICE_CPU || device == DT_DEVICE_CUDA, "DT_DEVICE_CPU or DT_DEVICE_CUDA");
+
+ public:
+  static void list(const char* space) { static V2ImplementationTable table(V2OpTable<Creator>::of(space)); }
+
+ private:
+  explicit V2ImplementationTable(const V2OpTable<Creator>& op) {
+    table_.h = DT_HDR(dt_implementation);
+    table_.op = op.id();
+    table_.name = device == DT_DEVICE_CUDA ? "cuda" : "cpu";
+    table_.device = device;
+    table_.traits = DT_TRAIT_OP_OBJECT | (op.creator().isCaptureSafe() ? DT_TRAIT_CAPTURE_SAFE : 0);
+    table_.supports = v2_supports<device>;
+    table_.configure = v2_configure<device>;
+    table_.workspace = v2_workspace<device>;
+    table_.make_context = v2_make_context<device>;
+    table_.drop_context = v2_drop_context;
+    table_.shape_changed = v2_shape_changed;
+    table_.enqueue = v2_enqueue;
+    implementations.add(&node_, implementation_before);
+  }
+
+  dt_implementation table_ = {};
+  Listed<dt_implementation> node_ = {&table_, nullptr};
 };
 
 }  // namespace detail
 
 DOVETAIL_CLOSE_NAMESPACE
 
-// Lists a creator, so that the library brings its op with one implementation, "#cpu" or "#cuda".
+// Lists a creator, so that the library brings its op with an implementation on the CPU, or on the device that is named.
+// One line for each device registers a class on both; its device() tells them apart.
 #define REGISTER_DOVETAIL_PLUGIN(Creator) REGISTER_DOVETAIL_PLUGIN_ON(DT_DEVICE_CPU, Creator)
-#define REGISTER_DOVETAIL_PLUGIN_ON(device, Creator)                   \
-  static ::dovetail::detail::V2Listed DOVETAIL_JOIN(dovetail_creator_, \
-                                                    __LINE__)(::dovetail::detail::V2Tables<Creator, device>::list);
+#define REGISTER_DOVETAIL_PLUGIN_ON(device, Creator) \
+  static ::dovetail::detail::V2Listed DOVETAIL_JOIN( \
+      dovetail_creator_, __LINE__)(::dovetail::detail::V2ImplementationTable<Creator, device>::list);
 
 #endif

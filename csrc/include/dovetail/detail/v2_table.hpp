@@ -134,6 +134,11 @@ struct V2Object {
     terminate();
     quietly(*kind, "destroy", [&] { plugin->destroy(); });
   }
+  // The plugin, told where it is to run.
+  IPluginV2DynamicExt* on(int32_t device) const {
+    if (plugin->device_ != device) plugin->device_ = device;
+    return plugin;
+  }
   void initialize() {
     if (initialized) return;
     const int32_t code = plugin->initialize();
@@ -167,6 +172,11 @@ struct V2Context {
   ~V2Context() {
     if (attached) quietly(*kind, "detachFromContext", [&] { plugin->detachFromContext(); });
     if (plugin) quietly(*kind, "destroy", [&] { plugin->destroy(); });
+  }
+  // A clone need not have copied where the object was to run.
+  void take(IPluginV2DynamicExt* clone, int32_t device) {
+    plugin = checked(clone);
+    plugin->device_ = device;
   }
   void configure(const dt_run& run) {
     const int32_t n_in = static_cast<int32_t>(run.n_inputs), n_out = static_cast<int32_t>(run.n_outputs);
@@ -287,8 +297,9 @@ inline dt_code v2_infer_dims(void* call, void* op, int32_t index, const dt_dims_
   });
 }
 
-inline dt_code v2_supports(void* call, void* op, int32_t pos, const dt_desc* const* in_out, int32_t n_inputs,
-                           int32_t n_outputs, int32_t* yes) noexcept {
+template <int32_t device>
+dt_code v2_supports(void* call, void* op, int32_t pos, const dt_desc* const* in_out, int32_t n_inputs,
+                    int32_t n_outputs, int32_t* yes) noexcept {
   return guard(call, V2Method{v2(op)->kind, "supportsFormatCombination"}, [&] {
     Array<PluginTensorDesc> descs(int64_t{n_inputs} + n_outputs);
     for (int32_t i = 0; i < n_inputs + n_outputs; ++i) {
@@ -299,24 +310,26 @@ inline dt_code v2_supports(void* call, void* op, int32_t pos, const dt_desc* con
         descs[i].format = static_cast<TensorFormat>(-1);
       }
     }
-    *yes = v2(op)->plugin->supportsFormatCombination(pos, descs.get(), n_inputs, n_outputs) ? 1 : 0;
+    *yes = v2(op)->on(device)->supportsFormatCombination(pos, descs.get(), n_inputs, n_outputs) ? 1 : 0;
   });
 }
 
-inline dt_code v2_configure(void* call, void* op, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
-                            int32_t n_out) noexcept {
+template <int32_t device>
+dt_code v2_configure(void* call, void* op, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                     int32_t n_out) noexcept {
   if (v2(op)->loaded) return DT_OK;
   return guard(call, V2Method{v2(op)->kind, "configurePlugin"}, [&] {
     Array<DynamicPluginTensorDesc> descs(int64_t{n_in} + n_out);
     for (int32_t i = 0; i < n_in; ++i) descs[i] = dynamic_desc(in[i]);
     for (int32_t i = 0; i < n_out; ++i) descs[n_in + i] = dynamic_desc(out[i]);
     v2(op)->terminate();
-    v2(op)->plugin->configurePlugin(descs.get(), n_in, descs.get() + n_in, n_out);
+    v2(op)->on(device)->configurePlugin(descs.get(), n_in, descs.get() + n_in, n_out);
   });
 }
 
-inline dt_code v2_workspace(void* call, void* op, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
-                            int32_t n_out, int32_t, uint64_t* bytes) noexcept {
+template <int32_t device>
+dt_code v2_workspace(void* call, void* op, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                     int32_t n_out, int32_t, uint64_t* bytes) noexcept {
   const char* method = "initialize";
   return guard(
       call, [&](Subject& subject) { V2Method{v2(op)->kind, method}(subject); },
@@ -324,22 +337,25 @@ inline dt_code v2_workspace(void* call, void* op, const dt_desc* const* in, int3
         Array<PluginTensorDesc> descs(int64_t{n_in} + n_out);
         for (int32_t i = 0; i < n_in; ++i) descs[i] = plugin_desc(in[i], in[i] ? in[i]->max : nullptr);
         for (int32_t i = 0; i < n_out; ++i) descs[n_in + i] = plugin_desc(out[i], out[i] ? out[i]->max : nullptr);
+        const IPluginV2DynamicExt* plugin = v2(op)->on(device);
         v2(op)->initialize();
         method = "getWorkspaceSize";
-        *bytes = v2(op)->plugin->getWorkspaceSize(descs.get(), n_in, descs.get() + n_in, n_out);
+        *bytes = plugin->getWorkspaceSize(descs.get(), n_in, descs.get() + n_in, n_out);
       });
 }
 
-inline dt_code v2_make_context(void* call, void* op, void** context) noexcept {
+template <int32_t device>
+dt_code v2_make_context(void* call, void* op, void** context) noexcept {
   const char* method = "initialize";
   V2Context* made = nullptr;
   const dt_code code = guard(
       call, [&](Subject& subject) { V2Method{v2(op)->kind, method}(subject); },
       [&] {
         made = new V2Context(v2(op)->kind);
+        const IPluginV2DynamicExt* plugin = v2(op)->on(device);
         v2(op)->initialize();
         method = "clone";
-        made->plugin = checked(v2(op)->plugin->clone());
+        made->take(plugin->clone(), device);
         method = "attachToContext";
         made->plugin->attachToContext(nullptr, nullptr, nullptr);
         made->attached = true;

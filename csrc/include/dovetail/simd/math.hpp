@@ -4,11 +4,13 @@
 #ifndef DOVETAIL_SIMD_MATH_HPP
 #define DOVETAIL_SIMD_MATH_HPP
 
+#include "dovetail/simd/host_device.hpp"
 #include "dovetail/simd/vec.hpp"
 
 namespace DT_ISA {
 
-static inline float clamp_nan(float v, float low, float high) {  // NaN passes: both comparisons are false
+DOVETAIL_HOST_DEVICE static inline float clamp_nan(float v, float low,
+                                                   float high) {  // NaN passes: both comparisons are false
   v = v < low ? low : v;
   return v > high ? high : v;
 }
@@ -79,7 +81,7 @@ static inline float softplus_f(float v) {
 }
 
 // To the nearest integer, ties to even, for |v| < 2^22.
-static inline float round_even_f(float v) {
+DOVETAIL_HOST_DEVICE static inline float round_even_f(float v) {
   const float magic = 12582912.0f;
   const float t = v + magic;
   return t - magic;

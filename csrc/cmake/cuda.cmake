@@ -1,0 +1,51 @@
+# The built-in layers on NVIDIA GPUs: all plugins/<layer>/cuda_*.cu in one plugin library, which is opened only where a
+# driver is. cudart is linked into it, so nothing of CUDA need be installed to run it.
+set(dovetail_cuda_missing "")
+if(NOT DOVETAIL_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "DOVETAIL_CUDA is '${DOVETAIL_CUDA}'; it may be AUTO, ON or OFF")
+elseif(DOVETAIL_CUDA STREQUAL "OFF")
+  set(dovetail_cuda_missing "DOVETAIL_CUDA=OFF")
+elseif(NOT CMAKE_CUDA_COMPILER)
+  find_program(DOVETAIL_NVCC nvcc HINTS ENV CUDACXX ENV CUDA_HOME ENV CUDA_PATH /usr/local/cuda PATH_SUFFIXES bin)
+  mark_as_advanced(DOVETAIL_NVCC)
+  if(DOVETAIL_NVCC)
+    set(ENV{CUDACXX} ${DOVETAIL_NVCC})  # where check_language looks first
+  else()
+    set(dovetail_cuda_missing "nvcc is not on PATH, nor in CUDA_HOME or /usr/local/cuda/bin")
+  endif()
+endif()
+
+if(NOT dovetail_cuda_missing)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES "80-real;90-real;90-virtual" CACHE STRING "What CUDA code is made for; the last is PTX")
+  endif()
+  if(NOT CMAKE_CUDA_HOST_COMPILER AND NOT DEFINED ENV{CUDAHOSTCXX} AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
+  endif()
+  include(CheckLanguage)
+  check_language(CUDA)  # believes a compiler that the user has named
+  if(NOT CMAKE_CUDA_COMPILER)
+    set(dovetail_cuda_missing "nvcc was found but compiles nothing; CMake's log of this configuration says why")
+  endif()
+endif()
+
+if(dovetail_cuda_missing)
+  if(DOVETAIL_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "DOVETAIL_CUDA=ON, but ${dovetail_cuda_missing}.\n"
+                        "Install the CUDA toolkit, or name its compiler: -DCMAKE_CUDA_COMPILER=/path/to/nvcc")
+  endif()
+  message(STATUS "CUDA kernels are not built: ${dovetail_cuda_missing}")
+  return()
+endif()
+
+enable_language(CUDA)
+message(STATUS "CUDA kernels are built by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+include(include/dovetail/plugin.cmake)
+file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cu plugins/*/cuda_*.cu)
+dovetail_add_cuda_plugin(dovetail_cuda ${cuda_sources})
+set_target_properties(dovetail_cuda PROPERTIES CUDA_STANDARD 17)
+target_include_directories(dovetail_cuda PRIVATE plugins)
+target_compile_definitions(dovetail_cuda PRIVATE DOVETAIL_VERSION="${PROJECT_VERSION}")
+# -lineinfo lets profilers and compute-sanitizer name lines; it changes no code. The architectures compile side by side.
+target_compile_options(dovetail_cuda PRIVATE -Xcompiler=-Wall,-Wextra -lineinfo --threads=2)
+list(APPEND DOVETAIL_PLUGIN_LIBRARIES dovetail_cuda)

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the rows of Constant have in common on all devices.
+#ifndef DOVETAIL_PLUGINS_CONSTANT_ROWS_HPP
+#define DOVETAIL_PLUGINS_CONSTANT_ROWS_HPP
+
+#include "constant.hpp"
+
+constexpr char kConstantTypes[] = "-> f32|f16|bf16|i8|u8|b8|f8|i32|i64";
+
+struct Values {
+  const void* data;
+  int64_t n;
+};
+
+// The values, for an output of n elements.
+inline Values values_of(const ConstantParams& params, int64_t n) {
+  const dt_tensor* weights = params.weights;
+  if (weights == nullptr) dovetail::fail(DT_INVALID_ARGUMENT, "weights are missing");
+  const int64_t given = dovetail::detail::volume(weights->shape, weights->ndim);
+  if (given != n) {
+    dovetail::fail(DT_SHAPE, "%lld values for %lld elements", static_cast<long long>(given), static_cast<long long>(n));
+  }
+  return {static_cast<const char*>(weights->data) + weights->byte_offset, given};
+}
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the rows of Dequantize have in common on all devices.
+#ifndef DOVETAIL_PLUGINS_DEQUANTIZE_ROWS_HPP
+#define DOVETAIL_PLUGINS_DEQUANTIZE_ROWS_HPP
+
+#include "dequantize.hpp"
+#include "dovetail/per_channel.hpp"
+
+enum { kX, kScale };
+
+// The scales are float32 or of the floats' type.
+constexpr char kDequantizeTypes[] = "i8|i8|i8|i8|i8 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16";
+
+inline dovetail::ParameterLayout layout_of(const DequantizeParams& params, const dovetail::Tensor& x,
+                                           const dovetail::Tensor& scale) {
+  return dovetail::quantization_layout(static_cast<int32_t>(x.format()), x.dims(), x.rank(), params.axis,
+                                       scale.volume());
+}
+
+inline dovetail::ParameterLayout layout_of(const DequantizeParams& params, const dovetail::Descs& inputs) {
+  const dovetail::Desc x = inputs[kX];
+  return dovetail::quantization_layout(static_cast<int32_t>(x.format()), x.max(), x.rank(), params.axis,
+                                       inputs[kScale].max_volume());
+}
+
+inline const char* fits_dequantize(const DequantizeParams& params, const dovetail::Descs& inputs,
+                                   const dovetail::Descs&) {
+  layout_of(params, inputs);  // throws the reason
+  return nullptr;
+}
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations of ElementWise and how their inputs are repeated, for every device.
+#ifndef DOVETAIL_PLUGINS_ELEMENTWISE_OPERATIONS_HPP
+#define DOVETAIL_PLUGINS_ELEMENTWISE_OPERATIONS_HPP
+
+#include "dovetail/simd/host_device.hpp"
+#include "dovetail/simd/vec.hpp"
+
+// TensorRT's ElementWiseOperation.
+enum ElementwiseKind : int32_t {
+  kSum = 0,
+  kProd = 1,
+  kMax = 2,
+  kMin = 3,
+  kSub = 4,
+  kDiv = 5,
+  kPow = 6,
+  kFloorDiv = 7,
+  kAnd = 8,
+  kOr = 9,
+  kXor = 10,
+  kEqual = 11,
+  kGreater = 12,
+  kLess = 13
+};
+
+constexpr int kElementwiseRank = 9;  // eight, and the lanes of a blocked format
+
+// y as rows of `columns` neighbours; dims are those of the rows, outermost first. Strides count elements and are 0
+// where an extent of 1 is repeated; a_column and b_column are 0 or 1.
+struct Broadcast {
+  int32_t rank;
+  int64_t dims[kElementwiseRank], a_stride[kElementwiseRank], b_stride[kElementwiseRank];
+  int64_t columns, a_column, b_column;
+};
+
+namespace DT_ISA {
+namespace {
+
+// Sums, differences and products of signed integers are taken unsigned: those may overflow.
+template <class T>
+struct Wrapping {
+  typedef T Type;
+};
+template <>
+struct Wrapping<int32_t> {
+  typedef uint32_t Type;
+};
+template <>
+struct Wrapping<int64_t> {
+  typedef uint64_t Type;
+};
+#define WRAPPED(a, op, b) \
+  static_cast<T>(static_cast<typename Wrapping<T>::Type>(a) op static_cast<typename Wrapping<T>::Type>(b))
+
+struct Sum {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return WRAPPED(a, +, b);
+  }
+};
+struct Sub {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return WRAPPED(a, -, b);
+  }
+};
+struct Prod {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return WRAPPED(a, *, b);
+  }
+};
+struct Max {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return a > b || a != a ? a : b;
+  }
+};
+struct Min {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return a < b || a != a ? a : b;
+  }
+};
+struct Div {
+  DOVETAIL_HOST_DEVICE static float of(float a, float b) { return a / b; }
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    if (b == 0) return 0;
+    return b == -1 ? WRAPPED(0, -, a) : a / b;
+  }
+};
+struct FloorDiv {
+  DOVETAIL_HOST_DEVICE static float of(float a, float b) { return __builtin_floorf(a / b); }
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    const T quotient = Div::of(a, b);
+    return b != 0 && (a < 0) != (b < 0) && WRAPPED(quotient, *, b) != a ? quotient - 1 : quotient;
+  }
+};
+struct Pow {
+  DOVETAIL_HOST_DEVICE static float of(float a, float b) { return __builtin_powf(a, b); }
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    if (b < 0) return a == 1 || (a == -1 && b % 2 == 0) ? 1 : a == -1 ? a : 0;
+    T power = 1;
+    for (; b > 0; b /= 2) {
+      if (b % 2 != 0) power = WRAPPED(power, *, a);
+      a = WRAPPED(a, *, a);
+    }
+    return power;
+  }
+};
+struct Equal {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static uint8_t of(T a, T b) {
+    return a == b;
+  }
+};
+struct Greater {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static uint8_t of(T a, T b) {
+    return a > b;
+  }
+};
+struct Less {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static uint8_t of(T a, T b) {
+    return a < b;
+  }
+};
+struct And {
+  DOVETAIL_HOST_DEVICE static uint8_t of(uint8_t a, uint8_t b) { return a != 0 && b != 0; }
+};
+struct Or {
+  DOVETAIL_HOST_DEVICE static uint8_t of(uint8_t a, uint8_t b) { return a != 0 || b != 0; }
+};
+struct Xor {
+  DOVETAIL_HOST_DEVICE static uint8_t of(uint8_t a, uint8_t b) { return (a != 0) != (b != 0); }
+};
+#undef WRAPPED
+
+}  // namespace
+}  // namespace DT_ISA
+
+#endif
