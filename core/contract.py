@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from dovetail.core.errors import FieldValueError
-from dovetail.core.expr import DimsExprs
+from dovetail.core.expr import DimsExprs, Expr, as_expr
 from dovetail.core.types import DataType, DeviceType, FieldType
 
 REQUIRED: Any = type("REQUIRED", (), {"__repr__": lambda self: "REQUIRED", "__bool__": lambda self: False})()
@@ -149,9 +149,14 @@ class Port:
     optional: bool = False
     variadic: bool = False
     weights: bool = False  # may be given as data under the port's name; becomes a constant input
+    shape: bool = False  # its contents decide extents and nothing else: left out of the plan where they are expressions
     quantized: bool = False  # may be INT8 with a scale, standing for stored * scale: Q/DQ around it can be absorbed
     like: str | None = None
     doc: str = ""
+
+
+MAX_ELEMENTS = 256  # of a tensor whose contents are followed as expressions
+_INTEGERS = (DataType.INT32, DataType.INT64, DataType.BOOL, DataType.UINT8, DataType.INT8)
 
 
 @dataclass(frozen=True)
@@ -162,10 +167,22 @@ class SymbolicTensor:
     dtype: DataType
     name: str = ""
     constant: Any = None  # numpy array if the contents are known
+    values: tuple[Expr, ...] | None = None  # elements in row-major order, where they follow from extents
 
     @property
     def rank(self) -> int:
         return len(self.dims)
+
+    def elements(self) -> tuple[Expr, ...] | None:
+        """Elements of an integer tensor as expressions, in row-major order; None where they are not known.
+
+        This is how extents reach layers that take a shape as an input. More than `MAX_ELEMENTS` are data, not a shape.
+        """
+        if self.values is not None:
+            return self.values
+        if self.constant is None or self.dtype not in _INTEGERS or self.constant.size > MAX_ELEMENTS:
+            return None
+        return tuple(as_expr(int(value)) for value in self.constant.reshape(-1))
 
     def like(self, dims: Iterable[Any] | None = None, dtype: DataType | None = None) -> SymbolicTensor:
         """A tensor with these dims and type, its own where they are left out."""

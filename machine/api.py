@@ -52,6 +52,7 @@ from dovetail.machine.enums import (
 from dovetail.machine.layer import ILayer
 from dovetail.machine.logger import ILogger, Logger
 from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.onnx import OnnxParser, ParserError
 from dovetail.machine.plan import IHostMemory, read_plan
 from dovetail.machine.profiler import IProfiler, Profiler
 from dovetail.machine.report import report_text
@@ -118,7 +119,9 @@ __all__ = [
     "Logger",
     "MemoryPoolType",
     "NetworkDefinitionCreationFlag",
+    "OnnxParser",
     "Output",
+    "ParserError",
     "Plugin",
     "PluginField",
     "PluginFieldCollection",

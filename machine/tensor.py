@@ -76,11 +76,20 @@ class ITensor:
 
     @property
     def is_shape_tensor(self) -> bool:
-        return False
+        """Does a layer take its contents as extents?"""
+        return any(
+            given is self and port.shape
+            for layer in self._network._consumers_of(self)
+            for port, given in layer.ports_in_use()
+        )
 
     @property
     def is_execution_tensor(self) -> bool:
-        return True
+        """Is it data to some layer, or an output?"""
+        consumers = self._network._consumers_of(self)
+        if self.is_network_output or not consumers:
+            return True
+        return any(given is self and not port.shape for layer in consumers for port, given in layer.ports_in_use())
 
     def set_dimension_name(self, index: int, name: str) -> None:
         """Name an extent of a network input. Extents of one name must be equal at run time; errors use the name."""

@@ -6,6 +6,7 @@ from dovetail.core.contract import Library
 from dovetail.plugins.adapter import kernel
 from dovetail.plugins.fields import Floats, Ints, Tensor, bit_mask, both, deprecated, field, renamed
 from dovetail.plugins.function import op
+from dovetail.plugins.onnx import onnx_op
 from dovetail.plugins.padding import PaddingMode, convolution_extent, deconvolution_extent, dilated
 from dovetail.plugins.plugin import Plugin
 from dovetail.plugins.ports import Input, Output, Weights
@@ -39,6 +40,7 @@ __all__ = [
     "hookimpl",
     "kernel",
     "known_extent",
+    "onnx_op",
     "op",
     "renamed",
     "require_equal",

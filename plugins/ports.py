@@ -29,6 +29,8 @@ class Input(PortDeclaration):
         types: the legal ones, or one.
         optional: may be absent; `infer` and `reference` then get None.
         variadic: any number of tensors, as a list; only the last input.
+        shape: its contents decide extents and nothing else (`infer` reads its `elements()`). Where they follow from
+            constants and extents, kernels do not get it.
         quantized: may be INT8 with a scale, standing for stored * scale.
         like: name of another input whose type this one has in every row of a Python implementation.
     """
@@ -39,11 +41,13 @@ class Input(PortDeclaration):
         *,
         optional: bool = False,
         variadic: bool = False,
+        shape: bool = False,
         quantized: bool = False,
         like: str | None = None,
         doc: str = "",
     ) -> None:
-        super().__init__(types, optional=optional, variadic=variadic, quantized=quantized, like=like, doc=doc)
+        facts = {"optional": optional, "variadic": variadic, "shape": shape, "quantized": quantized}
+        super().__init__(types, **facts, like=like, doc=doc)
 
 
 class Weights(PortDeclaration):

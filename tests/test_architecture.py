@@ -49,6 +49,7 @@ DISTRIBUTIONS = [
     ("registry*", "pluggy numpy"),
     ("plugins*", "pluggy numpy ml_dtypes"),
     ("machine.testing*", "numpy pytest"),
+    ("machine.onnx*", "numpy onnx"),
     ("machine*", "pluggy numpy ml_dtypes safetensors"),
 ]
 

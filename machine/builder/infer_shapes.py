@@ -8,7 +8,7 @@ import numpy as np
 
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
 from dovetail.core.expr import DimsExprs, Expr, constant, input_dim
-from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy
+from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy, nptype
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ranges_of
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.layer import ILayer
@@ -141,6 +141,11 @@ def _tensor(
         allowed_device=DeviceType.CPU if on_host else config.default_device_type,
         dimension_names=dict(tensor._dimension_names),
     )
+    if symbolic.values is not None and all(value.is_constant for value in symbolic.values):
+        extents = tuple(dim.value for dim in symbolic.dims)
+        result.constant = (
+            np.array([value.value for value in symbolic.values]).astype(nptype(symbolic.dtype)).reshape(extents)
+        )
     made[id(tensor)] = result
     return result
 
@@ -163,7 +168,9 @@ def _layer(
     weights = layer.weights_as_given()
     inputs: list[GraphTensor | None] = []
     for port, given in layer.ports_in_use():
-        if isinstance(given, ITensor):
+        if isinstance(given, ITensor) and port.shape and given.symbolic.elements() is not None:
+            inputs.append(None)  # it is in the extents of the outputs already
+        elif isinstance(given, ITensor):
             inputs.append(made[id(given)])
         elif given is None:
             inputs.append(None)
@@ -174,6 +181,6 @@ def _layer(
     result.device = config.get_device_type(layer)
     for tensor in layer._outputs:
         output = _tensor(tensor, made, input_dims, config)
-        output.producer = result
+        output.producer = None if output.is_constant else result
         result.outputs.append(output)
     return result

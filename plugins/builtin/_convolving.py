@@ -182,3 +182,36 @@ class Convolving(Plugin, abstract=True):
             "bias": bias,
         }
         return network.add_plugin(cls.name, [input], fields, version=cls.version)
+
+
+# ---- ONNX
+
+AUTO_PAD = {"SAME_UPPER": PaddingMode.SAME_UPPER, "SAME_LOWER": PaddingMode.SAME_LOWER}
+
+
+def onnx_window(node: Any) -> tuple[Any, dict[str, Any]]:
+    """The kernel as a symbolic tensor, and the fields that attributes of Conv and ConvTranspose give."""
+    kernel = node[1].symbolic
+    spatial = kernel.rank - 2
+    if spatial not in (2, 3):
+        raise node.fail("windows have two or three dims", window=f"{spatial} dims")
+    pads = node.attr("pads", (0,) * (2 * spatial))
+    mode = node.attr("auto_pad", "NOTSET")
+    fields: dict[str, Any] = {
+        "kernel_size_nd": tuple(node.attr("kernel_shape") or (int(extent) for extent in kernel.dims[2:])),
+        "stride_nd": tuple(node.attr("strides", (1,) * spatial)),
+        "dilation_nd": tuple(node.attr("dilations", (1,) * spatial)),
+        "num_groups": node.attr("group", 1),
+    }
+    if mode in AUTO_PAD:
+        fields["padding_mode"] = AUTO_PAD[mode]
+    elif mode == "NOTSET":
+        fields |= {"pre_padding": tuple(pads[:spatial]), "post_padding": tuple(pads[spatial:])}
+    elif mode != "VALID":
+        raise node.fail("auto_pad has no such value", auto_pad=mode)
+    return kernel, fields
+
+
+def onnx_inputs(node: Any) -> list[Any]:
+    """Data, kernel and bias, weights as they are known: constant or computed."""
+    return [node[0], node[1], *([node[2]] if node.get(2) is not None else [])]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from numpy import abs, clip, exp, expm1, log1p, maximum, tanh, where
+from numpy import abs, clip, exp, expm1, finfo, float32, log1p, maximum, tanh, where
 
 from dovetail.core.types import FLOATS
-from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 
 
 class ActivationType(IntEnum):
@@ -36,6 +36,24 @@ def sigmoid(x):
 def softplus(x):
     """ln(1 + e^x) without overflow."""
     return maximum(x, 0) + log1p(exp(-abs(x)))
+
+
+SELU_DEFAULTS = {"alpha": 1.67326319217681884765625, "beta": 1.05070102214813232421875}  # of ONNX Selu-6
+LARGEST = float(finfo(float32).max)
+CLIP_DEFAULTS = {"type": ActivationType.CLIP, "alpha": -LARGEST, "beta": LARGEST}
+
+
+def clip_between(node):
+    """ONNX Clip-11, whose limits are inputs."""
+    fields = dict(CLIP_DEFAULTS)
+    for index, name in ((1, "alpha"), (2, "beta")):
+        if node.get(index) is None:
+            continue
+        limit = node.constant(index)
+        if limit is None:
+            raise node.fail("limits that are not constant cannot be imported", limit=name)
+        fields[name] = float(limit.reshape(()))
+    return node.add("Activation", [node[0]], **fields)
 
 
 class Activation(Plugin):
@@ -86,6 +104,21 @@ class Activation(Plugin):
             ActivationType.THRESHOLDED_RELU: lambda: where(x <= a, 0, x),
         }
         return functions[self.type]().astype(x.dtype)
+
+    onnx = (
+        onnx_op("Relu", attrs={"type": ActivationType.RELU}),
+        onnx_op("Sigmoid", attrs={"type": ActivationType.SIGMOID}),
+        onnx_op("Tanh", attrs={"type": ActivationType.TANH}),
+        onnx_op("LeakyRelu", attrs={"type": ActivationType.LEAKY_RELU, "alpha": 0.01}),
+        onnx_op("Elu", attrs={"type": ActivationType.ELU, "alpha": 1.0}),
+        onnx_op("Selu", attrs={"type": ActivationType.SELU, **SELU_DEFAULTS}, renamed={"gamma": "beta"}),
+        onnx_op("Softsign", attrs={"type": ActivationType.SOFTSIGN}),
+        onnx_op("Softplus", attrs={"type": ActivationType.SOFTPLUS, "alpha": 1.0, "beta": 1.0}),
+        onnx_op("HardSigmoid", attrs={"type": ActivationType.HARD_SIGMOID, "alpha": 0.2, "beta": 0.5}),
+        onnx_op("ThresholdedRelu", attrs={"type": ActivationType.THRESHOLDED_RELU, "alpha": 1.0}),
+        onnx_op("Clip", until=10, attrs=CLIP_DEFAULTS, renamed={"min": "alpha", "max": "beta"}),
+        onnx_op("Clip", since=11, rewrite=clip_between),
+    )
 
     @classmethod
     def add(cls, network, input, type):

@@ -10,7 +10,23 @@ from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.types import from_numpy
-from dovetail.plugins import Ints, Output, Plugin, Tensor, field
+from dovetail.plugins import Ints, Output, Plugin, Tensor, field, onnx_op
+
+
+def constant_of(node):
+    """ONNX Constant: one attribute of several says what it is."""
+    types = {
+        "value_int": numpy.int64,
+        "value_ints": numpy.int64,
+        "value_float": numpy.float32,
+        "value_floats": numpy.float32,
+    }
+    for name, dtype in types.items():
+        if node.attr(name) is not None:
+            return numpy.asarray(node.attr(name), dtype)
+    if node.attr("value") is None:
+        raise node.fail("its value is neither a tensor nor a number")
+    return node.attr("value")
 
 
 class Constant(Plugin):
@@ -51,6 +67,8 @@ class Constant(Plugin):
         if given is None:
             raise FieldValueError(f"{self.label} has no values", hint="Give it an array.", field="weights")
         return numpy.asarray(given)
+
+    onnx = (onnx_op("Constant", rewrite=constant_of),)
 
     @classmethod
     def add(cls, network, shape, weights):

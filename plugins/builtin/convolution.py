@@ -8,8 +8,14 @@ from math import prod
 
 import numpy
 
-from dovetail.plugins import convolution_extent
-from dovetail.plugins.builtin._convolving import Convolving
+from dovetail.plugins import convolution_extent, onnx_op
+from dovetail.plugins.builtin._convolving import Convolving, onnx_inputs, onnx_window
+
+
+def conv(node):
+    """ONNX Conv."""
+    kernel, fields = onnx_window(node)
+    return node.add("Convolution", onnx_inputs(node), num_output_maps=int(kernel.dims[0]), **fields)
 
 
 class Convolution(Convolving):
@@ -67,6 +73,8 @@ class Convolution(Convolving):
             y += kernel[(..., *place)] @ seen
         y = y.reshape(*batch, maps, *out)
         return y if bias is None else y + bias.reshape(-1, *(1,) * self.spatial)
+
+    onnx = (onnx_op("Conv", rewrite=conv),)
 
     @classmethod
     def add_convolution_nd(cls, network, input, num_output_maps, kernel_shape, kernel=None, bias=None):

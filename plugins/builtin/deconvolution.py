@@ -8,8 +8,25 @@ from math import prod
 
 import numpy
 
-from dovetail.plugins import deconvolution_extent
-from dovetail.plugins.builtin._convolving import Convolving
+from dovetail.plugins import deconvolution_extent, onnx_op
+from dovetail.plugins.builtin._convolving import Convolving, onnx_inputs, onnx_window
+
+
+def conv_transpose(node):
+    """ONNX ConvTranspose. `output_padding` makes the output longer behind, where nothing reaches it but the bias."""
+    kernel, fields = onnx_window(node)
+    longer, window = node.attr("output_padding"), fields["kernel_size_nd"]
+    if node.attr("output_shape") is not None:
+        raise node.fail("output_shape is not imported yet; pads say the same")
+    if longer and any(longer):
+        behind = fields.get("post_padding", (0,) * len(window))
+        if any(more > have for more, have in zip(longer, behind, strict=True)):
+            raise node.fail(
+                "output_padding beyond the padding behind is not imported yet", output_padding=tuple(longer)
+            )
+        fields["post_padding"] = tuple(have - more for more, have in zip(longer, behind, strict=True))
+    maps = int(kernel.dims[1]) * fields["num_groups"]
+    return node.add("Deconvolution", onnx_inputs(node), num_output_maps=maps, **fields)
 
 
 class Deconvolution(Convolving):
@@ -62,6 +79,8 @@ class Deconvolution(Convolving):
         y = y[(..., *kept)]
         y = y.reshape(*batch, maps, *(extent for extent, _ in extents))
         return y if bias is None else y + bias.reshape(-1, *(1,) * self.spatial)
+
+    onnx = (onnx_op("ConvTranspose", rewrite=conv_transpose),)
 
     @classmethod
     def add_deconvolution_nd(cls, network, input, num_output_maps, kernel_shape, kernel=None, bias=None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy
 
 from dovetail.core.types import FLOATS, DataType, nptype
-from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 
 SAME = -1
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
@@ -46,6 +46,8 @@ class Identity(Plugin):
         whole = numpy.trunc(numpy.nan_to_num(x, nan=0.0, posinf=numpy.inf, neginf=-numpy.inf))
         inside = numpy.where((whole >= limits.min) & (whole < float(limits.max)), whole, 0).astype(nptype(to))
         return numpy.where(whole >= float(limits.max), limits.max, numpy.where(whole < limits.min, limits.min, inside))
+
+    onnx = (onnx_op("Identity"), onnx_op("Dropout", rewrite=lambda node: node[0]))
 
     @classmethod
     def add(cls, network, input):

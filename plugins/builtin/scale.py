@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from numpy import float64, sqrt
+
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.types import FLOATS
-from dovetail.plugins import Input, Output, Plugin, Weights, axis_of, field, require_equal
+from dovetail.plugins import Input, Output, Plugin, Weights, axis_of, field, onnx_op, require_equal
 
 
 class ScaleMode(IntEnum):
@@ -16,6 +18,18 @@ class ScaleMode(IntEnum):
     UNIFORM = 0
     CHANNEL = 1
     ELEMENTWISE = 2
+
+
+def batch_normalization(node):
+    """ONNX BatchNormalization: with statistics that are known it is a scale and a shift a channel."""
+    values = [node.constant(index) for index in range(1, 5)]
+    if any(value is None for value in values) or node.attr("training_mode", 0):
+        raise node.fail("scale, bias, mean and variance must be constant, and training_mode 0")
+    gain, bias, mean, variance = (value.astype(float64) for value in values)
+    scale = gain / sqrt(variance + node.attr("epsilon", 1e-5))
+    shift, dtype = bias - mean * scale, values[0].dtype
+    fields = {"scale": scale.astype(dtype), "shift": shift.astype(dtype)}
+    return node.add("Scale", [node[0]], mode=ScaleMode.CHANNEL, channel_axis=1, **fields)
 
 
 class Scale(Plugin):
@@ -81,6 +95,8 @@ class Scale(Plugin):
         if self.mode == ScaleMode.CHANNEL:
             return values.reshape((-1,) + (1,) * (x.ndim - axis - 1))
         return values.reshape(x.shape[axis:])
+
+    onnx = (onnx_op("BatchNormalization", rewrite=batch_normalization),)
 
     @classmethod
     def add_scale(cls, network, input, mode, shift=None, scale=None, power=None):

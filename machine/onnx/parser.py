@@ -1,0 +1,279 @@
+"""`OnnxParser`: walks the nodes of a model; what each operator means, the plugins say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.contract import OpSpec, op_id
+from dovetail.core.errors import DefinitionError, DovetailError, PluginNotFound
+from dovetail.machine.logger import ILogger, Severity
+from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.onnx.errors import ErrorCode, ModelError, ParserError
+from dovetail.machine.onnx.node import Node, Value, type_of
+from dovetail.machine.tensor import ITensor
+
+OLDEST_OPSET = 7
+MAIN = ("", "ai.onnx")  # two names of the main domain
+CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+PLUGIN_ATTRIBUTES = ("plugin_version", "plugin_namespace")  # say which plugin, and are no fields
+
+
+class OnnxParser:
+    """Adds a model's layers to a network. TensorRT's `OnnxParser`.
+
+    An operator is looked up in the `onnx` rows of the registered ops. Where none takes it, it is the op of its own
+    name: domain or attribute `plugin_namespace` is the namespace, `plugin_version` the version, others are fields.
+    """
+
+    def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
+        self._network, self._logger = network, logger
+        self._lookup = network._lookup
+        self._errors: list[ParserError] = []
+
+    # ---- models
+    def parse(self, model: Any, path: str | os.PathLike[str] | None = None) -> bool:
+        """Take a serialised model. `path` is where it came from: external data lies beside it.
+
+        Returns:
+            False if anything was wrong; `get_error` has it, and the network holds what came before.
+        """
+        try:
+            self._walk(self._load(model, path))
+        except ModelError as error:
+            self._add_error(ParserError(error.code, str(error)))
+        return not self._errors
+
+    def parse_from_file(self, path: str | os.PathLike[str]) -> bool:
+        """The same from a file."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            self._add_error(ParserError(ErrorCode.MODEL_DESERIALIZE_FAILED, f"'{os.fspath(path)}': {error.strerror}"))
+            return False
+        return self.parse(data, path)
+
+    def supports_operator(self, op_name: str) -> bool:
+        """Does some op take operators of this name, in some opset?"""
+        return any(row.op_type == op_name for spec in self._specs() for row in spec.onnx) or self._has_plugin(op_name)
+
+    def supports_model(self, model: Any, path: Any = None) -> tuple[bool, list[tuple[list[int], bool]]]:
+        """(could `parse` take it, [(indices of neighbouring nodes, can they be taken)]). The network stays as it is."""
+        trial = OnnxParser(INetworkDefinition(self._lookup), ILogger())
+        try:
+            graph = trial._load(model, path)
+        except ModelError:
+            return False, []
+        trial._walk(graph)
+        failed = {error.node() for error in trial._errors}
+        groups: list[tuple[list[int], bool]] = []
+        for index in range(len(graph.graph.node)):
+            is_fine = index not in failed
+            if not groups or groups[-1][1] != is_fine:
+                groups.append(([], is_fine))
+            groups[-1][0].append(index)
+        return not trial._errors, groups
+
+    # ---- errors
+    @property
+    def num_errors(self) -> int:
+        return len(self._errors)
+
+    def get_error(self, index: int) -> ParserError:
+        return self._errors[index]
+
+    def clear_errors(self) -> None:
+        self._errors.clear()
+
+    def _add_error(self, error: ParserError) -> None:
+        self._errors.append(error)
+        self._logger.log(Severity.ERROR, str(error))
+
+    # ---- reading
+    def _load(self, model: Any, path: str | os.PathLike[str] | None) -> Any:
+        onnx = _onnx()
+        try:
+            loaded = onnx.load_model_from_string(bytes(model))
+        except Exception as error:  # protobuf has an exception class for each of its back ends
+            raise ModelError(ErrorCode.MODEL_DESERIALIZE_FAILED, f"this is no ONNX model: {error}") from None
+        if not loaded.graph.node and not loaded.graph.output:
+            raise ModelError(
+                ErrorCode.MODEL_DESERIALIZE_FAILED, "this is no ONNX model, or an empty one: it has no graph"
+            )
+        folder = os.path.dirname(os.fspath(path)) if path is not None else ""
+        try:
+            onnx.external_data_helper.load_external_data_for_model(loaded, folder)
+        except Exception as error:  # a missing file, one that is too short, or a path that leaves the folder
+            raise ModelError(ErrorCode.INVALID_VALUE, f"external data cannot be read: {error}") from None
+        if loaded.functions:
+            from onnx import inliner
+
+            loaded = inliner.inline_local_functions(loaded)
+        return loaded
+
+    def _walk(self, model: Any) -> None:
+        graph = model.graph
+        opsets = {entry.domain: entry.version for entry in model.opset_import}
+        main = max((opsets[name] for name in MAIN if name in opsets), default=1)
+        if main < OLDEST_OPSET:
+            text = f"opset {main} is older than {OLDEST_OPSET}; convert the model with onnx.version_converter"
+            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, text)
+        values: dict[str, Value | None] = {"": None}
+        for tensor in graph.initializer:
+            values[tensor.name] = _array(tensor)
+        for entry in graph.input:
+            if entry.name not in values:
+                values[entry.name] = self._add_input(entry)
+        broken: set[str] = set()
+        for index, proto in enumerate(graph.node):
+            opset = main if proto.domain in MAIN else opsets.get(proto.domain, 1)
+            self._take(index, proto, opset, values, broken)
+        for entry in graph.output:
+            self._mark(entry.name, values, broken)
+
+    def _add_input(self, entry: Any) -> ITensor:
+        if not entry.type.HasField("tensor_type"):
+            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"input '{entry.name}' is no tensor")
+        tensor_type = entry.type.tensor_type
+        if not tensor_type.HasField("shape"):
+            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"input '{entry.name}' has no shape, not even a rank")
+        dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor_type.shape.dim]
+        try:
+            tensor = self._network.add_input(entry.name, type_of(tensor_type.elem_type), dims)
+            for axis, dim in enumerate(tensor_type.shape.dim):
+                if dim.dim_param:
+                    tensor.set_dimension_name(axis, dim.dim_param)
+        except DovetailError as error:
+            raise ModelError(ErrorCode.INVALID_GRAPH, str(error)) from None
+        return tensor
+
+    def _take(self, index: int, proto: Any, opset: int, values: dict[str, Value | None], broken: set[str]) -> None:
+        """One node; what is wrong becomes an error entry, and nodes that need its outputs are passed over."""
+        try:
+            missing = [name for name in proto.input if name not in values and name not in broken]
+            if missing:
+                raise ModelError(ErrorCode.INVALID_GRAPH, f"nothing before it makes its input '{missing[0]}'")
+            if broken.intersection(proto.input):
+                broken.update(proto.output)
+                return
+            inputs = [values[name] for name in proto.input]
+            while inputs and inputs[-1] is None:
+                inputs.pop()
+            results = self._import(Node(self._network, proto, inputs, opset))
+            if len(results) < sum(bool(name) for name in proto.output):
+                raise ModelError(
+                    ErrorCode.UNSUPPORTED_NODE, f"it has {len(proto.output)} outputs, and {len(results)} can be made"
+                )
+            for name, value in zip(proto.output, results, strict=False):
+                if name:
+                    values[name] = value
+        except ModelError as error:
+            self._fail(index, proto, error.code, str(error), broken)
+        except PluginNotFound as error:
+            self._fail(index, proto, ErrorCode.UNSUPPORTED_NODE, str(error), broken)
+        except DovetailError as error:
+            self._fail(index, proto, ErrorCode.INVALID_NODE, str(error), broken)
+
+    def _fail(self, index: int, proto: Any, code: ErrorCode, text: str, broken: set[str]) -> None:
+        self._add_error(ParserError(code, text, index, proto.name, proto.op_type))
+        broken.update(name for name in proto.output if name)
+
+    def _import(self, node: Node) -> Sequence[Value]:
+        if node.op_type in CONTROL_FLOW and node.domain in MAIN:
+            raise node.fail(f"{node.op_type} is not imported yet", code=ErrorCode.UNSUPPORTED_NODE)
+        found = self._row(node)
+        if found is None:
+            return node.add_as(self._plugin(node), self._fields(node))
+        spec, row = found
+        if row.rewrite is not None:
+            result = row.rewrite(node)
+            results = list(result) if isinstance(result, (list, tuple)) else [result]
+        else:
+            given = {row.renamed.get(name, name): value for name, value in node.attributes().items()}
+            results = list(node.add_as(spec, {**row.attrs, **given}))
+        for value in results:
+            if isinstance(value, ITensor):
+                _ = value.symbolic  # shapes are inferred now, so that errors name this node
+        return results
+
+    def _row(self, node: Node) -> tuple[OpSpec, Any] | None:
+        domain = "" if node.domain in MAIN else node.domain
+        for spec in self._specs():
+            for row in spec.onnx:
+                if row.takes(domain, node.op_type, node.opset):
+                    return spec, row
+        return None
+
+    def _plugin(self, node: Node) -> OpSpec:
+        """The op that an operator names. Raises ModelError that says which plugin would do."""
+        version = str(node.attr("plugin_version", "1"))
+        space = node.attr("plugin_namespace", "" if node.domain in MAIN else node.domain)
+        try:
+            return self._lookup.find(node.op_type, version, space)
+        except PluginNotFound as error:
+            others = sorted(
+                {
+                    f"{row.since}..{row.until or ''}"
+                    for spec in self._specs()
+                    for row in spec.onnx
+                    if row.op_type == node.op_type
+                }
+            )
+            known = f" It is known in opsets {', '.join(others)}; here it is {node.opset}." if others else ""
+            wanted = op_id(node.op_type, version, space)
+            raise ModelError(
+                ErrorCode.UNSUPPORTED_NODE,
+                f"no layer imports {node.op_type}, and no plugin is {wanted}.{known} {error}",
+            ) from None
+
+    def _fields(self, node: Node) -> dict[str, Any]:
+        return {name: value for name, value in node.attributes().items() if name not in PLUGIN_ATTRIBUTES}
+
+    def _specs(self) -> Sequence[OpSpec]:
+        return self._lookup.specs()
+
+    def _has_plugin(self, name: str) -> bool:
+        return any(spec.name == name for spec in self._specs())
+
+    def _mark(self, name: str, values: dict[str, Value | None], broken: set[str]) -> None:
+        if name in broken:
+            return
+        value = values.get(name)
+        if value is None:
+            self._add_error(ParserError(ErrorCode.INVALID_GRAPH, f"nothing makes output '{name}'"))
+            return
+        if isinstance(value, np.ndarray):
+            value = self._network.add_constant(value.shape, np.ascontiguousarray(value)).get_output(0)
+        elif value.is_network_input or value.is_network_output:
+            value = self._network.add_identity(value).get_output(0)
+        try:
+            value.name = name
+        except DefinitionError as error:
+            self._add_error(ParserError(ErrorCode.INVALID_GRAPH, str(error)))
+            return
+        self._network.mark_output(value)
+
+
+def _array(tensor: Any) -> np.ndarray:
+    from onnx import numpy_helper
+
+    type_of(tensor.data_type)
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:
+        raise ModelError(ErrorCode.INVALID_VALUE, f"initializer '{tensor.name}' cannot be read: {error}") from None
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+        import onnx.external_data_helper
+    except ImportError:
+        raise ModelError(
+            ErrorCode.INTERNAL_ERROR, "the package onnx is not installed: pip install dovetail[onnx]"
+        ) from None
+    return onnx

@@ -1,0 +1,92 @@
+"""How a layer says which ONNX operators it is: rows of `onnx_op` in its class.
+
+The importer (`OnnxParser`) knows no operator by name: it looks these rows up in the registry, and where there is none
+it takes an op of the operator's own name, with the operator's attributes as fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class OnnxNode(Protocol):
+    """What a rewrite is handed: one node of a model, and the means to make layers of it."""
+
+    op_type: str
+    opset: int  # version of the operator's domain in this model
+    network: Any  # INetworkDefinition: network.add_<layer>(...)
+
+    def __len__(self) -> int:
+        """Number of inputs; absent ones at the end do not count."""
+
+    def __getitem__(self, index: int) -> Any:
+        """Input `index` as a tensor of the network. Raises if it is absent."""
+
+    def get(self, index: int) -> Any:
+        """The same, None if it is absent."""
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """Contents of an input that are known now: an initializer, a Constant, or what follows from them."""
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """An attribute in Python's types: int, float, str, tuple of these, or an array."""
+
+    def add(self, op: str, inputs: Sequence[Any], **fields: Any) -> Any:
+        """A layer by op name; its first output."""
+
+    def fail(self, reason: str, **facts: Any) -> Exception:
+        """The error to raise where the node cannot be imported."""
+
+
+Rewrite = Callable[[OnnxNode], Any]  # gives a tensor, or a sequence of them, one an output
+
+
+@dataclass(frozen=True)
+class OnnxOp:
+    """One operator that a layer is, for opsets `since`..`until` of its domain."""
+
+    op_type: str
+    since: int = 1
+    until: int | None = None
+    domain: str = ""
+    attrs: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # fields that it has without saying so, or defaults of its own
+    renamed: Mapping[str, str] = field(default_factory=dict)  # ONNX attribute -> field
+    rewrite: Rewrite | None = None
+
+    def takes(self, domain: str, op_type: str, opset: int) -> bool:
+        return (
+            (domain, op_type) == (self.domain, self.op_type)
+            and self.since <= opset
+            and (self.until is None or opset <= self.until)
+        )
+
+
+def onnx_op(
+    op_type: str,
+    since: int = 1,
+    until: int | None = None,
+    *,
+    domain: str = "",
+    attrs: Mapping[str, Any] | None = None,
+    renamed: Mapping[str, str] | None = None,
+    rewrite: Rewrite | None = None,
+) -> OnnxOp:
+    """A row of `Plugin.onnx`.
+
+    Without `rewrite`, inputs go to the ports in their order and attributes to the fields of the same name.
+
+    Args:
+        op_type: the operator, "Relu".
+        since: first opset whose meaning this is; `until`: the last one.
+        domain: "" is ai.onnx.
+        attrs: field values that the operator implies; an attribute of the node goes before them.
+        renamed: attributes whose field has another name.
+        rewrite: makes the layers instead: function(node) -> tensor, or tensors for several outputs.
+    """
+    return OnnxOp(op_type, since, until, domain, dict(attrs or {}), dict(renamed or {}), rewrite)
