@@ -39,7 +39,7 @@ format: $(VENV)/for-test
 	$(BIN)/ruff format -q .
 	$(BIN)/clang-format -i $(CPP)
 
-sanitize: $(VENV)/for-test $(VENV)/installed
+sanitize: $(VENV)/for-test
 	PYTEST='$(PYTEST)' .ci/sanitize $(BIN)/python
 
 test-gpu:

@@ -95,7 +95,7 @@ class _Bench:
 
 
 def make_layer(lookup: Lookup, op: str, arrays: Sequence[np.ndarray | None], values: dict[str, Any]) -> GraphLayer:
-    """A graph layer with static dims; inputs that are weights ports are constants."""
+    """A graph layer with static dims; inputs that are weights or shapes are constants."""
     spec = lookup.find(*parse_op_id(op))
     made = spec.make("check", values)
     symbolic: list[SymbolicTensor | None] = []
@@ -107,9 +107,9 @@ def make_layer(lookup: Lookup, op: str, arrays: Sequence[np.ndarray | None], val
             continue
         port = spec.inputs[min(index, len(spec.inputs) - 1)]
         dims, dtype = DimsExprs(array.shape), from_numpy(array.dtype)
-        symbolic.append(SymbolicTensor(dims, dtype, port.name, array if port.weights else None))
+        constant = array if port.weights or port.shape else None
+        symbolic.append(SymbolicTensor(dims, dtype, port.name, constant))
         ranges = [(array.shape,) * 3]
-        constant = array if port.weights else None
         inputs.append(GraphTensor(port.name, dims, dtype, ranges, constant=constant))
     layer = GraphLayer("check", spec, values, made, inputs)
     for index, output in enumerate(made.infer(symbolic)):

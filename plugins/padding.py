@@ -58,3 +58,21 @@ def deconvolution_extent(
     if mode.is_same:
         return minimum(size * stride, full), mode.split(max(window - stride, 0))[0]
     return full - (before + after), before
+
+
+def pooling_extent(
+    mode: PaddingMode, size: Any, window: int, stride: int, before: int, after: int
+) -> tuple[Any, Any, Any]:
+    """(output extent, padding in front, padding behind) along one axis.
+
+    The CAFFE modes drop the last window if it begins behind the input and the padding in front of it.
+    """
+    if mode.is_same:
+        extent, front = convolution_extent(mode, size, window, stride, before, after)
+        return extent, front, maximum((size - 1) // stride * stride + window - size, 0) - front
+    room = size + (before + after) - window
+    rounds_up = mode in (PaddingMode.EXPLICIT_ROUND_UP, PaddingMode.CAFFE_ROUND_UP)
+    extent = (ceil_div(room, stride) if rounds_up else room // stride) + 1
+    if mode in (PaddingMode.CAFFE_ROUND_DOWN, PaddingMode.CAFFE_ROUND_UP):
+        extent = extent - ((extent - 1) * stride >= size + before)
+    return extent, before, after

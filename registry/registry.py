@@ -280,8 +280,10 @@ class Registry(TensorRTNames):
         for name, plugin in self.plugins.list_name_plugin():
             others = [other for other in self.plugins.get_plugins() if other is not plugin]
             try:
-                answer = self.plugins.subset_hook_caller(hook, others)(**arguments)
-                results += [(name, one) for one in (answer if isinstance(answer, list) else [answer])]
+                caller = self.plugins.subset_hook_caller(hook, others)
+                answer = caller(**arguments)
+                is_one = caller.spec is not None and caller.spec.opts["firstresult"]  # else a list of answers
+                results += [(name, one) for one in ([answer] if is_one else answer)]
             except (Exception, SystemExit) as error:
                 results.append((name, error))
         return results

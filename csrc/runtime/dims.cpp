@@ -2,6 +2,8 @@
 #include "runtime/dims.hpp"
 
 #include <algorithm>
+#include <initializer_list>
+#include <limits>
 
 namespace dovetail {
 namespace {
@@ -49,6 +51,60 @@ DimsTrouble apply(int64_t op, int64_t a, int64_t b, int64_t* value) {
       return divide(a, b, true, value);
   }
   return overflows ? DimsTrouble::kOverflow : DimsTrouble::kNone;
+}
+
+int64_t cut(__int128 value) {
+  constexpr __int128 kLow = std::numeric_limits<int64_t>::min(), kHigh = std::numeric_limits<int64_t>::max();
+  return static_cast<int64_t>(std::clamp(value, kLow, kHigh));
+}
+
+int64_t quotient(int64_t a, int64_t b, bool up) {
+  int64_t value = 0;
+  const bool is_largest = divide(a, b, up, &value) == DimsTrouble::kOverflow;  // the one quotient that does not fit
+  return is_largest ? std::numeric_limits<int64_t>::max() : value;
+}
+
+Interval hull(std::initializer_list<Interval> parts) {
+  Interval all = *parts.begin();
+  for (const Interval& part : parts) all = {std::min(all.low, part.low), std::max(all.high, part.high)};
+  return all;
+}
+
+// Of a product or a quotient: the ends are at the corners.
+template <class Operation>
+Interval corners(const Interval& a, const Interval& b, const Operation& apply) {
+  const int64_t values[] = {apply(a.low, b.low), apply(a.low, b.high), apply(a.high, b.low), apply(a.high, b.high)};
+  return {*std::min_element(values, values + 4), *std::max_element(values, values + 4)};
+}
+
+Interval divide(const Interval& a, const Interval& b, bool up) {
+  const auto by = [up](int64_t x, int64_t y) { return quotient(x, y, up); };
+  const Interval below = {b.low, std::min<int64_t>(b.high, -1)}, above = {std::max<int64_t>(b.low, 1), b.high};
+  if (below.low > below.high && above.low > above.high) return {0, 0};  // by zero: an error, not a value
+  if (below.low > below.high) return corners(a, above, by);
+  if (above.low > above.high) return corners(a, below, by);
+  return hull({corners(a, below, by), corners(a, above, by)});
+}
+
+Interval apply(int64_t op, const Interval& a, const Interval& b) {
+  switch (op) {
+    case DT_DIM_SUM:
+      return {cut(__int128{a.low} + b.low), cut(__int128{a.high} + b.high)};
+    case DT_DIM_SUB:
+      return {cut(__int128{a.low} - b.high), cut(__int128{a.high} - b.low)};
+    case DT_DIM_PROD:
+      return corners(a, b, [](int64_t x, int64_t y) { return cut(__int128{x} * y); });
+    case DT_DIM_MAX:
+      return {std::max(a.low, b.low), std::max(a.high, b.high)};
+    case DT_DIM_MIN:
+      return {std::min(a.low, b.low), std::min(a.high, b.high)};
+    case DT_DIM_EQUAL:
+      return {a.low == a.high && b.low == b.high && a.low == b.low, a.low <= b.high && b.low <= a.high};
+    case DT_DIM_LESS:
+      return {a.high < b.low, a.low < b.high};
+    default:
+      return divide(a, b, op == DT_DIM_CEIL_DIV);
+  }
 }
 
 struct Term {
@@ -135,6 +191,26 @@ DimsTrouble evaluate(const DimsProgram& program, const Dims* inputs, int64_t* va
   }
   *value = stack[0];
   return DimsTrouble::kNone;
+}
+
+Interval bounds_of(const DimsProgram& program, const Dims* low, const Dims* high) {
+  Interval stack[kMaxProgramDepth];
+  int depth = 0;
+  for (size_t i = 0; i < program.size();) {
+    if (program[i] == kConstant) {
+      stack[depth++] = {program[i + 1], program[i + 1]};
+      i += 2;
+    } else if (program[i] == kInputDim) {
+      const auto input = static_cast<size_t>(program[i + 1]), axis = static_cast<size_t>(program[i + 2]);
+      stack[depth++] = {low[input][axis], high[input][axis]};
+      i += 3;
+    } else {
+      --depth;
+      stack[depth - 1] = apply(program[i] - kOperation, stack[depth - 1], stack[depth]);
+      i += 1;
+    }
+  }
+  return stack[0];
 }
 
 std::string program_text(const DimsProgram& program, const std::function<std::string(int, int)>& leaf) {

@@ -30,6 +30,13 @@ enum class DimsTrouble { kNone, kOverflow, kDivisionByZero };
 // Division floors (and ceils) for negatives too. *value is untouched where there is trouble.
 DimsTrouble evaluate(const DimsProgram& program, const Dims* inputs, int64_t* value);
 
+// The values that a program can have while each extent of the inputs is within low and high, both included. Sound, not
+// always tight; cut to 64 bits, beyond which evaluate fails. The program must have passed verify_program.
+struct Interval {
+  int64_t low, high;
+};
+Interval bounds_of(const DimsProgram& program, const Dims* low, const Dims* high);
+
 // "(tokens[1] + 2)//4"; `leaf` names an extent of an input.
 std::string program_text(const DimsProgram& program, const std::function<std::string(int input, int axis)>& leaf);
 

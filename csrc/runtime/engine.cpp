@@ -155,13 +155,13 @@ std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads, int device)
   for (const PlanStep& step : plan.steps) engine->make_step(step);
   for (size_t p = 0; p < plan.profiles.size(); ++p) {
     const std::vector<dt_desc> descs = engine->describe(plan.profiles[p]);
-    for (size_t i = 0; p == 0 && i < plan.steps.size(); ++i) {
+    for (size_t i = 0; i < plan.steps.size(); ++i) {
       const Bound& bound = engine->steps_[i].bound;
       const Descs own = engine->descs_of(plan.steps[i], descs);
       std::string reason;
       if (!bound.fits(own, &reason))
         throw status::row_refuses(plan.steps[i].layer, plan.steps[i].implementation, plan.steps[i].row, reason);
-      bound.configure(own);
+      if (p == 0) bound.configure(own);
     }
     engine->plan_memory(plan.profiles[p], descs);
   }
@@ -257,10 +257,12 @@ void Engine::make_step(const PlanStep& step) {
 }
 
 std::vector<dt_desc> Engine::describe(const PlanProfile& profile) const {
-  PlanShapes min, opt, max;
-  evaluate_shapes(*plan_, profile, profile.min, &min);
+  PlanShapes opt;
   evaluate_shapes(*plan_, profile, profile.opt, &opt);
-  evaluate_shapes(*plan_, profile, profile.max, &max);
+  // Not what the ends of the profile give: an extent such as n * (8 - n) is largest between them.
+  std::vector<Interval> bounds;
+  for (const DimsProgram& program : plan_->programs)
+    bounds.push_back(bounds_of(program, profile.min.data(), profile.max.data()));
   std::vector<dt_desc> descs(plan_->tensors.size());
   for (size_t t = 0; t < descs.size(); ++t) {
     const PlanTensor& tensor = plan_->tensors[t];
@@ -279,14 +281,25 @@ std::vector<dt_desc> Engine::describe(const PlanProfile& profile) const {
     const PlanTensor& root = plan_->tensors[static_cast<size_t>(tensor.root)];
     if (root.constant >= 0) desc.data = plan_->constants[static_cast<size_t>(root.constant)].data;
     for (int axis = 0; axis < tensor.rank; ++axis) {
-      const auto a = static_cast<size_t>(axis);
-      // A larger input can make a smaller extent: the ends are sorted.
-      const auto [low, high] = std::minmax({min.dims[t][a], opt.dims[t][a], max.dims[t][a]});
-      desc.dims[axis] = tensor.dims[axis].value;
-      desc.min[axis] = low;
-      desc.opt[axis] = opt.dims[t][a];
-      desc.max[axis] = high;
+      const Extent& extent = tensor.dims[axis];
+      desc.dims[axis] = extent.value;
+      desc.opt[axis] = opt.dims[t][static_cast<size_t>(axis)];
+      const Interval range =
+          extent.program < 0 ? Interval{extent.value, extent.value} : bounds[static_cast<size_t>(extent.program)];
+      desc.min[axis] = std::max<int64_t>(range.low, 0);
+      desc.max[axis] = std::max<int64_t>(range.high, 0);
     }
+  }
+  for (size_t i = 0; i < plan_->inputs.size(); ++i) {
+    dt_desc& desc = descs[static_cast<size_t>(plan_->inputs[i])];
+    std::copy_n(profile.min[i].data(), desc.ndim, desc.min);
+    std::copy_n(profile.max[i].data(), desc.ndim, desc.max);
+  }
+  for (size_t t = 0; t < descs.size(); ++t) {
+    uint64_t bytes = 0;  // those of products of the largest extents, which planning functions take
+    if (!tensor_bytes(descs[t].max, descs[t].ndim, descs[t].data_type, descs[t].format, &bytes))
+      throw status::tensor_outgrows_arena(plan_->tensors[t].name, kMaxBytes, 0,
+                                          profile.arena(plan_->tensors[t].device).bytes);
   }
   return descs;
 }

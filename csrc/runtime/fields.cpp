@@ -2,10 +2,10 @@
 // FieldArray: values in their wire types.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <optional>
-#include <sstream>
 
 #include "runtime/layout.hpp"
 #include "runtime/object.hpp"
@@ -24,12 +24,13 @@ std::string field_type_name(int32_t type) {
   return "unknown type " + std::to_string(type);
 }
 
-template <typename T>
-std::string shown(T value) {
-  std::ostringstream out;
-  out.precision(9);
-  out << value;
-  return out.str();
+// No streams in the runtime: their locales are shared by the process, and fail where another library brought a
+// libstdc++ of its own.
+std::string shown(int64_t value) { return std::to_string(value); }
+std::string shown(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
 }
 
 // Bits of `value` rounded to nearest even in a format with these bits of exponent and mantissa; nothing if a finite

@@ -26,6 +26,25 @@ Failure no_member(const std::string& subject, const char* member) {
       DT_PLUGIN_FAILED, subject + " has no " + member, {}, "", {}, {{"plugin", subject}, {"method", member}}};
 }
 
+// Where there are no rows: does the predicate take every tensor?
+bool supports_all(const Bound& bound, const Descs& descs, std::string* reason) {
+  if (!DT_HAS(dt_implementation, bound.implementation, supports)) return true;
+  std::vector<const dt_desc*> in_out = descs.inputs;
+  in_out.insert(in_out.end(), descs.outputs.begin(), descs.outputs.end());
+  for (size_t pos = 0; pos < in_out.size(); ++pos) {
+    if (!in_out[pos]) {
+      *reason = "it takes no absent inputs";
+      return false;
+    }
+    if (bound.supports(static_cast<int32_t>(pos), in_out, descs.n_inputs(), descs.n_outputs())) continue;
+    const dt_desc& desc = *in_out[pos];
+    *reason = std::string(bound.method("supports")) + " refuses tensor " + std::to_string(pos) + ", " +
+              tensor_text(desc.data_type, desc.format, desc.dims, desc.ndim);
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::shared_ptr<Object> Object::create(const dt_op* op, const std::string& subject, const std::string& layer,
@@ -177,7 +196,8 @@ bool Bound::supports(int32_t pos, const std::vector<const dt_desc*>& in_out, int
 }
 
 bool Bound::fits(const Descs& descs, std::string* reason) const {
-  if (!row || !DT_HAS(dt_row, row, fits)) return true;
+  if (!row) return supports_all(*this, descs, reason);
+  if (!DT_HAS(dt_row, row, fits)) return true;
   Call call;
   const dt_code code =
       row->fits(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(), descs.n_outputs());

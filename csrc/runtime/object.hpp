@@ -111,7 +111,8 @@ struct Bound {
   std::string subject;  // "acme::NMS@2#cpu"
 
   bool supports(int32_t pos, const std::vector<const dt_desc*>& in_out, int32_t n_inputs, int32_t n_outputs) const;
-  // True, or false and the reason. Any other failure than DT_UNSUPPORTED throws.
+  // True, or false and the reason: the row's answer, or that of `supports` for every tensor where there are no rows.
+  // Any other failure than DT_UNSUPPORTED throws.
   bool fits(const Descs& descs, std::string* reason) const;
   void configure(const Descs& descs) const;
   std::string prepare(const Descs& descs) const;

@@ -29,6 +29,45 @@ uint64_t room_of(const PlanTensor& tensor, size_t index, const PlanProfile& prof
   }
 }
 
+// Bytes of one memory: of an arena, or of an output.
+struct Span {
+  int32_t memory;
+  uint64_t begin, end;
+
+  bool meets(const Span& other) const { return memory == other.memory && begin < other.end && other.begin < end; }
+};
+
+// A step may write over what it reads only where the two begin together: kernels that work in place know about that.
+void check_overlaps(const Plan& plan, const PlanProfile& profile, const PlanShapes& shapes) {
+  const auto span_of = [&](int32_t t) -> Span {
+    const auto index = static_cast<size_t>(t), root = static_cast<size_t>(plan.tensors[index].root);
+    if (plan.tensors[root].where != Where::kArena) return {plan.tensors[index].root, 0, shapes.bytes[index]};
+    const auto offset = static_cast<uint64_t>(profile.offsets[root]);
+    return {-plan.tensors[root].device, offset, offset + shapes.bytes[index]};
+  };
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const PlanStep& step = plan.steps[i];
+    const auto offset = static_cast<uint64_t>(profile.workspace_offsets[i]);
+    const Span workspace = {-step.device, offset, offset + profile.workspace_bytes[i]};
+    const auto fail = [&](int32_t t, const std::string& other) {
+      throw status::memory_shared(step.layer, plan.tensors[static_cast<size_t>(t)].name, other);
+    };
+    for (int32_t output : step.outputs) {
+      const Span written = span_of(output);
+      for (const auto* others : {&step.inputs, &step.outputs}) {
+        for (int32_t t : *others) {
+          if (t < 0 || t == output || !span_of(t).meets(written)) continue;
+          if (others == &step.inputs && span_of(t).begin == written.begin) continue;
+          fail(output, "'" + plan.tensors[static_cast<size_t>(t)].name + "'");
+        }
+      }
+      if (workspace.meets(written)) fail(output, "its workspace");
+    }
+    for (int32_t input : step.inputs)
+      if (input >= 0 && workspace.meets(span_of(input))) fail(input, "its workspace");
+  }
+}
+
 }  // namespace
 
 bool PlanTensor::is_static() const {
@@ -131,6 +170,7 @@ void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const std::ve
       throw status::tensor_outgrows_arena(plan.tensors[t].name, shapes->bytes[t],
                                           profile.offsets[t] < 0 ? 0 : static_cast<uint64_t>(profile.offsets[t]), room);
   }
+  check_overlaps(plan, profile, *shapes);
 }
 
 void check_constraints(const Plan& plan, const std::vector<Dims>& inputs, const PlanShapes& shapes) {

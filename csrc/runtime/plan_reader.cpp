@@ -200,6 +200,9 @@ void PlanReader::find_roots(const JsonNode& tensors) {
       at = static_cast<size_t>(plan_.tensors[at].alias_of);
     }
     plan_.tensors[i].root = static_cast<int32_t>(at);
+    // Memory is aligned for the elements of the tensor that owns it.
+    if (type_info(plan_.tensors[i].data_type)->bits > type_info(plan_.tensors[at].data_type)->bits)
+      tensors.at(i).at("dtype").fail("a type that is no wider than that of '" + plan_.tensors[at].name + "'");
     if (plan_.tensors[i].device != plan_.tensors[at].device)
       tensors.at(i).at("device").fail("the device of the tensor whose memory it is");
   }

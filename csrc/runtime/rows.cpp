@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The words of rows: "f32|f16 i32... -> f32|f16".
 #include <algorithm>
-#include <sstream>
 #include <string_view>
 
 #include "runtime/object.hpp"
@@ -31,10 +30,18 @@ int32_t place_of(const std::string& word, const char* const (&words)[N]) {
   return -1;
 }
 
+std::vector<std::string> split(const std::string& text, char at) {
+  std::vector<std::string> parts;
+  size_t first = 0;
+  for (size_t end; (end = text.find(at, first)) != std::string::npos; first = end + 1)
+    parts.push_back(text.substr(first, end - first));
+  parts.push_back(text.substr(first));
+  return parts;
+}
+
 bool parse_side(std::string text, bool formats, RowSide* side, std::string* error) {
-  std::istringstream words(text);
-  std::string word;
-  while (words >> word) {
+  for (std::string word : split(text, ' ')) {
+    if (word.empty()) continue;
     if (side->repeats_last) {
       *error = "'...' stands before '" + word + "', only the last input may repeat";
       return false;
@@ -47,9 +54,7 @@ bool parse_side(std::string text, bool formats, RowSide* side, std::string* erro
     if (on_cpu) word.resize(word.size() - kOnCpu.size());
     side->on_cpu.push_back(on_cpu);
     std::vector<int32_t> alternatives;
-    std::istringstream parts(word + "|");
-    std::string part;
-    while (std::getline(parts, part, '|')) {
+    for (const std::string& part : split(word, '|')) {
       const int32_t value = formats ? place_of(part, kFormatWords) : place_of(part, kTypeWords);
       if (value < 0) {
         *error = "'" + part + "' is no " + (formats ? "format" : "type");

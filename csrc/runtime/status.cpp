@@ -259,6 +259,13 @@ Failure tensor_outgrows_arena(const std::string& tensor, uint64_t bytes, uint64_
       "The plan's memory layout is wrong for these shapes. Build the plan again.");
 }
 
+Failure memory_shared(const std::string& layer, const std::string& tensor, const std::string& other) {
+  return make(DT_PLAN_CORRUPT,
+              "layer " + quoted(layer) + " cannot run: the plan puts " + quoted(tensor) + " and " + other +
+                  " into the same memory",
+              {}, "The plan's memory layout is wrong for these shapes. Build the plan again.");
+}
+
 Failure stream_kind(int kind, int32_t device) {
   const bool is_cpu = device == DT_DEVICE_CPU;
   return make(DT_UNSUPPORTED,

@@ -70,6 +70,8 @@ Failure out_of_memory(const std::string& what, uint64_t bytes);
 Failure memory_missing(uint64_t bytes);
 Failure memory_unusable(uint64_t given, uint64_t needed, int64_t alignment, bool is_aligned);
 Failure tensor_outgrows_arena(const std::string& tensor, uint64_t bytes, uint64_t offset, uint64_t arena_bytes);
+// `other`: a tensor in quotes, or "its workspace".
+Failure memory_shared(const std::string& layer, const std::string& tensor, const std::string& other);
 Failure stream_kind(int kind, int32_t device);
 
 // ---- devices

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cctype>
 #include <set>
-#include <sstream>
 
 #include "runtime/host.hpp"
 #include "runtime/library.hpp"

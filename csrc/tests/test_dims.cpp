@@ -86,6 +86,36 @@ void test_broken_programs_are_refused() {
   EXPECT(verify_program(DimsProgram(2 * kMaxProgramLength, 0), ranks) != "");
 }
 
+// Every value at every extent between the ends is within the bounds, and products of one extent meet them.
+void test_bounds_hold_between_the_ends() {
+  const Dims low = {-7, 1}, high = {9, 6};
+  const auto is = [&](const DimsProgram& program, int64_t least, int64_t most) {
+    const Interval bounds = bounds_of(program, &low, &high);
+    EXPECT_EQ(bounds.low, least);
+    EXPECT_EQ(bounds.high, most);
+  };
+  for (int op = DT_DIM_SUM; op <= DT_DIM_CEIL_DIV; ++op) {
+    for (int64_t n = -3; n <= 3; ++n) {
+      const DimsProgram program = {1, 0, 0, 0, n, 16 + DT_DIM_SUB, 1, 0, 1, 0, n, 16 + DT_DIM_SUM, 16 + op};
+      const Interval bounds = bounds_of(program, &low, &high);
+      for (Dims at = low; at[0] <= high[0]; ++at[0]) {
+        for (at[1] = low[1]; at[1] <= high[1]; ++at[1]) {
+          int64_t value = 0;
+          if (evaluate(program, &at, &value) != DimsTrouble::kNone) continue;
+          EXPECT(value >= bounds.low && value <= bounds.high);
+        }
+      }
+    }
+  }
+  is({1, 0, 1}, 1, 6);
+  is({1, 0, 1, 0, 5, 1, 0, 1, 16 + DT_DIM_SUB, 16 + DT_DIM_PROD}, -6, 24);  // n * (5 - n), largest between the ends
+  is({1, 0, 0, 0, 2, 16 + DT_DIM_FLOOR_DIV}, -4, 4);
+  is({0, 12, 1, 0, 0, 16 + DT_DIM_CEIL_DIV}, -12, 12);  // a divisor around zero
+  is({1, 0, 1, 0, 0, 16 + DT_DIM_FLOOR_DIV}, 0, 0);
+  is({0, kMax, 1, 0, 1, 16 + DT_DIM_PROD}, kMax, kMax);
+  is({0, kMin, 0, -1, 16 + DT_DIM_FLOOR_DIV}, kMax, kMax);
+}
+
 void test_programs_print_as_people_write_them() {
   const auto leaf = [](int, int axis) { return std::string(1, static_cast<char>('N' + axis)); };
   EXPECT_EQ(program_text({1, 0, 0, 0, 2, 16 + 0, 0, 4, 16 + 7}, leaf), "(N + 2)//4");
@@ -100,6 +130,7 @@ int main() {
   test_the_other_operations();
   test_overflow_and_division_by_zero_are_told();
   test_broken_programs_are_refused();
+  test_bounds_hold_between_the_ends();
   test_programs_print_as_people_write_them();
   return tests::report("test_dims");
 }

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Damaged and hostile plans: test_plan_fuzz LIBRARY PLAN... loads thousands of variants of each plan. Each must load or
-// be refused with a sentence; none may crash or take more memory than a multiple of its size.
+// Damaged and hostile plans: test_plan_fuzz [--variants N] LIBRARY PLAN... loads thousands of variants of each plan and
+// runs those that load, on buffers that end where the tensors do. Each must run or be refused with a sentence; none may
+// crash or take more memory than a multiple of its size.
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "check.hpp"
 #include "runtime/checksum.hpp"
@@ -21,27 +26,90 @@ using nlohmann::json;
 namespace {
 
 constexpr size_t kAlign = 64;
-int n_loaded = 0, n_refused = 0;
+constexpr uint64_t kMaxRunBytes = 1 << 17;  // of all buffers of a run: what is larger loads, but takes long to compute
+int n_loaded = 0, n_refused = 0, n_ran = 0;
+std::vector<std::string> row_names, implementation_ids;  // what the library has
+
+void expect_sentence(const Failure& failure) {
+  EXPECT(!failure.message.empty());
+  EXPECT(failure.code != DT_OK && failure.code != DT_INTERNAL);
+}
+
+using Buffer = std::unique_ptr<uint8_t, decltype(&std::free)>;
+
+Buffer exact_buffer(size_t n, size_t align) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, align, n) != 0) std::abort();
+  return {static_cast<uint8_t*>(memory), std::free};
+}
+
+Buffer noise(size_t n, size_t align, std::mt19937& random) {
+  static const std::vector<uint8_t> pool = [] {
+    std::mt19937 own(7);
+    std::vector<uint8_t> bytes(2 * kMaxRunBytes);
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(own());
+    return bytes;
+  }();
+  Buffer memory = exact_buffer(n, align);
+  if (n > 0) std::memcpy(memory.get(), pool.data() + random() % (pool.size() - n), n);
+  return memory;
+}
+
+// One execution with these extents, unless it would be large.
+void run(Context& context, const std::vector<Dims>& dims, std::mt19937& random) {
+  const Plan& plan = context.engine().plan();
+  for (size_t i = 0; i < plan.inputs.size(); ++i)
+    context.set_input_shape(i, dims[i].data(), plan.tensors[static_cast<size_t>(plan.inputs[i])].rank);
+  context.infer_shapes();
+  uint64_t total = context.memory_bytes();
+  for (size_t io = 0; io < plan.n_io(); ++io) total += context.bytes(io);
+  if (total > kMaxRunBytes) return;
+  std::vector<Buffer> buffers;
+  for (size_t io = 0; io < plan.n_io(); ++io) {
+    const uint64_t bytes = context.bytes(io);
+    buffers.push_back(noise(bytes, 16, random));  // as those of a user's array
+    context.set_address(io, buffers.back().get(), bytes);
+  }
+  const Buffer arena = noise(context.memory_bytes(), kAlign, random);
+  context.set_memory(arena.get(), context.memory_bytes());
+  ++n_ran;
+  context.execute();
+}
+
+void run_profile(const std::shared_ptr<Engine>& engine, int index, std::mt19937& random) {
+  const PlanProfile& profile = engine->plan().profiles[static_cast<size_t>(index)];
+  if (engine->memory(index).cpu_bytes > kMaxRunBytes) return;
+  Context context(engine, index, false);
+  std::vector<Dims> between = profile.min;
+  for (size_t i = 0; i < between.size(); ++i)
+    for (size_t axis = 0; axis < between[i].size(); ++axis)
+      between[i][axis] +=
+          static_cast<int64_t>(random() % static_cast<uint64_t>(profile.max[i][axis] - profile.min[i][axis] + 1));
+  for (const std::vector<Dims>& dims : {profile.opt, profile.max, between, profile.min}) {
+    try {
+      run(context, dims, random);
+    } catch (const Failure& failure) {
+      expect_sentence(failure);
+    }
+    if (profile.min == profile.max) break;
+  }
+}
 
 // A file at an aligned address whose end is the end of its allocation, so that a sanitizer sees a read beyond it.
-void load(const std::string& file) {
-  const FileBytes bytes{reinterpret_cast<const uint8_t*>(file.data()), file.size(), nullptr};
+std::unique_ptr<Failure> load(const std::string& file) {
+  std::mt19937 random(static_cast<uint32_t>(file.size()));
+  const Buffer aligned = exact_buffer(file.size(), kAlign);
+  std::memcpy(aligned.get(), file.data(), file.size());
+  const FileBytes bytes{aligned.get(), file.size(), nullptr};
   try {
     const std::shared_ptr<Engine> engine = Engine::load(bytes, 1);
-    for (size_t p = 0; p < engine->plan().profiles.size(); ++p) {
-      if (engine->memory(static_cast<int>(p)).cpu_bytes > (1 << 24)) continue;
-      Context context(engine, static_cast<int>(p));
-      const Plan& plan = engine->plan();
-      for (size_t i = 0; i < plan.inputs.size(); ++i)
-        context.set_input_shape(i, plan.profiles[p].opt[i].data(),
-                                plan.tensors[static_cast<size_t>(plan.inputs[i])].rank);
-      context.infer_shapes();
-    }
+    for (size_t p = 0; p < engine->plan().profiles.size(); ++p) run_profile(engine, static_cast<int>(p), random);
     ++n_loaded;
+    return nullptr;
   } catch (const Failure& failure) {
-    EXPECT(!failure.message.empty());
-    EXPECT(failure.code != DT_OK && failure.code != DT_INTERNAL);
+    expect_sentence(failure);
     ++n_refused;
+    return std::make_unique<Failure>(failure);
   }
 }
 
@@ -113,15 +181,22 @@ json hostile_value(std::mt19937& random) {
   return choices[random() % std::size(choices)];
 }
 
-// Values replaced, removed, doubled or exchanged, anywhere in the document.
-void mutate(json& document, std::mt19937& random) {
-  std::vector<json*> nodes;
-  collect(document, &nodes);
-  json& node = *nodes[random() % nodes.size()];
-  switch (random() % 6) {
+// A number that could stand there.
+json likely_number(const json& present, std::mt19937& random) {
+  const int64_t choices[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100, 65536, INT32_MAX, -1};
+  const int64_t value = present.is_number_integer() ? present.get<int64_t>() : 0;
+  if (random() % 3 == 0) return static_cast<int64_t>(static_cast<uint64_t>(value) * 2);
+  return choices[random() % std::size(choices)];
+}
+
+// Values replaced, removed, doubled or exchanged.
+void mutate(json& node, const std::vector<json*>& nodes, std::mt19937& random) {
+  switch (random() % 8) {
     case 0:
-    case 1:
       node = hostile_value(random);
+      break;
+    case 1:
+      node = likely_number(node, random);
       break;
     case 2:
       if (node.is_number_integer()) {
@@ -136,7 +211,17 @@ void mutate(json& document, std::mt19937& random) {
     case 4:
       if (node.is_array() && !node.empty()) node.push_back(json(node[random() % node.size()]));
       break;
-    case 5: {
+    case 5:
+      if (node.is_array() && !node.empty()) std::swap(node[random() % node.size()], node[random() % node.size()]);
+      break;
+    case 6:
+      if (node.is_string()) {
+        const auto& names = node.get<std::string>().find('#') == std::string::npos ? row_names : implementation_ids;
+        if (!names.empty()) node = names[random() % names.size()];
+        break;
+      }
+      [[fallthrough]];
+    case 7: {
       const json other = *nodes[random() % nodes.size()];
       node = other;
       break;
@@ -144,10 +229,87 @@ void mutate(json& document, std::mt19937& random) {
   }
 }
 
-void fuzz(const std::string& file, uint32_t seed) {
+// Anywhere in the document.
+void mutate(json& document, std::mt19937& random) {
+  std::vector<json*> nodes;
+  collect(document, &nodes);
+  mutate(*nodes[random() % nodes.size()], nodes, random);
+}
+
+// What kernels get to see: fields, extents, types, formats, rows.
+void mutate_layers(json& plan, std::mt19937& random) {
+  std::vector<json*> nodes;
+  for (json& step : plan.at("steps"))
+    for (const char* key : {"fields", "inputs", "outputs", "row", "tactic", "implementation", "packed"})
+      if (step.contains(key)) collect(step[key], &nodes);
+  for (json& tensor : plan.at("tensors"))
+    for (const char* key : {"dims", "dtype", "format", "constant"})
+      if (tensor.contains(key)) collect(tensor[key], &nodes);
+  collect(plan.at("programs"), &nodes);
+  json& node = *nodes[random() % nodes.size()];
+  if (node.is_number() && random() % 2 == 0) {
+    node = likely_number(node, random);
+  } else {
+    mutate(node, nodes, random);
+  }
+}
+
+// An extent of an input in all the places where it stands: alone, each of them would be refused.
+void resize_input(json& plan, std::mt19937& random) {
+  if (plan.at("inputs").empty()) return;
+  const size_t input = random() % plan["inputs"].size();
+  json& dims = plan["tensors"][plan["inputs"][input].get<size_t>()]["dims"];
+  if (dims.empty()) return;
+  const size_t axis = random() % dims.size();
+  const json extent = std::abs(likely_number(1, random).get<int64_t>());
+  if (dims[axis].is_number()) dims[axis] = extent;
+  for (json& profile : plan["profiles"])
+    for (json& kind : profile["inputs"][input])
+      if (dims[axis].is_number() || kind == profile["inputs"][input][2]) kind[axis] = extent;
+}
+
+// Intermediate tensors as outputs: each then has a buffer of its own, beyond whose end a sanitizer sees an access.
+json spread(json plan) {
+  for (size_t t = 0; t < plan["tensors"].size(); ++t) {
+    if (plan["tensors"][t]["where"] != "arena") continue;
+    plan["tensors"][t]["where"] = "output";
+    plan["outputs"].push_back(t);
+    for (json& profile : plan["profiles"]) profile["offsets"][t] = -1;
+  }
+  for (json& profile : plan["profiles"]) {
+    int64_t most = 0;
+    for (size_t i = 0; i < plan["steps"].size(); ++i) {
+      most = std::max(most, profile["workspace_bytes"][i].get<int64_t>());
+      profile["workspace"][i] = profile["workspace_bytes"][i] == 0 ? -1 : 0;
+    }
+    profile["arena_bytes"] = most;
+  }
+  return plan;
+}
+
+// Gives y the extents that a refusal asks for, "layer 'L' ...: y is [1, 2], not [1, 3]": so odd fields and extents get
+// as far as the kernels. False if it asks for nothing.
+bool follow(json& plan, const Failure& refusal) {
+  const std::string& text = refusal.facts.empty() ? refusal.message : refusal.facts[0].second;
+  const size_t name = refusal.message.find('\''), end = refusal.message.find('\'', name + 1),
+               at = text.find("], not [");
+  if (text.rfind("y is [", 0) != 0 || end == std::string::npos || at == std::string::npos) return false;
+  const json wanted = json::parse(text.substr(text.find('[', at)));
+  for (const json& step : plan["steps"]) {
+    if (step["layer"] != refusal.message.substr(name + 1, end - name - 1) || step["outputs"].empty()) continue;
+    json& dims = plan["tensors"][step["outputs"][0].get<size_t>()]["dims"];
+    if (dims == wanted) return false;
+    dims = wanted;
+    return true;
+  }
+  return false;
+}
+
+void fuzz(const std::string& file, int n_variants, uint32_t seed) {
   std::mt19937 random(seed);
   load(file);
   EXPECT_EQ(n_loaded, 1);
+  EXPECT(n_ran > 0);
   const Parts parts = split(file);
 
   for (size_t n = 0; n < file.size(); n += n < 256 ? 1 : 61) load(file.substr(0, n));
@@ -170,13 +332,26 @@ void fuzz(const std::string& file, uint32_t seed) {
   }
   EXPECT_EQ(n_loaded, 1);
 
-  const json plan = json::parse(parts.header["__metadata__"]["plan"].get<std::string>());
-  for (int i = 0; i < 6000; ++i) {
-    json changed = plan;
-    for (uint32_t k = random() % 3; k < 3; ++k) mutate(changed, random);
-    json header = parts.header;
-    header["__metadata__"]["plan"] = changed.dump(-1, ' ', false, json::error_handler_t::replace);
-    load(join(header, parts.data));
+  json plan = json::parse(parts.header["__metadata__"]["plan"].get<std::string>());
+  plan.erase("report");
+  const json wide = spread(plan);
+  for (int i = 0; i < n_variants; ++i) {
+    json changed = i % 4 == 0 ? plan : wide;
+    if (random() % 8 == 0) resize_input(changed, random);
+    const bool anywhere = i % 4 < 2;
+    for (uint32_t k = random() % 3; k < 3; k += anywhere ? 1 : 2) {
+      if (anywhere) {
+        mutate(changed, random);
+      } else {
+        mutate_layers(changed, random);
+      }
+    }
+    for (int attempt = 0; attempt < 10; ++attempt) {
+      json header = parts.header;
+      header["__metadata__"]["plan"] = changed.dump(-1, ' ', false, json::error_handler_t::replace);
+      const auto refusal = load(join(header, parts.data));
+      if (!refusal || anywhere || !follow(changed, *refusal)) break;
+    }
   }
   for (int i = 0; i < 1000; ++i) {
     json header = parts.header;
@@ -202,6 +377,9 @@ void offer(const std::string& path) {
     ImplementationEntry entry;
     entry.implementation = library->plugin->implementations[i];
     entry.id = std::string(entry.implementation->op) + "#" + entry.implementation->name;
+    implementation_ids.push_back(entry.id);
+    for (uint32_t r = 0; r < entry.implementation->n_rows; ++r)
+      row_names.push_back(entry.implementation->rows[r]->tactic ? entry.implementation->rows[r]->tactic : "");
     for (uint32_t o = 0; o < library->plugin->n_ops; ++o)
       if (op_id(*library->plugin, *library->plugin->ops[o]) == entry.implementation->op)
         entry.op = library->plugin->ops[o];
@@ -212,8 +390,13 @@ void offer(const std::string& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) {
-    std::fprintf(stderr, "usage: %s LIBRARY PLAN...\n", argv[0]);
+  int n_variants = 6000, first = 1;
+  if (argc > 2 && std::strcmp(argv[1], "--variants") == 0) {
+    n_variants = std::atoi(argv[2]);
+    first = 3;
+  }
+  if (argc < first + 2) {
+    std::fprintf(stderr, "usage: %s [--variants N] LIBRARY PLAN...\n", argv[0]);
     return 2;
   }
   set_log_sink([](int, const char*) {});
@@ -222,13 +405,14 @@ int main(int argc, char** argv) {
   const rlimit limit{size_t{1} << 30, size_t{1} << 30};
   setrlimit(RLIMIT_AS, &limit);
 #endif
-  offer(argv[1]);
-  for (int i = 2; i < argc; ++i) {
+  offer(argv[first]);
+  for (int i = first + 1; i < argc; ++i) {
     std::ifstream in(argv[i], std::ios::binary);
     const std::string file((std::istreambuf_iterator<char>(in)), {});
-    n_loaded = n_refused = 0;
-    fuzz(file, static_cast<uint32_t>(i));
-    std::printf("%s: %d loaded, %d refused\n", argv[i], n_loaded, n_refused);
+    n_loaded = n_refused = n_ran = 0;
+    fuzz(file, n_variants, static_cast<uint32_t>(i));
+    std::printf("%s: %d loaded, %d refused, %d runs\n", argv[i], n_loaded, n_refused, n_ran);
+    std::fflush(stdout);
   }
   return tests::report("test_plan_fuzz");
 }

@@ -40,20 +40,33 @@ def list_candidates(graph: Graph, config: IBuilderConfig, machine: Machine) -> G
 
 
 def _ask_plugins(layer: GraphLayer, graph: Graph) -> None:
-    """Let `dovetail_choose_implementation` decide; the first plugin with an answer does. Its failure is only noted."""
-    offered = tuple(dict.fromkeys(candidate.row.implementation.id for candidate in layer.candidates))
-    if len(offered) < 2:
-        return
+    """Let `dovetail_choose_implementation` decide; the first plugin that names a candidate does.
+
+    A plugin that fails, or names something else, is passed over. The report says what each of them answered.
+    """
     by_id = {candidate.row.implementation.id: candidate.row.implementation for candidate in layer.candidates}
+    if len(by_id) < 2:
+        return
     answers = graph.lookup.collect("dovetail_choose_implementation", node=layer, candidates=tuple(by_id.values()))
     for plugin, answer in answers:
-        wanted = getattr(answer, "id", answer)
-        if isinstance(answer, BaseException) or (answer is not None and wanted not in by_id):
-            graph.notes.append(f"{layer.label}: {plugin} was asked for an implementation and answered {answer!r}")
-        elif answer is not None:
-            graph.notes.append(f"{layer.label}: {plugin} chose {wanted}")
-            layer.candidates = [c for c in layer.candidates if c.row.implementation.id == wanted]
+        if answer is None:
+            continue
+        wanted = answer.id if isinstance(answer, Implementation) else answer
+        if isinstance(answer, BaseException):
+            said = f"failed in dovetail_choose_implementation: {type(answer).__name__}: {answer}"
+        elif not isinstance(wanted, str) or wanted not in by_id:
+            said = f"chose {wanted!r}, which is none of {', '.join(by_id)}"
+        else:
+            graph.notes.append(f"{layer.label}: plugin {plugin} chose {wanted} among {', '.join(by_id)}")
+            _leave_out_others(layer, wanted, f"plugin {plugin} chose {wanted}")
             return
+        graph.notes.append(f"{layer.label}: plugin {plugin} {said}; passed over".replace("\n", " "))
+
+
+def _leave_out_others(layer: GraphLayer, wanted: str, reason: str) -> None:
+    others = [c.row for c in layer.candidates if c.row.implementation.id != wanted]
+    layer.trace.refused += [Refusal(row.implementation.id, row.tactic, -1, reason) for row in others]
+    layer.candidates = [c for c in layer.candidates if c.row.implementation.id == wanted]
 
 
 def _prune(graph: Graph, config: IBuilderConfig) -> None:

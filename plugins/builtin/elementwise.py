@@ -7,8 +7,10 @@ from enum import IntEnum
 import numpy
 
 from dovetail.core.errors import DTypeError
+from dovetail.core.expr import maximum, minimum, select
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, broadcast, field
+from dovetail.plugins.builtin._values import follow_each
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
 
@@ -83,6 +85,31 @@ FUNCTIONS = {
 }
 
 
+def followed_quotient(a, b):
+    """The same of extents: cut towards zero, 0 for a division by 0."""
+    divisor = select(b == 0, 1, b)
+    whole = maximum(a, -a) // maximum(divisor, -divisor)
+    return select(b == 0, 0, select((a < 0) == (divisor < 0), whole, -whole))
+
+
+# The same of extents, whose POW is not followed.
+FOLLOWED = {
+    ElementWiseOperation.SUM: lambda a, b: a + b,
+    ElementWiseOperation.PROD: lambda a, b: a * b,
+    ElementWiseOperation.MAX: maximum,
+    ElementWiseOperation.MIN: minimum,
+    ElementWiseOperation.SUB: lambda a, b: a - b,
+    ElementWiseOperation.DIV: followed_quotient,
+    ElementWiseOperation.FLOOR_DIV: lambda a, b: select(b == 0, 0, a // select(b == 0, 1, b)),
+    ElementWiseOperation.AND: lambda a, b: a * b,
+    ElementWiseOperation.OR: maximum,
+    ElementWiseOperation.XOR: lambda a, b: a != b,
+    ElementWiseOperation.EQUAL: lambda a, b: a == b,
+    ElementWiseOperation.GREATER: lambda a, b: a > b,
+    ElementWiseOperation.LESS: lambda a, b: a < b,
+}
+
+
 class ElementWise(Plugin):
     """y = a op b, element by element; extents of 1 are repeated
 
@@ -118,12 +145,13 @@ class ElementWise(Plugin):
             raise DTypeError(
                 f"{self.label} cannot combine {a.dtype.name} with {b.dtype.name} by {self.op.name}",
                 facts=[("a", a.dtype.name), ("b", b.dtype.name), ("rule", f"both {_words(legal)}")],
-                hint="Convert one of them with an Identity layer.",
+                hint="Convert one of them with a Cast layer.",
                 expected=legal,
                 got=(a.dtype, b.dtype),
             )
         is_bool = self.op.is_logical or self.op.is_comparison
-        return a.like(broadcast(self.label, a.dims, b.dims), DataType.BOOL if is_bool else a.dtype)
+        y = a.like(broadcast(self.label, a.dims, b.dims), DataType.BOOL if is_bool else a.dtype)
+        return follow_each(y, FOLLOWED[self.op], a, b) if self.op in FOLLOWED else y
 
     def reference(self, a, b):
         return FUNCTIONS[self.op](a, b)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy
-
-from dovetail.core.types import FLOATS, DataType, nptype
+from dovetail.core.types import DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins.builtin._conversion import TYPE_ROWS, TYPES, converted, infer_converted
 
 SAME = -1
-TYPES = tuple(t for t in DataType if t != DataType.FP8)
-WORDS = tuple(t.short for t in TYPES)
 
 
 class Identity(Plugin):
@@ -29,23 +26,13 @@ class Identity(Plugin):
 
     role = "identity"
     scalar = "x"
-    type_rows = tuple(f"{'|'.join(WORDS)} -> {'|'.join([word] * len(WORDS))}" for word in WORDS)
+    type_rows = TYPE_ROWS
 
     def infer(self, x):
-        return x.like(dtype=x.dtype if self.to == SAME else DataType(self.to))
+        return infer_converted(x, x.dtype if self.to == SAME else DataType(self.to))
 
     def reference(self, x):
-        if self.to == SAME:
-            return x
-        to = DataType(self.to)
-        if to in FLOATS:
-            return x if x.dtype.kind == "f" else x.astype(numpy.float32)  # rounded where it is stored
-        if to == DataType.BOOL or x.dtype.kind != "f":
-            return x.astype(nptype(to))
-        limits = numpy.iinfo(nptype(to))
-        whole = numpy.trunc(numpy.nan_to_num(x, nan=0.0, posinf=numpy.inf, neginf=-numpy.inf))
-        inside = numpy.where((whole >= limits.min) & (whole < float(limits.max)), whole, 0).astype(nptype(to))
-        return numpy.where(whole >= float(limits.max), limits.max, numpy.where(whole < limits.min, limits.min, inside))
+        return x if self.to == SAME else converted(x, DataType(self.to))
 
     onnx = (onnx_op("Identity"), onnx_op("Dropout", rewrite=lambda node: node[0]))
 

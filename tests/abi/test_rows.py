@@ -95,6 +95,16 @@ def test_a_row_says_why_it_does_not_fit(run):
     ]
 
 
+def test_fields_and_extents_are_checked_where_the_struct_says_how(run):
+    assert run("axis:i64=11") == ["create: INVALID_ARGUMENT, dovetail::Error: field 'axis' is 11, not -10..10"]
+    assert run("axis:i64=-10")[:2] == ["row packing:", "fits: UNSUPPORTED, dovetail::Error: bias is missing"]
+    assert run("axis:i64=-9")[1] == "fits: UNSUPPORTED, dovetail::Error: x has no axis -9, its rank is 1"
+
+
+def test_extents_are_checked_again_where_they_are_others_than_the_likeliest(run):
+    assert run("axis:i64=10")[-1] == "shape_changed: SHAPE, dovetail::Error: x has 3 values, not 5"
+
+
 def test_a_row_that_throws_is_named(run):
     lines = run("mode:i32=1")
     assert lines[-1] == "enqueue: PLUGIN_FAILED, std::out_of_range: plain: as told"

@@ -140,6 +140,28 @@ def test_types_that_differ_are_named(infer):
         infer("ElementWise", of(2), of(2), op=OPS.index("AND"))
 
 
+@pytest.mark.parametrize(
+    ("op", "expected"),
+    [
+        ("SUM", (9, 5)), ("PROD", (14, -14)), ("MAX", (7, 7)), ("MIN", (2, -2)), ("SUB", (5, 9)), ("DIV", (3, -3)),
+        ("FLOOR_DIV", (3, -4)), ("EQUAL", (0, 0)), ("GREATER", (1, 1)), ("LESS", (0, 0)),
+    ],
+)  # fmt: skip
+def test_extents_are_followed(infer, op, expected):
+    a = SymbolicTensor(DimsExprs((1,)), DataType.INT64, values=(N,))
+    (y,) = infer("ElementWise", a, np.array([2, -2]), op=OPS.index(op))
+    assert tuple(e.evaluate([[7]]) for e in y.elements()) == expected
+    (y,) = infer("ElementWise", a, np.array([0, 0]), op=OPS.index("DIV"))
+    assert [e.evaluate([[7]]) for e in y.elements()] == [0, 0]
+
+
+@pytest.mark.parametrize(("op", "expected"), [("AND", (1, 0, 0, 0)), ("OR", (1, 1, 1, 0)), ("XOR", (0, 1, 1, 0))])
+def test_truths_of_extents_are_followed(infer, op, expected):
+    a = SymbolicTensor(DimsExprs((4,)), DataType.BOOL, values=(N > 1, N > 2, N > 9, N < 1))
+    (y,) = infer("ElementWise", a, np.array([True, False, True, False]), op=OPS.index(op))
+    assert tuple(e.evaluate([[5]]) for e in y.elements()) == expected
+
+
 def test_the_operation_can_be_read_and_set_as_in_tensorrt(network):
     x = network.add_input("x", trt.float32, (2, 3))
     layer = network.add_elementwise(x, x, trt.ElementWiseOperation.SUM)

@@ -234,7 +234,7 @@ def test_a_later_minor_is_accepted(minor):
     ("change", "text"),
     [
         ({"version": [2, 0]}, "its format is another one"),
-        ({"device": {"type": "cuda", "isa": [], "sm": 90}}, "it is for device 'cuda'"),
+        ({"device": {"type": "tpu", "isa": []}}, "it is for device 'tpu'"),
         ({"device": {"type": "cpu", "isa": ["avx9000"]}}, "it needs avx9000, which this cpu lacks"),
         ({"device": {"type": "cpu", "isa": [], "machine": "vax"}}, "another kind of machine"),
     ],

@@ -80,9 +80,21 @@ static void drop_context(void* context) {
   free(context);
 }
 
+/* Has y as many elements as each input, of which there is one at least? Plans may say anything. */
+static dt_code check_extents(const dt_run* run) {
+  int fits = run->n_inputs > 0 && run->inputs[0] && run->n_outputs == 1;
+  for (uint32_t i = 0; fits && i < run->n_inputs; ++i)
+    fits = !run->inputs[i] || volume(run->inputs[i]) == volume(run->outputs[0]);
+  if (fits) return DT_OK;
+  host->raise(run->call, DT_SHAPE, NULL, "y must have as many elements as its inputs", NULL, 0);
+  return DT_SHAPE;
+}
+
 static dt_code shape_changed(void* self, const dt_run* run) {
   Context* context = self;
-  context->n = run->n_outputs ? volume(run->outputs[0]) : 0;
+  const dt_code code = check_extents(run);
+  if (code != DT_OK) return code;
+  context->n = volume(run->outputs[0]);
   tell(run->call, "shape_changed", context->object);
   return DT_OK;
 }
@@ -157,6 +169,8 @@ static dt_code add_packed(void* self, const dt_run* run) {
 
 static dt_code square_root(void* self, const dt_run* run) {
   (void)self;
+  const dt_code code = check_extents(run);
+  if (code != DT_OK) return code;
   const float* x = run->inputs[0]->data;
   float* y = run->outputs[0]->data;
   const int64_t n = volume(run->inputs[0]);
@@ -223,6 +237,13 @@ static dt_code supports(void* call, void* object, int32_t pos, const dt_desc* co
   return DT_OK;
 }
 
+static dt_code supports_anything(void* call, void* object, int32_t pos, const dt_desc* const* in_out, int32_t n_in,
+                                 int32_t n_out, int32_t* yes) {
+  (void)call, (void)object, (void)pos, (void)in_out, (void)n_in, (void)n_out;
+  *yes = 1;
+  return DT_OK;
+}
+
 /* ---- tables */
 
 static const dt_row plain = {.h = DT_HDR(dt_row),
@@ -258,7 +279,7 @@ static const dt_implementation nop_c = {.h = DT_HDR(dt_implementation),
                                         .op = "tiny::Nop@1",
                                         .name = "c",
                                         .device = DT_DEVICE_CPU,
-                                        .supports = supports,
+                                        .supports = supports_anything,
                                         .enqueue = nothing};
 static const dt_implementation fill_v2 = {.h = DT_HDR(dt_implementation),
                                           .op = "tiny::Fill@1",

@@ -4,61 +4,11 @@
 #ifndef DOVETAIL_CONVOLVE_HPP
 #define DOVETAIL_CONVOLVE_HPP
 
+#include "dovetail/convolve_fields.hpp"
 #include "dovetail/format.hpp"
 #include "dovetail/simd/convolve_args.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
-
-enum PaddingMode : int32_t {
-  kExplicitRoundDown = 0,
-  kExplicitRoundUp = 1,
-  kSameUpper = 2,
-  kSameLower = 3,
-  kCaffeRoundDown = 4,
-  kCaffeRoundUp = 5
-};
-
-// The fields of both layers, on three axes; those in front of a 2-D kernel are one element.
-struct ConvolveFields {
-  bool is_transposed;
-  int n_spatial;
-  int64_t groups, maps;  // all maps
-  int64_t kernel[3], stride[3], dilation[3], pre[3], post[3];
-  int32_t padding_mode;
-};
-
-template <class Params>
-ConvolveFields convolve_fields(const Params& params, bool is_transposed) {
-  ConvolveFields f = {};
-  f.is_transposed = is_transposed;
-  f.n_spatial = static_cast<int>(params.kernel_size_nd.n);
-  f.groups = params.num_groups;
-  f.maps = params.num_output_maps;
-  f.padding_mode = params.padding_mode;
-  if (f.n_spatial < 1 || f.n_spatial > 3) fail(DT_UNSUPPORTED, "a kernel of %d dims", f.n_spatial);
-  for (int i = 0; i < 3; ++i) {
-    const int from = i - (3 - f.n_spatial);
-    const auto at = [from](const Ints& values, int64_t absent) {
-      return from >= 0 && from < values.n ? values[from] : absent;
-    };
-    f.kernel[i] = at(params.kernel_size_nd, 1);
-    f.stride[i] = at(params.stride_nd, 1);
-    f.dilation[i] = at(params.dilation_nd, 1);
-    f.pre[i] = at(params.pre_padding, 0);
-    f.post[i] = at(params.post_padding, 0);
-  }
-  return f;
-}
-
-// Elements of padding in front: added to x by a convolution, cut off y by a transposed one. What lies behind follows
-// from y's extent. A negative total of the SAME modes counts as 0: no window then reads outside, and y is the same.
-inline int64_t padding_before(const ConvolveFields& f, int i, int64_t in) {
-  if (f.padding_mode != kSameUpper && f.padding_mode != kSameLower) return f.pre[i];
-  const int64_t window = 1 + f.dilation[i] * (f.kernel[i] - 1);
-  const int64_t total = f.is_transposed ? window - f.stride[i] : (in - 1) / f.stride[i] * f.stride[i] + window - in;
-  if (total <= 0) return 0;
-  return f.padding_mode == kSameUpper ? total / 2 : total - total / 2;
-}
 
 // Phase `phase` of an axis; a convolution has one, a transposed one as many as its stride.
 inline ConvolveAxis convolve_axis(const ConvolveFields& f, int i, int64_t in, int64_t out, int64_t phase) {

@@ -40,7 +40,8 @@ class ConvolveRow {
       return f_.groups == channels && f_.groups == maps ? nullptr : "not one channel and one map a group";
     }
     if (kind_ == ConvolveKind::stem && f_.groups != 1) return "groups of a linear tensor";
-    if (f_.groups == 1 || (channels / f_.groups % 16 == 0 && maps / f_.groups % 16 == 0)) return nullptr;
+    if (f_.groups == 1) return nullptr;
+    if (channels >= 0 && channels / f_.groups % 16 == 0 && maps / f_.groups % 16 == 0) return nullptr;
     return "groups are not whole blocks of 16 channels and maps";
   }
 
@@ -70,10 +71,12 @@ class ConvolveRow {
     if (y.volume() == 0) return;
     Scratch scratch = {run.workspace<char>(), run.workspace<char>() + run.workspace_bytes()};
     const char* packed = run.packed<char>();
+    const char* end = packed + run.packed_bytes();
     if (packed == nullptr) {
       char* made = scratch.take(packed_bytes(w));
       pack(w, made);
       packed = made;
+      end = scratch.next;
     }
     ConvolveArgs args = {};
     args.x = x.data<void>();
@@ -93,8 +96,10 @@ class ConvolveRow {
     spatial_extents(y.dims(), y.rank(), f_.n_spatial, y_extents);
     for (int64_t phase = 0; phase < convolve_phases(f_); ++phase) {
       set_phase(f_, x_extents, y_extents, phase, &args);
+      const int64_t bytes = form_bytes(w, args.axis);
+      if (end - packed < bytes) fail(DT_PLAN_CORRUPT, "the packed kernel is too short");
       args.weights = packed;
-      packed += form_bytes(w, args.axis);
+      packed += bytes;
       if (args.axis[0].count * args.axis[1].count * args.axis[2].count > 0) compute(run, args, w, scratch);
     }
   }
@@ -103,7 +108,9 @@ class ConvolveRow {
   struct Scratch {
     char *next, *end;
     char* take(int64_t bytes) {
-      if (end - next < bytes) fail(DT_INTERNAL, "the workspace lacks %lld bytes", static_cast<long long>(bytes));
+      if (end - next < bytes) {
+        fail(DT_PLAN_CORRUPT, "a workspace of %lld bytes ends too early", static_cast<long long>(end - next));
+      }
       next += bytes;
       return next - bytes;
     }
@@ -168,19 +175,21 @@ class ConvolveRow {
   void compute(const Run& run, ConvolveArgs& args, const RawWeights& w, const Scratch& scratch) const {
     if (is_tiled()) return compute_tiles(run, args, w, scratch);
     ConvolveAxis* axis = args.axis;
-    const int64_t cost = 2 * (n_taps(axis) * args.channels + 1);  // of one output; one for the store
+    const double cost = 2.0 * static_cast<double>(n_taps(axis) * args.channels + 1);  // of one output; 1 for the store
     const int64_t units = args.images * args.groups;
     if (is_blocked()) {
       join_axes(axis);
       const int64_t items = kernels_.blocked_items(args);
-      const int64_t work = units * args.maps * axis[1].count * axis[2].count / (items > 0 ? items : 1) * cost;
-      parallel_ranges(run, items, work, 1, [&](int64_t first, int64_t last) { kernels_.blocked(args, first, last); });
+      const int64_t outputs = units * args.maps * axis[1].count * axis[2].count / (items > 0 ? items : 1);
+      parallel_ranges(run, items, static_cast<double>(outputs) * cost, 1,
+                      [&](int64_t first, int64_t last) { kernels_.blocked(args, first, last); });
     } else if (kind_ == ConvolveKind::depthwise) {
-      parallel_ranges(run, args.images * ((args.groups + 15) / 16) * axis[1].count, axis[2].count * cost * 16, 1,
+      parallel_ranges(run, args.images * ((args.groups + 15) / 16) * axis[1].count,
+                      static_cast<double>(axis[2].count) * cost * 16, 1,
                       [&](int64_t first, int64_t last) { kernels_.depthwise(args, first, last); });
     } else {
-      parallel_ranges(run, units * axis[0].count * axis[1].count, axis[2].count * args.maps * cost, 1,
-                      [&](int64_t first, int64_t last) { kernels_.rows(args, first, last); });
+      parallel_ranges(run, units * axis[0].count * axis[1].count, static_cast<double>(axis[2].count * args.maps) * cost,
+                      1, [&](int64_t first, int64_t last) { kernels_.rows(args, first, last); });
     }
   }
 
@@ -193,12 +202,13 @@ class ConvolveRow {
     const int64_t panels = (args.maps + args.panel - 1) / args.panel;
     const bool by_panels = tiles < run.n_threads() && panels > tiles;
     const int64_t n = by_panels ? panels : tiles;
-    int64_t pieces = tiles * kernels_.tile * args.maps * (n_taps(args.axis) * args.channels + 1) * 2 / 40000;
-    if (pieces > run.n_threads()) pieces = run.n_threads();
+    const double outputs_of_all = static_cast<double>(tiles * kernels_.tile) * static_cast<double>(args.maps);
+    const double worth = outputs_of_all * static_cast<double>(n_taps(args.axis) * args.channels + 1) / 20000;
+    int64_t pieces = worth < run.n_threads() ? static_cast<int64_t>(worth) : run.n_threads();
     if (pieces > slots) pieces = slots;
     if (pieces > n) pieces = n;
     if (pieces < 1) pieces = 1;
-    if (slots < 1) fail(DT_INTERNAL, "the workspace holds no tile of %lld bytes", static_cast<long long>(slot));
+    if (slots < 1) fail(DT_PLAN_CORRUPT, "the workspace holds no tile of %lld bytes", static_cast<long long>(slot));
     run.parallel_for(pieces, [&](int32_t piece) {
       const int64_t first = n * piece / pieces, last = n * (piece + 1) / pieces;
       char* own = scratch.next + piece * slot;
@@ -228,9 +238,9 @@ class ConvolveRow {
 };
 
 // The functions of a row.
-template <class Params, bool is_transposed, const ConvolveKernels& kernels, ConvolveKind kind>
+template <class Params, const ConvolveKernels& kernels, ConvolveKind kind>
 struct ConvolveRowOf {
-  static ConvolveRow row(const Params& params) { return {kernels, kind, convolve_fields(params, is_transposed)}; }
+  static ConvolveRow row(const Params& params) { return {kernels, kind, params.fields()}; }
   static const char* fits(const Params& params, const Descs& inputs, const Descs&) { return row(params).fits(inputs); }
   static void prepare(const Params& params, const Descs& inputs, const Descs&, const Emit& emit) {
     row(params).prepare(inputs, emit);

@@ -67,6 +67,8 @@ class CudaConvolveRow {
       }
       a.weights = run.workspace();
       each_packing(w, x.type(), run.workspace<char>(), [&](const CudaPacking& p) { cuda_convolve::pack(run, p); });
+    } else if (static_cast<int64_t>(run.packed_bytes()) < g.packed_bytes) {
+      fail(DT_PLAN_CORRUPT, "the packed kernel is too short");
     }
     a.scale = x.scale() * kernel.scale();
     if (run.has_input(kBias) && run.input(kBias).volume() > 0) {

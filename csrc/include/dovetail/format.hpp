@@ -81,15 +81,16 @@ inline void zero_padding(const FormatView& view, void* data, int64_t element_byt
   }
 }
 
-// Calls body(first, last) over [0, n), on as many threads as the work is worth. `work` is bytes or operations an item;
-// all pieces but the last hold a multiple of `grain` items.
+// Calls body(first, last) over [0, n), on as many threads as the work is worth. `work` is bytes or operations an item,
+// in floating point since products of extents grow beyond 64 bits; all pieces but the last hold a multiple of `grain`
+// items.
 template <class Body>
-void parallel_ranges(const Run& run, int64_t n, int64_t work, int64_t grain, const Body& body) {
+void parallel_ranges(const Run& run, int64_t n, double work, int64_t grain, const Body& body) {
   if (n <= 0) return;
-  constexpr int64_t kWorthThread = 20000;  // some microseconds; waking a thread costs about one
+  constexpr double kWorthThread = 20000;  // some microseconds; waking a thread costs about one
   const int64_t grains = (n + grain - 1) / grain;
-  int64_t pieces = n * (work > 0 ? work : 1) / kWorthThread;
-  if (pieces > run.n_threads()) pieces = run.n_threads();
+  const double worth = static_cast<double>(n) * (work > 1 ? work : 1) / kWorthThread;
+  int64_t pieces = worth < run.n_threads() ? static_cast<int64_t>(worth) : run.n_threads();
   if (pieces > grains) pieces = grains;
   if (pieces <= 1) {
     body(int64_t{0}, n);

@@ -385,7 +385,8 @@ typedef struct dt_row {
   uint32_t traits; /* DT_TRAIT_* */
   const char* types;
   const char* formats;
-  /* May this row serve these tensors? DT_UNSUPPORTED and a sentence if not. Null: yes. [B; created; since 1.0] */
+  /* May this row serve these tensors? DT_UNSUPPORTED and a sentence if not. Null: yes. Asked while building, and again
+   * when a plan is loaded: a file may say anything. [B; created; since 1.0] */
   dt_code (*fits)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
                   const dt_desc* const* outputs, int32_t n_outputs);
   /* Emit a packed form of the constants (desc->data), to be stored in the plan. Null: none. [B; configured; since 1.0]
@@ -410,7 +411,8 @@ typedef struct dt_implementation {
   /* Rows, best first; or none, and then `supports` is asked position by position and enqueue below runs. */
   uint32_t n_rows;
   const dt_row* const* rows;
-  /* *yes = is in_out[pos] fine, given those before it? Those after it are not filled. [B; created; since 1.0] */
+  /* *yes = is in_out[pos] fine, given those before it? Those after it are not filled. Asked when `fits` is.
+   * [B; created; since 1.0] */
   dt_code (*supports)(void* call, void* object, int32_t pos, const dt_desc* const* in_out, int32_t n_inputs,
                       int32_t n_outputs, int32_t* yes);
   /* As in dt_op; all null with DT_TRAIT_OP_OBJECT. Implementation objects are rebuilt from the fields at load. */

@@ -10,6 +10,11 @@
 struct ActivationParams {
   int32_t type = 0;  // ActivationKind
   double alpha = 0, beta = 0;
+
+  void check_fields() const { dovetail::expect_field("type", type, 0, 11); }
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    expect_same_dims(outputs.get(0, "y"), inputs.get(0, "x"));
+  }
 };
 DOVETAIL_READS(ActivationParams, type, alpha, beta)
 

@@ -9,7 +9,7 @@ using namespace dovetail;
 namespace {
 
 void prepare(const ConstantParams& params, const Descs&, const Descs& outputs, const Emit& emit) {
-  const Values values = values_of(params, outputs[0].max_volume());
+  const Values values = values_of(params);
   emit(values.data, static_cast<uint64_t>(values.n * size_of(outputs[0].type())));
 }
 

@@ -12,15 +12,10 @@ struct Values {
   int64_t n;
 };
 
-// The values, for an output of n elements.
-inline Values values_of(const ConstantParams& params, int64_t n) {
-  const dt_tensor* weights = params.weights;
-  if (weights == nullptr) dovetail::fail(DT_INVALID_ARGUMENT, "weights are missing");
-  const int64_t given = dovetail::detail::volume(weights->shape, weights->ndim);
-  if (given != n) {
-    dovetail::fail(DT_SHAPE, "%lld values for %lld elements", static_cast<long long>(given), static_cast<long long>(n));
-  }
-  return {static_cast<const char*>(weights->data) + weights->byte_offset, given};
+inline Values values_of(const ConstantParams& params) {
+  const dt_tensor& weights = *params.weights;
+  return {static_cast<const char*>(weights.data) + weights.byte_offset,
+          dovetail::detail::volume(weights.shape, weights.ndim)};
 }
 
 #endif

@@ -26,7 +26,7 @@ KERNELS(avx2)
 KERNELS(scalar)
 
 template <const ConvolveKernels& kernels, ConvolveKind kind>
-using Kernel = ConvolveRowOf<ConvolutionParams, false, kernels, kind>;
+using Kernel = ConvolveRowOf<ConvolutionParams, kernels, kind>;
 
 // Weights and bias are float32 or of x's type.
 #define WEIGHTS "f32|f16|bf16|f32|f32"

@@ -4,8 +4,8 @@
 #ifndef DOVETAIL_PLUGINS_CONVOLUTION_CUDA_FFMA_CUH
 #define DOVETAIL_PLUGINS_CONVOLUTION_CUDA_FFMA_CUH
 
-#include "cuda_ptx.cuh"
 #include "cuda_tile.cuh"
+#include "dovetail/cuda/ptx.cuh"
 
 DOVETAIL_OPEN_NAMESPACE
 

@@ -5,8 +5,8 @@
 #ifndef DOVETAIL_PLUGINS_CONVOLUTION_CUDA_MMA_CUH
 #define DOVETAIL_PLUGINS_CONVOLUTION_CUDA_MMA_CUH
 
-#include "cuda_ptx.cuh"
 #include "cuda_tile.cuh"
+#include "dovetail/cuda/ptx.cuh"
 
 DOVETAIL_OPEN_NAMESPACE
 

@@ -10,6 +10,12 @@
 
 struct DequantizeParams {
   int64_t axis = 0;
+
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    const dovetail::Shape x = inputs.get(0, "x"), scale = inputs.get(1, "scale");
+    expect_same_dims(outputs.get(0, "y"), x);
+    if (scale.volume() != 1) expect_volume(scale, x[axis]);
+  }
 };
 DOVETAIL_READS(DequantizeParams, axis)
 

@@ -3,12 +3,11 @@
 #ifndef DOVETAIL_PLUGINS_ELEMENTWISE_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_ELEMENTWISE_CPU_KERNELS_HPP
 
+#include "dovetail/simd/broadcast.hpp"
 #include "operations.hpp"
 
-struct ElementwiseArgs : Broadcast {
-  const void *a, *b;
-  void* y;
-  int32_t kind, type;  // of a and b
+struct ElementwiseArgs : PairArgs {
+  int32_t kind;
 };
 
 // Columns [first_column, last_column) of rows [first_row, last_row).

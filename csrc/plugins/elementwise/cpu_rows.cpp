@@ -18,17 +18,11 @@ void enqueue(const ElementwiseParams& params, const Run& run) {
   args.y = y.data<void>();
   args.kind = params.op;
   args.type = static_cast<int32_t>(a.type());
-  set_broadcast(&args, a, b);
-  int64_t rows = 1;
-  for (int i = 0; i < args.rank; ++i) rows *= args.dims[i];
-  const int64_t work = params.op == kPow ? 100 : 12;
-  if (rows >= 4 * run.n_threads()) {
-    parallel_ranges(run, rows, work * args.columns, 1,
-                    [&](int64_t first, int64_t last) { kernel(args, first, last, 0, args.columns); });
-  } else {
-    parallel_ranges(run, args.columns, work * rows, 64,
-                    [&](int64_t first, int64_t last) { kernel(args, 0, rows, first, last); });
-  }
+  set_broadcast<2>(&args, {a, b});
+  parallel_broadcast(run, args, params.op == kPow ? 100 : 12,
+                     [&](int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column) {
+                       kernel(args, first_row, last_row, first_column, last_column);
+                     });
   zero_padding(view, args.y, size_of(y.type()));
 }
 

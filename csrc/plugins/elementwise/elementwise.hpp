@@ -8,10 +8,16 @@
 #ifndef DOVETAIL_PLUGINS_ELEMENTWISE_ELEMENTWISE_HPP
 #define DOVETAIL_PLUGINS_ELEMENTWISE_ELEMENTWISE_HPP
 
-#include "dovetail/plugin.hpp"
+#include "dovetail/broadcast.hpp"
 
 struct ElementwiseParams {
   int32_t op = 0;  // ElementwiseKind
+
+  void check_fields() const { dovetail::expect_field("op", op, 0, 13); }
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    const char* const names[] = {"a", "b"};
+    expect_broadcast(inputs, 2, names, outputs);
+  }
 };
 DOVETAIL_READS(ElementwiseParams, op)
 

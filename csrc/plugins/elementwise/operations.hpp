@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operations of ElementWise and how their inputs are repeated, for every device.
+// The operations of ElementWise, for every device.
 #ifndef DOVETAIL_PLUGINS_ELEMENTWISE_OPERATIONS_HPP
 #define DOVETAIL_PLUGINS_ELEMENTWISE_OPERATIONS_HPP
 
@@ -22,16 +22,6 @@ enum ElementwiseKind : int32_t {
   kEqual = 11,
   kGreater = 12,
   kLess = 13
-};
-
-constexpr int kElementwiseRank = 9;  // eight, and the lanes of a blocked format
-
-// y as rows of `columns` neighbours; dims are those of the rows, outermost first. Strides count elements and are 0
-// where an extent of 1 is repeated; a_column and b_column are 0 or 1.
-struct Broadcast {
-  int32_t rank;
-  int64_t dims[kElementwiseRank], a_stride[kElementwiseRank], b_stride[kElementwiseRank];
-  int64_t columns, a_column, b_column;
 };
 
 namespace DT_ISA {

@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_IDENTITY_CPU_GENERIC_HPP
 
 #include "conversions.hpp"
-#include "cpu_kernels.hpp"
+#include "dovetail/simd/conversion_args.hpp"
 #include "dovetail/simd/convert.hpp"
 
 namespace DT_ISA {
@@ -14,7 +14,7 @@ constexpr int64_t kChunk = 512;
 
 bool is_float(int32_t type) { return type == kF32 || type == kF16 || type == kBF16; }
 
-void from_floats(const float* v, const IdentityArgs& args, int64_t first, int64_t n) {
+void from_floats(const float* v, const ConversionArgs& args, int64_t first, int64_t n) {
   char* y = static_cast<char*>(args.y);
   switch (args.y_type) {
     case kI8:
@@ -38,14 +38,14 @@ void from_floats(const float* v, const IdentityArgs& args, int64_t first, int64_
 }
 
 template <class X, class Y>
-void integers(const IdentityArgs& args, int64_t first, int64_t last) {
+void integers(const ConversionArgs& args, int64_t first, int64_t last) {
   const X* x = static_cast<const X*>(args.x);
   Y* y = static_cast<Y*>(args.y);
   for (int64_t i = first; i < last; ++i) y[i] = static_cast<Y>(x[i]);
 }
 
 template <class X>
-void from_integers(const IdentityArgs& args, int64_t first, int64_t last) {
+void from_integers(const ConversionArgs& args, int64_t first, int64_t last) {
   const X* x = static_cast<const X*>(args.x);
   float chunk[kChunk];
   switch (args.y_type) {
@@ -71,7 +71,7 @@ void from_integers(const IdentityArgs& args, int64_t first, int64_t last) {
 
 }  // namespace
 
-void identity(const IdentityArgs& args, int64_t first, int64_t last) {
+void convert_elements(const ConversionArgs& args, int64_t first, int64_t last) {
   if (is_float(args.x_type)) {
     float chunk[kChunk];
     for (int64_t n; first < last; first += n) {

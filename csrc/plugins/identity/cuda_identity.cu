@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Identity@1#cuda.
+// Identity@1#cuda, and the kernels of Cast@1#cuda.
 #include "conversions.hpp"
+#include "dovetail/conversion_rows.hpp"
 #include "dovetail/cuda/by_channel.cuh"
-#include "rows.hpp"
+#include "identity.hpp"
 
 using namespace dovetail;
 
@@ -54,7 +55,7 @@ template <class X>
 void from(const Run& run, const ParameterLayout& layout) {
   const Tensor x = run.input(0), y = run.output(0);
   const auto to = [&](auto t) {
-    map_by_channel(run, "identity", x.data<const X>(), y.data<decltype(t)>(), layout, Convert());
+    map_by_channel(run, "convert", x.data<const X>(), y.data<decltype(t)>(), layout, Convert());
   };
   switch (y.type()) {
     case DataType::kFLOAT:
@@ -76,12 +77,14 @@ void from(const Run& run, const ParameterLayout& layout) {
   }
 }
 
-void enqueue(const IdentityParams&, const Run& run) {
+}  // namespace
+
+void dovetail::enqueue_conversion(const Run& run) {
   const Tensor x = run.input(0), y = run.output(0);
   const ParameterLayout layout = one_parameter(static_cast<int32_t>(x.format()), x.dims(), x.rank());
   if (x.type() == y.type()) {
     return with_width_of(x.type(), [&](auto t) {
-      map_by_channel(run, "identity", x.data<const decltype(t)>(), y.data<decltype(t)>(), layout, CopyElements());
+      map_by_channel(run, "convert", x.data<const decltype(t)>(), y.data<decltype(t)>(), layout, CopyElements());
     });
   }
   switch (x.type()) {
@@ -102,16 +105,4 @@ void enqueue(const IdentityParams&, const Run& run) {
   }
 }
 
-#define IDENTITY_ROW(unused, format) \
-  {.tactic = format,                 \
-   .needs = kBuiltSm,                \
-   .types = kIdentityTypes,          \
-   .formats = format " -> " format,  \
-   .enqueue = enqueue,               \
-   .traits = kCaptureSafe},
-
-constexpr Row<IdentityParams> kRows[] = {DOVETAIL_EACH_FORMAT(IDENTITY_ROW, 0)};
-
-}  // namespace
-
-DOVETAIL_IMPLEMENTS("Identity@1#cuda", IdentityParams, kRows)
+DOVETAIL_IMPLEMENTS("Identity@1#cuda", IdentityParams, kConversionRows<IdentityParams>)

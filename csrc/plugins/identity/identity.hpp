@@ -9,7 +9,11 @@
 
 #include "dovetail/plugin.hpp"
 
-struct IdentityParams {};  // the types are the tensors'
+struct IdentityParams {  // the types are the tensors'
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    expect_same_dims(outputs.get(0, "y"), inputs.get(0, "x"));
+  }
+};
 DOVETAIL_READS(IdentityParams)
 
 #endif

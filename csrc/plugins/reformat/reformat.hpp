@@ -7,7 +7,11 @@
 
 #include "dovetail/plugin.hpp"
 
-struct ReformatParams {};
+struct ReformatParams {
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    expect_same_dims(outputs.get(0, "y"), inputs.get(0, "x"));
+  }
+};
 DOVETAIL_READS(ReformatParams)
 
 #endif

@@ -10,12 +10,22 @@
 
 #include "dovetail/plugin.hpp"
 
+enum ScaleMode : int32_t { kScaleUniform = 0, kScaleChannel = 1, kScaleElementwise = 2 };
+
 struct ScaleParams {
   int32_t mode = 0;  // ScaleMode
   int64_t channel_axis = 1;
+
+  void check_fields() const { dovetail::expect_field("mode", mode, kScaleUniform, kScaleElementwise); }
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    static const char* const kNames[] = {"x", "scale", "shift", "power"};
+    const dovetail::Shape x = inputs.get(0, kNames[0]);
+    expect_same_dims(outputs.get(0, "y"), x);
+    const int64_t n = mode == kScaleUniform ? 1 : mode == kScaleChannel ? x[channel_axis] : x.volume_from(channel_axis);
+    for (int i = 1; i < 4; ++i)
+      if (inputs.has(i)) expect_volume(inputs.get(i, kNames[i]), n);
+  }
 };
 DOVETAIL_READS(ScaleParams, mode, channel_axis)
-
-enum ScaleMode : int32_t { kScaleUniform = 0, kScaleChannel = 1, kScaleElementwise = 2 };
 
 #endif

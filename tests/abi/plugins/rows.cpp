@@ -18,6 +18,15 @@ struct Params {
   dovetail::Floats scales;
   dovetail::Text text = {"unset"};
   const dt_tensor* table = nullptr;
+
+  void check_fields() const { dovetail::expect_field("axis", axis, -10, 10); }
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    const dovetail::Shape x = inputs.get(0, "x");
+    expect_same_dims(outputs.get(0, "y"), x);
+    if (axis == 10) expect_volume(x, 5);
+    if (axis == -10) inputs.get(1, "bias");
+    if (axis == -9) (void)x[axis];
+  }
 };
 DOVETAIL_READS(Params, mode, axis, alpha, narrow, pads, scales, text, table)
 

@@ -6,12 +6,15 @@
 //       {.tactic = "rows_scalar", .types = "f32 -> f32", .enqueue = scalar::softmax},
 //   };
 //   DOVETAIL_IMPLEMENTS("Softmax@1#cpu", SoftmaxParams, kRows)
+//
+// What the params may be and which extents go with them stands on Params: see shapes.hpp.
 #ifndef DOVETAIL_DETAIL_ROWS_HPP
 #define DOVETAIL_DETAIL_ROWS_HPP
 
 #include <utility>
 
 #include "dovetail/detail/fields.hpp"
+#include "dovetail/detail/shapes.hpp"
 #include "dovetail/detail/views.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
@@ -85,6 +88,23 @@ const Params& params_of(void* object) {
   return static_cast<const RowObject<Params>*>(object)->params;
 }
 
+// May a row serve these tensors? Throws DT_UNSUPPORTED if not, be it for extents that do not go with the fields.
+template <class Params>
+void expect_fit(decltype(Row<Params>::fits) fits, const Params& params, const Descs& inputs, const Descs& outputs) {
+  if constexpr (HasShapeRule<Params>::value) {
+    const Shapes in(inputs), out(outputs);
+    if (in.are_known() && out.are_known()) {
+      try {
+        params.check_shapes(in, out);
+      } catch (const Error& error) {
+        throw Error(DT_UNSUPPORTED, error.what(), error.file(), error.line());
+      }
+    }
+  }
+  const char* reason = fits ? fits(params, inputs, outputs) : nullptr;
+  if (reason) throw Error(DT_UNSUPPORTED, reason);
+}
+
 template <class Params, const Row<Params>* rows, size_t i>
 struct RowTrampolines {
   static void name(Subject& subject) { std::snprintf(subject.text, sizeof subject.text, "%s", rows[i].tactic); }
@@ -92,10 +112,7 @@ struct RowTrampolines {
                       int32_t n_out) noexcept {
     return guard(
         call, [](Subject&) {},
-        [&] {
-          const char* reason = rows[i].fits(params_of<Params>(object), Descs(in, n_in), Descs(out, n_out));
-          if (reason) throw Error(DT_UNSUPPORTED, reason);
-        });
+        [&] { expect_fit(rows[i].fits, params_of<Params>(object), Descs(in, n_in), Descs(out, n_out)); });
   }
   static dt_code prepare(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
                          int32_t n_out) noexcept {
@@ -122,7 +139,7 @@ struct RowTrampolines {
     t.traits = row.traits;
     t.types = row.types;
     t.formats = row.formats;
-    t.fits = if_given(row.fits, fits);
+    t.fits = if_given(row.fits || HasShapeRule<Params>::value, fits);
     t.prepare = if_given(row.prepare, prepare);
     t.workspace = if_given(row.workspace, workspace);
     t.enqueue = if_given(row.enqueue, enqueue);
@@ -163,6 +180,7 @@ class RowsImplementation {
     table_.rows = row_pointers_;
     table_.create = create;
     table_.destroy = destroy;
+    if constexpr (HasShapeRule<Params>::value) table_.shape_changed = shape_changed;
     implementations.add(&node_, implementation_before);
   }
   static dt_code create(void* call, const char*, uint32_t n, const dt_field* const* fields, void** object) noexcept {
@@ -173,6 +191,7 @@ class RowsImplementation {
           made = new RowObject<Params>();
           dovetail_reads(static_cast<const Params*>(nullptr),
                          FillFields<Params>{made->params, n, fields, made->copies});
+          if constexpr (HasFieldRule<Params>::value) made->params.check_fields();
         });
     if (code == DT_OK) {
       *object = made;
@@ -182,6 +201,14 @@ class RowsImplementation {
     return code;
   }
   static void destroy(void* object) noexcept { delete static_cast<RowObject<Params>*>(object); }
+  static dt_code shape_changed(void* object, const dt_run* run) noexcept {
+    return guard(
+        run->call, [](Subject&) {},
+        [&] {
+          params_of<Params>(object).check_shapes(Shapes(run->inputs, run->n_inputs),
+                                                 Shapes(run->outputs, run->n_outputs));
+        });
+  }
 
   dt_row rows_[n_rows];
   const dt_row* row_pointers_[n_rows];

@@ -161,7 +161,11 @@ class Descs {
   DOVETAIL_INLINE Descs(const dt_desc* const* raw, int32_t n) : raw_(raw), n_(n) {}
   DOVETAIL_INLINE int size() const { return n_; }
   DOVETAIL_INLINE bool has(int i) const { return i < n_ && raw_[i] != nullptr; }
-  DOVETAIL_INLINE Desc operator[](int i) const { return Desc(raw_[i]); }
+  // Throws if it was left out: a plan may leave out what no layer can do without.
+  DOVETAIL_INLINE Desc operator[](int i) const {
+    if (!has(i)) fail(DT_SHAPE, nowhere("tensor %d is missing"), i);
+    return Desc(raw_[i]);
+  }
 
  private:
   const dt_desc* const* raw_;

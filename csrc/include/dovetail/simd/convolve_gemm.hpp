@@ -53,45 +53,6 @@ inline void gather(const ConvolveArgs& args, const Tile& tile, float* b) {
   }
 }
 
-// out[m][p] = sum over k of a[k][m] * b[k][p]
-template <int m, int v>
-void multiply(const float* a, const float* b, int64_t depth, float* out) {
-  VecF sum[m][v];
-#pragma GCC unroll 16
-  for (int i = 0; i < m; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < v; ++j) sum[i][j] = VecF{};
-  }
-  for (int64_t k = 0; k < depth; ++k, a += m, b += kTile) {
-    VecF x[v];
-#pragma GCC unroll 2
-    for (int j = 0; j < v; ++j) x[j] = load(b + j * kLanes);
-#pragma GCC unroll 16
-    for (int i = 0; i < m; ++i) {
-      const VecF w = splat(a[i]);
-#pragma GCC unroll 2
-      for (int j = 0; j < v; ++j) sum[i][j] += w * x[j];
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < m; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < v; ++j) store(out + i * kTile + j * kLanes, sum[i][j]);
-  }
-}
-
-typedef void (*Multiply)(const float* a, const float* b, int64_t depth, float* out);
-
-template <int m>
-inline Multiply multiply_for(int64_t panel, bool is_wide) {
-  if (panel == m) return is_wide ? multiply<m, 2> : multiply<m, 1>;
-  return multiply_for<m - 1>(panel, is_wide);
-}
-template <>
-inline Multiply multiply_for<0>(int64_t, bool) {
-  return nullptr;
-}
-
 // Tiles [first, last), numbered over images, groups and outputs; panels [first_panel, last_panel) of the maps.
 // scratch: taps * channels * kTile floats.
 inline void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,

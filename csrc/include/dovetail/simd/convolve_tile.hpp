@@ -5,11 +5,11 @@
 
 #include "dovetail/simd/convert.hpp"
 #include "dovetail/simd/convolve_args.hpp"
+#include "dovetail/simd/multiply.hpp"
 
 namespace DT_ISA {
 namespace {
 
-constexpr int kTile = 2 * kLanes;
 static_assert(kTile == kConvolveTile, "rows count tiles of this size");
 
 inline int64_t in_volume(const ConvolveArgs& args) { return args.axis[0].in * args.axis[1].in * args.axis[2].in; }

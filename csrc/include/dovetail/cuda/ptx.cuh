@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The instructions of sm_80 that C++ has no words for: copies into shared memory that nobody waits for, fragments of
 // matrices, and products of fragments.
-#ifndef DOVETAIL_PLUGINS_CONVOLUTION_CUDA_PTX_CUH
-#define DOVETAIL_PLUGINS_CONVOLUTION_CUDA_PTX_CUH
+#ifndef DOVETAIL_CUDA_PTX_CUH
+#define DOVETAIL_CUDA_PTX_CUH
 
 #include "dovetail/cuda.hpp"
 

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// LRN@1#cpu: tactics, best first.
+#include "rows.hpp"
+
+using namespace dovetail;
+
+namespace {
+
+template <void (*kernel)(const LrnArgs&, int64_t, int64_t)>
+void enqueue(const LrnParams& params, const Run& run) {
+  const Tensor x = run.input(0), y = run.output(0);
+  const LrnArgs args = lrn_args(params, x, y);
+  const int64_t volume = y.volume();
+  if (volume == 0) return;
+  const int64_t items = args.outer * ((args.inner + kLrnColumns - 1) / kLrnColumns);
+  parallel_ranges(run, items, volume / items * 20, 1, [&](int64_t first, int64_t last) { kernel(args, first, last); });
+}
+
+#define LRN_ROW(isa, features)              \
+  {.tactic = "linear_" #isa,                \
+   .needs = features,                       \
+   .types = "f32|f16|bf16 -> f32|f16|bf16", \
+   .formats = "linear",                     \
+   .fits = fits_lrn,                        \
+   .enqueue = enqueue<isa::lrn>},
+
+// clang-format off
+constexpr Row<LrnParams> kRows[] = {
+#if defined(__x86_64__)
+    LRN_ROW(avx512, kAvx512)
+    LRN_ROW(avx2, kAvx2)
+#endif
+    LRN_ROW(scalar, 0)
+};
+// clang-format on
+
+}  // namespace
+
+DOVETAIL_IMPLEMENTS("LRN@1#cpu", LrnParams, kRows)

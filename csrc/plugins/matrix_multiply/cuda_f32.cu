@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// float32 matrix products in full float32. In shared memory a slab is [k][row of a] and [k][column of b]; each thread
+// keeps 8 x 8 or 4 x 4 sums in registers and reads both operands as float4.
+#include "cuda_gemm.cuh"
+
+DOVETAIL_OPEN_NAMESPACE
+namespace cuda_gemm {
+
+namespace {
+
+template <int size, int own>
+struct Tile {
+  static constexpr int kSize = size, kOwn = own, kSlab = 16, kThreads = size / own * (size / own);
+  static constexpr int kPitch = size + 4;  // threads side by side in k write to different banks
+  static constexpr int kItems = size * kSlab / kThreads;
+  static_assert(kThreads % size == 0 && kItems * kThreads == size * kSlab, "");
+};
+
+// Brings one operand: neighbouring threads take neighbours in memory, along k or along the rows.
+template <class T>
+struct Loader {
+  const float* x;
+  int64_t rows[T::kItems];  // offsets; -1 outside
+  bool along_k;
+
+  __device__ __forceinline__ int row_of(int item) const {
+    return along_k ? threadIdx.x / T::kSlab + item * (T::kThreads / T::kSlab) : threadIdx.x % T::kSize;
+  }
+  __device__ __forceinline__ int k_of(int item) const {
+    return along_k ? threadIdx.x % T::kSlab : threadIdx.x / T::kSize + item * (T::kThreads / T::kSize);
+  }
+  __device__ __forceinline__ void start(const CudaGemm& args, const GemmGroup& index, int t, const void* data,
+                                        int64_t batch, int64_t first) {
+    x = static_cast<const float*>(data) + gemm_offset(args.batch, t, batch);
+    along_k = DT_ISA::gemm_is_unit(args.k, t) && !DT_ISA::gemm_is_unit(index, t);
+#pragma unroll
+    for (int i = 0; i < T::kItems; ++i) {
+      const int64_t row = first + row_of(i);
+      rows[i] = row < index.n ? gemm_offset(index, t, row) : -1;
+    }
+  }
+  __device__ __forceinline__ void fetch(const CudaGemm& args, int t, int64_t k0, float* to) const {
+#pragma unroll
+    for (int i = 0; i < T::kItems; ++i) {
+      const int64_t k = k0 + k_of(i);
+      const bool is_inside = rows[i] >= 0 && k < args.k.n;
+      copy_async<4>(to + k_of(i) * T::kPitch + row_of(i), is_inside ? x + rows[i] + gemm_offset(args.k, t, k) : x,
+                    is_inside ? 4 : 0);
+    }
+  }
+};
+
+template <class T>
+__global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ CudaGemm args) {
+  __shared__ __align__(16) float memory[2][2][T::kSlab * T::kPitch];
+  const Block block = block_at(args, T::kSize, T::kSize);
+  Loader<T> a, b;
+  a.start(args, args.m, kGemmA, args.a, block.batch, block.m);
+  b.start(args, args.n, kGemmB, args.b, block.batch, block.n);
+
+  // Lanes are 4 x 8: a warp reads 4 float4 of rows and 8 of columns.
+  constexpr int kWarpsAlongN = T::kSize / T::kOwn / 8, kStep = T::kSize / (T::kOwn / 4);
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int own_m = (warp / kWarpsAlongN * 4 + lane / 8) * 4, own_n = (warp % kWarpsAlongN * 8 + lane % 8) * 4;
+
+  const int64_t slabs = (args.k.n + T::kSlab - 1) / T::kSlab;
+  const auto fetch = [&](int64_t slab) {
+    a.fetch(args, kGemmA, slab * T::kSlab, memory[slab % 2][0]);
+    b.fetch(args, kGemmB, slab * T::kSlab, memory[slab % 2][1]);
+    commit_copies();
+  };
+  float sums[T::kOwn][T::kOwn] = {};
+  if (slabs > 0) fetch(0);
+  for (int64_t slab = 0; slab < slabs; ++slab) {
+    wait_for_copies<0>();
+    __syncthreads();  // this slab is complete, and nobody reads the other any more
+    if (slab + 1 < slabs) fetch(slab + 1);
+    const float* const as = memory[slab % 2][0] + own_m;
+    const float* const bs = memory[slab % 2][1] + own_n;
+#pragma unroll
+    for (int k = 0; k < T::kSlab; ++k) {
+      float p[T::kOwn], q[T::kOwn];
+#pragma unroll
+      for (int i = 0; i < T::kOwn; i += 4) {
+        const float4 v = *reinterpret_cast<const float4*>(as + k * T::kPitch + i / 4 * kStep);
+        const float4 w = *reinterpret_cast<const float4*>(bs + k * T::kPitch + i / 4 * kStep);
+        p[i] = v.x, p[i + 1] = v.y, p[i + 2] = v.z, p[i + 3] = v.w;
+        q[i] = w.x, q[i + 1] = w.y, q[i + 2] = w.z, q[i + 3] = w.w;
+      }
+#pragma unroll
+      for (int i = 0; i < T::kOwn; ++i) {
+#pragma unroll
+        for (int j = 0; j < T::kOwn; ++j) sums[i][j] = fmaf(p[i], q[j], sums[i][j]);
+      }
+    }
+  }
+
+  float* const y = static_cast<float*>(args.y) + gemm_offset(args.batch, kGemmY, block.batch);
+#pragma unroll
+  for (int j = 0; j < T::kOwn; ++j) {
+    const int64_t n = block.n + own_n + j / 4 * kStep + j % 4;
+    if (n >= args.n.n) continue;
+    const int64_t column = gemm_offset(args.n, kGemmY, n);
+    const float bias = bias_at(args, n);
+#pragma unroll
+    for (int i = 0; i < T::kOwn; ++i) {
+      const int64_t m = block.m + own_m + i / 4 * kStep + i % 4;
+      if (m < args.m.n) y[gemm_offset(args.m, kGemmY, m) + column] = sums[i][j] + bias;
+    }
+  }
+}
+
+template <class T>
+void start(const Run& run, const CudaGemm& args, uint32_t blocks) {
+  launch(run, "gemm_f32", gemm_f32<T>, blocks, T::kThreads, 0, args);
+}
+
+}  // namespace
+
+void f32_128x128(const Run& run, const CudaGemm& args, uint32_t blocks) { start<Tile<128, 8>>(run, args, blocks); }
+void f32_64x64(const Run& run, const CudaGemm& args, uint32_t blocks) { start<Tile<64, 4>>(run, args, blocks); }
+
+}  // namespace cuda_gemm
+DOVETAIL_CLOSE_NAMESPACE

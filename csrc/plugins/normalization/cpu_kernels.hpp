@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the rows hand to the kernels of Normalization.
+#ifndef DOVETAIL_PLUGINS_NORMALIZATION_CPU_KERNELS_HPP
+#define DOVETAIL_PLUGINS_NORMALIZATION_CPU_KERNELS_HPP
+
+#include "dovetail/simd/reduction.hpp"
+
+struct NormalizationArgs {
+  const void* x;
+  void* y;
+  int32_t type;    // of both
+  Reduction over;  // `other` are steps of scale and bias
+  float epsilon;
+};
+
+// Items [first, last), of strip_items.
+namespace avx512 {
+void normalization(const NormalizationArgs& args, const float* scale, const float* bias, int64_t first, int64_t last);
+}
+namespace avx2 {
+void normalization(const NormalizationArgs& args, const float* scale, const float* bias, int64_t first, int64_t last);
+}
+namespace scalar {
+void normalization(const NormalizationArgs& args, const float* scale, const float* bias, int64_t first, int64_t last);
+}
+
+#endif

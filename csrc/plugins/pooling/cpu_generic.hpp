@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// The algorithm of Pooling, compiled once per instruction set: the rows of a window are joined into one, whole vectors
+// at a time, then that row is joined along its width.
+#ifndef DOVETAIL_PLUGINS_POOLING_CPU_GENERIC_HPP
+#define DOVETAIL_PLUGINS_POOLING_CPU_GENERIC_HPP
+
+#include "cpu_kernels.hpp"
+#include "dovetail/simd/convert.hpp"
+#include "dovetail/simd/math.hpp"
+#include "dovetail/simd/reduce.hpp"
+
+namespace DT_ISA {
+namespace {
+
+// Elements [first, first + n) as floats: where they lie, or in `buffer`.
+const float* row_at(const PoolingArgs& args, int64_t first, int64_t n, float* buffer) {
+  if (args.x_type == kF32) return static_cast<const float*>(args.x) + first;
+  if (args.x_type == kI8) {
+    const int8_t* from = static_cast<const int8_t*>(args.x) + first;
+    for (int64_t i = 0; i < n; ++i) buffer[i] = from[i];
+  } else {
+    load_floats(args.x, args.x_type, first, buffer, n);
+  }
+  return buffer;
+}
+
+void store_row(const PoolingArgs& args, const float* row, int64_t first, int64_t n) {
+  if (args.y_type != kI8) return store_floats(row, args.y, args.y_type, first, n);
+  int8_t* to = static_cast<int8_t*>(args.y) + first;
+  for (int64_t i = 0; i < n; ++i) {
+    to[i] = static_cast<int8_t>(static_cast<int32_t>(round_even_f(clamp_nan(row[i], -128.0f, 127.0f))));
+  }
+}
+
+template <class Op>
+void join(float* to, const float* from, int64_t n, bool is_first) {
+  if (is_first) {
+    memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
+    return;
+  }
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) to[i] = Op::scalar(to[i], from[i]);
+}
+
+// Outputs from the joined row; `lanes` floats each.
+template <class Op, int lanes>
+void join_along(const PoolAxis& axis, const float* row, float* out) {
+  if (lanes == 1 && axis.out == 1) {
+    const int64_t low = low_cell(axis, 0), n = high_cell(axis, 0) - low;
+    out[0] = n > 0 ? fold_block<Op>(row + low, n) : Op::kIdentity;
+    return;
+  }
+  for (int64_t i = 0; i < axis.out * lanes; ++i) out[i] = Op::kIdentity;
+  for (int64_t r = 0; r < axis.window; ++r) {
+    const int64_t shift = r - axis.before;  // output o reads cell o * stride + shift
+    const int64_t first = shift < 0 ? (-shift + axis.stride - 1) / axis.stride : 0;
+    int64_t last = shift < axis.in ? (axis.in - 1 - shift) / axis.stride + 1 : 0;
+    if (last > axis.out) last = axis.out;
+    const float* cells = row + shift * lanes;
+    if (axis.stride == 1) {
+#pragma GCC ivdep
+      for (int64_t i = first * lanes; i < last * lanes; ++i) out[i] = Op::scalar(out[i], cells[i]);
+    } else if (lanes == 1 && axis.stride == 2) {
+#pragma GCC ivdep
+      for (int64_t o = first; o < last; ++o) out[o] = Op::scalar(out[o], cells[2 * o]);
+    } else {
+      for (int64_t o = first; o < last; ++o) {
+#pragma GCC ivdep
+        for (int l = 0; l < lanes; ++l) {
+          out[o * lanes + l] = Op::scalar(out[o * lanes + l], cells[o * axis.stride * lanes + l]);
+        }
+      }
+    }
+  }
+}
+
+template <int lanes>
+void pool(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) {
+  const PoolAxis &depth = args.axis[0], &height = args.axis[1], &width = args.axis[2];
+  const int64_t in = width.in * lanes, out = width.out * lanes;
+  float *loaded = scratch, *row_max = loaded + in, *row_sum = row_max + in, *maxima = row_sum + in,
+        *sums = maxima + out;
+  const bool has_max = args.kind != kPoolAverage, has_sum = args.kind != kPoolMax;
+  for (int64_t item = first; item < last; ++item) {
+    const int64_t h = item % height.out, d = item / height.out % depth.out, plane = item / height.out / depth.out;
+    bool is_first = true;
+    for (int64_t z = low_cell(depth, d); z < high_cell(depth, d); ++z) {
+      for (int64_t r = low_cell(height, h); r < high_cell(height, h); ++r, is_first = false) {
+        const float* row = row_at(args, ((plane * depth.in + z) * height.in + r) * in, in, loaded);
+        if (has_max) join<MaxOp>(row_max, row, in, is_first);
+        if (has_sum) join<SumOp>(row_sum, row, in, is_first);
+      }
+    }
+    if (is_first) {  // all rows are outside
+      for (int64_t i = 0; i < in; ++i) row_max[i] = -kInfinity, row_sum[i] = 0.0f;
+    }
+    if (has_max) join_along<MaxOp, lanes>(width, row_max, maxima);
+    if (has_sum) {
+      join_along<SumOp, lanes>(width, row_sum, sums);
+      const int64_t cells =
+          counted_cells(depth, d, args.excludes_padding) * counted_cells(height, h, args.excludes_padding);
+      for (int64_t o = 0; o < width.out; ++o) {
+        const float n = static_cast<float>(cells * counted_cells(width, o, args.excludes_padding));
+        for (int l = 0; l < lanes; ++l) sums[o * lanes + l] /= n;
+      }
+    }
+    float* result = has_max ? maxima : sums;
+    if (has_max && has_sum) {
+      for (int64_t i = 0; i < out; ++i) result[i] = (1.0f - args.blend) * maxima[i] + args.blend * sums[i];
+    }
+    if (args.scale != 1.0f) {
+      for (int64_t i = 0; i < out; ++i) result[i] *= args.scale;
+    }
+    store_row(args, result, item * out, out);
+  }
+}
+
+}  // namespace
+
+void pooling(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch) {
+  lanes == 1 ? pool<1>(args, first, last, scratch) : pool<16>(args, first, last, scratch);
+}
+
+}  // namespace DT_ISA
+
+#endif

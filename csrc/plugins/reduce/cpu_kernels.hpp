@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the rows hand to the kernels of Reduce.
+#ifndef DOVETAIL_PLUGINS_REDUCE_CPU_KERNELS_HPP
+#define DOVETAIL_PLUGINS_REDUCE_CPU_KERNELS_HPP
+
+#include "dovetail/simd/reduction.hpp"
+
+// TensorRT's ReduceOperation.
+enum ReduceKind : int32_t { kReduceSum = 0, kReduceProd = 1, kReduceMax = 2, kReduceMin = 3, kReduceAvg = 4 };
+
+constexpr int64_t kReduceColumns = 256;  // of a strip that is computed at once
+
+struct ReduceArgs {
+  const void* x;
+  void* y;
+  int32_t type;  // of both: a float, INT32 or INT64
+  int32_t kind;
+  Reduction over;
+};
+
+// Results of items [first, last); see Strips. Where columns are kept, an item is kReduceColumns of them.
+namespace avx512 {
+void reduce(const ReduceArgs& args, int64_t first, int64_t last);
+}
+namespace avx2 {
+void reduce(const ReduceArgs& args, int64_t first, int64_t last);
+}
+namespace scalar {
+void reduce(const ReduceArgs& args, int64_t first, int64_t last);
+}
+
+#endif

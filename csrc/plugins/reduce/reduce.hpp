@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sum, product, maximum, minimum or mean over some axes.
+//   numerics float16 and bfloat16 are reduced in float32; a long reduction is one of blocks. Integers wrap around,
+//   their
+//            mean drops the fraction. MAX and MIN give NaN if an element is NaN
+//   empty    SUM 0, PROD 1, MAX and MIN the least and the greatest value of the type; AVG NaN, of integers 0
+#ifndef DOVETAIL_PLUGINS_REDUCE_REDUCE_HPP
+#define DOVETAIL_PLUGINS_REDUCE_REDUCE_HPP
+
+#include "dovetail/plugin.hpp"
+
+struct ReduceParams {
+  int32_t op = 0;  // ReduceKind
+  int64_t axes = 0;
+  int32_t keep_dims = 0;
+};
+DOVETAIL_READS(ReduceParams, op, axes, keep_dims)
+
+#endif

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scatter@1#cpu: a copy of x, then block after block. Threads share blocks by their columns, so that of several updates
+// of one element the last one holds.
+#include "rows.hpp"
+
+using namespace dovetail;
+
+namespace {
+
+template <class Index>
+void enqueue(const ScatterParams& params, const Run& run) {
+  const IndexedBlocks blocks = scattered_blocks(params, run);
+  const Tensor x = run.input(0), updates = run.input(2);
+  char* y = run.output(0).data<char>();
+  const char* source = updates.data<const char>();
+  const Index* indices = run.input(1).data<const Index>();
+  const int64_t bytes = size_of(x.type()), n_rows = blocks.rows.volume();
+  if (x.data<void>() != y) copy_strided(run, whole_copy(x), x.data<void>(), y);
+  if (n_rows == 0) return;
+  const double work = static_cast<double>(n_rows) * static_cast<double>(bytes);
+  parallel_ranges(run, blocks.block, work, 64, [&](int64_t first, int64_t last) {
+    const size_t n_bytes = static_cast<size_t>((last - first) * bytes);
+    for_blocks(blocks, indices, 0, n_rows, [&](int64_t place, int64_t r) {
+      if (place < 0) return;
+      std::memcpy(y + (place + first) * bytes, source + (r * blocks.block + first) * bytes, n_bytes);
+    });
+  });
+}
+
+constexpr Row<ScatterParams> kRows[] = {
+    {.tactic = "blocks", .types = kScatterTypes, .fits = fits_scatter, .enqueue = enqueue<int32_t>},
+    {.tactic = "blocks_int64", .types = kWideScatterTypes, .fits = fits_scatter, .enqueue = enqueue<int64_t>},
+};
+
+}  // namespace
+
+DOVETAIL_IMPLEMENTS("Scatter@1#cpu", ScatterParams, kRows)

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// y holds the extents of x.
+//   inputs   x in any format; its elements are not read
+//   outputs  y, linear, as many elements as x has axes
+#ifndef DOVETAIL_PLUGINS_SHAPE_SHAPE_HPP
+#define DOVETAIL_PLUGINS_SHAPE_SHAPE_HPP
+
+#include "dovetail/plugin.hpp"
+
+struct ShapeParams {};
+DOVETAIL_READS(ShapeParams)
+
+#endif

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the rows hand to the kernels of SoftMax.
+#ifndef DOVETAIL_PLUGINS_SOFTMAX_CPU_KERNELS_HPP
+#define DOVETAIL_PLUGINS_SOFTMAX_CPU_KERNELS_HPP
+
+#include "dovetail/simd/reduction.hpp"
+
+struct SoftmaxArgs {
+  const void* x;
+  void* y;
+  int32_t type;  // of both
+  Reduction over;
+};
+
+// Items [first, last), of strip_items.
+namespace avx512 {
+void softmax(const SoftmaxArgs& args, int64_t first, int64_t last);
+}
+namespace avx2 {
+void softmax(const SoftmaxArgs& args, int64_t first, int64_t last);
+}
+namespace scalar {
+void softmax(const SoftmaxArgs& args, int64_t first, int64_t last);
+}
+
+#endif

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// y = e^(x - max) / sum of e^(x - max), over some axes.
+//   numerics float32 whatever the type; a NaN, an infinity or nothing but -inf among the elements gives NaN
+#ifndef DOVETAIL_PLUGINS_SOFTMAX_SOFTMAX_HPP
+#define DOVETAIL_PLUGINS_SOFTMAX_SOFTMAX_HPP
+
+#include "dovetail/plugin.hpp"
+
+struct SoftmaxParams {
+  int64_t axes = 0;  // a mask; 0 is the third axis from the end, or the first
+};
+DOVETAIL_READS(SoftmaxParams, axes)
+
+#endif

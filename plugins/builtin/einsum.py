@@ -1,0 +1,124 @@
+"""Einsum."""
+
+from __future__ import annotations
+
+import re
+
+import numpy
+
+from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
+from dovetail.core.types import FLOATS, DataType
+from dovetail.plugins import Input, Output, Plugin, field, require_equal
+
+NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
+EQUATION = re.compile(r"[A-Za-z]*(,[A-Za-z]*)?(->[A-Za-z]*)?")
+
+
+def terms_of(label, equation):
+    """The letters of each input, and those of y. Without an arrow y has the letters that stand once, sorted.
+
+    Raises:
+        FieldValueError: the equation is not well formed, has an ellipsis, more than two inputs, or a letter twice in
+            one term.
+    """
+    text = "".join(equation.split())
+
+    def refuse(what):
+        return FieldValueError(
+            f"{label} cannot use the equation '{equation}': {what}",
+            facts=[("equation", "letters for the dims of one or two inputs, and of y, as in 'ij,jk->ik'")],
+            field="equation",
+            got=equation,
+        )
+
+    if "." in text:
+        raise refuse("an ellipsis is not supported")
+    if text.count(",") > 1:
+        raise refuse(f"{text.count(',') + 1} inputs, at most two are supported")
+    if not EQUATION.fullmatch(text):
+        raise refuse("it is not well formed")
+    left, arrow, y = text.partition("->")
+    inputs = left.split(",")
+    every = "".join(inputs)
+    y = y if arrow else "".join(sorted(letter for letter in set(every) if every.count(letter) == 1))
+    for term in (*inputs, y):
+        twice = sorted({letter for letter in term if term.count(letter) > 1})
+        if twice:
+            raise refuse(f"'{twice[0]}' stands twice in '{term}', and diagonals are not supported")
+    alone = sorted(set(y) - set(every))
+    if alone:
+        raise refuse(f"'{alone[0]}' of the output is in no input")
+    return inputs, y
+
+
+class Einsum(Plugin):
+    """y = sum of the products of a and b over the letters of `equation` that y does not have
+
+    Inputs    a, b  any dims, one for each letter of their terms; of one type. b is absent if the equation has one
+                    term
+    Outputs   y     a dim for each letter behind the arrow; type of a
+    Equation  "ij,jk->ik" multiplies matrices, "ij->ji" transposes, "ij->" sums. Letters are A-Z and a-z, blanks
+              are ignored; without an arrow y has the letters that stand once, in alphabetical order
+    Numerics  floats are summed in float32; integers wrap around
+    Errors    FieldValueError for an equation with an ellipsis, a letter twice in one term, or more than two inputs;
+              ShapeError if terms and dims differ in number, or extents of one letter differ
+    Source    TensorRT 8.5 IEinsumLayer
+    """
+
+    a = Input(NUMBERS)
+    b = Input(NUMBERS, optional=True)
+    y = Output(like="a")
+    equation: str = field(doc="Which dims are multiplied, summed and kept.")
+
+    type_rows = ("f32|f16|bf16|i32|i64 f32|f16|bf16|i32|i64 -> f32|f16|bf16|i32|i64",)
+
+    def infer(self, a, b):
+        terms, y = terms_of(self.label, self.equation)
+        inputs = [tensor for tensor in (a, b) if tensor is not None]
+        if len(terms) != len(inputs):
+            raise ShapeError(
+                f"{self.label} has {len(inputs)} inputs, and its equation '{self.equation}' {len(terms)}",
+                expected=len(terms),
+                got=len(inputs),
+            )
+        if b is not None and a.dtype != b.dtype:
+            raise DTypeError(
+                f"{self.label} cannot multiply {a.dtype.name} with {b.dtype.name}",
+                facts=[("a", a.dtype.name), ("b", b.dtype.name), ("rule", "both of one type")],
+                hint="Convert one of them with an Identity layer.",
+                expected=a.dtype,
+                got=b.dtype,
+            )
+        extents = {}
+        for name, term, tensor in zip("ab", terms, inputs, strict=False):
+            if tensor.rank != len(term):
+                raise ShapeError(
+                    f"{self.label} has {len(term)} letters for {name}, '{term}', and {tensor.rank} dims, {tensor.dims}",
+                    facts=[("equation", self.equation), (name, tensor.dims)],
+                    expected=len(term),
+                    got=tensor.rank,
+                )
+            for letter, extent in zip(term, tensor.dims, strict=True):
+                if letter in extents:
+                    require_equal(self.label, (f"'{letter}' of a", extents[letter]), (f"'{letter}' of b", extent))
+                extents.setdefault(letter, extent)
+        return a.like([extents[letter] for letter in y])
+
+    def reference(self, a, b=None):
+        terms, y = terms_of(self.label, self.equation)
+        inputs = [array for array in (a, b) if array is not None]
+        wide = [array.astype(numpy.float32) if array.dtype.itemsize == 2 else array for array in inputs]
+        # Multiplied, then summed; extents of 1 stand for the letters that an input lacks.
+        letters = y + "".join(sorted(set("".join(terms)) - set(y)))
+        product = numpy.ones((), a.dtype if a.dtype.itemsize > 2 else numpy.float32)
+        for term, array in zip(terms, wide, strict=True):
+            order = sorted(range(len(term)), key=lambda axis: letters.index(term[axis]))
+            shape = [array.shape[term.index(letter)] if letter in term else 1 for letter in letters]
+            product = product * array.transpose(order).reshape(shape)
+        return product.sum(tuple(range(len(y), len(letters))), dtype=product.dtype).astype(a.dtype)
+
+    @classmethod
+    def add_einsum(cls, network, inputs, equation):
+        """An Einsum layer over one or two inputs."""
+        terms, y = terms_of("add_einsum", equation)
+        return network.add_plugin("Einsum", list(inputs), {"equation": ",".join(terms) + "->" + y})

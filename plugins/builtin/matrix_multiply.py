@@ -1,0 +1,93 @@
+"""MatrixMultiply."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy
+
+from dovetail.core.errors import DTypeError, ShapeError
+from dovetail.core.types import FLOATS, DataType
+from dovetail.plugins import Input, Output, Plugin, broadcast, field, require_equal
+
+NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64, DataType.INT8)
+
+
+class MatrixOperation(IntEnum):
+    """How an input is seen: as matrices, as their transposes, or as vectors."""
+
+    NONE = 0
+    TRANSPOSE = 1
+    VECTOR = 2
+
+    @property
+    def n_dims(self) -> int:
+        """Dims of one matrix or vector."""
+        return 1 if self == self.VECTOR else 2
+
+
+class MatrixMultiply(Plugin):
+    """y = op0(a) @ op1(b), for all matrices of a batch
+
+    Inputs    a  [batch..., m, k]; [batch..., k, m] with TRANSPOSE, [batch..., k] with VECTOR
+              b  [batch..., k, n]; [batch..., n, k] with TRANSPOSE, [batch..., k] with VECTOR; of a's type
+    Outputs   y  [batch..., m, n], without m if a is VECTOR, without n if b is; float32 for int8
+    Batch     the dims in front of the matrices: of equal number, per axis equal extents or 1, which is repeated
+    Numerics  floats are summed in float32; int32 and int64 wrap around; sums of int8 are exact in int32, then
+              times the scales of a and b
+    Errors    ShapeError if an input has too few dims, or batches or k do not agree; DTypeError if types differ
+    Source    TensorRT 8.5 IMatrixMultiplyLayer
+    """
+
+    a = Input(NUMBERS, quantized=True)
+    b = Input(NUMBERS, quantized=True)
+    y = Output(NUMBERS)
+    op0: MatrixOperation = field(MatrixOperation.NONE, doc="How a is seen.")
+    op1: MatrixOperation = field(MatrixOperation.NONE, doc="How b is seen.")
+
+    type_rows = ("f32|f16|bf16|i32|i64 f32|f16|bf16|i32|i64 -> f32|f16|bf16|i32|i64",)
+
+    def infer(self, a, b):
+        if a.dtype != b.dtype:
+            raise DTypeError(
+                f"{self.label} cannot multiply {a.dtype.name} with {b.dtype.name}",
+                facts=[("a", a.dtype.name), ("b", b.dtype.name), ("rule", "both of one type")],
+                hint="Convert one of them with an Identity layer.",
+                expected=a.dtype,
+                got=b.dtype,
+            )
+        for name, tensor, op in (("a", a, self.op0), ("b", b, self.op1)):
+            if tensor.rank < op.n_dims:
+                raise ShapeError(
+                    f"{self.label} needs {op.n_dims} dims or more for {name} with {op.name}, got {tensor.rank}",
+                    facts=[(name, tensor.dims), ("op", f"{op.name}, {op.n_dims} dims and those of the batch")],
+                    expected=op.n_dims,
+                    got=tensor.rank,
+                )
+        batches = [t.dims[: t.rank - op.n_dims] for t, op in ((a, self.op0), (b, self.op1))]
+        batch = broadcast(f"the batch of {self.label}", *batches)
+        rows, columns = list(a.dims[len(batch) :]), list(b.dims[len(batch) :])
+        k_a = rows.pop(0 if self.op0 == MatrixOperation.TRANSPOSE else -1)
+        k_b = columns.pop(-1 if self.op1 == MatrixOperation.TRANSPOSE else 0)
+        require_equal(
+            self.label,
+            (f"the summed extent of a, {self.op0.name} of {a.dims}", k_a),
+            (f"the summed extent of b, {self.op1.name} of {b.dims}", k_b),
+            hint="The columns of op0(a) are multiplied by the rows of op1(b).",
+        )
+        return a.like((*batch, *rows, *columns), DataType.FLOAT if a.dtype == DataType.INT8 else a.dtype)
+
+    def reference(self, a, b):
+        if a.dtype == numpy.int8:
+            a, b = a.astype(numpy.float32), b.astype(numpy.float32)
+        a = numpy.swapaxes(a, -1, -2) if self.op0 == MatrixOperation.TRANSPOSE else a
+        b = numpy.swapaxes(b, -1, -2) if self.op1 == MatrixOperation.TRANSPOSE else b
+        rows, columns = self.op0 != MatrixOperation.VECTOR, self.op1 != MatrixOperation.VECTOR
+        y = (a if rows else a[..., None, :]) @ (b if columns else b[..., None])
+        y = y if rows else y[..., 0, :]
+        return y if columns else y[..., 0]
+
+    @classmethod
+    def add_matrix_multiply(cls, network, input0, op0, input1, op1):
+        """A MatrixMultiply layer: op0(input0) @ op1(input1)."""
+        return network.add_plugin("MatrixMultiply", [input0, input1], {"op0": op0, "op1": op1})

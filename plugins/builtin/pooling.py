@@ -1,0 +1,193 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from enum import IntEnum
+from functools import reduce
+from itertools import product
+from typing import NamedTuple
+
+import numpy
+
+from dovetail.core.errors import ShapeError
+from dovetail.core.types import FLOATS, DataType
+from dovetail.plugins import (
+    Input,
+    Ints,
+    Output,
+    PaddingMode,
+    Plugin,
+    both,
+    deprecated,
+    field,
+    renamed,
+    require_that,
+)
+from dovetail.plugins.padding import pooling_extent
+
+TYPES = (*FLOATS, DataType.INT8)
+
+
+class PoolingType(IntEnum):
+    """What a window becomes."""
+
+    MAX = 0
+    AVERAGE = 1
+    MAX_AVERAGE_BLEND = 2
+
+
+class Axis(NamedTuple):
+    """The window along one axis: `before` and `after` are the padding that it sees."""
+
+    window: int
+    stride: int
+    before: int
+    after: int
+    size: int
+    extent: int
+
+    def counts(self, excludes_padding: bool) -> numpy.ndarray:
+        """Cells of each window that count: those of the input, or of the padded input. At least 1."""
+        first = numpy.arange(self.extent) * self.stride - self.before
+        low, high = (0, self.size) if excludes_padding else (-self.before, self.size + self.after)
+        return numpy.maximum(numpy.minimum(first + self.window, high) - numpy.maximum(first, low), 1)
+
+
+class Pooling(Plugin):
+    """y[p] = max or average of x over the window at p * stride - padding, or a blend of both
+
+    Inputs    x  [batch..., channels, spatial...], two or three spatial dims, float16 | bfloat16 | float32 | int8
+    Outputs   y  [batch..., channels, spatial...], type of x; float32 where int8 with a scale is dequantised
+    Numerics  AVERAGE is sum / n, cells outside x being 0; n is the number of cells of the window inside x, or
+              inside the padded x. MAX sees -inf outside x. MAX_AVERAGE_BLEND is (1 - b) * max + b * average.
+              Sums are float32; a nan in the window gives nan. A window that has no cell gives -inf and 0.
+              int8 keeps its scale: averages are rounded to nearest, ties to even.
+              Cells behind the padding, which windows of the ROUND_UP modes reach, never count.
+    Errors    ShapeError if an output extent would be below 1, or a CAFFE mode pads by the window or more
+    Source    TensorRT 8.5 IPoolingLayer; Caffe's pooling layer for what the ROUND_UP modes count
+    """
+
+    x = Input(TYPES, quantized=True, doc="[batch..., channels, spatial...]")
+    y = Output(TYPES, quantized=True, doc="[batch..., channels, spatial...]")
+
+    type: PoolingType = field(PoolingType.MAX, doc="What a window becomes.")
+    window_size_nd: Ints = field(doc="Extents of the window, 2 or 3.", low=1, min_length=2, max_length=3)
+    stride_nd: Ints = field((), doc="Step per axis; () is 1 everywhere.", low=1, max_length=3)
+    pre_padding: Ints = field((), doc="Padding in front per axis; () is 0 everywhere.", low=0, max_length=3)
+    post_padding: Ints = field((), doc="Padding behind per axis; () is 0 everywhere.", low=0, max_length=3)
+    padding_mode: PaddingMode = field(
+        PaddingMode.EXPLICIT_ROUND_DOWN,
+        doc="How padding and rounding decide extents; SAME modes choose the padding.",
+    )
+    blend_factor: float = field(0.0, doc="Share of the average in MAX_AVERAGE_BLEND.")
+    average_count_excludes_padding: bool = field(True, doc="Divide by the cells inside x, not inside the padded x?")
+
+    padding_nd = both("pre_padding", "post_padding", doc="The same padding in front and behind.")
+    window_size = renamed("window_size_nd")
+    stride = renamed("stride_nd")
+    padding = deprecated(padding_nd, "padding_nd")
+
+    type_rows = ("f32|f16|bf16|i8 -> f32|f16|bf16|i8",)
+
+    def axes(self, dims) -> Iterator[Axis]:
+        """The window along each spatial axis of x. Raises ShapeError if a list is not as long as the window."""
+        n = len(self.window_size_nd)
+        if len(dims) < n + 1:
+            raise ShapeError(
+                f"{self.label} cannot move a window of {n} dims over a tensor of {len(dims)}",
+                facts=[
+                    ("x", f"{dims}, rank {len(dims)}"),
+                    ("needed", f"[channels, spatial...], rank {n + 1} or more"),
+                ],
+                expected=n + 1,
+                got=len(dims),
+            )
+        lists = [self.window_size_nd]
+        for name, default in (("stride_nd", 1), ("pre_padding", 0), ("post_padding", 0)):
+            values = getattr(self, name) or (default,) * n
+            if len(values) != n:
+                raise ShapeError(
+                    f"{self.label} has {n} spatial dims, but {name} = {values}",
+                    facts=[("window_size_nd", f"{n} values, {self.window_size_nd}"), (name, f"{len(values)} values")],
+                    expected=n,
+                    got=len(values),
+                )
+            lists.append(values)
+        for window, stride, before, after, size in zip(*lists, dims[-n:], strict=True):
+            extent, front, behind = pooling_extent(self.padding_mode, size, window, stride, before, after)
+            yield Axis(window, stride, front, behind, size, extent)
+
+    def infer(self, x):
+        axes = list(self.axes(x.dims))
+        is_caffe = self.padding_mode in (PaddingMode.CAFFE_ROUND_DOWN, PaddingMode.CAFFE_ROUND_UP)
+        for number, axis in enumerate(axes):
+            if is_caffe and axis.before >= axis.window:
+                raise ShapeError(
+                    f"{self.label} cannot pad by {axis.before} in front of a window of {axis.window}",
+                    facts=[("spatial axis", number), ("padding", axis.before), ("window", axis.window)],
+                    hint=f"{self.padding_mode.name} needs padding smaller than the window.",
+                    expected=axis.window - 1,
+                    got=axis.before,
+                )
+            require_that(
+                axis.extent >= 0 if self.padding_mode.is_same else axis.extent > 0,
+                f"{self.label} has an output extent of {axis.extent} on spatial axis {number}",
+                [
+                    ("input", f"{axis.size}, padded by {axis.before} in front and {axis.after} behind"),
+                    ("window", axis.window),
+                    ("stride", axis.stride),
+                ],
+                hint="Pad more, or use a smaller window.",
+                got=str(axis.extent),
+            )
+        return x.like((*x.dims[: -len(axes)], *(axis.extent for axis in axes)))
+
+    def reference(self, x):
+        axes = list(self.axes(x.shape))
+        wide = x.astype(numpy.float32) if x.dtype == numpy.int8 else x
+        # Windows may reach beyond the padding behind: room for the last one.
+        room = [
+            (a.before, max(0, (a.extent - 1) * a.stride + a.window - a.size - a.before) if a.extent else 0)
+            for a in axes
+        ]
+        room = [(0, 0)] * (x.ndim - len(axes)) + room
+        low, zero = (numpy.pad(wide, room, constant_values=value) for value in (-numpy.inf, 0))
+        dims = (*x.shape[: -len(axes)], *(a.extent for a in axes))
+        most, total = numpy.full(dims, -numpy.inf, wide.dtype), numpy.zeros(dims, wide.dtype)
+        for place in product(*(range(a.window) for a in axes)):
+            at = [
+                slice(r, r + (a.extent - 1) * a.stride + 1, a.stride) if a.extent else slice(0)
+                for r, a in zip(place, axes, strict=True)
+            ]
+            most = numpy.maximum(most, low[(..., *at)])
+            total = total + zero[(..., *at)]
+        counts = (a.counts(self.average_count_excludes_padding) for a in axes)
+        average = total / reduce(numpy.multiply.outer, counts).astype(wide.dtype)
+        b = self.blend_factor
+        if self.type == PoolingType.MAX_AVERAGE_BLEND:
+            y = (1 - b) * most + b * average
+        else:
+            y = most if self.type == PoolingType.MAX else average
+        return numpy.clip(numpy.rint(y), -128, 127).astype(numpy.int8) if x.dtype == numpy.int8 else y
+
+    @classmethod
+    def add_pooling_nd(cls, network, input, type, window_size):
+        """A Pooling layer, its other fields spelled out so that they can be read before they are set."""
+        window = tuple(int(extent) for extent in window_size)
+        none = (0,) * len(window)
+        fields = {
+            "type": type,
+            "window_size_nd": window,
+            "stride_nd": (1,) * len(window),
+            "pre_padding": none,
+            "post_padding": none,
+        }
+        return network.add_plugin(cls.name, [input], fields, version=cls.version)
+
+    @classmethod
+    def add_pooling(cls, network, input, type, window_size):
+        """The older name of add_pooling_nd."""
+        warnings.warn("Use add_pooling_nd instead.", DeprecationWarning, stacklevel=3)
+        return cls.add_pooling_nd(network, input, type, window_size)

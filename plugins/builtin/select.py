@@ -1,0 +1,53 @@
+"""Select."""
+
+from __future__ import annotations
+
+import numpy
+
+from dovetail.core import expr
+from dovetail.core.errors import DTypeError
+from dovetail.core.types import DataType
+from dovetail.plugins import Input, Output, Plugin, broadcast
+from dovetail.plugins.builtin._values import follow_each
+
+TYPES = tuple(t for t in DataType if t != DataType.FP8)
+WORDS = "|".join(t.short for t in TYPES)
+
+
+class Select(Plugin):
+    """y = condition ? a : b, element by element; extents of 1 are repeated
+
+    Inputs    condition  bool
+              a, b       of equal rank with it, per axis equal extents or 1; of one type, any but FP8
+    Outputs   y          the type of a
+    Errors    ShapeError if ranks differ or extents do not match; DTypeError if the types of a and b differ
+    Source    TensorRT 8.5 ISelectLayer, where a is thenInput and b is elseInput
+    """
+
+    condition = Input(DataType.BOOL, doc="Which elements are taken from a.")
+    a = Input(TYPES, doc="Taken where the condition is true.")
+    b = Input(TYPES, doc="Taken where it is false.")
+    y = Output(like="a")
+
+    scalar = "a if condition else b"
+    type_rows = (f"{'|'.join(['b8'] * len(TYPES))} {WORDS} {WORDS} -> {WORDS}",)
+
+    def infer(self, condition, a, b):
+        if a.dtype != b.dtype:
+            raise DTypeError(
+                f"{self.label} cannot choose between {a.dtype.name} and {b.dtype.name}",
+                facts=[("a", a.dtype.name), ("b", b.dtype.name), ("rule", "both of one type")],
+                hint="Convert one of them with a Cast layer.",
+                expected=a.dtype,
+                got=b.dtype,
+            )
+        y = a.like(broadcast(self.label, condition.dims, a.dims, b.dims))
+        return follow_each(y, expr.select, condition, a, b)
+
+    def reference(self, condition, a, b):
+        return numpy.where(condition, a, b)
+
+    @classmethod
+    def add(cls, network, condition, then_input, else_input):
+        """A Select layer."""
+        return network.add_plugin("Select", [condition, then_input, else_input])

@@ -1,0 +1,115 @@
+"""Shuffle."""
+
+from __future__ import annotations
+
+from dovetail.core.errors import ShapeError
+from dovetail.core.expr import DimsExprs
+from dovetail.core.types import DataType
+from dovetail.plugins import Input, Ints, Output, Plugin, field, require_that
+from dovetail.plugins.builtin._values import elements_of, follow
+
+TYPES = tuple(t for t in DataType if t != DataType.FP8)
+KEEP = (-2,)
+
+
+class Shuffle(Plugin):
+    """y = transpose(reshape(transpose(x, first_transpose), reshape_dims), second_transpose)
+
+    Inputs    x     any dims and type
+              dims  optional, [rank of the reshaped tensor], int32 or int64: in place of `reshape_dims`. Its contents
+                    must follow from constants and extents. One that is known is read as an element of
+                    `reshape_dims` is; any other is an extent
+    Outputs   y     type of x
+    Fields    in reshape_dims, 0 stands for the extent of the same axis of the transposed x (an extent of 0 where
+              `zero_is_placeholder` is False), and one -1 for whatever makes the number of elements right
+    Errors    ShapeError if the numbers of elements differ, a transposition is no order of the axes, a 0 has no axis
+              to copy from, or there is more than one -1
+    Source    TensorRT 8.5 IShuffleLayer
+    """
+
+    x = Input(TYPES)
+    dims = Input((DataType.INT32, DataType.INT64), optional=True, shape=True, doc="In place of reshape_dims.")
+    y = Output(like="x")
+    first_transpose: Ints = field((), low=0, high=7, doc="Axis i of the result is this axis; () changes nothing.")
+    reshape_dims: Ints = field(KEEP, low=-2, doc="Dims in between; (-2,), the default, changes nothing.")
+    zero_is_placeholder: bool = field(True, doc="Does 0 in reshape_dims copy an extent?")
+    second_transpose: Ints = field((), low=0, high=7, doc="As first_transpose, after the reshape.")
+
+    def infer(self, x, dims):
+        first = self._order("first_transpose", self.first_transpose, x.rank)
+        transposed = DimsExprs(x.dims[axis] for axis in first)
+        reshaped = self._reshaped(transposed, self._wanted(dims))
+        second = self._order("second_transpose", self.second_transpose, len(reshaped))
+        y = x.like(reshaped[axis] for axis in second)
+        extents = [d.value for d in reshaped]
+        return follow(y, lambda a: a.transpose(first).reshape(extents).transpose(second), x)
+
+    def _wanted(self, dims):
+        """Elements of the dims in between, None where they stay."""
+        if dims is not None:
+            return elements_of(self.label, "dims", dims)
+        return None if self.reshape_dims == KEEP else list(self.reshape_dims)
+
+    def _order(self, name, order, rank):
+        if not order:
+            return list(range(rank))
+        if sorted(order) != list(range(rank)):
+            raise ShapeError(
+                f"{self.label} cannot use {name} = {list(order)} on a tensor with {rank} dims",
+                facts=[(name, f"each of 0..{rank - 1} once" if rank else "empty for a scalar")],
+                field=name,
+                expected=rank,
+                got=tuple(order),
+            )
+        return list(order)
+
+    def _reshaped(self, given, wanted):
+        if wanted is None:
+            return given
+        known = [getattr(extent, "value", extent) for extent in wanted]
+        unknown_axes = [i for i, extent in enumerate(known) if extent == -1]
+        facts = [("reshape_dims", known), ("from", given)]
+        if len(unknown_axes) > 1 or any(extent is not None and extent < -1 for extent in known):
+            raise self._refuse(given, wanted, "one -1 at most, others 0 or more")
+        result = list(wanted)
+        for axis, extent in enumerate(known):
+            if extent == 0 and self.zero_is_placeholder:
+                if axis >= len(given):
+                    raise self._refuse(given, wanted, f"0 on axis {axis} copies from {len(given)} dims")
+                result[axis] = given[axis]
+        if unknown_axes:
+            others = DimsExprs(extent for i, extent in enumerate(result) if i != unknown_axes[0]).volume
+            if others.value == 0:
+                raise self._refuse(given, wanted, "-1 follows from others that are not 0")
+            result[unknown_axes[0]] = given.volume // others
+        reshaped = DimsExprs(result)
+        require_that(
+            reshaped.volume == given.volume,
+            f"{self.label} cannot reshape {given} into {reshaped}: the numbers of elements differ",
+            [*facts, ("elements", f"{given.volume} and {reshaped.volume}")],
+            expected=given.volume.value,
+            got=reshaped.volume.value,
+        )
+        return reshaped
+
+    def _refuse(self, given, wanted, rule):
+        return ShapeError(
+            f"{self.label} cannot reshape {given} into [{', '.join(map(str, wanted))}]",
+            facts=[("reshape_dims", rule)],
+            field="reshape_dims",
+            expected=rule,
+        )
+
+    def reference(self, x, dims):
+        transposed = x.transpose(self.first_transpose or range(x.ndim))
+        wanted = transposed.shape if self.reshape_dims == KEEP else self.reshape_dims
+        wanted = wanted if dims is None else [int(extent) for extent in dims]
+        if self.zero_is_placeholder:
+            wanted = [transposed.shape[axis] if extent == 0 else extent for axis, extent in enumerate(wanted)]
+        reshaped = transposed.reshape(wanted)
+        return reshaped.transpose(self.second_transpose or range(reshaped.ndim))
+
+    @classmethod
+    def add(cls, network, input):
+        """A Shuffle layer that changes nothing until its attributes are set; set_input(1, tensor) gives the dims."""
+        return network.add_plugin("Shuffle", [input])

@@ -1,0 +1,141 @@
+"""Unary."""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+
+import numpy
+
+from dovetail.core.errors import DTypeError
+from dovetail.core.expr import maximum
+from dovetail.core.types import FLOATS, DataType
+from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins.builtin._values import follow_each
+
+SIGNED = (DataType.INT8, DataType.INT32, DataType.INT64)
+
+
+class UnaryOperation(IntEnum):
+    """Which function of one element."""
+
+    EXP = 0
+    LOG = 1
+    SQRT = 2
+    RECIP = 3
+    ABS = 4
+    NEG = 5
+    SIN = 6
+    COS = 7
+    TAN = 8
+    SINH = 9
+    COSH = 10
+    ASIN = 11
+    ACOS = 12
+    ATAN = 13
+    ASINH = 14
+    ACOSH = 15
+    ATANH = 16
+    CEIL = 17
+    FLOOR = 18
+    ERF = 19
+    NOT = 20
+    SIGN = 21
+    ROUND = 22
+    ISINF = 23
+    ISNAN = 24
+
+    @property
+    def types(self) -> tuple[DataType, ...]:
+        """The types that it takes."""
+        if self == self.NOT:
+            return (DataType.BOOL,)
+        return (*FLOATS, *SIGNED) if self in (self.ABS, self.NEG, self.SIGN) else FLOATS
+
+    @property
+    def is_question(self) -> bool:
+        return self in (self.ISINF, self.ISNAN)
+
+
+Op = UnaryOperation
+FUNCTIONS = {
+    Op.EXP: numpy.exp,
+    Op.LOG: numpy.log,
+    Op.SQRT: numpy.sqrt,
+    Op.RECIP: lambda x: 1 / x,
+    Op.ABS: numpy.abs,
+    Op.NEG: numpy.negative,
+    Op.SIN: numpy.sin,
+    Op.COS: numpy.cos,
+    Op.TAN: numpy.tan,
+    Op.SINH: numpy.sinh,
+    Op.COSH: numpy.cosh,
+    Op.ASIN: numpy.arcsin,
+    Op.ACOS: numpy.arccos,
+    Op.ATAN: numpy.arctan,
+    Op.ASINH: numpy.arcsinh,
+    Op.ACOSH: numpy.arccosh,
+    Op.ATANH: numpy.arctanh,
+    Op.CEIL: numpy.ceil,
+    Op.FLOOR: numpy.floor,
+    Op.ERF: lambda x: numpy.vectorize(math.erf, otypes=[numpy.float64])(x),
+    Op.NOT: numpy.logical_not,
+    Op.SIGN: numpy.sign,
+    Op.ROUND: numpy.rint,
+    Op.ISINF: numpy.isinf,
+    Op.ISNAN: numpy.isnan,
+}
+# The same of extents.
+FOLLOWED = {
+    Op.ABS: lambda e: maximum(e, -e),
+    Op.NEG: lambda e: -e,
+    Op.SIGN: lambda e: (e > 0) - (e < 0),
+    Op.NOT: lambda e: e == 0,
+}
+
+
+class Unary(Plugin):
+    """y = f(x), one of 25 functions of one element
+
+    Inputs    x  any dims; a float. ABS, NEG and SIGN take int8, int32 and int64 too, NOT takes bool alone
+    Outputs   y  dims and type of x; bool for ISINF and ISNAN
+    Numerics  float32 whatever the type of floats, within a few units in the last place; outside of a
+              function's domain it gives nan; nan gives nan. ROUND takes ties to the even number; SIGN is
+              -1, 0 or 1. NEG and ABS of the lowest integer give it back
+    Errors    DTypeError if the operation does not take the type
+    Source    TensorRT 8.5 IUnaryLayer; ISINF is TensorRT 8.6's, ISNAN 10's
+    """
+
+    x = Input((*FLOATS, *SIGNED, DataType.BOOL))
+    y = Output((*FLOATS, *SIGNED, DataType.BOOL))
+    op: UnaryOperation = field(doc="Which function.")
+
+    scalar = (
+        "choice(op, EXP=exp(x), LOG=log(x), SQRT=sqrt(x), RECIP=1 / x, ABS=abs(x), NEG=-x, SIN=sin(x), COS=cos(x), "
+        "TAN=tan(x), SINH=sinh(x), COSH=cosh(x), ASIN=asin(x), ACOS=acos(x), ATAN=atan(x), ASINH=asinh(x), "
+        "ACOSH=acosh(x), ATANH=atanh(x), CEIL=ceil(x), FLOOR=floor(x), ERF=erf(x), NOT=x == 0, "
+        "SIGN=1 if x > 0 else -1 if x < 0 else x, ROUND=round(x), ISINF=abs(x) == inf, ISNAN=x != x)"
+    )
+    type_rows = ("f32|f16|bf16|i8|i32|i64|b8 -> f32|f16|bf16|i8|i32|i64|b8", "f32|f16|bf16 -> b8|b8|b8")
+
+    def infer(self, x):
+        if x.dtype not in self.op.types:
+            legal = ", ".join(t.name for t in self.op.types)
+            raise DTypeError(
+                f"{self.label} cannot take {self.op.name} of {x.dtype.name}",
+                facts=[("x", x.dtype.name), ("rule", f"{self.op.name} takes {legal}")],
+                hint="Convert it with a Cast layer.",
+                expected=self.op.types,
+                got=x.dtype,
+            )
+        y = x.like(dtype=DataType.BOOL if self.op.is_question else x.dtype)
+        return follow_each(y, FOLLOWED[self.op], x) if self.op in FOLLOWED else y
+
+    def reference(self, x):
+        with numpy.errstate(all="ignore"):
+            return FUNCTIONS[self.op](x)
+
+    @classmethod
+    def add(cls, network, input, op):
+        """A Unary layer."""
+        return network.add_plugin("Unary", [input], {"op": op})
