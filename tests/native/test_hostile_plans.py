@@ -211,6 +211,12 @@ def open_extents():
     return sketch.add(sketch.network.add_elementwise(sketch.tensor, sketch.tensor, trt.ElementWiseOperation.MAX))
 
 
+def open_shape():
+    """A shape that is known when a plan is made becomes a constant; this one is not."""
+    sketch = Sketch(-1, 3, ranges=((1, 3), (2, 3), (5, 3)))
+    return sketch.add(sketch.network.add_shape(sketch.tensor))
+
+
 class Constants:
     """The builder makes constants into weights; a plan may have them as a layer."""
 
@@ -255,6 +261,8 @@ class CasesOf:
             port = ports[min(index, len(ports) - 1)]
             if port.weights:
                 values |= {port.name: array} if array is not None else {}
+            elif port.shape and array is not None:  # what decides extents has to be known
+                tensors.append(network.add_constant(array.shape, array).get_output(0))
             else:
                 name = f"{case.name}.{network.num_inputs}"
                 tensors.append(None if array is None else network.add_input(name, from_numpy(array.dtype), array.shape))
@@ -284,6 +292,7 @@ SKETCHES = [
     casts,
     reformats,
     open_extents,
+    open_shape,
     constants,
 ]
 OF_CASES = [CasesOf(p) for p in sorted((ROOT / "tests" / "builtin").glob("test_*.py")) if "CASES)" in p.read_text()]
