@@ -13,7 +13,7 @@ from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Ints, Output, field, op
 
 
-@op("acme::Clip2@1")
+@op("clipping::Clip2@1")
 def clip2(x: Input(FLOATS), *, low: float = 0.0, high: float = field(1.0, doc="Upper end.")):
     """y = min(max(x, low), high)."""
     return np.clip(x, low, high)
@@ -29,7 +29,7 @@ def test_the_function_stays_a_function():
 
 def test_its_signature_is_the_spec():
     spec = clip2.dovetail_spec
-    assert (spec.id, spec.doc) == ("acme::Clip2@1", "y = min(max(x, low), high).")
+    assert (spec.id, spec.doc) == ("clipping::Clip2@1", "y = min(max(x, low), high).")
     assert [(p.name, p.types) for p in spec.inputs] == [("x", FLOATS)]
     assert [(f.name, f.default, f.doc) for f in spec.fields] == [
         ("low", 0.0, ""),
@@ -95,7 +95,7 @@ def test_it_runs_in_a_network():
     profile = builder.create_optimization_profile()
     profile.set_shape("x", (1, 3), (2, 3), (4, 3))
     config.add_optimization_profile(profile)
-    layer = network.add_plugin("acme::Clip2@1", [x], {"high": 6.0})
+    layer = network.add_plugin("clipping::Clip2@1", [x], {"high": 6.0})
     layer.get_output(0).name = "y"
     network.mark_output(layer.get_output(0))
     plan = builder.build_serialized_network(network, config)
