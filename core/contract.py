@@ -150,6 +150,7 @@ class Port:
     variadic: bool = False
     weights: bool = False  # may be given as data under the port's name; becomes a constant input
     shape: bool = False  # its contents decide extents and nothing else: left out of the plan where they are expressions
+    size: bool = False  # an output that holds an extent of another one, known when the kernel has run
     quantized: bool = False  # may be INT8 with a scale, standing for stored * scale: Q/DQ around it can be absorbed
     like: str | None = None
     doc: str = ""
@@ -225,6 +226,7 @@ class OpSpec:
     reference: Callable[..., Any] | None = None  # (values, *arrays) -> array or tuple; numpy in, numpy out
     scalar: str | None = None  # the scalar expression, if pointwise
     role: str = ""  # "reformat", "constant", "quantize", "dequantize": how the machine asks for an op without naming it
+    enums: Sequence[type[IntEnum]] = ()  # those that its fields do not name, for users of its fronts
     fronts: Mapping[str, Callable[..., Any]] = field(default_factory=dict)  # "add_softmax" -> (network, ...) -> layer
     properties: Mapping[str, LayerProperty] = field(default_factory=dict)
     onnx: tuple[Any, ...] = ()

@@ -13,9 +13,9 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from dovetail.core.errors import FieldValueError, PlanCorrupt, ShapeError
-from dovetail.core.expr_text import CONSTANT, INPUT_DIM, OPERATION
+from dovetail.core.expr_text import CONSTANT, INPUT_DIM, INPUT_ELEMENT, OPERATION, SIZE, operands_first
 from dovetail.core.folding import operation
-from dovetail.core.node import Expr, as_expr, constant, input_dim, size_tensor
+from dovetail.core.node import Expr, as_expr, constant, input_dim, input_element, size_tensor
 from dovetail.core.types import MAX_RANK, Dims
 from dovetail.core.types import DimensionOperation as Op
 
@@ -31,6 +31,8 @@ __all__ = [
     "constraints",
     "from_program",
     "input_dim",
+    "input_element",
+    "leaves_of",
     "maximum",
     "minimum",
     "modulo",
@@ -162,13 +164,20 @@ def require(condition: Any, text: str) -> None:
 # ---- programs
 
 
-def program(expr: Any) -> list[int]:
+def program(expr: Any, sizes: Mapping[Expr, int] | None = None) -> list[int]:
     """The postfix program that computes it, flat; see `Expr.program`."""
-    return as_expr(expr).program()
+    return as_expr(expr).program(sizes)
 
 
-def from_program(words: Sequence[int], names: Mapping[tuple[int, int], str] | None = None) -> Expr:
-    """The expression that a program computes; `names` gives (input, axis) what people call it.
+def leaves_of(*exprs: Any) -> list[Expr]:
+    """What the expressions follow from: extents and elements of inputs, and sizes, each once."""
+    return [node for node in operands_first([as_expr(expr) for expr in exprs]) if node.leaf is not None]
+
+
+def from_program(
+    words: Sequence[int], names: Mapping[tuple[int, int], str] | None = None, sizes: Sequence[Expr] = ()
+) -> Expr:
+    """The expression that a program computes; `names` gives (input, axis) what people call it, `sizes` those by number.
 
     Raises:
         PlanCorrupt: it is no program.
@@ -183,10 +192,14 @@ def from_program(words: Sequence[int], names: Mapping[tuple[int, int], str] | No
             elif opcode == INPUT_DIM:
                 key = (words[at + 1], words[at + 2])
                 stack.append(input_dim(*key, (names or {}).get(key, "")))
+            elif opcode == INPUT_ELEMENT:
+                stack.append(input_element(words[at + 1], words[at + 2]))
+            elif opcode == SIZE:
+                stack.append(sizes[words[at + 1]])
             else:
                 b, a = stack.pop(), stack.pop()
                 stack.append(operation(Op(opcode - OPERATION), a, b))
-            at += {CONSTANT: 2, INPUT_DIM: 3}.get(opcode, 1)
+            at += {CONSTANT: 2, INPUT_DIM: 3, INPUT_ELEMENT: 3, SIZE: 2}.get(opcode, 1)
         (expr,) = stack
     except (IndexError, ValueError, TypeError) as error:
         where = [("word", f"{at} of {len(words)}"), ("because", error)]

@@ -5,7 +5,7 @@ Works on any node with `op`, `a`, `b`, `value`, `leaf`, `serial` and `size`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dovetail.core.errors import ShapeError
@@ -14,7 +14,8 @@ from dovetail.core.types import DimensionOperation as Op
 MAX_PROGRAM_NODES = 100_000
 _LONGEST_PART = 120  # characters; longer operands are shown as "..."
 
-CONSTANT, INPUT_DIM, OPERATION = 0, 1, 16  # opcodes of a program; an operation is 16 + its number
+# Opcodes of a program; an operation is 16 + its number.
+CONSTANT, INPUT_DIM, INPUT_ELEMENT, SIZE, OPERATION = 0, 1, 2, 3, 16
 
 # What binds tighter has the higher number.
 _COMPARISON, _SUM, _PRODUCT, _ATOM = 1, 2, 3, 4
@@ -93,12 +94,8 @@ def _operation_text(op: Op, a: Any, b: Any, texts: dict[int, tuple[str, int]]) -
     return f"{operand(a, left)}{sign}{operand(b, right)}", strength
 
 
-def program_of(root: Any) -> list[int]:
-    """Postfix: [0, v] a constant, [1, input, axis] an extent of an input, [16 + op] an operation on two.
-
-    Raises:
-        ShapeError: it holds an extent that only a kernel will tell, or is too long for a plan.
-    """
+def program_of(root: Any, sizes: Mapping[Any, int]) -> list[int]:
+    """See `Expr.program`."""
     if root.size > MAX_PROGRAM_NODES:
         raise ShapeError(
             f"dimension {root} cannot be stored in a plan",
@@ -116,7 +113,9 @@ def program_of(root: Any) -> list[int]:
         elif node.value is not None:
             words += [CONSTANT, node.value]
         elif node.leaf.input >= 0:
-            words += [INPUT_DIM, node.leaf.input, node.leaf.axis]
+            words += [INPUT_ELEMENT if node.leaf.is_element else INPUT_DIM, node.leaf.input, node.leaf.axis]
+        elif node in sizes:
+            words += [SIZE, sizes[node]]
         else:
             raise ShapeError(f"{node} is known only after the layer has run, so no program can compute it")
     return words

@@ -7,6 +7,7 @@ first, and nothing is cut off.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from dovetail.core.contract import Implementation, Row
 from dovetail.core.tensor import DynamicTensorDesc, pack
 from dovetail.core.types import DataType, DeviceType, TensorFormat
 
+Made = dict[tuple[int, TensorFormat], DynamicTensorDesc]  # a tensor's desc in a format, by position
 ON_CPU = "@cpu"  # suffix of a format word: the tensor lies in memory of the host, whatever device the row runs on
 
 
@@ -120,18 +122,20 @@ def negotiate(
         tensors: inputs, then outputs; their formats are ignored.
         machine: where the layer is to run.
     """
+    made: Made = {}
     if implementation.rows:
         for row in implementation.rows:
             reason, position, places = _fit_row(row, implementation.device, tensors, n_inputs, machine)
             if not reason:
-                descs = _with_formats(tensors, [None if place is None else place.format for place in places])
+                formats = [None if place is None else place.format for place in places]
+                descs = _with_formats(tensors, formats, made)
                 reason = implementation.native.fits(native_object, row.index, descs[:n_inputs], descs[n_inputs:]) or ""
             if reason:
                 trace.refused.append(Refusal(implementation.id, row.tactic, position, reason))
             else:
                 trace.found.append(FormatRow(implementation, row.index, row.tactic, places))
         return
-    for formats in _walk_predicate(implementation, native_object, tensors, n_inputs, trace):
+    for formats in _walk_predicate(implementation, native_object, tensors, n_inputs, trace, made):
         places = tuple(Place(format_, implementation.device) for format_ in formats)
         trace.found.append(FormatRow(implementation, -1, "", places))
 
@@ -155,6 +159,20 @@ def words_for(text: str, n_inputs: int, n_outputs: int) -> tuple[list[str], list
     return left[:n_inputs], right
 
 
+@functools.cache  # the rows of all plugins, which are asked anew for every layer
+def _tensors_of(
+    types: str, formats: str, device: DeviceType, n_inputs: int, n_outputs: int
+) -> tuple[tuple[str, tuple[DataType, ...], Place], ...] | None:
+    """What a row's words say of each tensor: the word of its type, the types in it, and the place."""
+    type_words, format_words = (words_for(text, n_inputs, n_outputs) for text in (types, formats))
+    if type_words is None or format_words is None:
+        return None
+    return tuple(
+        (word, tuple(DataType.from_short(part) for part in word.split("|")), Place.of_word(format_word, device))
+        for word, format_word in zip(type_words[0] + type_words[1], format_words[0] + format_words[1], strict=True)
+    )
+
+
 def _fit_row(
     row: Row, device: DeviceType, tensors: Sequence[DynamicTensorDesc | None], n_inputs: int, machine: Machine
 ) -> tuple[str, int, tuple[Place | None, ...]]:
@@ -165,25 +183,21 @@ def _fit_row(
     if device == DeviceType.GPU and row.min_sm > machine.sm:
         return f"needs sm_{row.min_sm}, {_sm_text(machine)}", -1, ()
     n_outputs = len(tensors) - n_inputs
-    types = words_for(row.types, n_inputs, n_outputs)
-    formats = words_for(row.formats or "linear", n_inputs, n_outputs)
-    if types is None or formats is None:
+    wanted = _tensors_of(row.types, row.formats or "linear", device, n_inputs, n_outputs)
+    if wanted is None:
         return f"takes tensors '{row.types}', here are {n_inputs} inputs and {n_outputs} outputs", -1, ()
-    type_words, format_words = types[0] + types[1], formats[0] + formats[1]
     alternatives: set[int] | None = None
     chosen: list[Place | None] = []
-    for position, (desc, type_word, format_word) in enumerate(zip(tensors, type_words, format_words, strict=True)):
+    for position, (desc, (type_word, legal, place)) in enumerate(zip(tensors, wanted, strict=True)):
         if desc is None:
             chosen.append(None)
             continue
-        legal = [DataType.from_short(word) for word in type_word.split("|")]
         fitting = {i for i, dtype in enumerate(legal) if dtype == desc.dtype}
         if len(legal) > 1:
             fitting = fitting if alternatives is None else fitting & alternatives
             alternatives = fitting
         if not fitting:
             return f"takes {type_word} only, got {DataType(desc.dtype).name}", position, ()
-        place = Place.of_word(format_word, device)
         if len(desc.dims) < place.format.least_rank:
             return f"format {place.format.name} needs more dimensions than {len(desc.dims)}", position, ()
         chosen.append(place)
@@ -200,6 +214,7 @@ def _walk_predicate(
     tensors: Sequence[DynamicTensorDesc | None],
     n_inputs: int,
     trace: Trace,
+    made: Made,
 ) -> Iterator[tuple[TensorFormat | None, ...]]:
     """All rows that the predicate accepts, LINEAR tried first at each position."""
     n_outputs = len(tensors) - n_inputs
@@ -218,7 +233,7 @@ def _walk_predicate(
         for format_ in TensorFormat:
             if not format_.is_supported or len(tensors[position].dims) < format_.least_rank:  # type: ignore[union-attr]
                 continue
-            descs = _with_formats(tensors, (*chosen, format_))
+            descs = _with_formats(tensors, (*chosen, format_), made)
             if implementation.native.supports(native_object, position, descs, n_inputs, n_outputs):
                 accepted.append((*chosen, format_))
             else:
@@ -232,13 +247,17 @@ def _walk_predicate(
 
 
 def _with_formats(
-    tensors: Sequence[DynamicTensorDesc | None], formats: Sequence[TensorFormat | None]
+    tensors: Sequence[DynamicTensorDesc | None], formats: Sequence[TensorFormat | None], made: Made
 ) -> list[DynamicTensorDesc | None]:
-    """Descs with these formats; positions beyond them keep LINEAR."""
+    """Descs with these formats; positions beyond them keep LINEAR. `made` has those of earlier calls."""
     result: list[DynamicTensorDesc | None] = []
     for position, desc in enumerate(tensors):
         format_ = formats[position] if position < len(formats) else TensorFormat.LINEAR
-        result.append(desc if desc is None or format_ is None else _in_format(desc, format_))
+        if desc is not None and format_ is not None:
+            if (position, format_) not in made:
+                made[position, format_] = _in_format(desc, format_)
+            desc = made[position, format_]
+        result.append(desc)
     return result
 
 

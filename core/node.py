@@ -7,7 +7,7 @@ depth is no limit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -30,16 +30,19 @@ class _Answer(int):
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
-    """What is unknown until run time: an extent of a network input, or one that only a kernel will tell."""
+    """What is unknown until run time: an extent or an element of a network input, or what only a kernel will tell."""
 
     input: int  # -1: known when the kernel has run
-    axis: int  # of a size tensor: the output that will hold it
+    axis: int  # of an element: its index; of a size tensor: the output that will hold it
     name: str = ""
     opt: Expr | None = None
     upper: Expr | None = None
+    is_element: bool = False
 
     def __str__(self) -> str:
-        return self.name or (f"size{self.axis}" if self.input < 0 else f"in{self.input}[{self.axis}]")
+        if self.name or self.input < 0:
+            return self.name or f"size{self.axis}"
+        return f"in{self.input}{{{self.axis}}}" if self.is_element else f"in{self.input}[{self.axis}]"
 
 
 class Expr(Operators):
@@ -82,8 +85,16 @@ class Expr(Operators):
         """Is `other` the same expression (or, for a constant, the same int)?"""
         return other is self or (isinstance(other, int) and self.value is not None and self.value == other)
 
-    def evaluate(self, inputs: Sequence[Sequence[int]]) -> int:
-        """The value when input i's axis k is `inputs[i][k]`.
+    def evaluate(
+        self,
+        inputs: Sequence[Sequence[int]],
+        contents: Sequence[Sequence[int] | None] = (),
+        sizes: Mapping[Expr, int] | None = None,
+    ) -> int:
+        """The value when input i's axis k is `inputs[i][k]`, and its element k is `contents[i][k]`.
+
+        Args:
+            sizes: of extents that only kernels tell; None takes their upper bounds.
 
         Raises:
             ShapeError: a division by zero, a value beyond int64, an input or axis that is not there.
@@ -91,13 +102,15 @@ class Expr(Operators):
         values: dict[int, int] = {}
         for node in operands_first([self]):
             if node.op is None:
-                values[node.serial] = node._leaf_value(inputs)
+                values[node.serial] = node._leaf_value(inputs, contents, sizes)
             else:
                 values[node.serial] = compute(node.op, node.a, node.b, values[node.a.serial], values[node.b.serial])
         return values[self.serial]
 
-    def bounds(self, ranges: Sequence[Sequence[Interval | int]]) -> Interval:
-        """(lowest, highest) that the value can have when input i's axis k is within `ranges[i][k]`.
+    def bounds(
+        self, ranges: Sequence[Sequence[Interval | int]], contents: Sequence[Sequence[Interval] | None] = ()
+    ) -> Interval:
+        """(lowest, highest) that the value can have when input i's axis k is within `ranges[i][k]`, as elements are.
 
         Sound, not always tight. A division by zero counts as an error, not as a value.
         """
@@ -106,19 +119,23 @@ class Expr(Operators):
             if leaf.leaf is None:
                 return leaf.range
             if leaf.leaf.upper is not None:
-                return 0, leaf.leaf.upper.bounds(ranges)[1]
-            found = leaf._look_up(ranges)
+                return 0, max(0, leaf.leaf.upper.bounds(ranges, contents)[1])
+            found = leaf._look_up(contents if leaf.leaf.is_element else ranges)
             return (found, found) if isinstance(found, int) else (int(found[0]), int(found[1]))
 
         return algebra.bounds(operands_first([self]), leaf_range)
 
-    def program(self) -> list[int]:
-        """Postfix: [0, v] a constant, [1, input, axis] an extent of an input, [16 + op] an operation on two.
+    def program(self, sizes: Mapping[Expr, int] | None = None) -> list[int]:
+        """Postfix: [0, v] a constant, [1, input, axis] an extent of an input, [2, input, index] an element of one,
+        [3, n] a size, [16 + op] an operation on two.
+
+        Args:
+            sizes: numbers of the extents that only kernels tell.
 
         Raises:
-            ShapeError: it holds an extent that only a kernel will tell, or is too long for a plan.
+            ShapeError: it holds a size without a number, or is too long for a plan.
         """
-        return program_of(self)
+        return program_of(self, sizes or {})
 
     def as_poly(self) -> Poly:
         """A polynomial in expressions that are not taken apart."""
@@ -126,21 +143,29 @@ class Expr(Operators):
             return {(): self.value} if self.value else {}
         return {(self,): 1} if self.poly is None else self.poly
 
-    def _leaf_value(self, inputs: Sequence[Sequence[int]]) -> int:
+    def _leaf_value(
+        self, inputs: Sequence[Sequence[int]], contents: Sequence[Any], sizes: Mapping[Expr, int] | None
+    ) -> int:
         if self.value is not None:
             return self.value
-        if self.is_size_tensor:
-            raise ShapeError(f"{self} is known only after the layer has run", dimension=self)
-        return int(self._look_up(inputs))
+        assert self.leaf is not None
+        if self.leaf.upper is not None:
+            if sizes is None:
+                return max(0, self.leaf.upper.evaluate(inputs, contents))
+            if self not in sizes:
+                raise ShapeError(f"{self} is known only after the layer has run", dimension=self)
+            return sizes[self]
+        return int(self._look_up(contents if self.leaf.is_element else inputs))
 
     def _look_up(self, table: Sequence[Sequence[Any]]) -> Any:
         assert self.leaf is not None
         try:
             return table[self.leaf.input][self.leaf.axis]
-        except IndexError:
+        except (IndexError, TypeError):
+            what = "element" if self.leaf.is_element else "axis"
             raise ShapeError(
                 f"dimension {self} cannot be looked up",
-                facts=[("wanted", f"input {self.leaf.input}, axis {self.leaf.axis}"), ("given", list(table))],
+                facts=[("wanted", f"input {self.leaf.input}, {what} {self.leaf.axis}"), ("given", list(table))],
                 dimension=self,
             ) from None
 
@@ -217,6 +242,12 @@ def constant(value: int) -> Expr:
 def input_dim(input: int, axis: int, name: str = "") -> Expr:
     """The extent of one axis of a network input, never negative. What people read, `name`, is part of it."""
     return made(("input", input, axis, name), leaf=Leaf(input, axis, name), range=(0, INT64_MAX))
+
+
+def input_element(input: int, index: int, name: str = "") -> Expr:
+    """One element of the contents of a network input that is a shape; `name` as with `input_dim`."""
+    leaf = Leaf(input, index, name, is_element=True)
+    return made(("element", input, index, name), leaf=leaf, range=(INT64_MIN, INT64_MAX))
 
 
 def size_tensor(output: int, opt: Expr, upper: Expr, name: str = "") -> Expr:

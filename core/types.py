@@ -90,7 +90,7 @@ class _DataType(_Named):
     @classmethod
     def from_short(cls, text: str) -> DataType:
         """The type that "f32" or "Float" names. Raises DTypeError."""
-        return _find(text, {name: t for t in cls for name in (t.short, t.word)}, "data type")
+        return _find(text, _TYPES_BY_NAME, "data type")
 
 
 class _TensorFormat(_Named):
@@ -151,7 +151,7 @@ class _TensorFormat(_Named):
     @classmethod
     def from_short(cls, text: str) -> TensorFormat:
         """The format that "chw32" names. Raises DTypeError."""
-        return _find(text, {f.short: f for f in cls}, "tensor format")
+        return _find(text, _FORMATS_BY_NAME, "tensor format")
 
 
 class _FieldType(_Named):
@@ -179,6 +179,8 @@ def _pairs(table: Iterable[tuple[Any, ...]]) -> list[tuple[str, int]]:
 DataType = _DataType("DataType", _pairs(_native.DATA_TYPES), module=__name__)
 TensorFormat = _TensorFormat("TensorFormat", _pairs(_native.TENSOR_FORMATS), module=__name__)
 FieldType = _FieldType("FieldType", _pairs(_native.FIELD_TYPES), module=__name__)
+_TYPES_BY_NAME = {name: t for t in DataType for name in (t.short, t.word)}
+_FORMATS_BY_NAME = {f.short: f for f in TensorFormat}
 DimensionOperation = _Named("DimensionOperation", _pairs(_native.DIM_OPERATIONS), module=__name__)
 
 FLOATS = (DataType.FLOAT, DataType.HALF, DataType.BF16)

@@ -38,7 +38,7 @@ from dovetail.core.types import (
 )
 from dovetail.machine.builder import Builder
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
-from dovetail.machine.context import IExecutionContext
+from dovetail.machine.context import IExecutionContext, IOutputAllocator
 from dovetail.machine.device_array import DeviceArray
 from dovetail.machine.engine import EngineInspector, ICudaEngine, Runtime
 from dovetail.machine.enums import (
@@ -109,6 +109,7 @@ __all__ = [
     "ILogger",
     "INetworkDefinition",
     "IOptimizationProfile",
+    "IOutputAllocator",
     "IPluginCreator",
     "IPluginV2DynamicExt",
     "IProfiler",
@@ -159,8 +160,10 @@ __all__ = [
 
 
 def _layer_enums() -> dict[str, type[IntEnum]]:
-    """Enumerations of the registered ops' fields, by name."""
-    return {f.enum.__name__: f.enum for spec in default_registry().specs() for f in spec.fields if f.enum is not None}
+    """Enumerations of the registered ops' fields and fronts, by name."""
+    specs = default_registry().specs()
+    of_fields = [field.enum for spec in specs for field in spec.fields if field.enum is not None]
+    return {enum.__name__: enum for enum in [*of_fields, *(enum for spec in specs for enum in spec.enums)]}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dovetail.core.errors import DefinitionError, ShapeError
 from dovetail.core.types import DeviceType, Dims
 from dovetail.machine.devices import default_device
@@ -23,6 +25,7 @@ class IOptimizationProfile:
 
     def __init__(self) -> None:
         self._shapes: dict[str, tuple[Dims, Dims, Dims]] = {}
+        self._contents: dict[str, tuple[tuple[int, ...], ...]] = {}
         self.extra_memory_target = 1.0
 
     def set_shape(self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]) -> None:
@@ -56,6 +59,29 @@ class IOptimizationProfile:
                 hint=f'Call profile.set_shape("{input}", min, opt, max).',
             )
         return list(self._shapes[input])
+
+    def set_shape_input(self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]) -> None:
+        """Set the range of the contents of an input that is a shape, one value an element.
+
+        Raises:
+            ShapeError: lengths differ, or not min <= opt <= max; all are named.
+        """
+        values = tuple(tuple(int(v) for v in np.ravel(side)) for side in (min, opt, max))
+        low, likely, high = values
+        facts = [("min", str(list(low))), ("opt", str(list(likely))), ("max", str(list(high)))]
+        if len({len(side) for side in values}) != 1:
+            raise ShapeError(f"profile of shape input '{input}' cannot mix lengths", facts=facts)
+        if not all(a <= b <= c for a, b, c in zip(low, likely, high, strict=True)):
+            raise ShapeError(
+                f"profile of shape input '{input}' is out of order",
+                facts=facts,
+                hint="Each element needs min <= opt <= max.",
+            )
+        self._contents[input] = values
+
+    def get_shape_input(self, input: str) -> list[tuple[int, ...]]:
+        """[min, opt, max] contents of an input that is a shape; [] if none were set."""
+        return list(self._contents.get(input, ()))
 
     @property
     def inputs(self) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
 _CUDA_STREAM = 1  # dt_stream.kind
 
 
+class IOutputAllocator:
+    """Gives memory for outputs whose size is known only in an execution. To be derived from."""
+
+    def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
+        """Address of at least `size` bytes at a multiple of `alignment`, on the output's device; 0 is a failure.
+
+        Args:
+            memory: the address before, which may be given again if there is room.
+        """
+        raise TypeError(f"{type(self).__name__} has no reallocate_output")
+
+    def notify_shape(self, tensor_name: str, shape: Dims) -> None:
+        """The extents of the output in this execution."""
+
+
 class IExecutionContext:
     """Shapes, addresses and memory of one execution. Not to be used by two threads at once."""
 
@@ -31,6 +47,8 @@ class IExecutionContext:
         self._context = _native.Context(engine._engine, 0, own_memory)
         self._profile = 0
         self._addresses: dict[str, int] = {}
+        self._allocators: dict[str, IOutputAllocator | None] = {}
+        self._late = [info.is_sized_late for info in engine._io]  # extents that only the layers tell
         self._kept: dict[str, Any] = {}  # arrays behind addresses of the last run
         self._staging: dict[int, Any] = {}  # memory on the GPU for host arrays, by input or output
         self._on_gpu = engine.device_type == DeviceType.GPU
@@ -57,12 +75,47 @@ class IExecutionContext:
         return list(self._context.infer_shapes())
 
     def get_max_output_size(self, name: str) -> int:
-        """Bytes of an output at the profile's largest extents, or now if the shapes are known."""
-        info = self.engine._of(name)
-        dims = tuple(self.get_tensor_shape(name))
-        if -1 in dims:
-            raise BindingError(f"the size of '{name}' is not known yet", facts=[("shape", str(list(dims)))])
-        return TensorDesc(dims, info.dtype, info.format).allocated_size
+        """Bytes that an output needs for the present inputs: all that it can, where only the layers tell its extents.
+
+        Raises:
+            BindingError: inputs are missing.
+        """
+        self.engine._of(name)
+        return self._context.max_bytes(self.engine._index[name])
+
+    def set_output_allocator(self, name: str, output_allocator: IOutputAllocator | None) -> bool:
+        """Let `output_allocator` give memory for an output in each execution, once its extents are known.
+
+        Raises:
+            BindingError: no such output.
+        """
+        index = self._output_index(name)
+        self._allocators[name] = output_allocator
+        if output_allocator is None:
+            self._context.set_output_allocator(index, None, None)
+            return True
+
+        def allocate(n_bytes: int, alignment: int) -> int:
+            given = output_allocator.reallocate_output(name, self.get_tensor_address(name), n_bytes, alignment)
+            self._addresses[name] = int(given or 0)
+            return self._addresses[name]
+
+        def notify(dims: tuple[int, ...]) -> None:
+            output_allocator.notify_shape(name, Dims(dims))
+
+        self._context.set_output_allocator(index, allocate, notify)
+        return True
+
+    def get_output_allocator(self, name: str) -> IOutputAllocator | None:
+        self._output_index(name)
+        return self._allocators.get(name)
+
+    def _output_index(self, name: str) -> int:
+        self.engine._of(name)
+        index = self.engine._index[name]
+        if index < self.engine._n_inputs:
+            raise BindingError(f"'{name}' is an input: only outputs have allocators")
+        return index
 
     def _input_index(self, name: str) -> int:
         self.engine._of(name)
@@ -84,7 +137,40 @@ class IExecutionContext:
 
     @property
     def all_shape_inputs_specified(self) -> bool:
+        return all(
+            self._context.address(index) for index in range(self.engine._n_inputs) if self.engine._io[index].is_shape
+        )
+
+    def set_shape_input(self, binding: int, shape: Sequence[int]) -> bool:
+        """The contents of an input that is a shape. They are copied, and stay until others are set.
+
+        Raises:
+            BindingError: it is no shape input, or the number of values does not fit.
+        """
+        name = self.engine._binding(binding)
+        index = self._input_index(name)
+        info = self.engine._io[index]
+        if not info.is_shape:
+            raise BindingError(f"'{name}' is no shape input: its contents decide no extents", got=name)
+        values = np.asarray(shape, dtype=self.engine._ports[index].numpy_type).reshape(-1)
+        if values.size != int(np.prod(info.dims, dtype=np.int64)):
+            raise BindingError(
+                f"shape input '{name}' cannot take {values.size} values", facts=[("dims", str(list(info.dims)))]
+            )
+        self._kept[name] = values
+        self._context.set_buffer(index, values)
+        self._addresses[name] = values.ctypes.data
         return True
+
+    def get_shape(self, binding: int) -> list[int]:
+        """Contents of an input or output that is a shape and lies in host memory."""
+        name = self.engine._binding(binding)
+        index = self.engine._index[name]
+        dims, address = self.get_tensor_shape(name), self._context.address(index)
+        if self.engine._ports[index].on_gpu or not address or -1 in dims:
+            raise BindingError(f"the contents of '{name}' are not known", facts=[("shape", str(list(dims)))])
+        data = (ctypes.c_char * self._context.tensor_bytes(index)).from_address(address)
+        return np.frombuffer(data, self.engine._ports[index].numpy_type).reshape(-1).tolist()
 
     # ---- profiles and memory
     @property
@@ -190,7 +276,9 @@ class IExecutionContext:
                 got=len(bindings),
             )
         for info, address in zip(self.engine._io, bindings[n_io * self._profile :], strict=False):
-            self.set_tensor_address(info.name, int(address))
+            is_set = info.is_shape and info.name in self._kept and not int(address)  # by set_shape_input
+            if not is_set:
+                self.set_tensor_address(info.name, int(address))
 
     # ---- arrays in and out
     def run(
@@ -233,9 +321,37 @@ class IExecutionContext:
         results = {}
         for index in range(n_inputs, len(ports)):
             port = ports[index]
-            results[port.name] = self._output(index, port, outputs)
-        self.execute_async_v3()
-        return results
+            if self._late[index]:
+                self._let_allocate(index, port, outputs, results)
+            else:
+                results[port.name] = self._output(index, port, outputs)
+        if not any(self._late):
+            self.execute_async_v3()
+            return results
+        try:
+            self.execute_async_v3()
+        finally:
+            self._take_back_allocators()
+        return {port.name: results[port.name] for port in ports[n_inputs:]}
+
+    def _let_allocate(self, index: int, port: Port, outputs: Mapping[str, Any] | None, results: dict[str, Any]) -> None:
+        """Have the array of an output made when its extents are told."""
+
+        def allocate(n_bytes: int, alignment: int) -> int:
+            array = self._output_array(port, self._output_shape(index, port), (outputs or {}).get(port.name))
+            self._kept[port.name] = results[port.name] = array
+            return array.ctypes.data
+
+        self._context.set_output_allocator(index, allocate, lambda dims: None)
+
+    def _take_back_allocators(self) -> None:
+        """Those of a `run`; the user's own, if there were any, are in force again."""
+        for index in range(self.engine._n_inputs, len(self._late)):
+            name = self.engine._io[index].name
+            if self._late[index]:
+                self._context.set_output_allocator(index, None, None)
+                if self._allocators.get(name) is not None:
+                    self.set_output_allocator(name, self._allocators[name])
 
     def _run_on_gpu(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any], stream: int) -> dict[str, Any]:
         self._check_names(inputs)
@@ -245,16 +361,49 @@ class IExecutionContext:
         to_host: list[tuple[int, np.ndarray]] = []
         for index in range(n_inputs, len(ports)):
             port = ports[index]
+            if self._late[index]:
+                self._let_allocate_on_gpu(index, port, outputs, any(stay), stream, results, to_host)
+                continue
             results[port.name], staged = self._give_output(index, port, outputs.get(port.name), any(stay), stream)
             if staged:
                 to_host.append((staged, results[port.name]))
-        self.execute_async_v3(stream)
+        try:
+            self.execute_async_v3(stream)
+        finally:
+            self._take_back_allocators()
         device = self.engine.device_index
         for address, array in to_host:
             _native.copy(device, array.ctypes.data, address, array.nbytes, stream)
         if to_host or not all(port.on_gpu for port in ports):
             _native.wait_for_stream(device, stream)
-        return results
+        return {port.name: results[port.name] for port in ports[n_inputs:]} if any(self._late) else results
+
+    def _let_allocate_on_gpu(
+        self,
+        index: int,
+        port: Port,
+        outputs: Mapping[str, Any],
+        on_gpu: bool,
+        stream: int,
+        results: dict[str, Any],
+        to_host: list[tuple[int, np.ndarray]],
+    ) -> None:
+        """`_let_allocate` for an engine on a GPU, whose results may have to be copied to the host."""
+
+        def allocate(n_bytes: int, alignment: int) -> int:
+            shape = self._output_shape(index, port)
+            if port.on_gpu and on_gpu and outputs.get(port.name) is None:
+                results[port.name] = DeviceArray(shape, port.dtype, self.engine.device_index, stream)
+                self._kept[port.name] = results[port.name]
+                return results[port.name].pointer
+            array = self._output_array(port, shape, outputs.get(port.name))
+            self._kept[port.name] = results[port.name] = array
+            if not port.on_gpu:
+                return array.ctypes.data
+            to_host.append((self._staged(index, array.nbytes), array))
+            return to_host[-1][0]
+
+        self._context.set_output_allocator(index, allocate, lambda dims: None)
 
     def _give_input(self, index: int, port: Port, value: Any, stream: int) -> bool:
         """Bind an input; true if it lay on the GPU already."""

@@ -109,6 +109,20 @@ class ICudaEngine:
     def _lies_on_gpu(info: Any) -> bool:
         return info.device == DeviceType.GPU.dlpack_code
 
+    def is_shape_inference_io(self, name: str) -> bool:
+        """Does the context read it on the host: an input whose contents are extents?"""
+        return bool(self._of(name).is_shape)
+
+    def is_shape_binding(self, binding: int | str) -> bool:
+        return self.is_shape_inference_io(self._binding(binding))
+
+    def is_execution_binding(self, binding: int | str) -> bool:
+        """Is it data to some layer? An input that is a shape may be both."""
+        name = self._binding(binding)
+        index = [t["name"] for t in self._document()["tensors"]].index(name)
+        reads = any(index in step["inputs"] for step in self._document()["steps"])
+        return reads or not self.is_shape_inference_io(name)
+
     def get_tensor_format(self, name: str, profile_index: int = 0) -> TensorFormat:
         return TensorFormat(self._of(name).format)
 
@@ -141,6 +155,17 @@ class ICudaEngine:
             )
         ranges = self._document()["profiles"][profile_index]["inputs"][self._index[name]]
         return [Dims(dims) for dims in ranges]
+
+    def get_tensor_profile_values(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
+        """[min, opt, max] contents of an input that is a shape."""
+        if not self.is_shape_inference_io(name):
+            raise BindingError(f"'{name}' is no shape input: its contents decide no extents", got=name)
+        shapes = [i for i in range(self._n_inputs) if self._io[i].is_shape]
+        ranges = self._document()["profiles"][profile_index]["contents"][shapes.index(self._index[name])]
+        return [tuple(values) for values in ranges]
+
+    def get_profile_shape_input(self, profile_index: int, binding: int | str) -> list[tuple[int, ...]]:
+        return self.get_tensor_profile_values(self._binding(binding), profile_index)
 
     # ---- by binding index; each profile has bindings of its own, as in TensorRT
     @property

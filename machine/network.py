@@ -9,8 +9,8 @@ from typing import Any
 
 from dovetail.core.contract import Lookup, OpSpec, Port, parse_op_id
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
-from dovetail.core.expr import DimsExprs, input_dim
-from dovetail.core.types import DataType
+from dovetail.core.expr import DimsExprs, Expr, input_dim, leaves_of
+from dovetail.core.types import DataType, TensorLocation
 from dovetail.machine.layer import ILayer
 from dovetail.machine.tensor import ITensor
 
@@ -31,6 +31,7 @@ class INetworkDefinition:
         self._layers: list[ILayer] = []
         self._inputs: list[ITensor] = []
         self._outputs: list[ITensor] = []
+        self.shape_outputs: list[ITensor] = []  # outputs marked for their contents as a shape
         self._names: dict[str, ITensor] = {}
         self._consumers: dict[int, list[ILayer]] = defaultdict(list)
         self._in_front = False
@@ -67,13 +68,22 @@ class INetworkDefinition:
                 facts=[("extents", "-1 (known at run time) or more"), ("rank", f"{len(extents)}, at most {MAX_RANK}")],
                 got=extents,
             )
-        index = self._inputs.index(tensor)
-        tensor._declared_shape = extents
-        tensor._dims = DimsExprs(
-            input_dim(index, axis, tensor.get_dimension_name(axis) or f"{tensor.name}.{axis}") if extent < 0 else extent
-            for axis, extent in enumerate(extents)
-        )
-        self._invalidate_from(tensor)
+        tensor._declared_shape, tensor._dims = extents, None
+        self._name_extents()
+
+    def _name_extents(self) -> None:
+        """Give inputs their dims as expressions. Extents of one name are one unknown, so shapes stay short."""
+        first: dict[str, Expr] = {}
+        for index, tensor in enumerate(self._inputs):
+            dims: list[Expr | int] = []
+            for axis, extent in enumerate(tensor._declared_shape):
+                name = tensor.get_dimension_name(axis)
+                unknown = input_dim(index, axis, name or f"{tensor.name}.{axis}")
+                dims.append(extent if extent >= 0 else first.setdefault(name, unknown) if name else unknown)
+            found = DimsExprs(dims)
+            if tensor._dims is None or any(not a.same(b) for a, b in zip(tensor._dims, found, strict=True)):
+                tensor._dims = found
+                self._invalidate_from(tensor)
 
     def mark_output(self, tensor: ITensor) -> None:
         """Make `tensor` an output of the network. Marking it again changes nothing.
@@ -84,6 +94,29 @@ class INetworkDefinition:
         self._check_owned(tensor, "mark_output")
         if tensor not in self._outputs:
             self._outputs.append(tensor)
+
+    def mark_output_for_shapes(self, tensor: ITensor) -> None:
+        """Make a shape tensor an output. It lies in host memory, on whatever device the network runs."""
+        self.mark_output(tensor)
+        tensor.location = TensorLocation.HOST
+        if tensor not in self.shape_outputs:
+            self.shape_outputs.append(tensor)
+
+    def unmark_output_for_shapes(self, tensor: ITensor) -> bool:
+        if tensor not in self.shape_outputs:
+            return False
+        self.shape_outputs.remove(tensor)
+        tensor.location = TensorLocation.DEVICE
+        return self.unmark_output(tensor)
+
+    def shape_inputs(self) -> list[ITensor]:
+        """Inputs whose contents decide extents of some tensor, or are required to be something."""
+        exprs = [dim for layer in self._layers for tensor in layer.infer() for dim in tensor.dims]
+        exprs += [found.condition for layer in self._layers for found in layer._constraints]
+        leaves = leaves_of(*exprs)
+        leaves += leaves_of(*(leaf.leaf.upper for leaf in leaves if leaf.is_size_tensor))
+        used = {leaf.leaf.input for leaf in leaves if leaf.leaf.is_element}
+        return [tensor for index, tensor in enumerate(self._inputs) if index in used]
 
     def unmark_output(self, tensor: ITensor) -> bool:
         if tensor not in self._outputs:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dovetail.core.contract import SymbolicTensor
+from dovetail.core.contract import Port, SymbolicTensor
 from dovetail.core.errors import DefinitionError
-from dovetail.core.expr import DimsExprs
+from dovetail.core.expr import DimsExprs, Expr, input_element
 from dovetail.core.types import DataType, Dims, TensorFormat, TensorLocation
 
 if TYPE_CHECKING:
     from dovetail.machine.layer import ILayer
     from dovetail.machine.network import INetworkDefinition
+
+
+MAX_SHAPE_ELEMENTS = 64  # of an input that is a shape
 
 
 class ITensor:
@@ -43,8 +46,19 @@ class ITensor:
         """Dims as expressions over the network's inputs, and the type. Raises what inference raises."""
         if self._producer is None:
             assert self._dims is not None and self._dtype is not None
-            return SymbolicTensor(self._dims, self._dtype, self._name)
+            return SymbolicTensor(self._dims, self._dtype, self._name, values=self._elements())
         return self._producer.infer()[self._index]
+
+    def _elements(self) -> tuple[Expr, ...] | None:
+        """Of a network input that may be a shape: its contents, known when it is bound."""
+        shape = self._declared_shape
+        if self._dtype not in (DataType.INT32, DataType.INT64) or len(shape) > 1 or -1 in shape:
+            return None
+        n_elements = shape[0] if shape else 1
+        if not 1 <= n_elements <= MAX_SHAPE_ELEMENTS:
+            return None
+        index = self._network._inputs.index(self)
+        return tuple(input_element(index, k, f"{self._name}[{k}]") for k in range(n_elements))
 
     @property
     def shape(self) -> Dims:
@@ -76,20 +90,29 @@ class ITensor:
 
     @property
     def is_shape_tensor(self) -> bool:
-        """Does a layer take its contents as extents?"""
-        return any(
-            given is self and port.shape
-            for layer in self._network._consumers_of(self)
-            for port, given in layer.ports_in_use()
+        """Do its contents decide extents, directly or through layers that compute on them?"""
+        return self in self._network.shape_outputs or any(
+            port.shape or any(out.symbolic.values is not None and out.is_shape_tensor for out in layer._outputs)
+            for layer, port in self._uses()
         )
 
     @property
     def is_execution_tensor(self) -> bool:
         """Is it data to some layer, or an output?"""
-        consumers = self._network._consumers_of(self)
-        if self.is_network_output or not consumers:
+        uses = self._uses()
+        if self in self._network._outputs and self not in self._network.shape_outputs:
             return True
-        return any(given is self and not port.shape for layer in consumers for port, given in layer.ports_in_use())
+        return not self.is_shape_tensor or any(
+            not port.shape and any(out.is_execution_tensor for out in layer._outputs) for layer, port in uses
+        )
+
+    def _uses(self) -> list[tuple[ILayer, Port]]:
+        return [
+            (layer, port)
+            for layer in self._network._consumers_of(self)
+            for port, given in layer.ports_in_use()
+            if given is self
+        ]
 
     def set_dimension_name(self, index: int, name: str) -> None:
         """Name an extent of a network input. Extents of one name must be equal at run time; errors use the name."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dovetail.core.contract import Lookup, SymbolicTensor, parse_op_id
-from dovetail.core.expr import DimsExprs, constraints, input_dim
+from dovetail.core.expr import DimsExprs, constraints, input_dim, leaves_of
 from dovetail.core.negotiation import FormatRow, Refusal, Trace, negotiate
 from dovetail.core.tensor import pack, unpack
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy, nptype
@@ -113,11 +113,25 @@ def make_layer(lookup: Lookup, op: str, arrays: Sequence[np.ndarray | None], val
         inputs.append(GraphTensor(port.name, dims, dtype, ranges, constant=constant))
     layer = GraphLayer("check", spec, values, made, inputs)
     for index, output in enumerate(made.infer(symbolic)):
-        dims = tuple(dim.value for dim in output.dims)
+        dims = tuple(output.dims.evaluate([]))  # what a kernel tells is at its bound
         layer.outputs.append(
             GraphTensor(f"output {index}", output.dims, output.dtype, [(dims, dims, dims)], producer=layer)
         )
     return layer
+
+
+def _as_told(layer: GraphLayer, outputs: Sequence[tuple[Any, np.ndarray]]) -> list[np.ndarray]:
+    """Arrays of the outputs, with the extents that the kernel told."""
+    sizes = {}
+    for leaf in leaves_of(*(dim for tensor in layer.outputs for dim in tensor.dims)):
+        desc, buffer = outputs[leaf.leaf.axis]
+        sizes[leaf] = int(unpack(buffer, desc.dims, desc.dtype, desc.format))
+        assert 0 <= sizes[leaf] <= leaf.leaf.upper.evaluate([]), f"{leaf} is {sizes[leaf]}, at most {leaf.leaf.upper}"
+    results = []
+    for tensor, (desc, buffer) in zip(layer.outputs, outputs, strict=True):
+        real = desc.with_dims([dim.evaluate([], (), sizes) for dim in tensor.dims])
+        results.append(unpack(buffer[: real.allocated_size], real.dims, real.dtype, real.format))
+    return results
 
 
 def rows_of(lookup: Lookup, layer: GraphLayer, device: DeviceType = DeviceType.CPU) -> tuple[list[Candidate], Trace]:
@@ -161,7 +175,7 @@ def run_row(layer: GraphLayer, candidate: Candidate, arrays: Sequence[np.ndarray
     for poison in (POISON, 0x7F):  # 0x7f7f7f7f is a large float, 0xa5.. a tiny one; what is not written differs
         outputs = []
         for tensor, format_ in zip(layer.outputs, candidate.formats[len(layer.inputs) :], strict=True):
-            desc = tensor.desc(0, format_)
+            desc = tensor.desc(0, format_).with_dims(tensor.ranges[0][1])
             guard = _Guarded(desc.allocated_size, poison)
             guards.append(guard)
             outputs.append((desc, guard.inner))
@@ -175,7 +189,7 @@ def run_row(layer: GraphLayer, candidate: Candidate, arrays: Sequence[np.ndarray
             n_threads=n_threads,
             repeat=1,
         )
-        results.append([unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in outputs])
+        results.append(_as_told(layer, outputs))
     for first, second in zip(*results, strict=True):
         np.testing.assert_array_equal(_bits(first), _bits(second), "an element was not written")
     for guard, old in zip(guards, before, strict=False):
@@ -348,7 +362,7 @@ def _check_dynamic_dims(layer: GraphLayer, arrays: Sequence[np.ndarray | None]) 
     for constraint in found:
         assert constraint.condition.evaluate(inputs), constraint.text
     for inferred, output in zip(outputs, layer.outputs, strict=True):
-        assert tuple(dim.evaluate(inputs) for dim in inferred.dims) == output.ranges[0][1]
+        assert tuple(inferred.dims.evaluate(inputs)) == output.ranges[0][1]
 
 
 def describe(row: FormatRow) -> str:

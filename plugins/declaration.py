@@ -125,7 +125,8 @@ def check(cls: type, found: Declaration, where: str) -> None:
     clash = found.properties.keys() & (found.inputs.keys() | found.outputs.keys() | found.fields.keys())
     if clash:
         raise refuse(f"has two things called '{min(clash)}'", "A second spelling needs a name of its own.")
-    if not found.outputs:
+    # What only takes shapes may give nothing: it states a condition, as Assertion does.
+    if not found.outputs and not (found.inputs and all(port.shape for port in found.inputs.values())):
         raise refuse("has no output", "Add one to the class body: y = Output(like='x').")
     ports = list(found.inputs.values())
     for port in (*ports, *found.outputs.values()):

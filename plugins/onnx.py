@@ -12,12 +12,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dovetail.core.types import DataType
+
 
 class OnnxNode(Protocol):
     """What a rewrite is handed: one node of a model, and the means to make layers of it."""
 
     op_type: str
     opset: int  # version of the operator's domain in this model
+    n_outputs: int
     network: Any  # INetworkDefinition: network.add_<layer>(...)
 
     def __len__(self) -> int:
@@ -29,14 +32,29 @@ class OnnxNode(Protocol):
     def get(self, index: int) -> Any:
         """The same, None if it is absent."""
 
+    def wants(self, index: int) -> bool:
+        """Does the model use output `index`?"""
+
     def constant(self, index: int) -> np.ndarray | None:
         """Contents of an input that are known now: an initializer, a Constant, or what follows from them."""
+
+    def contents(self, value: Any) -> np.ndarray | None:
+        """The same of any tensor of the network, or an array."""
+
+    def type_name(self, index: int) -> str:
+        """What the model calls the type of input `index`: "FLOAT16". The tensor's own may be one that carries it."""
+
+    def carrier(self, type_name: str) -> DataType:
+        """The type in which the network carries the model's type of this name. Raises if there is none."""
+
+    def attr_type(self, name: str, default: str = "FLOAT") -> str:
+        """What the model calls the type that an attribute stands for: "FLOAT16"."""
 
     def attr(self, name: str, default: Any = None) -> Any:
         """An attribute in Python's types: int, float, str, tuple of these, or an array."""
 
-    def add(self, op: str, inputs: Sequence[Any], **fields: Any) -> Any:
-        """A layer by op name; its first output."""
+    def add(self, op: str, inputs: Sequence[Any], /, **fields: Any) -> Any:
+        """A layer by op name, of tensors and arrays; its first output. Values of enums may be their names."""
 
     def fail(self, reason: str, **facts: Any) -> Exception:
         """The error to raise where the node cannot be imported."""

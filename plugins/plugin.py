@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, ClassVar
 
 from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, SymbolicTensor, op_id
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError
+from dovetail.core.expr import Expr, as_expr, size_tensor
 from dovetail.core.types import DeviceType
 from dovetail.plugins import adapter
 from dovetail.plugins.declaration import Declaration, check, fronts_of, place_of, read_body
@@ -57,6 +59,7 @@ class Plugin:
                  ports and fields
     type_rows    legal assignments of types, as in a kernel's row ("f32 f32 -> f32"), where the product of
                  the ports' types would hold some that nothing computes
+    enums        enumerations of arguments of fronts: attributes of the package, as those of fields are
     scalar       for a pointwise op, an expression of input and field names: numbers, + - * / // % **,
                  comparisons, `a if c else b`, and, or, min, max, abs, exp, log, tanh;
                  `choice(field, NAME=..., ...)` picks by an enum field. An absent optional input drops the
@@ -74,6 +77,7 @@ class Plugin:
     scalar: ClassVar[str | None] = None
     onnx: ClassVar[Sequence[Any]] = ()
     type_rows: ClassVar[Sequence[str]] = ()
+    enums: ClassVar[Sequence[type[IntEnum]]] = ()
 
     dovetail_spec: ClassVar[OpSpec]
     dovetail_implementations: ClassVar[tuple[Implementation, ...]]
@@ -107,6 +111,7 @@ class Plugin:
             reference=_reference_of(cls) if hasattr(cls, "reference") else None,
             scalar=cls.scalar,
             role=cls.role,
+            enums=tuple(cls.enums),
             fronts=fronts_of(cls, cls._declared),
             properties=dict(cls._declared.properties),
             onnx=tuple(cls.onnx),
@@ -142,6 +147,18 @@ class Plugin:
         """How messages call it: `Softmax@1 'probabilities'`."""
         identity = op_id(self.name, str(self.version), self.namespace)
         return f"{identity} '{self.layer_name}'" if self.layer_name else identity
+
+    def declare_size(self, output: str, opt: Any, upper: Any) -> Expr:
+        """An extent that the kernel tells by writing it to the size output `output`: likely `opt`, at most `upper`."""
+        names = [port.name for port in self.dovetail_spec.outputs if port.size]
+        if output not in names:
+            raise DefinitionError(
+                f"{self.label} cannot tell an extent by '{output}'",
+                facts=[("size outputs", ", ".join(names) or "none")],
+                hint=f"Declare it: {output} = Output(DataType.INT64, size=True).",
+            )
+        index = [port.name for port in self.dovetail_spec.outputs].index(output)
+        return size_tensor(index, as_expr(opt), as_expr(upper), f"{self.layer_name or self.name}.{output}")
 
     def infer(self, *inputs: Any) -> Any:
         """Dims of the first input, types by the ports' own rule."""

@@ -71,7 +71,13 @@ class Weights(PortDeclaration):
 
 
 class Output(PortDeclaration):
-    """An output: of the types given, or with the type of the input `like`."""
+    """An output: of the types given, or with the type of the input `like`.
+
+    Args:
+        size: it holds an extent of another output, which `infer` declares with `self.declare_size`: INT32 or INT64
+            without dims. Until the kernel has written it, that output's array has the extents of the upper bound; the
+            kernel fills it from its start, row by row of the real extents.
+    """
 
     is_output = True
 
@@ -81,9 +87,10 @@ class Output(PortDeclaration):
         *,
         like: str | None = None,
         quantized: bool = False,
+        size: bool = False,
         doc: str = "",
     ) -> None:
-        super().__init__(types, like=like, quantized=quantized, doc=doc)
+        super().__init__(types, like=like, quantized=quantized, size=size, doc=doc)
 
 
 def bind(ports: tuple[Port, ...], values: Iterable[Any]) -> list[Any]:

@@ -71,6 +71,10 @@ py::dict io_info(const Plan& plan, int32_t index) {
   info["dims"] = to_tuple(dims, tensor.rank);
   info["dim_names"] = names;
   info["device"] = tensor.device;
+  const auto input = std::find(plan.inputs.begin(), plan.inputs.end(), index) - plan.inputs.begin();
+  const auto n_inputs = static_cast<std::ptrdiff_t>(plan.inputs.size());
+  info["is_shape"] = input < n_inputs && plan.is_shape_input(static_cast<size_t>(input));
+  info["is_sized_late"] = plan.needed_sizes_of(index) > 0;
   return info;
 }
 
@@ -135,8 +139,8 @@ py::dict profile_info(const Engine& engine, int index) {
   py::list inputs;
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
     const int rank = plan.tensors[static_cast<size_t>(plan.inputs[i])].rank;
-    inputs.append(
-        py::make_tuple(to_tuple(profile.min[i], rank), to_tuple(profile.opt[i], rank), to_tuple(profile.max[i], rank)));
+    inputs.append(py::make_tuple(to_tuple(profile.min.extents[i], rank), to_tuple(profile.opt.extents[i], rank),
+                                 to_tuple(profile.max.extents[i], rank)));
   }
   py::dict info;
   info["inputs"] = inputs;
@@ -162,6 +166,25 @@ class PyContext {
 
   void set_address(size_t io, uintptr_t address, uint64_t bytes) {
     context_.set_address(io, reinterpret_cast<void*>(address), bytes);
+    buffers_[io].reset();
+  }
+
+  // allocate(bytes, alignment) -> address, notify(dims); None takes it away.
+  void set_output_allocator(size_t io, py::object allocate, py::object notify) {
+    Context::OutputAllocator allocator;
+    if (!allocate.is_none()) {
+      allocator.allocate = [allocate = std::move(allocate)](uint64_t bytes, uint64_t alignment) {
+        py::gil_scoped_acquire gil;
+        return reinterpret_cast<void*>(py::cast<uintptr_t>(allocate(bytes, alignment)));
+      };
+      allocator.notify = [notify = std::move(notify)](const int64_t* dims, int rank) {
+        py::gil_scoped_acquire gil;
+        py::tuple extents(static_cast<size_t>(rank));
+        for (int axis = 0; axis < rank; ++axis) extents[static_cast<size_t>(axis)] = dims[axis];
+        notify(extents);
+      };
+    }
+    context_.set_output_allocator(io, std::move(allocator));
     buffers_[io].reset();
   }
 
@@ -227,6 +250,14 @@ void bind_context(py::module_& m) {
            "An address as int; 0 takes it away. `bytes`: what is there, checked before running.")
       .def("set_buffer", &PyContext::set_buffer, py::arg("io"), py::arg("buffer"),
            "A C-contiguous buffer, writable for outputs; kept until another takes its place.")
+      .def(
+          "set_output_allocator", &PyContext::set_output_allocator, py::arg("io"), py::arg("allocate"),
+          py::arg("notify"),
+          "allocate(bytes, alignment) -> address and notify(dims) are called in each execution as soon as the extents\n"
+          "of the output are known; None takes them away.")
+      .def(
+          "max_bytes", [](PyContext& self, size_t io) { return self.get().max_bytes(io); }, py::arg("io"),
+          "The most that the tensor can need with the present inputs.")
       .def(
           "address", [](PyContext& self, size_t io) { return reinterpret_cast<uintptr_t>(self.get().address(io)); },
           py::arg("io"))

@@ -13,14 +13,19 @@ namespace dovetail {
 namespace {
 
 void copy_extents(const py::object& extents, int64_t* to, int32_t rank, const char* what) {
-  const auto sequence = py::cast<py::sequence>(extents);
-  if (static_cast<int32_t>(sequence.size()) != rank) {
+  // Items are taken as they lie: a build reads a million of them, and Dims has a __getitem__ in Python.
+  const auto sequence = py::reinterpret_steal<py::object>(PySequence_Fast(extents.ptr(), "extents are a sequence"));
+  if (!sequence) throw py::error_already_set();
+  const Py_ssize_t size = PySequence_Fast_GET_SIZE(sequence.ptr());
+  if (size != rank) {
     throw Failure{DT_INVALID_ARGUMENT,
                   std::string("a tensor description cannot have `") + what + "` of another rank than dims",
-                  {{"dims", std::to_string(rank)}, {what, std::to_string(sequence.size())}},
+                  {{"dims", std::to_string(rank)}, {what, std::to_string(size)}},
                   ""};
   }
-  for (int32_t i = 0; i < rank; ++i) to[i] = py::cast<int64_t>(sequence[static_cast<size_t>(i)]);
+  for (int32_t i = 0; i < rank; ++i) {
+    to[i] = py::cast<int64_t>(py::handle(PySequence_Fast_GET_ITEM(sequence.ptr(), i)));
+  }
 }
 
 dt_desc desc_of(const py::object& given, std::vector<py::object>* keep) {

@@ -17,7 +17,7 @@ endif()
 
 if(NOT dovetail_cuda_missing)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES "80-real;90-real;90-virtual" CACHE STRING "What CUDA code is made for; the last is PTX")
+    set(CMAKE_CUDA_ARCHITECTURES OFF CACHE STRING "What CUDA code is made for; OFF: sm_80, sm_90 and PTX, from one pass")
   endif()
   if(NOT CMAKE_CUDA_HOST_COMPILER AND NOT DEFINED ENV{CUDAHOSTCXX} AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
@@ -39,13 +39,22 @@ if(dovetail_cuda_missing)
 endif()
 
 enable_language(CUDA)
-message(STATUS "CUDA kernels are built by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+if(CMAKE_CUDA_ARCHITECTURES)
+  set(cuda_code ${CMAKE_CUDA_ARCHITECTURES})
+  set(cuda_code_options --threads=2)  # the architectures compile side by side
+else()
+  # All code comes from the PTX of compute_80: compute_90's differs by nothing that our kernels use, and making it too
+  # would take as long again. A kernel that asks for sm_90's own instructions names compute_90 as its source's option.
+  set(cuda_code "sm_80, sm_90 and later ones by way of PTX")
+  set(cuda_code_options --generate-code=arch=compute_80,code=[sm_80,sm_90,compute_80])
+endif()
+message(STATUS "CUDA kernels are built by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${cuda_code}")
 include(include/dovetail/plugin.cmake)
 file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cu plugins/*/cuda_*.cu)
 dovetail_add_cuda_plugin(dovetail_cuda ${cuda_sources})
 set_target_properties(dovetail_cuda PROPERTIES CUDA_STANDARD 17)
 target_include_directories(dovetail_cuda PRIVATE plugins)
 target_compile_definitions(dovetail_cuda PRIVATE DOVETAIL_VERSION="${PROJECT_VERSION}")
-# -lineinfo lets profilers and compute-sanitizer name lines; it changes no code. The architectures compile side by side.
-target_compile_options(dovetail_cuda PRIVATE -Xcompiler=-Wall,-Wextra -lineinfo --threads=2)
+# -lineinfo lets profilers and compute-sanitizer name lines; it changes no code. What the host does is to start kernels.
+target_compile_options(dovetail_cuda PRIVATE -Xcompiler=-Wall,-Wextra,-O1 -lineinfo ${cuda_code_options})
 list(APPEND DOVETAIL_PLUGIN_LIBRARIES dovetail_cuda)

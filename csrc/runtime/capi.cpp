@@ -185,8 +185,9 @@ dt_code dt_engine_profile_shape(const dt_engine* engine, int32_t profile, int32_
     if (index_of(profile) >= plan.profiles.size()) throw status::no_such_profile(profile, plan.profiles.size());
     if (index_of(input) >= plan.inputs.size()) throw status::no_such_tensor(input, plan.inputs.size());
     const PlanProfile& from = plan.profiles[index_of(profile)];
-    const auto copy = [&](const std::vector<Dims>& dims, int64_t* to) {
-      if (to) std::copy(dims[index_of(input)].begin(), dims[index_of(input)].end(), to);
+    const auto copy = [&](const Leaves& leaves, int64_t* to) {
+      const Dims& dims = leaves.extents[index_of(input)];
+      if (to) std::copy(dims.begin(), dims.end(), to);
     };
     copy(from.min, min);
     copy(from.opt, opt);
@@ -242,6 +243,27 @@ dt_code dt_context_tensor_bytes(dt_context* context, int32_t io, uint64_t* bytes
   return guarded([&] {
     require(bytes != nullptr, "bytes");
     *bytes = context_of(context).bytes(index_of(io));
+  });
+}
+
+dt_code dt_context_max_bytes(dt_context* context, int32_t io, uint64_t* bytes) {
+  return guarded([&] {
+    require(bytes != nullptr, "bytes");
+    *bytes = context_of(context).max_bytes(index_of(io));
+  });
+}
+
+dt_code dt_context_set_output_allocator(dt_context* context, int32_t output, dt_reallocate_output* reallocate,
+                                        dt_notify_shape* notify, void* user) {
+  return guarded([&] {
+    Context::OutputAllocator allocator;
+    if (reallocate)
+      allocator.allocate = [=](uint64_t bytes, uint64_t alignment) {
+        return reallocate(user, output, bytes, alignment);
+      };
+    if (reallocate && notify)
+      allocator.notify = [=](const int64_t* dims, int rank) { notify(user, output, rank, dims); };
+    context_of(context).set_output_allocator(index_of(output), std::move(allocator));
   });
 }
 

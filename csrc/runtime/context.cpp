@@ -69,7 +69,10 @@ Context::Context(std::shared_ptr<const Engine> engine, int profile, bool own_mem
       is_debug_sync_(is_sync_wanted()) {
   const DeviceScope scope(engine_->device());
   const Plan& plan = engine_->plan();
-  input_dims_.resize(plan.inputs.size());
+  leaves_.sizes.resize(plan.sizes.size());
+  allocators_.resize(plan.n_io());
+  is_io_ready_.resize(plan.n_io());
+  for (size_t io = 0; io < plan.n_io(); ++io) needed_sizes_.push_back(plan.needed_sizes_of(plan.io_tensor(io)));
   is_input_known_.resize(plan.inputs.size());
   addresses_.assign(plan.n_io(), nullptr);
   rooms_.assign(plan.n_io(), 0);
@@ -81,6 +84,7 @@ Context::Context(std::shared_ptr<const Engine> engine, int profile, bool own_mem
   make_views();
   make_launches();
   set_profile(profile);
+  find_if_plain();
 }
 
 Context::~Context() = default;
@@ -237,11 +241,11 @@ void Context::place_memory() {
 void Context::forget_shapes() {
   const Plan& plan = engine_->plan();
   const PlanProfile& profile = plan.profiles[static_cast<size_t>(profile_)];
-  for (size_t i = 0; i < input_dims_.size(); ++i) {
-    // An extent with one legal value needs no setting.
-    is_input_known_[i] = profile.min[i] == profile.max[i];
-    input_dims_[i] = profile.min[i];
-  }
+  leaves_.extents = profile.min.extents;
+  leaves_.contents = profile.min.contents;
+  for (size_t i = 0; i < is_input_known_.size(); ++i)  // an extent with one legal value needs no setting
+    is_input_known_[i] = profile.min.extents[i] == profile.max.extents[i];
+  n_known_ = 0;
   are_shapes_valid_ = false;
   is_ready_ = false;
   std::fill(is_told_.begin(), is_told_.end(), 0);
@@ -258,33 +262,81 @@ void Context::set_input_shape(size_t input, const int64_t* dims, int rank) {
   for (int axis = 0; axis < rank; ++axis) {
     const auto a = static_cast<size_t>(axis);
     given[a] = dims[axis];
-    fits &= given[a] >= profile.min[input][a] && given[a] <= profile.max[input][a];
+    fits &= given[a] >= profile.min.extents[input][a] && given[a] <= profile.max.extents[input][a];
   }
   if (!fits) {
     std::vector<status::Extents> extents;
     for (int axis = 0; axis < rank; ++axis) {
       const auto a = static_cast<size_t>(axis);
       extents.push_back({tensor.dim_names[axis].empty() ? "dimension " + std::to_string(axis) : tensor.dim_names[axis],
-                         given[a], profile.min[input][a], profile.max[input][a]});
+                         given[a], profile.min.extents[input][a], profile.max.extents[input][a]});
     }
     throw status::outside_profile(tensor.name, extents, profile_, plan.name);
   }
-  if (is_input_known_[input] && given == input_dims_[input]) return;
-  input_dims_[input] = given;
+  if (is_input_known_[input] && given == leaves_.extents[input]) return;
+  leaves_.extents[input] = given;
   is_input_known_[input] = 1;
+  forget_sizes();
+}
+
+// Shape inputs are the user's memory, which may change between executions.
+void Context::read_contents() {
+  const Plan& plan = engine_->plan();
+  const PlanProfile& profile = plan.profiles[static_cast<size_t>(profile_)];
+  for (size_t i = 0; i < plan.inputs.size(); ++i) {
+    if (!plan.is_shape_input(i) || !addresses_[i]) continue;
+    const PlanTensor& tensor = tensor_of(i);
+    const bool is_wide = tensor.data_type == DT_TYPE_INT64;
+    std::vector<int64_t> found(leaves_.contents[i].size());
+    const uint64_t bytes = found.size() * (is_wide ? sizeof(int64_t) : sizeof(int32_t));
+    if (rooms_[i] < bytes) throw status::buffer_too_small(tensor.name, rooms_[i], bytes);
+    std::vector<status::Extents> elements;
+    bool fits = true;
+    for (size_t k = 0; k < found.size(); ++k) {
+      int32_t narrow = 0;
+      if (is_wide)
+        std::memcpy(&found[k], static_cast<const int64_t*>(addresses_[i]) + k, sizeof(int64_t));
+      else
+        std::memcpy(&narrow, static_cast<const int32_t*>(addresses_[i]) + k, sizeof(int32_t));
+      if (!is_wide) found[k] = narrow;
+      const int64_t low = profile.min.contents[i][k], high = profile.max.contents[i][k];
+      fits &= found[k] >= low && found[k] <= high;
+      elements.push_back({"element " + std::to_string(k), found[k], low, high});
+    }
+    if (!fits) throw status::contents_outside_profile(tensor.name, elements, profile_, plan.name);
+    if (found == leaves_.contents[i]) continue;
+    leaves_.contents[i] = found;
+    forget_sizes();
+  }
+}
+
+// And the shapes with them. The bounds are enough until the steps tell.
+void Context::forget_sizes() {
+  n_known_ = 0;
   are_shapes_valid_ = false;
   is_ready_ = false;
 }
 
-bool Context::is_known() const {
-  return std::find(is_input_known_.begin(), is_input_known_.end(), 0) == is_input_known_.end();
+void Context::find_if_plain() {
+  const auto is_set = [](const OutputAllocator& allocator) { return allocator.allocate != nullptr; };
+  const LeafCounts& leaves = engine_->plan().leaves;
+  is_plain_ = engine_->device().is_cpu() && leaves.sizes == 0 &&
+              std::all_of(leaves.contents.begin(), leaves.contents.end(), [](int n) { return n == 0; }) &&
+              std::none_of(allocators_.begin(), allocators_.end(), is_set);
 }
+
+bool Context::is_known() { return infer_shapes().empty(); }
 
 void Context::resolve_shapes() {
   if (are_shapes_valid_) return;
   const Plan& plan = engine_->plan();
-  evaluate_shapes(plan, plan.profiles[static_cast<size_t>(profile_)], input_dims_, &next_);
-  check_constraints(plan, input_dims_, next_);
+  for (size_t i = static_cast<size_t>(n_known_); i < plan.sizes.size(); ++i) {
+    const auto upper = static_cast<size_t>(plan.sizes[i].upper);
+    if (evaluate(plan.programs[upper], leaves_, &leaves_.sizes[i]) != DimsTrouble::kNone || leaves_.sizes[i] < 0)
+      leaves_.sizes[i] = 0;
+  }
+  evaluate_shapes(plan, plan.profiles[static_cast<size_t>(profile_)], leaves_, n_known_, &next_);
+  check_constraints(plan, leaves_, n_known_, next_);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const auto changed = [this](int32_t t) {
       return t >= 0 && shapes_.dims[static_cast<size_t>(t)] != next_.dims[static_cast<size_t>(t)];
@@ -300,30 +352,64 @@ void Context::resolve_shapes() {
 
 std::vector<std::string> Context::infer_shapes() {
   std::vector<std::string> missing;
+  const Plan& plan = engine_->plan();
+  read_contents();
   for (size_t i = 0; i < is_input_known_.size(); ++i)
-    if (!is_input_known_[i]) missing.push_back(tensor_of(i).name);
+    if (!is_input_known_[i] || (plan.is_shape_input(i) && !addresses_[i])) missing.push_back(tensor_of(i).name);
   if (missing.empty()) resolve_shapes();
   return missing;
 }
 
 int Context::shape(size_t io, Dims* dims) {
   const PlanTensor& tensor = tensor_of(io);
-  const size_t n_inputs = input_dims_.size();
+  const size_t n_inputs = is_input_known_.size();
   if (io < n_inputs && is_input_known_[io]) {
-    *dims = input_dims_[io];
+    *dims = leaves_.extents[io];
   } else if (io >= n_inputs && is_known()) {
-    resolve_shapes();
     *dims = shapes_.dims[static_cast<size_t>(engine_->plan().io_tensor(io))];
+    for (int axis = 0; axis < tensor.rank; ++axis) {
+      const int32_t program = tensor.dims[axis].program;
+      const bool is_open = program >= 0 && engine_->plan().needed_sizes[static_cast<size_t>(program)] > n_known_;
+      if (is_open) (*dims)[static_cast<size_t>(axis)] = -1;
+    }
   } else {
     for (int axis = 0; axis < tensor.rank; ++axis) (*dims)[static_cast<size_t>(axis)] = tensor.dims[axis].value;
   }
   return tensor.rank;
 }
 
+uint64_t Context::max_bytes(size_t io) {
+  const Plan& plan = engine_->plan();
+  check_io(io);
+  const std::vector<std::string> missing = infer_shapes();
+  if (!missing.empty()) throw status::shapes_unknown(missing);
+  if (needed_sizes_[io] == 0) return bytes(io);
+  const int known = std::exchange(n_known_, 0);
+  const std::vector<int64_t> sizes = leaves_.sizes;
+  const auto restore = [&] {
+    n_known_ = known;
+    leaves_.sizes = sizes;
+  };
+  PlanShapes widest;
+  try {
+    for (size_t i = 0; i < plan.sizes.size(); ++i)
+      if (evaluate(plan.programs[static_cast<size_t>(plan.sizes[i].upper)], leaves_, &leaves_.sizes[i]) !=
+          DimsTrouble::kNone)
+        leaves_.sizes[i] = 0;
+    evaluate_shapes(plan, plan.profiles[static_cast<size_t>(profile_)], leaves_, 0, &widest);
+  } catch (...) {
+    restore();
+    throw;
+  }
+  restore();
+  return widest.bytes[static_cast<size_t>(plan.io_tensor(io))];
+}
+
 uint64_t Context::bytes(size_t io) {
   check_io(io);
   const std::vector<std::string> missing = infer_shapes();
   if (!missing.empty()) throw status::shapes_unknown(missing);
+  if (needed_sizes_[io] > n_known_) throw status::size_unknown(tensor_of(io).name);
   return shapes_.bytes[static_cast<size_t>(engine_->plan().io_tensor(io))];
 }
 
@@ -338,39 +424,67 @@ void Context::set_address(size_t io, void* address, uint64_t room) {
   for (int32_t t : io_views_[io]) views_[static_cast<size_t>(t)].data = address ? address : nothing;
 }
 
+void Context::set_output_allocator(size_t output, OutputAllocator allocator) {
+  check_io(output);
+  if (output < engine_->plan().inputs.size()) throw status::argument_missing("output allocator of an output");
+  allocators_[output] = std::move(allocator);
+  is_ready_ = false;
+  find_if_plain();
+}
+
+// Inputs and outputs whose extents have just become known: memory for those that an allocator serves, and checks.
+void Context::prepare_io() {
+  const Plan& plan = engine_->plan();
+  for (size_t io = plan.inputs.size(); io < addresses_.size(); ++io) {
+    if (is_io_ready_[io] || needed_sizes_[io] > n_known_ || !allocators_[io].allocate) continue;
+    const auto t = static_cast<size_t>(plan.io_tensor(io));
+    const uint64_t bytes = shapes_.bytes[t];
+    void* memory = allocators_[io].allocate(bytes, static_cast<uint64_t>(alignment_on(plan.tensors[t].device)));
+    if (!memory && bytes > 0) throw status::output_not_allocated(plan.tensors[t].name, bytes);
+    set_address(io, memory, bytes);
+    if (allocators_[io].notify) allocators_[io].notify(shapes_.dims[t].data(), plan.tensors[t].rank);
+  }
+  check_addresses();
+}
+
 void Context::check_addresses() {
   const Plan& plan = engine_->plan();
   std::vector<std::string> missing;
   const auto bytes_of = [&](size_t io) { return shapes_.bytes[static_cast<size_t>(plan.io_tensor(io))]; };
+  const auto is_due = [&](size_t io) { return needed_sizes_[io] <= n_known_ && bytes_of(io) > 0; };
   for (size_t io = 0; io < addresses_.size(); ++io)
-    if (!addresses_[io] && bytes_of(io) > 0) missing.push_back(tensor_of(io).name);
+    if (!addresses_[io] && is_due(io)) missing.push_back(tensor_of(io).name);
   if (!missing.empty()) throw status::addresses_missing(missing);
   for (size_t io = 0; io < addresses_.size(); ++io)
-    if (bytes_of(io) > rooms_[io] && bytes_of(io) > 0)
+    if (bytes_of(io) > rooms_[io] && is_due(io))
       throw status::buffer_too_small(tensor_of(io).name, rooms_[io], bytes_of(io));
   for (size_t a = plan.inputs.size(); a < addresses_.size(); ++a)
     for (size_t b = a + 1; b < addresses_.size(); ++b)
-      if (addresses_[a] == addresses_[b] && bytes_of(a) > 0 && bytes_of(b) > 0)
+      if (addresses_[a] == addresses_[b] && is_due(a) && is_due(b))
         throw status::address_shared(tensor_of(a).name, tensor_of(b).name);
+  for (size_t io = 0; io < addresses_.size(); ++io) {
+    if (!engine_->device().is_cpu() && !is_io_ready_[io] && is_due(io)) check_place(io);
+    if (needed_sizes_[io] <= n_known_) is_io_ready_[io] = 1;
+  }
 }
 
-// Is every buffer in memory that its steps can reach? A wrong one would end the process' use of the device.
-void Context::check_places() {
-  const Plan& plan = engine_->plan();
+// Is the buffer in memory that its steps can reach? A wrong one would end the process' use of the device.
+void Context::check_place(size_t io) {
   const Device& device = engine_->device();
-  for (size_t io = 0; io < addresses_.size(); ++io) {
-    if (!addresses_[io] || shapes_.bytes[static_cast<size_t>(plan.io_tensor(io))] == 0) continue;
-    const int32_t found = device.device_of(addresses_[io]);
-    const bool on_device = tensor_of(io).device == DT_DEVICE_CUDA;
-    const bool is_fine = on_device ? found == device.index() || found == kPinned : found < 0;
-    if (!is_fine) throw status::address_elsewhere(tensor_of(io).name, on_device ? device.index() : -1, found);
-  }
+  const int32_t found = device.device_of(addresses_[io]);
+  const bool on_device = tensor_of(io).device == DT_DEVICE_CUDA;
+  const bool is_fine = on_device ? found == device.index() || found == kPinned : found < 0;
+  if (!is_fine) throw status::address_elsewhere(tensor_of(io).name, on_device ? device.index() : -1, found);
 }
 
 // ---- execution
 
-void Context::tell_shapes() {
-  for (size_t i = 0; i < launches_.size(); ++i) {
+// To the steps from `first` on that come before the next size is known, and to the one that tells it.
+void Context::tell_shapes(size_t first) {
+  const std::vector<PlanSize>& sizes = engine_->plan().sizes;
+  const auto known = static_cast<size_t>(n_known_);
+  const size_t end = known < sizes.size() ? static_cast<size_t>(sizes[known].step) + 1 : launches_.size();
+  for (size_t i = first; i < end; ++i) {
     if (is_told_[i]) continue;
     const dt_implementation* implementation = engine_->steps()[i].bound.implementation;
     if (DT_HAS(dt_implementation, implementation, shape_changed)) {
@@ -389,10 +503,51 @@ void Context::make_ready() {
     memory_ = nothing;
     place_memory();
   }
-  check_addresses();
-  if (!engine_->device().is_cpu()) check_places();
-  tell_shapes();
+  std::fill(is_io_ready_.begin(), is_io_ready_.end(), 0);
+  prepare_io();
+  tell_shapes(0);
   is_ready_ = true;
+}
+
+// What step `step` told: extents that wait for it become known.
+void Context::learn_sizes(size_t step) {
+  const Plan& plan = engine_->plan();
+  const Device& device = engine_->device();
+  bool has_news = false;
+  while (static_cast<size_t>(n_known_) < plan.sizes.size() &&
+         plan.sizes[static_cast<size_t>(n_known_)].step == static_cast<int32_t>(step)) {
+    const auto k = static_cast<size_t>(n_known_);
+    const auto t = static_cast<size_t>(plan.sizes[k].tensor);
+    const PlanTensor& tensor = plan.tensors[t];
+    if (!has_news && plan.steps[step].device != DT_DEVICE_CPU) wait_for_stream();
+    int64_t value = 0;
+    int32_t narrow = 0;
+    const bool is_wide = tensor.data_type == DT_TYPE_INT64;
+    void* const to = is_wide ? static_cast<void*>(&value) : &narrow;
+    const uint64_t bytes = is_wide ? sizeof value : sizeof narrow;
+    if (tensor.device == DT_DEVICE_CPU) {
+      std::memcpy(to, views_[t].data, bytes);
+    } else {
+      device.copy(to, views_[t].data, bytes, stream_.handle);
+      wait_for_stream();
+    }
+    if (!is_wide) value = narrow;
+    // With the bounds of sizes that this step told just before.
+    int64_t upper = 0;
+    if (evaluate(plan.programs[static_cast<size_t>(plan.sizes[k].upper)], leaves_, &upper) != DimsTrouble::kNone)
+      upper = 0;
+    if (value < 0 || value > std::max<int64_t>(upper, 0))
+      throw status::size_outside_bounds(plan.steps[step].layer, tensor.name, value, upper,
+                                        plan.text_of({-1, plan.sizes[k].upper}));
+    leaves_.sizes[k] = value;
+    ++n_known_;
+    has_news = true;
+  }
+  if (!has_news) return;
+  are_shapes_valid_ = false;
+  resolve_shapes();
+  prepare_io();
+  tell_shapes(step + 1);
 }
 
 void Context::execute(const dt_stream& stream) {
@@ -411,21 +566,30 @@ void Context::execute_and_wait() {
   wait_for_stream();
 }
 
-void Context::wait_for_stream() { engine_->device().wait(stream_.handle); }
+void Context::wait_for_stream() {
+  if (!engine_->device().is_cpu()) engine_->device().wait(stream_.handle);
+}
 
 // after_step(i) is called when step i was enqueued.
 template <typename AfterStep>
 void Context::enqueue_all(void* stream, const AfterStep& after_step) {
   const Device& device = engine_->device();
   const DeviceScope scope(device);
+  const Plan& plan = engine_->plan();
+  if (!plan.sizes.empty()) forget_sizes();
+  if (std::any_of(allocators_.begin(), allocators_.end(), [](const OutputAllocator& a) { return !!a.allocate; }))
+    is_ready_ = false;
+  read_contents();
   if (!is_ready_) make_ready();
+  is_ready_ = plan.sizes.empty();  // unless it comes to its end
   stream_.handle = stream;
-  const std::vector<PlanStep>& steps = engine_->plan().steps;
-  const bool is_special = is_debug_sync_ || first_cpu_step_ >= 0;
+  const std::vector<PlanStep>& steps = plan.steps;
+  const int32_t waiting_step = !plan.sizes.empty() ? plan.sizes[0].step : first_cpu_step_;
+  const bool is_special = !device.is_cpu() && (is_debug_sync_ || waiting_step >= 0);
   const bool is_captured = is_special && device.is_capturing(stream);
-  if (is_captured && first_cpu_step_ >= 0)
-    throw status::capture_impossible(steps[static_cast<size_t>(first_cpu_step_)].layer);
-  const bool waits = is_debug_sync_ && !is_captured;
+  if (is_captured && waiting_step >= 0)
+    throw status::capture_impossible(steps[static_cast<size_t>(waiting_step)].layer);
+  const bool waits = is_debug_sync_ && !is_captured && !device.is_cpu();
   const auto record_consumed = [&](int32_t step) {
     if (consumed_event_ && step == last_reading_step_) device.record(consumed_event_, stream);
   };
@@ -433,12 +597,13 @@ void Context::enqueue_all(void* stream, const AfterStep& after_step) {
   bool is_pending = true;  // is there work on the stream that a step on the CPU has to wait for?
   for (size_t i = 0; i < launches_.size(); ++i) {
     const bool on_cpu = steps[i].device == DT_DEVICE_CPU;
-    if (on_cpu && is_pending) wait_for_stream();
+    if (on_cpu && is_pending && !device.is_cpu()) wait_for_stream();
     is_pending = !on_cpu;
     const Launch& launch = launches_[i];
     dt_code code = launch.enqueue(launch.context, launch.run);
     if (code == DT_OK && waits && !on_cpu) code = device.api()->wait_for_stream(&call_, stream);
     if (code != DT_OK) fail(i, code, "enqueue");
+    learn_sizes(i);
     record_consumed(static_cast<int32_t>(i));
     after_step(i);
   }
@@ -453,17 +618,14 @@ void Context::set_input_consumed_event(void* event) {
 std::vector<uint64_t> Context::execute_profiled(void* stream) {
   using Clock = std::chrono::steady_clock;
   if (!engine_->device().is_cpu()) return execute_timed(stream);
-  if (!is_ready_) make_ready();
   std::vector<uint64_t> times(launches_.size());
+  if (is_plain_ && !is_ready_) make_ready();  // no part of the first step
   Clock::time_point before = Clock::now();
-  for (size_t i = 0; i < launches_.size(); ++i) {
-    const dt_code code = launches_[i].enqueue(launches_[i].context, launches_[i].run);
-    if (code != DT_OK) fail(i, code, "enqueue");
+  enqueue_all(nullptr, [&](size_t i) {
     const Clock::time_point after = Clock::now();
     times[i] = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count());
     before = after;
-  }
-  call_.allocations.clear();
+  });
   return times;
 }
 

@@ -4,6 +4,7 @@
 #define DOVETAIL_RUNTIME_CONTEXT_HPP
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,16 +47,28 @@ class Context {
   void set_profile(int profile);
 
   void set_input_shape(size_t input, const int64_t* dims, int rank);
-  // Names of inputs whose shapes are not known yet; if there are none, all shapes are now computed and checked.
+  // Names of inputs whose shapes are not known yet, or their contents where they are shapes, which are read from their
+  // addresses; if there are none, all shapes are now computed and checked, but for what only kernels tell.
   std::vector<std::string> infer_shapes();
   // Extents as far as they are known, else -1. Returns the rank.
   int shape(size_t io, Dims* dims);
   // Bytes with padding, in the tensor's format; throws where the shape is not known yet.
   uint64_t bytes(size_t io);
+  // The most that it can be with the present inputs.
+  uint64_t max_bytes(size_t io);
 
   // Memory of the tensor in its format; null takes it away. Running is refused where the tensor needs more than `room`.
   void set_address(size_t io, void* address, uint64_t room = UINT64_MAX);
   void* address(size_t io) const { return addresses_[check_io(io)]; }
+
+  // Called in each execution as soon as the output's extents are known, before the step that writes it: memory for so
+  // many bytes at this alignment, or null; the output's address from then on. Then `notify` with the extents.
+  struct OutputAllocator {
+    std::function<void*(uint64_t bytes, uint64_t alignment)> allocate;
+    std::function<void(const int64_t* dims, int rank)> notify;
+  };
+  // An allocator without functions takes it away.
+  void set_output_allocator(size_t output, OutputAllocator allocator);
 
   // Memory of the engine's device. Steps that run on the CPU all the same have theirs beside it.
   uint8_t* memory() const { return memory_; }
@@ -65,7 +78,7 @@ class Context {
 
   // Everything is done when it returns. On CUDA it runs on the default stream.
   void execute() {
-    if (!engine_->device().is_cpu()) [[unlikely]] {
+    if (!is_plain_) [[unlikely]] {
       execute_and_wait();
       return;
     }
@@ -104,7 +117,11 @@ class Context {
   void make_views();
   void make_launches();
   void forget_shapes();
-  bool is_known() const;
+  void read_contents();
+  void forget_sizes();
+  void learn_sizes(size_t step);
+  void find_if_plain();
+  bool is_known();
   void resolve_shapes();
   void place_memory();
   void make_ready();
@@ -114,20 +131,26 @@ class Context {
   void enqueue_all(void* stream, const AfterStep& after_step);
   void wait_for_stream();
   uint64_t bytes_on(int32_t device) const;
+  void prepare_io();
   void check_addresses();
-  void check_places();
-  void tell_shapes();
+  void check_place(size_t io);
+  void tell_shapes(size_t first);
   [[noreturn]] void fail(size_t step, dt_code code, const char* method);
 
   std::shared_ptr<const Engine> engine_;
   int profile_ = 0;
   bool is_ready_ = false;          // everything below is settled and the layers know it
-  bool are_shapes_valid_ = false;  // shapes_ follows from input_dims_
+  bool are_shapes_valid_ = false;  // shapes_ follows from leaves_
+  bool is_plain_ = false;          // an execution on the CPU is nothing but its launches
 
-  std::vector<Dims> input_dims_;
+  Leaves leaves_;    // extents and contents of the inputs, and sizes: those from n_known_ on are bounds
+  int n_known_ = 0;  // sizes that were told in this execution
   std::vector<char> is_input_known_;
-  PlanShapes shapes_;  // of the views; its addresses never change
-  PlanShapes next_;    // computed here, then copied if all is well
+  std::vector<int> needed_sizes_;            // per io: when that many are known, so are its extents
+  std::vector<char> is_io_ready_;            // per io: it has an address that was checked
+  std::vector<OutputAllocator> allocators_;  // per io
+  PlanShapes shapes_;                        // of the views; its addresses never change
+  PlanShapes next_;                          // computed here, then copied if all is well
 
   const bool own_memory_;
   Memory owned_;               // of plans for the CPU

@@ -8,7 +8,7 @@
 namespace dovetail {
 namespace {
 
-constexpr int64_t kConstant = 0, kInputDim = 1, kOperation = 16;
+constexpr int64_t kConstant = 0, kInputDim = 1, kElement = 2, kSize = 3, kOperation = 16;
 constexpr int64_t kNOperations = DT_DIM_CEIL_DIV + 1;
 
 DimsTrouble divide(int64_t a, int64_t b, bool up, int64_t* value) {
@@ -107,6 +107,20 @@ Interval apply(int64_t op, const Interval& a, const Interval& b) {
   }
 }
 
+// Words that an instruction takes.
+size_t length_of(int64_t opcode) {
+  return opcode == kInputDim || opcode == kElement ? 3 : opcode == kConstant || opcode == kSize ? 2 : 1;
+}
+
+// What is pushed by an instruction that is no operation.
+int64_t pushed(const int64_t* code, const Leaves& leaves) {
+  if (code[0] == kConstant) return code[1];
+  const auto index = static_cast<size_t>(code[1]);
+  if (code[0] == kSize) return leaves.sizes[index];
+  const auto position = static_cast<size_t>(code[2]);
+  return code[0] == kInputDim ? leaves.extents[index][position] : leaves.contents[index][position];
+}
+
 struct Term {
   std::string text;
   int strength;  // 3 a name or number, 2 a product, 1 a sum, 0 a comparison
@@ -141,93 +155,91 @@ Term join(int64_t op, const Term& a, const Term& b) {
 
 }  // namespace
 
-std::string verify_program(const DimsProgram& program, const std::vector<int>& ranks) {
+std::string verify_program(const DimsProgram& program, const LeafCounts& counts) {
   if (program.size() > kMaxProgramLength) return "longer than " + std::to_string(kMaxProgramLength);
   int depth = 0;
   for (size_t i = 0; i < program.size();) {
     const int64_t opcode = program[i];
-    if (opcode == kConstant) {
-      if (i + 1 >= program.size()) return "ends inside a constant";
-      i += 2;
-      ++depth;
-    } else if (opcode == kInputDim) {
-      if (i + 2 >= program.size()) return "ends inside an input extent";
-      const int64_t input = program[i + 1], axis = program[i + 2];
-      if (input < 0 || input >= static_cast<int64_t>(ranks.size())) return "names input " + std::to_string(input);
-      if (axis < 0 || axis >= ranks[static_cast<size_t>(input)])
-        return "names axis " + std::to_string(axis) + " of input " + std::to_string(input);
-      i += 3;
+    if (opcode >= kConstant && opcode <= kSize) {
+      if (i + length_of(opcode) > program.size()) return "ends inside an instruction";
+      const int64_t index = program[i + 1];
+      if (opcode == kSize && (index < 0 || index >= counts.sizes)) return "names size " + std::to_string(index);
+      if (opcode == kInputDim || opcode == kElement) {
+        const std::vector<int>& lengths = opcode == kInputDim ? counts.ranks : counts.contents;
+        if (index < 0 || index >= static_cast<int64_t>(lengths.size())) return "names input " + std::to_string(index);
+        const int64_t position = program[i + 2];
+        if (position < 0 || position >= lengths[static_cast<size_t>(index)])
+          return (opcode == kInputDim ? "names axis " : "names element ") + std::to_string(position) + " of input " +
+                 std::to_string(index);
+      }
       ++depth;
     } else if (opcode >= kOperation && opcode < kOperation + kNOperations) {
       if (depth < 2) return "an operation finds fewer than two operands";
-      i += 1;
       --depth;
     } else {
       return "unknown opcode " + std::to_string(opcode);
     }
+    i += length_of(opcode);
     if (depth > kMaxProgramDepth) return "needs a stack deeper than " + std::to_string(kMaxProgramDepth);
   }
   return depth == 1 ? "" : "leaves " + std::to_string(depth) + " values instead of one";
 }
 
-DimsTrouble evaluate(const DimsProgram& program, const Dims* inputs, int64_t* value) {
+int needed_sizes(const DimsProgram& program) {
+  int64_t needed = 0;
+  for (size_t i = 0; i < program.size(); i += length_of(program[i]))
+    if (program[i] == kSize) needed = std::max(needed, program[i + 1] + 1);
+  return static_cast<int>(needed);
+}
+
+DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* value) {
   int64_t stack[kMaxProgramDepth];
   int depth = 0;
   const int64_t* code = program.data();
   const int64_t* end = code + program.size();
   while (code < end) {
-    if (code[0] == kConstant) {
-      stack[depth++] = code[1];
-      code += 2;
-    } else if (code[0] == kInputDim) {
-      stack[depth++] = inputs[code[1]][static_cast<size_t>(code[2])];
-      code += 3;
+    if (code[0] < kOperation) {
+      stack[depth++] = pushed(code, leaves);
     } else {
       --depth;
       const DimsTrouble trouble = apply(code[0] - kOperation, stack[depth - 1], stack[depth], &stack[depth - 1]);
       if (trouble != DimsTrouble::kNone) return trouble;
-      code += 1;
     }
+    code += length_of(code[0]);
   }
   *value = stack[0];
   return DimsTrouble::kNone;
 }
 
-Interval bounds_of(const DimsProgram& program, const Dims* low, const Dims* high) {
+Interval bounds_of(const DimsProgram& program, const Leaves& low, const Leaves& high) {
   Interval stack[kMaxProgramDepth];
   int depth = 0;
-  for (size_t i = 0; i < program.size();) {
-    if (program[i] == kConstant) {
-      stack[depth++] = {program[i + 1], program[i + 1]};
-      i += 2;
-    } else if (program[i] == kInputDim) {
-      const auto input = static_cast<size_t>(program[i + 1]), axis = static_cast<size_t>(program[i + 2]);
-      stack[depth++] = {low[input][axis], high[input][axis]};
-      i += 3;
+  for (size_t i = 0; i < program.size(); i += length_of(program[i])) {
+    if (program[i] < kOperation) {
+      stack[depth++] = {pushed(&program[i], low), pushed(&program[i], high)};
     } else {
       --depth;
       stack[depth - 1] = apply(program[i] - kOperation, stack[depth - 1], stack[depth]);
-      i += 1;
     }
   }
   return stack[0];
 }
 
-std::string program_text(const DimsProgram& program, const std::function<std::string(int, int)>& leaf) {
+std::string program_text(const DimsProgram& program, const LeafNames& names) {
   std::vector<Term> stack;
-  for (size_t i = 0; i < program.size();) {
-    if (program[i] == kConstant) {
-      const int64_t v = program[i + 1];
-      stack.push_back({std::to_string(v), v < 0 ? 1 : 3});
-      i += 2;
-    } else if (program[i] == kInputDim) {
-      stack.push_back({leaf(static_cast<int>(program[i + 1]), static_cast<int>(program[i + 2])), 3});
-      i += 3;
+  for (size_t i = 0; i < program.size(); i += length_of(program[i])) {
+    const int64_t* code = &program[i];
+    if (code[0] == kConstant) {
+      stack.push_back({std::to_string(code[1]), code[1] < 0 ? 1 : 3});
+    } else if (code[0] == kSize) {
+      stack.push_back({names.size(static_cast<int>(code[1])), 3});
+    } else if (code[0] < kOperation) {
+      const auto& name = code[0] == kInputDim ? names.extent : names.element;
+      stack.push_back({name(static_cast<int>(code[1]), static_cast<int>(code[2])), 3});
     } else {
       const Term b = stack.back();
       stack.pop_back();
-      stack.back() = join(program[i] - kOperation, stack.back(), b);
-      i += 1;
+      stack.back() = join(code[0] - kOperation, stack.back(), b);
     }
   }
   return stack.empty() ? "" : stack.back().text;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs that compute extents from the extents of network inputs: flat postfix lists of integers,
-//   0 v            push the constant v
-//   1 input axis   push an extent of a network input
-//   16 + op        pop b, then a; push a op b (DT_DIM_*)
+// Programs that compute extents: flat postfix lists of integers,
+//   0 v              push the constant v
+//   1 input axis     push an extent of a network input
+//   2 input element  push an element of a network input that is a shape
+//   3 size           push what a kernel told during the execution
+//   16 + op          pop b, then a; push a op b (DT_DIM_*)
 #ifndef DOVETAIL_RUNTIME_DIMS_HPP
 #define DOVETAIL_RUNTIME_DIMS_HPP
 
@@ -22,23 +24,43 @@ using DimsProgram = std::vector<int64_t>;
 inline constexpr int kMaxProgramDepth = 64;
 inline constexpr size_t kMaxProgramLength = 4096;
 
-// What is wrong with the program, or "". `ranks`: of the network inputs. A program that passes can be evaluated.
-std::string verify_program(const DimsProgram& program, const std::vector<int>& ranks);
+// What programs look up.
+struct Leaves {
+  std::vector<Dims> extents;                   // of each network input
+  std::vector<std::vector<int64_t>> contents;  // of each network input that is a shape; others have none
+  std::vector<int64_t> sizes;                  // in the order in which they become known
+};
+
+// How many of each there are.
+struct LeafCounts {
+  std::vector<int> ranks, contents;  // of each network input
+  int sizes = 0;
+};
+
+// What is wrong with the program, or "". A program that passes can be evaluated.
+std::string verify_program(const DimsProgram& program, const LeafCounts& counts);
+
+// The sizes that have to be known: one more than the last one it looks up.
+int needed_sizes(const DimsProgram& program);
 
 enum class DimsTrouble { kNone, kOverflow, kDivisionByZero };
 
 // Division floors (and ceils) for negatives too. *value is untouched where there is trouble.
-DimsTrouble evaluate(const DimsProgram& program, const Dims* inputs, int64_t* value);
+DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* value);
 
-// The values that a program can have while each extent of the inputs is within low and high, both included. Sound, not
-// always tight; cut to 64 bits, beyond which evaluate fails. The program must have passed verify_program.
+// The values that a program can have while each leaf is within low and high, both included. Sound, not always tight;
+// cut to 64 bits, beyond which evaluate fails. The program must have passed verify_program.
 struct Interval {
   int64_t low, high;
 };
-Interval bounds_of(const DimsProgram& program, const Dims* low, const Dims* high);
+Interval bounds_of(const DimsProgram& program, const Leaves& low, const Leaves& high);
 
-// "(tokens[1] + 2)//4"; `leaf` names an extent of an input.
-std::string program_text(const DimsProgram& program, const std::function<std::string(int input, int axis)>& leaf);
+// "(tokens[1] + 2)//4". The functions name an extent of an input, an element of one, and a size.
+struct LeafNames {
+  std::function<std::string(int input, int axis)> extent, element;
+  std::function<std::string(int size)> size;
+};
+std::string program_text(const DimsProgram& program, const LeafNames& names);
 
 }  // namespace dovetail
 

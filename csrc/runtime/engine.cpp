@@ -258,11 +258,10 @@ void Engine::make_step(const PlanStep& step) {
 
 std::vector<dt_desc> Engine::describe(const PlanProfile& profile) const {
   PlanShapes opt;
-  evaluate_shapes(*plan_, profile, profile.opt, &opt);
+  evaluate_shapes(*plan_, profile, profile.opt, 0, &opt);
   // Not what the ends of the profile give: an extent such as n * (8 - n) is largest between them.
   std::vector<Interval> bounds;
-  for (const DimsProgram& program : plan_->programs)
-    bounds.push_back(bounds_of(program, profile.min.data(), profile.max.data()));
+  for (const DimsProgram& program : plan_->programs) bounds.push_back(bounds_of(program, profile.min, profile.max));
   std::vector<dt_desc> descs(plan_->tensors.size());
   for (size_t t = 0; t < descs.size(); ++t) {
     const PlanTensor& tensor = plan_->tensors[t];
@@ -292,8 +291,8 @@ std::vector<dt_desc> Engine::describe(const PlanProfile& profile) const {
   }
   for (size_t i = 0; i < plan_->inputs.size(); ++i) {
     dt_desc& desc = descs[static_cast<size_t>(plan_->inputs[i])];
-    std::copy_n(profile.min[i].data(), desc.ndim, desc.min);
-    std::copy_n(profile.max[i].data(), desc.ndim, desc.max);
+    std::copy_n(profile.min.extents[i].data(), desc.ndim, desc.min);
+    std::copy_n(profile.max.extents[i].data(), desc.ndim, desc.max);
   }
   for (size_t t = 0; t < descs.size(); ++t) {
     uint64_t bytes = 0;  // those of products of the largest extents, which planning functions take

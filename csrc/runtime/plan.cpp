@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/plan.hpp"
 
+#include <algorithm>
+
 #include "runtime/layout.hpp"
 #include "runtime/plan_reader.hpp"
 
@@ -8,7 +10,7 @@ namespace dovetail {
 namespace {
 
 // Where the sentence is about a program: the tensor or the constraint that uses it.
-[[noreturn]] void blame(const Plan& plan, size_t program, const std::vector<Dims>& inputs, const std::string& problem) {
+[[noreturn]] void blame(const Plan& plan, size_t program, const Leaves& inputs, const std::string& problem) {
   const auto index = static_cast<int32_t>(program);
   for (const PlanTensor& tensor : plan.tensors)
     for (int axis = 0; axis < tensor.rank; ++axis)
@@ -82,20 +84,42 @@ std::string PlanTensor::dim_name(int axis) const {
 
 std::string Plan::text_of(const Extent& extent) const {
   if (extent.program < 0) return std::to_string(extent.value);
-  return program_text(programs[static_cast<size_t>(extent.program)], [this](int input, int axis) {
-    const PlanTensor& tensor = tensors[static_cast<size_t>(inputs[static_cast<size_t>(input)])];
+  const auto input_name = [this](int input) -> const PlanTensor& {
+    return tensors[static_cast<size_t>(inputs[static_cast<size_t>(input)])];
+  };
+  LeafNames names;
+  names.extent = [&](int input, int axis) {
+    const PlanTensor& tensor = input_name(input);
     return tensor.dim_names[axis].empty() ? tensor.name + "[" + std::to_string(axis) + "]"
                                           : tensor.name + "." + tensor.dim_names[axis];
-  });
+  };
+  names.element = [&](int input, int element) {
+    return "value of " + input_name(input).name + "[" + std::to_string(element) + "]";
+  };
+  names.size = [this](int size) { return tensors[static_cast<size_t>(sizes[static_cast<size_t>(size)].tensor)].name; };
+  return program_text(programs[static_cast<size_t>(extent.program)], names);
 }
 
-std::string Plan::inputs_text(const std::vector<Dims>& dims) const {
+std::string Plan::inputs_text(const Leaves& given) const {
   std::string text;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const PlanTensor& tensor = tensors[static_cast<size_t>(inputs[i])];
-    text += (i ? ", " : "") + tensor.name + " " + dims_text(dims[i].data(), tensor.rank);
+    text += (i ? ", " : "") + tensor.name + " " + dims_text(given.extents[i].data(), tensor.rank);
+    if (!is_shape_input(i)) continue;
+    for (size_t k = 0; k < given.contents[i].size(); ++k)
+      text += (k ? ", " : " = {") + std::to_string(given.contents[i][k]);
+    text += "}";
   }
   return text;
+}
+
+int Plan::needed_sizes_of(int32_t index) const {
+  const PlanTensor& tensor = tensors[static_cast<size_t>(index)];
+  int needed = 0;
+  for (int axis = 0; axis < tensor.rank; ++axis)
+    if (tensor.dims[axis].program >= 0)
+      needed = std::max(needed, needed_sizes[static_cast<size_t>(tensor.dims[axis].program)]);
+  return needed;
 }
 
 std::shared_ptr<const Plan> read_plan(FileBytes bytes) {
@@ -105,10 +129,11 @@ std::shared_ptr<const Plan> read_plan(FileBytes bytes) {
   // and the extents in use again when they are set.
   for (size_t i = 0; i < plan->profiles.size(); ++i) {
     const PlanProfile& profile = plan->profiles[i];
-    for (const auto* dims : {&profile.min, &profile.opt, &profile.max}) {
+    for (const Leaves* leaves : {&profile.min, &profile.opt, &profile.max}) {
       PlanShapes shapes;
       try {
-        evaluate_shapes(*plan, profile, *dims, &shapes);
+        // With sizes taken as bounds, for at these ends they are guesses.
+        evaluate_shapes(*plan, profile, *leaves, 0, &shapes);
       } catch (const Failure& failure) {
         throw status::plan_corrupt("profiles[" + std::to_string(i) + "]", "one whose tensors can exist",
                                    failure.message);
@@ -118,19 +143,24 @@ std::shared_ptr<const Plan> read_plan(FileBytes bytes) {
   return plan;
 }
 
-void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const std::vector<Dims>& inputs,
+void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const Leaves& leaves, int n_known,
                      PlanShapes* shapes) {
   shapes->programs.resize(plan.programs.size());
   shapes->dims.resize(plan.tensors.size());
   shapes->bytes.resize(plan.tensors.size());
   for (size_t i = 0; i < plan.programs.size(); ++i) {
-    switch (evaluate(plan.programs[i], inputs.data(), &shapes->programs[i])) {
+    const DimsTrouble trouble = evaluate(plan.programs[i], leaves, &shapes->programs[i]);
+    if (plan.needed_sizes[i] > n_known) {
+      if (trouble != DimsTrouble::kNone || shapes->programs[i] < 0) shapes->programs[i] = 0;
+      continue;
+    }
+    switch (trouble) {
       case DimsTrouble::kNone:
         break;
       case DimsTrouble::kOverflow:
-        blame(plan, i, inputs, "does not fit into 64 bits");
+        blame(plan, i, leaves, "does not fit into 64 bits");
       case DimsTrouble::kDivisionByZero:
-        blame(plan, i, inputs, "divides by zero");
+        blame(plan, i, leaves, "divides by zero");
     }
   }
   for (size_t t = 0; t < plan.tensors.size(); ++t) {
@@ -148,11 +178,11 @@ void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const std::ve
     for (int axis = 0; axis < tensor.rank; ++axis) {
       const auto a = static_cast<size_t>(axis);
       const bool is_free = tensor.dims[axis].value < 0 && tensor.dims[axis].program < 0;
-      if (!is_free && inputs[i][a] != shapes->dims[t][a])
-        throw status::unequal_extent(tensor.name, tensor.dim_name(axis), inputs[i][a], shapes->dims[t][a],
+      if (!is_free && leaves.extents[i][a] != shapes->dims[t][a])
+        throw status::unequal_extent(tensor.name, tensor.dim_name(axis), leaves.extents[i][a], shapes->dims[t][a],
                                      plan.text_of(tensor.dims[axis]));
     }
-    shapes->dims[t] = inputs[i];
+    shapes->dims[t] = leaves.extents[i];
   }
   for (size_t t = 0; t < plan.tensors.size(); ++t) {
     const PlanTensor& tensor = plan.tensors[t];
@@ -160,7 +190,7 @@ void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const std::ve
     for (int axis = 0; axis < tensor.rank; ++axis)
       if (dims[static_cast<size_t>(axis)] < 0)
         throw status::extent_invalid(tensor.name, tensor.dim_name(axis), plan.text_of(tensor.dims[axis]),
-                                     "is " + std::to_string(dims[static_cast<size_t>(axis)]), plan.inputs_text(inputs));
+                                     "is " + std::to_string(dims[static_cast<size_t>(axis)]), plan.inputs_text(leaves));
     if (!tensor_bytes(dims.data(), tensor.rank, tensor.data_type, tensor.format, &shapes->bytes[t]))
       throw status::tensor_outgrows_arena(tensor.name, kMaxBytes, 0, profile.arena(tensor.device).bytes);
   }
@@ -173,12 +203,14 @@ void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const std::ve
   check_overlaps(plan, profile, *shapes);
 }
 
-void check_constraints(const Plan& plan, const std::vector<Dims>& inputs, const PlanShapes& shapes) {
-  for (const PlanConstraint& constraint : plan.constraints)
-    if (shapes.programs[static_cast<size_t>(constraint.program)] == 0)
+void check_constraints(const Plan& plan, const Leaves& leaves, int n_known, const PlanShapes& shapes) {
+  for (const PlanConstraint& constraint : plan.constraints) {
+    const auto program = static_cast<size_t>(constraint.program);
+    if (plan.needed_sizes[program] <= n_known && shapes.programs[program] == 0)
       throw status::constraint_broken(
           plan.name, constraint.text.empty() ? plan.text_of({-1, constraint.program}) : constraint.text,
-          plan.inputs_text(inputs));
+          plan.inputs_text(leaves));
+  }
 }
 
 }  // namespace dovetail

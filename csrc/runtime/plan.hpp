@@ -64,7 +64,7 @@ struct PlanArena {
 };
 
 struct PlanProfile {
-  std::vector<Dims> min, opt, max;  // per input
+  Leaves min, opt, max;  // sizes: 0, and the bounds
   PlanArena cpu_arena, cuda_arena;
   std::vector<int64_t> offsets;            // per tensor, in the arena of its device; -1: in none
   std::vector<int64_t> workspace_offsets;  // per step, in the arena of its device
@@ -76,6 +76,12 @@ struct PlanProfile {
 struct PlanConstraint {
   int32_t program;
   std::string text;
+};
+
+// An extent that is known when a step has run: it writes it to a tensor without dims.
+struct PlanSize {
+  int32_t tensor, step;
+  int32_t upper;  // a program; it looks up earlier sizes at most
 };
 
 struct PlanRequirement {
@@ -91,7 +97,10 @@ struct Plan {
   std::vector<std::string> isa;
   std::vector<PlanRequirement> requirements;
   std::vector<DimsProgram> programs;
+  std::vector<int> needed_sizes;  // per program
   std::vector<PlanConstraint> constraints;
+  LeafCounts leaves;
+  std::vector<PlanSize> sizes;  // in the order of their steps
   std::vector<PlanTensor> tensors;
   std::vector<int32_t> inputs, outputs;
   std::vector<PlanProfile> profiles;
@@ -104,10 +113,13 @@ struct Plan {
     return index < inputs.size() ? inputs[index] : outputs[index - inputs.size()];
   }
   size_t n_io() const { return inputs.size() + outputs.size(); }
+  bool is_shape_input(size_t input) const { return leaves.contents[input] > 0; }
+  // Sizes that have to be known before all extents of the tensor are.
+  int needed_sizes_of(int32_t tensor) const;
   // "tokens.batch + 2": a program as messages print it.
   std::string text_of(const Extent& extent) const;
-  // "x [1, 3], y [4]"
-  std::string inputs_text(const std::vector<Dims>& dims) const;
+  // "x [1, 3], y [4]"; of inputs that are shapes, the contents, too.
+  std::string inputs_text(const Leaves& leaves) const;
 };
 
 // Throws Failure: DT_PLAN_CORRUPT naming the field, DT_PLAN_VERSION for another major, machine, device or missing ISA.
@@ -119,11 +131,13 @@ struct PlanShapes {
   std::vector<Dims> dims;         // per tensor
   std::vector<uint64_t> bytes;    // per tensor, with padding
 };
+// Sizes from `n_known` on are upper bounds: an extent that makes no sense with one is 0 then.
 // Throws Failure: DT_SHAPE naming tensor and dimension, DT_PLAN_CORRUPT where a tensor would not fit into the memory
 // that the profile gives it. Allocates only the first time.
-void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const std::vector<Dims>& inputs, PlanShapes* shapes);
-// Throws Failure (DT_SHAPE) with the text of the first constraint that does not hold.
-void check_constraints(const Plan& plan, const std::vector<Dims>& inputs, const PlanShapes& shapes);
+void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const Leaves& leaves, int n_known,
+                     PlanShapes* shapes);
+// Throws Failure (DT_SHAPE) with the text of the first constraint that does not hold, of those that are decided.
+void check_constraints(const Plan& plan, const Leaves& leaves, int n_known, const PlanShapes& shapes);
 
 }  // namespace dovetail
 

@@ -13,6 +13,11 @@ namespace {
 
 constexpr int64_t kMajor = 1;
 constexpr auto kMaxExtent = static_cast<int64_t>(kMaxBytes);
+constexpr int64_t kMaxShapeVolume = 64;  // elements of an input that is a shape
+
+bool holds_integers(const PlanTensor& tensor) {
+  return tensor.data_type == DT_TYPE_INT32 || tensor.data_type == DT_TYPE_INT64;
+}
 
 // False for an instruction set that nobody here knows, too.
 bool is_present(const std::string& instruction_set) {
@@ -56,6 +61,8 @@ void PlanReader::read(FileBytes bytes) {
   read_tensors(tensors);
   read_io(root.at("inputs"), Where::kInput, &plan_.inputs);
   read_io(root.at("outputs"), Where::kOutput, &plan_.outputs);
+  read_shape_inputs(root);
+  if (root.has("sizes")) plan_.leaves.sizes = static_cast<int>(root.at("sizes").size());
   read_programs(root.at("programs"));
   read_constraints(root.at("constraints"));
   find_roots(tensors);
@@ -63,6 +70,7 @@ void PlanReader::read(FileBytes bytes) {
   const JsonNode steps = root.at("steps");
   read_steps(steps);
   check_order(steps);
+  if (root.has("sizes")) read_sizes(root.at("sizes"));
   read_profiles(root.at("profiles"));
   plan_.json = std::move(container_.plan);
 }
@@ -170,13 +178,30 @@ void PlanReader::read_io(const JsonNode& list, Where where, std::vector<int32_t>
   if (n != list.size()) list.fail("all " + std::to_string(n) + " tensors of this kind");
 }
 
+// The context reads their contents, so they lie on the host, row by row, and their own extents are known.
+void PlanReader::read_shape_inputs(const JsonNode& root) {
+  for (int32_t input : plan_.inputs) plan_.leaves.ranks.push_back(plan_.tensors[static_cast<size_t>(input)].rank);
+  plan_.leaves.contents.assign(plan_.inputs.size(), 0);
+  if (!root.has("shape_inputs")) return;
+  const JsonNode list = root.at("shape_inputs");
+  for (size_t i = 0; i < list.size(); ++i) {
+    const auto input = static_cast<size_t>(list.at(i).index(plan_.inputs.size()));
+    const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(plan_.inputs[input])];
+    const int64_t volume = !tensor.is_static() || tensor.rank > 1 ? 0 : tensor.rank == 0 ? 1 : tensor.dims[0].value;
+    if (!holds_integers(tensor) || tensor.device != DT_DEVICE_CPU || tensor.format != DT_FORMAT_LINEAR || volume < 1 ||
+        volume > kMaxShapeVolume)
+      list.at(i).fail("an input of 1.." + std::to_string(kMaxShapeVolume) +
+                      " int32 or int64 on the cpu, with 0 or 1 dims that are known");
+    plan_.leaves.contents[input] = static_cast<int>(volume);
+  }
+}
+
 void PlanReader::read_programs(const JsonNode& list) {
-  std::vector<int> ranks;
-  for (int32_t input : plan_.inputs) ranks.push_back(plan_.tensors[static_cast<size_t>(input)].rank);
   for (size_t i = 0; i < list.size(); ++i) {
     plan_.programs.push_back(list.at(i).integers());
-    const std::string problem = verify_program(plan_.programs.back(), ranks);
+    const std::string problem = verify_program(plan_.programs.back(), plan_.leaves);
     if (!problem.empty()) list.at(i).fail("a program that leaves one number", problem);
+    plan_.needed_sizes.push_back(needed_sizes(plan_.programs.back()));
   }
   for (const PlanTensor& tensor : plan_.tensors)
     for (int axis = 0; axis < tensor.rank; ++axis)
@@ -302,6 +327,25 @@ void PlanReader::read_steps(const JsonNode& list) {
   }
 }
 
+void PlanReader::read_sizes(const JsonNode& list) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    const JsonNode node = list.at(i);
+    PlanSize size = {node.at("tensor").index(plan_.tensors.size()), -1, node.at("upper").index(plan_.programs.size())};
+    const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(size.tensor)];
+    for (size_t s = 0; s < plan_.steps.size(); ++s) {
+      const std::vector<int32_t>& outputs = plan_.steps[s].outputs;
+      if (std::find(outputs.begin(), outputs.end(), size.tensor) != outputs.end()) size.step = static_cast<int32_t>(s);
+    }
+    if (!holds_integers(tensor) || tensor.rank != 0 || tensor.format != DT_FORMAT_LINEAR || size.step < 0)
+      node.at("tensor").fail("an int32 or int64 without dims that a step writes");
+    if (!plan_.sizes.empty() && plan_.sizes.back().step > size.step)
+      node.at("tensor").fail("sizes in the order of their steps");
+    if (plan_.needed_sizes[static_cast<size_t>(size.upper)] > static_cast<int>(i))
+      node.at("upper").fail("a program that looks up earlier sizes at most");
+    plan_.sizes.push_back(size);
+  }
+}
+
 void PlanReader::check_order(const JsonNode& steps) {
   std::vector<char> is_written(plan_.tensors.size(), 0);
   const auto is_ready = [&](int32_t index) {
@@ -360,10 +404,12 @@ PlanProfile PlanReader::read_profile(const JsonNode& node) {
                     std::to_string(dims[0][axis]) + ", " + std::to_string(dims[1][axis]) + ", " +
                         std::to_string(dims[2][axis]) + " in dimension " + std::to_string(axis));
     }
-    profile.min.push_back(dims[0]);
-    profile.opt.push_back(dims[1]);
-    profile.max.push_back(dims[2]);
+    profile.min.extents.push_back(dims[0]);
+    profile.opt.extents.push_back(dims[1]);
+    profile.max.extents.push_back(dims[2]);
   }
+  read_contents(node, &profile);
+  add_sizes(node, &profile);
   const auto bytes_of = [&node](const char* key) {
     return node.has(key) ? static_cast<uint64_t>(node.at(key).integer(0, kMaxExtent)) : 0;
   };
@@ -371,6 +417,38 @@ PlanProfile PlanReader::read_profile(const JsonNode& node) {
   profile.cuda_arena = {bytes_of("cuda_arena_bytes"), bytes_of("cuda_lower_bound")};
   read_offsets(node, &profile);
   return profile;
+}
+
+void PlanReader::read_contents(const JsonNode& node, PlanProfile* profile) const {
+  Leaves* const all[3] = {&profile->min, &profile->opt, &profile->max};
+  for (Leaves* leaves : all) leaves->contents.resize(plan_.inputs.size());
+  size_t n = 0;
+  for (size_t i = 0; i < plan_.inputs.size(); ++i) {
+    if (!plan_.is_shape_input(i)) continue;
+    const JsonNode ranges = node.at("contents").at(n++);
+    for (size_t kind = 0; kind < 3; ++kind) {
+      all[kind]->contents[i] = ranges.at(kind, 3).integers();
+      if (all[kind]->contents[i].size() != static_cast<size_t>(plan_.leaves.contents[i]))
+        ranges.at(kind).fail("a list of " + std::to_string(plan_.leaves.contents[i]));
+    }
+    for (size_t k = 0; k < profile->opt.contents[i].size(); ++k)
+      if (profile->min.contents[i][k] > profile->opt.contents[i][k] ||
+          profile->opt.contents[i][k] > profile->max.contents[i][k])
+        ranges.fail("min <= opt <= max", "others in element " + std::to_string(k));
+  }
+}
+
+// One after the other, for the bound of one may depend on those before.
+void PlanReader::add_sizes(const JsonNode& node, PlanProfile* out) const {
+  PlanProfile& profile = *out;
+  for (Leaves* leaves : {&profile.min, &profile.opt, &profile.max}) leaves->sizes.assign(plan_.sizes.size(), 0);
+  for (size_t i = 0; i < plan_.sizes.size(); ++i) {
+    const DimsProgram& upper = plan_.programs[static_cast<size_t>(plan_.sizes[i].upper)];
+    profile.max.sizes[i] = std::max<int64_t>(bounds_of(upper, profile.min, profile.max).high, 0);
+    if (evaluate(upper, profile.opt, &profile.opt.sizes[i]) != DimsTrouble::kNone)
+      node.fail("a profile in which size " + std::to_string(i) + " is bounded");
+    profile.opt.sizes[i] = std::max<int64_t>(profile.opt.sizes[i], 0);
+  }
 }
 
 void PlanReader::read_offsets(const JsonNode& node, PlanProfile* out) const {

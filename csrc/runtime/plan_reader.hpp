@@ -22,12 +22,16 @@ class PlanReader {
   int32_t read_device_type(const JsonNode& node) const;
   void read_dims(const JsonNode& node, PlanTensor* tensor);
   void read_io(const JsonNode& list, Where where, std::vector<int32_t>* out);
+  void read_shape_inputs(const JsonNode& root);
   void read_programs(const JsonNode& list);
   void read_constraints(const JsonNode& list);
   void read_steps(const JsonNode& list);
+  void read_sizes(const JsonNode& list);
   FieldValue read_field(const JsonNode& node);
   void read_profiles(const JsonNode& list);
   PlanProfile read_profile(const JsonNode& node);
+  void read_contents(const JsonNode& node, PlanProfile* profile) const;
+  void add_sizes(const JsonNode& node, PlanProfile* profile) const;
   void read_offsets(const JsonNode& node, PlanProfile* profile) const;
 
   void find_roots(const JsonNode& tensors);

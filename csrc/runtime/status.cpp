@@ -174,6 +174,32 @@ Failure outside_profile(const std::string& input, const std::vector<Extents>& ex
               {{"input", input}, {"profile", std::to_string(profile)}});
 }
 
+Failure contents_outside_profile(const std::string& input, const std::vector<Extents>& elements, int profile,
+                                 const std::string& engine) {
+  std::string values;
+  Facts facts;
+  for (const Extents& e : elements) {
+    values += (values.empty() ? "" : ", ") + std::to_string(e.given);
+    if (e.given < e.low || e.given > e.high)
+      facts.emplace_back(
+          e.name, std::to_string(e.given) + "    allowed " + std::to_string(e.low) + ".." + std::to_string(e.high));
+  }
+  return make(DT_PROFILE,
+              "the contents {" + values + "} of shape input " + quoted(input) + " are outside profile " +
+                  std::to_string(profile) + " of engine " + quoted(engine),
+              std::move(facts),
+              "Give values inside it, or rebuild with a wider profile.set_shape_input(\"" + input + "\", ...).",
+              {{"input", input}, {"profile", std::to_string(profile)}});
+}
+
+Failure size_outside_bounds(const std::string& layer, const std::string& tensor, int64_t given, int64_t upper,
+                            const std::string& expression) {
+  return make(DT_SHAPE, "layer " + quoted(layer) + " tells an extent that it must not have",
+              {{tensor, std::to_string(given)},
+               {"allowed", "0.." + std::to_string(upper) + (expression.empty() ? "" : ", which is " + expression)}},
+              "The plugin declared the upper bound; its kernel has to keep to it.", {{"layer", layer}});
+}
+
 Failure rank_differs(const std::string& input, int expected, int given) {
   return make(DT_PROFILE, "input " + quoted(input) + " cannot have " + std::to_string(given) + " dimensions",
               {{"expected", std::to_string(expected) + " dimensions"}, {"got", std::to_string(given)}});
@@ -199,6 +225,17 @@ Failure extent_invalid(const std::string& tensor, const std::string& dimension, 
 Failure shapes_unknown(const std::vector<std::string>& inputs) {
   return make(DT_BINDING, "the context cannot run: the shape of " + listed(inputs) + " is not set", {},
               "Call set_input_shape for each of them; they have dimensions that the plan leaves open.");
+}
+
+Failure size_unknown(const std::string& output) {
+  return make(DT_BINDING, "the size of output " + quoted(output) + " is not known before the layers have run", {},
+              "Set an output allocator, or memory of get_max_output_size bytes; ask for the shape afterwards.",
+              {{"output", output}});
+}
+
+Failure output_not_allocated(const std::string& output, uint64_t bytes) {
+  return make(DT_OUT_OF_MEMORY, "the output allocator gave no memory for " + quoted(output),
+              {{"needed", number(bytes) + " bytes"}}, "", {{"output", output}});
 }
 
 Failure no_such_profile(int64_t profile, size_t n_profiles) {

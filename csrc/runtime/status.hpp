@@ -50,6 +50,12 @@ struct Extents {
 };
 Failure outside_profile(const std::string& input, const std::vector<Extents>& extents, int profile,
                         const std::string& engine);
+// `elements` of the contents of an input that is a shape.
+Failure contents_outside_profile(const std::string& input, const std::vector<Extents>& elements, int profile,
+                                 const std::string& engine);
+// What a step wrote as an extent, and the expression that bounds it.
+Failure size_outside_bounds(const std::string& layer, const std::string& tensor, int64_t given, int64_t upper,
+                            const std::string& expression);
 Failure rank_differs(const std::string& input, int expected, int given);
 Failure unequal_extent(const std::string& input, const std::string& dimension, int64_t given, int64_t expected,
                        const std::string& expression);
@@ -57,6 +63,10 @@ Failure constraint_broken(const std::string& engine, const std::string& text, co
 Failure extent_invalid(const std::string& tensor, const std::string& dimension, const std::string& expression,
                        const std::string& problem, const std::string& inputs);
 Failure shapes_unknown(const std::vector<std::string>& inputs);
+// An extent of `output` is known only when the layers have run.
+Failure size_unknown(const std::string& output);
+// The user's allocator gave nothing.
+Failure output_not_allocated(const std::string& output, uint64_t bytes);
 Failure no_such_profile(int64_t profile, size_t n_profiles);
 Failure no_such_tensor(int64_t index, size_t n_tensors);
 Failure no_such_name(const std::string& name, const std::vector<std::string>& present);

@@ -13,13 +13,13 @@ constexpr int64_t kMin = std::numeric_limits<int64_t>::min(), kMax = std::numeri
 
 int64_t apply(int op, int64_t a, int64_t b) {
   int64_t value = -12345;
-  EXPECT(evaluate({0, a, 0, b, 16 + op}, nullptr, &value) == DimsTrouble::kNone);
+  EXPECT(evaluate({0, a, 0, b, 16 + op}, {}, &value) == DimsTrouble::kNone);
   return value;
 }
 
 DimsTrouble trouble(int op, int64_t a, int64_t b) {
   int64_t value = 77;
-  const DimsTrouble found = evaluate({0, a, 0, b, 16 + op}, nullptr, &value);
+  const DimsTrouble found = evaluate({0, a, 0, b, 16 + op}, {}, &value);
   EXPECT_EQ(value, 77);
   return found;
 }
@@ -59,13 +59,21 @@ void test_overflow_and_division_by_zero_are_told() {
 }
 
 void test_broken_programs_are_refused() {
-  const std::vector<int> ranks = {2};
+  const LeafCounts ranks = {{2, 1}, {0, 3}, 2};
   EXPECT_EQ(verify_program({0, 1}, ranks), "");
   EXPECT_EQ(verify_program({1, 0, 1}, ranks), "");
+  EXPECT_EQ(verify_program({2, 1, 2}, ranks), "");
+  EXPECT_EQ(verify_program({3, 1}, ranks), "");
   for (const DimsProgram& broken : std::vector<DimsProgram>{{},
                                                             {0},
                                                             {1, 0},
-                                                            {1, 1, 0},
+                                                            {1, 2, 0},
+                                                            {2, 0, 0},
+                                                            {2, 1, 3},
+                                                            {2, 1},
+                                                            {3},
+                                                            {3, 2},
+                                                            {3, -1},
                                                             {1, -1, 0},
                                                             {1, 0, 2},
                                                             {1, 0, -1},
@@ -86,22 +94,33 @@ void test_broken_programs_are_refused() {
   EXPECT(verify_program(DimsProgram(2 * kMaxProgramLength, 0), ranks) != "");
 }
 
+void test_leaves_are_looked_up_and_sizes_counted() {
+  const Leaves leaves = {{{5, 6}}, {{7, 8}}, {9, 10}};
+  const DimsProgram program = {1, 0, 1, 2, 0, 0, 16, 3, 1, 16};
+  int64_t value = 0;
+  EXPECT(evaluate(program, leaves, &value) == DimsTrouble::kNone);
+  EXPECT_EQ(value, 6 + 7 + 10);
+  EXPECT_EQ(needed_sizes(program), 2);
+  EXPECT_EQ(needed_sizes({1, 0, 1, 0, 3, 16}), 0);  // a constant 3 is no size
+}
+
 // Every value at every extent between the ends is within the bounds, and products of one extent meet them.
 void test_bounds_hold_between_the_ends() {
   const Dims low = {-7, 1}, high = {9, 6};
+  const Leaves least_leaves = {{low}, {}, {}}, most_leaves = {{high}, {}, {}};
   const auto is = [&](const DimsProgram& program, int64_t least, int64_t most) {
-    const Interval bounds = bounds_of(program, &low, &high);
+    const Interval bounds = bounds_of(program, least_leaves, most_leaves);
     EXPECT_EQ(bounds.low, least);
     EXPECT_EQ(bounds.high, most);
   };
   for (int op = DT_DIM_SUM; op <= DT_DIM_CEIL_DIV; ++op) {
     for (int64_t n = -3; n <= 3; ++n) {
       const DimsProgram program = {1, 0, 0, 0, n, 16 + DT_DIM_SUB, 1, 0, 1, 0, n, 16 + DT_DIM_SUM, 16 + op};
-      const Interval bounds = bounds_of(program, &low, &high);
+      const Interval bounds = bounds_of(program, least_leaves, most_leaves);
       for (Dims at = low; at[0] <= high[0]; ++at[0]) {
         for (at[1] = low[1]; at[1] <= high[1]; ++at[1]) {
           int64_t value = 0;
-          if (evaluate(program, &at, &value) != DimsTrouble::kNone) continue;
+          if (evaluate(program, {{at}, {}, {}}, &value) != DimsTrouble::kNone) continue;
           EXPECT(value >= bounds.low && value <= bounds.high);
         }
       }
@@ -117,10 +136,14 @@ void test_bounds_hold_between_the_ends() {
 }
 
 void test_programs_print_as_people_write_them() {
-  const auto leaf = [](int, int axis) { return std::string(1, static_cast<char>('N' + axis)); };
+  LeafNames leaf;
+  leaf.extent = [](int, int axis) { return std::string(1, static_cast<char>('N' + axis)); };
+  leaf.element = [](int, int element) { return "v" + std::to_string(element); };
+  leaf.size = [](int size) { return "size" + std::to_string(size); };
   EXPECT_EQ(program_text({1, 0, 0, 0, 2, 16 + 0, 0, 4, 16 + 7}, leaf), "(N + 2)//4");
   EXPECT_EQ(program_text({1, 0, 0, 1, 0, 1, 0, 1, 16 + 4, 16 + 4}, leaf), "N - (O - 1)");
   EXPECT_EQ(program_text({1, 0, 0, 0, 3, 16 + 2, 0, 2, 16 + 1}, leaf), "max(N, 3)*2");
+  EXPECT_EQ(program_text({2, 0, 4, 3, 1, 16 + 1}, leaf), "v4*size1");
 }
 
 }  // namespace
@@ -130,6 +153,7 @@ int main() {
   test_the_other_operations();
   test_overflow_and_division_by_zero_are_told();
   test_broken_programs_are_refused();
+  test_leaves_are_looked_up_and_sizes_counted();
   test_bounds_hold_between_the_ends();
   test_programs_print_as_people_write_them();
   return tests::report("test_dims");

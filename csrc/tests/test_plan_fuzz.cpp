@@ -80,18 +80,18 @@ void run_profile(const std::shared_ptr<Engine>& engine, int index, std::mt19937&
   const PlanProfile& profile = engine->plan().profiles[static_cast<size_t>(index)];
   if (engine->memory(index).cpu_bytes > kMaxRunBytes) return;
   Context context(engine, index, false);
-  std::vector<Dims> between = profile.min;
+  std::vector<Dims> between = profile.min.extents;
   for (size_t i = 0; i < between.size(); ++i)
     for (size_t axis = 0; axis < between[i].size(); ++axis)
-      between[i][axis] +=
-          static_cast<int64_t>(random() % static_cast<uint64_t>(profile.max[i][axis] - profile.min[i][axis] + 1));
-  for (const std::vector<Dims>& dims : {profile.opt, profile.max, between, profile.min}) {
+      between[i][axis] += static_cast<int64_t>(
+          random() % static_cast<uint64_t>(profile.max.extents[i][axis] - profile.min.extents[i][axis] + 1));
+  for (const std::vector<Dims>& dims : {profile.opt.extents, profile.max.extents, between, profile.min.extents}) {
     try {
       run(context, dims, random);
     } catch (const Failure& failure) {
       expect_sentence(failure);
     }
-    if (profile.min == profile.max) break;
+    if (profile.min.extents == profile.max.extents) break;
   }
 }
 

@@ -19,6 +19,7 @@ FEW_FORMATS = 4  # a layer that offers more formats than these takes whatever it
 # Rows of one implementation with the same formats that are timed, the first ones. For the CPU they are listed by
 # instruction set, so that the best come first; for the GPU by tile, and which is best depends on the extents.
 MOST_ALIKE = {DeviceType.CPU: 2, DeviceType.GPU: 16}
+NO_LIMIT = 2**63 - 1  # of a memory pool, where none was set
 REFERENCE = "reference"  # the name of the implementation that runs a spec's NumPy reference
 
 
@@ -150,6 +151,8 @@ def _try(
     trace = Trace()
     descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
     n_inputs = len(layer.inputs)
+    limit = config.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
+    is_limited = limit < NO_LIMIT  # without a limit no row is asked what it needs
     try:
         native_object = make_object(layer, implementation)
         negotiate(implementation, native_object, descs, n_inputs, machine, trace)
@@ -157,8 +160,7 @@ def _try(
             if pin is not None and not _matches(pin, row.implementation, row.tactic):
                 refuse(Refusal(implementation.id, row.tactic, -1, f"the layer is pinned to {pin}"))
                 continue
-            limit = config.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
-            needed = workspace_of(layer, Candidate(row, native_object), 0, config.num_threads)
+            needed = workspace_of(layer, Candidate(row, native_object), 0, config.num_threads) if is_limited else 0
             if needed > limit:
                 refuse(Refusal(implementation.id, row.tactic, -1, f"needs {needed} bytes of workspace, limit {limit}"))
                 continue

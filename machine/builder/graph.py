@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dovetail.core.contract import Lookup, Op, OpSpec
-from dovetail.core.expr import DimsExprs, Expr
+from dovetail.core.expr import DimsExprs, Expr, leaves_of
 from dovetail.core.negotiation import FormatRow, Place, Trace
 from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc
 from dovetail.core.types import DataType, DeviceType, TensorFormat
@@ -135,7 +135,12 @@ class Graph:
     outputs: list[GraphTensor]
     n_profiles: int
     input_dims: list[list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]]  # [profile][input]
+    # [profile][input]: (min, opt, max) contents of inputs that are shapes, None of others
+    input_contents: list[list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None]] = field(
+        default_factory=list
+    )
     constraints: list[tuple[Expr, str]] = field(default_factory=list)
+    sizes: dict[Expr, tuple[GraphLayer, int]] = field(default_factory=dict)  # who tells an extent, on which output
     notes: list[str] = field(default_factory=list)  # lines for the build report
 
     def consumers(self, tensor: GraphTensor) -> Iterator[GraphLayer]:
@@ -159,28 +164,49 @@ class Graph:
         self.outputs = [new if t is old else t for t in self.outputs]
 
     def drop_dead_layers(self) -> None:
-        """Remove layers that no output depends on."""
+        """Remove layers that no output depends on, neither its contents nor its extents."""
         alive: set[int] = set()
         stack: list[GraphTensor] = list(self.outputs)
         while stack:
-            producer = stack.pop().producer
-            if producer is not None and id(producer) not in alive:
-                alive.add(id(producer))
-                stack += [t for t in producer.inputs if t is not None]
+            tensor = stack.pop()
+            sizes = (self.sizes[leaf][0] for leaf in leaves_of(*tensor.dims) if leaf in self.sizes)
+            for producer in (tensor.producer, *sizes):
+                if producer is not None and id(producer) not in alive:
+                    alive.add(id(producer))
+                    stack += [t for t in producer.tensors if t is not None]
         self.layers = [layer for layer in self.layers if id(layer) in alive]
 
+    def own_sizes(self, layer: GraphLayer) -> list[Expr]:
+        """The extents that `layer` tells when it has run."""
+        return [leaf for leaf, (teller, _) in self.sizes.items() if teller is layer]
 
-def ranges_of(dims: Sequence[Expr], input_dims: list[list[tuple]]) -> list[tuple]:
-    """(min, opt, max) extents of `dims` for each profile. Raises ShapeError where an extent could be negative."""
+
+def ranges_of(
+    dims: Sequence[Expr],
+    input_dims: list[list[tuple]],
+    input_contents: list[list[tuple | None]] | None = None,
+) -> list[tuple]:
+    """(min, opt, max) extents of `dims` for each profile; of sizes that layers tell, the upper bounds are likely.
+
+    Until its layer has run, a tensor with such an extent needs room for the bound, and layers behind are timed with it.
+    Raises ShapeError where an extent could be negative.
+    """
     result = []
-    for profile in input_dims:
+    for index, profile in enumerate(input_dims):
+        contents = input_contents[index] if input_contents else [None] * len(profile)
         lows, likely, highs = [], [], []
-        bounds = [list(zip(low, high, strict=True)) for low, _, high in profile]
+        bounds = [_intervals(extents) for extents in profile]
+        content_bounds = [None if values is None else _intervals(values) for values in contents]
         opts = [opt for _, opt, _ in profile]
+        content_opts = [None if values is None else values[1] for values in contents]
         for dim in dims:
-            low, high = dim.bounds(bounds)
+            low, high = dim.bounds(bounds, content_bounds)
             lows.append(max(low, 0))
             highs.append(max(high, 0))
-            likely.append(dim.evaluate(opts))
+            likely.append(dim.evaluate(opts, content_opts))
         result.append((tuple(lows), tuple(likely), tuple(highs)))
     return result
+
+
+def _intervals(ranges: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]) -> list[tuple[int, int]]:
+    return list(zip(ranges[0], ranges[2], strict=True))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
-from dovetail.core.expr import DimsExprs, Expr, constant, input_dim
+from dovetail.core.expr import DimsExprs, Expr, constant, input_dim, leaves_of
 from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy, nptype
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ranges_of
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
@@ -26,13 +26,18 @@ def infer_shapes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
     if not network._outputs:
         raise BuildError("the network has no outputs", hint="Call network.mark_output(tensor).")
     input_dims = _profiles(network, config)
+    layers = _in_order(network)
+    shape_inputs = network.shape_inputs()
     graph = Graph(network.name, network._lookup, [], [], [], len(input_dims), input_dims)
+    graph.input_contents = _contents(network, config, shape_inputs)
     graph.constraints = _equal_names(network)
     made: dict[int, GraphTensor] = {}
     for tensor in network._inputs:
-        graph.inputs.append(_tensor(tensor, made, input_dims, config))
-    for layer in _in_order(network):
-        graph.layers.append(_layer(layer, made, input_dims, config))
+        graph.inputs.append(_tensor(tensor, made, graph, config))
+        if tensor in shape_inputs:  # the context reads it
+            graph.inputs[-1].allowed_device = DeviceType.CPU
+    for layer in layers:
+        graph.layers.append(_layer(layer, made, graph, config))
         graph.constraints += [(found.condition, f"{layer.label}: {found.text}") for found in layer._constraints]
     graph.outputs = [made[id(tensor)] for tensor in network._outputs]
     graph.drop_dead_layers()
@@ -86,6 +91,34 @@ def _range(tensor: ITensor, profile: IOptimizationProfile, index: int) -> tuple:
     return low, likely, high
 
 
+def _contents(
+    network: INetworkDefinition, config: IBuilderConfig, shape_inputs: list[ITensor]
+) -> list[list[tuple | None]]:
+    """[profile][input] -> (min, opt, max) contents of inputs that are shapes, else None."""
+    profiles = config.profiles or (IOptimizationProfile(),)
+    return [
+        [_values(tensor, profile, index) if tensor in shape_inputs else None for tensor in network._inputs]
+        for index, profile in enumerate(profiles)
+    ]
+
+
+def _values(tensor: ITensor, profile: IOptimizationProfile, index: int) -> tuple:
+    values = profile.get_shape_input(tensor.name)
+    if not values:
+        raise BuildError(
+            f"profile {index} sets no values for input '{tensor.name}' {list(tensor._declared_shape)}, whose contents "
+            "are extents",
+            hint=f'Call profile.set_shape_input("{tensor.name}", min, opt, max), and config.add_optimization_profile.',
+        )
+    n_elements = int(np.prod(tensor._declared_shape, dtype=np.int64))
+    if len(values[0]) != n_elements:
+        raise ShapeError(
+            f"profile {index} does not fit shape input '{tensor.name}'",
+            facts=[("input", f"{n_elements} elements"), ("profile", f"{len(values[0])} values")],
+        )
+    return tuple(values)
+
+
 def _equal_names(network: INetworkDefinition) -> list[tuple[Expr, str]]:
     """Constraints that say: extents of one name are equal."""
     first: dict[str, tuple[Expr, str]] = {}
@@ -128,7 +161,10 @@ def _in_order(network: INetworkDefinition) -> list[ILayer]:
 
 
 def _tensor(
-    tensor: ITensor, made: dict[int, GraphTensor], input_dims: list[list[tuple]], config: IBuilderConfig
+    tensor: ITensor,
+    made: dict[int, GraphTensor],
+    graph: Graph,
+    config: IBuilderConfig,
 ) -> GraphTensor:
     symbolic = tensor.symbolic
     on_host = tensor.location == TensorLocation.HOST
@@ -136,7 +172,7 @@ def _tensor(
         tensor.name,
         symbolic.dims,
         symbolic.dtype,
-        ranges_of(symbolic.dims, input_dims),
+        ranges_of(symbolic.dims, graph.input_dims, graph.input_contents),
         allowed_formats=tensor.allowed_formats,
         allowed_device=DeviceType.CPU if on_host else config.default_device_type,
         dimension_names=dict(tensor._dimension_names),
@@ -162,9 +198,7 @@ def constant_tensor(name: str, array: np.ndarray, n_profiles: int, dtype: DataTy
     )
 
 
-def _layer(
-    layer: ILayer, made: dict[int, GraphTensor], input_dims: list[list[tuple]], config: IBuilderConfig
-) -> GraphLayer:
+def _layer(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: IBuilderConfig) -> GraphLayer:
     weights = layer.weights_as_given()
     inputs: list[GraphTensor | None] = []
     for port, given in layer.ports_in_use():
@@ -175,12 +209,31 @@ def _layer(
         elif given is None:
             inputs.append(None)
         else:
-            inputs.append(constant_tensor(f"{layer.name}.{port.name}", weights[port.name], len(input_dims)))
+            inputs.append(constant_tensor(f"{layer.name}.{port.name}", weights[port.name], graph.n_profiles))
     values: dict[str, Any] = dict(layer._values)
     result = GraphLayer(layer.name, layer.spec, values, layer.make_op(), inputs, precision=layer.precision)
     result.device = config.get_device_type(layer)
     for tensor in layer._outputs:
-        output = _tensor(tensor, made, input_dims, config)
+        output = _tensor(tensor, made, graph, config)
         output.producer = None if output.is_constant else result
         result.outputs.append(output)
+    for leaf in _told(layer, graph):
+        graph.sizes[leaf] = result, leaf.leaf.axis  # type: ignore[union-attr]
     return result
+
+
+def _told(layer: ILayer, graph: Graph) -> list[Expr]:
+    """The extents that this layer tells. Raises DefinitionError where the output that holds one cannot."""
+    inferred = layer.infer()
+    dims = [dim for tensor in inferred for dim in tensor.dims]
+    told = [leaf for leaf in leaves_of(*dims) if leaf.is_size_tensor and leaf not in graph.sizes]
+    for leaf in told:
+        index = leaf.leaf.axis  # type: ignore[union-attr]
+        holder = inferred[index] if 0 <= index < len(inferred) else None
+        if holder is None or holder.rank != 0 or holder.dtype not in (DataType.INT32, DataType.INT64):
+            found = "no such output" if holder is None else f"{holder.dtype.name} {holder.dims}"
+            raise DefinitionError(
+                f"{layer.label} declares its output {index} as a size tensor, which it cannot be",
+                facts=[(f"output {index}", found), ("rule", "INT32 or INT64 without dims")],
+            )
+    return told

@@ -1,15 +1,22 @@
-"""Outputs that no layer computes (an input or a constant marked as output) get a copying layer of their own."""
+"""Outputs that no layer can write where they have to be get a copying layer of their own.
+
+An input or a constant that is marked as output; and an output whose extents its own layer tells, for its memory is
+asked for when they are known.
+"""
 
 from __future__ import annotations
 
-from dovetail.core.types import DeviceType
+from dovetail.core.expr import leaves_of
+from dovetail.core.types import DeviceType, TensorFormat
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
 
 
 def separate_outputs(graph: Graph) -> Graph:
-    """Insert an identity, asked for by role, where an output is an input or a constant."""
+    """Insert an identity, asked for by role, where an output is an input, a constant or told too late."""
     for index, tensor in enumerate(graph.outputs):
-        if tensor.producer is not None:
+        producer = tensor.producer
+        told = set() if producer is None else set(graph.own_sizes(producer))
+        if producer is not None and not any(leaf in told for leaf in leaves_of(*tensor.dims)):
             continue
         copy = GraphTensor(tensor.name, tensor.dims, tensor.dtype, tensor.ranges)
         copy.allowed_formats, copy.allowed_device = tensor.allowed_formats, tensor.allowed_device
@@ -17,6 +24,10 @@ def separate_outputs(graph: Graph) -> Graph:
             copy.name = f"{tensor.name}_output"
         layer = new_layer(graph, "identity", f"copy of {tensor.name}", [tensor], [copy], tensor.allowed_device)
         layer.inserted_for = "an output that no layer computes"
+        if producer is not None:
+            tensor.name = f"{tensor.name}_untold"
+            tensor.allowed_formats = 1 << int(TensorFormat.LINEAR)
+            layer.inserted_for = "an output whose size is told by its own layer"
         graph.layers.append(layer)
         graph.outputs[index] = copy
     return graph

@@ -24,7 +24,8 @@ from dovetail.machine.plan import IHostMemory, write_plan
 class _Pool:
     """Constants and programs, each stored once."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: dict[Expr, int]) -> None:
+        self._sizes = sizes
         self.constants: list[bytes] = []
         self.programs: list[list[int]] = []
         self._by_bytes: dict[bytes, int] = {}
@@ -37,7 +38,7 @@ class _Pool:
         return self._by_bytes[data]
 
     def program(self, expr: Expr) -> int:
-        program = tuple(expr_program(expr))
+        program = tuple(expr_program(expr, self._sizes))
         if program not in self._by_program:
             self._by_program[program] = len(self.programs)
             self.programs.append(list(program))
@@ -46,7 +47,8 @@ class _Pool:
 
 def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s: float) -> IHostMemory:
     """Write the plan."""
-    pool = _Pool()
+    sizes = _sizes(graph)
+    pool = _Pool({leaf: number for number, leaf in enumerate(sizes)})
     tensors = graph.all_tensors()
     index = {id(tensor): i for i, tensor in enumerate(tensors)}
     document = {
@@ -58,12 +60,30 @@ def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s
         "constraints": [{"program": pool.program(expr), "text": text} for expr, text in graph.constraints],
         "inputs": [index[id(tensor)] for tensor in graph.inputs],
         "outputs": [index[id(tensor)] for tensor in graph.outputs],
+        "shape_inputs": [i for i, contents in enumerate(graph.input_contents[0]) if contents is not None],
+        "sizes": [_size(leaf, graph, index, pool) for leaf in sizes],
         "profiles": [_profile(graph, tensors, memory[p], p) for p in range(graph.n_profiles)],
         "steps": [_step(layer, index, pool) for layer in graph.layers],
         "report": _report(graph, timing_s),
     }
     document["programs"] = pool.programs
     return write_plan(document, pool.constants)
+
+
+def _sizes(graph: Graph) -> list[Expr]:
+    """The extents that layers tell, in the order in which they do."""
+    places = {id(layer): place for place, layer in enumerate(graph.layers)}
+    alive = [leaf for leaf, (layer, _) in graph.sizes.items() if id(layer) in places]
+    return sorted(alive, key=lambda leaf: places[id(graph.sizes[leaf][0])])
+
+
+def _size(leaf: Expr, graph: Graph, index: dict[int, int], pool: _Pool) -> dict[str, int]:
+    layer, output = graph.sizes[leaf]
+    assert leaf.leaf is not None
+    return {
+        "tensor": index[id(layer.outputs[output])],
+        "upper": pool.program(leaf.leaf.upper),  # type: ignore[arg-type]
+    }
 
 
 def _device(graph: Graph, tensors: list[GraphTensor], machine: Machine) -> dict[str, Any]:
@@ -128,6 +148,7 @@ def _tensor(tensor: GraphTensor, graph: Graph, pool: _Pool) -> dict[str, Any]:
 def _profile(graph: Graph, tensors: list[GraphTensor], memory: MemoryPlan, profile: int) -> dict[str, Any]:
     return {
         "inputs": [[list(dims) for dims in ranges] for ranges in graph.input_dims[profile]],
+        "contents": [[list(v) for v in values] for values in graph.input_contents[profile] if values is not None],
         **_arenas(memory),
         "offsets": [memory.offsets.get(id(tensor), -1) for tensor in tensors],
         "workspace": memory.workspace_offsets,

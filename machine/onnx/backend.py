@@ -6,20 +6,23 @@ backend.prepare(model).run([x])
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx.backend.base import Backend, BackendRep
 
 from dovetail.core.errors import BindingError, DovetailError
-from dovetail.core.types import DeviceType
+from dovetail.core.types import DeviceType, nptype
 from dovetail.machine.builder import Builder
 from dovetail.machine.devices import gpus
 from dovetail.machine.engine import Runtime
 from dovetail.machine.logger import ILogger
 from dovetail.machine.onnx.parser import OnnxParser
+from dovetail.machine.onnx.types import ElementTypes, carried, name_of
 
+MAX_KNOWN = 64  # elements of an input that is made a constant
 _DEVICES = {"CPU": DeviceType.CPU, "CUDA": DeviceType.GPU}
 
 
@@ -28,18 +31,36 @@ class ModelError(DovetailError):
 
 
 class DovetailRep(BackendRep):
-    """A model that is ready to run. Engines are built for the shapes that come, one a set of shapes."""
+    """A model that is ready to run. Engines are built for the shapes that come, one a set of shapes.
+
+    Where a network must know what a model takes as inputs, such as axes, engines are built for their contents too.
+    """
 
     def __init__(self, model: bytes, device: DeviceType) -> None:
-        self._model, self._device = model, device
+        self._model, self._device = onnx.load_model_from_string(model), device
+        initialized = {tensor.name for tensor in self._model.graph.initializer}
+        self._inputs = [entry.name for entry in self._model.graph.input if entry.name not in initialized]
+        self._declared = _declared_types(self._model)
+        self._known: dict[tuple, tuple[int, ...]] = {}  # by shapes: the inputs whose contents the engine was built for
         self._contexts: dict[tuple, Any] = {}
-        self._parse()  # what cannot be imported is an error now
+        try:
+            self._parse({})
+        except ModelError:
+            if not any(map(_may_be_small, self._model.graph.input)):
+                raise  # else it is known when the inputs are
 
-    def _parse(self) -> tuple[Builder, Any]:
+    def _parse(self, known: Mapping[str, np.ndarray]) -> tuple[Builder, Any]:
+        """The network of the model, with the contents of some inputs as constants."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        left = [entry for entry in model.graph.input if entry.name not in known]
+        del model.graph.input[:]
+        model.graph.input.extend(left)
+        model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in known.items())
         builder = Builder(ILogger())
         network = builder.create_network()
         parser = OnnxParser(network, ILogger())
-        if not parser.parse(self._model):
+        if not parser.parse(model.SerializeToString()):
             errors = [str(parser.get_error(index)) for index in range(parser.num_errors)]
             raise ModelError("the model cannot be imported", facts=[("error", text) for text in errors])
         return builder, network
@@ -47,29 +68,74 @@ class DovetailRep(BackendRep):
     def run(self, inputs: Any, **kwargs: Any) -> tuple[np.ndarray, ...]:
         """Outputs in the model's order. `inputs` in the model's order, initializers left out."""
         arrays = [np.asarray(value) for value in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
-        key = tuple((array.shape, array.dtype.str) for array in arrays)
-        if key not in self._contexts:
-            self._contexts[key] = self._build(arrays)
-        context, names = self._contexts[key]
-        results = context.run(dict(zip(names, arrays, strict=True)))
-        return tuple(np.asarray(value) for value in results.values())
+        if len(arrays) != len(self._inputs):
+            text = f"the model takes {len(self._inputs)} inputs, not {len(arrays)}"
+            raise BindingError(text, facts=[("inputs", ", ".join(self._inputs))])
+        shapes = tuple((array.shape, array.dtype.str) for array in arrays)
+        context = self._contexts.get(self._key(shapes, arrays)) or self._build(shapes, arrays)
+        known = self._known[shapes]
+        feeds = {
+            name: array
+            for index, (name, array) in enumerate(zip(self._inputs, arrays, strict=True))
+            if index not in known
+        }
+        results = context.run({name: _as_carried(array) for name, array in feeds.items()})
+        return tuple(
+            array if dtype is None else carried(array, dtype)
+            for array, dtype in zip(map(np.asarray, results.values()), self._declared, strict=True)
+        )
 
-    def _build(self, arrays: Sequence[np.ndarray]) -> tuple[Any, list[str]]:
-        builder, network = self._parse()
-        names = [network.get_input(index).name for index in range(network.num_inputs)]
-        if len(names) != len(arrays):
-            text = f"the model takes {len(names)} inputs, not {len(arrays)}"
-            raise BindingError(text, facts=[("inputs", ", ".join(names))])
+    def _key(self, shapes: tuple, arrays: Sequence[np.ndarray]) -> tuple:
+        return shapes, *(arrays[index].tobytes() for index in self._known.get(shapes, ()))
+
+    def _build(self, shapes: tuple, arrays: Sequence[np.ndarray]) -> Any:
+        """A context for these shapes, with as few inputs made constants as does it."""
+        small = [index for index, array in enumerate(arrays) if array.ndim <= 1 and array.size <= MAX_KNOWN]
+        integers = [index for index in small if arrays[index].dtype.kind in "iub"]
+        failure: DovetailError | None = None
+        for known in dict.fromkeys([(), tuple(integers), tuple(small)]):
+            try:
+                context = self._engine(arrays, known).create_execution_context()
+            except DovetailError as error:
+                failure = failure or error
+                continue
+            self._known[shapes] = known
+            self._contexts[self._key(shapes, arrays)] = context
+            return context
+        assert failure is not None
+        raise failure
+
+    def _engine(self, arrays: Sequence[np.ndarray], known: Sequence[int]) -> Any:
+        builder, network = self._parse({self._inputs[index]: arrays[index] for index in known})
         config, profile = builder.create_builder_config(), builder.create_optimization_profile()
         config.default_device_type = self._device
         config.builder_optimization_level = 0
-        for index, array in enumerate(arrays):
-            if -1 in network.get_input(index).shape:
-                profile.set_shape(names[index], array.shape, array.shape, array.shape)
+        given = dict(zip(self._inputs, arrays, strict=True))
+        for index in range(network.num_inputs):
+            tensor = network.get_input(index)
+            if -1 in tensor.shape:
+                shape = given[tensor.name].shape
+                profile.set_shape(tensor.name, shape, shape, shape)
         config.add_optimization_profile(profile)
         plan = builder.build_serialized_network(network, config)
-        engine = Runtime(builder.logger).deserialize_cuda_engine(plan)
-        return engine.create_execution_context(), names
+        return Runtime(builder.logger).deserialize_cuda_engine(plan)
+
+
+def _may_be_small(entry: Any) -> bool:
+    """Can an input be so small that its contents may be made a constant?"""
+    return len(entry.type.tensor_type.shape.dim) <= 1
+
+
+def _declared_types(model: Any) -> list[np.dtype | None]:
+    """The types that a model declares of its outputs, which its network may carry in others; None: it does not say."""
+    elem_types = [entry.type.tensor_type.elem_type for entry in model.graph.output]
+    return [onnx.helper.tensor_dtype_to_np_dtype(elem_type) if elem_type else None for elem_type in elem_types]
+
+
+def _as_carried(array: np.ndarray) -> np.ndarray:
+    """An input in the type that the network carries its type in."""
+    types = ElementTypes(lambda text: None)
+    return carried(array, nptype(types.carrier(name_of(onnx.helper.np_dtype_to_tensor_dtype(array.dtype)))))
 
 
 class DovetailBackend(Backend):
@@ -96,7 +162,7 @@ class DovetailBackend(Backend):
             helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
             for name, array in zip(names, arrays, strict=True)
         ]
-        made = [helper.make_tensor_value_info(name, 1, None) for name in node.output if name]
+        made = [helper.make_tensor_value_info(name, 0, None) for name in node.output if name]
         opset = helper.make_opsetid("", kwargs.get("opset_version", defs.onnx_opset_version()))
         model = helper.make_model(helper.make_graph([node], "node", given, made), opset_imports=[opset])
         return cls.run_model(model, arrays, device)

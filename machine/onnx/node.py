@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dovetail.core.contract import Port
-from dovetail.core.errors import DovetailError
-from dovetail.core.types import DataType, from_numpy
+from dovetail.core.types import DataType
 from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.onnx.constants import Constants
 from dovetail.machine.onnx.errors import ErrorCode, ModelError
+from dovetail.machine.onnx.types import ElementTypes, elem_type_of, name_of
 from dovetail.machine.tensor import ITensor
 
 Value = ITensor | np.ndarray  # what a name of the model stands for
 
 
+@dataclass
+class Import:
+    """What all nodes of one model share."""
+
+    network: INetworkDefinition
+    types: ElementTypes
+    constants: Constants = field(default_factory=Constants)
+
+
 class Node:
     """See `dovetail.plugins.onnx.OnnxNode`, which this is."""
 
-    def __init__(self, network: INetworkDefinition, proto: Any, inputs: Sequence[Value | None], opset: int) -> None:
-        self.network, self.opset = network, opset
+    def __init__(
+        self, shared: Import, proto: Any, inputs: Sequence[Value | None], opset: int, types: Sequence[int] = ()
+    ) -> None:
+        self.network, self.opset = shared.network, opset
         self.op_type, self.domain, self.name = proto.op_type, proto.domain, proto.name
         self.n_outputs = len(proto.output)
-        self._proto = proto
+        self.proto = proto
+        self._shared = shared
         self._inputs = list(inputs)
+        self._types = list(types)
         self._tensors: dict[int, ITensor] = {}
 
     def __len__(self) -> int:
@@ -38,30 +53,41 @@ class Node:
         return tensor
 
     def get(self, index: int) -> ITensor | None:
-        value = self._inputs[index] if index < len(self._inputs) else None
+        value = self._inputs[index] if 0 <= index < len(self._inputs) else None
         if value is None or isinstance(value, ITensor):
             return value
         if index not in self._tensors:
             self._tensors[index] = self.as_tensor(value)
         return self._tensors[index]
 
-    def as_tensor(self, array: np.ndarray) -> ITensor:
+    def wants(self, index: int) -> bool:
+        """Does the model use output `index`?"""
+        return index < len(self.proto.output) and bool(self.proto.output[index])
+
+    def as_tensor(self, array: Any) -> ITensor:
         """A constant of the network."""
+        array = np.asarray(array)
         return self.network.add_constant(array.shape, np.ascontiguousarray(array)).get_output(0)
 
     def constant(self, index: int) -> np.ndarray | None:
-        value = self._inputs[index] if index < len(self._inputs) else None
-        if not isinstance(value, ITensor):
-            return value
-        symbolic = value.symbolic
-        if symbolic.constant is not None:
-            return np.asarray(symbolic.constant)
-        elements = symbolic.elements()
-        if elements is None or not all(element.is_constant for element in elements):
-            return None
-        dims = tuple(dim.value for dim in symbolic.dims)
-        return np.array([element.value for element in elements], np.int64).reshape(dims)
+        return self.contents(self._inputs[index] if 0 <= index < len(self._inputs) else None)
 
+    def contents(self, value: Value | None) -> np.ndarray | None:
+        return self._shared.constants.contents(value) if isinstance(value, ITensor) else value
+
+    # ---- types
+    def carrier(self, type_name: str) -> DataType:
+        return self._shared.types.carrier(type_name)
+
+    def attr_type(self, name: str, default: str = "FLOAT") -> str:
+        value = self.attr(name)
+        return default if value is None else name_of(value)
+
+    def type_name(self, index: int) -> str:
+        elem_type = self._types[index] if index < len(self._types) else 0
+        return name_of(elem_type or elem_type_of(self[index].dtype))
+
+    # ---- attributes
     def attr(self, name: str, default: Any = None) -> Any:
         return self.attributes().get(name, default)
 
@@ -70,12 +96,12 @@ class Node:
         import onnx
 
         found: dict[str, Any] = {}
-        for attribute in self._proto.attribute:
+        for attribute in self.proto.attribute:
             value = onnx.helper.get_attribute_value(attribute)
             if isinstance(value, bytes):
                 value = value.decode("utf-8", "replace")
             elif isinstance(value, onnx.TensorProto):
-                value = onnx.numpy_helper.to_array(value)
+                value = self._shared.types.array(value)
             elif isinstance(value, (onnx.GraphProto, onnx.SparseTensorProto)):
                 raise self.fail(
                     f"attribute {attribute.name} is a {type(value).__name__}", code=ErrorCode.UNSUPPORTED_NODE
@@ -85,8 +111,14 @@ class Node:
             found[attribute.name] = value
         return found
 
-    def add(self, op: str, inputs: Sequence[Any], **fields: Any) -> ITensor:
-        tensors = [self.as_tensor(value) if isinstance(value, np.ndarray) else value for value in inputs]
+    # ---- layers
+    def add(self, op: str, inputs: Sequence[Any], /, **fields: Any) -> ITensor:
+        tensors = [value if value is None or isinstance(value, ITensor) else self.as_tensor(value) for value in inputs]
+        spec = self.network._lookup.find(op, "1", "")
+        for name, value in fields.items():
+            known = spec.field_named(name)
+            if known is not None and known.enum is not None and isinstance(value, str):
+                fields[name] = known.enum[value]
         return self.network.add_plugin(op, tensors, fields).get_output(0)
 
     def fail(self, reason: str, code: ErrorCode = ErrorCode.INVALID_NODE, **facts: Any) -> ModelError:
@@ -98,29 +130,15 @@ class Node:
         """A layer of `spec`: inputs go to its ports in order, constants to weights as data, attributes to fields."""
         inputs: list[ITensor | None] = []
         fields = dict(attrs)
-        for index, value in enumerate(self._inputs):
+        for index in range(len(self._inputs)):
             port: Port | None = spec.inputs[min(index, len(spec.inputs) - 1)] if spec.inputs else None
-            if isinstance(value, np.ndarray) and port is not None and port.weights:
-                fields[port.name] = value
+            known = self.constant(index) if port is not None and port.weights else None
+            if known is not None:
+                fields[port.name] = known
                 inputs.append(None)
             else:
                 inputs.append(self.get(index))
         while inputs and inputs[-1] is None:
             inputs.pop()
         layer = self.network.add_plugin(spec.name, inputs, fields, spec.version, spec.namespace)
-        if self.name:
-            layer.name = self.name
         return [layer.get_output(index) for index in range(layer.num_outputs)]
-
-
-def type_of(elem_type: int) -> DataType:
-    """The type that a model calls `elem_type`. Raises ModelError for strings, complex numbers and the like."""
-    import onnx
-
-    try:
-        return from_numpy(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
-    except (KeyError, DovetailError):
-        name = (
-            onnx.TensorProto.DataType.Name(elem_type) if elem_type in onnx.TensorProto.DataType.values() else elem_type
-        )
-        raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"tensors of type {name} are not known here") from None

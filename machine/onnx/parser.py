@@ -14,12 +14,15 @@ from dovetail.core.errors import DefinitionError, DovetailError, PluginNotFound
 from dovetail.machine.logger import ILogger, Severity
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.onnx.errors import ErrorCode, ModelError, ParserError
-from dovetail.machine.onnx.node import Node, Value, type_of
+from dovetail.machine.onnx.functions import attributes_of, body_of, bound
+from dovetail.machine.onnx.node import Import, Node, Value
+from dovetail.machine.onnx.scope import MAIN, Scope, inferred_types
+from dovetail.machine.onnx.types import ElementTypes, name_of
 from dovetail.machine.tensor import ITensor
 
 OLDEST_OPSET = 7
-MAIN = ("", "ai.onnx")  # two names of the main domain
-CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+CONVERTED_OPSET = 8  # that of older models; the converter knows the way
+CONTROL_FLOW = ("Loop", "Scan", "SequenceMap")
 PLUGIN_ATTRIBUTES = ("plugin_version", "plugin_namespace")  # say which plugin, and are no fields
 
 
@@ -113,27 +116,42 @@ class OnnxParser:
             from onnx import inliner
 
             loaded = inliner.inline_local_functions(loaded)
-        return loaded
+        return self._converted(loaded)
+
+    def _converted(self, model: Any) -> Any:
+        """Models of older opsets as those of one that the rows know, by ONNX's own converter."""
+        opset = max((entry.version for entry in model.opset_import if entry.domain in MAIN), default=1)
+        if opset >= OLDEST_OPSET or not any(node.domain in MAIN for node in model.graph.node):
+            return model
+        from onnx import version_converter
+
+        try:
+            model = version_converter.convert_version(model, CONVERTED_OPSET)
+        except Exception as error:  # it raises what its C++ does
+            text = f"opset {opset} is older than {OLDEST_OPSET}, and ONNX cannot convert it: {error}"
+            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, text) from None
+        self._logger.log(Severity.INFO, f"the model's opset {opset} was converted to {CONVERTED_OPSET}")
+        return model
 
     def _walk(self, model: Any) -> None:
         graph = model.graph
-        opsets = {entry.domain: entry.version for entry in model.opset_import}
-        main = max((opsets[name] for name in MAIN if name in opsets), default=1)
-        if main < OLDEST_OPSET:
-            text = f"opset {main} is older than {OLDEST_OPSET}; convert the model with onnx.version_converter"
-            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, text)
-        values: dict[str, Value | None] = {"": None}
-        for tensor in graph.initializer:
-            values[tensor.name] = _array(tensor)
+        self._shared = Import(self._network, ElementTypes(lambda text: self._logger.log(Severity.WARNING, text)))
+        scope = Scope({entry.domain: entry.version for entry in model.opset_import})
+        self._add_initializers(graph, scope)
         for entry in graph.input:
-            if entry.name not in values:
-                values[entry.name] = self._add_input(entry)
-        broken: set[str] = set()
+            if entry.name not in scope.values:
+                scope.set(entry.name, self._add_input(entry), entry.type.tensor_type.elem_type)
         for index, proto in enumerate(graph.node):
-            opset = main if proto.domain in MAIN else opsets.get(proto.domain, 1)
-            self._take(index, proto, opset, values, broken)
+            self._take(index, proto, scope)
         for entry in graph.output:
-            self._mark(entry.name, values, broken)
+            self._mark(entry.name, scope)
+
+    def _add_initializers(self, graph: Any, scope: Scope) -> None:
+        for tensor in graph.initializer:
+            scope.set(tensor.name, self._shared.types.array(tensor), tensor.data_type)
+        for sparse in graph.sparse_initializer:
+            name = sparse.values.name
+            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"initializer '{name}' is sparse, which is not imported")
 
     def _add_input(self, entry: Any) -> ITensor:
         if not entry.type.HasField("tensor_type"):
@@ -143,7 +161,9 @@ class OnnxParser:
             raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"input '{entry.name}' has no shape, not even a rank")
         dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor_type.shape.dim]
         try:
-            tensor = self._network.add_input(entry.name, type_of(tensor_type.elem_type), dims)
+            tensor = self._network.add_input(
+                entry.name, self._shared.types.carrier(name_of(tensor_type.elem_type)), dims
+            )
             for axis, dim in enumerate(tensor_type.shape.dim):
                 if dim.dim_param:
                     tensor.set_dimension_name(axis, dim.dim_param)
@@ -151,54 +171,102 @@ class OnnxParser:
             raise ModelError(ErrorCode.INVALID_GRAPH, str(error)) from None
         return tensor
 
-    def _take(self, index: int, proto: Any, opset: int, values: dict[str, Value | None], broken: set[str]) -> None:
+    def _take(self, index: int, proto: Any, scope: Scope) -> None:
         """One node; what is wrong becomes an error entry, and nodes that need its outputs are passed over."""
+        if scope.broken.intersection(proto.input):
+            scope.broken.update(proto.output)
+            return
         try:
-            missing = [name for name in proto.input if name not in values and name not in broken]
-            if missing:
-                raise ModelError(ErrorCode.INVALID_GRAPH, f"nothing before it makes its input '{missing[0]}'")
-            if broken.intersection(proto.input):
-                broken.update(proto.output)
-                return
-            inputs = [values[name] for name in proto.input]
-            while inputs and inputs[-1] is None:
-                inputs.pop()
-            results = self._import(Node(self._network, proto, inputs, opset))
-            if len(results) < sum(bool(name) for name in proto.output):
-                raise ModelError(
-                    ErrorCode.UNSUPPORTED_NODE, f"it has {len(proto.output)} outputs, and {len(results)} can be made"
-                )
-            for name, value in zip(proto.output, results, strict=False):
-                if name:
-                    values[name] = value
+            self._import(proto, scope)
+            return
         except ModelError as error:
-            self._fail(index, proto, error.code, str(error), broken)
+            code, text = error.code, str(error)
         except PluginNotFound as error:
-            self._fail(index, proto, ErrorCode.UNSUPPORTED_NODE, str(error), broken)
+            code, text = ErrorCode.UNSUPPORTED_NODE, str(error)
         except DovetailError as error:
-            self._fail(index, proto, ErrorCode.INVALID_NODE, str(error), broken)
-
-    def _fail(self, index: int, proto: Any, code: ErrorCode, text: str, broken: set[str]) -> None:
+            code, text = ErrorCode.INVALID_NODE, str(error)
+        except Exception as error:  # a rewrite that did not expect what a damaged model has: an entry, not a crash
+            code, text = ErrorCode.INVALID_NODE, f"{type(error).__name__}: {error}"
         self._add_error(ParserError(code, text, index, proto.name, proto.op_type))
-        broken.update(name for name in proto.output if name)
+        scope.broken.update(name for name in proto.output if name)
 
-    def _import(self, node: Node) -> Sequence[Value]:
+    def _import(self, proto: Any, scope: Scope) -> None:
+        """The layers of one node, and its outputs into the scope. Raises what is wrong."""
+        inputs = [scope.value(name) for name in proto.input]
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        types = [scope.type(name) for name in proto.input]
+        node = Node(self._shared, proto, inputs, scope.opset(proto.domain), types)
+        n_layers = self._network.num_layers
+        results = self._results(node, scope)
+        wanted = sum(bool(name) for name in proto.output)
+        if len(results) < wanted:
+            text = f"it has {len(proto.output)} outputs, and {len(results)} can be made"
+            raise ModelError(ErrorCode.UNSUPPORTED_NODE, text)
+        for value in results:
+            if isinstance(value, ITensor):
+                _ = value.symbolic  # shapes are inferred now, so that errors name this node
+        for name, value in zip(proto.output, results, strict=False):
+            if name:
+                scope.set(name, value)
+        if not self._shared.types.are_plain:
+            scope.types.update(inferred_types(proto, scope, node.opset))
+        if proto.name and self._network.num_layers > n_layers:
+            self._network.get_layer(self._network.num_layers - 1).name = proto.name
+
+    def _results(self, node: Node, scope: Scope) -> Sequence[Value | None]:
+        if node.op_type == "If" and node.domain in MAIN:
+            return self._branch(node, scope)
         if node.op_type in CONTROL_FLOW and node.domain in MAIN:
             raise node.fail(f"{node.op_type} is not imported yet", code=ErrorCode.UNSUPPORTED_NODE)
         found = self._row(node)
         if found is None:
-            return node.add_as(self._plugin(node), self._fields(node))
+            return self._function(node, scope) or node.add_as(self._plugin(node), self._fields(node))
         spec, row = found
         if row.rewrite is not None:
             result = row.rewrite(node)
-            results = list(result) if isinstance(result, (list, tuple)) else [result]
-        else:
-            given = {row.renamed.get(name, name): value for name, value in node.attributes().items()}
-            results = list(node.add_as(spec, {**row.attrs, **given}))
-        for value in results:
-            if isinstance(value, ITensor):
-                _ = value.symbolic  # shapes are inferred now, so that errors name this node
+            return list(result) if isinstance(result, (list, tuple)) else [result]
+        given = {row.renamed.get(name, name): value for name, value in node.attributes().items()}
+        return node.add_as(spec, {**row.attrs, **given})
+
+    def _function(self, node: Node, scope: Scope) -> Sequence[Value | None]:
+        """The operator by the nodes of its definition in ONNX; nothing where it has none."""
+        function = body_of(node.proto, node.opset, [scope.type_proto(name) for name in node.proto.input])
+        if function is None:
+            return []
+        inner = Scope({entry.domain: entry.version for entry in function.opset_import})
+        for index, name in enumerate(function.input):
+            given = node.proto.input[index] if index < len(node.proto.input) else ""
+            inner.set(name, scope.value(given), scope.type(given))
+        for proto in bound(function.node, attributes_of(node.proto, function, node.opset)):
+            self._import_inner(node, proto, inner)
+        results = [inner.values.get(name) for name in function.output]
+        missing = [name for index, name in enumerate(function.output) if results[index] is None and node.wants(index)]
+        if missing:
+            raise ModelError(ErrorCode.UNSUPPORTED_NODE, f"its definition does not make output '{missing[0]}'")
         return results
+
+    def _branch(self, node: Node, scope: Scope) -> Sequence[Value | None]:
+        """The branch that an If takes, if that is known."""
+        condition = node.constant(0)
+        if condition is None:
+            text = "If is not imported yet where its condition is not known"
+            raise node.fail(text, code=ErrorCode.UNSUPPORTED_NODE)
+        taken = "then_branch" if condition.reshape(-1)[0] else "else_branch"
+        (graph,) = (attribute.g for attribute in node.proto.attribute if attribute.name == taken)
+        inner = Scope(scope.opsets, scope)
+        self._add_initializers(graph, inner)
+        for proto in graph.node:
+            self._import_inner(node, proto, inner)
+        return [inner.value(entry.name) for entry in graph.output]
+
+    def _import_inner(self, node: Node, proto: Any, scope: Scope) -> None:
+        try:
+            self._import(proto, scope)
+        except (ModelError, DovetailError) as error:
+            code = getattr(error, "code", ErrorCode.INVALID_NODE)
+            code = code if isinstance(code, ErrorCode) else ErrorCode.INVALID_NODE
+            raise ModelError(code, f"{proto.op_type} inside it: {error}") from None
 
     def _row(self, node: Node) -> tuple[OpSpec, Any] | None:
         domain = "" if node.domain in MAIN else node.domain
@@ -239,10 +307,10 @@ class OnnxParser:
     def _has_plugin(self, name: str) -> bool:
         return any(spec.name == name for spec in self._specs())
 
-    def _mark(self, name: str, values: dict[str, Value | None], broken: set[str]) -> None:
-        if name in broken:
+    def _mark(self, name: str, scope: Scope) -> None:
+        if name in scope.broken:
             return
-        value = values.get(name)
+        value = scope.values.get(name)
         if value is None:
             self._add_error(ParserError(ErrorCode.INVALID_GRAPH, f"nothing makes output '{name}'"))
             return
@@ -256,16 +324,6 @@ class OnnxParser:
             self._add_error(ParserError(ErrorCode.INVALID_GRAPH, str(error)))
             return
         self._network.mark_output(value)
-
-
-def _array(tensor: Any) -> np.ndarray:
-    from onnx import numpy_helper
-
-    type_of(tensor.data_type)
-    try:
-        return np.asarray(numpy_helper.to_array(tensor))
-    except Exception as error:
-        raise ModelError(ErrorCode.INVALID_VALUE, f"initializer '{tensor.name}' cannot be read: {error}") from None
 
 
 def _onnx() -> Any:

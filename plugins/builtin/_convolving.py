@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy
+
 from dovetail.core.errors import ShapeError
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import (
@@ -23,6 +25,7 @@ from dovetail.plugins import (
     renamed,
     require_that,
 )
+from dovetail.plugins.builtin._onnx_shapes import rank_of
 
 QUANTIZABLE = (*FLOATS, DataType.INT8)
 
@@ -189,27 +192,41 @@ class Convolving(Plugin, abstract=True):
 AUTO_PAD = {"SAME_UPPER": PaddingMode.SAME_UPPER, "SAME_LOWER": PaddingMode.SAME_LOWER}
 
 
-def onnx_window(node: Any) -> tuple[Any, dict[str, Any]]:
-    """The kernel as a symbolic tensor, and the fields that attributes of Conv and ConvTranspose give."""
-    kernel = node[1].symbolic
-    spatial = kernel.rank - 2
-    if spatial not in (2, 3):
-        raise node.fail("windows have two or three dims", window=f"{spatial} dims")
+def onnx_window(node: Any, kernel: Any) -> tuple[int, dict[str, Any]]:
+    """Number of spatial dims, and the fields that attributes of Conv and its like give. One dim becomes two."""
+    spatial = rank_of(kernel) - 2
+    if spatial not in (1, 2, 3):
+        raise node.fail("windows have one to three dims", window=f"{spatial} dims")
+    more = (1,) * (spatial == 1)
+    none = (0,) * (spatial == 1)
     pads = node.attr("pads", (0,) * (2 * spatial))
     mode = node.attr("auto_pad", "NOTSET")
+    extents = node.attr("kernel_shape") or tuple(kernel.shape[2:])
+    if any(extent < 1 for extent in extents):
+        raise node.fail("the window must be known", kernel_shape=extents)
     fields: dict[str, Any] = {
-        "kernel_size_nd": tuple(node.attr("kernel_shape") or (int(extent) for extent in kernel.dims[2:])),
-        "stride_nd": tuple(node.attr("strides", (1,) * spatial)),
-        "dilation_nd": tuple(node.attr("dilations", (1,) * spatial)),
+        "kernel_size_nd": more + tuple(extents),
+        "stride_nd": more + tuple(node.attr("strides", (1,) * spatial)),
+        "dilation_nd": more + tuple(node.attr("dilations", (1,) * spatial)),
         "num_groups": node.attr("group", 1),
     }
     if mode in AUTO_PAD:
         fields["padding_mode"] = AUTO_PAD[mode]
     elif mode == "NOTSET":
-        fields |= {"pre_padding": tuple(pads[:spatial]), "post_padding": tuple(pads[spatial:])}
+        fields |= {"pre_padding": none + tuple(pads[:spatial]), "post_padding": none + tuple(pads[spatial:])}
     elif mode != "VALID":
         raise node.fail("auto_pad has no such value", auto_pad=mode)
-    return kernel, fields
+    return spatial, fields
+
+
+def onnx_convolved(node: Any, op: str, spatial: int, inputs: Sequence[Any], **fields: Any) -> Any:
+    """A layer of data, kernel and maybe bias; of one spatial dim by way of two."""
+    if spatial != 1:
+        return node.add(op, inputs, **fields)
+    axis = numpy.array([2])
+    x, kernel, *bias = inputs
+    y = node.add(op, [node.add("Unsqueeze", [x, axis]), node.add("Unsqueeze", [kernel, axis]), *bias], **fields)
+    return node.add("Squeeze", [y, axis])
 
 
 def onnx_inputs(node: Any) -> list[Any]:

@@ -50,8 +50,12 @@ def gathered(data, places, inside):
     return result
 
 
-def scattered(data, places, inside, updates):
-    """`data` with the updates that are inside, in row-major order: the last one holds."""
+def scattered(data, places, inside, updates, combine=None):
+    """`data` with the updates that are inside, in row-major order: the last one holds, or a ufunc combines them."""
     result = data.copy()
-    result[tuple(place[inside] for place in places)] = updates[inside]
+    at = tuple(place[inside] for place in places)
+    if combine is None:
+        result[at] = updates[inside]
+    else:
+        combine.at(result, at, updates[inside])
     return result

@@ -6,7 +6,7 @@ import numpy
 
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, axis_of, field, require_equal
+from dovetail.plugins import Input, Output, Plugin, axis_of, field, onnx_op, require_equal
 from dovetail.plugins.builtin._values import follow
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
@@ -66,6 +66,8 @@ class Concatenation(Plugin):
 
     def reference(self, xs):
         return numpy.concatenate(xs, self.axis)
+
+    onnx = (onnx_op("Concat"),)
 
     @classmethod
     def add(cls, network, inputs):

@@ -9,24 +9,57 @@ from math import prod
 import numpy
 
 from dovetail.plugins import deconvolution_extent, onnx_op
-from dovetail.plugins.builtin._convolving import Convolving, onnx_inputs, onnx_window
+from dovetail.plugins.builtin._convolving import Convolving, onnx_convolved, onnx_inputs, onnx_window
+from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise
+from dovetail.plugins.builtin._onnx_shapes import Counts, extents, is_given, rank_of, sliced
 
 
 def conv_transpose(node):
     """ONNX ConvTranspose. `output_padding` makes the output longer behind, where nothing reaches it but the bias."""
-    kernel, fields = onnx_window(node)
-    longer, window = node.attr("output_padding"), fields["kernel_size_nd"]
+    spatial, fields = onnx_window(node, node[1])
+    fields["num_output_maps"] = node[1].shape[1] * fields["num_groups"]
+    none = (0,) * (spatial == 1)
+    longer = list(none + tuple(node.attr("output_padding", (0,) * spatial)))
     if node.attr("output_shape") is not None:
-        raise node.fail("output_shape is not imported yet; pads say the same")
-    if longer and any(longer):
-        behind = fields.get("post_padding", (0,) * len(window))
-        if any(more > have for more, have in zip(longer, behind, strict=True)):
-            raise node.fail(
-                "output_padding beyond the padding behind is not imported yet", output_padding=tuple(longer)
-            )
-        fields["post_padding"] = tuple(have - more for more, have in zip(longer, behind, strict=True))
-    maps = int(kernel.dims[1]) * fields["num_groups"]
-    return node.add("Deconvolution", onnx_inputs(node), num_output_maps=maps, **fields)
+        wanted = none + tuple(node.attr("output_shape")[-spatial:])
+        _pad_for(node, spatial, wanted, longer, fields)
+    behind = fields.get("post_padding", (0,) * len(longer))
+    if "padding_mode" in fields and any(longer):
+        raise node.fail("auto_pad with output_padding is not imported", output_padding=tuple(longer))
+    if "padding_mode" not in fields:
+        fields["post_padding"] = tuple(max(0, have - more) for more, have in zip(longer, behind, strict=True))
+    missing = [max(0, more - have) for more, have in zip(longer, behind, strict=True)][-spatial:]
+    if not any(missing):
+        return onnx_convolved(node, "Deconvolution", spatial, onnx_inputs(node), **fields)
+    y = onnx_convolved(node, "Deconvolution", spatial, [node[0], node[1]], **fields)
+    more = [0] * (rank_of(y) - spatial) + missing
+    y = sliced(node, y, Counts(node, [0] * rank_of(y)), extents(node, y) + more, mode="FILL")
+    return elementwise(node, "SUM", y, channels(node, node[2], rank_of(y), 1)) if is_given(node, 2) else y
+
+
+def _pad_for(node, spatial, wanted, longer, fields):
+    """Padding that makes the output as large as `output_shape` says; an odd cell is behind only for SAME_UPPER.
+
+    What no padding makes large enough grows in `longer`.
+    """
+    given = (1,) * (spatial == 1) + tuple(node[0].shape[2:])
+    if any(extent < 0 for extent in given):
+        raise node.fail("output_shape needs extents that are known", x=tuple(node[0].shape))
+    facts = zip(
+        given, wanted, longer, fields["kernel_size_nd"], fields["stride_nd"], fields["dilation_nd"], strict=True
+    )
+    before, behind = [], []
+    for axis, (extent, want, more, window, stride, dilation) in enumerate(facts):
+        if spatial == 1 and axis == 0:
+            want = 1
+        total = stride * (extent - 1) + more + (window - 1) * dilation + 1 - want
+        longer[axis] += max(0, -total)
+        total = max(0, total)
+        less, is_upper = total // 2, node.attr("auto_pad", "NOTSET") == "SAME_UPPER"
+        before.append(less if is_upper else total - less)
+        behind.append(total - less if is_upper else less)
+    fields.pop("padding_mode", None)
+    fields |= {"pre_padding": tuple(before), "post_padding": tuple(behind)}
 
 
 class Deconvolution(Convolving):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins.builtin._onnx_quantized import dequantized
 from dovetail.plugins.builtin._scales import UNSET, check_scales, spread
 
 
@@ -33,6 +34,8 @@ class Dequantize(Plugin):
 
     def reference(self, x, scale):
         return x.astype(scale.dtype) * spread(scale, x, self.axis)
+
+    onnx = (onnx_op("DequantizeLinear", rewrite=dequantized),)
 
     @classmethod
     def add(cls, network, input, scale):

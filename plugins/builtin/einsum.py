@@ -7,8 +7,9 @@ import re
 import numpy
 
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
-from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, require_equal
+from dovetail.core.types import FLOATS, DataType, nptype
+from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_equal
+from dovetail.plugins.builtin._onnx_shapes import rank_of
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
 EQUATION = re.compile(r"[A-Za-z]*(,[A-Za-z]*)?(->[A-Za-z]*)?")
@@ -49,6 +50,60 @@ def terms_of(label, equation):
     if alone:
         raise refuse(f"'{alone[0]}' of the output is in no input")
     return inputs, y
+
+
+# ---- ONNX
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def einsum(node):
+    """ONNX Einsum: an ellipsis becomes letters, diagonals are taken first, and inputs are joined two by two."""
+    terms, y = spelled_out(node)
+    free = [letter for letter in LETTERS if letter not in "".join(terms) + y]
+    tensors = []
+    for index, term in enumerate(terms):
+        x = node[index]
+        for letter in sorted(set(term)):
+            while term.count(letter) > 1:
+                x, term = diagonal(node, x, term, letter, free[0])
+        tensors.append((x, term))
+    while len(tensors) > 1:
+        (a, first), (b, second), *others = tensors
+        needed = y + "".join(term for _, term in others)
+        kept = "".join(letter for letter in dict.fromkeys(first + second) if letter in needed) if others else y
+        tensors = [(node.add("Einsum", [a, b], equation=f"{first},{second}->{kept}"), kept), *others]
+    ((x, term),) = tensors
+    return x if term == y else node.add("Einsum", [x], equation=f"{term}->{y}")
+
+
+def spelled_out(node):
+    """The letters of each input and of y, those of an ellipsis among them."""
+    left, arrow, y = "".join(node.attr("equation", "").split()).partition("->")
+    terms = left.split(",")
+    if len(terms) != len(node):
+        raise node.fail("its equation has another number of terms than it has inputs", equation=node.attr("equation"))
+    free = [letter for letter in LETTERS if letter not in left + y]
+    hidden = [rank_of(node[i]) - len(term.replace("...", "")) if "..." in term else 0 for i, term in enumerate(terms)]
+    if min(hidden) < 0 or max(hidden) > len(free):
+        raise node.fail("its terms do not fit the dims of its inputs", equation=node.attr("equation"))
+    ellipsis = "".join(free[: max(hidden)])
+    terms = [term.replace("...", ellipsis[len(ellipsis) - n :]) for term, n in zip(terms, hidden, strict=True)]
+    if arrow:
+        return terms, y.replace("...", ellipsis)
+    every = "".join(terms)
+    return terms, ellipsis + "".join(sorted(x for x in set(every) - set(ellipsis) if every.count(x) == 1))
+
+
+def diagonal(node, x, term, letter, fresh):
+    """x and its term without the second of two equal letters: summed with the unit matrix over it."""
+    extent = x.shape[term.index(letter)]
+    if extent < 0:
+        raise node.fail("a diagonal needs an extent that is known", term=term)
+    second = term.index(letter, term.index(letter) + 1)
+    kept = term[:second] + term[second + 1 :]
+    equation = f"{term[:second]}{fresh}{term[second + 1 :]},{letter}{fresh}->{kept}"
+    return node.add("Einsum", [x, numpy.eye(extent, dtype=nptype(x.dtype))], equation=equation), kept
 
 
 class Einsum(Plugin):
@@ -116,6 +171,8 @@ class Einsum(Plugin):
             shape = [array.shape[term.index(letter)] if letter in term else 1 for letter in letters]
             product = product * array.transpose(order).reshape(shape)
         return product.sum(tuple(range(len(y), len(letters))), dtype=product.dtype).astype(a.dtype)
+
+    onnx = (onnx_op("Einsum", rewrite=einsum),)
 
     @classmethod
     def add_einsum(cls, network, inputs, equation):

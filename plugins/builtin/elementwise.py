@@ -9,7 +9,9 @@ import numpy
 from dovetail.core.errors import DTypeError
 from dovetail.core.expr import maximum, minimum, select
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, broadcast, field
+from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op
+from dovetail.plugins.builtin._onnx_math import cast
+from dovetail.plugins.builtin._onnx_pointwise import UNSIGNED, all_inputs, elementwise, scalar, wrapped
 from dovetail.plugins.builtin._values import follow_each
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
@@ -32,6 +34,14 @@ class ElementWiseOperation(IntEnum):
     EQUAL = 11
     GREATER = 12
     LESS = 13
+    # Our own; TensorRT has none of these.
+    MOD = 100
+    FMOD = 101
+    BIT_AND = 102
+    BIT_OR = 103
+    BIT_XOR = 104
+    SHIFT_LEFT = 105
+    SHIFT_RIGHT = 106
 
     @property
     def is_logical(self) -> bool:
@@ -40,6 +50,10 @@ class ElementWiseOperation(IntEnum):
     @property
     def is_comparison(self) -> bool:
         return self in (self.EQUAL, self.GREATER, self.LESS)
+
+    @property
+    def is_on_bits(self) -> bool:
+        return self >= self.BIT_AND
 
 
 def quotient(a, b):
@@ -67,6 +81,30 @@ def power(a, b):
     return numpy.where(b < 0, unit, whole).astype(a.dtype)
 
 
+def remainder(function):
+    """numpy.mod or numpy.fmod; of integers, what is left of a division by 0 is 0."""
+
+    def rest(a, b):
+        if not numpy.issubdtype(a.dtype, numpy.integer):
+            with numpy.errstate(invalid="ignore"):
+                return function(a, b)
+        return numpy.where(b == 0, 0, function(a, numpy.where(b == 0, 1, b))).astype(a.dtype)
+
+    return rest
+
+
+def shifted_left(a, b):
+    """a * 2 ** b; no bit is left where b is negative or all of them."""
+    fits = (b >= 0) & (b < 8 * a.dtype.itemsize)
+    return numpy.where(fits, numpy.left_shift(a, numpy.where(fits, b, 0)), 0).astype(a.dtype)
+
+
+def shifted_right(a, b):
+    """a // 2 ** b; nothing but the sign is left where b is negative or all bits."""
+    most = 8 * a.dtype.itemsize - 1
+    return numpy.right_shift(a, numpy.where((b >= 0) & (b < most), b, most)).astype(a.dtype)
+
+
 FUNCTIONS = {
     ElementWiseOperation.SUM: numpy.add,
     ElementWiseOperation.PROD: numpy.multiply,
@@ -82,6 +120,13 @@ FUNCTIONS = {
     ElementWiseOperation.EQUAL: numpy.equal,
     ElementWiseOperation.GREATER: numpy.greater,
     ElementWiseOperation.LESS: numpy.less,
+    ElementWiseOperation.MOD: remainder(numpy.mod),
+    ElementWiseOperation.FMOD: remainder(numpy.fmod),
+    ElementWiseOperation.BIT_AND: numpy.bitwise_and,
+    ElementWiseOperation.BIT_OR: numpy.bitwise_or,
+    ElementWiseOperation.BIT_XOR: numpy.bitwise_xor,
+    ElementWiseOperation.SHIFT_LEFT: shifted_left,
+    ElementWiseOperation.SHIFT_RIGHT: shifted_right,
 }
 
 
@@ -107,6 +152,80 @@ FOLLOWED = {
     ElementWiseOperation.EQUAL: lambda a, b: a == b,
     ElementWiseOperation.GREATER: lambda a, b: a > b,
     ElementWiseOperation.LESS: lambda a, b: a < b,
+    ElementWiseOperation.MOD: lambda a, b: select(b == 0, 0, a - a // select(b == 0, 1, b) * b),
+}
+
+
+# ---- ONNX
+
+
+def combining(op):
+    """A rewrite of an operator with any number of inputs."""
+    return lambda node: elementwise(node, op, *all_inputs(node))
+
+
+def or_equal(op):
+    """GreaterOrEqual and LessOrEqual: not what the opposite denies, since nan is neither."""
+
+    def rewrite(node):
+        return elementwise(
+            node, "OR", elementwise(node, op, node[0], node[1]), elementwise(node, "EQUAL", node[0], node[1])
+        )
+
+    return rewrite
+
+
+def mean(node):
+    """ONNX Mean."""
+    total = elementwise(node, "SUM", *all_inputs(node))
+    return elementwise(node, "DIV", total, scalar(total, len(node)))
+
+
+def to_the_power(node):
+    """ONNX Pow, whose exponent has a type of its own; integers to a power that is none are computed in float32."""
+    base, exponent = node[0], node[1]
+    work = base.dtype
+    if work not in FLOATS and exponent.dtype in FLOATS:
+        work = DataType.FLOAT
+    return cast(node, elementwise(node, "POW", cast(node, base, work), cast(node, exponent, work)), base.dtype)
+
+
+def modulo(node):
+    """ONNX Mod."""
+    return elementwise(node, "FMOD" if node.attr("fmod", 0) else "MOD", node[0], node[1])
+
+
+def shifted(node):
+    """ONNX BitShift."""
+    direction = node.attr("direction")
+    if direction not in ("LEFT", "RIGHT"):
+        raise node.fail("its direction is neither LEFT nor RIGHT", direction=direction)
+    return wrapped(node, elementwise(node, f"SHIFT_{direction}", node[0], node[1]), node.type_name(0))
+
+
+def inverted(node):
+    """ONNX BitwiseNot."""
+    ones = 2 ** UNSIGNED.get(node.type_name(0), 0) - 1 or -1
+    return elementwise(node, "BIT_XOR", node[0], scalar(node[0], ones))
+
+
+COMBINING = {
+    "Add": "SUM",
+    "Sub": "SUB",
+    "Mul": "PROD",
+    "Div": "DIV",
+    "Sum": "SUM",
+    "Max": "MAX",
+    "Min": "MIN",
+    "And": "AND",
+    "Or": "OR",
+    "Xor": "XOR",
+    "Equal": "EQUAL",
+    "Greater": "GREATER",
+    "Less": "LESS",
+    "BitwiseAnd": "BIT_AND",
+    "BitwiseOr": "BIT_OR",
+    "BitwiseXor": "BIT_XOR",
 }
 
 
@@ -114,13 +233,15 @@ class ElementWise(Plugin):
     """y = a op b, element by element; extents of 1 are repeated
 
     Inputs    a, b  equal rank, per axis equal extents or 1; of one type: a float, int32, int64, or bool for
-                    AND, OR, XOR and EQUAL
+                    AND, OR, XOR and EQUAL; of int32 or int64 for BIT_AND, BIT_OR, BIT_XOR and the shifts
     Outputs   y     bool for AND, OR, XOR, EQUAL, GREATER and LESS, else the type of a
     Numerics  floats are combined in float32; MAX and MIN give nan where an operand is nan; integers wrap
-              around; DIV of integers cuts towards zero and gives 0 for a division by 0
+              around; DIV of integers cuts towards zero and gives 0 for a division by 0. MOD is what FLOOR_DIV
+              leaves and has the sign of b; FMOD what a cut division leaves, with that of a. Shifts by less than 0 or
+              by all bits leave 0, or -1 to the right of a negative number
     Errors    ShapeError if ranks differ or extents do not match; DTypeError if the types do not suit the
               operation
-    Source    TensorRT 8.5 IElementWiseLayer
+    Source    TensorRT 8.5 IElementWiseLayer; MOD and all behind it are ours
     """
 
     a = Input((*NUMBERS, DataType.BOOL))
@@ -130,7 +251,9 @@ class ElementWise(Plugin):
 
     scalar = (
         "choice(op, SUM=a + b, PROD=a * b, MAX=max(a, b), MIN=min(a, b), SUB=a - b, DIV=a / b, POW=a ** b, "
-        "FLOOR_DIV=a // b, AND=a and b, OR=a or b, XOR=a != b, EQUAL=a == b, GREATER=a > b, LESS=a < b)"
+        "FLOOR_DIV=a // b, AND=a and b, OR=a or b, XOR=a != b, EQUAL=a == b, GREATER=a > b, LESS=a < b, "
+        "MOD=a % b, FMOD=fmod(a, b), BIT_AND=a & b, BIT_OR=a | b, BIT_XOR=a ^ b, SHIFT_LEFT=a << b, "
+        "SHIFT_RIGHT=a >> b)"
     )
     type_rows = (
         "f32|f16|bf16|i32|i64 f32|f16|bf16|i32|i64 -> f32|f16|bf16|i32|i64",
@@ -141,6 +264,8 @@ class ElementWise(Plugin):
         legal = (DataType.BOOL,) if self.op.is_logical else NUMBERS
         if self.op == ElementWiseOperation.EQUAL:
             legal = (*NUMBERS, DataType.BOOL)
+        if self.op.is_on_bits:
+            legal = (DataType.INT32, DataType.INT64)
         if a.dtype != b.dtype or a.dtype not in legal:
             raise DTypeError(
                 f"{self.label} cannot combine {a.dtype.name} with {b.dtype.name} by {self.op.name}",
@@ -155,6 +280,17 @@ class ElementWise(Plugin):
 
     def reference(self, a, b):
         return FUNCTIONS[self.op](a, b)
+
+    onnx = (
+        *(onnx_op(name, rewrite=combining(op)) for name, op in COMBINING.items()),
+        onnx_op("GreaterOrEqual", rewrite=or_equal("GREATER")),
+        onnx_op("LessOrEqual", rewrite=or_equal("LESS")),
+        onnx_op("Mean", rewrite=mean),
+        onnx_op("Pow", rewrite=to_the_power),
+        onnx_op("Mod", rewrite=modulo),
+        onnx_op("BitShift", rewrite=shifted),
+        onnx_op("BitwiseNot", rewrite=inverted),
+    )
 
     @classmethod
     def add_elementwise(cls, network, input1, input2, op):

@@ -10,11 +10,48 @@ from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.types import FLOATS, DataType, nptype
-from dovetail.plugins import Input, Ints, Output, Plugin, field, require_that
+from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
+from dovetail.plugins.builtin._onnx_math import cast, combined
+from dovetail.plugins.builtin._onnx_shapes import Counts, extents, off_diagonal, rank_of, reshaped
 from dovetail.plugins.builtin._values import elements_of, follow
 
 TYPES = (*FLOATS, DataType.INT32, DataType.INT64)
 WORDS = "|".join(t.short for t in TYPES)
+
+
+# ---- ONNX
+
+
+def range_(node):
+    """ONNX Range: numbers from start on, below the limit."""
+    known = [node.constant(index) for index in range(3)]
+    start, limit, delta = (node[index] for index in range(3))
+    dtype, step = start.dtype, known[2]
+    if step is None or float(step.reshape(())) == 0:
+        raise node.fail("its delta must be known when the network is built, and not 0", delta=delta.name)
+    if None not in [type(value) if value is not None else None for value in known]:
+        first, last, step = (value.reshape(()).astype(object if dtype not in FLOATS else float)[()] for value in known)
+        n = max(0, -int((first - last) // step))
+        return (first + numpy.arange(n) * step).astype(nptype(dtype))
+    if dtype in FLOATS:
+        raise node.fail("its limits must be known when the network is built, or integers", limits=dtype.name)
+    step = int(step.reshape(()))
+    first, last = (Counts(node, reshaped(node, cast(node, x, DataType.INT64), (1,))) for x in (start, limit))
+    n = (last - first if step > 0 else first - last).ceil_div(abs(step)).greatest(0)
+    inputs = [n.tensor(), start, reshaped(node, delta, (1,))]
+    return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
+
+
+def eye_like(node):
+    """ONNX EyeLike: 1 on a diagonal, 0 elsewhere."""
+    x, k = node[0], node.attr("k", 0)
+    if rank_of(x) != 2:
+        raise node.fail("its input is no matrix", x=x.shape)
+    dtype = node.carrier(node.attr_type("dtype", node.type_name(0)))
+    off = off_diagonal(node, extents(node, x))
+    if isinstance(off, numpy.ndarray):
+        return (off == k).astype(nptype(dtype))
+    return cast(node, combined(node, "EQUAL", off, k), dtype)
 
 
 class FillOperation(IntEnum):
@@ -168,6 +205,8 @@ class Fill(Plugin):
         numbers = (uniform(words) if is_uniform else normal(words)).reshape(-1)[:n].reshape(shape)
         alpha, beta = float(alpha), float(betas[0])
         return alpha + (beta - alpha if is_uniform else beta) * numbers
+
+    onnx = (onnx_op("Range", rewrite=range_), onnx_op("EyeLike", rewrite=eye_like))
 
     @classmethod
     def add(cls, network, shape, op, output_type=DataType.FLOAT):

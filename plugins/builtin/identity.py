@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from dovetail.core.types import DataType
+from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._conversion import TYPE_ROWS, TYPES, converted, infer_converted
+from dovetail.plugins.builtin._onnx_pointwise import elementwise, unary
 
 SAME = -1
+
+
+def dropout(node):
+    """ONNX Dropout, which only drops while training. The mask says that everything stays."""
+    is_training, ratio = node.constant(2), node.constant(1)
+    if len(node) > 2 and (is_training is None or is_training.any()) and (ratio is None or ratio.any()):
+        raise node.fail("training_mode must be false, or the ratio 0")
+    x = node[0]
+    if not node.wants(1):
+        return x
+    wide = x if x.dtype in FLOATS else node.add("Cast", [x], to_type=DataType.FLOAT)
+    is_nan = unary(node, "ISNAN", wide)
+    kept = elementwise(node, "OR", is_nan, unary(node, "NOT", is_nan))
+    if node.opset >= 10:
+        return x, kept
+    return x, node.add("Cast", [kept], to_type=x.dtype)
 
 
 class Identity(Plugin):
@@ -34,7 +51,7 @@ class Identity(Plugin):
     def reference(self, x):
         return x if self.to == SAME else converted(x, DataType(self.to))
 
-    onnx = (onnx_op("Identity"), onnx_op("Dropout", rewrite=lambda node: node[0]))
+    onnx = (onnx_op("Identity"), onnx_op("Dropout", rewrite=dropout))
 
     @classmethod
     def add(cls, network, input):

@@ -6,7 +6,21 @@ import numpy
 
 from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.types import FLOATS
-from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins.builtin._onnx_shapes import extents, rank_of, reshaped
+
+
+def lrn(node):
+    """ONNX LRN: channels are axis 1; all behind them is one plane here."""
+    x = node[0]
+    names = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}
+    alpha, beta, k = (float(node.attr(name, default)) for name, default in names.items())
+    fields = {"window": node.attr("size"), "alpha": alpha, "beta": beta, "k": k}
+    if rank_of(x) == 4:
+        return node.add("LRN", [x], **fields)
+    dims = extents(node, x)
+    y = node.add("LRN", [reshaped(node, x, [dims[:2], dims[2:].product(), 1])], **fields)
+    return reshaped(node, y, dims)
 
 
 class LRN(Plugin):
@@ -51,6 +65,8 @@ class LRN(Plugin):
         squares = numpy.pad(x * x, around)
         sums = sum(squares.take(range(j, j + x.shape[axis]), axis) for j in range(self.window))
         return (x / (self.k + self.alpha / self.window * sums) ** self.beta).astype(x.dtype)
+
+    onnx = (onnx_op("LRN", rewrite=lrn),)
 
     @classmethod
     def add(cls, network, input, window, alpha, beta, k):

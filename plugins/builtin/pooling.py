@@ -22,12 +22,96 @@ from dovetail.plugins import (
     both,
     deprecated,
     field,
+    onnx_op,
     renamed,
     require_that,
 )
+from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, reduced
+from dovetail.plugins.builtin._onnx_shapes import extents, joined, reshaped
+from dovetail.plugins.builtin._onnx_windows import gathered, known_plane, window_of
 from dovetail.plugins.padding import pooling_extent
 
 TYPES = (*FLOATS, DataType.INT8)
+
+
+# ---- ONNX
+
+
+def max_pool(node):
+    """ONNX MaxPool: the layer, or where it cannot (dilations, indices), windows that are gathered."""
+    x, window = node[0], window_of(node)
+    if window.is_dense and not node.wants(1):
+        return _pooled(node, x, window, PoolingType.MAX)
+    sizes = known_plane(node, x)
+    places, _ = window.places(sizes)
+    wide = x if x.dtype in FLOATS else cast(node, x, DataType.INT32)
+    lowest = -numpy.inf if x.dtype in FLOATS else numpy.iinfo(numpy.int32).min
+    cells = gathered(node, wide, places, lowest)
+    best = node.network.add_plugin("TopK", [cells], {"op": 0, "k": 1, "axes": 1 << 3})  # the greatest
+    dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
+    results = [cast(node, reshaped(node, best.get_output(0), dims), x.dtype)]
+    if node.wants(1):
+        if node.attr("storage_order", 0):  # the number of a cell counts along the columns
+            grid = numpy.arange(numpy.prod(sizes)).reshape(*sizes[:-2], sizes[-1], sizes[-2]).swapaxes(-1, -2)
+            places = numpy.where(places < 0, -1, grid.reshape(-1)[places])
+        results.append(reshaped(node, _numbers(node, x, places, best.get_output(1)), dims))
+    return results
+
+
+def _numbers(node, x, places, chosen):
+    """The numbers of cells in the whole of x: those of window after window, of which `chosen` names one each."""
+    n = extents(node, x)
+    if n.known is None:
+        raise node.fail("for its indices, the dims must be known when the network is built", x=x.symbolic.dims)
+    first = numpy.arange(len(places))[:, None] * places.shape[1]
+    at = combined(node, "SUM", cast(node, chosen, DataType.INT64), node.as_tensor(first[None, None]))
+    in_plane = node.add("Gather", [places.reshape(-1), at], axis=0)
+    batch, channels = n.known[:2]
+    planes = numpy.arange(batch * channels).reshape(batch, channels, 1, 1) * numpy.prod(n.known[2:])
+    return combined(node, "SUM", in_plane, node.as_tensor(planes))
+
+
+def average_pool(node):
+    """ONNX AveragePool."""
+    x, window = node[0], window_of(node)
+    excludes = not node.attr("count_include_pad", 0)
+    if window.is_dense:
+        return _pooled(node, x, window, PoolingType.AVERAGE, average_count_excludes_padding=excludes)
+    sizes = known_plane(node, x)
+    places, counted = window.places(sizes)
+    counts = numpy.maximum((places >= 0 if excludes else counted).sum(1), 1)
+    total = reduced(node, "SUM", gathered(node, in_float(node, x), places, 0), [3], keep_dims=False)
+    y = combined(node, "DIV", total, node.as_tensor(counts.astype(numpy.float32)[None, None]))
+    dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
+    return cast(node, reshaped(node, y, dims), x.dtype)
+
+
+def lp_pool(node):
+    """ONNX LpPool: (sum of |x|^p over the window)^(1/p)."""
+    x, window, p = node[0], window_of(node), node.attr("p", 2)
+    sizes = known_plane(node, x)
+    powers = combined(node, "POW", applied(node, "ABS", in_float(node, x)), p)
+    total = reduced(node, "SUM", gathered(node, powers, window.places(sizes)[0], 0), [3], keep_dims=False)
+    dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
+    return cast(node, reshaped(node, combined(node, "POW", total, 1 / p), dims), x.dtype)
+
+
+def _pooled(node, x, window, type, **fields):
+    """A Pooling layer; a window in one dim gets a second one."""
+    one = len(window.kernel) == 1
+    if len(window.kernel) > 3:
+        raise node.fail("windows have one, two or three dims", window=window.kernel)
+    lists = {
+        "window_size_nd": window.kernel + (1,) * one,
+        "stride_nd": window.strides + (1,) * one,
+        "pre_padding": window.before + (0,) * one,
+        "post_padding": window.after + (0,) * one,
+    }
+    y = cast(node, x, DataType.FLOAT) if x.dtype not in FLOATS else x
+    y = node.add("Unsqueeze", [y, numpy.array([3])]) if one else y
+    y = node.add("Pooling", [y], type=type, padding_mode=window.mode, **lists, **fields)
+    y = node.add("Squeeze", [y, numpy.array([3])]) if one else y
+    return cast(node, y, x.dtype)
 
 
 class PoolingType(IntEnum):
@@ -171,6 +255,12 @@ class Pooling(Plugin):
         else:
             y = most if self.type == PoolingType.MAX else average
         return numpy.clip(numpy.rint(y), -128, 127).astype(numpy.int8) if x.dtype == numpy.int8 else y
+
+    onnx = (
+        onnx_op("MaxPool", rewrite=max_pool),
+        onnx_op("AveragePool", rewrite=average_pool),
+        onnx_op("LpPool", rewrite=lp_pool),
+    )
 
     @classmethod
     def add_pooling_nd(cls, network, input, type, window_size):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy
 
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins.builtin._onnx_quantized import quantized
 from dovetail.plugins.builtin._scales import UNSET, check_scales, spread
 
 
@@ -37,6 +38,8 @@ class Quantize(Plugin):
         # In float32 whatever is given: the side of a tie on which a quotient falls is specified.
         steps = x.astype(numpy.float32) / spread(scale, x, self.axis).astype(numpy.float32)
         return numpy.nan_to_num(numpy.rint(numpy.clip(steps, -128, 127))).astype(numpy.int8)
+
+    onnx = (onnx_op("QuantizeLinear", rewrite=quantized),)
 
     @classmethod
     def add(cls, network, input, scale):

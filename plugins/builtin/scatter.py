@@ -4,14 +4,57 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+import numpy
+
 from dovetail.core.errors import DTypeError, ShapeError
-from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, axis_of, field, known_extent, require_equal, require_that
+from dovetail.core.types import DataType, nptype
+from dovetail.plugins import (
+    Input,
+    Output,
+    Plugin,
+    axis_of,
+    field,
+    known_extent,
+    onnx_op,
+    require_equal,
+    require_that,
+)
 from dovetail.plugins.builtin._indexing import by_element, by_tuple, scattered
+from dovetail.plugins.builtin._onnx_shapes import Counts, integers, reshaped, sliced
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 INTEGERS = (DataType.INT32, DataType.INT64)
 WORDS = "|".join(t.short for t in TYPES)
+
+
+# ---- ONNX
+
+
+def scatter(node):
+    """ONNX Scatter, ScatterElements and ScatterND."""
+    reduction = node.attr("reduction", "none").upper()
+    if reduction not in ScatterReduction.__members__:
+        raise node.fail("it has no such reduction", reduction=reduction.lower())
+    mode = ScatterMode.ND if node.op_type == "ScatterND" else ScatterMode.ELEMENT
+    return node.add("Scatter", [node[0], node[1], node[2]], mode=mode, axis=node.attr("axis", 0), reduction=reduction)
+
+
+def max_unpool(node):
+    """ONNX MaxUnpool: elements put back where MaxPool found them, zeros elsewhere."""
+    x, indices, n = node[0], node[1], len(node.attr("kernel_shape"))
+    kernel, strides = node.attr("kernel_shape"), node.attr("strides", (1,) * n)
+    pads, dims = node.attr("pads", (0,) * (2 * n)), tuple(x.shape)
+    if -1 in dims or len(dims) != n + 2:
+        raise node.fail("its dims must be known, and be those of the window and two more", x=x.shape, window=kernel)
+    plane = [(dims[i + 2] - 1) * strides[i] - pads[i] - pads[n + i] + kernel[i] for i in range(n)]
+    whole = Counts(node, [*dims[:2], *plane])
+    zeros = numpy.zeros(whole.product().known, nptype(x.dtype))
+    flat = [reshaped(node, tensor, (-1,)) for tensor in (indices, x)]
+    y = reshaped(node, node.add("Scatter", [zeros, *flat], mode=ScatterMode.ELEMENT, axis=0), whole)
+    wanted = integers(node, 2, "output_shape")
+    if wanted is None or wanted == tuple(whole.known.tolist()):
+        return y
+    return sliced(node, y, whole * 0, Counts(node, wanted), mode="FILL")
 
 
 class ScatterMode(IntEnum):
@@ -21,8 +64,27 @@ class ScatterMode(IntEnum):
     ND = 1
 
 
+class ScatterReduction(IntEnum):
+    """What becomes of an element and its update."""
+
+    NONE = 0
+    ADD = 1
+    MUL = 2
+    MAX = 3
+    MIN = 4
+
+
+UFUNCS = {
+    ScatterReduction.NONE: None,
+    ScatterReduction.ADD: numpy.add,
+    ScatterReduction.MUL: numpy.multiply,
+    ScatterReduction.MAX: numpy.maximum,
+    ScatterReduction.MIN: numpy.minimum,
+}
+
+
 class Scatter(Plugin):
-    """y = x, but for the elements that `indices` name, which are those of `updates`
+    """y = x, but for the elements that `indices` name: they are those of `updates`, or combined with them
 
     Inputs    x        any dims and type
               indices  int32 or int64; negative ones count from the end
@@ -33,9 +95,11 @@ class Scatter(Plugin):
               ND       y[*indices[j]] = updates[j], for tuples of q indices on their last axis; the dims of updates are
                        indices[:-1] followed by x[q:]
     Numerics  an index beyond [-extent, extent) changes nothing. Of several updates of one element the last in
-              row-major order holds on the CPU; on a GPU it may be any of them
+              row-major order holds on the CPU; on a GPU it may be any of them. With a reduction they are combined with
+              the element one after the other, each result rounded to its type: in row-major order on the CPU, in
+              any order on a GPU. Integers wrap around; of bools ADD is "or" and MUL "and"; nan stays
     Errors    ShapeError if extents do not match, or `axis` is outside; DTypeError if updates have another type
-    Source    TensorRT 8.5 IScatterLayer; indices that are negative as in ONNX
+    Source    TensorRT 8.5 IScatterLayer; indices that are negative and reductions as in ONNX
     """
 
     x = Input(TYPES)
@@ -44,6 +108,7 @@ class Scatter(Plugin):
     y = Output(like="x")
     mode: ScatterMode = field(ScatterMode.ELEMENT, doc="What the indices are for.")
     axis: int = field(0, low=-8, high=7, doc="Axis that they index, in ELEMENT.")
+    reduction: ScatterReduction = field(ScatterReduction.NONE, doc="How updates are combined with what they meet.")
 
     type_rows = tuple(f"{WORDS} {t.short} {WORDS} -> {WORDS}" for t in INTEGERS)
 
@@ -97,8 +162,15 @@ class Scatter(Plugin):
 
     def reference(self, x, indices, updates):
         if self.mode == ScatterMode.ELEMENT:
-            return scattered(x, *by_element(x.shape, indices, self.axis % x.ndim), updates)
-        return scattered(x, *by_tuple(x.shape, indices, 0), updates)
+            return scattered(x, *by_element(x.shape, indices, self.axis % x.ndim), updates, UFUNCS[self.reduction])
+        return scattered(x, *by_tuple(x.shape, indices, 0), updates, UFUNCS[self.reduction])
+
+    onnx = (
+        onnx_op("Scatter", rewrite=scatter),
+        onnx_op("ScatterElements", rewrite=scatter),
+        onnx_op("ScatterND", rewrite=scatter),
+        onnx_op("MaxUnpool", rewrite=max_unpool),
+    )
 
     @classmethod
     def add(cls, network, data, indices, updates, mode):

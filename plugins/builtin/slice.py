@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import select
-from dovetail.core.types import DataType
-from dovetail.plugins import Input, Ints, Output, Plugin, field, require_that
+from dovetail.core.types import DataType, nptype
+from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
+from dovetail.plugins.builtin._onnx_shapes import (
+    Counts,
+    axes_given,
+    axis_given,
+    counts_given,
+    extents,
+    integers,
+    is_given,
+    joined,
+    part,
+    rank_of,
+    replaced,
+    sliced,
+    with_rank,
+)
+from dovetail.plugins.builtin._sampling import SampleMode
 from dovetail.plugins.builtin._values import elements_of, follow
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
@@ -17,15 +31,128 @@ INTEGERS = (DataType.INT32, DataType.INT64)
 WORDS = "|".join(t.short for t in TYPES)
 
 
-class SampleMode(IntEnum):
-    """What is read beyond the edges."""
+# ---- ONNX
 
-    STRICT_BOUNDS = 0  # nothing: it is an error
-    DEFAULT = 0
-    WRAP = 1
-    CLAMP = 2
-    FILL = 3
-    REFLECT = 4
+TO_THE_END = 2**31 - 1  # ends from here on mean "all that is left", as exporters write it
+
+
+def slice_(node):
+    """ONNX Slice: starts, ends, axes and steps as attributes or inputs; limits are clamped to the axis."""
+    x = node[0]
+    starts, ends = counts_given(node, 1, "starts"), counts_given(node, 2, "ends")
+    axes = axes_given(node, 3, rank_of(x))
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = numpy.array(integers(node, 4, "steps") or (1,) * len(axes), numpy.int64)
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        lengths = {"starts": len(starts), "ends": len(ends), "axes": len(axes), "steps": len(steps)}
+        raise node.fail("its lists differ in length", **lengths)
+    if not steps.all():
+        raise node.fail("a step of 0 goes nowhere", steps=steps.tolist())
+    if not axes:
+        return x
+    dims, is_back = extents(node, x), (steps < 0).astype(numpy.int64)
+    last = dims[axes] - is_back
+    starts = _from_front(starts, dims[axes]).greatest(0).least(last)
+    ends = _from_front(ends, dims[axes]).greatest(-is_back).least(last)
+    sizes = ((ends - starts) * numpy.sign(steps)).ceil_div(abs(steps)).greatest(0)
+    zeros, ones = Counts(node, [0] * rank_of(x)), Counts(node, [1] * rank_of(x))
+    strides = replaced(ones, axes, Counts(node, steps))
+    return sliced(node, x, replaced(zeros, axes, starts), replaced(dims, axes, sizes), strides)
+
+
+def _from_front(limits, dims):
+    """Negative limits count from the end of the axis."""
+    if limits.known is None:
+        is_negative = (limits * -1).greatest(0).least(1)
+        return limits + dims * is_negative
+    is_far = limits.known >= TO_THE_END
+    return dims * (is_far | (limits.known < 0)) + numpy.where(is_far, 0, limits.known)
+
+
+def expand(node):
+    """ONNX Expand: extents of 1 are repeated, on both sides."""
+    x, shape = node[0], counts_given(node, 1, "shape")
+    rank = max(rank_of(x), len(shape))
+    x, shape = with_rank(node, x, rank), joined(node, [[1] * (rank - len(shape)), shape])
+    dims = extents(node, x)
+    pairs = list(enumerate(zip(dims.each(), shape.each(), strict=True)))
+    if any(None not in pair and 1 not in pair and pair[0] != pair[1] for _, pair in pairs):
+        raise node.fail("extents are neither equal nor 1", x=node[0].shape, shape=shape.each())
+    given = [axis for axis, (extent, _) in pairs if extent == 1]
+    open_ = [axis for axis, (extent, wanted) in pairs if extent is None and wanted != 1]
+    sizes, strides = replaced(dims, given, shape[given]), replaced(Counts(node, [1] * rank), given, shape[given] * 0)
+    if open_:
+        a, b = dims[open_], shape[open_]
+        sizes = replaced(sizes, open_, a.greatest(b) * a.least(b).least(1))
+        strides = replaced(strides, open_, a.least(2) - 1)
+    return sliced(node, x, Counts(node, [0] * rank), sizes, strides)
+
+
+def split(node):
+    """ONNX Split: into extents that are given, or equal ones of which the last may be smaller."""
+    x, n = node[0], node.n_outputs
+    axis = axis_given(node, rank_of(x), 0)
+    dims = extents(node, x)[axis]
+    sizes = integers(node, 1, "split")
+    if sizes is not None:
+        if len(sizes) != n or (dims.known is not None and sum(sizes) != dims.known[0]):
+            raise node.fail("its parts do not make up the axis", split=sizes, outputs=n, x=f"{x.shape}, axis {axis}")
+        starts = numpy.cumsum((0, *sizes)).tolist()
+        return [part(node, x, axis, start, size) for start, size in zip(starts, sizes, strict=False)]
+    if dims.known is not None and dims.known[0] % n and node.attr("num_outputs") is None:
+        raise node.fail(f"an extent of {dims.known[0]} has no {n} equal parts", x=x.shape, axis=axis)
+    size = dims.ceil_div(n)
+    parts = [part(node, x, axis, size * number, size) for number in range(n - 1)]
+    return [*parts, part(node, x, axis, size * (n - 1), dims - size * (n - 1))]
+
+
+PAD_MODES = {"constant": "FILL", "reflect": "REFLECT", "edge": "CLAMP", "wrap": "WRAP"}
+
+
+def pad(node):
+    """ONNX Pad: a slice that begins in front of x. Negative pads cut off."""
+    x, mode = node[0], node.attr("mode", "constant")
+    rank = rank_of(x)
+    if mode not in PAD_MODES:
+        raise node.fail("it has no such mode", mode=mode, modes=", ".join(PAD_MODES))
+    pads, axes = counts_given(node, 1, "pads"), axes_given(node, 3, rank)
+    axes = list(range(rank)) if axes is None else axes
+    if len(pads) != 2 * len(axes):
+        raise node.fail("pads are not two for each axis", pads=len(pads), axes=axes, x=x.shape)
+    if not axes:
+        return x
+    before, after = pads[: len(axes)], pads[len(axes) :]
+    dims, zeros = extents(node, x), Counts(node, [0] * rank)
+    value = None
+    if mode == "constant" and is_given(node, 2):
+        value = node[2]
+    elif mode == "constant" and node.attr("value", 0):
+        value = node.as_tensor(numpy.full((1,), node.attr("value"), nptype(x.dtype)))
+    starts, sizes = replaced(zeros, axes, before * -1), replaced(dims, axes, dims[axes] + before + after)
+    return sliced(node, x, starts, sizes, mode=PAD_MODES[mode], value=value)
+
+
+def tile(node):
+    """ONNX Tile: x repeated along its axes."""
+    x, repeats = node[0], counts_given(node, 1, "repeats")
+    if len(repeats) != rank_of(x):
+        raise node.fail("repeats are not one for each axis", repeats=len(repeats), x=x.shape)
+    if rank_of(x) == 0:
+        return x
+    return sliced(node, x, Counts(node, [0] * rank_of(x)), extents(node, x) * repeats, mode="WRAP")
+
+
+def center_crop_pad(node):
+    """ONNX CenterCropPad: the middle of an axis, or the axis in the middle of zeros."""
+    x, wanted = node[0], counts_given(node, 1, "shape")
+    rank = rank_of(x)
+    axes = axes_given(node, 2, rank)
+    axes = list(range(rank)) if axes is None else axes
+    if len(wanted) != len(axes):
+        raise node.fail("the shape does not have one extent for each axis", shape=len(wanted), axes=axes)
+    dims, zeros = extents(node, x), Counts(node, [0] * rank)
+    start = (dims[axes] - wanted).greatest(0) // 2 - (wanted - dims[axes]).greatest(0) // 2
+    return sliced(node, x, replaced(zeros, axes, start), replaced(dims, axes, wanted), mode="FILL")
 
 
 SliceMode = SampleMode  # its name before TensorRT 8.5
@@ -154,6 +281,15 @@ class Slice(Plugin):
             index = index % (2 * n - 2)
             return numpy.where(index < n, index, 2 * n - 2 - index)
         return numpy.clip(index, 0, n - 1)
+
+    onnx = (
+        onnx_op("Slice", rewrite=slice_),
+        onnx_op("Expand", rewrite=expand),
+        onnx_op("Split", rewrite=split),
+        onnx_op("Pad", rewrite=pad),
+        onnx_op("Tile", rewrite=tile),
+        onnx_op("CenterCropPad", rewrite=center_crop_pad),
+    )
 
     @classmethod
     def add(cls, network, input, start, shape, stride):

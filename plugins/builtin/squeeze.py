@@ -5,11 +5,23 @@ from __future__ import annotations
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, require_that
+from dovetail.plugins import Input, Output, Plugin, onnx_op, require_that
 from dovetail.plugins.builtin._given_axes import axes_of, axes_tensor
+from dovetail.plugins.builtin._onnx_shapes import axes_given, rank_of
 from dovetail.plugins.builtin._values import follow
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
+
+
+def squeeze(node):
+    """ONNX Squeeze: axes from an attribute or an input, or all whose extent is 1."""
+    x = node[0]
+    axes = axes_given(node, 1, rank_of(x))
+    if axes is None:
+        if -1 in x.shape:
+            raise node.fail("without axes, the extents must be known when the network is built", x=x.symbolic.dims)
+        axes = [axis for axis, extent in enumerate(x.shape) if extent == 1]
+    return node.add("Squeeze", [x, numpy.array(axes, numpy.int64)])
 
 
 class Squeeze(Plugin):
@@ -40,6 +52,8 @@ class Squeeze(Plugin):
 
     def reference(self, x, axes):
         return numpy.squeeze(x, tuple(int(axis) for axis in axes))
+
+    onnx = (onnx_op("Squeeze", rewrite=squeeze),)
 
     @classmethod
     def add(cls, network, input, axes):

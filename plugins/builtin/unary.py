@@ -10,7 +10,8 @@ import numpy
 from dovetail.core.errors import DTypeError
 from dovetail.core.expr import maximum
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar, unary
 from dovetail.plugins.builtin._values import follow_each
 
 SIGNED = (DataType.INT8, DataType.INT32, DataType.INT64)
@@ -94,6 +95,52 @@ FOLLOWED = {
 }
 
 
+# ---- ONNX
+
+
+def applying(op):
+    """A rewrite of an operator of one input."""
+    return lambda node: unary(node, op, node[0])
+
+
+def is_inf(node):
+    """ONNX IsInf, which may look for one sign alone."""
+    x = node[0]
+    y = unary(node, "ISINF", x)
+    for name, op in (("detect_negative", "GREATER"), ("detect_positive", "LESS")):
+        if not node.attr(name, 1):
+            y = elementwise(node, "AND", y, elementwise(node, op, x, scalar(x, 0)))
+    return y
+
+
+APPLYING = {
+    "Exp": "EXP",
+    "Log": "LOG",
+    "Sqrt": "SQRT",
+    "Reciprocal": "RECIP",
+    "Abs": "ABS",
+    "Neg": "NEG",
+    "Sin": "SIN",
+    "Cos": "COS",
+    "Tan": "TAN",
+    "Sinh": "SINH",
+    "Cosh": "COSH",
+    "Asin": "ASIN",
+    "Acos": "ACOS",
+    "Atan": "ATAN",
+    "Asinh": "ASINH",
+    "Acosh": "ACOSH",
+    "Atanh": "ATANH",
+    "Ceil": "CEIL",
+    "Floor": "FLOOR",
+    "Erf": "ERF",
+    "Not": "NOT",
+    "Sign": "SIGN",
+    "Round": "ROUND",
+    "IsNaN": "ISNAN",
+}
+
+
 class Unary(Plugin):
     """y = f(x), one of 25 functions of one element
 
@@ -134,6 +181,11 @@ class Unary(Plugin):
     def reference(self, x):
         with numpy.errstate(all="ignore"):
             return FUNCTIONS[self.op](x)
+
+    onnx = (
+        *(onnx_op(name, rewrite=applying(op)) for name, op in APPLYING.items()),
+        onnx_op("IsInf", rewrite=is_inf),
+    )
 
     @classmethod
     def add(cls, network, input, op):

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin
+from dovetail.plugins import Input, Output, Plugin, onnx_op
 from dovetail.plugins.builtin._given_axes import axes_of, axes_tensor
+from dovetail.plugins.builtin._onnx_shapes import integers
 from dovetail.plugins.builtin._values import follow
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
+
+
+def unsqueeze(node):
+    """ONNX Unsqueeze: axes of the result from an attribute or an input."""
+    axes = integers(node, 1, "axes")
+    if axes is None:
+        raise node.fail("it says no axes")
+    return node.add("Unsqueeze", [node[0], numpy.array(axes, numpy.int64)])
 
 
 class Unsqueeze(Plugin):
@@ -35,6 +44,8 @@ class Unsqueeze(Plugin):
 
     def reference(self, x, axes):
         return numpy.expand_dims(x, tuple(int(axis) for axis in axes))
+
+    onnx = (onnx_op("Unsqueeze", rewrite=unsqueeze),)
 
     @classmethod
     def add(cls, network, input, axes):

@@ -26,6 +26,15 @@ OPS = [
     "GREATER",
     "LESS",
 ]
+OURS = {
+    "MOD": 100,
+    "FMOD": 101,
+    "BIT_AND": 102,
+    "BIT_OR": 103,
+    "BIT_XOR": 104,
+    "SHIFT_LEFT": 105,
+    "SHIFT_RIGHT": 106,
+}
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
 ON_BOOLS = ("AND", "OR", "XOR")
 
@@ -58,6 +67,26 @@ CASES += [
         b=np.array([2, 2, -2, -2, 0], np.int32),
         op=7,
     ),
+    *(
+        Case(
+            f"{name} of {dtype.__name__}",
+            a=np.array([[7, -7, 7, -7, 5, -1, 1 << 30, 0]], dtype),
+            b=np.array([[3], [-3], [0], [31], [40], [-1]], dtype),
+            op=op,
+        )
+        for name, op in OURS.items()
+        for dtype in (np.int32, np.int64)
+    ),
+    *(
+        Case(
+            f"{name} of floats",
+            a=np.float32([[-0.0, 0.0, -3, 3, -1, 7.25, np.inf, np.nan, 5.3]]),
+            b=np.float32([[2], [-2], [0], [0.1]]),
+            op=OURS[name],
+        )
+        for name in ("MOD", "FMOD")
+    ),
+    Case("MOD of rows", a=(3, 37), b=(1, 37), op=100, low=0.5, dtypes=FLOATS),
     Case("residual add", a=(8, 64, 56, 56), b=(8, 64, 56, 56), op=0, bench=True),
 ]
 test_kernels = check("ElementWise@1", CASES)
@@ -131,6 +160,33 @@ def test_ranks_that_differ_are_named(infer):
     with pytest.raises(ShapeError) as error:
         infer("ElementWise", (2, 3), (3,), op=0)
     assert error.value.got == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("op", "a", "b", "expected"),
+    [
+        ("MOD", -7, 3, 2),
+        ("MOD", 7, -3, -2),
+        ("MOD", 7, 0, 0),
+        ("FMOD", -7, 3, -1),
+        ("FMOD", 7, -3, 1),
+        ("BIT_AND", -1, 12, 12),
+        ("SHIFT_LEFT", 3, 31, -(1 << 31)),
+        ("SHIFT_LEFT", 3, 32, 0),
+        ("SHIFT_LEFT", 3, -1, 0),
+        ("SHIFT_RIGHT", -8, 1, -4),
+        ("SHIFT_RIGHT", -8, 99, -1),
+        ("SHIFT_RIGHT", 8, -1, 0),
+    ],
+)
+def test_operations_that_are_ours(compute, op, a, b, expected):
+    result = compute("ElementWise", np.array([a], np.int32), np.array([b], np.int32), op=OURS[op])
+    assert (result.tolist(), result.dtype) == ([expected], np.int32)
+
+
+def test_bits_are_those_of_integers(infer):
+    with pytest.raises(DTypeError, match="both INT32 or INT64"):
+        infer("ElementWise", of(2), of(2), op=OURS["BIT_XOR"])
 
 
 def test_types_that_differ_are_named(infer):

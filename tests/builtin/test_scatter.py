@@ -7,12 +7,15 @@ import dovetail as trt
 from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import DimsExprs, constraints, input_dim
-from dovetail.core.types import FLOATS, DataType
+from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.machine.testing import Case, check, check_case
 
 N = input_dim(0, 0, "N")
 ALL = (*FLOATS, DataType.INT32, DataType.INT64, DataType.INT8, DataType.UINT8, DataType.BOOL)
 ELEMENT, ND = range(2)
+_, ADD, MUL, MAX, MIN = range(5)
+SUM = {"mode": ND, "reduction": ADD}
+SAME = np.arange(40, dtype=np.int32).reshape(40, 1) % 3  # sums of ones are exact, in any order
 
 
 def distinct(*dims, axis, extent, dtype=np.int32, seed=0):
@@ -21,6 +24,14 @@ def distinct(*dims, axis, extent, dtype=np.int32, seed=0):
     drawn = rng.permuted(np.broadcast_to(np.arange(extent + 2), (*dims[:axis], *dims[axis + 1 :], extent + 2)), axis=-1)
     drawn = np.moveaxis(drawn[..., : dims[axis]], -1, axis)
     return np.where((rng.random(drawn.shape) < 0.3) & (drawn < extent), drawn - extent, drawn).astype(dtype)
+
+
+def zeros(*dims, t):
+    return np.zeros(dims, nptype(t))
+
+
+def ones(*dims, t):
+    return np.ones(dims, nptype(t))
 
 
 def tuples(shape, n_parts, count, dtype=np.int32, seed=0):
@@ -40,6 +51,15 @@ CASES = [
     Case("all at once", x=(2, 3), indices=np.zeros((0,), np.int32), updates=(2, 3), mode=ND),
     Case("no update", x=(2, 3), indices=np.zeros((0, 1), np.int32), updates=(0, 3), mode=ND),
     Case("nothing to change", x=(0, 3), indices=np.array([[0]], np.int32), updates=(1, 3), mode=ND),
+    Case("elements", x=(5, 4), indices=distinct(5, 3, axis=1, extent=4), updates=(5, 3), axis=1, reduction=ADD),
+    Case("added", x=(5, 6, 7), indices=tuples((5, 6), 2, 11), updates=(11, 7), mode=ND, reduction=ADD, dtypes=ALL),
+    Case("multiplied", x=(5, 7), indices=tuples((5,), 1, 3), updates=(3, 7), mode=ND, reduction=MUL, dtypes=ALL),
+    Case("greatest", x=(5, 7), indices=tuples((5,), 1, 3), updates=(3, 7), mode=ND, reduction=MAX, dtypes=ALL),
+    Case("least", x=(5, 7), indices=tuples((5,), 1, 3), updates=(3, 7), mode=ND, reduction=MIN, dtypes=ALL),
+    *(
+        Case(f"histogram {t.name}", x=zeros(4, 9, t=t), indices=SAME, updates=ones(40, 9, t=t), dtypes=(t,), **SUM)
+        for t in ALL
+    ),
     Case("a cache", x=(512, 8, 64), indices=tuples((512,), 1, 16), updates=(16, 8, 64), mode=ND, bench=True),
 ]
 test_kernels = check("Scatter@1", CASES)

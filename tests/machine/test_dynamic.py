@@ -63,3 +63,15 @@ def test_a_static_network_needs_no_profile_and_no_shape():
     context = engine_of(builder, network, config).create_execution_context()
     assert context.all_binding_shapes_specified
     assert tuple(context.get_binding_shape(1)) == (1, 32, 24, 24)
+
+
+def test_extents_of_one_name_are_one_unknown():
+    _, network, _ = new_network()
+    a, b = (network.add_input(name, trt.float32, (-1, 4)) for name in "ab")
+    total = network.add_elementwise(a, b, trt.ElementWiseOperation.SUM).get_output(0)
+    assert str(total.symbolic.dims[0]) != "batch"
+    for tensor in (a, b):
+        tensor.set_dimension_name(0, "batch")
+    assert str(total.symbolic.dims[0]) == "batch"
+    b.shape = (3, 4)
+    assert total.symbolic.dims[0].value == 3

@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import dovetail as trt
+from dovetail.machine.onnx import backend
 
 RNG = np.random.default_rng(0)
 
@@ -239,7 +240,106 @@ def test_control_flow_says_not_yet():
     assert "not imported yet" in errors[0].desc()
 
 
-def test_old_opsets_are_refused():
-    (error,) = errors_of(model_of([helper.make_node("Relu", ["x"], ["y"])], X, opset=6))
+def test_old_opsets_are_converted():
+    x = RNG.standard_normal((2, 3, 9, 8), dtype=np.float32)
+    bias = {"b": RNG.standard_normal(8, dtype=np.float32)}
+    node = helper.make_node("Add", ["x", "b"], ["y"], broadcast=1)
+    result = run(model_of([node], X, weights=bias, opset=6), {"x": x})["y"]
+    np.testing.assert_allclose(result, x + bias["b"])
+    (error,) = errors_of(model_of([helper.make_node("Frobnicate", ["x"], ["y"])], X, opset=3))
     assert error.code() == trt.ParserError.Code.UNSUPPORTED_GRAPH
     assert "older than 7" in error.desc()
+
+
+def test_models_without_the_main_domain():
+    trt.get_plugin_registry().add_op(scaled_twice())
+    node = helper.make_node("ScaledTwice", ["x"], ["y"], domain="onnx.tests")
+    model = model_of([node], X, domains=("onnx.tests",))
+    del model.opset_import[0]
+    x = RNG.standard_normal((2, 3, 9, 8), dtype=np.float32)
+    np.testing.assert_allclose(run(model, {"x": x})["y"], 2 * x)
+
+
+def scaled_twice():
+    class ScaledTwice(trt.Plugin):
+        """y = 2 * x
+
+        Inputs    x  any dims
+        Outputs   y  those of x
+        """
+
+        namespace = "onnx.tests"
+        x = trt.Input((trt.float32,))
+        y = trt.Output(like="x")
+
+        def infer(self, x):
+            return x.like()
+
+        def reference(self, x):
+            return 2 * x
+
+    return ScaledTwice
+
+
+class Told(trt.Logger):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.messages = []
+
+    def log(self, severity, message):
+        self.messages.append((severity, message))
+
+
+def test_types_that_networks_lack_are_carried_in_others():
+    inputs = {"x": ((2,), TensorProto.DOUBLE), "n": ((2,), TensorProto.UINT16)}
+    nodes = [helper.make_node("Exp", ["x"], ["y"]), helper.make_node("BitwiseNot", ["n"], ["m"])]
+    model = model_of(nodes, inputs, outputs=("y", "m"), opset=18)
+    builder, logger = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR)), Told()
+    network = builder.create_network()
+    assert trt.OnnxParser(network, logger).parse(model.SerializeToString())
+    assert [network.get_input(index).dtype for index in range(2)] == [trt.float32, trt.int32]
+    assert [severity for severity, _ in logger.messages] == [trt.Logger.WARNING] * 2
+    assert "DOUBLE" in logger.messages[0][1]
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    model.graph.output[1].type.tensor_type.elem_type = TensorProto.UINT16
+    y, m = backend.prepare(model).run([np.array([0.0, 1.0]), np.array([0, 65535], np.uint16)])
+    assert (y.dtype, m.dtype) == (np.float64, np.uint16)
+    np.testing.assert_allclose(y, np.exp([0.0, 1.0]), rtol=1e-6)
+    np.testing.assert_array_equal(m, [65535, 0])
+
+
+def test_operators_that_onnx_defines_by_others():
+    nodes = [helper.make_node("Celu", ["x"], ["c"], alpha=2.0), helper.make_node("Mish", ["c"], ["y"])]
+    check(model_of(nodes, X, opset=18), {"x": RNG.standard_normal((2, 3, 9, 8), dtype=np.float32)})
+
+
+def test_what_follows_from_constants_is_known():
+    nodes = [
+        helper.make_node("Add", ["two", "two"], ["four"]),
+        helper.make_node("Cast", ["four"], ["axes"], to=TensorProto.INT64),
+        helper.make_node("ReduceSum", ["x", "axes"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": ((2, 3, 4, 5, 6), TensorProto.FLOAT)}, weights={"two": np.float32([2])})
+    check(model, {"x": RNG.standard_normal((2, 3, 4, 5, 6), dtype=np.float32)})
+
+
+def test_engines_of_the_backend_know_the_contents_of_axes():
+    model = model_of([helper.make_node("ReduceSum", ["x", "axes"], ["y"])], X | {"axes": ((1,), TensorProto.INT64)})
+    ready = backend.prepare(model)
+    x = RNG.standard_normal((2, 3, 9, 8), dtype=np.float32)
+    for axis in (1, 2):
+        (y,) = ready.run([x, np.array([axis])])
+        np.testing.assert_allclose(y, x.sum(axis, keepdims=True), rtol=1e-5, atol=1e-5)
+
+
+def test_a_branch_whose_condition_is_known_is_followed():
+    branches = [
+        helper.make_graph([helper.make_node(op, ["x"], ["z"])], op, [], [helper.make_tensor_value_info("z", 1, None)])
+        for op in ("Relu", "Neg")
+    ]
+    node = helper.make_node("If", ["c"], ["y"], then_branch=branches[0], else_branch=branches[1])
+    for condition in (True, False):
+        model = model_of([node], X, weights={"c": np.array(condition)})
+        check(model, {"x": RNG.standard_normal((2, 3, 9, 8), dtype=np.float32)})

@@ -260,6 +260,7 @@ class CasesOf:
         for index, array in enumerate(arrays):
             port = ports[min(index, len(ports) - 1)]
             if port.weights:
+                tensors.append(None)
                 values |= {port.name: array} if array is not None else {}
             elif port.shape and array is not None:  # what decides extents has to be known
                 tensors.append(network.add_constant(array.shape, array).get_output(0))

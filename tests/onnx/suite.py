@@ -25,7 +25,7 @@ def cases(group):
 def data_of(case):
     """(model, [(inputs, outputs)]) of a case, wherever it lies."""
     if case.model is not None:
-        return case.model, case.data_sets
+        return case.model, [tuple([_array(value) for value in side] for side in both) for both in case.data_sets]
     folder = Path(case.model_dir)
     sets = []
     for data in sorted(folder.glob("test_data_set_*")):
@@ -35,6 +35,10 @@ def data_of(case):
             sides.append([numpy_helper.to_array(onnx.load_tensor(file)) for file in files])
         sets.append(tuple(sides))
     return onnx.load(folder / "model.onnx"), sets
+
+
+def _array(value):
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
 
 
 def outcome(case):

@@ -63,6 +63,10 @@ class Draft:
             "report": {},
         }
 
+    def _with(self, plan: dict[str, Any]) -> Draft:
+        self.plan = plan
+        return self
+
     def _append(self, key: str, value: Any) -> int:
         self.plan[key].append(value)
         return len(self.plan[key]) - 1
@@ -212,3 +216,13 @@ def everything() -> Draft:
     draft.add_profile([[1, 3], [4, 3], [16, 3]])
     draft.add_profile([[0, 3], [0, 3], [2, 3]])
     return draft
+
+
+def draft_of(plan: bytes) -> Draft:
+    """A plan of the builder's, to be changed and signed again."""
+    n = int.from_bytes(plan[:8], "little")
+    header = json.loads(plan[8 : 8 + n])
+    document = json.loads(header.pop("__metadata__")["plan"])
+    data = plan[8 + n :]
+    blobs = {name: data[slice(*record["data_offsets"])] for name, record in header.items()}
+    return Draft(document["name"], blobs=blobs)._with(document)

@@ -250,19 +250,41 @@ struct Divisor {
   }
 };
 
-// Division of 0 <= n <= largest by a divisor that the host knows: as above, or by dividing where 31 bits are not
+// Division of 0 <= n <= largest by a divisor that the host knows: as above, or the same in 64 bits where 31 are not
 // enough.
 struct Divider {
   int64_t divisor = 1;
+  uint64_t multiplier = 0;  // of 64 bits; its shift is that of `fast`
   Divisor fast;
   bool is_fast = true;
 
   Divider() = default;
   Divider(int64_t d, int64_t largest) : divisor(d), is_fast(d < (int64_t{1} << 31) && largest < (int64_t{1} << 31)) {
-    if (is_fast) fast = Divisor(d);
+    if (is_fast) {
+      fast = Divisor(d);
+      return;
+    }
+    const uint64_t by = static_cast<uint64_t>(d);
+    while ((uint64_t{1} << fast.shift) < by) ++fast.shift;
+    uint64_t rest = (uint64_t{1} << fast.shift) - by;
+    for (int bit = 0; bit < 64; ++bit) {  // multiplier = 2^64 rest / by
+      rest *= 2;
+      multiplier = multiplier * 2 + (rest >= by ? 1 : 0);
+      if (rest >= by) rest -= by;
+    }
+    ++multiplier;
+  }
+  DOVETAIL_HOST_DEVICE int64_t quotient(int64_t n) const {
+    if (is_fast) return static_cast<int64_t>(fast.quotient(static_cast<uint32_t>(n)));
+#ifdef __CUDA_ARCH__
+    const uint64_t all = static_cast<uint64_t>(n);
+    return static_cast<int64_t>((__umul64hi(all, multiplier) + all) >> fast.shift);
+#else
+    return n / divisor;
+#endif
   }
   DOVETAIL_HOST_DEVICE int64_t split(int64_t n, int64_t* rest) const {
-    const int64_t q = is_fast ? static_cast<int64_t>(fast.quotient(static_cast<uint32_t>(n))) : n / divisor;
+    const int64_t q = quotient(n);
     *rest = n - q * divisor;
     return q;
   }

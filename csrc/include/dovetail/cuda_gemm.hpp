@@ -66,24 +66,9 @@ inline bool in_pairs(const GemmArgs& args) {
   return true;
 }
 
-inline void run_gemm(const Run& run, const CudaGemmKernel& kernel, GemmAxes axes, const void* bias,
-                     DataType bias_type) {
-  const Tensor a = run.input(kGemmA);
-  const bool has_b = run.has_input(kGemmB), is_swapped = is_turned(axes);
-  if (is_swapped) swap_inputs(&axes);
-  CudaGemm args = {};
-  set_groups(&args, axes);
+// Launches a product whose groups, tensors, type, scale and bias are set.
+inline void start(const Run& run, const CudaGemmKernel& kernel, CudaGemm args) {
   if (args.batch.n * args.m.n * args.n.n == 0) return;
-  const void* b_data = nullptr;  // an input alone is multiplied by nothing
-  if (has_b) b_data = run.packed() != nullptr ? run.packed() : run.input(kGemmB).data<void>();
-  args.a = is_swapped ? b_data : a.data<void>();
-  args.b = is_swapped ? a.data<void>() : b_data;
-  args.y = run.output(0).data<void>();
-  args.type = static_cast<int32_t>(a.type());
-  args.scale = has_b ? a.scale() * run.input(kGemmB).scale() : 1.0f;
-  args.bias = bias;
-  args.bias_type = static_cast<int32_t>(bias_type);
-  args.bias_step = is_swapped ? 0 : 1;
   if (kernel.rows > 0) {
     args.m_tiles = divide_up(args.m.n, kernel.rows);
     args.n_tiles = divide_up(args.n.n, kernel.columns);
@@ -94,6 +79,26 @@ inline void run_gemm(const Run& run, const CudaGemmKernel& kernel, GemmAxes axes
   const int64_t blocks = blocks_of(kernel, args);
   if (blocks > kMostBlocks) fail(DT_SHAPE, "%lld blocks, more than a grid has", static_cast<long long>(blocks));
   kernel.launch(run, args, static_cast<uint32_t>(blocks));
+}
+
+inline void run_gemm(const Run& run, const CudaGemmKernel& kernel, GemmAxes axes, const void* bias,
+                     DataType bias_type) {
+  const Tensor a = run.input(kGemmA);
+  const bool has_b = run.has_input(kGemmB), is_swapped = is_turned(axes);
+  if (is_swapped) swap_inputs(&axes);
+  CudaGemm args = {};
+  set_groups(&args, axes);
+  const void* b_data = nullptr;  // an input alone is multiplied by nothing
+  if (has_b) b_data = run.packed() != nullptr ? run.packed() : run.input(kGemmB).data<void>();
+  args.a = is_swapped ? b_data : a.data<void>();
+  args.b = is_swapped ? a.data<void>() : b_data;
+  args.y = run.output(0).data<void>();
+  args.type = static_cast<int32_t>(a.type());
+  args.scale = has_b ? a.scale() * run.input(kGemmB).scale() : 1.0f;
+  args.bias = bias;
+  args.bias_type = static_cast<int32_t>(bias_type);
+  args.bias_step = is_swapped ? 0 : 1;
+  start(run, kernel, args);
 }
 }  // namespace cuda_gemm
 

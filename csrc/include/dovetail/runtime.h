@@ -90,8 +90,17 @@ DT_API dt_code dt_context_set_memory(dt_context* context, void* memory, uint64_t
 DT_API dt_code dt_context_set_input_shape(dt_context* context, int32_t input, int32_t ndim, const int64_t* dims);
 /* dims has room for DT_MAX_RANK; -1 stands where nothing is known yet. */
 DT_API dt_code dt_context_tensor_shape(dt_context* context, int32_t io, int32_t* ndim, int64_t* dims);
-/* Size of the tensor in its format, with padding, for the present shapes. */
+/* Size of the tensor in its format, with padding, for the present shapes; an error where it is known only when the
+ * layers have run. */
 DT_API dt_code dt_context_tensor_bytes(dt_context* context, int32_t io, uint64_t* bytes);
+/* The most that it can be for the present shapes, which is what an output needs whose size only the layers tell. */
+DT_API dt_code dt_context_max_bytes(dt_context* context, int32_t io, uint64_t* bytes);
+/* Memory for an output as soon as its extents are known, in each execution: at least `bytes` at this alignment, which
+ * stay the output's; null is a failure. Then the extents. Null `reallocate` takes both away. */
+typedef void* dt_reallocate_output(void* user, int32_t output, uint64_t bytes, uint64_t alignment);
+typedef void dt_notify_shape(void* user, int32_t output, int32_t ndim, const int64_t* dims);
+DT_API dt_code dt_context_set_output_allocator(dt_context* context, int32_t output, dt_reallocate_output* reallocate,
+                                               dt_notify_shape* notify, void* user);
 /* Memory of the user's, read or written by execute, which refuses to run if `bytes` is less than the tensor needs then.
  * bytes 0: the size is not checked. Null takes the address away. */
 DT_API dt_code dt_context_set_address(dt_context* context, int32_t io, void* address, uint64_t bytes);

@@ -19,6 +19,12 @@ void arithmetic(const ElementwiseArgs& args, const BroadcastRows<2>& rows) {
 }
 
 template <class Op>
+void on_bits(const ElementwiseArgs& args, const BroadcastRows<2>& rows) {
+  if (args.type == kI32) return pair_rows<Op, int32_t, int32_t>(args, rows);
+  pair_rows<Op, int64_t, int64_t>(args, rows);
+}
+
+template <class Op>
 void comparison(const ElementwiseArgs& args, const BroadcastRows<2>& rows) {
   if (args.type == kF32) return pair_rows<Op, float, uint8_t>(args, rows);
   if (args.type == kI32) return pair_rows<Op, int32_t, uint8_t>(args, rows);
@@ -51,6 +57,20 @@ void compute(const ElementwiseArgs& args, const BroadcastRows<2>& rows) {
       return pair_rows<Or, uint8_t, uint8_t>(args, rows);
     case kXor:
       return pair_rows<Xor, uint8_t, uint8_t>(args, rows);
+    case kMod:
+      return arithmetic<Mod>(args, rows);
+    case kFmod:
+      return arithmetic<Fmod>(args, rows);
+    case kBitAnd:
+      return on_bits<BitAnd>(args, rows);
+    case kBitOr:
+      return on_bits<BitOr>(args, rows);
+    case kBitXor:
+      return on_bits<BitXor>(args, rows);
+    case kShiftLeft:
+      return on_bits<ShiftLeft>(args, rows);
+    case kShiftRight:
+      return on_bits<ShiftRight>(args, rows);
     case kEqual:
       return comparison<Equal>(args, rows);
     case kGreater:

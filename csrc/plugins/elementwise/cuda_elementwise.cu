@@ -7,6 +7,25 @@ using namespace dovetail;
 
 namespace {
 
+// Of int32_t and int64_t.
+struct OnBits {
+  template <int n, class T, class Y>
+  static __device__ void compute(int32_t kind, const T (&a)[n], const T (&b)[n], Y (&y)[n]) {
+    switch (kind) {
+      case kBitAnd:
+        return apply_pairs<DT_ISA::BitAnd>(a, b, y);
+      case kBitOr:
+        return apply_pairs<DT_ISA::BitOr>(a, b, y);
+      case kBitXor:
+        return apply_pairs<DT_ISA::BitXor>(a, b, y);
+      case kShiftLeft:
+        return apply_pairs<DT_ISA::ShiftLeft>(a, b, y);
+      default:
+        return apply_pairs<DT_ISA::ShiftRight>(a, b, y);
+    }
+  }
+};
+
 struct Arithmetic {
   template <int n, class T, class Y>
   static __device__ void compute(int32_t kind, const T (&a)[n], const T (&b)[n], Y (&y)[n]) {
@@ -25,8 +44,14 @@ struct Arithmetic {
         return apply_pairs<DT_ISA::Div>(a, b, y);
       case kPow:
         return apply_pairs<DT_ISA::Pow>(a, b, y);
-      default:
+      case kFloorDiv:
         return apply_pairs<DT_ISA::FloorDiv>(a, b, y);
+      case kMod:
+        return apply_pairs<DT_ISA::Mod>(a, b, y);
+      case kFmod:
+        return apply_pairs<DT_ISA::Fmod>(a, b, y);
+      default:
+        if constexpr (std::is_integral_v<T>) OnBits::compute(kind, a, b, y);
     }
   }
 };

@@ -6,7 +6,7 @@
 #include "dovetail/simd/host_device.hpp"
 #include "dovetail/simd/vec.hpp"
 
-// TensorRT's ElementWiseOperation.
+// TensorRT's ElementWiseOperation; from 100 on our own.
 enum ElementwiseKind : int32_t {
   kSum = 0,
   kProd = 1,
@@ -21,7 +21,14 @@ enum ElementwiseKind : int32_t {
   kXor = 10,
   kEqual = 11,
   kGreater = 12,
-  kLess = 13
+  kLess = 13,
+  kMod = 100,
+  kFmod = 101,
+  kBitAnd = 102,
+  kBitOr = 103,
+  kBitXor = 104,
+  kShiftLeft = 105,
+  kShiftRight = 106
 };
 
 namespace DT_ISA {
@@ -128,6 +135,57 @@ struct Or {
 };
 struct Xor {
   DOVETAIL_HOST_DEVICE static uint8_t of(uint8_t a, uint8_t b) { return (a != 0) != (b != 0); }
+};
+// The rest of FLOOR_DIV, with the sign of b.
+struct Mod {
+  DOVETAIL_HOST_DEVICE static float of(float a, float b) {
+    const float rest = __builtin_fmodf(a, b);
+    if (rest == 0) return __builtin_copysignf(rest, b);
+    return (rest < 0) != (b < 0) ? rest + b : rest;
+  }
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return b == 0 ? 0 : WRAPPED(a, -, WRAPPED(FloorDiv::of(a, b), *, b));
+  }
+};
+// The rest of a division that is cut towards zero, with the sign of a.
+struct Fmod {
+  DOVETAIL_HOST_DEVICE static float of(float a, float b) { return __builtin_fmodf(a, b); }
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return b == 0 || b == -1 ? 0 : a % b;
+  }
+};
+struct BitAnd {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return a & b;
+  }
+};
+struct BitOr {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return a | b;
+  }
+};
+struct BitXor {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return a ^ b;
+  }
+};
+// By fewer places than 0, or by all of them, every bit leaves.
+struct ShiftLeft {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return b < 0 || b >= static_cast<T>(8 * sizeof(T)) ? 0 : WRAPPED(a, <<, b);
+  }
+};
+struct ShiftRight {
+  template <class T>
+  DOVETAIL_HOST_DEVICE static T of(T a, T b) {
+    return a >> (b < 0 || b >= static_cast<T>(8 * sizeof(T)) ? static_cast<T>(8 * sizeof(T)) - 1 : b);
+  }
 };
 #undef WRAPPED
 

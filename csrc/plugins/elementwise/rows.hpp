@@ -23,6 +23,9 @@ inline const char* fits_elementwise(const ElementwiseParams& params, const dovet
   if (takes_bool && !is_logical && params.op != kEqual) return "BOOL takes AND, OR, XOR and EQUAL";
   if (gives_bool != (outputs[0].type() == dovetail::DataType::kBOOL))
     return "only comparisons and logical ops give BOOL";
+  const bool is_integer =
+      inputs[0].type() == dovetail::DataType::kINT32 || inputs[0].type() == dovetail::DataType::kINT64;
+  if (params.op >= kBitAnd && !is_integer) return "operations on bits take INT32 and INT64";
   return dovetail::fits_broadcast(inputs, 2);
 }
 

@@ -96,6 +96,12 @@ __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ 
   }
 
   float* const y = static_cast<float*>(args.y) + gemm_offset(args.batch, kGemmY, block.batch);
+  int64_t rows[T::kOwn];  // offsets; -1 outside
+#pragma unroll
+  for (int i = 0; i < T::kOwn; ++i) {
+    const int64_t m = block.m + own_m + i / 4 * kStep + i % 4;
+    rows[i] = m < args.m.n ? gemm_offset(args.m, kGemmY, m) : -1;
+  }
 #pragma unroll
   for (int j = 0; j < T::kOwn; ++j) {
     const int64_t n = block.n + own_n + j / 4 * kStep + j % 4;
@@ -104,8 +110,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ 
     const float bias = bias_at(args, n);
 #pragma unroll
     for (int i = 0; i < T::kOwn; ++i) {
-      const int64_t m = block.m + own_m + i / 4 * kStep + i % 4;
-      if (m < args.m.n) y[gemm_offset(args.m, kGemmY, m) + column] = sums[i][j] + bias;
+      if (rows[i] >= 0) y[rows[i] + column] = sums[i][j] + bias;
     }
   }
 }

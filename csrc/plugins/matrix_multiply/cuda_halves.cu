@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_halves(const __grid_constant
     a.put(stage_of(slab));
     b.put(stage_of(slab) + kOfA);
   };
-#pragma unroll
+#pragma unroll 1
   for (int slab = 0; slab < T::kStages - 1; ++slab) {
     if (slab < slabs) {
       fetch(slab);
@@ -138,6 +138,15 @@ __global__ void __launch_bounds__(T::kThreads) gemm_halves(const __grid_constant
 
   // A thread's sums of one part: rows lane / 4 and 8 further, columns lane % 4 * 2 and the next.
   X* const y = static_cast<X*>(args.y) + gemm_offset(args.batch, kGemmY, block.batch);
+  int64_t rows[kPartsM][2];  // offsets; -1 outside
+#pragma unroll
+  for (int i = 0; i < kPartsM; ++i) {
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      const int64_t m = block.m + warp_m + i * 16 + lane / 4 + k * 8;
+      rows[i][k] = m < args.m.n ? gemm_offset(args.m, kGemmY, m) : -1;
+    }
+  }
 #pragma unroll
   for (int j = 0; j < kPartsN; ++j) {
     const int64_t n = block.n + warp_n + j * 8 + lane % 4 * 2;
@@ -149,9 +158,8 @@ __global__ void __launch_bounds__(T::kThreads) gemm_halves(const __grid_constant
     for (int i = 0; i < kPartsM; ++i) {
 #pragma unroll
       for (int k = 0; k < 4; k += 2) {
-        const int64_t m = block.m + warp_m + i * 16 + lane / 4 + k / 2 * 8;
-        if (m >= args.m.n) continue;
-        X* const row = y + gemm_offset(args.m, kGemmY, m);
+        if (rows[i][k / 2] < 0) continue;
+        X* const row = y + rows[i][k / 2];
         Pack<X, 2> pair;
         pair.v[0] = float_to<X>(sums[i][j][k] + bias);
         pair.v[1] = float_to<X>(sums[i][j][k + 1] + next_bias);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scatter@1#cpu: a copy of x, then block after block. Threads share blocks by their columns, so that of several updates
-// of one element the last one holds.
+// of one element the last one holds, and those that are combined are so in order.
+#include "cpu_kernels.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;
@@ -22,7 +23,13 @@ void enqueue(const ScatterParams& params, const Run& run) {
     const size_t n_bytes = static_cast<size_t>((last - first) * bytes);
     for_blocks(blocks, indices, 0, n_rows, [&](int64_t place, int64_t r) {
       if (place < 0) return;
-      std::memcpy(y + (place + first) * bytes, source + (r * blocks.block + first) * bytes, n_bytes);
+      const char* update = source + (r * blocks.block + first) * bytes;
+      char* element = y + (place + first) * bytes;
+      if (params.reduction == kReplace) {
+        std::memcpy(element, update, n_bytes);
+      } else {
+        scalar::combine(static_cast<int32_t>(x.type()), params.reduction, update, element, last - first);
+      }
     });
   });
 }

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_SCATTER_ROWS_HPP
 #define DOVETAIL_PLUGINS_SCATTER_ROWS_HPP
 
+#include "combine.hpp"
 #include "dovetail/indexed_blocks.hpp"
 #include "scatter.hpp"
 
@@ -28,6 +29,7 @@ const char* outcome_fault(const T& x, const T& y) {
 inline const char* fits_scatter(const ScatterParams& params, const dovetail::Descs& inputs,
                                 const dovetail::Descs& outputs) {
   if (const char* fault = outcome_fault(inputs[0], outputs[0])) return fault;
+  if (params.reduction < kReplace || params.reduction > kMin) return "there is no such reduction";
   return dovetail::blocks_fault(gather_mode(params.mode), params.axis, 0, inputs[0], inputs[1], inputs[2]);
 }
 

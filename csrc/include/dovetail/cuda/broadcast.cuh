@@ -81,6 +81,7 @@ BroadcastJob<n_inputs> broadcast_job(const Tensor (&inputs)[n_inputs], const Ten
 
 __device__ inline int64_t row_offset(const BroadcastShape& job, const Operand& operand, int64_t row) {
   int64_t offset = 0;
+#pragma unroll 1
   for (int i = job.rank - 1; i >= 0; --i) {
     int64_t at;
     row = job.by_dim[i].split(row, &at);

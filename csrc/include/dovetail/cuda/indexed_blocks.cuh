@@ -29,6 +29,7 @@ __global__ void __launch_bounds__(kBlock) move_kernel(const __grid_constant__ Jo
   for (int64_t k = first_item(); k < job.total; k += item_stride()) {
     int64_t in_block, at = 0, base = 0;
     int64_t rest = job.by_block.split(k, &in_block);
+#pragma unroll 1
     for (int i = rows.rank - 1; i >= 0; --i) {
       int64_t c;
       rest = job.by[i].split(rest, &c);

@@ -26,6 +26,7 @@ struct ReductionAxes {
   }
   DOVETAIL_HOST_DEVICE int64_t offset(int64_t index, int64_t* other) const {
     int64_t at = 0, at_other = 0;
+    DOVETAIL_ROLLED
     for (int i = n - 1; i > 0; --i) {
       int64_t rest;
       index = by[i].split(index, &rest);

@@ -36,6 +36,7 @@ __global__ void __launch_bounds__(kBlock) copy_kernel(const __grid_constant__ Co
     for (int k = 0; k < kCopiesAThread; ++k) {
       int64_t rest = first + k * kBlock, from = job.from, to = job.to;
       if (rest >= job.total) break;
+#pragma unroll 1
       for (int i = job.rank - 1; i > 0; --i) {
         int64_t at;
         rest = job.by[i].split(rest, &at);
@@ -77,6 +78,7 @@ __global__ void __launch_bounds__(kBlock) tile_kernel(const __grid_constant__ Ti
     int64_t rest = job.by_tiles_j.split(job.by_tiles_i.split(tile, &i0), &j0);
     i0 *= side;
     j0 *= side;
+#pragma unroll 1
     for (int a = outer.rank - 1; a >= 0; --a) {
       int64_t at;
       rest = outer.by[a].split(rest, &at);

@@ -44,6 +44,7 @@ __global__ void __launch_bounds__(kBlock) window_kernel(const __grid_constant__ 
     int64_t in_block, offset = 0;
     int64_t rest = job.by_block.split(k, &in_block);
     bool is_filled = false;
+#pragma unroll 1
     for (int i = job.window.rank - 1; i >= 0; --i) {
       Window::Axis axis = job.window.axes[i];
       if (job.starts.data) axis.start = job.starts[i];

@@ -71,11 +71,6 @@ struct ImplementationId {
   }
 };
 
-template <class Given, class Trampoline>
-Trampoline* if_given(Given given, Trampoline* trampoline) {
-  return given ? trampoline : nullptr;
-}
-
 // What dt_implementation.create makes.
 template <class Params>
 struct RowObject {
@@ -103,6 +98,27 @@ void expect_fit(decltype(Row<Params>::fits) fits, const Params& params, const De
   }
   const char* reason = fits ? fits(params, inputs, outputs) : nullptr;
   if (reason) throw Error(DT_UNSUPPORTED, reason);
+}
+
+// One for all rows that have the same function: there may be hundreds of rows.
+template <class Params, decltype(Row<Params>::fits) row_fits>
+dt_code fits_trampoline(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                        int32_t n_out) noexcept {
+  return guard(
+      call, [](Subject&) {},
+      [&] { expect_fit(row_fits, params_of<Params>(object), Descs(in, n_in), Descs(out, n_out)); });
+}
+
+// Does the compiler know the rows? They may also be computed while the library is loaded.
+template <class Params, const Row<Params>* rows, class Enable = void>
+struct AreConstant : std::false_type {};
+template <class Params, const Row<Params>* rows>
+struct AreConstant<Params, rows, std::void_t<std::integral_constant<bool, rows[0].enqueue == nullptr>>>
+    : std::true_type {};
+
+template <class Given, class Trampoline>
+Trampoline* if_given(Given given, Trampoline* trampoline) {
+  return given ? trampoline : nullptr;
 }
 
 template <class Params, const Row<Params>* rows, size_t i>
@@ -139,10 +155,18 @@ struct RowTrampolines {
     t.traits = row.traits;
     t.types = row.types;
     t.formats = row.formats;
-    t.fits = if_given(row.fits || HasShapeRule<Params>::value, fits);
-    t.prepare = if_given(row.prepare, prepare);
-    t.workspace = if_given(row.workspace, workspace);
-    t.enqueue = if_given(row.enqueue, enqueue);
+    constexpr bool has_rule = HasShapeRule<Params>::value;
+    if constexpr (AreConstant<Params, rows>::value) {  // what is not given has no trampoline to be compiled
+      if constexpr (rows[i].fits != nullptr || has_rule) t.fits = fits_trampoline<Params, rows[i].fits>;
+      if constexpr (rows[i].prepare != nullptr) t.prepare = prepare;
+      if constexpr (rows[i].workspace != nullptr) t.workspace = workspace;
+      if constexpr (rows[i].enqueue != nullptr) t.enqueue = enqueue;
+    } else {
+      t.fits = if_given(row.fits || has_rule, fits);
+      t.prepare = if_given(row.prepare, prepare);
+      t.workspace = if_given(row.workspace, workspace);
+      t.enqueue = if_given(row.enqueue, enqueue);
+    }
     return t;
   }
 };

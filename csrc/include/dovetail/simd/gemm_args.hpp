@@ -47,13 +47,14 @@ namespace DT_ISA {
 
 // Offset in tensor `t` of the index's value i.
 DOVETAIL_HOST_DEVICE inline int64_t gemm_offset(const GemmGroup& g, int t, int64_t i) {
-  if (g.rank == 1) return i * g.stride[t][0];
   int64_t offset = 0;
-  for (int axis = g.rank - 1; axis >= 0; --axis) {
-    offset += i % g.extent[axis] * g.stride[t][axis];
-    i /= g.extent[axis];
+  DOVETAIL_ROLLED
+  for (int axis = g.rank - 1; axis > 0; --axis) {
+    const int64_t rest = i / g.extent[axis];
+    offset += (i - rest * g.extent[axis]) * g.stride[t][axis];
+    i = rest;
   }
-  return offset;
+  return g.rank > 0 ? offset + i * g.stride[t][0] : 0;
 }
 
 // Neighbours in this index lie gemm_step apart in tensor `t`, where the group is one axis at most.

@@ -9,4 +9,12 @@
 #define DOVETAIL_HOST_DEVICE
 #endif
 
+// Before a loop over axes: in kernels it stays a loop. It has one round or two, stands wherever an element is accessed,
+// and unrolled it would be most of the code and of the time to compile it.
+#ifdef __CUDA_ARCH__
+#define DOVETAIL_ROLLED _Pragma("unroll 1")
+#else
+#define DOVETAIL_ROLLED
+#endif
+
 #endif

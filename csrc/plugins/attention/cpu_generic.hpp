@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// The algorithm of Attention, compiled once per instruction set: for a panel of rows and a block of keys the scores,
+// their exponentials against the largest score so far, and what these add to the sums; sums of earlier blocks are
+// scaled down where the largest score has grown. Milakov and Gimelshein, Online normalizer calculation for softmax,
+// 2018; Dao et al., FlashAttention, 2022.
+#ifndef DOVETAIL_PLUGINS_ATTENTION_CPU_GENERIC_HPP
+#define DOVETAIL_PLUGINS_ATTENTION_CPU_GENERIC_HPP
+
+#include "cpu_kernels.hpp"
+#include "dovetail/simd/convert.hpp"
+#include "dovetail/simd/math.hpp"
+#include "dovetail/simd/multiply.hpp"
+#include "dovetail/simd/reduce.hpp"
+
+namespace DT_ISA {
+namespace {
+
+constexpr int kPanel = kLanes == 16 ? 12 : 6;  // rows whose sums fill the registers
+constexpr int kKeys = 64;                      // of a block
+static_assert(kKeys % kTile == 0, "a block of keys is whole tiles");
+
+inline int64_t whole(int64_t n, int64_t of) { return (n + of - 1) / of * of; }
+inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Rows in the smallest panel that there is a product for.
+inline int panel_for(int64_t rows) { return rows == 1 ? 1 : rows <= 4 ? 4 : kPanel; }
+inline Multiply product_for(int panel) {
+  return panel == 1 ? multiply<1, 2> : panel == 4 ? multiply<4, 2> : multiply<kPanel, 2>;
+}
+
+struct Scratch {
+  float *q, *k, *v, *sums, *largest, *totals, *row;
+  int64_t v_columns;
+  Scratch(float* from, int64_t rows, int64_t size, int64_t v_size) : v_columns(whole(v_size, kTile)) {
+    const int64_t padded = whole(rows, kPanel);
+    q = from;
+    k = q + padded * size;
+    v = k + kKeys * size;
+    sums = v + kKeys * v_columns;
+    largest = sums + padded * v_columns;
+    totals = largest + padded;
+    row = totals + padded;
+    end = row + (size > v_columns ? size : v_columns) + kTile;
+  }
+  float* end;
+};
+
+struct Item {
+  const AttentionArgs& args;
+  int64_t batch, kv_head, first, rows;
+  int panel;
+
+  int64_t head_of(int64_t r) const { return kv_head * args.group() + (first + r) / args.queries; }
+  int64_t query_of(int64_t r) const { return (first + r) % args.queries; }
+  AttentionKeys keys_of(int64_t r) const { return args.keys_of(batch, query_of(r)); }
+};
+
+// A row of keys or values, of the past or not.
+inline void load_key(const Item& item, const AttentionTensor& past, const AttentionTensor& now, int64_t key, int64_t n,
+                     float* to) {
+  const AttentionArgs& args = item.args;
+  if (key < args.past) return load_floats(past.data, args.type, past.at(item.batch, item.kv_head, key), to, n);
+  load_floats(now.data, args.type, now.at(item.batch, item.kv_head, key - args.past), to, n);
+}
+
+// [panel][k][row of the panel], scaled; zeros behind the last row.
+void pack_queries(const Item& item, const Scratch& s) {
+  const AttentionArgs& args = item.args;
+  for (int64_t r = 0; r < whole(item.rows, item.panel); ++r) {
+    float* const to = s.q + r / item.panel * item.panel * args.size + r % item.panel;
+    if (r < item.rows) {
+      load_floats(args.q.data, args.type, args.q.at(item.batch, item.head_of(r), item.query_of(r)), s.row, args.size);
+    }
+    for (int64_t i = 0; i < args.size; ++i) to[i * item.panel] = r < item.rows ? s.row[i] * args.scale : 0.0f;
+  }
+}
+
+// Keys as [tile][k][key], values as [tile of columns][key][column].
+void pack_keys(const Item& item, int64_t first, int64_t n, const Scratch& s) {
+  const AttentionArgs& args = item.args;
+  for (int64_t c = 0; c < whole(n, kTile); ++c) {
+    float* const to = s.k + c / kTile * kTile * args.size + c % kTile;
+    if (c < n) load_key(item, args.past_k, args.k, first + c, args.size, s.row);
+    for (int64_t i = 0; i < args.size; ++i) to[i * kTile] = c < n ? s.row[i] : 0.0f;
+  }
+  for (int64_t i = args.v_size; i < s.v_columns; ++i) s.row[i] = 0.0f;
+  for (int64_t c = 0; c < n; ++c) {
+    load_key(item, args.past_v, args.v, first + c, args.v_size, s.row);
+    for (int64_t tile = 0; tile < s.v_columns; tile += kTile) {
+      memcpy(s.v + (tile / kTile * kKeys + c) * kTile, s.row + tile, kTile * sizeof(float));
+    }
+  }
+}
+
+// Caps the scores of one row of keys [first, first + n) and adds the mask; -inf where a key does not count.
+void mask_row(const Item& item, int64_t r, int64_t first, int64_t n, float* scores) {
+  const AttentionArgs& args = item.args;
+  if (args.softcap > 0.0f) {
+    const float cap = args.softcap, inverse = 1.0f / cap;
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) scores[i] = cap * tanh_f(scores[i] * inverse);
+  }
+  const AttentionKeys keys = item.keys_of(r);
+  for (int64_t i = 0; i < least(keys.first - first, n); ++i) scores[i] = -kInfinity;
+  for (int64_t i = keys.last > first ? keys.last - first : 0; i < n; ++i) scores[i] = -kInfinity;
+  if (!args.has_mask) return;
+  const int64_t here = least(n, args.masked - first);
+  if (here <= 0) return;
+  const int64_t at = args.mask.at(item.batch, item.head_of(r), item.query_of(r)) + first;
+  if (args.mask_is_bool) {
+    const uint8_t* const mask = static_cast<const uint8_t*>(args.mask.data) + at;
+    for (int64_t i = 0; i < here; ++i) scores[i] = mask[i] ? scores[i] : -kInfinity;
+    return;
+  }
+  float mask[kKeys];
+  load_floats(args.mask.data, args.type, at, mask, here);
+  for (int64_t i = 0; i < here; ++i) {
+    scores[i] = mask[i] == -kInfinity || scores[i] == -kInfinity ? -kInfinity : scores[i] + mask[i];
+  }
+}
+
+// Scores become what values are multiplied by. Gives the factor of earlier sums.
+float weigh_row(const AttentionArgs& args, float* scores, int64_t n, float* largest, float* total) {
+  if (!args.has_softmax) {
+    for (int64_t i = 0; i < n; ++i) scores[i] = scores[i] == -kInfinity ? 0.0f : scores[i];
+    *total = 1.0f;
+    return 1.0f;
+  }
+  const float before = *largest, max = max_f(before, max_of(scores, n));
+  *largest = max;
+  if (max == -kInfinity) {
+    for (int64_t i = 0; i < n; ++i) scores[i] = 0.0f;
+    return 1.0f;
+  }
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) scores[i] = exp_f(scores[i] - max);
+  const float factor = before == max ? 1.0f : exp_f(before - max);
+  *total = *total * factor + fold_block<SumOp>(scores, n);
+  return factor;
+}
+
+// What keys [first, first + n) add to a panel of rows, from row r0 on.
+void add_keys(const Item& item, int64_t r0, int64_t first, int64_t n, const Scratch& s) {
+  const AttentionArgs& args = item.args;
+  const int panel = item.panel;
+  const int64_t here = least(panel, item.rows - r0);
+  const Multiply product = product_for(panel);
+  float scores[kPanel * kKeys], weights[kPanel * kKeys], out[kPanel * kTile];
+  for (int64_t tile = 0; tile < n; tile += kTile) {
+    product(s.q + r0 * args.size, s.k + tile * args.size, args.size, out);
+    for (int64_t i = 0; i < here; ++i) memcpy(scores + i * kKeys + tile, out + i * kTile, kTile * sizeof(float));
+  }
+  for (int64_t i = 0; i < panel; ++i) {
+    float* const row = scores + i * kKeys;
+    if (i < here) {
+      mask_row(item, r0 + i, first, n, row);
+      const float factor = weigh_row(args, row, n, s.largest + r0 + i, s.totals + r0 + i);
+      float* const sums = s.sums + (r0 + i) * s.v_columns;
+      if (factor != 1.0f) {
+        for (int64_t c = 0; c < s.v_columns; ++c) sums[c] *= factor;
+      }
+    }
+    for (int64_t k = 0; k < n; ++k) weights[k * panel + i] = i < here ? row[k] : 0.0f;
+  }
+  for (int64_t column = 0; column < s.v_columns; column += kTile) {
+    product(weights, s.v + column * kKeys, n, out);
+    for (int64_t i = 0; i < here; ++i) {
+      float* const sums = s.sums + (r0 + i) * s.v_columns + column;
+      for (int c = 0; c < kTile; ++c) sums[c] += out[i * kTile + c];
+    }
+  }
+}
+
+void attend(const Item& item, const Scratch& s) {
+  const AttentionArgs& args = item.args;
+  pack_queries(item, s);
+  for (int64_t i = 0; i < item.rows * s.v_columns; ++i) s.sums[i] = 0.0f;
+  AttentionKeys all = {args.keys, 0};
+  for (int64_t r = 0; r < item.rows; ++r) {
+    s.largest[r] = -kInfinity;
+    s.totals[r] = 0.0f;
+    const AttentionKeys keys = item.keys_of(r);
+    all.first = least(all.first, keys.first);
+    all.last = all.last > keys.last ? all.last : keys.last;
+  }
+  for (int64_t first = all.first; first < all.last; first += kKeys) {
+    const int64_t n = least(kKeys, all.last - first);
+    pack_keys(item, first, n, s);
+    for (int64_t r0 = 0; r0 < item.rows; r0 += item.panel) {
+      bool is_needed = false;
+      for (int64_t r = r0; r < least(r0 + item.panel, item.rows); ++r) {
+        const AttentionKeys keys = item.keys_of(r);
+        is_needed = is_needed || (keys.first < first + n && keys.last > first);
+      }
+      if (is_needed) add_keys(item, r0, first, n, s);
+    }
+  }
+  for (int64_t r = 0; r < item.rows; ++r) {
+    float* const sums = s.sums + r * s.v_columns;
+    const float factor = s.totals[r] == 0.0f ? 0.0f : 1.0f / s.totals[r];
+    for (int64_t c = 0; c < args.v_size; ++c) sums[c] *= factor;
+    store_floats(sums, args.y.data, args.type, args.y.at(item.batch, item.head_of(r), item.query_of(r)), args.v_size);
+  }
+}
+
+}  // namespace
+
+int64_t attention_floats(int64_t rows, int64_t size, int64_t v_size) {
+  static float none;
+  return Scratch(&none, rows, size, v_size).end - &none;
+}
+
+void attention(const AttentionArgs& args, const AttentionWork& work, int64_t first, int64_t last, float* scratch) {
+  const int64_t all = args.group() * args.queries;
+  const Scratch s(scratch, work.rows, args.size, args.v_size);
+  for (int64_t i = first; i < last; ++i) {
+    const int64_t from = i % work.blocks * work.rows, head = i / work.blocks;
+    const int64_t rows = least(work.rows, all - from);
+    attend({args, head / args.kv_heads, head % args.kv_heads, from, rows, panel_for(rows)}, s);
+  }
+}
+
+}  // namespace DT_ISA
+
+#endif

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cumulative@1#cpu: tactics, best first.
+#include "rows.hpp"
+
+using namespace dovetail;
+
+namespace {
+
+template <void (*kernel)(const CumulativeArgs&, int64_t, int64_t)>
+void enqueue(const CumulativeParams& params, const Run& run) {
+  const int64_t volume = run.output(0).volume();
+  if (volume == 0) return;
+  const CumulativeArgs args = cumulative_args(params, run);
+  const int64_t items = args.outer * args.pieces();
+  parallel_ranges(run, items, static_cast<double>(volume / items) * 4, 1,
+                  [&](int64_t first, int64_t last) { kernel(args, first, last); });
+}
+
+#define CUMULATIVE_ROW(isa, features) \
+  {.tactic = "linear_" #isa,          \
+   .needs = features,                 \
+   .types = kCumulativeTypes,         \
+   .formats = "linear",               \
+   .enqueue = enqueue<isa::cumulative>},
+
+// clang-format off
+constexpr Row<CumulativeParams> kRows[] = {
+#if defined(__x86_64__)
+    CUMULATIVE_ROW(avx512, kAvx512)
+    CUMULATIVE_ROW(avx2, kAvx2)
+#endif
+    CUMULATIVE_ROW(scalar, 0)
+};
+// clang-format on
+
+}  // namespace
+
+DOVETAIL_IMPLEMENTS("Cumulative@1#cpu", CumulativeParams, kRows)

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// GRU@1#cpu: tactics, best first.
+#include "dovetail/recurrent_rows.hpp"
+
+using namespace dovetail;
+
+namespace {
+
+constexpr Row<GruParams> kRows[] = {DOVETAIL_RECURRENT_ROWS(GruParams, kRecurrentTypes)};
+
+}  // namespace
+
+DOVETAIL_IMPLEMENTS("GRU@1#cpu", GruParams, kRows)

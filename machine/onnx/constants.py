@@ -1,0 +1,80 @@
+"""Contents of tensors that follow from constants, while the network is being made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.types import FLOATS, nptype
+from dovetail.machine.tensor import ITensor
+
+
+class Constants:
+    """Computes with the layers' NumPy references, once a tensor."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[ITensor, np.ndarray | None]] = {}  # by id; the tensor is kept, so that ids stay
+
+    def contents(self, tensor: ITensor) -> np.ndarray | None:
+        """The contents of a tensor, None where they depend on an input of the network."""
+        stack = [tensor]
+        while stack:
+            top = stack[-1]
+            if id(top) in self._known:
+                stack.pop()
+                continue
+            waiting = self._unknown_sources(top)
+            if waiting:
+                stack += waiting
+                continue
+            self._known[id(stack.pop())] = (top, self._compute(top))
+        return self._known[id(tensor)][1]
+
+    def _unknown_sources(self, tensor: ITensor) -> list[ITensor]:
+        layer = tensor._producer
+        if layer is None or _followed(tensor) is not None:
+            return []
+        return [source for source in layer._inputs if source is not None and id(source) not in self._known]
+
+    def _compute(self, tensor: ITensor) -> np.ndarray | None:
+        layer = tensor._producer
+        found = _followed(tensor)
+        if found is not None or layer is None or layer.spec.reference is None:
+            return found
+        weights = layer.weights_as_given()
+        arrays: list[Any] = []
+        for port, given in layer.ports_in_use():
+            if isinstance(given, ITensor):
+                given = self._known[id(given)][1]
+                if given is None:
+                    return None
+            elif given is not None:
+                given = weights[port.name]
+            arrays.append(_wide(given))
+        with np.errstate(all="ignore"):
+            results = layer.spec.reference(dict(layer._values), *arrays)
+        results = results if isinstance(results, (list, tuple)) else [results]
+        for output, result in zip(layer._outputs, results, strict=False):
+            array = np.asarray(result).astype(nptype(output.dtype))
+            self._known[id(output)] = (output, array)
+        return self._known[id(tensor)][1] if id(tensor) in self._known else None
+
+
+def _followed(tensor: ITensor) -> np.ndarray | None:
+    """Contents that inference knows: of a constant, or those of a shape that is fixed."""
+    symbolic = tensor.symbolic
+    if symbolic.constant is not None:
+        return np.asarray(symbolic.constant)
+    elements = symbolic.elements()
+    if elements is None or not all(element.is_constant for element in elements):
+        return None
+    dims = tuple(dim.value for dim in symbolic.dims)
+    return np.array([element.value for element in elements], nptype(symbolic.dtype)).reshape(dims)
+
+
+def _wide(array: np.ndarray | None) -> np.ndarray | None:
+    """float16 and bfloat16 as float32, in which references compute."""
+    if array is None or array.dtype not in [nptype(t) for t in FLOATS[1:]]:
+        return array
+    return array.astype(np.float32)

@@ -1,0 +1,88 @@
+"""What the names of a graph stand for while its nodes are imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dovetail.machine.onnx.errors import ErrorCode, ModelError
+from dovetail.machine.onnx.node import Value
+from dovetail.machine.onnx.types import elem_type_of
+from dovetail.machine.tensor import ITensor
+
+MAIN = ("", "ai.onnx")  # two names of the main domain
+
+
+class Scope:
+    """Values and types by name, of a graph, of a branch inside of it or of a function's body.
+
+    `types` holds ONNX's types where they are not the network's own; `broken` the names whose node failed.
+    """
+
+    def __init__(self, opsets: Mapping[str, int], outer: Scope | None = None) -> None:
+        self.opsets = {**opsets}
+        self.outer = outer
+        self.values: dict[str, Value | None] = {"": None}
+        self.types: dict[str, int] = {}
+        self.broken: set[str] = set()
+
+    def opset(self, domain: str) -> int:
+        names = MAIN if domain in MAIN else (domain,)
+        return max((self.opsets[name] for name in names if name in self.opsets), default=1)
+
+    def set(self, name: str, value: Value | None, elem_type: int = 0) -> None:
+        self.values[name] = value
+        if elem_type:
+            self.types[name] = elem_type
+
+    def value(self, name: str) -> Value | None:
+        """What a name stands for. Raises ModelError if nothing makes it."""
+        if name in self.values:
+            return self.values[name]
+        if self.outer is None:
+            raise ModelError(ErrorCode.INVALID_GRAPH, f"nothing before it makes its input '{name}'")
+        return self.outer.value(name)
+
+    def type(self, name: str) -> int:
+        """ONNX's type of what a name stands for, 0 of nothing."""
+        if name in self.types:
+            return self.types[name]
+        if name not in self.values and self.outer is not None:
+            return self.outer.type(name)
+        value = self.value(name)
+        if value is None:
+            return 0
+        return elem_type_of(value.dtype) if isinstance(value, ITensor) else _elem_type(value)
+
+    def type_proto(self, name: str) -> Any:
+        """The type with the extents that are known, an empty one of nothing."""
+        import onnx
+
+        value = self.value(name)
+        if value is None:
+            return onnx.TypeProto()
+        dims = [None if dim < 0 else dim for dim in value.shape]
+        return onnx.helper.make_tensor_type_proto(self.type(name), dims)
+
+
+def inferred_types(proto: Any, scope: Scope, opset: int) -> dict[str, int]:
+    """Types of a node's outputs by the operator's own rule; those that it does not tell are left out."""
+    import onnx
+
+    try:
+        schema = onnx.defs.get_schema(proto.op_type, opset, proto.domain)
+        given = {name: scope.type_proto(name) for name in proto.input if name}
+        imports = [onnx.helper.make_opsetid(domain, version) for domain, version in scope.opsets.items()]
+        told = onnx.shape_inference.infer_node_outputs(schema, proto, given, opset_imports=imports)
+    except Exception:  # an operator of somebody else's, or one whose rule does not like the extents
+        return {}
+    types = {name: kind.tensor_type.elem_type for name, kind in told.items() if kind.HasField("tensor_type")}
+    return {name: elem_type for name, elem_type in types.items() if elem_type}
+
+
+def _elem_type(array: np.ndarray) -> int:
+    import onnx
+
+    return int(onnx.helper.np_dtype_to_tensor_dtype(array.dtype))

@@ -1,0 +1,99 @@
+"""Types of elements that models have, and the types that networks carry them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dovetail.core.errors import DTypeError
+from dovetail.core.types import DataType, from_numpy, nptype
+from dovetail.machine.onnx.errors import ErrorCode, ModelError
+
+# What a network has no type for is carried in one that holds all its values; DOUBLE loses digits, and UINT64 its upper
+# half, as in TensorRT's parser.
+CARRIERS = {
+    "DOUBLE": DataType.FLOAT,
+    "INT16": DataType.INT32,
+    "UINT16": DataType.INT32,
+    "UINT32": DataType.INT64,
+    "UINT64": DataType.INT64,
+    "INT4": DataType.INT8,
+    "INT2": DataType.INT8,
+    "UINT4": DataType.UINT8,
+    "UINT2": DataType.UINT8,
+    "FLOAT8E4M3FN": DataType.FLOAT,
+    "FLOAT8E4M3FNUZ": DataType.FLOAT,
+    "FLOAT8E5M2": DataType.FLOAT,
+    "FLOAT8E5M2FNUZ": DataType.FLOAT,
+    "FLOAT8E8M0": DataType.FLOAT,
+    "FLOAT4E2M1": DataType.FLOAT,
+}
+
+
+def number_of(name: str) -> int:
+    """ONNX's number of a type that it calls `name`."""
+    import onnx
+
+    return int(onnx.TensorProto.DataType.Value(name))
+
+
+def name_of(elem_type: int) -> str:
+    """What ONNX calls a type: "FLOAT16"."""
+    import onnx
+
+    known = elem_type in onnx.TensorProto.DataType.values()
+    return onnx.TensorProto.DataType.Name(elem_type) if known else str(elem_type)
+
+
+def elem_type_of(dtype: DataType) -> int:
+    """ONNX's number of a type of the network."""
+    import onnx
+
+    return int(onnx.helper.np_dtype_to_tensor_dtype(nptype(dtype)))
+
+
+class ElementTypes:
+    """The types of one model. Each that is carried in another is told once, through `tell`."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._told: set[str] = set()
+
+    @property
+    def are_plain(self) -> bool:
+        """Was every type so far one that networks have?"""
+        return not self._told
+
+    def carrier(self, name: str) -> DataType:
+        """The type that tensors of this type have in the network. Raises ModelError for strings and the like."""
+        import onnx
+
+        if name in CARRIERS:
+            if name not in self._told:
+                self._told.add(name)
+                self._tell(f"the model has tensors of type {name}, which are imported as {CARRIERS[name].name}")
+            return CARRIERS[name]
+        try:
+            return from_numpy(onnx.helper.tensor_dtype_to_np_dtype(number_of(name)))
+        except (KeyError, ValueError, DTypeError):
+            text = f"tensors of type {name} are not known here"
+            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, text) from None
+
+    def array(self, tensor: object) -> np.ndarray:
+        """The contents of a TensorProto, as the network carries them. Raises ModelError."""
+        from onnx import numpy_helper
+
+        dtype = nptype(self.carrier(name_of(tensor.data_type)))
+        try:
+            array = np.asarray(numpy_helper.to_array(tensor))
+        except Exception as error:  # whatever a damaged one makes of the reader
+            text = f"tensor '{tensor.name}' cannot be read: {error}"
+            raise ModelError(ErrorCode.INVALID_VALUE, text) from None
+        return carried(array, dtype)
+
+
+def carried(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """An array in the type that carries it; what a float32 cannot hold is infinite, and no warning."""
+    with np.errstate(over="ignore"):
+        return array if array.dtype == dtype else array.astype(dtype)

@@ -1,0 +1,59 @@
+"""Arithmetic in rewrites of ONNX nodes: each function adds one layer and gives its output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy
+
+from dovetail.core.types import FLOATS, DataType, nptype
+
+
+def combined(node: Any, op: str, a: Any, b: Any) -> Any:
+    """Element by element, by the name of an operation of ElementWise; a number has the type of the tensor beside it."""
+    if isinstance(a, (int, float)):
+        a = number_like(b, a)
+    if isinstance(b, (int, float)):
+        b = number_like(a, b)
+    return node.add("ElementWise", [a, b], op=op)
+
+
+def applied(node: Any, op: str, x: Any) -> Any:
+    """By the name of an operation of Unary."""
+    return node.add("Unary", [x], op=op)
+
+
+def reduced(node: Any, op: str, x: Any, axes: Iterable[int], keep_dims: bool = True) -> Any:
+    """By the name of an operation of Reduce, over axes that count from the front."""
+    return node.add("Reduce", [x], op=op, axes=mask_of(axes), keep_dims=keep_dims)
+
+
+def lp_norm(node: Any, x: Any, axes: Iterable[int], p: int, keep_dims: bool = True) -> Any:
+    """(sum of |x|^p)^(1/p)."""
+    if p == 2:
+        return applied(node, "SQRT", reduced(node, "SUM", combined(node, "PROD", x, x), axes, keep_dims))
+    size = applied(node, "ABS", x)
+    if p == 1:
+        return reduced(node, "SUM", size, axes, keep_dims)
+    return combined(node, "POW", reduced(node, "SUM", combined(node, "POW", size, p), axes, keep_dims), 1 / p)
+
+
+def cast(node: Any, x: Any, dtype: DataType) -> Any:
+    """x itself if it has the type."""
+    return x if x.dtype == dtype else node.add("Cast", [x], to_type=dtype)
+
+
+def number_like(x: Any, value: float) -> numpy.ndarray:
+    """One number of x's type in as many dims."""
+    return numpy.full((1,) * len(x.shape), value, nptype(x.dtype))
+
+
+def mask_of(axes: Iterable[int]) -> int:
+    """Bit i is axis i."""
+    return sum(1 << axis for axis in set(axes))
+
+
+def in_float(node: Any, x: Any) -> Any:
+    """x, widened to float32 if its type is a narrower one."""
+    return cast(node, x, DataType.FLOAT) if x.dtype in FLOATS else x

@@ -1,0 +1,88 @@
+"""Operators of ONNX that work element by element: ranks as NumPy aligns them, and types that the layers do not take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy
+
+from dovetail.core.types import FLOATS, DataType, nptype
+from dovetail.plugins.builtin._onnx_math import cast
+from dovetail.plugins.builtin._onnx_shapes import rank_of, with_rank
+
+QUESTIONS = ("EQUAL", "GREATER", "LESS", "AND", "OR", "XOR")
+ON_BOOLS = ("EQUAL", "AND", "OR", "XOR")
+NARROW = (DataType.INT8, DataType.UINT8)
+UNSIGNED = {"UINT2": 2, "UINT4": 4, "UINT8": 8, "UINT16": 16, "UINT32": 32}  # bits
+SIGNED = {"INT2": 2, "INT4": 4, "INT16": 16}  # those that int32 carries, or is computed in
+
+
+def aligned(node: Any, *values: Any) -> list[Any]:
+    """Tensors and arrays with extents of 1 in front, so that they all have as many dims as the largest."""
+    rank = max(len(value.shape) for value in values)
+    return [
+        value.reshape((1,) * (rank - value.ndim) + value.shape)
+        if isinstance(value, numpy.ndarray)
+        else with_rank(node, value, rank)
+        for value in values
+    ]
+
+
+def elementwise(node: Any, op: str, *values: Any) -> Any:
+    """Tensors and arrays of one type, combined from left to right by the name of an operation of ElementWise.
+
+    int8 and uint8 are computed in int32, and keep their low bits.
+    """
+    first, *others = aligned(node, *(as_tensor(node, value) for value in values))
+    dtype = first.dtype
+    is_wide = dtype in NARROW or (dtype == DataType.BOOL and op not in ON_BOOLS)
+    work = DataType.INT32 if is_wide else dtype
+    y = cast(node, first, work)
+    for other in others:
+        y = node.add("ElementWise", [y, cast(node, other, work)], op=op)
+    return y if op in QUESTIONS else cast(node, y, dtype)
+
+
+def as_tensor(node: Any, value: Any) -> Any:
+    return node.as_tensor(value) if isinstance(value, numpy.ndarray) else value
+
+
+def all_inputs(node: Any) -> Iterable[Any]:
+    return (node[index] for index in range(len(node)))
+
+
+def unary(node: Any, op: str, x: Any) -> Any:
+    """An operation of Unary by its name; what it takes no integers for is computed in float32."""
+    if x.dtype in FLOATS or op == "NOT":
+        return node.add("Unary", [x], op=op)
+    if op in ("ABS", "NEG", "SIGN"):
+        wide = x if x.dtype != DataType.UINT8 else cast(node, x, DataType.INT32)
+        return cast(node, node.add("Unary", [wide], op=op), x.dtype)
+    return cast(node, node.add("Unary", [cast(node, x, DataType.FLOAT)], op=op), x.dtype)
+
+
+def scalar(x: Any, value: Any) -> numpy.ndarray:
+    """A number of x's type without dims."""
+    return numpy.asarray(value).astype(nptype(x.dtype))
+
+
+def wrapped(node: Any, y: Any, type_name: str) -> Any:
+    """y with the low bits alone that the model's type of this name has."""
+    if type_name in ("UINT16", "UINT32", "UINT4", "UINT2"):
+        return elementwise(node, "BIT_AND", y, scalar(y, 2 ** UNSIGNED[type_name] - 1))
+    if type_name in SIGNED:
+        above = scalar(y, 32 - SIGNED[type_name])
+        return elementwise(node, "SHIFT_RIGHT", elementwise(node, "SHIFT_LEFT", y, above), above)
+    return y
+
+
+def channels(node: Any, values: Any, rank: int, axis: int) -> Any:
+    """A list of values as a tensor of `rank` dims, along `axis`; one value is repeated anyway."""
+    if isinstance(values, numpy.ndarray):
+        return values.reshape([-1 if i == axis else 1 for i in range(rank)])
+    if rank_of(values) != 1:
+        return with_rank(node, values, rank)
+    behind = numpy.arange(1, rank - axis)
+    tall = node.add("Unsqueeze", [values, behind]) if behind.size else values
+    return with_rank(node, tall, rank)

@@ -1,0 +1,132 @@
+"""Quantised numbers in rewrites of ONNX nodes: real = (stored - zero point) * scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+from dovetail.core.types import DataType
+from dovetail.plugins import axis_of
+from dovetail.plugins.builtin._onnx_math import applied, cast
+from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise
+from dovetail.plugins.builtin._onnx_shapes import extents, is_given, joined, rank_of, reshaped
+from dovetail.plugins.builtin._onnx_types import LIMITS, converted_to
+
+
+def has_no_zero_point(node: Any, index: int) -> bool:
+    """Is the zero point absent, or known to be 0?"""
+    if not is_given(node, index):
+        return True
+    known = node.constant(index)
+    return known is not None and not numpy.any(known)
+
+
+def centred(node: Any, x: Any, zero: int, axis: int = 0) -> Any:
+    """Integers less the zero point of input `zero`, which has one value or those of an axis; int32."""
+    x = cast(node, x, DataType.INT32)
+    if has_no_zero_point(node, zero):
+        return x
+    return elementwise(node, "SUB", x, channels(node, cast(node, node[zero], DataType.INT32), rank_of(x), axis))
+
+
+def stored(node: Any, steps: Any, zero: Any, type_name: str, saturate: int = 1) -> Any:
+    """float32 numbers of steps as the model's type of this name: rounded, moved by the zero point, limited."""
+    if type_name not in LIMITS:
+        return converted_to(node, steps, type_name, saturate)
+    low, high = LIMITS[type_name]
+    y = applied(node, "ROUND", steps)
+    if zero is not None:
+        y = elementwise(node, "SUM", y, zero)
+    y = node.add("Activation", [y], type="CLIP", alpha=float(low), beta=float(high))
+    return cast(node, y, node.carrier(type_name))
+
+
+class Blocks:
+    """x and its parameters in dims in which they can be combined element by element.
+
+    A parameter has one value, one for each extent of `axis`, or, with a block size, one for so many neighbours there.
+    """
+
+    def __init__(self, node: Any, x: Any) -> None:
+        self.node, self.dims = node, extents(node, x)
+        self.block = node.attr("block_size", 0) if rank_of(node[1]) > 1 else 0
+        self.rank = rank_of(x)
+        self.axis = axis_of(node.attr("axis", 1), self.rank, node.op_type) if rank_of(node[1]) and self.rank else 0
+        self.x = x
+        if self.block:
+            length, n_blocks = x.shape[self.axis], node[1].shape[self.axis]
+            if length != n_blocks * self.block:
+                facts = {"extent": length, "blocks": n_blocks, "block_size": self.block}
+                raise node.fail("blocks must be whole, and their number known", **facts)
+            before, behind = self.dims[: self.axis], self.dims[self.axis + 1 :]
+            self.x = reshaped(node, x, joined(node, [before, [n_blocks, self.block], behind]))
+
+    def parameter(self, value: Any) -> Any:
+        if self.block:
+            return self.node.add("Unsqueeze", [value, numpy.array([self.axis + 1])])
+        if rank_of(value) > 1 or (rank_of(value) == 1 and value.shape[0] == 1):
+            return reshaped(self.node, value, [[1] * self.rank])
+        return channels(self.node, value, self.rank, self.axis)
+
+    def restored(self, y: Any) -> Any:
+        return reshaped(self.node, y, self.dims) if self.block else y
+
+
+def quantized(node: Any) -> Any:
+    """ONNX QuantizeLinear."""
+    x, scale = node[0], node[1]
+    type_name = node.type_name(2) if is_given(node, 2) else node.attr_type("output_dtype", "UINT8")
+    is_symmetric = has_no_zero_point(node, 2)
+    if type_name == "INT8" and is_symmetric and x.dtype != DataType.INT32 and rank_of(scale) < 2:
+        wide = x if x.dtype == scale.dtype or scale.dtype == DataType.FLOAT else cast(node, x, scale.dtype)
+        return node.add("Quantize", [wide, scale], **_axis_field(node, x, scale))
+    blocks = Blocks(node, cast(node, x, DataType.FLOAT))
+    steps = elementwise(node, "DIV", blocks.x, blocks.parameter(cast(node, scale, DataType.FLOAT)))
+    zero = None if is_symmetric else blocks.parameter(cast(node, node[2], DataType.FLOAT))
+    return blocks.restored(stored(node, steps, zero, type_name, node.attr("saturate", 1)))
+
+
+def dequantized(node: Any) -> Any:
+    """ONNX DequantizeLinear."""
+    x, scale = node[0], node[1]
+    is_symmetric = has_no_zero_point(node, 2)
+    if x.dtype == DataType.INT8 and is_symmetric and rank_of(scale) < 2:
+        y = node.add("Dequantize", [x, scale], **_axis_field(node, x, scale))
+    else:
+        blocks = Blocks(node, x)
+        steps = blocks.x
+        if not is_symmetric:
+            work = DataType.FLOAT if x.dtype == DataType.FLOAT else DataType.INT32
+            zero = blocks.parameter(cast(node, node[2], work))
+            steps = elementwise(node, "SUB", cast(node, steps, work), zero)
+        steps = cast(node, steps, DataType.FLOAT)
+        real = elementwise(node, "PROD", steps, blocks.parameter(cast(node, scale, DataType.FLOAT)))
+        y = blocks.restored(real)
+    return cast(node, y, node.carrier(node.attr_type("output_dtype", node.type_name(1))))
+
+
+def _axis_field(node: Any, x: Any, scale: Any) -> dict[str, int]:
+    if rank_of(scale) == 0 or scale.shape[0] == 1:
+        return {}
+    return {"axis": axis_of(node.attr("axis", 1), rank_of(x), node.op_type)}
+
+
+def requantized(node: Any, sums: Any, scales: tuple[Any, Any, Any], zero: int, axis: int) -> Any:
+    """Sums of products as the type of the zero point in input `zero`.
+
+    Scales are those of both factors and of the result; `axis` is that of scales that have several values.
+    """
+    a, b, y = (cast(node, node[index], DataType.FLOAT) for index in scales)
+    rank = rank_of(sums)
+    factor = elementwise(
+        node,
+        "DIV",
+        elementwise(node, "PROD", channels(node, a, rank, axis), channels(node, b, rank, axis)),
+        channels(node, y, rank, axis),
+    )
+    steps = elementwise(node, "PROD", cast(node, sums, DataType.FLOAT), factor)
+    offset = (
+        None if has_no_zero_point(node, zero) else channels(node, cast(node, node[zero], DataType.FLOAT), rank, axis)
+    )
+    return stored(node, steps, offset, node.type_name(zero))

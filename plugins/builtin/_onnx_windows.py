@@ -1,0 +1,118 @@
+"""Windows over the spatial axes as ONNX has them: attributes of a node, and the places that each window sees."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from dovetail.core.types import nptype
+from dovetail.plugins import PaddingMode, dilated
+from dovetail.plugins.builtin._onnx_shapes import Counts, extents, joined, rank_of, reshaped, sliced
+from dovetail.plugins.padding import pooling_extent
+
+AUTO_PAD = {"SAME_UPPER": PaddingMode.SAME_UPPER, "SAME_LOWER": PaddingMode.SAME_LOWER}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window in as many axes as the lists are long."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    mode: PaddingMode
+
+    @property
+    def is_dense(self) -> bool:
+        return all(dilation == 1 for dilation in self.dilations)
+
+    @property
+    def volume(self) -> int:
+        return math.prod(self.kernel)
+
+    def output(self, sizes: tuple[int, ...]) -> tuple[list[int], list[int], list[int]]:
+        """Output extents, padding in front and behind for these extents of the input."""
+        facts = [
+            pooling_extent(self.mode, size, dilated(k, d), s, b, a)
+            for size, k, d, s, b, a in zip(
+                sizes, self.kernel, self.dilations, self.strides, self.before, self.after, strict=True
+            )
+        ]
+        out, before, after = zip(*facts, strict=True)
+        return list(out), list(before), list(after)
+
+    def places(self, sizes: tuple[int, ...]) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """What each window sees, in row-major order: [outputs, cells].
+
+        The place in the plane, -1 outside of it; and whether it is in the plane or its padding.
+        """
+        out, before, after = self.output(sizes)
+        place, inside, counted = numpy.zeros((1, 1), numpy.int64), numpy.ones((1, 1), bool), numpy.ones((1, 1), bool)
+        for n, size, k, s, d, b, a in zip(
+            out, sizes, self.kernel, self.strides, self.dilations, before, after, strict=True
+        ):
+            at = numpy.arange(n)[:, None] * s - b + numpy.arange(k) * d
+            place = _crossed(place * size, at, numpy.add)
+            inside = _crossed(inside, (at >= 0) & (at < size), numpy.logical_and)
+            counted = _crossed(counted, at < size + a, numpy.logical_and)
+        return numpy.where(inside, place, -1), counted
+
+
+def _crossed(a: numpy.ndarray, b: numpy.ndarray, function: Any) -> numpy.ndarray:
+    """[m, k] and [n, l] as [m * n, k * l]."""
+    both = function(a[:, None, :, None], b[None, :, None, :])
+    return both.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])
+
+
+def window_of(node: Any) -> Window:
+    """What the attributes of a pooling node say. Raises the error to raise where they do not fit its input."""
+    n = rank_of(node[0]) - 2
+    kernel = tuple(node.attr("kernel_shape", ()))
+    pads = tuple(node.attr("pads", (0,) * (2 * n)))
+    strides, dilations = (tuple(node.attr(name, (1,) * n)) for name in ("strides", "dilations"))
+    if n < 1 or not len(kernel) == len(strides) == len(dilations) == len(pads) / 2 == n:
+        raise node.fail("its window has another number of dims than its input", window=kernel, x=node[0].shape)
+    auto = node.attr("auto_pad", "NOTSET")
+    if auto not in ("NOTSET", "VALID", *AUTO_PAD):
+        raise node.fail("auto_pad has no such value", auto_pad=auto)
+    if auto != "NOTSET":
+        pads = (0,) * (2 * n)
+    # ROUND_UP as Caffe has it: the last window begins in the plane or in front of it.
+    rounding = PaddingMode.CAFFE_ROUND_UP if node.attr("ceil_mode", 0) else PaddingMode.EXPLICIT_ROUND_DOWN
+    return Window(kernel, strides, dilations, pads[:n], pads[n:], AUTO_PAD.get(auto, rounding))
+
+
+def known_plane(node: Any, x: Any) -> tuple[int, ...]:
+    """The spatial extents. Raises the error to raise where one is known only at run time."""
+    sizes = tuple(x.shape[2:])
+    if -1 in sizes:
+        raise node.fail("for this, its spatial extents must be known when the network is built", x=x.symbolic.dims)
+    return sizes
+
+
+def gathered(node: Any, x: Any, places: numpy.ndarray, outside: float) -> Any:
+    """Cells [batch, channels, *places] of the planes of x; `outside` at places of -1."""
+    dims = extents(node, x)
+    plane = reshaped(node, x, joined(node, [dims[:2], dims[2:].product()]))
+    if (places < 0).any():  # one more cell in front, which has the value
+        places = places + 1
+        value = None if outside == 0 else node.as_tensor(numpy.full((1,), outside, nptype(x.dtype)))
+        sizes = joined(node, [dims[:2], dims[2:].product() + 1])
+        plane = sliced(node, plane, Counts(node, [0, 0, -1]), sizes, mode="FILL", value=value)
+    return node.add("Gather", [plane, places], axis=2)
+
+
+def overlaid(window: Window, sizes: tuple[int, ...]) -> numpy.ndarray:
+    """Which cells of all windows lie on each place of the plane, [places, most of them], -1 for none."""
+    places, _ = window.places(sizes)
+    found: list[list[int]] = [[] for _ in range(math.prod(sizes))]
+    for (output, cell), place in numpy.ndenumerate(places):
+        if place >= 0:
+            found[place].append(cell * places.shape[0] + output)
+    most = max(map(len, found), default=0)
+    return numpy.array([cells + [-1] * (most - len(cells)) for cells in found], numpy.int64).reshape(-1, max(most, 1))

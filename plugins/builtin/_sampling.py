@@ -1,0 +1,24 @@
+"""How layers sample a tensor between its cells and beyond its edges."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class InterpolationMode(IntEnum):
+    """What an element is made of: one cell, a line between two, or a cubic curve through four, on each axis."""
+
+    NEAREST = 0
+    LINEAR = 1
+    CUBIC = 2
+
+
+class SampleMode(IntEnum):
+    """What is read beyond the edges."""
+
+    STRICT_BOUNDS = 0  # nothing: it is an error
+    DEFAULT = 0
+    WRAP = 1
+    CLAMP = 2
+    FILL = 3
+    REFLECT = 4

@@ -1,0 +1,112 @@
+"""Shrunken versions of real models (benchmarks/models), with static and with dynamic extents, against a peer.
+
+The peer is ONNX Runtime where it is installed, else the reference evaluator of the package onnx.
+"""
+
+import functools
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dovetail as trt
+
+pytest.importorskip("onnx")
+FOLDER = Path(__file__).parents[1] / "benchmarks" / "models"
+TOLERANCE = 1e-5  # of the largest value: see FLOOR of benchmarks/models/compare.py
+BATCHES = (1, 2, 5)
+SEQUENCES = (17, 8, 32)
+IN_PIXELS = ("boxes", "predictions")
+
+
+@functools.cache
+def catalog():
+    """The module benchmarks/models/catalog.py; those beside it are imported by their bare names."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        return importlib.import_module("catalog")
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+MODELS = tuple(catalog().MODELS)
+
+
+def engine_of(model, shapes=None):
+    """An engine that is built for the CPU without measuring; `shapes` has (min, opt, max) by input."""
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    network, config = builder.create_network(), builder.create_builder_config()
+    parser = trt.OnnxParser(network, trt.Logger(trt.Logger.INTERNAL_ERROR))
+    assert parser.parse(model.SerializeToString()), [str(parser.get_error(i)) for i in range(parser.num_errors)]
+    config.builder_optimization_level = 0
+    if shapes:
+        profile = builder.create_optimization_profile()
+        for name, (low, likely, high) in shapes.items():
+            profile.set_shape(name, low, likely, high)
+        config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    return trt.Runtime(builder.logger).deserialize_cuda_engine(plan)
+
+
+def peer_of(model):
+    """A function: inputs -> outputs by name."""
+    names = [output.name for output in model.graph.output]
+    if importlib.util.find_spec("onnxruntime"):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        run = session.run
+    else:
+        from onnx.reference import ReferenceEvaluator
+
+        run = ReferenceEvaluator(model).run
+    return lambda inputs: dict(zip(names, run(None, inputs), strict=True))
+
+
+def check(results, expected):
+    for name, wanted in expected.items():
+        assert results[name].shape == wanted.shape, name
+        assert results[name].dtype == wanted.dtype, name
+        scale = float(np.abs(wanted).max()) if wanted.size and wanted.dtype.kind == "f" else 0.0
+        np.testing.assert_allclose(results[name], wanted, rtol=0, atol=TOLERANCE * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_static_model(name):
+    model = catalog().MODELS[name].make(2, is_small=True)
+    inputs = catalog().feeds(model)
+    results = engine_of(model).create_execution_context().run(inputs)
+    check(results, peer_of(model)(inputs))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_dynamic_model(name):
+    model = catalog().MODELS[name].make("dynamic", is_small=True)
+    cases = [catalog().feeds(model, *case) for case in zip(BATCHES, SEQUENCES, strict=True)]
+    shapes = {key: [array.shape for array in (case[key] for case in cases)] for key in cases[0]}
+    ranges = {key: (tuple(map(min, *found)), found[0], tuple(map(max, *found))) for key, found in shapes.items()}
+    context, peer = engine_of(model, ranges).create_execution_context(), peer_of(model)
+    for inputs in cases:
+        check(context.run(inputs), peer(inputs))
+
+
+@pytest.mark.parametrize("name", ["bert-base", "yolo", "efficientnet-b0"])
+@pytest.mark.parametrize("opset", [13, 18, 21])
+def test_a_model_in_other_opsets(name, opset):
+    model = catalog().MODELS[name].make(1, is_small=True, opset=opset)
+    inputs = catalog().feeds(model)
+    check(engine_of(model).create_execution_context().run(inputs), peer_of(model)(inputs))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_activations_stay_near_one(name):
+    """Errors of a model whose values grow or fade from layer to layer would say little."""
+    model = catalog().MODELS[name].make(1, is_small=True)
+    for name, values in peer_of(model)(catalog().feeds(model)).items():
+        if values.dtype.kind == "f" and name not in IN_PIXELS:
+            assert 0.05 < float(values.std()) < 20, name
