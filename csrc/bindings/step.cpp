@@ -64,7 +64,8 @@ AlignedMemory aligned_memory(uint64_t bytes) {
   return AlignedMemory(memory);
 }
 
-// The tensors of one side of a step; on a device other than the CPU, in memory there with what the buffers hold.
+// The tensors of one side of a step; for a device other than the CPU, in memory there with what the buffers hold, and
+// those that its row leaves on the CPU in host memory that the device reaches.
 class StepTensors {
  public:
   // `side`: the row's words, which may leave a tensor on the CPU.
@@ -80,16 +81,16 @@ class StepTensors {
       const auto pair = py::cast<py::sequence>(item);
       const size_t place = pointers_.size();
       const bool on_cpu = !side.on_cpu.empty() && side.on_cpu[std::min(place, side.on_cpu.size() - 1)];
-      add(pair[0], pair[1], are_outputs, noun + std::to_string(place) + " of " + subject, device.is_cpu() || on_cpu);
+      add(pair[0], pair[1], are_outputs, noun + std::to_string(place) + " of " + subject, on_cpu);
     }
   }
   void upload(void* stream) const {
     for (const Tensor& t : tensors_)
-      if (t.device_memory.data()) device_.copy(t.device_memory.data(), t.buffer->data(), t.bytes, stream);
+      if (t.mirror) device_.copy(t.mirror, t.buffer->data(), t.bytes, stream);
   }
   void download(void* stream) const {
     for (const Tensor& t : tensors_)
-      if (t.device_memory.data()) device_.copy(t.buffer->data(), t.device_memory.data(), t.bytes, stream);
+      if (t.mirror) device_.copy(t.buffer->data(), t.mirror, t.bytes, stream);
   }
   const dt_tensor* const* data() const { return pointers_.data(); }
   uint32_t size() const { return static_cast<uint32_t>(pointers_.size()); }
@@ -100,6 +101,8 @@ class StepTensors {
     std::unique_ptr<Buffer> buffer;
     uint64_t bytes = 0;
     DeviceMemory device_memory;
+    PinnedMemory pinned_memory;
+    void* mirror = nullptr;  // one of both, where the kernel does not work on the buffer itself
     dt_layout layout = {};
     dt_tensor tensor = {};
     int64_t shape[DT_MAX_RANK] = {};
@@ -128,12 +131,17 @@ class StepTensors {
     made.tensor.data = made.buffer->data() ? made.buffer->data() : made.shape;  // empty: any address will do
     made.bytes = needed;
     made.tensor.device_type = DT_DEVICE_CPU;
-    if (!on_cpu) {
-      made.device_memory = DeviceMemory(device_, std::max(needed, kDeviceAlignment), name.c_str());
-      made.tensor.data = made.device_memory.data();
+    const uint64_t room = std::max(needed, kDeviceAlignment);
+    if (!device_.is_cpu() && on_cpu) {
+      made.pinned_memory = PinnedMemory(device_, room, name.c_str());
+      made.mirror = made.pinned_memory.data();
+    } else if (!device_.is_cpu()) {
+      made.device_memory = DeviceMemory(device_, room, name.c_str());
+      made.mirror = made.device_memory.data();
       made.tensor.device_type = device_.type();
       made.tensor.device_id = device_.index();
     }
+    if (made.mirror) made.tensor.data = made.mirror;
     made.tensor.ndim = d.ndim;
     made.tensor.type_code = type.dlpack_code;
     made.tensor.type_bits = static_cast<uint8_t>(type.bits);

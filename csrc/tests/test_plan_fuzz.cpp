@@ -26,7 +26,7 @@ using nlohmann::json;
 namespace {
 
 constexpr size_t kAlign = 64;
-constexpr uint64_t kMaxRunBytes = 1 << 17;  // of all buffers of a run: what is larger loads, but takes long to compute
+constexpr uint64_t kMaxRunBytes = 1 << 19;  // of all buffers of a run: what is larger loads, but takes long to compute
 int n_loaded = 0, n_refused = 0, n_ran = 0;
 std::vector<std::string> row_names, implementation_ids;  // what the library has
 

@@ -15,7 +15,8 @@ from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType
 
 EXHAUSTIVE_LEVEL = 5  # builder_optimization_level at which nothing is left out
-FEW_FORMATS = 4  # a layer that offers more formats than these takes whatever its neighbours have
+FEW_FORMATS = 4  # a layer that offers more formats than these, or is pointwise, takes whatever its neighbours have
+MOST_PADDING = 6  # such a layer does not take formats that make a tensor more times as large
 # Rows of one implementation with the same formats that are timed, the first ones. For the CPU they are listed by
 # instruction set, so that the best come first; for the GPU by tile, and which is best depends on the extents.
 MOST_ALIKE = {DeviceType.CPU: 2, DeviceType.GPU: 16}
@@ -74,16 +75,17 @@ def _prune(graph: Graph, config: IBuilderConfig) -> None:
     """Leave out what cannot be worth timing; the trace says so.
 
     A format matters only if somebody is bound to it: an input, an output, or a layer that does not offer all formats.
-    Of rows of one implementation with the same formats the first MOST_ALIKE are timed.
+    The others have no use for one that is mostly padding, as where one channel fills 32 lanes. Of rows of one
+    implementation with the same formats the first MOST_ALIKE are timed.
     """
     bound = {TensorFormat.LINEAR, None}
     for tensor in [*graph.inputs, *graph.outputs]:
         bound |= {f for f in TensorFormat if tensor.allowed_formats >> int(f) & 1}
     for layer in graph.layers:
-        offered = {format_ for candidate in layer.candidates for format_ in candidate.formats}
-        if len(offered) <= FEW_FORMATS:
-            bound |= offered
+        if not _is_flexible(layer):
+            bound |= _formats_of(layer)
     for layer in graph.layers:
+        is_flexible = _is_flexible(layer)
         kept: list[Candidate] = []
         seen: Counter[tuple] = Counter()
         for candidate in layer.candidates:
@@ -92,6 +94,8 @@ def _prune(graph: Graph, config: IBuilderConfig) -> None:
             seen[key] += 1
             if not set(candidate.formats) <= bound:
                 reason = "no other layer is bound to these formats"
+            elif is_flexible and _padding(layer, candidate) > MOST_PADDING:
+                reason = f"padding makes a tensor more than {MOST_PADDING} times as large"
             elif seen[key] > MOST_ALIKE[candidate.device]:
                 reason = f"{MOST_ALIKE[candidate.device]} rows listed before it have the same formats"
             else:
@@ -100,6 +104,26 @@ def _prune(graph: Graph, config: IBuilderConfig) -> None:
             reason += f" (not timed below builder_optimization_level {EXHAUSTIVE_LEVEL})"
             layer.trace.refused.append(Refusal(row.implementation.id, row.tactic, -1, reason))
         layer.candidates = kept or layer.candidates
+
+
+def _formats_of(layer: GraphLayer) -> set[TensorFormat | None]:
+    return {format_ for candidate in layer.candidates for format_ in candidate.formats}
+
+
+def _is_flexible(layer: GraphLayer) -> bool:
+    """Does it take whatever formats its neighbours have? Layers that work element by element do."""
+    return bool(layer.spec.scalar) or len(_formats_of(layer)) > FEW_FORMATS
+
+
+def _padding(layer: GraphLayer, candidate: Candidate) -> float:
+    """By how much its formats make a tensor larger, at most, at the likeliest extents."""
+    worst = 1.0
+    for tensor, format_ in zip(layer.tensors, candidate.formats, strict=True):
+        axis = None if tensor is None or format_ is None else format_.channel_axis(len(tensor.dims))
+        if axis is not None:
+            channels = tensor.ranges[0][1][axis]  # type: ignore[union-attr]
+            worst = max(worst, -(-channels // format_.lanes) * format_.lanes / max(channels, 1))  # type: ignore[union-attr]
+    return worst
 
 
 def find_candidates(graph: Graph, layer: GraphLayer, config: IBuilderConfig, machine: Machine) -> None:

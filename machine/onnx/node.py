@@ -60,6 +60,13 @@ class Node:
             self._tensors[index] = self.as_tensor(value)
         return self._tensors[index]
 
+    def value(self, index: int) -> Value | None:
+        """Input `index` as it is known: an array or a tensor."""
+        return self._inputs[index] if 0 <= index < len(self._inputs) else None
+
+    def is_absent(self, index: int) -> bool:
+        return self.value(index) is None
+
     def wants(self, index: int) -> bool:
         """Does the model use output `index`?"""
         return index < len(self.proto.output) and bool(self.proto.output[index])
@@ -90,6 +97,14 @@ class Node:
     # ---- attributes
     def attr(self, name: str, default: Any = None) -> Any:
         return self.attributes().get(name, default)
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """An attribute that is a list of integers, () if it is absent; whatever the others are."""
+        return tuple(int(n) for attribute in self.proto.attribute if attribute.name == name for n in attribute.ints)
+
+    def number(self, name: str, default: int) -> int:
+        """The same of one integer."""
+        return next((int(attribute.i) for attribute in self.proto.attribute if attribute.name == name), default)
 
     def attributes(self) -> dict[str, Any]:
         """All attributes that the node has."""

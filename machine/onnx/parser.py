@@ -13,6 +13,7 @@ from dovetail.core.contract import OpSpec, op_id
 from dovetail.core.errors import DefinitionError, DovetailError, PluginNotFound
 from dovetail.machine.logger import ILogger, Severity
 from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.onnx.control_flow import CONTROL_FLOW, Body, Values, followed
 from dovetail.machine.onnx.errors import ErrorCode, ModelError, ParserError
 from dovetail.machine.onnx.functions import attributes_of, body_of, bound
 from dovetail.machine.onnx.node import Import, Node, Value
@@ -22,7 +23,6 @@ from dovetail.machine.tensor import ITensor
 
 OLDEST_OPSET = 7
 CONVERTED_OPSET = 8  # that of older models; the converter knows the way
-CONTROL_FLOW = ("Loop", "Scan", "SequenceMap")
 PLUGIN_ATTRIBUTES = ("plugin_version", "plugin_namespace")  # say which plugin, and are no fields
 
 
@@ -215,10 +215,8 @@ class OnnxParser:
             self._network.get_layer(self._network.num_layers - 1).name = proto.name
 
     def _results(self, node: Node, scope: Scope) -> Sequence[Value | None]:
-        if node.op_type == "If" and node.domain in MAIN:
-            return self._branch(node, scope)
         if node.op_type in CONTROL_FLOW and node.domain in MAIN:
-            raise node.fail(f"{node.op_type} is not imported yet", code=ErrorCode.UNSUPPORTED_NODE)
+            return followed(node, self._body(node, scope))
         found = self._row(node)
         if found is None:
             return self._function(node, scope) or node.add_as(self._plugin(node), self._fields(node))
@@ -246,19 +244,22 @@ class OnnxParser:
             raise ModelError(ErrorCode.UNSUPPORTED_NODE, f"its definition does not make output '{missing[0]}'")
         return results
 
-    def _branch(self, node: Node, scope: Scope) -> Sequence[Value | None]:
-        """The branch that an If takes, if that is known."""
-        condition = node.constant(0)
-        if condition is None:
-            text = "If is not imported yet where its condition is not known"
-            raise node.fail(text, code=ErrorCode.UNSUPPORTED_NODE)
-        taken = "then_branch" if condition.reshape(-1)[0] else "else_branch"
-        (graph,) = (attribute.g for attribute in node.proto.attribute if attribute.name == taken)
-        inner = Scope(scope.opsets, scope)
-        self._add_initializers(graph, inner)
-        for proto in graph.node:
-            self._import_inner(node, proto, inner)
-        return [inner.value(entry.name) for entry in graph.output]
+    def _body(self, node: Node, scope: Scope) -> Body:
+        """How control flow makes the layers of a graph in one of its attributes."""
+
+        def run(name: str, values: Values) -> list[Value | None]:
+            graphs = [attribute.g for attribute in node.proto.attribute if attribute.name == name]
+            if len(graphs) != 1 or len(graphs[0].input) != len(values):
+                raise node.fail(f"its {name} is missing, or has other inputs")
+            inner = Scope(scope.opsets, scope)
+            self._add_initializers(graphs[0], inner)
+            for entry, value in zip(graphs[0].input, values, strict=True):
+                inner.set(entry.name, value)
+            for proto in graphs[0].node:
+                self._import_inner(node, proto, inner)
+            return [inner.value(entry.name) for entry in graphs[0].output]
+
+        return run
 
     def _import_inner(self, node: Node, proto: Any, scope: Scope) -> None:
         try:

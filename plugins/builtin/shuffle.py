@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dovetail.core.errors import ShapeError
-from dovetail.core.expr import DimsExprs
+from dovetail.core.expr import DimsExprs, as_expr, maximum, select
 from dovetail.core.types import DataType
 from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
 from dovetail.plugins.builtin._onnx_shapes import extents, rank_of, reshaped, transposed
@@ -73,8 +73,8 @@ class Shuffle(Plugin):
 
     Inputs    x     any dims and type
               dims  optional, [rank of the reshaped tensor], int32 or int64: in place of `reshape_dims`. Its contents
-                    must follow from constants and extents. One that is known is read as an element of
-                    `reshape_dims` is; any other is an extent
+                    must follow from constants, extents and shape inputs. One that is known, or an element of a shape
+                    input, is read as an element of `reshape_dims` is; any other is an extent
     Outputs   y     type of x
     Fields    in reshape_dims, 0 stands for the extent of the same axis of the transposed x (an extent of 0 where
               `zero_is_placeholder` is False), and one -1 for whatever makes the number of elements right
@@ -138,15 +138,30 @@ class Shuffle(Plugin):
             if others.value == 0:
                 raise self._refuse(given, wanted, "-1 follows from others that are not 0")
             result[unknown_axes[0]] = given.volume // others
-        reshaped = DimsExprs(result)
+        plain = DimsExprs(result)
+        reshaped = plain if unknown_axes else self._told_late(given, plain)
         require_that(
             reshaped.volume == given.volume,
-            f"{self.label} cannot reshape {given} into {reshaped}: the numbers of elements differ",
+            f"{self.label} cannot reshape {given} into {plain}: the numbers of elements differ",
             [*facts, ("elements", f"{given.volume} and {reshaped.volume}")],
             expected=given.volume.value,
             got=reshaped.volume.value,
         )
         return reshaped
+
+    def _told_late(self, given, wanted):
+        """Elements that are contents of a shape input are read when they are bound: -1 and 0 as in `reshape_dims`."""
+        leaves = [as_expr(extent).leaf for extent in wanted]
+        late = [axis for axis, leaf in enumerate(leaves) if leaf is not None and leaf.is_element]
+        result = list(wanted)
+        for axis in late:
+            if self.zero_is_placeholder and axis < len(given):
+                result[axis] = select(wanted[axis] == 0, given[axis], wanted[axis])
+        others = DimsExprs(select(e == -1, 1, e) if axis in late else e for axis, e in enumerate(result)).volume
+        for axis in late:
+            rest = given.volume // maximum(others, 1)
+            result[axis] = select(wanted[axis] == -1, rest, result[axis])
+        return DimsExprs(result)
 
     def _refuse(self, given, wanted, rule):
         return ShapeError(

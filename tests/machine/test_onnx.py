@@ -343,3 +343,51 @@ def test_a_branch_whose_condition_is_known_is_followed():
     for condition in (True, False):
         model = model_of([node], X, weights={"c": np.array(condition)})
         check(model, {"x": RNG.standard_normal((2, 3, 9, 8), dtype=np.float32)})
+
+
+def test_loops_of_known_length_are_laid_out():
+    body = helper.make_graph(
+        [
+            helper.make_node("Add", ["s", "x"], ["t"]),
+            helper.make_node("Identity", ["go"], ["on"]),
+            helper.make_node("Neg", ["t"], ["seen"]),
+        ],
+        "body",
+        [helper.make_tensor_value_info(name, kind, ()) for name, kind in (("i", 7), ("go", 9), ("s", 1))],
+        [helper.make_tensor_value_info(name, kind, None) for name, kind in (("on", 9), ("t", 1), ("seen", 1))],
+    )
+    node = helper.make_node("Loop", ["n", "", "start"], ["last", "all"], body=body)
+    weights = {"n": np.array(3), "start": np.zeros((2, 3, 9, 8), np.float32)}
+    x = RNG.standard_normal((2, 3, 9, 8), dtype=np.float32)
+    results = run(model_of([node], X, outputs=("last", "all"), weights=weights), {"x": x})
+    np.testing.assert_allclose(results["last"], 3 * x, rtol=1e-6)
+    np.testing.assert_allclose(results["all"], [-x, -2 * x, -3 * x], rtol=1e-6)
+    weights["n"] = np.array(1000)
+    (error,) = errors_of(model_of([node], X, outputs=("last", "all"), weights=weights))
+    assert error.code() == trt.ParserError.Code.UNSUPPORTED_NODE
+    assert "more than 64 steps" in error.desc()
+
+
+def test_scans_are_laid_out():
+    body = helper.make_graph(
+        [helper.make_node("Add", ["s", "row"], ["t"]), helper.make_node("Identity", ["t"], ["sum"])],
+        "body",
+        [helper.make_tensor_value_info(name, 1, (3,)) for name in ("s", "row")],
+        [helper.make_tensor_value_info(name, 1, (3,)) for name in ("t", "sum")],
+    )
+    node = helper.make_node("Scan", ["start", "x"], ["last", "sums"], body=body, num_scan_inputs=1)
+    model = model_of(
+        [node], {"x": ((5, 3), TensorProto.FLOAT)}, outputs=("last", "sums"), weights={"start": np.zeros(3, np.float32)}
+    )
+    check(model, {"x": RNG.standard_normal((5, 3), dtype=np.float32)})
+
+
+@pytest.mark.parametrize("kind", ["FLOAT8E4M3FN", "FLOAT8E5M2", "FLOAT4E2M1", "INT4", "UINT16"])
+def test_narrow_types_are_rounded_in_the_network(kind):
+    x = np.concatenate([RNG.standard_normal(200) * 3, [0, -0.0, 6.5, 448, 1e-9, 7.49]]).astype(np.float32)
+    x = np.clip(np.abs(x), 0, 7) if kind in ("INT4", "UINT16") else x
+    nodes = [
+        helper.make_node("Cast", ["x"], ["n"], to=TensorProto.DataType.Value(kind)),
+        helper.make_node("Cast", ["n"], ["y"], to=TensorProto.FLOAT),
+    ]
+    check(model_of(nodes, {"x": ((206,), TensorProto.FLOAT)}, opset=25), {"x": x}, 0)

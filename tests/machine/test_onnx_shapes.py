@@ -6,6 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import dovetail as trt
+from dovetail.core.errors import ShapeError
 
 RNG = np.random.default_rng(0)
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -173,6 +174,24 @@ def test_empty_tensors():
     weights = {"s": np.int64([5]), "e": np.int64([5]), "r": np.int64([2, 2]), "d": np.int64([2, 0, 3])}
     outputs = ("all", "most", "turned", "tiled", "wide")
     check(model_of(nodes, ("n", 3), weights, outputs, opset=17), some(2, 3), some(0, 3))
+
+
+def test_a_shape_that_is_an_input_may_hold_minus_one():
+    model = model_of([("Reshape", ["x", "shape"], ["y"], {})], ("n", 4, 3))
+    model.graph.input.append(helper.make_tensor_value_info("shape", INT64, (3,)))
+    builder, network, errors = parsed(model)
+    assert not errors
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    profile.set_shape("x", (1, 4, 3), (2, 4, 3), (3, 4, 3))
+    profile.set_shape_input("shape", (-1, -1, -1), (2, 4, 3), (36, 36, 36))
+    config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    context = trt.Runtime(builder.logger).deserialize_cuda_engine(plan).create_execution_context()
+    for n, wanted, dims in [(2, (2, -1, 2), (2, 6, 2)), (3, (0, 2, -1), (3, 2, 6)), (1, (3, 2, 2), (3, 2, 2))]:
+        x = some(n, 4, 3)
+        np.testing.assert_array_equal(context.run({"x": x, "shape": np.int64(wanted)})["y"], x.reshape(dims))
+    with pytest.raises(ShapeError, match="the numbers of elements differ"):
+        context.run({"x": x, "shape": np.int64([5, 5, 5])})
 
 
 def engine_of(model, x):

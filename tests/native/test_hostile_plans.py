@@ -262,7 +262,8 @@ class CasesOf:
             if port.weights:
                 tensors.append(None)
                 values |= {port.name: array} if array is not None else {}
-            elif port.shape and array is not None:  # what decides extents has to be known
+            elif array is not None and (port.shape or (array.ndim == 0 and array.dtype.kind == "i")):
+                # what decides extents has to be known
                 tensors.append(network.add_constant(array.shape, array).get_output(0))
             else:
                 name = f"{case.name}.{network.num_inputs}"

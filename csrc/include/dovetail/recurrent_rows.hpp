@@ -27,7 +27,7 @@ DT_RECURRENT_KERNELS(scalar)
 // y[m][n] = bias[n] + sum over k of a[m][k] * w[n][k] in float32, by the kernels of matrix products. w is packed first.
 class PackedProduct {
  public:
-  static constexpr int64_t kScratch = 24 << 10;  // floats of a that are packed at once: more than a panel of any kernel
+  static constexpr int64_t kScratch = 4 << 10;  // floats of a that are packed at once: more than a panel of any kernel
 
   PackedProduct(const GemmKernels& kernels, int64_t n, int64_t k)
       : kernels_(kernels), n_(n), k_(k), panels_((n + kernels.tile - 1) / kernels.tile) {}

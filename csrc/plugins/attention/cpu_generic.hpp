@@ -28,6 +28,32 @@ inline Multiply product_for(int panel) {
   return panel == 1 ? multiply<1, 2> : panel == 4 ? multiply<4, 2> : multiply<kPanel, 2>;
 }
 
+// sums[i][c] += sum over k of a[i][k] * b[k][c], for a tile of columns; rows of a lie kKeys apart, those of sums
+// `step`.
+template <int m>
+void add_products(const float* a, const float* b, int64_t depth, float* sums, int64_t step) {
+  VecF sum[m][2];
+#pragma GCC unroll 16
+  for (int i = 0; i < m; ++i) {
+    sum[i][0] = load(sums + i * step);
+    sum[i][1] = load(sums + i * step + kLanes);
+  }
+  for (int64_t k = 0; k < depth; ++k, b += kTile) {
+    const VecF x0 = load(b), x1 = load(b + kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < m; ++i) {
+      const VecF w = splat(a[i * kKeys + k]);
+      sum[i][0] += w * x0;
+      sum[i][1] += w * x1;
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < m; ++i) {
+    store(sums + i * step, sum[i][0]);
+    store(sums + i * step + kLanes, sum[i][1]);
+  }
+}
+
 struct Scratch {
   float *q, *k, *v, *sums, *largest, *totals, *row;
   int64_t v_columns;
@@ -49,10 +75,12 @@ struct Item {
   const AttentionArgs& args;
   int64_t batch, kv_head, first, rows;
   int panel;
+  // Of each row: the keys that count, and where its mask begins.
+  AttentionKeys keys[kAttentionRows];
+  int64_t masks[kAttentionRows];
 
   int64_t head_of(int64_t r) const { return kv_head * args.group() + (first + r) / args.queries; }
   int64_t query_of(int64_t r) const { return (first + r) % args.queries; }
-  AttentionKeys keys_of(int64_t r) const { return args.keys_of(batch, query_of(r)); }
 };
 
 // A row of keys or values, of the past or not.
@@ -100,13 +128,13 @@ void mask_row(const Item& item, int64_t r, int64_t first, int64_t n, float* scor
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) scores[i] = cap * tanh_f(scores[i] * inverse);
   }
-  const AttentionKeys keys = item.keys_of(r);
+  const AttentionKeys keys = item.keys[r];
   for (int64_t i = 0; i < least(keys.first - first, n); ++i) scores[i] = -kInfinity;
   for (int64_t i = keys.last > first ? keys.last - first : 0; i < n; ++i) scores[i] = -kInfinity;
   if (!args.has_mask) return;
   const int64_t here = least(n, args.masked - first);
   if (here <= 0) return;
-  const int64_t at = args.mask.at(item.batch, item.head_of(r), item.query_of(r)) + first;
+  const int64_t at = item.masks[r] + first;
   if (args.mask_is_bool) {
     const uint8_t* const mask = static_cast<const uint8_t*>(args.mask.data) + at;
     for (int64_t i = 0; i < here; ++i) scores[i] = mask[i] ? scores[i] : -kInfinity;
@@ -145,7 +173,7 @@ void add_keys(const Item& item, int64_t r0, int64_t first, int64_t n, const Scra
   const int panel = item.panel;
   const int64_t here = least(panel, item.rows - r0);
   const Multiply product = product_for(panel);
-  float scores[kPanel * kKeys], weights[kPanel * kKeys], out[kPanel * kTile];
+  float scores[kPanel * kKeys], out[kPanel * kTile];
   for (int64_t tile = 0; tile < n; tile += kTile) {
     product(s.q + r0 * args.size, s.k + tile * args.size, args.size, out);
     for (int64_t i = 0; i < here; ++i) memcpy(scores + i * kKeys + tile, out + i * kTile, kTile * sizeof(float));
@@ -160,26 +188,31 @@ void add_keys(const Item& item, int64_t r0, int64_t first, int64_t n, const Scra
         for (int64_t c = 0; c < s.v_columns; ++c) sums[c] *= factor;
       }
     }
-    for (int64_t k = 0; k < n; ++k) weights[k * panel + i] = i < here ? row[k] : 0.0f;
+    if (i >= here) memset(row, 0, kKeys * sizeof(float));
   }
   for (int64_t column = 0; column < s.v_columns; column += kTile) {
-    product(weights, s.v + column * kKeys, n, out);
-    for (int64_t i = 0; i < here; ++i) {
-      float* const sums = s.sums + (r0 + i) * s.v_columns + column;
-      for (int c = 0; c < kTile; ++c) sums[c] += out[i * kTile + c];
+    const float* const values = s.v + column * kKeys;
+    float* const sums = s.sums + r0 * s.v_columns + column;
+    if (panel == 1) {
+      add_products<1>(scores, values, n, sums, s.v_columns);
+    } else if (panel == 4) {
+      add_products<4>(scores, values, n, sums, s.v_columns);
+    } else {
+      add_products<kPanel>(scores, values, n, sums, s.v_columns);
     }
   }
 }
 
-void attend(const Item& item, const Scratch& s) {
+void attend(Item& item, const Scratch& s) {
   const AttentionArgs& args = item.args;
   pack_queries(item, s);
-  for (int64_t i = 0; i < item.rows * s.v_columns; ++i) s.sums[i] = 0.0f;
+  for (int64_t i = 0; i < whole(item.rows, item.panel) * s.v_columns; ++i) s.sums[i] = 0.0f;
   AttentionKeys all = {args.keys, 0};
   for (int64_t r = 0; r < item.rows; ++r) {
     s.largest[r] = -kInfinity;
     s.totals[r] = 0.0f;
-    const AttentionKeys keys = item.keys_of(r);
+    const AttentionKeys keys = item.keys[r] = args.keys_of(item.batch, item.query_of(r));
+    item.masks[r] = args.mask.at(item.batch, item.head_of(r), item.query_of(r));
     all.first = least(all.first, keys.first);
     all.last = all.last > keys.last ? all.last : keys.last;
   }
@@ -189,7 +222,7 @@ void attend(const Item& item, const Scratch& s) {
     for (int64_t r0 = 0; r0 < item.rows; r0 += item.panel) {
       bool is_needed = false;
       for (int64_t r = r0; r < least(r0 + item.panel, item.rows); ++r) {
-        const AttentionKeys keys = item.keys_of(r);
+        const AttentionKeys keys = item.keys[r];
         is_needed = is_needed || (keys.first < first + n && keys.last > first);
       }
       if (is_needed) add_keys(item, r0, first, n, s);
@@ -216,7 +249,8 @@ void attention(const AttentionArgs& args, const AttentionWork& work, int64_t fir
   for (int64_t i = first; i < last; ++i) {
     const int64_t from = i % work.blocks * work.rows, head = i / work.blocks;
     const int64_t rows = least(work.rows, all - from);
-    attend({args, head / args.kv_heads, head % args.kv_heads, from, rows, panel_for(rows)}, s);
+    Item item = {args, head / args.kv_heads, head % args.kv_heads, from, rows, panel_for(rows), {}, {}};
+    attend(item, s);
   }
 }
 

@@ -44,6 +44,8 @@ struct AttentionArgs {
   }
 };
 
+constexpr int64_t kAttentionRows = 192;  // of an item at most: keys are packed for so many rows
+
 // Rows are the queries of all heads that share a head of key; items are (batch, head of key, `rows` of them).
 struct AttentionWork {
   int64_t rows, blocks;  // of each head of key

@@ -7,8 +7,6 @@ using namespace dovetail;
 
 namespace {
 
-constexpr int64_t kMostRows = 192;  // of an item: keys are packed for so many rows
-
 struct Kernels {
   decltype(&scalar::attention_floats) floats;
   decltype(&scalar::attention) run;
@@ -19,7 +17,7 @@ uint64_t workspace(const AttentionParams& params, const Descs& inputs, const Des
   const Desc q = inputs[kQuery], v = inputs[kValue];
   const int64_t size = AttentionParams::view("query", q.max(), q.rank(), params.num_heads).size;
   const int64_t v_size = AttentionParams::view("value", v.max(), v.rank(), params.num_kv_heads).size;
-  return static_cast<uint64_t>((n_threads > 0 ? n_threads : 1) * kernels.floats(kMostRows, size, v_size)) * 4;
+  return static_cast<uint64_t>((n_threads > 0 ? n_threads : 1) * kernels.floats(kAttentionRows, size, v_size)) * 4;
 }
 
 template <const Kernels& kernels>
@@ -28,12 +26,12 @@ void enqueue(const AttentionParams& params, const Run& run) {
   const int64_t all = args.queries * args.group(), heads = args.batch * args.kv_heads;
   if (run.output(0).volume() == 0) return;
   // Items of equal size, and enough of them for all threads.
-  AttentionWork work = {kMostRows, 0};
+  AttentionWork work = {kAttentionRows, 0};
   const int64_t wanted = (run.n_threads() + heads - 1) / heads, fair = (all + wanted - 1) / wanted;
   if (fair < work.rows) work.rows = (fair + 11) / 12 * 12;
-  if (work.rows > kMostRows) work.rows = kMostRows;
+  if (work.rows > kAttentionRows) work.rows = kAttentionRows;
   work.blocks = (all + work.rows - 1) / work.rows;
-  const int64_t items = heads * work.blocks, slot = kernels.floats(kMostRows, args.size, args.v_size);
+  const int64_t items = heads * work.blocks, slot = kernels.floats(kAttentionRows, args.size, args.v_size);
   const int64_t slots = static_cast<int64_t>(run.workspace_bytes() / 4) / slot;
   if (slots < 1) fail(DT_INTERNAL, "the workspace lacks room for %lld floats", static_cast<long long>(slot));
   const double worth = static_cast<double>(all * heads) * static_cast<double>(args.keys) *

@@ -1,0 +1,103 @@
+"""If, Loop and Scan where it is known which way they go: the branch alone, and bodies once for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dovetail.machine.onnx.errors import ErrorCode
+from dovetail.machine.onnx.node import Node, Value
+
+CONTROL_FLOW = ("If", "Loop", "Scan")
+MOST_STEPS = 64  # a loop of more makes too many layers
+Values = Sequence[Value | None]
+Body = Callable[[str, Values], list[Value | None]]  # (attribute that holds the graph, its inputs) -> its outputs
+
+
+def followed(node: Node, body: Body) -> list[Value | None]:
+    """The outputs of the node. Raises ModelError where it is not known which way it goes."""
+    return {"If": _branch, "Loop": _loop, "Scan": _scan}[node.op_type](node, body)
+
+
+def _unsupported(node: Node, reason: str, **facts: Any) -> Exception:
+    return node.fail(f"{node.op_type} is not imported yet where {reason}", code=ErrorCode.UNSUPPORTED_NODE, **facts)
+
+
+def _branch(node: Node, body: Body) -> list[Value | None]:
+    condition = node.constant(0)
+    if condition is None:
+        raise _unsupported(node, "its condition is not known")
+    return body("then_branch" if condition.reshape(-1)[0] else "else_branch", [])
+
+
+def _loop(node: Node, body: Body) -> list[Value | None]:
+    """Iterations up to the trip count, or until the condition is false."""
+    trips = None if node.is_absent(0) else node.constant(0)
+    if trips is None and not node.is_absent(0):
+        raise _unsupported(node, "its trip count is not known")
+    most = MOST_STEPS + 1 if trips is None else int(trips.reshape(-1)[0])
+    condition: Value | None = np.array(True) if node.is_absent(1) else node.value(1)
+    states: list[Value | None] = [node.value(index) for index in range(2, len(node))]
+    n_states = len(states)
+    collected: list[list[Value | None]] = []
+    for step in range(most):
+        known = node.contents(condition)
+        if known is None:
+            raise _unsupported(node, "its condition is not known")
+        if not known.reshape(-1)[0]:
+            break
+        if step == MOST_STEPS:
+            raise _unsupported(node, f"it takes more than {MOST_STEPS} steps")
+        condition, *results = body("body", [np.array(step, np.int64), known, *states])
+        states = results[:n_states]
+        collected.append(results[n_states:])
+    if not collected and node.n_outputs > n_states:
+        raise _unsupported(node, "it takes no step, and its outputs have no type")
+    return states + [_stacked(node, list(values), 0) for values in zip(*collected, strict=True)]
+
+
+def _scan(node: Node, body: Body) -> list[Value | None]:
+    """One step for each slice of the scanned inputs."""
+    if node.opset < 9:
+        raise _unsupported(node, "it has a batch, as opset 8 has it")
+    n_scanned = int(node.number("num_scan_inputs", 0))
+    n_states = len(node) - n_scanned
+    states: list[Value | None] = [node.value(index) for index in range(n_states)]
+    axes = [
+        axis % len(node[n_states + i].shape)
+        for i, axis in enumerate(node.numbers("scan_input_axes") or (0,) * n_scanned)
+    ]
+    backwards = node.numbers("scan_input_directions") or (0,) * n_scanned
+    lengths = {node[n_states + i].shape[axis] for i, axis in enumerate(axes)}
+    if len(lengths) != 1 or not 0 < min(lengths) <= MOST_STEPS:
+        raise _unsupported(node, f"it does not take 1 to {MOST_STEPS} steps", steps=sorted(lengths))
+    (length,) = lengths
+    collected: list[list[Value | None]] = []
+    for step in range(length):
+        places = [length - 1 - step if back else step for back in backwards]
+        slices = [
+            node.network.add_gather(node[n_states + i], node.as_tensor(np.array(place)), axis).get_output(0)
+            for i, (axis, place) in enumerate(zip(axes, places, strict=True))
+        ]
+        results = body("body", [*states, *slices])
+        states = results[:n_states]
+        collected.append(results[n_states:])
+    columns = [list(values) for values in zip(*collected, strict=True)]
+    out_axes = node.numbers("scan_output_axes") or (0,) * len(columns)
+    prepended = node.numbers("scan_output_directions") or (0,) * len(columns)
+    return states + [
+        _stacked(node, values[::-1] if back else values, axis)
+        for values, axis, back in zip(columns, out_axes, prepended, strict=True)
+    ]
+
+
+def _stacked(node: Node, values: Sequence[Value | None], axis: int) -> Value:
+    """Tensors side by side along a new axis."""
+    tensors = [node.as_tensor(value) if isinstance(value, np.ndarray) else value for value in values]
+    axis = axis % (len(tensors[0].shape) + 1)
+    tall = [node.network.add_unsqueeze(tensor, [axis]).get_output(0) for tensor in tensors]
+    joined = node.network.add_concatenation(tall)
+    joined.axis = axis
+    return joined.get_output(0)
