@@ -253,14 +253,14 @@ class Yardstick:
         return self._same[own]
 
     def of_sums(self, index: int, unit_roundoff: float) -> float:
-        """The bound of a sum of products; 0 for pointwise ops, which do not sum."""
+        """The bound of a sum of products, or of an average, which counts as one; 0 for pointwise ops."""
         if self.layer.spec.scalar is not None:
             return 0.0
         ones = [a if a is None or not _is_float(a) else np.ones_like(a) for a in self.arrays]
         sizes = [a if a is None or not _is_float(a) else np.abs(a) for a in self.arrays]
         n_terms = float(np.max(truth(self.layer, ones)[index], initial=1))
         magnitude = float(np.max(truth(self.layer, sizes)[index], initial=0))
-        return unit_roundoff * n_terms**0.5 * magnitude if n_terms > 1 else 0.0
+        return unit_roundoff * max(n_terms, 1.0) ** 0.5 * magnitude
 
     def check(self, got: np.ndarray, index: int = 0) -> None:
         """Raises AssertionError with the error and what is allowed."""

@@ -43,8 +43,8 @@ def test_roles_are_filled_once():
     assert sorted(roles) == ["constant", "dequantize", "identity", "quantize", "reformat"]
 
 
-# Functions of one element that scalar expressions may name beside those of plugin.py's list.
-UNARY = """sqrt sin cos tan sinh cosh asin acos atan asinh acosh atanh ceil floor erf sign round inf""".split()  # noqa: SIM905
+# Functions that scalar expressions may name beside those of plugin.py's list.
+UNARY = """sqrt sin cos tan sinh cosh asin acos atan asinh acosh atanh ceil floor erf sign round fmod inf""".split()  # noqa: SIM905
 
 
 @pytest.mark.parametrize("spec", [s for s in trt.get_plugin_registry().specs() if s.scalar], ids=lambda s: s.id)

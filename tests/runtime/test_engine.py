@@ -37,6 +37,8 @@ def test_attributes_say_what_the_plan_says():
             "dims": (-1, 3),
             "dim_names": ["batch", None],
             "device": 1,
+            "is_shape": False,
+            "is_sized_late": False,
         }
     ]
     assert engine.outputs[0]["dims"] == (-1,)
