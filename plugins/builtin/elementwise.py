@@ -183,7 +183,9 @@ def mean(node):
 
 def to_the_power(node):
     """ONNX Pow, whose exponent has a type of its own; integers to a power that is none are computed in float32."""
-    base, exponent = node[0], node[1]
+    base, exponent, known = node[0], node[1], node.constant(1)
+    if base.dtype in FLOATS and known is not None and known.size == 1 and known.ndim <= len(base.shape) and known == 2:
+        return elementwise(node, "PROD", base, base)  # squares are in every older normalisation
     work = base.dtype
     if work not in FLOATS and exponent.dtype in FLOATS:
         work = DataType.FLOAT

@@ -21,6 +21,10 @@ def bits(*dims, share=0.6):
     return RNG.uniform(size=dims) < share
 
 
+def integers(*dims):
+    return RNG.integers(-9, 10, dims).astype(np.float32)
+
+
 CASES = [
     Case("one key", query=(1, 1, 1, 4), key=(1, 1, 1, 4), value=(1, 1, 1, 4)),
     Case("heads", **FOUR, scale=0.5, dtypes=FLOATS),
@@ -53,7 +57,8 @@ CASES = [
     Case("sizes of tensor cores, mask", **WIDE, mask=(2, 1, 70, 90), lengths=np.array([97, 40]), dtypes=FLOATS),
     Case("sizes of tensor cores, window", query=(2, 70, 64), key=(2, 100, 32), value=(2, 100, 64), num_heads=4,
          num_kv_heads=2, left_window=9, right_window=0, dtypes=FLOATS),
-    Case("large scores", query=(1, 1, 30, 64), key=(1, 1, 300, 64), value=(1, 1, 300, 3), low=-9, high=9),
+    # Of integers, so that their sums are exact: the weights tell apart scores of hundreds.
+    Case("large scores", query=integers(1, 1, 30, 64), key=integers(1, 1, 300, 64), value=(1, 1, 300, 3)),
     Case("no key", query=(1, 2, 3, 4), key=(1, 2, 0, 4), value=(1, 2, 0, 4)),
     Case("no query", query=(1, 2, 0, 4), key=(1, 2, 3, 4), value=(1, 2, 3, 4)),
     Case("size of one", query=(1, 1, 40, 1), key=(1, 1, 90, 1), value=(1, 1, 90, 1)),

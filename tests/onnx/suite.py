@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,13 +66,13 @@ def _light(path):
     return model, [(arrays, [numpy_helper.to_array(onnx.load_tensor(file)) for file in outputs])]
 
 
-def outcome(case):
-    """ "" if the case passes, else why not, in a few words."""
+def outcome(case, device="CPU"):
+    """ "" if the case passes on CPU or CUDA, else why not, in a few words."""
     from dovetail.machine.onnx import backend
 
     try:
         model, sets = data_of(case)
-        ready = backend.prepare(model)
+        ready = backend.prepare(model, device)
         for inputs, outputs in sets:
             results = ready.run(list(inputs))
             if len(results) != len(outputs):
@@ -90,13 +91,13 @@ def outcome(case):
     return ""
 
 
-def _outcomes(batch):
+def _outcomes(device, batch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numpy: overflows are part of the cases
-        return {(group, name): outcome(cases(group)[name]) for group, name in batch}
+        return {(group, name): outcome(cases(group)[name], device) for group, name in batch}
 
 
-def run(groups=GROUPS, n_processes=2):
+def run(groups=GROUPS, n_processes=2, device="CPU"):
     """{(group, name): outcome} of all cases of the groups."""
     batches = []
     for group in groups:
@@ -104,16 +105,20 @@ def run(groups=GROUPS, n_processes=2):
         batches += [names[start : start + size] for start in range(0, len(names), size)]
     results = {}
     with ProcessPoolExecutor(n_processes) as pool:
-        for part in pool.map(_outcomes, batches):
+        for part in pool.map(partial(_outcomes, device), batches):
             results |= part
     return results
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    as_json = "--json" in arguments
-    outcomes = run([name for name in arguments if name != "--json"] or GROUPS)
-    if as_json:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*", default=GROUPS)
+    parser.add_argument("--json", action="store_true", help="all outcomes, as a list")
+    parser.add_argument("--device", default="CPU", choices=("CPU", "CUDA"))
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    outcomes = run(options.groups, options.processes, options.device)
+    if options.json:
         print(json.dumps([[*case, reason] for case, reason in outcomes.items()]))
     else:
         for group in dict.fromkeys(group for group, _ in outcomes):
