@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save
 
 from dovetail import _native
 from dovetail.core.errors import PlanCorrupt
@@ -47,24 +48,25 @@ def write_plan(document: dict[str, Any], constants: list[bytes]) -> IHostMemory:
         **document,
         "constants": [{"name": name, "bytes": len(data)} for name, data in zip(names, constants, strict=True)],
     }
-    places, end = {}, 0
-    for name, data in zip(names, constants, strict=True):
-        start, end = end, end + len(data) + -len(data) % ALIGNMENT
-        places[name] = {"dtype": "U8", "shape": [end - start], "data_offsets": [start, end]}
+    tensors = {name: _padded(data) for name, data in zip(names, constants, strict=True)}
     blank = "0" * _CHECKSUM_DIGITS
     metadata = {"format": "dovetail.plan", "checksum": blank, "plan": json.dumps(document, separators=(",", ":"))}
-    header = json.dumps({"__metadata__": metadata, **places}, separators=(",", ":")).encode()
-    header += b" " * (-(8 + len(header)) % ALIGNMENT)
-    # One buffer, filled in place: plans are large, and each copy of one would cost as much as the rest of this.
-    plan = bytearray(8 + len(header) + end)
-    struct.pack_into("<Q", plan, 0, len(header))
-    plan[8 : 8 + len(header)] = header
-    for name, data in zip(names, constants, strict=True):
-        start = 8 + len(header) + places[name]["data_offsets"][0]
-        plan[start : start + len(data)] = data
-    at = plan.index(f'"checksum":"{blank}"'.encode()) + len(b'"checksum":"')
-    plan[at : at + _CHECKSUM_DIGITS] = _native.checksum(plan).encode()
-    return IHostMemory(plan)
+    data = _aligned_header(save(tensors, metadata))
+    marker = f'"checksum":"{blank}"'.encode()
+    at = data.index(marker) + len(b'"checksum":"')
+    digits = _native.checksum(data).encode()
+    return IHostMemory(data[:at] + digits + data[at + _CHECKSUM_DIGITS :])
+
+
+def _padded(data: bytes) -> np.ndarray:
+    return np.frombuffer(data + bytes(-len(data) % ALIGNMENT), dtype=np.uint8)
+
+
+def _aligned_header(data: bytes) -> bytes:
+    """Lengthen the header with spaces, which the container allows, until the tensors start at a multiple of 64."""
+    (length,) = struct.unpack_from("<Q", data)
+    padding = -(8 + length) % ALIGNMENT
+    return struct.pack("<Q", length + padding) + data[8 : 8 + length] + b" " * padding + data[8 + length :]
 
 
 def read_plan(plan: Any) -> dict[str, Any]:
