@@ -62,10 +62,24 @@ def peer_of(model):
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         run = session.run
     else:
-        from onnx.reference import ReferenceEvaluator
-
-        run = ReferenceEvaluator(model).run
+        run = reference_of(model).run
     return lambda inputs: dict(zip(names, run(None, inputs), strict=True))
+
+
+def reference_of(model):
+    """The evaluator of the package onnx, which takes BatchNormalization before opset 14 for training: corrected here."""
+    from onnx.reference import ReferenceEvaluator
+    from onnx.reference.op_run import OpRun
+
+    class BatchNormalization(OpRun):
+        op_domain = ""
+
+        def _run(self, x, scale, bias, mean, variance, epsilon=None, **unused):
+            column = (1, -1) + (1,) * (x.ndim - 2)
+            factor = scale / np.sqrt(variance + np.float32(epsilon))
+            return ((x - mean.reshape(column)) * factor.reshape(column) + bias.reshape(column),)
+
+    return ReferenceEvaluator(model, new_ops=[BatchNormalization])
 
 
 def check(results, expected):

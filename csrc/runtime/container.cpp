@@ -86,8 +86,8 @@ Container read_container(const FileBytes& bytes) {
         "header length", "a multiple of 64 less 8, at most " + std::to_string(std::min<uint64_t>(after, kMaxJsonBytes)),
         std::to_string(header_bytes));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data) + kLengthBytes, header_bytes);
-  const nlohmann::json document = parse_json(text, "header");
-  const JsonNode header(document, "");
+  const JsonDocument document = parse_json(text, "header");
+  const JsonNode header(*document, "");
   const JsonNode metadata = header.at("__metadata__");
   if (metadata.at("format").text() != kFormat) metadata.at("format").fail(std::string("\"") + kFormat + "\"");
 
@@ -102,9 +102,8 @@ Container read_container(const FileBytes& bytes) {
   container.plan = metadata.at("plan").text();
   const uint64_t data_bytes = after - header_bytes;
   const uint8_t* data = bytes.data + kLengthBytes + header_bytes;
-  for (const auto& [name, entry] : document.items()) {
+  for (const auto& [name, tensor] : header.members("tensor ")) {
     if (name == "__metadata__") continue;
-    const JsonNode tensor(entry, "tensor " + name);
     if (tensor.at("dtype").text() != "U8") tensor.at("dtype").fail("\"U8\"");
     const JsonNode offsets = tensor.at("data_offsets");
     const auto begin = static_cast<uint64_t>(offsets.at(0, 2).integer(0, static_cast<int64_t>(data_bytes)));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/json_reader.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "runtime/status.hpp"
 
 namespace dovetail {
@@ -54,15 +56,31 @@ bool get_integer(const json& value, int64_t* out) {
 
 }  // namespace
 
-json parse_json(std::string_view text, const char* field) {
+JsonDocument parse_json(std::string_view text, const char* field) {
   if (text.size() > kMaxJsonBytes)
     throw status::plan_corrupt(field, "at most " + std::to_string(kMaxJsonBytes) + " bytes",
                                std::to_string(text.size()));
   if (nesting(text) > kMaxJsonDepth)
     throw status::plan_corrupt(field, "nesting of at most " + std::to_string(kMaxJsonDepth), "a deeper one");
-  json document = json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-  if (document.is_discarded()) throw status::plan_corrupt(field, "JSON text", "something else");
+  auto document = std::make_shared<json>(json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false));
+  if (document->is_discarded()) throw status::plan_corrupt(field, "JSON text", "something else");
   return document;
+}
+
+bool JsonNode::is_null() const { return value_->is_null(); }
+bool JsonNode::is_object() const { return value_->is_object(); }
+bool JsonNode::is_array() const { return value_->is_array(); }
+bool JsonNode::is_number() const { return value_->is_number(); }
+bool JsonNode::is_integer() const { return value_->is_number_integer(); }
+bool JsonNode::is_string() const { return value_->is_string(); }
+
+bool JsonNode::has(const char* key) const { return value_->is_object() && value_->contains(key); }
+
+std::vector<std::pair<std::string, JsonNode>> JsonNode::members(const char* before) const {
+  if (!value_->is_object()) fail("an object");
+  std::vector<std::pair<std::string, JsonNode>> list;
+  for (const auto& [name, value] : value_->items()) list.emplace_back(name, JsonNode(value, before + name));
+  return list;
 }
 
 JsonNode JsonNode::at(const char* key) const {

@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace dovetail {
@@ -15,8 +17,11 @@ namespace dovetail {
 inline constexpr int kMaxJsonDepth = 64;
 inline constexpr size_t kMaxJsonBytes = size_t{64} << 20;
 
+// Held by pointer, so that only json_reader.cpp has to know what it is: the library takes seconds to compile.
+using JsonDocument = std::shared_ptr<const nlohmann::json>;
+
 // Throws Failure (DT_PLAN_CORRUPT) that names `field` if the text is too long, too deep or not JSON.
-nlohmann::json parse_json(std::string_view text, const char* field);
+JsonDocument parse_json(std::string_view text, const char* field);
 
 // A value and the path that leads to it. Every getter throws Failure (DT_PLAN_CORRUPT) with the path, what is expected
 // and what is there. The document must outlive it.
@@ -25,16 +30,18 @@ class JsonNode {
   JsonNode(const nlohmann::json& value, std::string path) : value_(&value), path_(std::move(path)) {}
 
   const std::string& path() const { return path_; }
-  bool is_null() const { return value_->is_null(); }
-  bool is_object() const { return value_->is_object(); }
-  bool is_array() const { return value_->is_array(); }
-  bool is_number() const { return value_->is_number(); }
-  bool is_integer() const { return value_->is_number_integer(); }
-  bool is_string() const { return value_->is_string(); }
+  bool is_null() const;
+  bool is_object() const;
+  bool is_array() const;
+  bool is_number() const;
+  bool is_integer() const;
+  bool is_string() const;
 
-  bool has(const char* key) const { return value_->is_object() && value_->contains(key); }
-  JsonNode at(const char* key) const;                     // of an object
-  size_t size() const;                                    // of a list
+  bool has(const char* key) const;
+  JsonNode at(const char* key) const;  // of an object
+  size_t size() const;                 // of a list
+  // Of an object: names and values, whose paths are `before` and the name.
+  std::vector<std::pair<std::string, JsonNode>> members(const char* before) const;
   JsonNode at(size_t index) const;                        // of a list
   JsonNode at(size_t index, size_t expected_size) const;  // and the list must have this size
 

@@ -47,8 +47,8 @@ Where where_of(const JsonNode& node) {
 void PlanReader::read(FileBytes bytes) {
   plan_.bytes = align_bytes(std::move(bytes));
   container_ = read_container(plan_.bytes);
-  const nlohmann::json document = parse_json(container_.plan, "plan");
-  const JsonNode root(document, "");
+  const JsonDocument document = parse_json(container_.plan, "plan");
+  const JsonNode root(*document, "");
   const JsonNode version = root.at("version");
   const int64_t major = version.at(0, 2).integer(0), minor = version.at(1).integer(0);
   if (major != kMajor) throw status::plan_version(major, minor);
