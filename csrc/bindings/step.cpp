@@ -187,11 +187,18 @@ std::vector<int64_t> time_on_device(const Device& device, const LayerContext& co
   return times;
 }
 
+constexpr uint64_t kRedZone = 256;
+constexpr uint8_t kUntouched = 0xA5;
+
 // Scratch and packed constants of one step, in the memory of its device.
 class StepMemory {
  public:
   StepMemory(const Device& device, uint64_t workspace_bytes, const py::object& packed) : device_(device) {
-    if (workspace_bytes && device.is_cpu()) scratch_ = aligned_memory(workspace_bytes);
+    if (workspace_bytes && device.is_cpu()) {
+      scratch_ = aligned_memory(workspace_bytes + kRedZone);
+      end_of_scratch_ = static_cast<uint8_t*>(scratch_.get()) + workspace_bytes;
+      std::memset(end_of_scratch_, kUntouched, kRedZone);
+    }
     if (workspace_bytes && !device.is_cpu()) device_scratch_ = DeviceMemory(device, workspace_bytes, "a workspace");
     if (packed.is_none()) return;
     const Buffer given(packed, false, "what prepare emitted");
@@ -204,6 +211,17 @@ class StepMemory {
   void upload(void* stream) const {
     if (device_packed_.data()) device_.copy(device_packed_.data(), packed_.get(), packed_bytes, stream);
   }
+  // Throws where a kernel wrote more than it had asked for: there is nothing behind a workspace here, but in a plan
+  // there is.
+  void check(const std::string& subject, uint64_t workspace_bytes) const {
+    if (!end_of_scratch_) return;
+    if (std::all_of(end_of_scratch_, end_of_scratch_ + kRedZone, [](uint8_t byte) { return byte == kUntouched; }))
+      return;
+    throw Failure{DT_PLUGIN_FAILED,
+                  subject + " wrote behind its workspace",
+                  {{"workspace", std::to_string(workspace_bytes) + " bytes, as it asked for"}},
+                  "What its workspace function returns is too little for these extents."};
+  }
   void* workspace() const { return device_.is_cpu() ? scratch_.get() : device_scratch_.data(); }
   const void* packed() const { return device_.is_cpu() ? packed_.get() : device_packed_.data(); }
 
@@ -212,6 +230,7 @@ class StepMemory {
  private:
   Device device_;
   AlignedMemory scratch_, packed_;
+  uint8_t* end_of_scratch_ = nullptr;
   DeviceMemory device_scratch_, device_packed_;
 };
 
@@ -261,7 +280,9 @@ std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPoin
   const LayerContext context(bound);
   if (on_cpu) {
     context.shape_changed(call, run);
-    return time_on_cpu(context, call, run, repeat);
+    const std::vector<int64_t> times = time_on_cpu(context, call, run, repeat);
+    memory.check(self.id, workspace_bytes);
+    return times;
   }
   for (const StepTensors* side : {&ins, &outs}) side->upload(stream.handle);
   memory.upload(stream.handle);

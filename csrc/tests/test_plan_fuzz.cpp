@@ -55,18 +55,43 @@ Buffer noise(size_t n, size_t align, std::mt19937& random) {
   return memory;
 }
 
+// Shape inputs get contents of the profile, which the context reads before anything else.
+void set_contents(Context& context, const PlanProfile& profile, std::vector<Buffer>* buffers) {
+  const Plan& plan = context.engine().plan();
+  for (size_t i = 0; i < plan.inputs.size(); ++i) {
+    if (!plan.is_shape_input(i)) continue;
+    const bool is_wide = plan.tensors[static_cast<size_t>(plan.inputs[i])].data_type == DT_TYPE_INT64;
+    const std::vector<int64_t>& contents = profile.opt.contents[i];
+    const size_t bytes = contents.size() * (is_wide ? sizeof(int64_t) : sizeof(int32_t));
+    Buffer& buffer = buffers->emplace_back(exact_buffer(bytes, 16));
+    for (size_t k = 0; k < contents.size(); ++k) {
+      const auto narrow = static_cast<int32_t>(contents[k]);
+      if (is_wide)
+        std::memcpy(buffer.get() + k * sizeof(int64_t), &contents[k], sizeof(int64_t));
+      else
+        std::memcpy(buffer.get() + k * sizeof(int32_t), &narrow, sizeof(int32_t));
+    }
+    context.set_address(i, buffer.get(), bytes);
+  }
+}
+
 // One execution with these extents, unless it would be large.
 void run(Context& context, const std::vector<Dims>& dims, std::mt19937& random) {
   const Plan& plan = context.engine().plan();
+  std::vector<Buffer> buffers;
+  set_contents(context, plan.profiles[static_cast<size_t>(context.profile())], &buffers);
   for (size_t i = 0; i < plan.inputs.size(); ++i)
     context.set_input_shape(i, dims[i].data(), plan.tensors[static_cast<size_t>(plan.inputs[i])].rank);
   context.infer_shapes();
   uint64_t total = context.memory_bytes();
-  for (size_t io = 0; io < plan.n_io(); ++io) total += context.bytes(io);
-  if (total > kMaxRunBytes) return;
-  std::vector<Buffer> buffers;
   for (size_t io = 0; io < plan.n_io(); ++io) {
-    const uint64_t bytes = context.bytes(io);
+    const uint64_t bytes = context.max_bytes(io);
+    total = bytes > kMaxRunBytes ? bytes : total + bytes;
+    if (total > kMaxRunBytes) return;
+  }
+  for (size_t io = 0; io < plan.n_io(); ++io) {
+    if (io < plan.inputs.size() && plan.is_shape_input(io)) continue;
+    const uint64_t bytes = context.max_bytes(io);
     buffers.push_back(noise(bytes, 16, random));  // as those of a user's array
     context.set_address(io, buffers.back().get(), bytes);
   }

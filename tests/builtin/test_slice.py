@@ -57,6 +57,7 @@ CASES = [
     ),
     Case("filled", x=(4, 5), value=np.full((1,), 7, np.float32), mode=FILL, **AROUND),
     Case("filled from nothing", x=(0, 5), value=np.full((), 7, np.float32), mode=FILL, **AROUND),
+    Case("whole rows of a long axis", x=(9, 1), start=(-4, 0), shape=(540, 1), stride=(1, 1), mode=WRAP, dtypes=ALL),
     Case("nothing of nothing", x=(0, 5), start=(0, 0), shape=(0, 5), stride=(1, 1), mode=WRAP),
     Case("one to reflect", x=(1,), start=(-3,), shape=(7,), stride=(1,), mode=REFLECT),
     Case("a scalar", x=(), start=(), shape=(), stride=()),

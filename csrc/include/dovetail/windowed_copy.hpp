@@ -98,11 +98,15 @@ inline void fill(char* y, int64_t n, const void* value, int64_t bytes) {
   for (int64_t i = 0; i < n; ++i) std::memcpy(y + i * bytes, value, static_cast<size_t>(bytes));
 }
 
-// Elements of the workspace: where each index of each axis reads, and how many blocks of a row follow each other.
+// Elements of the workspace: where each index of each axis reads, and how many blocks of a row follow each other, a row
+// being an axis that join_whole_axes leaves as the last.
 inline int64_t table_size(const int64_t* counts, int rank) {
-  int64_t total = rank > 0 ? counts[rank - 1] : 0;
-  for (int i = 0; i < rank; ++i) total += counts[i];
-  return total;
+  int64_t total = 0, longest = 0;
+  for (int i = 0; i < rank; ++i) {
+    total += counts[i];
+    longest = counts[i] > longest ? counts[i] : longest;
+  }
+  return total + longest;
 }
 
 struct Tables {
