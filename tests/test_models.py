@@ -67,7 +67,7 @@ def peer_of(model):
 
 
 def reference_of(model):
-    """The evaluator of the package onnx, which takes BatchNormalization before opset 14 for training: corrected here."""
+    """The evaluator of the package onnx. It takes BatchNormalization before opset 14 for training: corrected here."""
     from onnx.reference import ReferenceEvaluator
     from onnx.reference.op_run import OpRun
 
