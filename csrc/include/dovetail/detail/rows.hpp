@@ -109,11 +109,22 @@ dt_code fits_trampoline(void* call, void* object, const dt_desc* const* in, int3
       [&] { expect_fit(row_fits, params_of<Params>(object), Descs(in, n_in), Descs(out, n_out)); });
 }
 
+// Is a function given? Asked by matching, because under sanitizers the address of an inline function compares with null
+// only at run time.
+template <class Function>
+struct Given {
+  template <Function function, class Always = void>
+  struct Is : std::true_type {};
+  template <class Always>
+  struct Is<nullptr, Always> : std::false_type {};
+};
+
 // Does the compiler know the rows? They may also be computed while the library is loaded.
 template <class Params, const Row<Params>* rows, class Enable = void>
 struct AreConstant : std::false_type {};
 template <class Params, const Row<Params>* rows>
-struct AreConstant<Params, rows, std::void_t<std::integral_constant<bool, rows[0].enqueue == nullptr>>>
+struct AreConstant<Params, rows,
+                   std::void_t<typename Given<decltype(Row<Params>::enqueue)>::template Is<rows[0].enqueue>>>
     : std::true_type {};
 
 template <class Given, class Trampoline>
@@ -157,10 +168,12 @@ struct RowTrampolines {
     t.formats = row.formats;
     constexpr bool has_rule = HasShapeRule<Params>::value;
     if constexpr (AreConstant<Params, rows>::value) {  // what is not given has no trampoline to be compiled
-      if constexpr (rows[i].fits != nullptr || has_rule) t.fits = fits_trampoline<Params, rows[i].fits>;
-      if constexpr (rows[i].prepare != nullptr) t.prepare = prepare;
-      if constexpr (rows[i].workspace != nullptr) t.workspace = workspace;
-      if constexpr (rows[i].enqueue != nullptr) t.enqueue = enqueue;
+      typedef Row<Params> R;
+      constexpr bool has_fits = Given<decltype(R::fits)>::template Is<rows[i].fits>::value;
+      if constexpr (has_fits || has_rule) t.fits = fits_trampoline<Params, rows[i].fits>;
+      if constexpr (Given<decltype(R::prepare)>::template Is<rows[i].prepare>::value) t.prepare = prepare;
+      if constexpr (Given<decltype(R::workspace)>::template Is<rows[i].workspace>::value) t.workspace = workspace;
+      if constexpr (Given<decltype(R::enqueue)>::template Is<rows[i].enqueue>::value) t.enqueue = enqueue;
     } else {
       t.fits = if_given(row.fits || has_rule, fits);
       t.prepare = if_given(row.prepare, prepare);
