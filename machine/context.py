@@ -48,7 +48,9 @@ class IExecutionContext:
         self._profile = 0
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, IOutputAllocator | None] = {}
-        self._late = [info.is_sized_late for info in engine._io]  # extents that only the layers tell
+        # Memory of these is asked for in the execution: only the layers tell their extents, or the user gives it.
+        self._is_asked_for = [info.is_sized_late for info in engine._io]
+        self._asks = any(self._is_asked_for)
         self._kept: dict[str, Any] = {}  # arrays behind addresses of the last run
         self._staging: dict[int, Any] = {}  # memory on the GPU for host arrays, by input or output
         self._on_gpu = engine.device_type == DeviceType.GPU
@@ -91,6 +93,8 @@ class IExecutionContext:
         """
         index = self._output_index(name)
         self._allocators[name] = output_allocator
+        self._is_asked_for[index] = self.engine._io[index].is_sized_late or output_allocator is not None
+        self._asks = any(self._is_asked_for)
         if output_allocator is None:
             self._context.set_output_allocator(index, None, None)
             return True
@@ -321,11 +325,11 @@ class IExecutionContext:
         results = {}
         for index in range(n_inputs, len(ports)):
             port = ports[index]
-            if self._late[index]:
+            if self._is_asked_for[index]:
                 self._let_allocate(index, port, outputs, results)
             else:
                 results[port.name] = self._output(index, port, outputs)
-        if not any(self._late):
+        if not self._asks:
             self.execute_async_v3()
             return results
         try:
@@ -346,9 +350,9 @@ class IExecutionContext:
 
     def _take_back_allocators(self) -> None:
         """Those of a `run`; the user's own, if there were any, are in force again."""
-        for index in range(self.engine._n_inputs, len(self._late)):
+        for index in range(self.engine._n_inputs, len(self._is_asked_for)):
             name = self.engine._io[index].name
-            if self._late[index]:
+            if self._is_asked_for[index]:
                 self._context.set_output_allocator(index, None, None)
                 if self._allocators.get(name) is not None:
                     self.set_output_allocator(name, self._allocators[name])
@@ -361,7 +365,7 @@ class IExecutionContext:
         to_host: list[tuple[int, np.ndarray]] = []
         for index in range(n_inputs, len(ports)):
             port = ports[index]
-            if self._late[index]:
+            if self._is_asked_for[index]:
                 self._let_allocate_on_gpu(index, port, outputs, any(stay), stream, results, to_host)
                 continue
             results[port.name], staged = self._give_output(index, port, outputs.get(port.name), any(stay), stream)
@@ -376,7 +380,7 @@ class IExecutionContext:
             _native.copy(device, array.ctypes.data, address, array.nbytes, stream)
         if to_host or not all(port.on_gpu for port in ports):
             _native.wait_for_stream(device, stream)
-        return {port.name: results[port.name] for port in ports[n_inputs:]} if any(self._late) else results
+        return {port.name: results[port.name] for port in ports[n_inputs:]} if self._asks else results
 
     def _let_allocate_on_gpu(
         self,

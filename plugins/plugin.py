@@ -149,7 +149,10 @@ class Plugin:
         return f"{identity} '{self.layer_name}'" if self.layer_name else identity
 
     def declare_size(self, output: str, opt: Any, upper: Any) -> Expr:
-        """An extent that the kernel tells by writing it to the size output `output`: likely `opt`, at most `upper`."""
+        """An extent that the kernel tells by writing it to the size output `output`, at most `upper`.
+
+        `opt` is part of TensorRT's contract; layers are timed at the upper bound, whatever it says.
+        """
         names = [port.name for port in self.dovetail_spec.outputs if port.size]
         if output not in names:
             raise DefinitionError(
