@@ -25,8 +25,8 @@ help:
 demo: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/image_pipeline/run.py $(PICTURE) --out build/demo/result.png
 
-test: lint $(VENV)/installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST)
+test: lint $(VENV)/installed $(VENV)/programs
+	PATH="$(CURDIR)/$(BIN):$$PATH" DOVETAIL_TEST_PROGRAMS="$$(cat $(VENV)/programs)" $(BIN)/python -m pytest $(PYTEST)
 
 lint: $(VENV)/for-test
 	$(BIN)/ruff check -q .
@@ -61,6 +61,14 @@ clean:
 $(VENV)/installed: $(VENV)/for-demo $(NATIVE) pyproject.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
+
+# C++ programs that tests run, of the objects of the installation, in whose build folder they are; holds its path. The
+# folder is the one that pyproject.toml names by the tag of the wheel.
+TAG := from importlib.metadata import distribution as d; print(d("dovetail").read_text("WHEEL").split("Tag: ")[1].split()[0])
+$(VENV)/programs: $(VENV)/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH"; build="$(CURDIR)/build/$$(python -c '$(TAG)')"; \
+	  cmake -DDOVETAIL_TESTS=ON "$$build" >/dev/null && cmake --build "$$build" --target test_plan_fuzz -- --quiet && \
+	  echo "$$build/tests" >$@
 
 $(VENV)/for-demo $(VENV)/for-test $(VENV)/for-bench: $(VENV)/for-%: $(VENV)/made pyproject.toml .ci/requirements.py
 	$(BIN)/python .ci/requirements.py build run $(sort demo $*) >$@.txt

@@ -32,12 +32,12 @@ def kernel(
     Args:
         types: "f32 f32 -> f32", one word a tensor; left out, all that the ports allow.
         formats: in the same way, "hwc -> hwc"; one word stands for every tensor. Arrays of a format other
-        than
-            linear are flat, in the order of memory.
+            than linear are flat, in the order of memory.
         tactic: its name in reports; the method's own unless said.
         device: where it computes; the class's own `device` unless said. On the GPU arrays and workspace are
-            DeviceArrays, for torch.from_dlpack or cupy.asarray, and `stream` is a cudaStream_t as an int. The
-            kernel launches its work there and waits for nothing.
+            DeviceArrays, for torch.from_dlpack or cupy.asarray, and `stream` is a cudaStream_t as an int: 1,
+            cudaStreamLegacy, is the default stream, which libraries may not know by 0. The kernel launches its
+            work there and waits for nothing.
     """
 
     def mark(method: Any) -> Any:

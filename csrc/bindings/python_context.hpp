@@ -136,7 +136,7 @@ class PythonContext {
     outputs_.refresh(run->outputs, run->n_outputs);
     refresh_workspace(run);
     const bool on_stream = run->stream && run->stream->kind != 0;
-    py::object stream = on_stream ? py::int_(reinterpret_cast<uintptr_t>(run->stream->handle)) : zero_;
+    py::object stream = on_stream ? py::int_(number_of(*run->stream)) : zero_;
     PyObject* arguments[] = {inputs_.descs(),   outputs_.descs(), inputs_.arrays(),
                              outputs_.arrays(), workspace_.ptr(), stream.ptr()};
     PyObject* result = PyObject_Vectorcall(enqueue_.ptr(), arguments, 6, nullptr);
@@ -149,6 +149,13 @@ class PythonContext {
   }
 
  private:
+  // The default stream goes by CUDA's own number for it, cudaStreamLegacy: torch.cuda.ExternalStream(0) would be a new
+  // stream, which waits for nothing.
+  static uintptr_t number_of(const dt_stream& stream) {
+    constexpr uintptr_t kLegacyStream = 1;
+    return stream.handle ? reinterpret_cast<uintptr_t>(stream.handle) : kLegacyStream;
+  }
+
   void refresh_workspace(const dt_run* run) {
     if (run->workspace == workspace_pointer_ && run->workspace_bytes == workspace_bytes_) return;
     workspace_pointer_ = run->workspace;

@@ -126,7 +126,8 @@ dt_code make_context(void* call, void* object, void** context) {
 }
 
 void drop_context(void* context) {
-  Call call;  // nobody is told: a drop cannot fail
+  if (!python_is_alive()) return;  // its objects went with the interpreter
+  Call call;                       // nobody is told: a drop cannot fail
   guarded(&call, [&] { static_cast<PythonContext*>(context)->drop(); });
   if (!call.message.empty())
     log_line(DT_LOG_ERROR, "drop of a Python context raised " + call.kind + ": " + call.message);

@@ -1,5 +1,6 @@
-# The built-in layers on NVIDIA GPUs: all plugins/<layer>/cuda_*.cu in one plugin library, which is opened only where a
-# driver is. cudart is linked into it, so nothing of CUDA need be installed to run it.
+# The built-in layers on NVIDIA GPUs: all plugins/<layer>/cuda_* in one plugin library, which is opened only where a
+# driver is. cudart is linked into it, so nothing of CUDA need be installed to run it. What only the host does may stand
+# in a .cpp: nvcc would take three times as long for it.
 set(dovetail_cuda_missing "")
 if(NOT DOVETAIL_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "DOVETAIL_CUDA is '${DOVETAIL_CUDA}'; it may be AUTO, ON or OFF")
@@ -50,11 +51,15 @@ else()
 endif()
 message(STATUS "CUDA kernels are built by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${cuda_code}")
 include(include/dovetail/plugin.cmake)
-file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cu plugins/*/cuda_*.cu)
+file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cpp plugins/*/cuda_*.cu plugins/*/cuda_*.cpp)
 dovetail_add_cuda_plugin(dovetail_cuda ${cuda_sources})
 set_target_properties(dovetail_cuda PROPERTIES CUDA_STANDARD 17)
 target_include_directories(dovetail_cuda PRIVATE plugins)
 target_compile_definitions(dovetail_cuda PRIVATE DOVETAIL_VERSION="${PROJECT_VERSION}")
-# -lineinfo lets profilers and compute-sanitizer name lines; it changes no code. What the host does is to start kernels.
-target_compile_options(dovetail_cuda PRIVATE -Xcompiler=-Wall,-Wextra,-O1 -lineinfo ${cuda_code_options})
+# What the host does is to start kernels.
+target_compile_options(dovetail_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O1>
+                                             "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-O1;${cuda_code_options}>")
+if(DOVETAIL_CUDA_LINES)
+  target_compile_options(dovetail_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo>)
+endif()
 list(APPEND DOVETAIL_PLUGIN_LIBRARIES dovetail_cuda)

@@ -34,7 +34,7 @@ function(dovetail_isa_flags)
   endforeach()
 endfunction()
 
-file(GLOB cpu_sources CONFIGURE_DEPENDS plugins/*.cpp plugins/*/cpu_*.cpp)
+file(GLOB cpu_sources CONFIGURE_DEPENDS plugins/cpu_*.cpp plugins/*/cpu_*.cpp)
 if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   list(FILTER cpu_sources EXCLUDE REGEX "_(avx2|avx512|avx512vnni)\\.cpp$")
 endif()

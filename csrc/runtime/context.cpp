@@ -426,7 +426,7 @@ void Context::set_address(size_t io, void* address, uint64_t room) {
 
 void Context::set_output_allocator(size_t output, OutputAllocator allocator) {
   check_io(output);
-  if (output < engine_->plan().inputs.size()) throw status::argument_missing("output allocator of an output");
+  if (output < engine_->plan().inputs.size()) throw status::allocator_of_input(tensor_of(output).name);
   allocators_[output] = std::move(allocator);
   is_ready_ = false;
   find_if_plain();

@@ -238,6 +238,10 @@ Failure output_not_allocated(const std::string& output, uint64_t bytes) {
               {{"needed", number(bytes) + " bytes"}}, "", {{"output", output}});
 }
 
+Failure allocator_of_input(const std::string& input) {
+  return make(DT_BINDING, quoted(input) + " is an input: only outputs have allocators");
+}
+
 Failure no_such_profile(int64_t profile, size_t n_profiles) {
   return make(DT_PROFILE, "there is no profile " + std::to_string(profile),
               {{"profiles", "0.." + number(n_profiles - 1)}, {"got", std::to_string(profile)}});

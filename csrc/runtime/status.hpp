@@ -67,6 +67,7 @@ Failure shapes_unknown(const std::vector<std::string>& inputs);
 Failure size_unknown(const std::string& output);
 // The user's allocator gave nothing.
 Failure output_not_allocated(const std::string& output, uint64_t bytes);
+Failure allocator_of_input(const std::string& input);
 Failure no_such_profile(int64_t profile, size_t n_profiles);
 Failure no_such_tensor(int64_t index, size_t n_tensors);
 Failure no_such_name(const std::string& name, const std::vector<std::string>& present);

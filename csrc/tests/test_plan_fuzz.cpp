@@ -337,16 +337,18 @@ void fuzz(const std::string& file, int n_variants, uint32_t seed) {
   EXPECT(n_ran > 0);
   const Parts parts = split(file);
 
-  for (size_t n = 0; n < file.size(); n += n < 256 ? 1 : 61) load(file.substr(0, n));
+  const auto share = [n_variants](int of_1500) { return n_variants * of_1500 / 1500; };
+  const size_t step = std::max(size_t{61}, file.size() / static_cast<size_t>(n_variants + 1));
+  for (size_t n = 0; n < file.size(); n += n < 256 ? 1 : step) load(file.substr(0, n));
   for (size_t n : {size_t{1}, size_t{63}, size_t{64}, size_t{1000}}) load(file + std::string(n, '\0'));
   EXPECT_EQ(n_loaded, 1);
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < share(2000); ++i) {
     std::string flipped = file;
     flipped[random() % file.size()] ^= static_cast<char>(1 << random() % 8);
     load(flipped);
   }
   EXPECT_EQ(n_loaded, 1);  // the checksum sees each of them
-  for (int i = 0; i < 500; ++i) {
+  for (int i = 0; i < share(500); ++i) {
     std::string noise(random() % 600, '\0');
     for (char& c : noise) c = static_cast<char>(random());
     if (i % 2 && noise.size() > 16) {
@@ -378,7 +380,7 @@ void fuzz(const std::string& file, int n_variants, uint32_t seed) {
       if (!refusal || anywhere || !follow(changed, *refusal)) break;
     }
   }
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < share(1000); ++i) {
     json header = parts.header;
     mutate(header, random);
     if (!header.is_object() || !header.contains("__metadata__") || !header["__metadata__"].is_object()) continue;

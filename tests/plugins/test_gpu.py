@@ -143,3 +143,15 @@ def test_work_goes_to_the_stream_of_the_caller(bench, monkeypatch):
     context = first.engine.create_execution_context()
     assert context.run({"x": np.ones(4, np.float32)}, stream=stream)["y"].tolist() == [1, 1, 1, 1]
     assert seen == [int(stream)]
+
+
+def test_the_default_stream_has_a_number(bench, monkeypatch):
+    """0 would be a stream of its own for torch.cuda.ExternalStream, and its work in nobody's order."""
+    bench.registry.add_op(Carried)
+    seen, enqueue = [], Carried.enqueue
+    monkeypatch.setattr(Carried, "enqueue", lambda self, *given: seen.append(given[-1]) or enqueue(self, *given))
+    context = bench.context(bench.network.add_plugin("bench::Carried", [bench.input(-1)]))
+    assert context.run({"x": np.ones(4, np.float32)})["y"].tolist() == [1, 1, 1, 1]
+    assert seen[-1] == 1  # cudaStreamLegacy
+    torch = pytest.importorskip("torch")
+    assert torch.cuda.ExternalStream(seen[-1]).cuda_stream == seen[-1]

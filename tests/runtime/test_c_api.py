@@ -76,6 +76,58 @@ def test_the_example_reads_inputs_and_writes_outputs(tiny_library, plan, tmp_pat
     assert done.stderr.startswith("PlanCorrupt: the plan cannot be loaded: its header length is wrong")
 
 
+@pytest.fixture(scope="module")
+def non_zero_plan(tmp_path_factory) -> Path:
+    builder = dovetail.Builder(dovetail.Logger(dovetail.Logger.ERROR))
+    network, config = builder.create_network(), builder.create_builder_config()
+    config.default_device_type = dovetail.DeviceType.CPU
+    y = network.add_non_zero(network.add_input("x", dovetail.float32, (2, 3))).get_output(0)
+    y.name = "y"
+    network.mark_output(y)
+    path = tmp_path_factory.mktemp("plans") / "non_zero.plan"
+    path.write_bytes(bytes(builder.build_serialized_network(network, config)))
+    return path
+
+
+def test_sizes_that_layers_tell_reach_programs_without_python(non_zero_plan, tmp_path):
+    program = compile_with(
+        "CXX", ("c++", "g++"), HERE / "use_late_sizes.cpp", tmp_path / "use_late_sizes", "-std=c++17"
+    )
+    done = subprocess.run(
+        [program, PACKAGE / "lib" / "libdovetail_cpu.so", non_zero_plan], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "max 24 48",
+        "12 BindingError: the size of output 'y' is not known before the layers have run",
+        "12 BindingError: there is no input or output 7",
+        "reallocate 1 24 at 64",
+        "notify 1 [2 3]",
+        "y 0 1 1 1 0 2",
+        "24 of 48",
+        "reallocate 1 32 at 64",
+        "notify 1 [2 4]",
+        "y 0 0 1 1 0 1 0 2",
+        "reallocate 1 0 at 64",
+        "notify 1 [2 0]",
+        "y",
+        "reallocate 1 8 at 64",
+        "3 MemoryLimitError: the output allocator gave no memory for 'y'",
+        "reallocate 1 8 at 64",
+        "notify 1 [2 1]",
+        "y 0 0",
+        "silent 0 0",
+        "12 BindingError: 'x' is an input: only outputs have allocators",
+        "buffer 1 2",
+        "[2 1]",
+        "12 BindingError: tensor 'y' cannot live in a buffer of 4 bytes",
+        "0 12 1 48",
+        "0 0 0 0 1",
+        "given 1 2",
+        "0 3 0 0 0 1",
+    ]
+
+
 def test_both_headers_for_cpp_go_together(tmp_path):
     source = tmp_path / "both.cpp"
     source.write_text("#include <dovetail/runtime.hpp>\n#include <dovetail/plugin.hpp>\nint main() {}\n")

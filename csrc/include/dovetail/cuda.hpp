@@ -310,6 +310,27 @@ DOVETAIL_HOST_DEVICE inline __nv_bfloat16 float_to<__nv_bfloat16>(float v) {
   return __float2bfloat16_rn(v);
 }
 
+#ifdef __CUDACC__
+
+// Element i of a tensor of any float type; for kernels that do enough with it for the type to be asked at run time.
+__device__ __forceinline__ float load_float(const void* p, int32_t type, int64_t i) {
+  if (type == DT_TYPE_FLOAT) return static_cast<const float*>(p)[i];
+  if (type == DT_TYPE_HALF) return __half2float(static_cast<const __half*>(p)[i]);
+  return __bfloat162float(static_cast<const __nv_bfloat16*>(p)[i]);
+}
+
+__device__ __forceinline__ void store_float(float v, void* p, int32_t type, int64_t i) {
+  if (type == DT_TYPE_FLOAT) {
+    static_cast<float*>(p)[i] = v;
+  } else if (type == DT_TYPE_HALF) {
+    static_cast<__half*>(p)[i] = float_to<__half>(v);
+  } else {
+    static_cast<__nv_bfloat16*>(p)[i] = float_to<__nv_bfloat16>(v);
+  }
+}
+
+#endif
+
 // Calls body(T()) with the C++ type of a float tensor: with_float_type(type, [&](auto t) { run<decltype(t)>(); }).
 template <class Body>
 void with_float_type(DataType type, const Body& body) {

@@ -22,6 +22,7 @@ endfunction()
 function(dovetail_add_cuda_plugin name)
   dovetail_add_plugin(${name} ${ARGN})
   target_compile_features(${name} PRIVATE cuda_std_17)
+  target_include_directories(${name} SYSTEM PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})  # for .cpp files
   set_target_properties(${name} PROPERTIES CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static
                                            POSITION_INDEPENDENT_CODE ON)
 endfunction()

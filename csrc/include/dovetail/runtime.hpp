@@ -82,6 +82,20 @@ class Engine {
   std::shared_ptr<dt_engine> engine_;
 };
 
+// Gives memory for outputs whose size is known only in an execution. To be derived from.
+class OutputAllocator {
+ public:
+  virtual ~OutputAllocator() = default;
+  // At least `bytes` at a multiple of `alignment`, on the output's device, which stay the output's. Null or an
+  // exception is a failure of the execution.
+  virtual void* reallocate_output(int output, size_t bytes, size_t alignment) = 0;
+  // The extents of the output in this execution.
+  virtual void notify_shape(int output, const std::vector<int64_t>& dims) noexcept {
+    (void)output;
+    (void)dims;
+  }
+};
+
 // One thread's execution of an engine.
 class Context {
  public:
@@ -111,6 +125,17 @@ class Context {
     detail::check_runtime(dt_context_tensor_bytes(context_.get(), io, &n));
     return n;
   }
+  // The most that it can be for the present shapes: what an output needs whose size only the layers tell.
+  size_t max_output_size(int output) const {
+    uint64_t n = 0;
+    detail::check_runtime(dt_context_max_bytes(context_.get(), output, &n));
+    return n;
+  }
+  // In each execution, as soon as the extents of the output are known. Not owned; null takes it away.
+  void set_output_allocator(int output, OutputAllocator* allocator) {
+    detail::check_runtime(dt_context_set_output_allocator(context_.get(), output, allocator ? reallocate : nullptr,
+                                                          allocator ? notify : nullptr, allocator));
+  }
   void set_address(int io, void* address, size_t bytes) {
     detail::check_runtime(dt_context_set_address(context_.get(), io, address, bytes));
   }
@@ -123,6 +148,14 @@ class Context {
   dt_context* get() const { return context_.get(); }
 
  private:
+  static void* reallocate(void* allocator, int32_t output, uint64_t bytes, uint64_t alignment) noexcept try {
+    return static_cast<OutputAllocator*>(allocator)->reallocate_output(output, bytes, alignment);
+  } catch (...) {  // no exception crosses the interface
+    return nullptr;
+  }
+  static void notify(void* allocator, int32_t output, int32_t ndim, const int64_t* dims) noexcept {
+    static_cast<OutputAllocator*>(allocator)->notify_shape(output, std::vector<int64_t>(dims, dims + ndim));
+  }
   struct Destroy {
     void operator()(dt_context* context) const { dt_context_destroy(context); }
   };

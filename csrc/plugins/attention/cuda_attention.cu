@@ -20,22 +20,6 @@ struct CudaAttention : AttentionArgs {
   int pitch, v_pitch;  // floats of a row in shared memory: whole float4, an odd number of them; and whole warps
 };
 
-__device__ __forceinline__ float read(const void* p, int32_t type, int64_t i) {
-  if (type == DT_TYPE_FLOAT) return static_cast<const float*>(p)[i];
-  if (type == DT_TYPE_HALF) return __half2float(static_cast<const __half*>(p)[i]);
-  return __bfloat162float(static_cast<const __nv_bfloat16*>(p)[i]);
-}
-
-__device__ __forceinline__ void write(float v, void* p, int32_t type, int64_t i) {
-  if (type == DT_TYPE_FLOAT) {
-    static_cast<float*>(p)[i] = v;
-  } else if (type == DT_TYPE_HALF) {
-    static_cast<__half*>(p)[i] = float_to<__half>(v);
-  } else {
-    static_cast<__nv_bfloat16*>(p)[i] = float_to<__nv_bfloat16>(v);
-  }
-}
-
 __device__ __forceinline__ float max_of_warp(float v) {
 #pragma unroll
   for (int other = 16; other > 0; other /= 2) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, other));
@@ -54,8 +38,8 @@ __device__ void load_rows(const CudaAttention& args, const AttentionTensor& past
     const int64_t key = first + i / pitch, at = i % pitch;
     float v = 0.0f;
     if (key < args.keys && at < size) {
-      v = key < args.past ? read(past.data, args.type, past.at(batch, head, key) + at)
-                          : read(now.data, args.type, now.at(batch, head, key - args.past) + at);
+      v = key < args.past ? load_float(past.data, args.type, past.at(batch, head, key) + at)
+                          : load_float(now.data, args.type, now.at(batch, head, key - args.past) + at);
     }
     to[i] = v;
   }
@@ -76,7 +60,7 @@ __global__ void __launch_bounds__(kBlock) attention(const __grid_constant__ Cuda
     const int64_t row = first + i / args.pitch, at = i % args.pitch;
     float v = 0.0f;
     if (row < rows && at < args.size) {
-      v = read(args.q.data, args.type, args.q.at(batch, head_of(row), row % args.queries) + at) * args.scale;
+      v = load_float(args.q.data, args.type, args.q.at(batch, head_of(row), row % args.queries) + at) * args.scale;
     }
     queries[i] = v;
   }
@@ -126,7 +110,7 @@ __global__ void __launch_bounds__(kBlock) attention(const __grid_constant__ Cuda
         if (args.mask_is_bool) {
           if (!static_cast<const uint8_t*>(args.mask.data)[at]) score = -INFINITY;
         } else {
-          const float mask = read(args.mask.data, args.type, at);
+          const float mask = load_float(args.mask.data, args.type, at);
           score = mask == -INFINITY ? -INFINITY : score + mask;
         }
       }
@@ -165,7 +149,7 @@ __global__ void __launch_bounds__(kBlock) attention(const __grid_constant__ Cuda
 #pragma unroll
     for (int c = 0; c < kMostColumns; ++c) {
       const int column = c * 32 + lane;
-      if (column < args.v_size) write(sums[r][c] * factor, args.y.data, args.type, at + column);
+      if (column < args.v_size) store_float(sums[r][c] * factor, args.y.data, args.type, at + column);
     }
   }
 }
@@ -203,7 +187,7 @@ __device__ __forceinline__ float masked_score(const CudaAttention& args, float s
   if (key < counts.first || key >= counts.last) return -INFINITY;
   if (!args.has_mask) return score;
   if (args.mask_is_bool) return static_cast<const uint8_t*>(args.mask.data)[mask_row + key] ? score : -INFINITY;
-  const float mask = read(args.mask.data, args.type, mask_row + key);
+  const float mask = load_float(args.mask.data, args.type, mask_row + key);
   return mask == -INFINITY ? -INFINITY : score + mask;
 }
 
@@ -359,8 +343,8 @@ __global__ void __launch_bounds__(kWideThreads) attention_halves(const __grid_co
     for (int c = 0; c < 2 * kSteps; ++c) {
       const int column = c * 8 + lane % 4 * 2;
       if (column >= args.v_size) continue;
-      write(sums[c][h * 2] * factor, args.y.data, args.type, at + column);
-      write(sums[c][h * 2 + 1] * factor, args.y.data, args.type, at + column + 1);
+      store_float(sums[c][h * 2] * factor, args.y.data, args.type, at + column);
+      store_float(sums[c][h * 2 + 1] * factor, args.y.data, args.type, at + column + 1);
     }
   }
 }

@@ -21,7 +21,6 @@ void enqueue(const LrnParams& params, const Run& run) {
    .needs = features,                       \
    .types = "f32|f16|bf16 -> f32|f16|bf16", \
    .formats = "linear",                     \
-   .fits = fits_lrn,                        \
    .enqueue = enqueue<isa::lrn>},
 
 // clang-format off

@@ -41,7 +41,6 @@ constexpr Row<LrnParams> kRows[] = {
      .needs = kBuiltSm,
      .types = "f32|f16|bf16 -> f32|f16|bf16",
      .formats = "linear",
-     .fits = fits_lrn,
      .enqueue = enqueue,
      .traits = kCaptureSafe},
 };

@@ -55,8 +55,7 @@ struct Loader {
     for (int i = 0; i < T::kItems; ++i) {
       const int64_t k = k0 + chunk_of(i) * 8, left = rows[i] >= 0 ? args.k.n - k : 0;
       if (in_pieces) {
-        const int n = left >= 8 ? 8 : left > 0 ? static_cast<int>(left) : 0;
-        copy_async<16>(to + T::place(row_of(i), chunk_of(i)), n > 0 ? x + rows[i] + k : x, n * 2);
+        copy_async<16>(to + T::place(row_of(i), chunk_of(i)), left > 0 ? x + rows[i] + k : x, left > 0 ? 16 : 0);
       } else {
 #pragma unroll
         for (int c = 0; c < 8; ++c) {

@@ -46,7 +46,6 @@ void enqueue(const NormalizationParams& params, const Run& run) {
    .needs = features,                    \
    .types = kNormalizationTypes,         \
    .formats = "linear",                  \
-   .fits = fits_normalization,           \
    .workspace = workspace,               \
    .enqueue = enqueue<isa::normalization>},
 

@@ -52,7 +52,6 @@ constexpr Row<NormalizationParams> kRows[] = {
      .needs = kBuiltSm,
      .types = kNormalizationTypes,
      .formats = "linear",
-     .fits = fits_normalization,
      .enqueue = enqueue,
      .traits = kCaptureSafe},
 };

@@ -24,7 +24,6 @@ void enqueue(const ReduceParams& params, const Run& run) {
    .needs = features,             \
    .types = kReduceTypes,         \
    .formats = "linear",           \
-   .fits = fits_reduce,           \
    .enqueue = enqueue<isa::reduce>},
 
 // clang-format off

@@ -138,7 +138,6 @@ constexpr Row<ReduceParams> kRows[] = {
      .needs = kBuiltSm,
      .types = kReduceTypes,
      .formats = "linear",
-     .fits = fits_reduce,
      .enqueue = enqueue,
      .traits = kCaptureSafe},
 };

@@ -7,12 +7,29 @@
 #ifndef DOVETAIL_PLUGINS_REDUCE_REDUCE_HPP
 #define DOVETAIL_PLUGINS_REDUCE_REDUCE_HPP
 
-#include "dovetail/plugin.hpp"
+#include "cpu_kernels.hpp"
+#include "dovetail/axes.hpp"
 
 struct ReduceParams {
   int32_t op = 0;  // ReduceKind
   int64_t axes = 0;
   int32_t keep_dims = 0;
+
+  void check_fields() const { dovetail::expect_field("op", op, kReduceSum, kReduceAvg); }
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    const dovetail::Shape x = inputs.get(0, "x");
+    expect_axes(x, axes);
+    int64_t left[DT_MAX_RANK];
+    int rank = 0;
+    for (int i = 0; i < x.rank(); ++i) {
+      if (!dovetail::has_axis(axes, i)) {
+        left[rank++] = x[i];
+      } else if (keep_dims != 0) {
+        left[rank++] = 1;
+      }
+    }
+    expect_dims(outputs.get(0, "y"), left, rank);
+  }
 };
 DOVETAIL_READS(ReduceParams, op, axes, keep_dims)
 

@@ -19,22 +19,6 @@ constexpr int kGatesOf = phase == kLstmStep   ? 4
                          : phase == kGruGates ? 2
                                               : 1;
 
-__device__ __forceinline__ float read(const void* p, int32_t type, int64_t i) {
-  if (type == DT_TYPE_FLOAT) return static_cast<const float*>(p)[i];
-  if (type == DT_TYPE_HALF) return __half2float(static_cast<const __half*>(p)[i]);
-  return __bfloat162float(static_cast<const __nv_bfloat16*>(p)[i]);
-}
-
-__device__ __forceinline__ void write(float v, void* p, int32_t type, int64_t i) {
-  if (type == DT_TYPE_FLOAT) {
-    static_cast<float*>(p)[i] = v;
-  } else if (type == DT_TYPE_HALF) {
-    static_cast<__half*>(p)[i] = float_to<__half>(v);
-  } else {
-    static_cast<__nv_bfloat16*>(p)[i] = float_to<__nv_bfloat16>(v);
-  }
-}
-
 __device__ float activate(const RecurrentCellArgs& cell, int which, float v) {
   const RecurrentFunction f = cell.f[which];
   v = v < -cell.limit ? -cell.limit : v > cell.limit ? cell.limit : v;
@@ -75,11 +59,11 @@ __global__ void states(const __grid_constant__ CudaRecurrent args, bool is_first
     const int64_t at = d.at(direction, n) + unit;
     float* const h = args.h + half * all + i;
     if (is_first) {
-      *h = args.initial_h ? read(args.initial_h, args.type, at) : 0.0f;
-      if (args.y_c) args.c[i] = args.initial_c ? read(args.initial_c, args.type, at) : 0.0f;
+      *h = args.initial_h ? load_float(args.initial_h, args.type, at) : 0.0f;
+      if (args.y_c) args.c[i] = args.initial_c ? load_float(args.initial_c, args.type, at) : 0.0f;
     } else {
-      write(*h, args.y_h, args.type, at);
-      if (args.y_c) write(args.c[i], args.y_c, args.type, at);
+      store_float(*h, args.y_h, args.type, at);
+      if (args.y_c) store_float(args.c[i], args.y_c, args.type, at);
     }
   }
 }
@@ -106,7 +90,7 @@ __global__ void __launch_bounds__(kBlock) walk_step(const __grid_constant__ Cuda
     for (int i = 0; i < kRows; ++i) v[i] = i < rows ? from[i * hidden + k] : 0.0f;
 #pragma unroll
     for (int g = 0; g < kGates; ++g) {
-      const float w = read(args.r, args.type, (r_row + g * hidden) * hidden + k);
+      const float w = load_float(args.r, args.type, (r_row + g * hidden) * hidden + k);
 #pragma unroll
       for (int i = 0; i < kRows; ++i) sums[g][i] = fmaf(w, v[i], sums[g][i]);
     }
@@ -133,7 +117,7 @@ __global__ void __launch_bounds__(kBlock) walk_step(const __grid_constant__ Cuda
       args.z[state] = args.reset[state] = 0.0f;
     } else {
       *h = old[state];
-      write(0.0f, args.y, args.type, d.at(step, direction, n) + unit);
+      store_float(0.0f, args.y, args.type, d.at(step, direction, n) + unit);
     }
     return;
   }
@@ -144,10 +128,10 @@ __global__ void __launch_bounds__(kBlock) walk_step(const __grid_constant__ Cuda
 #pragma unroll
   for (int g = 0; g < kGates; ++g) {
     const bool is_late = phase == kGruStep && g == 2;  // q multiplies what comes from the state alone
-    float sum = read(args.x, args.type, x + g * hidden);
+    float sum = load_float(args.x, args.type, x + g * hidden);
     if (args.b) {
-      sum += read(args.b, args.type, b + g * hidden);
-      const float of_r = read(args.b, args.type, b_of_r + g * hidden);
+      sum += load_float(args.b, args.type, b + g * hidden);
+      const float of_r = load_float(args.b, args.type, b_of_r + g * hidden);
       is_late ? late_bias = of_r : sum += of_r;
     }
     if (is_late) {
@@ -174,7 +158,7 @@ __global__ void __launch_bounds__(kBlock) walk_step(const __grid_constant__ Cuda
     const float c_old = args.c[state];
     float p[3] = {};  // of the input, output and forget gate
     if (args.peepholes) {
-      for (int i = 0; i < 3; ++i) p[i] = read(args.peepholes, args.type, (direction * 3 + i) * hidden + unit);
+      for (int i = 0; i < 3; ++i) p[i] = load_float(args.peepholes, args.type, (direction * 3 + i) * hidden + unit);
     }
     const float in = activate(cell, 0, own[0] + p[0] * c_old);
     const float forget = cell.input_forget ? 1.0f - in : activate(cell, 0, own[2] + p[2] * c_old);
@@ -183,7 +167,7 @@ __global__ void __launch_bounds__(kBlock) walk_step(const __grid_constant__ Cuda
     next = activate(cell, 0, own[1] + p[1] * c) * activate(cell, 2, c);
   }
   *h = next;
-  write(next, args.y, args.type, d.at(now, direction, n) + unit);
+  store_float(next, args.y, args.type, d.at(now, direction, n) + unit);
 }
 
 template <Phase phase>

@@ -13,15 +13,14 @@ void write(const Tensor& x, T* y) {
 
 void enqueue(const ShapeParams&, const Run& run) {
   const Tensor x = run.input(0), y = run.output(0);
-  if (const char* fault = shape_fault(x, y)) fail(DT_SHAPE, "%s", fault);
   if (y.type() == DataType::kINT64) return write(x, y.data<int64_t>());
   write(x, y.data<int32_t>());
 }
 
 // clang-format off
 #define SHAPE_ROW(unused, format)                                                                                \
-  {.tactic = format, .types = kShapeTypes, .formats = format " -> linear", .fits = fits_shape, .enqueue = enqueue}, \
-  {.tactic = format "_int64", .types = kWideShapeTypes, .formats = format " -> linear", .fits = fits_shape,         \
+  {.tactic = format, .types = kShapeTypes, .formats = format " -> linear", .enqueue = enqueue}, \
+  {.tactic = format "_int64", .types = kWideShapeTypes, .formats = format " -> linear",         \
    .enqueue = enqueue},
 // clang-format on
 constexpr Row<ShapeParams> kRows[] = {DOVETAIL_EACH_FORMAT(SHAPE_ROW, 0)};

@@ -19,7 +19,6 @@ __global__ void write(const __grid_constant__ Extents extents, T* y, int rank) {
 
 void enqueue(const ShapeParams&, const Run& run) {
   const Tensor x = run.input(0), y = run.output(0);
-  if (const char* fault = shape_fault(x, y)) fail(DT_SHAPE, "%s", fault);
   if (x.rank() == 0) return;
   Extents extents = {};
   for (int i = 0; i < x.rank(); ++i) extents.v[i] = x.extent(i);
@@ -35,14 +34,12 @@ void enqueue(const ShapeParams&, const Run& run) {
    .needs = kBuiltSm,                  \
    .types = kShapeTypes,               \
    .formats = format " -> linear",     \
-   .fits = fits_shape,                 \
    .enqueue = enqueue,                 \
    .traits = kCaptureSafe},            \
       {.tactic = format "_int64",      \
        .needs = kBuiltSm,              \
        .types = kWideShapeTypes,       \
        .formats = format " -> linear", \
-       .fits = fits_shape,             \
        .enqueue = enqueue,             \
        .traits = kCaptureSafe},
 constexpr Row<ShapeParams> kRows[] = {DOVETAIL_EACH_FORMAT(SHAPE_ROW, 0)};

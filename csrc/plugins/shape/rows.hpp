@@ -11,13 +11,4 @@ constexpr char kShapeTypes[] = MEASURED " -> i32|i32|i32|i32|i32|i32|i32|i32|i32
 constexpr char kWideShapeTypes[] = MEASURED " -> i64|i64|i64|i64|i64|i64|i64|i64|i64";
 #undef MEASURED
 
-template <class X, class Y>
-const char* shape_fault(const X& x, const Y& y) {
-  return y.rank() == 1 && y.extent(0) == x.rank() ? nullptr : "the output has not one element for each axis of x";
-}
-
-inline const char* fits_shape(const ShapeParams&, const dovetail::Descs& inputs, const dovetail::Descs& outputs) {
-  return shape_fault(inputs[0], outputs[0]);
-}
-
 #endif

@@ -7,7 +7,12 @@
 
 #include "dovetail/plugin.hpp"
 
-struct ShapeParams {};
+struct ShapeParams {
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    const int64_t rank = inputs.get(0, "x").rank();
+    expect_dims(outputs.get(0, "y"), &rank, 1);
+  }
+};
 DOVETAIL_READS(ShapeParams)
 
 #endif

@@ -16,11 +16,7 @@ void enqueue(const ShuffleParams& params, const Run& run) {
 }
 
 constexpr Row<ShuffleParams> kRows[] = {
-    {.tactic = "strided",
-     .types = kReshapeTypes,
-     .fits = fits_shuffle,
-     .workspace = shuffle_workspace,
-     .enqueue = enqueue},
+    {.tactic = "strided", .types = kReshapeTypes, .workspace = shuffle_workspace, .enqueue = enqueue},
 };
 
 }  // namespace

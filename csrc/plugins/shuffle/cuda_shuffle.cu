@@ -20,7 +20,6 @@ constexpr Row<ShuffleParams> kRows[] = {
     {.tactic = "strided",
      .needs = kBuiltSm,
      .types = kReshapeTypes,
-     .fits = fits_shuffle,
      .workspace = shuffle_workspace,
      .enqueue = enqueue,
      .traits = kCaptureSafe},

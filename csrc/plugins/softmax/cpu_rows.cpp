@@ -22,7 +22,6 @@ void enqueue(const SoftmaxParams& params, const Run& run) {
    .needs = features,                       \
    .types = "f32|f16|bf16 -> f32|f16|bf16", \
    .formats = "linear",                     \
-   .fits = fits_softmax,                    \
    .enqueue = enqueue<isa::softmax>},
 
 // clang-format off

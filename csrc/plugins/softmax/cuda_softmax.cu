@@ -40,7 +40,6 @@ constexpr Row<SoftmaxParams> kRows[] = {
      .needs = kBuiltSm,
      .types = "f32|f16|bf16 -> f32|f16|bf16",
      .formats = "linear",
-     .fits = fits_softmax,
      .enqueue = enqueue,
      .traits = kCaptureSafe},
 };

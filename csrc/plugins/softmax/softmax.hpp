@@ -4,10 +4,17 @@
 #ifndef DOVETAIL_PLUGINS_SOFTMAX_SOFTMAX_HPP
 #define DOVETAIL_PLUGINS_SOFTMAX_SOFTMAX_HPP
 
-#include "dovetail/plugin.hpp"
+#include "dovetail/axes.hpp"
 
 struct SoftmaxParams {
   int64_t axes = 0;  // a mask; 0 is the third axis from the end, or the first
+
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    const dovetail::Shape x = inputs.get(0, "x");
+    if (x.rank() < 1) dovetail::fail(DT_SHAPE, dovetail::nowhere("x has no axis"));
+    expect_axes(x, axes);
+    expect_same_dims(outputs.get(0, "y"), x);
+  }
 };
 DOVETAIL_READS(SoftmaxParams, axes)
 

@@ -12,7 +12,7 @@ void enqueue(const SqueezeParams&, const Run& run) {
 }
 
 constexpr Row<SqueezeParams> kRows[] = {
-    {.tactic = "copy", .types = kReshapeTypes, .fits = fits_reshape<SqueezeParams>, .enqueue = enqueue},
+    {.tactic = "copy", .types = kReshapeTypes, .enqueue = enqueue},
 };
 
 }  // namespace

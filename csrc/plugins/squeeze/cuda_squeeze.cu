@@ -13,12 +13,7 @@ void enqueue(const SqueezeParams&, const Run& run) {
 }
 
 constexpr Row<SqueezeParams> kRows[] = {
-    {.tactic = "copy",
-     .needs = kBuiltSm,
-     .types = kReshapeTypes,
-     .fits = fits_reshape<SqueezeParams>,
-     .enqueue = enqueue,
-     .traits = kCaptureSafe},
+    {.tactic = "copy", .needs = kBuiltSm, .types = kReshapeTypes, .enqueue = enqueue, .traits = kCaptureSafe},
 };
 
 }  // namespace

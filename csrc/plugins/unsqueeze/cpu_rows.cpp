@@ -12,7 +12,7 @@ void enqueue(const UnsqueezeParams&, const Run& run) {
 }
 
 constexpr Row<UnsqueezeParams> kRows[] = {
-    {.tactic = "copy", .types = kReshapeTypes, .fits = fits_reshape<UnsqueezeParams>, .enqueue = enqueue},
+    {.tactic = "copy", .types = kReshapeTypes, .enqueue = enqueue},
 };
 
 }  // namespace

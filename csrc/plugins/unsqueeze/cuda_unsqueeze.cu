@@ -13,12 +13,7 @@ void enqueue(const UnsqueezeParams&, const Run& run) {
 }
 
 constexpr Row<UnsqueezeParams> kRows[] = {
-    {.tactic = "copy",
-     .needs = kBuiltSm,
-     .types = kReshapeTypes,
-     .fits = fits_reshape<UnsqueezeParams>,
-     .enqueue = enqueue,
-     .traits = kCaptureSafe},
+    {.tactic = "copy", .needs = kBuiltSm, .types = kReshapeTypes, .enqueue = enqueue, .traits = kCaptureSafe},
 };
 
 }  // namespace

@@ -7,7 +7,11 @@
 
 #include "dovetail/plugin.hpp"
 
-struct UnsqueezeParams {};
+struct UnsqueezeParams {
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    expect_volume(outputs.get(0, "y"), inputs.get(0, "x").volume());
+  }
+};
 DOVETAIL_READS(UnsqueezeParams)
 
 #endif

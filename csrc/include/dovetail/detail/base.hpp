@@ -119,6 +119,7 @@ inline void raise(void* call, dt_code code, const char* kind, const char* messag
 struct Subject {
   char text[160];
   Subject() { text[0] = 0; }
+  __attribute__((noinline, cold)) explicit Subject(const char* name) { std::snprintf(text, sizeof text, "%s", name); }
 };
 
 inline dt_code report(void* call, const Subject& subject, dt_code code, const char* kind, const char* message,
@@ -148,31 +149,44 @@ struct HostRaised {
   dt_code code;
 };
 
-// Runs `body` at the boundary: whatever it throws becomes a code, and its text goes to the host.
-template <class Name, class Body>
-dt_code guard(void* call, Name name, Body body) noexcept {
+// What is being caught becomes a code, and its text goes to the host. One function for all that is guarded: the many
+// rows of a library would each have its handlers, which compilers take long for.
+__attribute__((noinline, cold)) inline dt_code report_caught(void* call, const Subject& subject) noexcept {
   try {
-    body();
-    return DT_OK;
+    throw;
   } catch (const Error& error) {
-    Subject subject;
-    name(subject);
     return report(call, subject, error.code() == DT_OK ? DT_PLUGIN_FAILED : error.code(), "dovetail::Error",
                   error.what(), error.file(), error.line());
   } catch (const HostRaised& raised) {
     return raised.code;
   } catch (const std::bad_alloc&) {
-    Subject subject;
-    name(subject);
     return report(call, subject, DT_OUT_OF_MEMORY, "std::bad_alloc", "out of memory", nullptr, 0);
   } catch (const std::exception& error) {
-    Subject subject;
-    name(subject);
     return report_exception(call, subject, error);
+  } catch (...) {
+    return report(call, subject, DT_PLUGIN_FAILED, "unknown", "threw something that is no std::exception", nullptr, 0);
+  }
+}
+
+// Runs `body` at the boundary: whatever it throws becomes a code. `name` writes into the Subject, or is what it says.
+template <class Name, class Body>
+dt_code guard(void* call, Name name, Body body) noexcept {
+  try {
+    body();
+    return DT_OK;
   } catch (...) {
     Subject subject;
     name(subject);
-    return report(call, subject, DT_PLUGIN_FAILED, "unknown", "threw something that is no std::exception", nullptr, 0);
+    return report_caught(call, subject);
+  }
+}
+template <class Body>
+dt_code guard(void* call, const char* name, Body body) noexcept {
+  try {
+    body();
+    return DT_OK;
+  } catch (...) {
+    return report_caught(call, Subject(name));
   }
 }
 

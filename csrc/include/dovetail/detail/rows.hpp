@@ -104,9 +104,7 @@ void expect_fit(decltype(Row<Params>::fits) fits, const Params& params, const De
 template <class Params, decltype(Row<Params>::fits) row_fits>
 dt_code fits_trampoline(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
                         int32_t n_out) noexcept {
-  return guard(
-      call, [](Subject&) {},
-      [&] { expect_fit(row_fits, params_of<Params>(object), Descs(in, n_in), Descs(out, n_out)); });
+  return guard(call, "", [&] { expect_fit(row_fits, params_of<Params>(object), Descs(in, n_in), Descs(out, n_out)); });
 }
 
 // Is a function given? Asked by matching, because under sanitizers the address of an inline function compares with null
@@ -134,26 +132,24 @@ Trampoline* if_given(Given given, Trampoline* trampoline) {
 
 template <class Params, const Row<Params>* rows, size_t i>
 struct RowTrampolines {
-  static void name(Subject& subject) { std::snprintf(subject.text, sizeof subject.text, "%s", rows[i].tactic); }
   static dt_code fits(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
                       int32_t n_out) noexcept {
-    return guard(
-        call, [](Subject&) {},
-        [&] { expect_fit(rows[i].fits, params_of<Params>(object), Descs(in, n_in), Descs(out, n_out)); });
+    return guard(call, "",
+                 [&] { expect_fit(rows[i].fits, params_of<Params>(object), Descs(in, n_in), Descs(out, n_out)); });
   }
   static dt_code prepare(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
                          int32_t n_out) noexcept {
-    return guard(call, name,
+    return guard(call, rows[i].tactic,
                  [&] { rows[i].prepare(params_of<Params>(object), Descs(in, n_in), Descs(out, n_out), Emit(call)); });
   }
   static dt_code workspace(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
                            int32_t n_out, int32_t n_threads, uint64_t* bytes) noexcept {
-    return guard(call, name, [&] {
+    return guard(call, rows[i].tactic, [&] {
       *bytes = rows[i].workspace(params_of<Params>(object), Descs(in, n_in), Descs(out, n_out), n_threads);
     });
   }
   static dt_code enqueue(void* object, const dt_run* run) noexcept {
-    return guard(run->call, name, [&] { rows[i].enqueue(params_of<Params>(object), Run(run)); });
+    return guard(run->call, rows[i].tactic, [&] { rows[i].enqueue(params_of<Params>(object), Run(run)); });
   }
   static dt_row table() {
     const Row<Params>& row = rows[i];
@@ -222,14 +218,11 @@ class RowsImplementation {
   }
   static dt_code create(void* call, const char*, uint32_t n, const dt_field* const* fields, void** object) noexcept {
     RowObject<Params>* made = nullptr;
-    const dt_code code = guard(
-        call, [](Subject&) {},
-        [&] {
-          made = new RowObject<Params>();
-          dovetail_reads(static_cast<const Params*>(nullptr),
-                         FillFields<Params>{made->params, n, fields, made->copies});
-          if constexpr (HasFieldRule<Params>::value) made->params.check_fields();
-        });
+    const dt_code code = guard(call, "", [&] {
+      made = new RowObject<Params>();
+      dovetail_reads(static_cast<const Params*>(nullptr), FillFields<Params>{made->params, n, fields, made->copies});
+      if constexpr (HasFieldRule<Params>::value) made->params.check_fields();
+    });
     if (code == DT_OK) {
       *object = made;
     } else {
@@ -239,12 +232,9 @@ class RowsImplementation {
   }
   static void destroy(void* object) noexcept { delete static_cast<RowObject<Params>*>(object); }
   static dt_code shape_changed(void* object, const dt_run* run) noexcept {
-    return guard(
-        run->call, [](Subject&) {},
-        [&] {
-          params_of<Params>(object).check_shapes(Shapes(run->inputs, run->n_inputs),
-                                                 Shapes(run->outputs, run->n_outputs));
-        });
+    return guard(run->call, "", [&] {
+      params_of<Params>(object).check_shapes(Shapes(run->inputs, run->n_inputs), Shapes(run->outputs, run->n_outputs));
+    });
   }
 
   dt_row rows_[n_rows];

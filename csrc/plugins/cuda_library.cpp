@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plugin library of the built-in layers' CUDA kernels; every cuda_*.cu in the folders beside it adds to its table.
+// The plugin library of the built-in layers' CUDA kernels; the cuda_* files in the folders beside it add to its table.
 #include "dovetail/plugin.hpp"
 
 DOVETAIL_LIBRARY("dovetail_cuda", DOVETAIL_VERSION, "")
