@@ -35,8 +35,8 @@ def kernel(
             than linear are flat, in the order of memory.
         tactic: its name in reports; the method's own unless said.
         device: where it computes; the class's own `device` unless said. On the GPU arrays and workspace are
-            DeviceArrays, for torch.from_dlpack or cupy.asarray, and `stream` is a cudaStream_t as an int: 1,
-            cudaStreamLegacy, is the default stream, which libraries may not know by 0. The kernel launches its
+            DeviceArrays, for torch.from_dlpack or cupy.asarray, and `stream` is a cudaStream_t as an int, never
+            0: where the engine runs on the default stream, another one stands for it. The kernel launches its
             work there and waits for nothing.
     """
 

@@ -32,6 +32,12 @@ class OnnxNode(Protocol):
     def get(self, index: int) -> Any:
         """The same, None if it is absent."""
 
+    def value(self, index: int) -> Any:
+        """Input `index` as it is known: an array, a tensor, a tuple of these for a sequence; None if it is absent."""
+
+    def sequence(self, index: int) -> tuple[Any, ...]:
+        """The tensors and arrays of a sequence; raises if it is none. A rewrite gives one as a tuple, an output."""
+
     def wants(self, index: int) -> bool:
         """Does the model use output `index`?"""
 
@@ -60,7 +66,7 @@ class OnnxNode(Protocol):
         """The error to raise where the node cannot be imported."""
 
 
-Rewrite = Callable[[OnnxNode], Any]  # gives a tensor, or a sequence of them, one an output
+Rewrite = Callable[[OnnxNode], Any]  # gives a tensor, or a list or tuple of them, one an output
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,7 @@ class IPluginV2DynamicExt:
     ) -> int | None:
         """Compute; 0 or None is success. Tensors are addresses that know the array: `inputs[0].array`.
 
-        On the GPU that is a DeviceArray, and `stream` a cudaStream_t (1 is the default stream): launch there, and
-        wait for nothing.
+        On the GPU that is a DeviceArray, and `stream` a cudaStream_t, never 0: launch there, and wait for nothing.
         """
         raise PluginFailed(f"{type(self).__name__} does not have enqueue", plugin=self.plugin_type)
 

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings/device_array.hpp"
 #include "bindings/native.hpp"
+#include "runtime/device.hpp"
 
 namespace dovetail {
 
@@ -116,6 +118,26 @@ class Side {
   std::vector<Seen> seen_;
 };
 
+// A stream between two moments of the default stream, which it stands for: 0, by which C knows the default stream, is a
+// new one to torch.cuda.ExternalStream, and 1 an error.
+class SideStream {
+ public:
+  explicit SideStream(const Device& device) : stream_(device), begun_(device, false), ended_(device, false) {}
+  void* handle() const { return stream_.handle(); }
+  void begin() { order(stream_.handle(), nullptr, begun_); }
+  void end() { order(nullptr, stream_.handle(), ended_); }
+
+ private:
+  // What `later` is given from now on waits for what `earlier` has.
+  void order(void* later, void* earlier, const DeviceEvent& event) const {
+    stream_.device().record(event.handle(), earlier);
+    stream_.device().stream_wait(later, event.handle());
+  }
+
+  DeviceStream stream_;
+  DeviceEvent begun_, ended_;
+};
+
 class PythonContext {
  public:
   explicit PythonContext(const py::object& object)
@@ -136,12 +158,22 @@ class PythonContext {
     outputs_.refresh(run->outputs, run->n_outputs);
     refresh_workspace(run);
     const bool on_stream = run->stream && run->stream->kind != 0;
-    py::object stream = on_stream ? py::int_(number_of(*run->stream)) : zero_;
-    PyObject* arguments[] = {inputs_.descs(),   outputs_.descs(), inputs_.arrays(),
-                             outputs_.arrays(), workspace_.ptr(), stream.ptr()};
-    PyObject* result = PyObject_Vectorcall(enqueue_.ptr(), arguments, 6, nullptr);
-    if (!result) throw py::error_already_set();
-    Py_DECREF(result);
+    if (!on_stream) {
+      call(zero_);
+    } else if (run->stream->handle) {
+      call(py::int_(reinterpret_cast<uintptr_t>(run->stream->handle)));
+    } else {
+      if (!side_stream_)
+        side_stream_ = std::make_unique<SideStream>(find_device(DT_DEVICE_CUDA, run->stream->device_id));
+      side_stream_->begin();
+      try {
+        call(py::int_(reinterpret_cast<uintptr_t>(side_stream_->handle())));
+      } catch (...) {
+        side_stream_->end();  // what was launched before uses the tensors still
+        throw;
+      }
+      side_stream_->end();
+    }
   }
 
   void drop() {
@@ -149,11 +181,12 @@ class PythonContext {
   }
 
  private:
-  // The default stream goes by CUDA's own number for it, cudaStreamLegacy: torch.cuda.ExternalStream(0) would be a new
-  // stream, which waits for nothing.
-  static uintptr_t number_of(const dt_stream& stream) {
-    constexpr uintptr_t kLegacyStream = 1;
-    return stream.handle ? reinterpret_cast<uintptr_t>(stream.handle) : kLegacyStream;
+  void call(const py::object& stream) {
+    PyObject* arguments[] = {inputs_.descs(),   outputs_.descs(), inputs_.arrays(),
+                             outputs_.arrays(), workspace_.ptr(), stream.ptr()};
+    PyObject* result = PyObject_Vectorcall(enqueue_.ptr(), arguments, 6, nullptr);
+    if (!result) throw py::error_already_set();
+    Py_DECREF(result);
   }
 
   void refresh_workspace(const dt_run* run) {
@@ -183,6 +216,7 @@ class PythonContext {
   void* workspace_pointer_ = nullptr;
   uint64_t workspace_bytes_ = 0;
   py::object workspace_ = py::none(), zero_ = py::int_(0);
+  std::unique_ptr<SideStream> side_stream_;
 };
 
 }  // namespace dovetail

@@ -1,4 +1,4 @@
-"""If, Loop and Scan where it is known which way they go: the branch alone, and bodies once for each step."""
+"""If, Loop, Scan and SequenceMap where it is known which way they go: one branch, and bodies once for each step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from dovetail.machine.onnx.errors import ErrorCode
 from dovetail.machine.onnx.node import Node, Value
 
-CONTROL_FLOW = ("If", "Loop", "Scan")
+CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 MOST_STEPS = 64  # a loop of more makes too many layers
 Values = Sequence[Value | None]
 Body = Callable[[str, Values], list[Value | None]]  # (attribute that holds the graph, its inputs) -> its outputs
@@ -18,7 +18,7 @@ Body = Callable[[str, Values], list[Value | None]]  # (attribute that holds the 
 
 def followed(node: Node, body: Body) -> list[Value | None]:
     """The outputs of the node. Raises ModelError where it is not known which way it goes."""
-    return {"If": _branch, "Loop": _loop, "Scan": _scan}[node.op_type](node, body)
+    return {"If": _branch, "Loop": _loop, "Scan": _scan, "SequenceMap": _map}[node.op_type](node, body)
 
 
 def _unsupported(node: Node, reason: str, **facts: Any) -> Exception:
@@ -91,6 +91,19 @@ def _scan(node: Node, body: Body) -> list[Value | None]:
         _stacked(node, values[::-1] if back else values, axis)
         for values, axis, back in zip(columns, out_axes, prepended, strict=True)
     ]
+
+
+def _map(node: Node, body: Body) -> list[Value | None]:
+    """One step for each tensor of the sequences; inputs that are none are the same in all of them."""
+    inputs = [node.sequence(0), *(node.value(index) for index in range(1, len(node)))]
+    lengths = {len(value) for value in inputs if isinstance(value, tuple)}
+    if len(lengths) != 1 or max(lengths) > MOST_STEPS:
+        raise _unsupported(node, f"its sequences are not of one length, {MOST_STEPS} at most", lengths=sorted(lengths))
+    (length,) = lengths
+    steps = [
+        body("body", [value[step] if isinstance(value, tuple) else value for value in inputs]) for step in range(length)
+    ]
+    return [tuple(results) for results in zip(*steps, strict=True)] if steps else [()] * node.n_outputs
 
 
 def _stacked(node: Node, values: Sequence[Value | None], axis: int) -> Value:

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 
 from dovetail.core.contract import Port
-from dovetail.core.types import DataType
+from dovetail.core.types import DataType, from_numpy
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.onnx.constants import Constants
 from dovetail.machine.onnx.errors import ErrorCode, ModelError
 from dovetail.machine.onnx.types import ElementTypes, elem_type_of, name_of
 from dovetail.machine.tensor import ITensor
 
-Value = ITensor | np.ndarray  # what a name of the model stands for
+Value = ITensor | np.ndarray | tuple[Any, ...]  # what a name of the model stands for: tuples are sequences of it
+
+
+def element_type(value: ITensor | np.ndarray) -> DataType:
+    return value.dtype if isinstance(value, ITensor) else from_numpy(value.dtype)
 
 
 @dataclass
@@ -56,13 +60,31 @@ class Node:
         value = self._inputs[index] if 0 <= index < len(self._inputs) else None
         if value is None or isinstance(value, ITensor):
             return value
+        if isinstance(value, tuple):
+            raise self.fail(
+                f"input {index} is a sequence of {len(value)} tensors, where a tensor is needed; SequenceAt and "
+                "ConcatFromSequence give one"
+            )
         if index not in self._tensors:
             self._tensors[index] = self.as_tensor(value)
         return self._tensors[index]
 
     def value(self, index: int) -> Value | None:
-        """Input `index` as it is known: an array or a tensor."""
+        """Input `index` as it is known: an array, a tensor, or a tuple of these for a sequence."""
         return self._inputs[index] if 0 <= index < len(self._inputs) else None
+
+    def tensor_or_array(self, index: int) -> ITensor | np.ndarray:
+        """The same of an input that is there and no sequence."""
+        value = self.value(index)
+        return value if isinstance(value, np.ndarray) else self[index]
+
+    def sequence(self, index: int) -> tuple[Any, ...]:
+        """Input `index`, a sequence: its tensors and arrays."""
+        value = self.value(index)
+        if not isinstance(value, tuple):
+            given = "missing" if value is None else f"a tensor {list(value.shape)}"
+            raise self.fail(f"input {index} is {given}, where a sequence is needed; SequenceConstruct makes one")
+        return value
 
     def is_absent(self, index: int) -> bool:
         return self.value(index) is None
@@ -80,7 +102,10 @@ class Node:
         return self.contents(self._inputs[index] if 0 <= index < len(self._inputs) else None)
 
     def contents(self, value: Value | None) -> np.ndarray | None:
-        return self._shared.constants.contents(value) if isinstance(value, ITensor) else value
+        """None of what is not known, and of sequences."""
+        if isinstance(value, ITensor):
+            return self._shared.constants.contents(value)
+        return value if isinstance(value, np.ndarray) else None
 
     # ---- types
     def carrier(self, type_name: str) -> DataType:

@@ -18,6 +18,7 @@ from dovetail.machine.onnx.errors import ErrorCode, ModelError, ParserError
 from dovetail.machine.onnx.functions import attributes_of, body_of, bound
 from dovetail.machine.onnx.node import Import, Node, Value
 from dovetail.machine.onnx.scope import MAIN, Scope, inferred_types
+from dovetail.machine.onnx.sequences import ON_SEQUENCES
 from dovetail.machine.onnx.types import ElementTypes, name_of
 from dovetail.machine.tensor import ITensor
 
@@ -61,8 +62,10 @@ class OnnxParser:
         return self.parse(data, path)
 
     def supports_operator(self, op_name: str) -> bool:
-        """Does some op take operators of this name, in some opset?"""
-        return any(row.op_type == op_name for spec in self._specs() for row in spec.onnx) or self._has_plugin(op_name)
+        """Are there operators of this name that can be imported, in some opset?"""
+        is_followed = op_name in CONTROL_FLOW or op_name in ON_SEQUENCES
+        is_row = any(row.op_type == op_name for spec in self._specs() for row in spec.onnx)
+        return is_followed or is_row or self._has_plugin(op_name)
 
     def supports_model(self, model: Any, path: Any = None) -> tuple[bool, list[tuple[list[int], bool]]]:
         """(could `parse` take it, [(indices of neighbouring nodes, can they be taken)]). The network stays as it is."""
@@ -155,7 +158,12 @@ class OnnxParser:
 
     def _add_input(self, entry: Any) -> ITensor:
         if not entry.type.HasField("tensor_type"):
-            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"input '{entry.name}' is no tensor")
+            kind = (entry.type.WhichOneof("value") or "of no type").removesuffix("_type")
+            raise ModelError(
+                ErrorCode.UNSUPPORTED_GRAPH,
+                f"input '{entry.name}' is no tensor but {kind}, and networks take tensors alone: make each tensor an "
+                "input of its own, and the sequence with SequenceConstruct",
+            )
         tensor_type = entry.type.tensor_type
         if not tensor_type.HasField("shape"):
             raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"input '{entry.name}' has no shape, not even a rank")
@@ -204,8 +212,9 @@ class OnnxParser:
             text = f"it has {len(proto.output)} outputs, and {len(results)} can be made"
             raise ModelError(ErrorCode.UNSUPPORTED_NODE, text)
         for value in results:
-            if isinstance(value, ITensor):
-                _ = value.symbolic  # shapes are inferred now, so that errors name this node
+            for tensor in value if isinstance(value, tuple) else (value,):
+                if isinstance(tensor, ITensor):
+                    _ = tensor.symbolic  # shapes are inferred now, so that errors name this node
         for name, value in zip(proto.output, results, strict=False):
             if name:
                 scope.set(name, value)
@@ -217,6 +226,8 @@ class OnnxParser:
     def _results(self, node: Node, scope: Scope) -> Sequence[Value | None]:
         if node.op_type in CONTROL_FLOW and node.domain in MAIN:
             return followed(node, self._body(node, scope))
+        if node.op_type in ON_SEQUENCES and node.domain in MAIN:
+            return [ON_SEQUENCES[node.op_type](node)]
         found = self._row(node)
         if found is None:
             return self._function(node, scope) or node.add_as(self._plugin(node), self._fields(node))
@@ -313,7 +324,15 @@ class OnnxParser:
             return
         value = scope.values.get(name)
         if value is None:
-            self._add_error(ParserError(ErrorCode.INVALID_GRAPH, f"nothing makes output '{name}'"))
+            text = "is an optional without a value" if name in scope.values else "is made by nothing"
+            self._add_error(ParserError(ErrorCode.INVALID_GRAPH, f"output '{name}' {text}"))
+            return
+        if isinstance(value, tuple):
+            text = (
+                f"output '{name}' is a sequence of {len(value)} tensors, and networks give tensors alone: take them by "
+                "SequenceAt or ConcatFromSequence, and make these the outputs"
+            )
+            self._add_error(ParserError(ErrorCode.UNSUPPORTED_GRAPH, text))
             return
         if isinstance(value, np.ndarray):
             value = self._network.add_constant(value.shape, np.ascontiguousarray(value)).get_output(0)

@@ -54,6 +54,8 @@ class Scope:
         value = self.value(name)
         if value is None:
             return 0
+        if isinstance(value, tuple):  # an empty one has the type that ONNX gives SequenceEmpty
+            value = value[0] if value else np.zeros(0, np.float32)
         return elem_type_of(value.dtype) if isinstance(value, ITensor) else _elem_type(value)
 
     def type_proto(self, name: str) -> Any:
@@ -63,12 +65,17 @@ class Scope:
         value = self.value(name)
         if value is None:
             return onnx.TypeProto()
+        if isinstance(value, tuple):
+            return onnx.helper.make_sequence_type_proto(onnx.helper.make_tensor_type_proto(self.type(name), None))
         dims = [None if dim < 0 else dim for dim in value.shape]
         return onnx.helper.make_tensor_type_proto(self.type(name), dims)
 
 
 def inferred_types(proto: Any, scope: Scope, opset: int) -> dict[str, int]:
-    """Types of a node's outputs by the operator's own rule; those that it does not tell are left out."""
+    """Types of a node's outputs, or of the tensors in them, by the operator's own rule.
+
+    Those that it does not tell are left out.
+    """
     import onnx
 
     try:
@@ -78,7 +85,11 @@ def inferred_types(proto: Any, scope: Scope, opset: int) -> dict[str, int]:
         told = onnx.shape_inference.infer_node_outputs(schema, proto, given, opset_imports=imports)
     except Exception:  # an operator of somebody else's, or one whose rule does not like the extents
         return {}
-    types = {name: kind.tensor_type.elem_type for name, kind in told.items() if kind.HasField("tensor_type")}
+    tensors = {
+        name: kind.sequence_type.elem_type.tensor_type if kind.HasField("sequence_type") else kind.tensor_type
+        for name, kind in told.items()
+    }
+    types = {name: tensor.elem_type for name, tensor in tensors.items()}
     return {name: elem_type for name, elem_type in types.items() if elem_type}
 
 

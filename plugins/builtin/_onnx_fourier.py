@@ -1,4 +1,4 @@
-"""DFT and STFT of ONNX: products with a matrix, which is what the transform makes of unit vectors."""
+"""DFT and STFT of ONNX: products with a matrix, which is what the transform makes of unit vectors; and mel weights."""
 
 from __future__ import annotations
 
@@ -32,6 +32,31 @@ def stft(node: Any) -> Any:
     if is_given(node, 2):
         frames = combined(node, "PROD", frames, reshaped(node, node[2], (1, 1, size, 1)))
     return _transformed(node, frames, 2, None, False, node.attr("onesided", 1))
+
+
+def mel_weight_matrix(node: Any) -> numpy.ndarray:
+    """ONNX MelWeightMatrix: triangles over the frequencies of a transform, evenly spaced on the mel scale."""
+    names = ("num_mel_bins", "dft_length", "sample_rate", "lower_edge_hertz", "upper_edge_hertz")
+    given = {name: node.constant(index) for index, name in enumerate(names)}
+    unknown = [name for name, value in given.items() if value is None or value.size != 1]
+    if unknown:
+        raise node.fail(
+            "all its inputs must be single numbers that are known when the network is built", unknown=", ".join(unknown)
+        )
+    n, length, rate, low, high = (value.item() for value in given.values())
+    if n < 0 or length < 1 or rate < 1 or not 0 <= low < high <= rate / 2:
+        facts = {name: value.item() for name, value in given.items()}
+        raise node.fail("edges must be from 0 to half the sample_rate, and the lower one below the upper", **facts)
+    mels = 2595 * numpy.log10(1 + numpy.array([low, high]) / 700)
+    hertz = 700 * (10 ** ((mels[0] + numpy.arange(n + 2) * (mels[1] - mels[0]) / (n + 2)) / 2595) - 1)
+    edges = ((length + 1) * hertz // rate).astype(int)
+    weights = numpy.zeros((length // 2 + 1, n))
+    for column, (left, centre, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
+        rising, falling = numpy.arange(left, centre + 1), numpy.arange(centre, right)
+        weights[rising, column] = (rising - left) / (centre - left) if centre > left else 1
+        if right > centre:
+            weights[falling, column] = (right - falling) / (right - centre)
+    return weights.astype(nptype(node.carrier(node.attr_type("output_datatype"))))
 
 
 def _transformed(node: Any, x: Any, axis: int, length: int | None, inverse: bool, onesided: int = 0) -> Any:

@@ -12,6 +12,17 @@ from dovetail.plugins.builtin._values import follow
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 
 
+def concat_from_sequence(node):
+    """ONNX ConcatFromSequence: side by side along an axis, or a new one."""
+    tensors, is_new = node.sequence(0), bool(node.attr("new_axis", 0))
+    if not tensors or node.attr("axis") is None:
+        raise node.fail("it needs an axis and at least one tensor", tensors=len(tensors), axis=node.attr("axis"))
+    axis = axis_of(node.attr("axis"), len(tensors[0].shape) + is_new, node.op_type)
+    if is_new:
+        tensors = [node.add("Unsqueeze", [tensor, numpy.array([axis])]) for tensor in tensors]
+    return node.add("Concatenation", tensors, axis=axis)
+
+
 class Concatenation(Plugin):
     """y = the inputs one behind the other along `axis`
 
@@ -67,7 +78,7 @@ class Concatenation(Plugin):
     def reference(self, xs):
         return numpy.concatenate(xs, self.axis)
 
-    onnx = (onnx_op("Concat"),)
+    onnx = (onnx_op("Concat"), onnx_op("ConcatFromSequence", rewrite=concat_from_sequence))
 
     @classmethod
     def add(cls, network, inputs):

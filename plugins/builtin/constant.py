@@ -11,6 +11,7 @@ from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.types import from_numpy
 from dovetail.plugins import Ints, Output, Plugin, Tensor, field, onnx_op
+from dovetail.plugins.builtin._onnx_fourier import mel_weight_matrix
 from dovetail.plugins.builtin._onnx_shapes import Counts, counts_given, sliced
 
 
@@ -82,7 +83,11 @@ class Constant(Plugin):
             raise FieldValueError(f"{self.label} has no values", hint="Give it an array.", field="weights")
         return numpy.asarray(given)
 
-    onnx = (onnx_op("Constant", rewrite=constant_of), onnx_op("ConstantOfShape", rewrite=constant_of_shape))
+    onnx = (
+        onnx_op("Constant", rewrite=constant_of),
+        onnx_op("ConstantOfShape", rewrite=constant_of_shape),
+        onnx_op("MelWeightMatrix", rewrite=mel_weight_matrix),
+    )
 
     @classmethod
     def add(cls, network, shape, weights):

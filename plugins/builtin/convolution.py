@@ -11,6 +11,7 @@ import numpy
 from dovetail.core.types import DataType
 from dovetail.plugins import convolution_extent, onnx_op
 from dovetail.plugins.builtin._convolving import Convolving, onnx_convolved, onnx_inputs, onnx_window
+from dovetail.plugins.builtin._onnx_deform_conv import deform_conv
 from dovetail.plugins.builtin._onnx_math import cast
 from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise
 from dovetail.plugins.builtin._onnx_quantized import centred, requantized
@@ -103,6 +104,7 @@ class Convolution(Convolving):
         onnx_op("Conv", rewrite=conv),
         onnx_op("ConvInteger", rewrite=conv_integer),
         onnx_op("QLinearConv", rewrite=q_linear_conv),
+        onnx_op("DeformConv", 19, rewrite=deform_conv),
     )
 
     @classmethod

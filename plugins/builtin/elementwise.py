@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from math import floor
 
 import numpy
 
@@ -211,6 +212,14 @@ def inverted(node):
     return elementwise(node, "BIT_XOR", node[0], scalar(node[0], ones))
 
 
+def binarized(node):
+    """ONNX Binarizer: 1 above a threshold, 0 elsewhere."""
+    x, threshold = node[0], node.attr("threshold", 0.0)
+    work = x if x.dtype in FLOATS or abs(threshold) < 2**31 - 1 else cast(node, x, DataType.FLOAT)
+    limit = threshold if work.dtype in FLOATS else floor(threshold)
+    return cast(node, elementwise(node, "GREATER", work, scalar(work, limit)), x.dtype)
+
+
 COMBINING = {
     "Add": "SUM",
     "Sub": "SUB",
@@ -292,6 +301,7 @@ class ElementWise(Plugin):
         onnx_op("Mod", rewrite=modulo),
         onnx_op("BitShift", rewrite=shifted),
         onnx_op("BitwiseNot", rewrite=inverted),
+        onnx_op("Binarizer", domain="ai.onnx.ml", rewrite=binarized),
     )
 
     @classmethod

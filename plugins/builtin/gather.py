@@ -22,7 +22,7 @@ from dovetail.plugins import (
 )
 from dovetail.plugins.builtin._indexing import by_axis, by_element, by_tuple, gathered
 from dovetail.plugins.builtin._onnx_math import reduced
-from dovetail.plugins.builtin._onnx_shapes import axis_given, extents, integers, rank_of, reshaped
+from dovetail.plugins.builtin._onnx_shapes import axis_given, extents, integers, rank_of, reshaped, with_rank
 from dovetail.plugins.builtin._onnx_windows import Window, overlaid
 from dovetail.plugins.builtin._onnx_windows import gathered as gathered_cells
 from dovetail.plugins.builtin._values import contents, follow
@@ -42,6 +42,13 @@ def compress(node):
     if node.attr("axis") is None:
         return node.add("Gather", [reshaped(node, x, [extents(node, x).product()]), places], axis=0)
     return node.add("Gather", [x, places], axis=axis_given(node, rank_of(x), 0))
+
+
+def array_feature_extractor(node):
+    """ONNX ArrayFeatureExtractor: columns by their numbers; a list is one row."""
+    x, indices = node[0], node[1]
+    y = node.add("Gather", [x, reshaped(node, indices, [extents(node, indices).product()])], axis=rank_of(x) - 1)
+    return with_rank(node, y, 2)
 
 
 def col2im(node):
@@ -152,6 +159,7 @@ class Gather(Plugin):
         onnx_op("GatherND", attrs={"mode": GatherMode.ND}, renamed={"batch_dims": "num_elementwise_dims"}),
         onnx_op("Compress", rewrite=compress),
         onnx_op("Col2Im", rewrite=col2im),
+        onnx_op("ArrayFeatureExtractor", domain="ai.onnx.ml", rewrite=array_feature_extractor),
     )
 
     @classmethod

@@ -10,6 +10,12 @@ from dovetail.plugins.builtin._onnx_pointwise import elementwise, unary
 SAME = -1
 
 
+def same(node):
+    """ONNX Identity, of a sequence or an optional too."""
+    value = node.value(0)
+    return [value if value is None or isinstance(value, tuple) else node.add("Identity", [node[0]])]
+
+
 def dropout(node):
     """ONNX Dropout, which only drops while training. The mask says that everything stays."""
     is_training, ratio = node.constant(2), node.constant(1)
@@ -51,7 +57,7 @@ class Identity(Plugin):
     def reference(self, x):
         return x if self.to == SAME else converted(x, DataType(self.to))
 
-    onnx = (onnx_op("Identity"), onnx_op("Dropout", rewrite=dropout))
+    onnx = (onnx_op("Identity", rewrite=same), onnx_op("Dropout", rewrite=dropout))
 
     @classmethod
     def add(cls, network, input):

@@ -11,6 +11,7 @@ from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op, require_equal
 from dovetail.plugins.builtin._onnx_fourier import dft, stft
 from dovetail.plugins.builtin._onnx_math import cast
+from dovetail.plugins.builtin._onnx_ngrams import tf_idf_vectorizer
 from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar
 from dovetail.plugins.builtin._onnx_quantized import centred, requantized
 from dovetail.plugins.builtin._onnx_shapes import is_given, rank_of, with_rank
@@ -143,6 +144,7 @@ class MatrixMultiply(Plugin):
     onnx = (
         onnx_op("DFT", rewrite=dft),
         onnx_op("STFT", rewrite=stft),
+        onnx_op("TfIdfVectorizer", rewrite=tf_idf_vectorizer),
         onnx_op("MatMul", rewrite=mat_mul),
         onnx_op("Gemm", rewrite=gemm),
         onnx_op("MatMulInteger", rewrite=mat_mul_integer),

@@ -20,7 +20,17 @@ from dovetail.plugins import (
     require_that,
 )
 from dovetail.plugins.builtin._indexing import by_element, by_tuple, scattered
-from dovetail.plugins.builtin._onnx_shapes import Counts, integers, reshaped, sliced
+from dovetail.plugins.builtin._onnx_math import cast, combined
+from dovetail.plugins.builtin._onnx_shapes import (
+    Counts,
+    extents,
+    integers,
+    is_given,
+    joined,
+    rank_of,
+    reshaped,
+    sliced,
+)
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 INTEGERS = (DataType.INT32, DataType.INT64)
@@ -55,6 +65,39 @@ def max_unpool(node):
     if wanted is None or wanted == tuple(whole.known.tolist()):
         return y
     return sliced(node, y, whole * 0, Counts(node, wanted), mode="FILL")
+
+
+def tensor_scatter(node):
+    """ONNX TensorScatter: for each sample of the batch, updates from its own index on; circular ones go round."""
+    cache, update, mode = node[0], node[1], node.attr("mode", "linear")
+    rank = rank_of(cache)
+    axis = axis_of(node.attr("axis", -2), rank, node.op_type)
+    if mode not in ("linear", "circular") or axis == 0 or rank_of(update) != rank:
+        facts = {"mode": mode, "axis": axis, "past_cache": cache.shape, "update": update.shape}
+        raise node.fail("it needs mode linear or circular, an axis behind the batch and equal ranks", **facts)
+    for place, (extent, new) in enumerate(zip(cache.shape, update.shape, strict=True)):
+        if -1 not in (extent, new) and (new > extent if place == axis else new != extent):
+            facts = {"axis": axis, "past_cache": cache.shape, "update": update.shape}
+            raise node.fail(
+                f"axis {place} of the update does not fit the cache; it may be shorter along one axis", **facts
+            )
+    if is_given(node, 2) and (rank_of(node[2]) != 1 or node[2].shape[0] not in (cache.shape[0], -1)):
+        facts = {"write_indices": node[2].shape, "past_cache": cache.shape}
+        raise node.fail("write_indices are not one for each sample of the batch", **facts)
+    dims, front = extents(node, cache), extents(node, update)[: axis + 1]
+    columns = []  # of the tuples: the coordinates that updates have, but for the axis
+    for place in range(axis + 1):
+        steps = (numpy.arange(axis + 2) == place).astype(numpy.int64)
+        inputs = [joined(node, [front, 1]).tensor(), numpy.zeros((), numpy.int64), steps]
+        columns.append(node.add("Fill", inputs, operation="LINSPACE", to_type=DataType.INT64))
+    if is_given(node, 2):
+        begins = reshaped(node, cast(node, node[2], DataType.INT64), [dims[0], [1] * (axis + 1)])
+        columns[-1] = combined(node, "SUM", columns[-1], begins)
+    if mode == "circular":
+        most = reshaped(node, dims[axis].tensor(), (1,) * (axis + 2))
+        columns[-1] = combined(node, "MOD", columns[-1], most)
+    places = node.add("Concatenation", columns, axis=axis + 1)
+    return node.add("Scatter", [cache, places, update], mode=ScatterMode.ND)
 
 
 class ScatterMode(IntEnum):
@@ -170,6 +213,7 @@ class Scatter(Plugin):
         onnx_op("ScatterElements", rewrite=scatter),
         onnx_op("ScatterND", rewrite=scatter),
         onnx_op("MaxUnpool", rewrite=max_unpool),
+        onnx_op("TensorScatter", 24, rewrite=tensor_scatter),
     )
 
     @classmethod

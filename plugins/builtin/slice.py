@@ -106,6 +106,31 @@ def split(node):
     return [*parts, part(node, x, axis, size * (n - 1), dims - size * (n - 1))]
 
 
+def split_to_sequence(node):
+    """ONNX SplitToSequence: as many tensors as the import can tell."""
+    x, sizes = node[0], None
+    axis = axis_given(node, rank_of(x), 0)
+    extent, given = x.shape[axis], node.get(1)
+    if given is not None and rank_of(given) == 1:
+        sizes = counts_given(node, 1, "split")
+        if sizes.known is not None and (sizes.known.min(initial=0) < 0 or sizes.known.sum() != extent >= 0):
+            facts = {"split": sizes.known.tolist(), "x": f"{x.shape}, axis {axis}"}
+            raise node.fail("its parts do not make up the axis", **facts)
+    else:
+        (size,) = integers(node, 1, "split") or (1,)
+        if extent < 0 or size < 1:
+            facts = {"split": size, "x": f"{x.symbolic.dims}, axis {axis}"}
+            raise node.fail("equal parts need a size, and an extent known when the network is built", **facts)
+        sizes = Counts(node, [min(size, extent - start) for start in range(0, extent, size)])
+    starts, parts = Counts(node, 0), []
+    for number in range(len(sizes)):
+        parts.append(part(node, x, axis, starts, sizes[number]))
+        starts = starts + sizes[number]
+    if given is None and not node.attr("keepdims", 1):
+        parts = [node.add("Squeeze", [tensor, numpy.array([axis])]) for tensor in parts]
+    return [tuple(parts)]
+
+
 PAD_MODES = {"constant": "FILL", "reflect": "REFLECT", "edge": "CLAMP", "wrap": "WRAP"}
 
 
@@ -286,6 +311,7 @@ class Slice(Plugin):
         onnx_op("Slice", rewrite=slice_),
         onnx_op("Expand", rewrite=expand),
         onnx_op("Split", rewrite=split),
+        onnx_op("SplitToSequence", rewrite=split_to_sequence),
         onnx_op("Pad", rewrite=pad),
         onnx_op("Tile", rewrite=tile),
         onnx_op("CenterCropPad", rewrite=center_crop_pad),

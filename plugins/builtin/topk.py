@@ -12,6 +12,7 @@ from dovetail.plugins import Input, Output, Plugin, Weights, field, onnx_op, req
 from dovetail.plugins.builtin._axes import axes_of
 from dovetail.plugins.builtin._onnx_math import cast, combined
 from dovetail.plugins.builtin._onnx_shapes import Counts, axis_given, extents, rank_of, replaced, reshaped, sliced
+from dovetail.plugins.builtin._onnx_unique import unique
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
 
@@ -147,6 +148,7 @@ class TopK(Plugin):
         onnx_op("ArgMax", rewrite=arg_max),
         onnx_op("ArgMin", rewrite=arg_max),
         onnx_op("Hardmax", rewrite=hardmax),
+        onnx_op("Unique", rewrite=unique),
     )
 
     @classmethod

@@ -300,6 +300,7 @@ SKETCHES = [
     constants,
 ]
 OF_CASES = [CasesOf(p) for p in sorted((ROOT / "tests" / "builtin").glob("test_*.py")) if "CASES)" in p.read_text()]
+OF = {sketch.__name__: sketch for sketch in OF_CASES}
 NATIVE = {i.id for i in _native.open_library(str(LIBRARY)).implementations}
 
 
@@ -375,6 +376,20 @@ def forge():
         (linear_convolution, "Activation", "type", 12, "'type' is 12, not 0..11"),
         (scales, "Scale", "mode", -1, "'mode' is -1, not 0..2"),
         (integers, "ElementWise", "op", 14, "'op' is 14, not 0..13"),
+        (OF["einsum"], "Einsum", "equation", "aa->a", "'equation' is 'aa->a': a letter stands twice in one term"),
+        (OF["fully_connected"], "FullyConnected", "num_output_channels", 0, "'num_output_channels' is 0, not 1.."),
+        (OF["gather"], "Gather", "mode", 3, "'mode' is 3, not 0..2"),
+        (OF["lrn"], "LRN", "window", 4, "'window' is 4, an even number"),
+        (OF["matrix_multiply"], "MatrixMultiply", "op1", 3, "'op1' is 3, not 0..2"),
+        (OF["normalization"], "Normalization", "num_groups", 0, "'num_groups' is 0, not 1..2147483647"),
+        (OF["padding"], "Padding", "pre_padding", [0] * 7, "values, pre_padding has 7"),
+        (OF["pooling"], "Pooling", "window_size_nd", [1] * 4, "'window_size_nd' has 4 values, not 1..3"),
+        (OF["pooling"], "Pooling", "stride_nd", [1], "'stride_nd' has 1 values, window_size_nd has 2"),
+        (OF["reduce"], "Reduce", "op", 5, "'op' is 5, not 0..4"),
+        (OF["scatter"], "Scatter", "reduction", 5, "'reduction' is 5, not 0..4"),
+        (OF["shuffle"], "Shuffle", "first_transpose", [1, 1], "'first_transpose' is no order of axes"),
+        (OF["slice"], "Slice", "mode", 5, "'mode' is 5, not 0..4"),
+        (OF["topk"], "TopK", "axes", 3, "'axes' is 0x3, more than one axis"),
     ],
 )
 def test_fields_out_of_range_are_named(forge, sketch, op, field, value, reason):
@@ -407,6 +422,43 @@ def test_extents_that_do_not_go_together_are_named(forge, sketch, op, port, dims
         forger.engine()
     assert dict(error.value.facts)["reason"] == reason
     assert f"layer '{forger.step(op)['layer']}' cannot run on {op}@1#cpu" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("op", "reason"),
+    [
+        ("Concatenation", r"y is \[.*, 1\], not \["),
+        ("Einsum", r"y is \[.*, 1\], not \["),
+        ("FullyConnected", r"y is \[.*, 1\], not \["),
+        ("Gather", "the values have another rank"),
+        ("LRN", r"y is \[.*, 1\], not \["),
+        ("MatrixMultiply", r"y is \[.*, 1\], not \["),
+        ("Normalization", r"y is \[.*, 1\], not \["),
+        ("Padding", r"y is \[.*, 1\], not \["),
+        ("Pooling", r"y is \[.*, 1\], not \["),
+        ("Reduce", r"y is \[.*, 1\], not \["),
+        ("Scatter", r"y is \[.*, 1\], not \["),
+        ("Slice", "y has rank 3, x 2"),
+        ("SoftMax", r"y is \[.*, 1\], not \["),
+        ("TopK", r"values is \[.*, 1\], not \["),
+    ],
+)
+def test_an_output_of_another_rank_is_refused(forge, op, reason):
+    forger = forge(next(sketch for sketch in OF_CASES if f"{op}@1#cpu" in implementations(plan_of(sketch))))
+    dims = forger.tensor(op)["dims"]
+    forger.tensor(op).update(dims=[*dims, 1], dim_names=[None] * (len(dims) + 1))
+    with pytest.raises(PlanVersionError) as error:
+        forger.engine()
+    assert re.search(reason, dict(error.value.facts)["reason"])
+    assert f"layer '{forger.step(op)['layer']}' cannot run on {op}@1#cpu" in str(error.value)
+
+
+def test_a_window_that_reaches_over_the_edge_is_refused(forge):
+    forger = forge(OF["slice"])
+    start = next(field for field in forger.step("Slice")["fields"] if field[0] == "start")[2]
+    forger.field("Slice", "start", [value + 10**6 for value in start])
+    with pytest.raises(PlanVersionError, match="it reads beyond the bounds of x"):
+        forger.engine()
 
 
 def test_values_that_are_not_as_many_as_the_fields_ask_for_are_counted(forge):

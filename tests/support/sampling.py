@@ -1,5 +1,5 @@
-"""pytest -p sampling --every N --part I/P: the first case of each test and every N-th after it, the same ones in each run;
-of these, the I-th of P shares, so that P processes do the work of one."""
+"""pytest -p sampling --every N --part I/P: the first case of each test and every N-th after it, the same ones in each
+run; of these, the I-th of P shares, so that P processes do the work of one."""
 
 from collections import Counter
 

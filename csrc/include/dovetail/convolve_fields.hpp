@@ -50,28 +50,36 @@ ConvolveFields convolve_fields(const Params& params, bool is_transposed) {
   return f;
 }
 
+// What TensorRT's Dims hold; a product of two fits into 64 bits.
+constexpr int64_t kMostOfWindow = INT32_MAX;
+
+// Extents of a window.
+inline void check_window(const char* name, const Ints& window) {
+  if (window.n < 1 || window.n > 3) {
+    fail(DT_INVALID_ARGUMENT, nowhere("field '%s' has %lld values, not 1..3"), name, static_cast<long long>(window.n));
+  }
+  for (int i = 0; i < window.n; ++i) expect_field(name, window[i], 1, kMostOfWindow);
+}
+// Values for each axis of a window, none where they are the usual ones.
+inline void check_of_window(const char* name, const Ints& values, int64_t low, const char* window_name,
+                            const Ints& window) {
+  if (values.n != 0 && values.n != window.n) {
+    fail(DT_INVALID_ARGUMENT, nowhere("field '%s' has %lld values, %s has %lld"), name,
+         static_cast<long long>(values.n), window_name, static_cast<long long>(window.n));
+  }
+  for (int i = 0; i < values.n; ++i) expect_field(name, values[i], low, kMostOfWindow);
+}
+
 template <class Params>
 void check_convolve_fields(const Params& params) {
-  constexpr int64_t kMost = INT32_MAX;  // what TensorRT's Dims hold; a product of two fits into 64 bits
-  const int64_t n_spatial = params.kernel_size_nd.n;
-  const auto expect_list = [n_spatial](const char* name, const Ints& values, int64_t low) {
-    if (values.n != 0 && values.n != n_spatial) {
-      fail(DT_INVALID_ARGUMENT, nowhere("field '%s' has %lld values, kernel_size_nd has %lld"), name,
-           static_cast<long long>(values.n), static_cast<long long>(n_spatial));
-    }
-    for (int i = 0; i < values.n; ++i) expect_field(name, values[i], low, kMost);
-  };
-  if (n_spatial < 1 || n_spatial > 3) {
-    fail(DT_INVALID_ARGUMENT, nowhere("field 'kernel_size_nd' has %lld values, not 1..3"),
-         static_cast<long long>(n_spatial));
-  }
-  expect_list("kernel_size_nd", params.kernel_size_nd, 1);
-  expect_list("stride_nd", params.stride_nd, 1);
-  expect_list("dilation_nd", params.dilation_nd, 1);
-  expect_list("pre_padding", params.pre_padding, 0);
-  expect_list("post_padding", params.post_padding, 0);
+  const char* const kernel = "kernel_size_nd";
+  check_window(kernel, params.kernel_size_nd);
+  check_of_window("stride_nd", params.stride_nd, 1, kernel, params.kernel_size_nd);
+  check_of_window("dilation_nd", params.dilation_nd, 1, kernel, params.kernel_size_nd);
+  check_of_window("pre_padding", params.pre_padding, 0, kernel, params.kernel_size_nd);
+  check_of_window("post_padding", params.post_padding, 0, kernel, params.kernel_size_nd);
   expect_field("padding_mode", params.padding_mode, kExplicitRoundDown, kCaffeRoundUp);
-  expect_field("num_output_maps", params.num_output_maps, 1, kMost);
+  expect_field("num_output_maps", params.num_output_maps, 1, kMostOfWindow);
   expect_field("num_groups", params.num_groups, 1, params.num_output_maps);
   if (params.num_output_maps % params.num_groups != 0) {
     fail(DT_INVALID_ARGUMENT, nowhere("field 'num_output_maps' is %lld, no multiple of num_groups %lld"),

@@ -45,7 +45,7 @@ inline int64_t blocks_of(const CudaGemmKernel& kernel, const GemmArgs& args) {
   return args.batch.n * divide_up(args.m.n, kernel.rows) * divide_up(args.n.n, kernel.columns);
 }
 
-// Do all strides but those of k come in multiples of 8, those of k being neighbours, and are there whole pieces of k only?
+// Is k whole pieces of 8 neighbours, and are all other strides multiples of 8?
 inline bool in_pieces(const GemmArgs& args, const GemmGroup& index, int t, const void* data) {
   if (args.k.n % 8 != 0 || !DT_ISA::gemm_is_unit(args.k, t) || !is_aligned(16, data)) return false;
   for (const GemmGroup* g : {&args.batch, &index}) {

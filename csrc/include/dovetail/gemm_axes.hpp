@@ -29,10 +29,6 @@ struct GemmDims {
   GemmDims(const Tensor& tensor) : v(tensor.dims()), known(tensor.dims()), rank(tensor.rank()) {}
   bool is_dynamic(int i) const { return known[i] < 0; }
 };
-// Unknown extents may still turn out to be equal, or 1.
-inline bool may_be_equal(const GemmDims& a, int i, const GemmDims& b, int j) {
-  return a.is_dynamic(i) || b.is_dynamic(j) || a.v[i] == b.v[j];
-}
 
 // All axes of a product: those of y in its order, then those that are summed.
 struct GemmAxes {

@@ -112,20 +112,19 @@ inline const char* plan_blocks(int32_t mode, int64_t axis, int64_t n_shared, con
   return is_right && at == values.rank ? nullptr : "the extents of the values are not those of data and indices";
 }
 
-// What both rows check while planning: modes and, where they are known, extents.
-inline const char* blocks_fault(int32_t mode, int64_t axis, int64_t n_shared, const Desc& data, const Desc& indices,
-                                const Desc& values) {
-  if (mode < kGatherDefault || mode > kGatherNd) return "there is no such mode";
-  if (data.is_dynamic() || indices.is_dynamic() || values.is_dynamic()) return nullptr;  // looked at when known
+// What Gather and Scatter rely on.
+inline void check_blocks(int32_t mode, int64_t axis, int64_t n_shared, const Shape& data, const Shape& indices,
+                         const Shape& values) {
   IndexedBlocks blocks;
-  return plan_blocks(mode, axis, n_shared, Extents(data), Extents(indices), Extents(values), &blocks);
+  const char* fault = plan_blocks(mode, axis, n_shared, Extents(data), Extents(indices), Extents(values), &blocks);
+  if (fault) fail(DT_SHAPE, nowhere("%s"), fault);
 }
 
+// For a run, whose shapes were checked.
 inline IndexedBlocks blocks_of(int32_t mode, int64_t axis, int64_t n_shared, const Tensor& data, const Tensor& indices,
                                const Tensor& values) {
   IndexedBlocks blocks;
-  const char* fault = plan_blocks(mode, axis, n_shared, Extents(data), Extents(indices), Extents(values), &blocks);
-  if (fault) fail(DT_SHAPE, "%s", fault);
+  plan_blocks(mode, axis, n_shared, Extents(data), Extents(indices), Extents(values), &blocks);
   return blocks;
 }
 

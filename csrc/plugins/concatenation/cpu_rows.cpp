@@ -12,11 +12,7 @@ void enqueue(const ConcatenationParams& params, const Run& run) {
 }
 
 constexpr Row<ConcatenationParams> kRows[] = {
-    {.tactic = "strided",
-     .types = kConcatenationTypes,
-     .formats = "linear... -> linear",
-     .fits = fits_concatenation,
-     .enqueue = enqueue},
+    {.tactic = "strided", .types = kConcatenationTypes, .formats = "linear... -> linear", .enqueue = enqueue},
 };
 
 }  // namespace

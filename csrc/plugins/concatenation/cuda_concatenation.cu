@@ -17,7 +17,6 @@ constexpr Row<ConcatenationParams> kRows[] = {
      .needs = kBuiltSm,
      .types = kConcatenationTypes,
      .formats = "linear... -> linear",
-     .fits = fits_concatenation,
      .enqueue = enqueue,
      .traits = kCaptureSafe},
 };

@@ -47,8 +47,8 @@ void enqueue(const GatherParams& params, const Run& run) {
 }
 
 constexpr Row<GatherParams> kRows[] = {
-    {.tactic = "blocks", .types = kGatherTypes, .fits = fits_gather, .enqueue = enqueue<int32_t>},
-    {.tactic = "blocks_int64", .types = kWideGatherTypes, .fits = fits_gather, .enqueue = enqueue<int64_t>},
+    {.tactic = "blocks", .types = kGatherTypes, .enqueue = enqueue<int32_t>},
+    {.tactic = "blocks_int64", .types = kWideGatherTypes, .enqueue = enqueue<int64_t>},
 };
 
 }  // namespace

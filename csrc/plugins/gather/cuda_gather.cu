@@ -15,12 +15,7 @@ void enqueue(const GatherParams& params, const Run& run) {
 }
 
 #define GATHER_ROW(name, words, Index) \
-  {.tactic = name,                     \
-   .needs = kBuiltSm,                  \
-   .types = words,                     \
-   .fits = fits_gather,                \
-   .enqueue = enqueue<Index>,          \
-   .traits = kCaptureSafe}
+  {.tactic = name, .needs = kBuiltSm, .types = words, .enqueue = enqueue<Index>, .traits = kCaptureSafe}
 constexpr Row<GatherParams> kRows[] = {
     GATHER_ROW("blocks", kGatherTypes, int32_t),
     GATHER_ROW("blocks_int64", kWideGatherTypes, int64_t),

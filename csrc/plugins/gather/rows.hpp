@@ -3,17 +3,10 @@
 #ifndef DOVETAIL_PLUGINS_GATHER_ROWS_HPP
 #define DOVETAIL_PLUGINS_GATHER_ROWS_HPP
 
-#include "dovetail/indexed_blocks.hpp"
 #include "gather.hpp"
 
 constexpr char kGatherTypes[] = DOVETAIL_MOVED_TYPES " i32 -> " DOVETAIL_MOVED_TYPES;
 constexpr char kWideGatherTypes[] = DOVETAIL_MOVED_TYPES " i64 -> " DOVETAIL_MOVED_TYPES;
-
-inline const char* fits_gather(const GatherParams& params, const dovetail::Descs& inputs,
-                               const dovetail::Descs& outputs) {
-  return dovetail::blocks_fault(params.mode, params.axis, params.num_elementwise_dims, inputs[0], inputs[1],
-                                outputs[0]);
-}
 
 inline dovetail::IndexedBlocks gathered_blocks(const GatherParams& params, const dovetail::Run& run) {
   return dovetail::blocks_of(params.mode, params.axis, params.num_elementwise_dims, run.input(0), run.input(1),

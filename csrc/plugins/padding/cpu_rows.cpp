@@ -21,7 +21,7 @@ void enqueue(const PaddingParams& params, const Run& run) {
 }
 
 constexpr Row<PaddingParams> kRows[] = {
-    {.tactic = "windowed", .types = kPaddingTypes, .fits = fits_padding, .workspace = workspace, .enqueue = enqueue},
+    {.tactic = "windowed", .types = kPaddingTypes, .workspace = workspace, .enqueue = enqueue},
 };
 
 }  // namespace

@@ -14,12 +14,7 @@ void enqueue(const PaddingParams& params, const Run& run) {
 }
 
 constexpr Row<PaddingParams> kRows[] = {
-    {.tactic = "windowed",
-     .needs = kBuiltSm,
-     .types = kPaddingTypes,
-     .fits = fits_padding,
-     .enqueue = enqueue,
-     .traits = kCaptureSafe},
+    {.tactic = "windowed", .needs = kBuiltSm, .types = kPaddingTypes, .enqueue = enqueue, .traits = kCaptureSafe},
 };
 
 }  // namespace

@@ -35,8 +35,8 @@ void enqueue(const ScatterParams& params, const Run& run) {
 }
 
 constexpr Row<ScatterParams> kRows[] = {
-    {.tactic = "blocks", .types = kScatterTypes, .fits = fits_scatter, .enqueue = enqueue<int32_t>},
-    {.tactic = "blocks_int64", .types = kWideScatterTypes, .fits = fits_scatter, .enqueue = enqueue<int64_t>},
+    {.tactic = "blocks", .types = kScatterTypes, .enqueue = enqueue<int32_t>},
+    {.tactic = "blocks_int64", .types = kWideScatterTypes, .enqueue = enqueue<int64_t>},
 };
 
 }  // namespace

@@ -145,7 +145,6 @@ void enqueue(const ScatterParams& params, const Run& run) {
   {.tactic = name,                      \
    .needs = kBuiltSm,                   \
    .types = words,                      \
-   .fits = fits_scatter,                \
    .workspace = workspace,              \
    .enqueue = enqueue<Index>,           \
    .traits = kCaptureSafe}

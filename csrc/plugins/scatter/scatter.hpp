@@ -8,12 +8,28 @@
 #ifndef DOVETAIL_PLUGINS_SCATTER_SCATTER_HPP
 #define DOVETAIL_PLUGINS_SCATTER_SCATTER_HPP
 
-#include "dovetail/plugin.hpp"
+#include "combine.hpp"
+#include "dovetail/indexed_blocks.hpp"
+
+enum ScatterMode : int32_t { kScatterElement, kScatterNd };
 
 struct ScatterParams {
-  int32_t mode = 0;  // ScatterMode
+  int32_t mode = kScatterElement;
   int64_t axis = 0;
-  int32_t reduction = 0;  // ScatterReduction
+  int32_t reduction = kReplace;
+
+  // The numbers of the modes are others than Gather's.
+  int32_t gather_mode() const { return mode == kScatterElement ? dovetail::kGatherElement : dovetail::kGatherNd; }
+  void check_fields() const {
+    dovetail::expect_field("mode", mode, kScatterElement, kScatterNd);
+    dovetail::expect_field("axis", axis, -DT_MAX_RANK, DT_MAX_RANK - 1);
+    dovetail::expect_field("reduction", reduction, kReplace, kMin);
+  }
+  void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
+    const dovetail::Shape x = inputs.get(0, "x");
+    dovetail::check_blocks(gather_mode(), axis, 0, x, inputs.get(1, "indices"), inputs.get(2, "updates"));
+    expect_same_dims(outputs.get(0, "y"), x);
+  }
 };
 DOVETAIL_READS(ScatterParams, mode, axis, reduction)
 

@@ -15,22 +15,15 @@ void enqueue(const SliceParams& params, const Run& run) {
   DeviceInts starts, steps;
   if (run.has_input(kStart)) starts = DeviceInts(run.input(kStart));
   if (run.has_input(kStride)) steps = DeviceInts(run.input(kStride));
-  if (!starts.data && !steps.data) {
-    check_window(window);
-    if (params.mode == kStrictBounds) return copy_strided_on_gpu(run, strided_copy_of(window), x, y);
-  }
+  const bool is_given = starts.data || steps.data;
+  if (!is_given && params.mode == kStrictBounds) return copy_strided_on_gpu(run, strided_copy_of(window), x, y);
   static const uint64_t kZero = 0;
   const void* value = run.has_input(kFillValue) ? run.input(kFillValue).data<void>() : nullptr;
   copy_window_on_gpu(run, window, x, y, &kZero, value, starts, steps);
 }
 
 constexpr Row<SliceParams> kRows[] = {
-    {.tactic = "strided",
-     .needs = kBuiltSm,
-     .types = kSliceTypes,
-     .fits = fits_slice,
-     .enqueue = enqueue,
-     .traits = kCaptureSafe},
+    {.tactic = "strided", .needs = kBuiltSm, .types = kSliceTypes, .enqueue = enqueue, .traits = kCaptureSafe},
 };
 
 }  // namespace
