@@ -118,14 +118,15 @@ class Side {
   std::vector<Seen> seen_;
 };
 
-// A stream between two moments of the default stream, which it stands for: 0, by which C knows the default stream, is a
-// new one to torch.cuda.ExternalStream, and 1 an error.
+// A stream between two moments of a default stream, which it stands for: 0, by which C knows that one, is a new stream
+// to torch.cuda.ExternalStream, and cudaStreamLegacy (1) and cudaStreamPerThread (2) are errors.
 class SideStream {
  public:
   explicit SideStream(const Device& device) : stream_(device), begun_(device, false), ended_(device, false) {}
   void* handle() const { return stream_.handle(); }
-  void begin() { order(stream_.handle(), nullptr, begun_); }
-  void end() { order(nullptr, stream_.handle(), ended_); }
+  static bool stands_for(void* stream) { return reinterpret_cast<uintptr_t>(stream) <= 2; }
+  void begin(void* of) { order(stream_.handle(), of, begun_); }
+  void end(void* of) { order(of, stream_.handle(), ended_); }
 
  private:
   // What `later` is given from now on waits for what `earlier` has.
@@ -160,19 +161,19 @@ class PythonContext {
     const bool on_stream = run->stream && run->stream->kind != 0;
     if (!on_stream) {
       call(zero_);
-    } else if (run->stream->handle) {
+    } else if (!SideStream::stands_for(run->stream->handle)) {
       call(py::int_(reinterpret_cast<uintptr_t>(run->stream->handle)));
     } else {
       if (!side_stream_)
         side_stream_ = std::make_unique<SideStream>(find_device(DT_DEVICE_CUDA, run->stream->device_id));
-      side_stream_->begin();
+      side_stream_->begin(run->stream->handle);
       try {
         call(py::int_(reinterpret_cast<uintptr_t>(side_stream_->handle())));
       } catch (...) {
-        side_stream_->end();  // what was launched before uses the tensors still
+        side_stream_->end(run->stream->handle);  // what was launched before uses the tensors still
         throw;
       }
-      side_stream_->end();
+      side_stream_->end(run->stream->handle);
     }
   }
 
