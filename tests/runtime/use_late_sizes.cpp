@@ -80,7 +80,7 @@ extern "C" void take_notice(void* user, int32_t, int32_t ndim, const int64_t* di
 int main(int argc, char** argv) try {
   if (argc != 3) return 2;
   dovetail::load_library(argv[1]);
-  const dovetail::Engine engine(std::string(argv[2]), 1);
+  const dovetail::Engine engine(argv[2], 1);
   dovetail::Context context(engine);
   const int y = engine.index("y");
   float x[6] = {0, 1, 0, 2, 0, 3};

@@ -34,9 +34,10 @@ inline void load_library(const std::string& path) { detail::check_runtime(dt_run
 // A loaded plan. Copies share it.
 class Engine {
  public:
-  explicit Engine(const std::string& path, int n_threads = 0) {
+  explicit Engine(const std::string& path, int n_threads = 0) : Engine(path.c_str(), n_threads) {}
+  explicit Engine(const char* path, int n_threads = 0) {
     dt_engine* engine = nullptr;
-    detail::check_runtime(dt_engine_load_file(path.c_str(), n_threads, &engine));
+    detail::check_runtime(dt_engine_load_file(path, n_threads, &engine));
     engine_.reset(engine, dt_engine_destroy);
   }
   // The bytes must outlive the engine and its contexts.
