@@ -272,14 +272,15 @@ class Yardstick:
             np.testing.assert_array_equal(got, wanted)
             return
         wide = got.astype(np.float64)
-        finite = np.isfinite(exact)
+        finite, infinite = np.isfinite(exact), np.isinf(exact)
         np.testing.assert_array_equal(np.isnan(wide), np.isnan(exact), "nan in other places")
+        np.testing.assert_array_equal(wide[infinite], exact[infinite], "not infinite, or of another sign")
         if not finite.any():
             return
         precision = {2: 10, 4: 23, 8: 52}.get(got.dtype.itemsize, 7) if got.dtype.kind == "f" else 7
         unit = (float(np.abs(exact[finite]).max()) or 1.0) * 2.0**-precision
-        of_reference = float(np.abs(same.astype(np.float64) - exact)[finite].max())
-        error = float(np.abs(wide - exact)[finite].max())
+        of_reference = float(np.abs(same[finite].astype(np.float64) - exact[finite]).max())
+        error = float(np.abs(wide[finite] - exact[finite]).max())
         allowed = 2 * of_reference + unit
         if error > allowed:
             allowed += self.of_sums(index, 2.0 ** -(precision + 1))
