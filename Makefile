@@ -63,12 +63,12 @@ $(VENV)/installed: $(VENV)/for-demo $(NATIVE) pyproject.toml
 	@touch $@
 
 # C++ programs that tests run, of the objects of the installation, in whose build folder they are; holds its path. The
-# folder is the one that pyproject.toml names by the tag of the wheel.
+# folder is the one that pyproject.toml names by the tag of the wheel. OFF again: later installations are made without.
 TAG := from importlib.metadata import distribution as d; print(d("dovetail").read_text("WHEEL").split("Tag: ")[1].split()[0])
 $(VENV)/programs: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH"; build="$(CURDIR)/build/$$(python -c '$(TAG)')"; \
 	  cmake -DDOVETAIL_TESTS=ON "$$build" >/dev/null && cmake --build "$$build" --target test_plan_fuzz -- --quiet && \
-	  echo "$$build/tests" >$@
+	  cmake -DDOVETAIL_TESTS=OFF "$$build" >/dev/null && echo "$$build/tests" >$@
 
 $(VENV)/for-demo $(VENV)/for-test $(VENV)/for-bench: $(VENV)/for-%: $(VENV)/made pyproject.toml .ci/requirements.py
 	$(BIN)/python .ci/requirements.py build run $(sort demo $*) >$@.txt

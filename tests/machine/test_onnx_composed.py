@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx_models import parsed
 
 import dovetail as trt
 
@@ -28,14 +29,6 @@ def node_model(op, inputs, outputs=("y",), known=(), dims=None, domain="", opset
     )
     opsets = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
     return helper.make_model(graph, opset_imports=opsets)
-
-
-def parsed(model):
-    builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR))
-    network = builder.create_network()
-    parser = trt.OnnxParser(network, trt.Logger(trt.Logger.INTERNAL_ERROR))
-    parser.parse(model.SerializeToString())
-    return builder, network, [str(parser.get_error(index)) for index in range(parser.num_errors)]
 
 
 def engine_of(model, shapes=None, device=None):

@@ -2,9 +2,11 @@
 
 import numpy as np
 import onnx
+import onnx_models
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
+from onnx_models import parsed
 
 import dovetail as trt
 
@@ -14,23 +16,9 @@ X = RNG.standard_normal((6, 4), dtype=np.float32)
 
 
 def model_of(nodes, inputs=None, outputs=("y",), weights=None, opset=21):
-    """A model of nodes (op, inputs, outputs, attributes); its input is x [6, 4] unless `inputs` are given."""
-    graph = helper.make_graph(
-        [helper.make_node(op, list(given), list(made), name=made[0], **attrs) for op, given, made, attrs in nodes],
-        "graph",
-        inputs or [helper.make_tensor_value_info("x", FLOAT, (6, 4))],
-        [helper.make_tensor_value_info(name, 0, None) for name in outputs],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in (weights or {}).items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-
-
-def parsed(model):
-    builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR))
-    network = builder.create_network()
-    parser = trt.OnnxParser(network, trt.Logger(trt.Logger.INTERNAL_ERROR))
-    parser.parse(model.SerializeToString())
-    return builder, network, [str(parser.get_error(index)) for index in range(parser.num_errors)]
+    """One whose input is x [6, 4] unless `inputs` are given."""
+    inputs = inputs or [helper.make_tensor_value_info("x", FLOAT, (6, 4))]
+    return onnx_models.model_of(nodes, inputs, outputs, weights, opset)
 
 
 def run(model, x=X):
