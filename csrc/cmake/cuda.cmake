@@ -40,8 +40,13 @@ if(dovetail_cuda_missing)
 endif()
 
 enable_language(CUDA)
+# The level that nvcc is given is the host compiler's alone, and comes after all others: what the host does is to start
+# kernels. Kernels are optimised whatever it says.
+string(REPLACE -O3 -O1 CMAKE_CUDA_FLAGS_RELEASE "${CMAKE_CUDA_FLAGS_RELEASE}")
+set(cuda_capabilities 80 90)
 if(CMAKE_CUDA_ARCHITECTURES)
   set(cuda_code ${CMAKE_CUDA_ARCHITECTURES})
+  string(REGEX MATCHALL "[0-9]+" cuda_capabilities "${CMAKE_CUDA_ARCHITECTURES}")
   set(cuda_code_options --threads=2)  # the architectures compile side by side
 else()
   # All code comes from the PTX of compute_80: compute_90's differs by nothing that our kernels use, and making it too
@@ -51,14 +56,20 @@ else()
 endif()
 message(STATUS "CUDA kernels are built by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${cuda_code}")
 include(include/dovetail/plugin.cmake)
-file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cpp plugins/*/cuda_*.cu plugins/*/cuda_*.cpp)
+file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cu plugins/cuda_*.cpp plugins/*/cuda_*.cu plugins/*/cuda_*.cpp)
 dovetail_add_cuda_plugin(dovetail_cuda ${cuda_sources})
 set_target_properties(dovetail_cuda PROPERTIES CUDA_STANDARD 17)
 target_include_directories(dovetail_cuda PRIVATE plugins)
 target_compile_definitions(dovetail_cuda PRIVATE DOVETAIL_VERSION="${PROJECT_VERSION}")
-# What the host does is to start kernels.
+if(cuda_capabilities)
+  list(SORT cuda_capabilities COMPARE NATURAL)
+  list(GET cuda_capabilities 0 cuda_least)
+  target_compile_definitions(dovetail_cuda PRIVATE DOVETAIL_BUILT_SM=${cuda_least})
+else()  # native, all: nvcc knows
+  set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CUDA)
+endif()
 target_compile_options(dovetail_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-O1>
-                                             "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-O1;${cuda_code_options}>")
+                                             "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;${cuda_code_options}>")
 if(DOVETAIL_CUDA_LINES)
   target_compile_options(dovetail_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo>)
 endif()

@@ -155,6 +155,8 @@ constexpr int least_of(std::initializer_list<int> capabilities) {
 
 // What a row needs of the device at least: the lowest capability that this file is compiled for.
 constexpr uint64_t kBuiltSm = sm(detail::least_of({__CUDA_ARCH_LIST__}) / 10);
+#elif defined(DOVETAIL_BUILT_SM)  // a .cpp file; the kernels that it starts are compiled for that
+constexpr uint64_t kBuiltSm = sm(DOVETAIL_BUILT_SM);
 #endif
 
 // ---- grids
@@ -216,6 +218,16 @@ __device__ inline void store_pack(T* to, const T (&v)[n]) {
 }
 
 #endif
+
+// Calls body(T()) with an integer, or four of them, of so many bytes.
+template <class Body>
+void with_wide_element(int64_t bytes, const Body& body) {
+  if (bytes == 1) return body(uint8_t());
+  if (bytes == 2) return body(uint16_t());
+  if (bytes == 4) return body(uint32_t());
+  if (bytes == 8) return body(uint64_t());
+  body(uint4());
+}
 
 // May all of these be accessed in pieces of `bytes`?
 inline bool is_aligned(int bytes, const void* a, const void* b = nullptr, const void* c = nullptr) {

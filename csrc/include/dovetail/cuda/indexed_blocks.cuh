@@ -4,7 +4,7 @@
 #ifndef DOVETAIL_CUDA_INDEXED_BLOCKS_CUH
 #define DOVETAIL_CUDA_INDEXED_BLOCKS_CUH
 
-#include "dovetail/cuda/strided_copy.cuh"
+#include "dovetail/cuda.hpp"
 #include "dovetail/indexed_blocks.hpp"
 
 DOVETAIL_OPEN_NAMESPACE

@@ -6,6 +6,10 @@
 
 #include "dovetail/simd/convolve_tile.hpp"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace DT_ISA {
 namespace {
 

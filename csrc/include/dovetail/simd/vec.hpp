@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__)
+#if defined(__AVX__)  // where it is not needed, it would be most of what there is to read
 #include <immintrin.h>
 #endif
 

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Squeeze@1#cuda.
-#include "dovetail/cuda/strided_copy.cuh"
+// Unsqueeze@1#cuda.
+#include "dovetail/cuda_copies.hpp"
 #include "dovetail/reshape_rows.hpp"
-#include "squeeze.hpp"
+#include "unsqueeze.hpp"
 
 using namespace dovetail;
 
 namespace {
 
-void enqueue(const SqueezeParams&, const Run& run) {
+void enqueue(const UnsqueezeParams&, const Run& run) {
   copy_strided_on_gpu(run, reshaping_copy(run), run.input(0).data<void>(), run.output(0).data<void>());
 }
 
-constexpr Row<SqueezeParams> kRows[] = {
+constexpr Row<UnsqueezeParams> kRows[] = {
     {.tactic = "copy", .needs = kBuiltSm, .types = kReshapeTypes, .enqueue = enqueue, .traits = kCaptureSafe},
 };
 
 }  // namespace
 
-DOVETAIL_IMPLEMENTS("Squeeze@1#cuda", SqueezeParams, kRows)
+DOVETAIL_IMPLEMENTS("Unsqueeze@1#cuda", UnsqueezeParams, kRows)

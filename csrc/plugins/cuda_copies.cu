@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What dovetail/strided_copy.hpp describes, copied on a GPU: 16 bytes at a time where neighbours stay neighbours and
-// addresses allow it, and through tiles in shared memory where x and y run along different axes.
-#ifndef DOVETAIL_CUDA_STRIDED_COPY_CUH
-#define DOVETAIL_CUDA_STRIDED_COPY_CUH
-
-#include "dovetail/cuda.hpp"
-#include "dovetail/strided_copy.hpp"
+// Strided copies: 16 bytes at a time where neighbours stay neighbours and addresses allow it, and through tiles in shared
+// memory where x and y run along different axes. Windowed ones: an element at a time.
+#include "dovetail/cuda_copies.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
@@ -167,24 +163,78 @@ void copy_as(const Run& run, const StridedCopy& copy, const void* x, void* y) {
 
 }  // namespace strided
 
-// Calls body(T()) with an integer, or four of them, of so many bytes.
-template <class Body>
-void with_wide_element(int64_t bytes, const Body& body) {
-  if (bytes == 1) return body(uint8_t());
-  if (bytes == 2) return body(uint16_t());
-  if (bytes == 4) return body(uint32_t());
-  if (bytes == 8) return body(uint64_t());
-  body(uint4());
-}
-
-// Copies on the stream of the run.
-inline void copy_strided_on_gpu(const Run& run, StridedCopy copy, const void* x, void* y) {
+void copy_strided_on_gpu(const Run& run, StridedCopy copy, const void* x, void* y) {
   collapse(&copy);
   if (copy.rank > 0 && copy.axes[copy.rank - 1].n == 0) return;
   widen(&copy, 16, reinterpret_cast<uintptr_t>(x) | reinterpret_cast<uintptr_t>(y));
   with_wide_element(copy.bytes, [&](auto t) { strided::copy_as<decltype(t)>(run, copy, x, y); });
 }
 
-DOVETAIL_CLOSE_NAMESPACE
+namespace windowed {
 
-#endif
+struct Job {
+  Window window;
+  const void* x;
+  void* y;
+  int64_t total;             // blocks times elements of a block, as wide as the kernel takes them
+  DeviceInts starts, steps;  // in place of those of the window
+  const void* value;         // an element on the device, what is filled with; null: `fill`
+  __align__(16) uint8_t fill[16];
+  Divider by_block, by[DT_MAX_RANK];
+};
+
+template <class T>
+__global__ void __launch_bounds__(kBlock) window_kernel(const __grid_constant__ Job job) {
+  const T* const x = static_cast<const T*>(job.x);
+  T* const y = static_cast<T*>(job.y);
+  const T value = job.value ? *static_cast<const T*>(job.value) : *reinterpret_cast<const T*>(job.fill);
+  for (int64_t k = first_item(); k < job.total; k += item_stride()) {
+    int64_t in_block, offset = 0;
+    int64_t rest = job.by_block.split(k, &in_block);
+    bool is_filled = false;
+#pragma unroll 1
+    for (int i = job.window.rank - 1; i >= 0; --i) {
+      Window::Axis axis = job.window.axes[i];
+      if (job.starts.data) axis.start = job.starts[i];
+      if (job.steps.data) axis.step = job.steps[i];
+      int64_t c;
+      rest = job.by[i].split(rest, &c);
+      const int64_t index = source_index(job.window.mode, axis, c);
+      is_filled = is_filled || index < 0;
+      offset += index * axis.distance;
+    }
+    y[k] = is_filled ? value : x[offset * job.by_block.divisor + in_block];
+  }
+}
+
+}  // namespace windowed
+
+void copy_window_on_gpu(const Run& run, Window window, const void* x, void* y, const void* fill, const void* value,
+                        DeviceInts starts, DeviceInts steps) {
+  if (window.blocks() == 0 || window.block == 0) return;
+  if (!starts.data && !steps.data) join_whole_axes(&window);
+  int64_t bytes = window.bytes, block = window.block;
+  const uintptr_t addresses = reinterpret_cast<uintptr_t>(x) | reinterpret_cast<uintptr_t>(y);
+  while (!value && bytes < 16 && block % 2 == 0 && addresses % static_cast<uintptr_t>(2 * bytes) == 0) {
+    bytes *= 2;
+    block /= 2;
+  }
+  windowed::Job job = {};
+  job.window = window;
+  job.x = x;
+  job.y = y;
+  job.total = window.blocks() * block;
+  job.starts = starts;
+  job.steps = steps;
+  job.value = value;
+  for (int64_t i = 0; fill && i < 16; i += window.bytes) {
+    std::memcpy(job.fill + i, fill, static_cast<size_t>(window.bytes));
+  }
+  job.by_block = Divider(block, job.total);
+  for (int i = 0; i < window.rank; ++i) job.by[i] = Divider(window.axes[i].count, job.total);
+  with_wide_element(bytes, [&](auto t) {
+    launch(run, "windowed_copy", windowed::window_kernel<decltype(t)>, blocks_for(job.total), kBlock, 0, job);
+  });
+}
+
+DOVETAIL_CLOSE_NAMESPACE
