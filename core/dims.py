@@ -87,6 +87,22 @@ class Dims4(_FixedDims):
     _n = 4
 
 
+class Permutation(tuple):
+    """An order of axes: axis i of the result is axis `order[i]` of the tensor; at most eight. Raises ShapeError."""
+
+    __slots__ = ()
+
+    def __new__(cls, order: Iterable[int]) -> Permutation:
+        axes = Dims(order)
+        if sorted(axes) != list(range(len(axes))):
+            raise ShapeError(
+                f"{list(axes)} is no permutation",
+                hint=f"Each of the axes 0 to {len(axes) - 1} stands in it once.",
+                got=list(axes),
+            )
+        return super().__new__(cls, axes)
+
+
 def volume(dims: Iterable[int]) -> int:
     """Number of elements of a tensor with these dims; 1 for a scalar, -1 if an extent is unknown."""
     extents = tuple(dims)

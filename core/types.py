@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dovetail import _native
-from dovetail.core.dims import MAX_RANK, Dims, Dims2, Dims3, Dims4, DimsHW, volume
+from dovetail.core.dims import MAX_RANK, Dims, Dims2, Dims3, Dims4, DimsHW, Permutation, volume
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Dims4",
     "DimsHW",
     "FieldType",
+    "Permutation",
     "TensorFormat",
     "TensorIOMode",
     "TensorLocation",

@@ -21,6 +21,11 @@ from dovetail.core.types import (
     DeviceType,
     DimensionOperation,
     Dims,
+    Dims2,
+    Dims3,
+    Dims4,
+    DimsHW,
+    Permutation,
     TensorFormat,
     TensorIOMode,
     TensorLocation,
@@ -95,7 +100,11 @@ __all__ = [
     "DeviceType",
     "DimensionOperation",
     "Dims",
+    "Dims2",
+    "Dims3",
+    "Dims4",
     "DimsExprs",
+    "DimsHW",
     "DynamicPluginTensorDesc",
     "EngineCapability",
     "EngineInspector",
@@ -123,6 +132,7 @@ __all__ = [
     "OnnxParser",
     "Output",
     "ParserError",
+    "Permutation",
     "Plugin",
     "PluginField",
     "PluginFieldCollection",
@@ -163,7 +173,7 @@ def _layer_enums() -> dict[str, type[IntEnum]]:
     """Enumerations of the registered ops' fields and fronts, by name."""
     specs = default_registry().specs()
     of_fields = [field.enum for spec in specs for field in spec.fields if field.enum is not None]
-    return {enum.__name__: enum for enum in [*of_fields, *(enum for spec in specs for enum in spec.enums)]}
+    return {enum.__name__: enum for enum in of_fields} | {name: e for spec in specs for name, e in spec.enums.items()}
 
 
 def __getattr__(name: str) -> Any:

@@ -59,7 +59,8 @@ class Plugin:
                  ports and fields
     type_rows    legal assignments of types, as in a kernel's row ("f32 f32 -> f32"), where the product of
                  the ports' types would hold some that nothing computes
-    enums        enumerations of arguments of fronts: attributes of the package, as those of fields are
+    enums        enumerations of arguments of fronts: attributes of the package, as those of fields are. A mapping gives
+                 them other names, such as older ones
     scalar       for a pointwise op, an expression of input and field names: numbers, + - * / // % **,
                  comparisons, `a if c else b`, and, or, min, max, abs, exp, log, tanh;
                  `choice(field, NAME=..., ...)` picks by an enum field. An absent optional input drops the
@@ -77,7 +78,7 @@ class Plugin:
     scalar: ClassVar[str | None] = None
     onnx: ClassVar[Sequence[Any]] = ()
     type_rows: ClassVar[Sequence[str]] = ()
-    enums: ClassVar[Sequence[type[IntEnum]]] = ()
+    enums: ClassVar[Sequence[type[IntEnum]] | Mapping[str, type[IntEnum]]] = ()
 
     dovetail_spec: ClassVar[OpSpec]
     dovetail_implementations: ClassVar[tuple[Implementation, ...]]
@@ -111,7 +112,7 @@ class Plugin:
             reference=_reference_of(cls) if hasattr(cls, "reference") else None,
             scalar=cls.scalar,
             role=cls.role,
-            enums=tuple(cls.enums),
+            enums=dict(cls.enums) if isinstance(cls.enums, Mapping) else {enum.__name__: enum for enum in cls.enums},
             fronts=fronts_of(cls, cls._declared),
             properties=dict(cls._declared.properties),
             onnx=tuple(cls.onnx),

@@ -38,7 +38,7 @@ class FullyConnected(Plugin):
             raise ShapeError(
                 f"{self.label} flattens the last three dims, and x has {x.rank}",
                 facts=[("x", x.dims), ("needed", "[batch..., C, H, W], rank 3 or more")],
-                hint="Put extents of 1 in front with a Shuffle layer, or use a MatrixMultiply layer.",
+                hint="Put extents of 1 behind them with a Shuffle layer, or use a MatrixMultiply layer.",
                 expected=3,
                 got=x.rank,
             )

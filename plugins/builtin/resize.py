@@ -107,6 +107,8 @@ class Resize(Plugin):
     roi_start: Floats = field((), doc="First edge of what CROP_AND_RESIZE takes, by axis; 0 is the first cell.")
     roi_end: Floats = field((), doc="Last edge of it; 1 is the last cell.")
 
+    enums = {"ResizeMode": InterpolationMode}  # its name before TensorRT 8.5
+
     align_corners = LayerProperty(
         lambda values: values["coordinate_transformation"] == ResizeCoordinateTransformation.ALIGN_CORNERS,
         _set_align_corners,

@@ -180,9 +180,6 @@ def center_crop_pad(node):
     return sliced(node, x, replaced(zeros, axes, start), replaced(dims, axes, wanted), mode="FILL")
 
 
-SliceMode = SampleMode  # its name before TensorRT 8.5
-
-
 class Slice(Plugin):
     """y[c] = x[start + c * stride] on each axis, for 0 <= c < shape
 
@@ -212,6 +209,7 @@ class Slice(Plugin):
     stride: Ints = field((), doc="Distance of the indices on each axis; may be negative.")
     mode: SampleMode = field(SampleMode.STRICT_BOUNDS, doc="What is read beyond the edges.")
 
+    enums = {"SliceMode": SampleMode}  # its name before TensorRT 8.5
     type_rows = tuple(" ".join([WORDS, *["|".join([t.short] * len(TYPES))] * 3, WORDS, "->", WORDS]) for t in INTEGERS)
 
     def infer(self, x, starts, sizes, strides, value):

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 from pytest import mark, raises
 
-from dovetail.core.dims import Dims, Dims2, Dims3, Dims4, DimsHW, volume
+from dovetail.core.dims import Dims, Dims2, Dims3, Dims4, DimsHW, Permutation, volume
 from dovetail.core.errors import DTypeError, ShapeError
 
 
@@ -52,8 +52,19 @@ def test_a_wrong_number_of_dims_names_both():
         Dims3(1, 2)
 
 
+def test_a_permutation_is_a_tuple_of_axes():
+    assert Permutation([2, 0, 1]) == (2, 0, 1)
+    assert Permutation(()) == ()
+
+
+@mark.parametrize("order", [(0, 0), (1, 2), (0, -1), range(9)])
+def test_what_is_no_permutation_is_refused(order):
+    with raises(ShapeError, match=r"no permutation|8 is the most"):
+        Permutation(order)
+
+
 @mark.parametrize("travel", [copy.deepcopy, lambda dims: pickle.loads(pickle.dumps(dims))])
-@mark.parametrize("dims", [Dims((1,)), DimsHW(3, 4), Dims4(1, 2, 3, 4)])
+@mark.parametrize("dims", [Dims((1,)), DimsHW(3, 4), Dims4(1, 2, 3, 4), Permutation((1, 0))])
 def test_dims_travel(travel, dims):
     assert travel(dims) == dims
     assert type(travel(dims)) is type(dims)

@@ -93,3 +93,14 @@ def test_a_cycle_is_named():
     a.set_input(1, b.get_output(0))
     with pytest.raises(errors.DefinitionError, match="feed each other"):
         _ = b.get_output(0).shape
+
+
+def test_orders_of_axes_and_older_names_of_enumerations():
+    _, network, _ = new_network()
+    x = network.add_input("x", trt.float32, (2, 3, 4))
+    layer = network.add_shuffle(x)
+    layer.first_transpose = trt.Permutation([2, 0, 1])
+    assert layer.get_output(0).shape == (4, 2, 3)
+    assert trt.SliceMode is trt.SampleMode
+    assert trt.ResizeMode is trt.InterpolationMode
+    assert {"SliceMode", "ResizeMode", "RNNOperation"} <= set(dir(trt))

@@ -90,10 +90,8 @@ struct MmaLoader {
         if (a.is_x_aligned) {
           copy_async<T::kChunkBytes>(place, from, n * static_cast<int>(sizeof(Raw)));
         } else {
-          Chunk chunk;
-#pragma unroll
-          for (int c = 0; c < 8; ++c) chunk.v[c] = c < n ? from[c] : Raw{0};
-          *reinterpret_cast<Chunk*>(place) = chunk;
+#pragma unroll 1
+          for (int c = 0; c < 8; ++c) reinterpret_cast<Raw*>(place)[c] = c < n ? from[c] : Raw{0};
         }
       }
     } else {
@@ -155,7 +153,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks) convolve_mma(const __
     loader.fetch(a, phase, slab * T::kSlab, to);
   };
 
-#pragma unroll
+#pragma unroll 1
   for (int slab = 0; slab < T::kStages - 1; ++slab) {
     if (slab < slabs) {
       fetch(slab);
@@ -207,15 +205,19 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks) convolve_mma(const __
   int64_t* const targets = reinterpret_cast<int64_t*>(memory + S::kWords * 4);
   __syncthreads();
   list_targets<T::is_hwc8, T::kPixels, T::kThreads>(a, phase, tile.pixel_tile * T::kPixels, targets);
-#pragma unroll
+#pragma unroll 1
   for (int part = 0; part < kMapParts; ++part) {
     if (part > 0) __syncthreads();
     const int row = warp / T::kWarpsAlongPixels * 8 + lane % 4 * 2;
 #pragma unroll
-    for (int i = 0; i < kPixelParts; ++i) {
+    for (int j = 0; j < kMapParts; ++j) {  // registers have no index that is known only here
+      if (j != part) continue;
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        stage[S::at(warp_pixel + i * 16 + lane / 4 + k / 2 * 8, row + k % 2)] = sums[i][part][k];
+      for (int i = 0; i < kPixelParts; ++i) {
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+          stage[S::at(warp_pixel + i * 16 + lane / 4 + k / 2 * 8, row + k % 2)] = sums[i][j][k];
+        }
       }
     }
     __syncthreads();
