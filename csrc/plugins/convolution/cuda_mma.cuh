@@ -90,8 +90,10 @@ struct MmaLoader {
         if (a.is_x_aligned) {
           copy_async<T::kChunkBytes>(place, from, n * static_cast<int>(sizeof(Raw)));
         } else {
-#pragma unroll 1
-          for (int c = 0; c < 8; ++c) reinterpret_cast<Raw*>(place)[c] = c < n ? from[c] : Raw{0};
+          Chunk chunk;
+#pragma unroll
+          for (int c = 0; c < 8; ++c) chunk.v[c] = c < n ? from[c] : Raw{0};
+          *reinterpret_cast<Chunk*>(place) = chunk;
         }
       }
     } else {
