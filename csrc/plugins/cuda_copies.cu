@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Strided copies: 16 bytes at a time where neighbours stay neighbours and addresses allow it, and through tiles in
 // shared memory where x and y run along different axes. Windowed ones: an element at a time.
-#include "cuda_copies.hpp"
+#include "dovetail/cuda_copies.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 

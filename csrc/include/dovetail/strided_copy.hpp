@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies between boxes whose axes lie in any order and at any distance: the heart of the layers that move elements and
 // do not look at them. The description and its simplification are for all devices, the copying is for the CPU;
-// csrc/plugins/cuda_copies.hpp has that for GPUs.
+// dovetail/cuda_copies.hpp has that for GPUs.
 //
 //   StridedCopy copy(element_bytes);
 //   copy.add(n, distance_in_x, distance_in_y);  // for each axis; distances in x may be negative or 0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // y[c] = x[start + c * step], axis by axis, for windows that may reach over the edges of x: what Slice and Padding have
-// in common. The description is for all devices, the copying is for the CPU; csrc/plugins/cuda_copies.hpp has that
+// in common. The description is for all devices, the copying is for the CPU; dovetail/cuda_copies.hpp has that
 // for GPUs.
 #ifndef DOVETAIL_WINDOWED_COPY_HPP
 #define DOVETAIL_WINDOWED_COPY_HPP

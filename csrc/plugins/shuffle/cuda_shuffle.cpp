@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shuffle@1#cuda.
-#include "cuda_copies.hpp"
+#include "dovetail/cuda_copies.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Squeeze@1#cuda.
-#include "cuda_copies.hpp"
+#include "dovetail/cuda_copies.hpp"
 #include "dovetail/reshape_rows.hpp"
 #include "squeeze.hpp"
 

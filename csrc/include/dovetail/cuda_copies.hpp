@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies that change the order of elements, on a GPU: what dovetail/strided_copy.hpp and windowed_copy.hpp describe.
-// Defined in cuda_copies.cu, once for all layers that are copies.
-#ifndef DOVETAIL_PLUGINS_CUDA_COPIES_HPP
-#define DOVETAIL_PLUGINS_CUDA_COPIES_HPP
+// Defined in csrc/plugins/cuda_copies.cu, once for the built-in layers, which alone can link it.
+#ifndef DOVETAIL_CUDA_COPIES_HPP
+#define DOVETAIL_CUDA_COPIES_HPP
 
 #include "dovetail/cuda.hpp"
 #include "dovetail/strided_copy.hpp"
