@@ -1,5 +1,5 @@
-# The built-in layers: one folder a layer under plugins/, all CPU sources in one plugin library. The file's suffix is
-# the list of flags; there is no second list to drift.
+# The built-in layers: one folder a layer under plugins/, all CPU sources in one plugin library. The file's suffix says
+# its flags; a new layer is named nowhere.
 set(DOVETAIL_PLUGIN_LIBRARIES)
 
 # Sanitised kernels are looked into, not timed; at -O3 their checks take minutes to compile.
@@ -24,8 +24,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set(dovetail_isa_avx512vnni -march=x86-64-v4 -mavx512vnni -mprefer-vector-width=512 ${dovetail_kernel_level})
 endif()
 
-# Layers whose loops stand the way they are to run: the copies that -O3 makes of them take twice as long to build, and run
-# no faster (Lrn's half as fast).
+# Exceptions, measured: layers whose loops stand the way they are to run. The copies that -O3 makes of them take
+# twice as long to build, and run no faster (Lrn's half as fast).
 set(dovetail_plain_options)
 if(dovetail_kernel_level STREQUAL -O3 AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(dovetail_plain_options -O2 -ftree-vectorize -fvect-cost-model=dynamic)

@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from networks import engine_of, new_network
 
 import dovetail as trt
-
-TRT_LOGGER = trt.Logger(trt.Logger.ERROR)
 
 
 class ModelData:
@@ -25,21 +24,6 @@ class OwnLogger(trt.ILogger):
 
     def log(self, severity, msg):
         self.messages.append((severity, msg))
-
-
-@pytest.fixture
-def network():
-    builder = trt.Builder(TRT_LOGGER)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))
-    network.builder = builder
-    return network
-
-
-def engine_of(network, config=None):
-    config = config or network.builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 1 << 20)
-    serialized_engine = network.builder.build_serialized_network(network, config)
-    return trt.Runtime(TRT_LOGGER).deserialize_cuda_engine(serialized_engine)
 
 
 def weights_of_mnist():
@@ -71,8 +55,9 @@ def mnist(x, w):
 
 
 @pytest.mark.filterwarnings("ignore:Use .* instead:DeprecationWarning")
-def test_mnist_layer_by_layer(network):
+def test_mnist_layer_by_layer():
     """Chapter 6.3. A fully connected layer wants C, H and W, for which the guide's last lines have no reshape."""
+    builder, network, config = new_network()
     weights = weights_of_mnist()
     input_tensor = network.add_input(name=ModelData.INPUT_NAME, dtype=ModelData.DTYPE, shape=ModelData.INPUT_SHAPE)
     conv1_w = weights["conv1.weight"]
@@ -111,7 +96,7 @@ def test_mnist_layer_by_layer(network):
     network.mark_output(tensor=fc2.get_output(0))
 
     x = np.random.default_rng(1).standard_normal(ModelData.INPUT_SHAPE).astype(np.float32)
-    outputs = engine_of(network).create_execution_context().run({ModelData.INPUT_NAME: x})
+    outputs = engine_of(builder, network, config).create_execution_context().run({ModelData.INPUT_NAME: x})
 
     prob = outputs[ModelData.OUTPUT_NAME]
     assert prob.shape == (1, 10, 1, 1)
@@ -142,25 +127,29 @@ def test_a_plan_in_a_file_and_a_logger_of_ones_own(tmp_path):
     assert context.execute_async_v3(0)
 
     np.testing.assert_array_equal(y, np.maximum(x, 0))
+    with pytest.raises(trt.errors.DovetailError):
+        runtime.deserialize_cuda_engine(b"no plan")
+    assert [severity for severity, _ in logger.messages][-1:] == [trt.ILogger.Severity.ERROR]
 
 
-def test_formats_of_an_input(network):
+def test_formats_of_an_input():
     """Chapter 6.5: FP16 elements, eight channels a chunk."""
+    builder, network, config = new_network()
     x = network.add_input("x", trt.float32, (1, 3, 4, 4))
     network.mark_output(network.add_identity(x).get_output(0))
     formats = 1 << int(trt.TensorFormat.HWC8)
     network.get_input(0).allowed_formats = formats
     network.get_input(0).dtype = trt.DataType.HALF
-    config = network.builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.FP16)
-    engine = engine_of(network, config)
+    engine = engine_of(builder, network, config)
 
     assert engine.get_tensor_format("x") == trt.TensorFormat.HWC8
     assert engine.get_tensor_dtype("x") == trt.DataType.HALF
 
 
-def test_shapes_known_at_run_time(network):
+def test_shapes_known_at_run_time():
     """Chapters 8.1, 8.2 and 8.5: names of extents, profiles, and a reshape to the shape of another tensor."""
+    builder, network, config = new_network()
     foo = network.add_input("foo", trt.float32, (3, -1, -1))
     foo.set_dimension_name(2, "m")
     assert foo.get_dimension_name(2) == "m"
@@ -169,11 +158,10 @@ def test_shapes_known_at_run_time(network):
     reshape = network.add_shuffle(flat.get_output(0))
     reshape.set_input(1, network.add_shape(foo).get_output(0))
     network.mark_output(reshape.get_output(0))
-    profile = network.builder.create_optimization_profile()
+    profile = builder.create_optimization_profile()
     profile.set_shape("foo", (3, 100, 200), (3, 150, 250), (3, 200, 300))
-    config = network.builder.create_builder_config()
     config.add_optimization_profile(profile)
-    context = engine_of(network, config).create_execution_context()
+    context = engine_of(builder, network, config).create_execution_context()
 
     context.set_binding_shape(0, (3, 150, 250))
     assert context.get_binding_shape(1) == (3, 150, 250)
@@ -181,13 +169,13 @@ def test_shapes_known_at_run_time(network):
     np.testing.assert_array_equal(next(iter(context.run({"foo": x}).values())), x)
 
 
-def test_what_an_engine_says_of_itself(network):
+def test_what_an_engine_says_of_itself():
     """Chapter 6.9."""
+    builder, network, config = new_network()
     x = network.add_input("x", trt.float32, (4,))
     network.mark_output(network.add_activation(x, trt.ActivationType.RELU).get_output(0))
-    config = network.builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    engine = engine_of(network, config)
+    engine = engine_of(builder, network, config)
     inspector = engine.create_engine_inspector()
     inspector.execution_context = engine.create_execution_context()
 
@@ -197,9 +185,10 @@ def test_what_an_engine_says_of_itself(network):
 
 
 @pytest.mark.filterwarnings("ignore:Use set_memory_pool_limit:DeprecationWarning")
-def test_a_plugin_found_in_the_list_of_creators(network):
+def test_a_plugin_found_in_the_list_of_creators():
     """Chapter 9.1.3, with a plugin that is there."""
-    trt.init_libnvinfer_plugins(TRT_LOGGER, "")
+    builder, network, config = new_network()
+    trt.init_libnvinfer_plugins(trt.Logger(trt.Logger.ERROR), "")
     plugin_creators = trt.get_plugin_registry().plugin_creator_list
     (creator,) = (creator for creator in plugin_creators if creator.name == "Activation")
     alpha = trt.PluginField("alpha", np.array([0.1], dtype=np.float64), trt.PluginFieldType.FLOAT64)
@@ -209,8 +198,7 @@ def test_a_plugin_found_in_the_list_of_creators(network):
     lrelu = network.add_plugin_v2(inputs=[input_layer], plugin=plugin)
     lrelu.get_output(0).name = "outputs"
     network.mark_output(lrelu.get_output(0))
-    config = network.builder.create_builder_config()
     config.max_workspace_size = 2**20
-    outputs = engine_of(network, config).create_execution_context().run({"input_layer": np.float32([[-1, 2]])})
+    outputs = engine_of(builder, network, config).create_execution_context().run({"input_layer": np.float32([[-1, 2]])})
 
     np.testing.assert_allclose(outputs["outputs"], np.float32([[-0.1, 2]]), rtol=1e-7)

@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks) convolve_mma(const __
     loader.fetch(a, phase, slab * T::kSlab, to);
   };
 
-#pragma unroll 1
+#pragma unroll
   for (int slab = 0; slab < T::kStages - 1; ++slab) {
     if (slab < slabs) {
       fetch(slab);
@@ -207,19 +207,15 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks) convolve_mma(const __
   int64_t* const targets = reinterpret_cast<int64_t*>(memory + S::kWords * 4);
   __syncthreads();
   list_targets<T::is_hwc8, T::kPixels, T::kThreads>(a, phase, tile.pixel_tile * T::kPixels, targets);
-#pragma unroll 1
+#pragma unroll
   for (int part = 0; part < kMapParts; ++part) {
     if (part > 0) __syncthreads();
     const int row = warp / T::kWarpsAlongPixels * 8 + lane % 4 * 2;
 #pragma unroll
-    for (int j = 0; j < kMapParts; ++j) {  // registers have no index that is known only here
-      if (j != part) continue;
+    for (int i = 0; i < kPixelParts; ++i) {
 #pragma unroll
-      for (int i = 0; i < kPixelParts; ++i) {
-#pragma unroll
-        for (int k = 0; k < 4; ++k) {
-          stage[S::at(warp_pixel + i * 16 + lane / 4 + k / 2 * 8, row + k % 2)] = sums[i][j][k];
-        }
+      for (int k = 0; k < 4; ++k) {
+        stage[S::at(warp_pixel + i * 16 + lane / 4 + k / 2 * 8, row + k % 2)] = sums[i][part][k];
       }
     }
     __syncthreads();
