@@ -285,9 +285,7 @@ class IExecutionContext:
                 self.set_tensor_address(info.name, int(address))
 
     # ---- arrays in and out
-    def run(
-        self, inputs: Mapping[str, Any], outputs: Mapping[str, Any] | None = None, stream: Any = 0
-    ) -> dict[str, Any]:
+    def run(self, inputs: Any, outputs: Mapping[str, Any] | None = None, stream: Any = 0) -> dict[str, Any]:
         """Run on arrays: `context.run({"x": array})["y"]`.
 
         Anything with `__dlpack__`, the CUDA array interface or the buffer protocol is taken where it lies if it is
@@ -296,6 +294,8 @@ class IExecutionContext:
         computed; NumPy arrays are complete.
 
         Args:
+            inputs: arrays by name; or a list or tuple of them in the engine's order; or the array itself, where the
+                engine has one input.
             stream: a cudaStream_t or its number, for engines on a GPU; arrays that other libraries are still
                 computing are waited for there. Later work on other streams that reads an array given in `outputs` has
                 to wait for this one.
@@ -306,6 +306,8 @@ class IExecutionContext:
         """
         ports = self.engine._ports
         n_inputs = self.engine._n_inputs
+        if type(inputs) is not dict:
+            inputs = self.engine._named_inputs(inputs)
         if len(inputs) != n_inputs:
             self._check_names(inputs)
         if self._on_gpu:

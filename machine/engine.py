@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,6 +89,26 @@ class ICudaEngine:
                 got=name,
             )
         return self._io[self._index[name]]
+
+    def _named_inputs(self, given: Any) -> Mapping[str, Any]:
+        """Arrays by input name, from a mapping, a list in the engine's order, or the one array of an only input."""
+        if isinstance(given, Mapping):
+            return given
+        names = [info.name for info in self._io[: self._n_inputs]]
+        arrays = given if isinstance(given, (list, tuple)) else [given]
+        if len(arrays) != len(names):
+            what = f"{len(arrays)} arrays" if isinstance(given, (list, tuple)) else f"one {type(given).__name__}"
+            count = "one input" if len(names) == 1 else f"{len(names)} inputs"
+            raise BindingError(
+                f"run cannot match {what} with the {count} of the engine",
+                facts=[("inputs", ", ".join(names) or "none")],
+                hint="Numbers in a list are one array: run(np.asarray(values))."
+                if len(names) == 1
+                else "Pass one array for each input, in this order, or a dict of arrays by name.",
+                expected=len(names),
+                got=len(arrays),
+            )
+        return dict(zip(names, arrays, strict=True))
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         if name not in self._index:

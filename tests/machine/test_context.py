@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from networks import convolution_chain, engine_of
+from networks import convolution_chain, engine_of, new_network
 
 import dovetail as trt
 
@@ -38,6 +38,34 @@ def test_results_may_be_written_in_place(engine, x):
     result = context.run({"x": x}, outputs={"y": y})["y"]
     assert np.shares_memory(result, y)
     np.testing.assert_array_equal(y, context.run({"x": x})["y"])
+
+
+def test_an_only_input_needs_no_name(engine, x):
+    context = engine.create_execution_context()
+    expected = context.run({"x": x})["y"]
+    for given in (x, [x], (x,), memoryview(x)):
+        np.testing.assert_array_equal(context.run(given)["y"], expected)
+
+
+def test_several_inputs_come_in_the_engines_order():
+    builder, network, config = new_network()
+    a, b = (network.add_input(name, trt.float32, (3,)) for name in ("a", "b"))
+    y = network.add_elementwise(a, b, trt.ElementWiseOperation.SUB).get_output(0)
+    y.name = "y"
+    network.mark_output(y)
+    context = engine_of(builder, network, config).create_execution_context()
+    ones = np.ones(3, np.float32)
+    assert context.run([3 * ones, ones])["y"].tolist() == [2, 2, 2]
+    for given, said in ((ones, "one ndarray"), ([ones], "1 arrays"), ([ones] * 3, "3 arrays"), (None, "one NoneType")):
+        with pytest.raises(trt.errors.BindingError) as error:
+            context.run(given)
+        assert f"cannot match {said} with the 2 inputs" in str(error.value)
+        assert "a, b" in str(error.value)
+
+
+def test_a_list_of_numbers_is_not_taken_for_inputs(engine):
+    with pytest.raises(trt.errors.BindingError, match=r"np\.asarray"):
+        engine.create_execution_context().run([1.0, 2.0])
 
 
 def test_strided_inputs_are_copied_right(engine, x):
