@@ -62,6 +62,13 @@ class OnnxNode(Protocol):
     def add(self, op: str, inputs: Sequence[Any], /, **fields: Any) -> Any:
         """A layer by op name, of tensors and arrays; its first output. Values of enums may be their names."""
 
+    def onnx(self, op_type: str, inputs: Sequence[Any], /, **attrs: Any) -> Any:
+        """Another ONNX operator, of tensors and arrays (None: absent), imported as if the model had it: its output.
+
+        `n_outputs=2` gives a tuple of outputs, `opset=13` the operator of that opset (21 if left out), `domain=""` the
+        domain; the rest are the operator's attributes. Raises what the operator's own import raises.
+        """
+
     def fail(self, reason: str, **facts: Any) -> Exception:
         """The error to raise where the node cannot be imported."""
 

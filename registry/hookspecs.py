@@ -34,6 +34,14 @@ def dovetail_native_libraries() -> Sequence[str | Library]:  # type: ignore[empt
 
 
 @hookspec
+def dovetail_onnx_rewrites() -> Sequence[Any]:  # type: ignore[empty-body]
+    """ONNX operators that are made of existing layers: rows of `onnx_op(name, domain=..., rewrite=...)`.
+
+    For operators that are not the layer of one op, such as those of a domain of one's own. Rows of ops come first.
+    """
+
+
+@hookspec
 def dovetail_report_header() -> str | Sequence[str] | None:
     """Lines about this plugin's surroundings for `dovetail env`; None or an empty list for none."""
 

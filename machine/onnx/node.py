@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from dovetail.machine.onnx.errors import ErrorCode, ModelError
 from dovetail.machine.onnx.types import ElementTypes, elem_type_of, name_of
 from dovetail.machine.tensor import ITensor
 
+COMPOSED_OPSET = 21  # that of operators which rewrites are composed of
 Value = ITensor | np.ndarray | tuple[Any, ...]  # what a name of the model stands for: tuples are sequences of it
 
 
@@ -29,6 +30,7 @@ class Import:
 
     network: INetworkDefinition
     types: ElementTypes
+    imported: Callable[..., list[Any]]  # (NodeProto, inputs, their ONNX types, opset) -> outputs
     constants: Constants = field(default_factory=Constants)
 
 
@@ -160,6 +162,34 @@ class Node:
             if known is not None and known.enum is not None and isinstance(value, str):
                 fields[name] = known.enum[value]
         return self.network.add_plugin(op, tensors, fields).get_output(0)
+
+    def onnx(
+        self,
+        op_type: str,
+        inputs: Sequence[Value | None],
+        /,
+        n_outputs: int = 1,
+        opset: int = COMPOSED_OPSET,
+        domain: str = "",
+        **attrs: Any,
+    ) -> Any:
+        """See `OnnxNode.onnx`."""
+        import onnx
+
+        names = ["" if value is None else f"input_{index}" for index, value in enumerate(inputs)]
+        outputs = [f"output_{index}" for index in range(n_outputs)]
+        given = {name: value for name, value in attrs.items() if value is not None}
+        proto = onnx.helper.make_node(op_type, names, outputs, domain=domain, **given)
+        types = [self._type_of(value) for value in inputs]
+        results = self._shared.imported(proto, inputs, types, opset)
+        return results[0] if n_outputs == 1 else tuple(results)
+
+    def _type_of(self, value: Value | None) -> int:
+        """The model's type of one of this node's inputs, where networks carry it in another; 0 of anything else."""
+        for index, elem_type in enumerate(self._types):
+            if value is not None and (value is self.value(index) or value is self._tensors.get(index)):
+                return elem_type
+        return 0
 
     def fail(self, reason: str, code: ErrorCode = ErrorCode.INVALID_NODE, **facts: Any) -> ModelError:
         told = "".join(f"; {name} {value}" for name, value in facts.items())

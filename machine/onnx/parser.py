@@ -17,6 +17,7 @@ from dovetail.machine.onnx.control_flow import CONTROL_FLOW, Body, Values, follo
 from dovetail.machine.onnx.errors import ErrorCode, ModelError, ParserError
 from dovetail.machine.onnx.functions import attributes_of, body_of, bound
 from dovetail.machine.onnx.node import Import, Node, Value
+from dovetail.machine.onnx.rewrites import Rewrites
 from dovetail.machine.onnx.scope import MAIN, Scope, inferred_types
 from dovetail.machine.onnx.sequences import ON_SEQUENCES
 from dovetail.machine.onnx.types import ElementTypes, name_of
@@ -64,7 +65,7 @@ class OnnxParser:
     def supports_operator(self, op_name: str) -> bool:
         """Are there operators of this name that can be imported, in some opset?"""
         is_followed = op_name in CONTROL_FLOW or op_name in ON_SEQUENCES
-        is_row = any(row.op_type == op_name for spec in self._specs() for row in spec.onnx)
+        is_row = any(self._rewrites_now().named(op_name))
         return is_followed or is_row or self._has_plugin(op_name)
 
     def supports_model(self, model: Any, path: Any = None) -> tuple[bool, list[tuple[list[int], bool]]]:
@@ -138,7 +139,9 @@ class OnnxParser:
 
     def _walk(self, model: Any) -> None:
         graph = model.graph
-        self._shared = Import(self._network, ElementTypes(lambda text: self._logger.log(Severity.WARNING, text)))
+        types = ElementTypes(lambda text: self._logger.log(Severity.WARNING, text))
+        self._rewrites = self._rewrites_now()
+        self._shared = Import(self._network, types, self._imported)
         scope = Scope({entry.domain: entry.version for entry in model.opset_import})
         self._add_initializers(graph, scope)
         for entry in graph.input:
@@ -223,12 +226,25 @@ class OnnxParser:
         if proto.name and self._network.num_layers > n_layers:
             self._network.get_layer(self._network.num_layers - 1).name = proto.name
 
+    def _imported(self, proto: Any, inputs: Sequence[Value | None], types: Sequence[int], opset: int) -> list[Any]:
+        """The outputs of a node that a rewrite is composed of."""
+        scope = Scope({proto.domain: opset})
+        for name, value, elem_type in zip(proto.input, inputs, types, strict=True):
+            scope.set(name, value, elem_type if name else 0)
+        try:
+            self._import(proto, scope)
+        except (ModelError, DovetailError) as error:
+            code = getattr(error, "code", ErrorCode.INVALID_NODE)
+            code = code if isinstance(code, ErrorCode) else ErrorCode.INVALID_NODE
+            raise ModelError(code, f"{proto.op_type}, which it is made of: {error}") from None
+        return [scope.values[name] for name in proto.output]
+
     def _results(self, node: Node, scope: Scope) -> Sequence[Value | None]:
         if node.op_type in CONTROL_FLOW and node.domain in MAIN:
             return followed(node, self._body(node, scope))
         if node.op_type in ON_SEQUENCES and node.domain in MAIN:
             return [ON_SEQUENCES[node.op_type](node)]
-        found = self._row(node)
+        found = self._rewrites.find(node.domain, node.op_type, node.opset)
         if found is None:
             return self._function(node, scope) or node.add_as(self._plugin(node), self._fields(node))
         spec, row = found
@@ -280,14 +296,6 @@ class OnnxParser:
             code = code if isinstance(code, ErrorCode) else ErrorCode.INVALID_NODE
             raise ModelError(code, f"{proto.op_type} inside it: {error}") from None
 
-    def _row(self, node: Node) -> tuple[OpSpec, Any] | None:
-        domain = "" if node.domain in MAIN else node.domain
-        for spec in self._specs():
-            for row in spec.onnx:
-                if row.takes(domain, node.op_type, node.opset):
-                    return spec, row
-        return None
-
     def _plugin(self, node: Node) -> OpSpec:
         """The op that an operator names. Raises ModelError that says which plugin would do."""
         version = str(node.attr("plugin_version", "1"))
@@ -295,14 +303,7 @@ class OnnxParser:
         try:
             return self._lookup.find(node.op_type, version, space)
         except PluginNotFound as error:
-            others = sorted(
-                {
-                    f"{row.since}..{row.until or ''}"
-                    for spec in self._specs()
-                    for row in spec.onnx
-                    if row.op_type == node.op_type
-                }
-            )
+            others = sorted({f"{row.since}..{row.until or ''}" for row in self._rewrites.named(node.op_type)})
             known = f" It is known in opsets {', '.join(others)}; here it is {node.opset}." if others else ""
             wanted = op_id(node.op_type, version, space)
             raise ModelError(
@@ -313,11 +314,11 @@ class OnnxParser:
     def _fields(self, node: Node) -> dict[str, Any]:
         return {name: value for name, value in node.attributes().items() if name not in PLUGIN_ATTRIBUTES}
 
-    def _specs(self) -> Sequence[OpSpec]:
-        return self._lookup.specs()
+    def _rewrites_now(self) -> Rewrites:
+        return Rewrites(self._lookup, lambda text: self._logger.log(Severity.WARNING, text))
 
     def _has_plugin(self, name: str) -> bool:
-        return any(spec.name == name for spec in self._specs())
+        return any(spec.name == name for spec in self._lookup.specs())
 
     def _mark(self, name: str, scope: Scope) -> None:
         if name in scope.broken:

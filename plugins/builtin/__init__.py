@@ -41,6 +41,14 @@ def dovetail_register_ops(registry: Any) -> None:
 
 
 @hookimpl
+def dovetail_onnx_rewrites() -> list[Any]:
+    """The operators of other domains that are made of these layers: `rewrites` of the modules _onnx_*."""
+    names = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("_onnx_"))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return [row for module in modules for row in getattr(module, "rewrites", ())]
+
+
+@hookimpl
 def dovetail_native_libraries() -> list[str | Library]:
     """The libraries with the kernels for the CPU and for the GPU."""
     cpu, cuda = _installed(LIBRARY), _installed(CUDA_LIBRARY)
