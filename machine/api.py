@@ -41,6 +41,7 @@ from dovetail.core.types import (
     uint8,
     volume,
 )
+from dovetail.machine.budget import Budget
 from dovetail.machine.builder import Builder
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.context import IExecutionContext, IOutputAllocator
@@ -93,6 +94,7 @@ def build_report(plan: Any, layer: str | None = None) -> str:
 
 
 __all__ = [
+    "Budget",
     "Builder",
     "BuilderFlag",
     "DataType",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dovetail.core.errors import DefinitionError, ShapeError
+from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
 from dovetail.core.types import DeviceType, Dims
+from dovetail.machine.budget import Budget
 from dovetail.machine.devices import default_device
 from dovetail.machine.enums import BuilderFlag, EngineCapability, MemoryPoolType, ProfilingVerbosity
 
@@ -103,6 +104,7 @@ class IBuilderConfig:
         self.builder_optimization_level = 3  # 0: take the first fitting candidate; >= 1: time them
         self.allow_reference = True  # may a layer run through its NumPy reference?
         self.num_threads = 0  # 0: as many as this process may use
+        self._folding_budget = Budget()
         self._pools: dict[MemoryPoolType, int] = {}
         self._profiles: list[IOptimizationProfile] = []
         self._pins: dict[str, str] = {}
@@ -142,6 +144,21 @@ class IBuilderConfig:
     def max_workspace_size(self, size: int) -> None:
         warnings.warn("Use set_memory_pool_limit instead.", DeprecationWarning, stacklevel=2)
         self.set_memory_pool_limit(MemoryPoolType.WORKSPACE, size)
+
+    # ---- constant folding
+    @property
+    def folding_budget(self) -> Budget:
+        """What constant folding may use in all. A layer that would exceed it is computed in every inference instead."""
+        return self._folding_budget
+
+    @folding_budget.setter
+    def folding_budget(self, budget: Budget) -> None:
+        if not isinstance(budget, Budget):
+            raise DTypeError(
+                f"config.folding_budget takes a Budget, got {type(budget).__name__}",
+                hint="Write config.folding_budget = dovetail.Budget(bytes=..., layers=..., seconds=...).",
+            )
+        self._folding_budget = budget
 
     # ---- profiles
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:

@@ -78,18 +78,18 @@ class ILayer:
         """Feed input `index`. Data set earlier for the same port is dropped.
 
         Raises:
-            DefinitionError: the op has no such input, or the tensor is another network's.
+            DefinitionError: the op has no such input, the tensor is another network's, or it depends on this layer.
         """
         port = self._port(index)
         if port is None:
             names = ", ".join(f"{i} {p.name}" for i, p in enumerate(self._spec.inputs))
             raise DefinitionError(f"{self.label} has no input {index}", facts=[("inputs", names)])
         self._network._check_owned(tensor, f"input {index} of {self.label}")
+        self._network._feed(self, self.get_input(index), tensor)
         while len(self._inputs) <= index:
             self._inputs.append(None)
         self._inputs[index] = tensor
         self._weights.pop(port.name, None)
-        self._network._consume(self, tensor)
         self._invalidate()
 
     def _port(self, index: int) -> Port | None:
@@ -233,6 +233,7 @@ class ILayer:
             self._weights.pop(port.name, None)
         index = self._spec.inputs.index(port)
         if index < len(self._inputs):
+            self._network._feed(self, self._inputs[index], None)
             self._inputs[index] = None
 
     def _warn_deprecated(self, prop: Any) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dovetail.core.contract import Lookup, OpSpec, Port, parse_op_id
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
-from dovetail.core.expr import DimsExprs, Expr, input_dim, leaves_of
+from dovetail.core.expr import leaves_of
 from dovetail.core.types import DataType, TensorLocation
+from dovetail.machine.extent_names import ExtentNames
 from dovetail.machine.layer import ILayer
+from dovetail.machine.order import LayerOrder
 from dovetail.machine.tensor import ITensor
 
 MAX_RANK = 8
@@ -33,7 +34,10 @@ class INetworkDefinition:
         self._outputs: list[ITensor] = []
         self.shape_outputs: list[ITensor] = []  # outputs marked for their contents as a shape
         self._names: dict[str, ITensor] = {}
-        self._consumers: dict[int, list[ILayer]] = defaultdict(list)
+        self._consumers: dict[ITensor, dict[ILayer, int]] = {}  # how many inputs of the layer take the tensor
+        self._order = LayerOrder(_producers_of, self._consumers_behind)
+        self._extents = ExtentNames()
+        self._suffixes: dict[str, int] = {}
         self._in_front = False
 
     # ---- inputs and outputs
@@ -68,22 +72,17 @@ class INetworkDefinition:
                 facts=[("extents", "-1 (known at run time) or more"), ("rank", f"{len(extents)}, at most {MAX_RANK}")],
                 got=extents,
             )
-        tensor._declared_shape, tensor._dims = extents, None
-        self._name_extents()
+        tensor._declared_shape = extents
+        self._name_extents(tensor)
 
-    def _name_extents(self) -> None:
-        """Give inputs their dims as expressions. Extents of one name are one unknown, so shapes stay short."""
-        first: dict[str, Expr] = {}
-        for index, tensor in enumerate(self._inputs):
-            dims: list[Expr | int] = []
-            for axis, extent in enumerate(tensor._declared_shape):
-                name = tensor.get_dimension_name(axis)
-                unknown = input_dim(index, axis, name or f"{tensor.name}.{axis}")
-                dims.append(extent if extent >= 0 else first.setdefault(name, unknown) if name else unknown)
-            found = DimsExprs(dims)
-            if tensor._dims is None or any(not a.same(b) for a, b in zip(tensor._dims, found, strict=True)):
-                tensor._dims = found
-                self._invalidate_from(tensor)
+    def _name_extents(self, tensor: ITensor) -> None:
+        """Give an input its dims as expressions, and others whose extents have a name in common with it."""
+        self._extents.update(tensor)
+        for other in self._extents.changed():
+            dims = self._extents.dims_of(other)
+            if other._dims is None or not other._dims.same(dims):
+                other._dims = dims
+                self._invalidate_from(other)
 
     def mark_output(self, tensor: ITensor) -> None:
         """Make `tensor` an output of the network. Marking it again changes nothing.
@@ -186,9 +185,9 @@ class INetworkDefinition:
         if not self._in_front:
             layer.infer()  # errors appear at the user's line; nothing was added yet
         self._layers.append(layer)
+        self._order.append(layer)
         for tensor in layer._inputs:
-            if tensor is not None:
-                self._consume(layer, tensor)
+            self._feed(layer, None, tensor)
         for tensor in layer._outputs:
             self._names[tensor.name] = tensor
         return layer
@@ -283,12 +282,28 @@ class INetworkDefinition:
         return "\n".join(lines)
 
     # ---- bookkeeping used by tensors and layers
-    def _consume(self, layer: ILayer, tensor: ITensor) -> None:
-        if layer not in self._consumers[id(tensor)]:
-            self._consumers[id(tensor)].append(layer)
+    def _feed(self, layer: ILayer, old: ITensor | None, new: ITensor | None) -> None:
+        """Note that an input of `layer` takes `new` instead of `old`. Raises DefinitionError if that makes a cycle."""
+        if layer not in self._order:
+            return  # not added yet: its inputs are noted then
+        if new is not None and new._producer is not None:
+            cycle = self._order.connect(new._producer, layer)
+            if cycle:
+                raise _closes_cycle(layer, new, cycle)
+        if old is not None:
+            consumers = self._consumers[old]
+            consumers[layer] -= 1
+            if not consumers[layer]:
+                del consumers[layer]
+        if new is not None:
+            consumers = self._consumers.setdefault(new, {})
+            consumers[layer] = consumers.get(layer, 0) + 1
 
     def _consumers_of(self, tensor: ITensor) -> list[ILayer]:
-        return self._consumers.get(id(tensor), [])
+        return list(self._consumers.get(tensor, ()))
+
+    def _consumers_behind(self, layer: ILayer) -> Iterator[ILayer]:
+        return (consumer for tensor in layer._outputs for consumer in self._consumers.get(tensor, ()))
 
     def _invalidate_from(self, tensor: ITensor) -> None:
         for layer in self._consumers_of(tensor):
@@ -312,9 +327,11 @@ class INetworkDefinition:
             )
 
     def _free_name(self, name: str) -> str:
-        candidate, suffix = name, 1
+        candidate, suffix = name, self._suffixes.get(name, 1)
         while candidate in self._names:
             candidate, suffix = f"{name}_{suffix}", suffix + 1
+        if candidate != name:
+            self._suffixes[name] = suffix
         return candidate
 
     def _rename(self, tensor: ITensor, name: str) -> None:
@@ -325,7 +342,28 @@ class INetworkDefinition:
         self._names[name] = tensor
         tensor._name = name
         if tensor._producer is None:
-            self._set_input_shape(tensor, tensor._declared_shape)
+            self._name_extents(tensor)
+
+
+def _producers_of(layer: ILayer) -> Iterator[ILayer]:
+    return (tensor._producer for tensor in layer._inputs if tensor is not None and tensor._producer is not None)
+
+
+_SHOWN_OF_A_CYCLE = 6  # layers; the ones between are counted
+
+
+def _closes_cycle(layer: ILayer, tensor: ITensor, cycle: list[ILayer]) -> DefinitionError:
+    names = [repr(step.name) for step in cycle]
+    if len(names) > _SHOWN_OF_A_CYCLE:
+        names[3:-2] = [f"({len(names) - 5} more)"]
+    return DefinitionError(
+        f"{layer.label} cannot take tensor '{tensor.name}', which is computed from its own output",
+        facts=[("cycle", " -> ".join([*names, repr(layer.name)]))],
+        hint="A network has no cycles: feed this input with something that does not depend on the layer, or add the "
+        "repeated layers once for each repetition.",
+        layer=layer.name,
+        cycle=[step.name for step in cycle],
+    )
 
 
 def _describe(port: Port) -> str:

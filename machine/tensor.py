@@ -57,8 +57,7 @@ class ITensor:
         n_elements = shape[0] if shape else 1
         if not 1 <= n_elements <= MAX_SHAPE_ELEMENTS:
             return None
-        index = self._network._inputs.index(self)
-        return tuple(input_element(index, k, f"{self._name}[{k}]") for k in range(n_elements))
+        return tuple(input_element(self._index, k, f"{self._name}[{k}]") for k in range(n_elements))
 
     @property
     def shape(self) -> Dims:
@@ -122,7 +121,7 @@ class ITensor:
                 hint="Only dimensions of network inputs have names; others follow from them.",
             )
         self._dimension_names[index] = name
-        self._network._set_input_shape(self, self._declared_shape)
+        self._network._name_extents(self)
 
     def get_dimension_name(self, index: int) -> str:
         return self._dimension_names.get(index, "")

@@ -1,22 +1,32 @@
-"""Layers whose inputs are all constants are computed now, on the CPU, and become constants."""
+"""Layers whose inputs are all constants are computed now, on the CPU, and become constants, within a budget."""
 
 from __future__ import annotations
 
+import math
+
 from dovetail.core.negotiation import Machine
 from dovetail.core.types import DeviceType, TensorFormat
+from dovetail.machine.budget import Meter
 from dovetail.machine.builder.candidates import find_on
 from dovetail.machine.builder.graph import Graph, GraphLayer
 from dovetail.machine.builder.run_layer import run_candidate
 from dovetail.machine.config import IBuilderConfig
 
+_NOTES = 8  # layers that are not folded and named in the report; the others are counted
 
-def fold_constants(graph: Graph, config: IBuilderConfig, machine: Machine, keep: str = "") -> Graph:
-    """Fold what can be folded. Layers of role `keep` stay, so that a later pass still sees them."""
+
+def fold_constants(graph: Graph, config: IBuilderConfig, machine: Machine, meter: Meter, keep: str = "") -> Graph:
+    """Fold what can be folded and fits the budget. Layers of role `keep` stay, so that a later pass still sees them."""
     remaining: list[GraphLayer] = []
+    refused: list[str] = []
     for layer in graph.layers:
-        if (layer.spec.role == keep and keep) or not _is_constant(layer) or not _fold(graph, layer, config, machine):
+        is_kept = bool(keep) and layer.spec.role == keep
+        if is_kept or not _is_constant(layer) or not _fold(graph, layer, config, machine, meter, refused):
             remaining.append(layer)
     graph.layers = remaining
+    graph.notes += refused[:_NOTES]
+    if len(refused) > _NOTES:
+        graph.notes.append(f"{len(refused) - _NOTES} more layers are not folded: the budget for folding is used up")
     graph.drop_dead_layers()
     return graph
 
@@ -27,16 +37,37 @@ def _is_constant(layer: GraphLayer) -> bool:
     return known and fixed
 
 
-def _fold(graph: Graph, layer: GraphLayer, config: IBuilderConfig, machine: Machine) -> bool:
-    """Compute with the first candidate that takes row-major tensors; False if there is none."""
+def _fold(
+    graph: Graph, layer: GraphLayer, config: IBuilderConfig, machine: Machine, meter: Meter, refused: list[str]
+) -> bool:
+    """Compute with the first candidate that takes row-major tensors; False if there is none, or no budget for it."""
+    growth = _growth(layer)
+    is_free = layer.spec.role == "constant"  # the weights themselves
+    reason = "" if is_free else meter.refusal(bytes=growth, layers=1)
+    if reason:
+        refused.append(f"{layer.label} is not folded into a constant: {reason}")
+        return False
     find_on(DeviceType.CPU, graph, layer, config, machine)
     for candidate in layer.candidates:
         if any(format_ not in (None, TensorFormat.LINEAR) for format_ in candidate.formats):
             continue
         arrays = [None if tensor is None else tensor.constant for tensor in layer.inputs]
-        results, _ = run_candidate(layer, candidate, arrays)
+        try:
+            results, _ = run_candidate(layer, candidate, arrays)
+        except MemoryError:
+            refused.append(f"{layer.label} is not folded into a constant: there is no memory for its {growth} bytes")
+            return False
         for tensor, array in zip(layer.outputs, results, strict=True):
             tensor.constant = array
             tensor.producer = None
+        if not is_free:
+            meter.count(bytes=growth, layers=1)
         return True
     return False
+
+
+def _growth(layer: GraphLayer) -> int:
+    """Bytes of the results beyond those of the constants that they are computed from."""
+    given = {id(tensor): tensor.constant.nbytes for tensor in layer.inputs if tensor is not None}  # type: ignore[union-attr]
+    made = sum(math.prod(tensor.static_dims) * tensor.dtype.itemsize for tensor in layer.outputs)
+    return max(0, made - sum(given.values()))

@@ -9,6 +9,7 @@ from typing import Any
 from dovetail.core.errors import BuildError
 from dovetail.core.negotiation import Machine
 from dovetail.core.types import DeviceType
+from dovetail.machine.budget import Meter
 from dovetail.machine.builder.absorb_quantization import absorb_quantization
 from dovetail.machine.builder.candidates import list_candidates
 from dovetail.machine.builder.fold_constants import fold_constants
@@ -34,16 +35,17 @@ class Build:
     machine: Machine
     timer: Timer
     reformats: Reformats
+    folding: Meter
 
 
 Pass = Callable[[Graph, Build], Graph]
 
 PIPELINE: tuple[tuple[str, Pass], ...] = (
     # what depends on constants alone is computed now; dequantise layers wait for the next pass
-    ("fold_constants", lambda g, b: fold_constants(g, b.config, b.machine, keep="dequantize")),
+    ("fold_constants", lambda g, b: fold_constants(g, b.config, b.machine, b.folding, keep="dequantize")),
     # layers between dequantise layers take the INT8 tensors
     ("absorb_quantization", lambda g, b: absorb_quantization(g, b.config, b.machine)),
-    ("fold_remaining_constants", lambda g, b: fold_constants(g, b.config, b.machine)),
+    ("fold_remaining_constants", lambda g, b: fold_constants(g, b.config, b.machine, b.folding)),
     # outputs that no layer computes get a copying layer
     ("separate_outputs", lambda g, b: separate_outputs(g)),
     # implementations x format rows x tactics that fit
@@ -63,7 +65,8 @@ def build(network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory:
     machine = machine_of(config)
     graph = infer_shapes(network, config)
     timer = Timer(config, machine)
-    shared = Build(config, machine, timer, Reformats(graph.lookup, graph.n_profiles, timer, machine))
+    reformats = Reformats(graph.lookup, graph.n_profiles, timer, machine)
+    shared = Build(config, machine, timer, reformats, config.folding_budget.meter("config.folding_budget"))
     for _, pass_ in with_plugins(graph.lookup):
         graph = pass_(graph, shared)
     return serialise(graph, plan_memory(graph), machine, timer.spent_s)

@@ -85,16 +85,6 @@ def test_a_copy_of_weights_is_kept():
     assert (next(iter(y.values())) == 2).all()
 
 
-def test_a_cycle_is_named():
-    _, network, _ = new_network()
-    x = network.add_input("x", trt.float32, (1, 4))
-    a = network.add_elementwise(x, x, trt.ElementWiseOperation.SUM)
-    b = network.add_elementwise(a.get_output(0), x, trt.ElementWiseOperation.SUM)
-    a.set_input(1, b.get_output(0))
-    with pytest.raises(errors.DefinitionError, match="feed each other"):
-        _ = b.get_output(0).shape
-
-
 def test_orders_of_axes_and_older_names_of_enumerations():
     _, network, _ = new_network()
     x = network.add_input("x", trt.float32, (2, 3, 4))

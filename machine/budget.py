@@ -1,0 +1,81 @@
+"""Limits on what may be computed and made while a network is imported and its constants are folded."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from dovetail.core.errors import BuildError, FieldValueError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one import, or the constant folding of one build, may use in all.
+
+    bytes    that results take beyond the constants they are computed from: a transposed weight is free, a filled or
+             repeated one is not
+    layers   added by an import, or folded by a build
+    seconds  of wall-clock time
+
+    Raises:
+        FieldValueError: a negative limit, or not a number.
+    """
+
+    bytes: int = 256 << 20
+    layers: int = 200_000
+    seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("bytes", "layers", "seconds"):
+            limit = getattr(self, name)
+            if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit >= 0:
+                raise FieldValueError(f"a budget cannot have {name} = {limit!r}", hint="Give a number, 0 or more.")
+
+    def meter(self, setting: str) -> Meter:
+        """A meter that starts now. `setting` is how messages name the budget, such as config.folding_budget."""
+        return Meter(self, setting)
+
+
+class Meter:
+    """What has been used of a budget so far."""
+
+    def __init__(self, budget: Budget, setting: str) -> None:
+        self.budget, self.setting = budget, setting
+        self.bytes = self.layers = 0
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the meter was made."""
+        return time.monotonic() - self._started
+
+    def refusal(self, bytes: int = 0, layers: int = 0) -> str:
+        """Why this much more cannot be used, naming amount and limit; "" if it can. Uses nothing."""
+        if self.bytes + bytes > self.budget.bytes:
+            return f"{self._total('bytes', bytes)} {self.setting}.bytes = {self.budget.bytes}"
+        if self.layers + layers > self.budget.layers:
+            return f"{self._total('layers', layers)} {self.setting}.layers = {self.budget.layers}"
+        if self.seconds > self.budget.seconds:
+            return f"it took {self.seconds:.1f} s, more than {self.setting}.seconds = {self.budget.seconds:g}"
+        return ""
+
+    def _total(self, name: str, more: int) -> str:
+        used = getattr(self, name)
+        return f"it needs {more} {name}{f' after {used} used before' if used else ''}, more than"
+
+    def use(self, what: str, bytes: int = 0, layers: int = 0) -> None:
+        """Count what is about to be used.
+
+        Raises:
+            BuildError: it is more than the budget has left; `what` is the subject of the sentence, and nothing is used.
+        """
+        reason = self.refusal(bytes, layers)
+        if reason:
+            hint = f"Raise the limit: {self.setting} = Budget(bytes=..., layers=..., seconds=...)."
+            raise BuildError(f"{what} exceeds the budget: {reason}", hint=hint, budget=self.budget)
+        self.count(bytes, layers)
+
+    def count(self, bytes: int = 0, layers: int = 0) -> None:
+        """Count what has been used, whether or not the budget allowed it."""
+        self.bytes += bytes
+        self.layers += layers
