@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from functools import total_ordering
 from typing import Any, ClassVar
 
 from dovetail.core.errors import DTypeError, ShapeError
@@ -12,37 +13,85 @@ from dovetail.core.errors import DTypeError, ShapeError
 MAX_RANK = 8  # DT_MAX_RANK
 
 
-class Dims(tuple):
-    """Extents of a tensor, or any list of at most eight integers; -1 is unknown."""
+@total_ordering
+class Dims(Sequence):
+    """Extents of a tensor, or any list of at most eight integers; -1 is unknown.
 
-    __slots__ = ()
+    Compares and hashes as the tuple of its extents. Not a tuple itself, so that `"%s" % dims` prints all of them. An
+    extent can be set, `dims[0] = 1`, on the caller's copy: the tensor that it was asked of does not change.
+    """
+
+    __slots__ = ("_items",)
     MAX_DIMS: ClassVar[int] = MAX_RANK
 
-    def __new__(cls, dims: Iterable[int] = ()) -> Dims:
-        try:
-            items = tuple(operator.index(d) for d in dims)
-        except TypeError:
-            raise DTypeError(f"Dims takes integers, got {dims!r}", got=dims) from None
-        if len(items) > MAX_RANK:
-            raise ShapeError(f"{list(items)} has {len(items)} dims; {MAX_RANK} is the most", expected=MAX_RANK)
-        return super().__new__(cls, items)
+    def __init__(self, dims: Iterable[int] = ()) -> None:
+        self._items = _extents(dims)
 
     @property
     def is_dynamic(self) -> bool:
         """Is an extent unknown?"""
-        return any(d < 0 for d in self)
+        return any(d < 0 for d in self._items)
 
     @property
     def volume(self) -> int:
         """Number of elements; -1 if an extent is unknown."""
-        return volume(self)
+        return volume(self._items)
+
+    @property
+    def nbDims(self) -> int:  # noqa: N802  TensorRT's spelling
+        """Number of dims."""
+        return len(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._items)
 
     def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
+        found = self._items[index]
         return Dims(found) if isinstance(index, slice) else found
 
+    def __setitem__(self, index: Any, extent: Any) -> None:
+        items = list(self._items)
+        items[index] = extent
+        if len(items) != len(self._items):
+            raise ShapeError(f"{self!r} cannot change its number of dims", expected=len(self._items), got=len(items))
+        self._items = _extents(items)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Dims):
+            return self._items == other._items
+        return isinstance(other, (tuple, list)) and self._items == tuple(other)
+
+    def __lt__(self, other: Iterable[int]) -> bool:
+        return self._items < tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._items)
+
+    def __add__(self, other: Iterable[int]) -> Dims:
+        return Dims((*self._items, *other))
+
+    def __radd__(self, other: Iterable[int]) -> Dims:
+        return Dims((*other, *self._items))
+
+    def __mul__(self, times: int) -> Dims:
+        return Dims(self._items * times)
+
     def __repr__(self) -> str:
-        return f"({', '.join(map(str, self))}{',' * (len(self) == 1)})"
+        return repr(self._items)
+
+
+def _extents(dims: Iterable[int]) -> tuple[int, ...]:
+    """Raises DTypeError for what are not integers, ShapeError for too many."""
+    try:
+        items = tuple(operator.index(d) for d in dims)
+    except TypeError:
+        raise DTypeError(f"Dims takes integers, got {dims!r}", got=dims) from None
+    if len(items) > MAX_RANK:
+        raise ShapeError(f"{list(items)} has {len(items)} dims; {MAX_RANK} is the most", expected=MAX_RANK)
+    return items
 
 
 class _FixedDims(Dims):
@@ -51,11 +100,12 @@ class _FixedDims(Dims):
     __slots__ = ()
     _n: ClassVar[int]
 
-    def __new__(cls, *dims: Any) -> Dims:
+    def __init__(self, *dims: Any) -> None:
         items = dims[0] if len(dims) == 1 else dims
-        if len(items) != cls._n:
-            raise ShapeError(f"{cls.__name__} takes {cls._n} dims, got {list(items)}", expected=cls._n, got=len(items))
-        return super().__new__(cls, items)
+        if len(items) != self._n:
+            name = type(self).__name__
+            raise ShapeError(f"{name} takes {self._n} dims, got {list(items)}", expected=self._n, got=len(items))
+        super().__init__(items)
 
 
 class Dims2(_FixedDims):
@@ -87,20 +137,19 @@ class Dims4(_FixedDims):
     _n = 4
 
 
-class Permutation(tuple):
+class Permutation(Dims):
     """An order of axes: axis i of the result is axis `order[i]` of the tensor; at most eight. Raises ShapeError."""
 
     __slots__ = ()
 
-    def __new__(cls, order: Iterable[int]) -> Permutation:
-        axes = Dims(order)
-        if sorted(axes) != list(range(len(axes))):
+    def __init__(self, order: Iterable[int]) -> None:
+        super().__init__(order)
+        if sorted(self._items) != list(range(len(self._items))):
             raise ShapeError(
-                f"{list(axes)} is no permutation",
-                hint=f"Each of the axes 0 to {len(axes) - 1} stands in it once.",
-                got=list(axes),
+                f"{list(self._items)} is not a permutation",
+                hint=f"It has to hold each of the axes 0 to {len(self._items) - 1} once.",
+                got=list(self._items),
             )
-        return super().__new__(cls, axes)
 
 
 def volume(dims: Iterable[int]) -> int:

@@ -252,7 +252,8 @@ class DimsExprs(tuple):
 
     def same(self, other: Any) -> bool:
         """Are all extents written the same? A list or tuple of ints will do."""
-        return isinstance(other, (tuple, list)) and len(self) == len(other) and all(map(Expr.same, self, other))
+        is_list = isinstance(other, (tuple, list, Dims))
+        return is_list and len(self) == len(other) and all(map(Expr.same, self, other))
 
     def __eq__(self, other: object) -> bool:
         return self.same(other)

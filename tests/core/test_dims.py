@@ -10,13 +10,35 @@ from dovetail.core.dims import Dims, Dims2, Dims3, Dims4, DimsHW, Permutation, v
 from dovetail.core.errors import DTypeError, ShapeError
 
 
-def test_dims_are_a_tuple_of_ints():
+def test_dims_compare_as_a_tuple_of_ints():
     dims = Dims([np.int64(2), 3])
     assert dims == (2, 3)
     assert type(dims[0]) is int
     assert str(dims) == "(2, 3)"
     assert dims[1:] == Dims([3])
     assert str(dims[1:]) == "(3,)"
+    assert (2, 3) == dims and [2, 3] == dims and dims != (2,) and dims < (3,) and {(2, 3): 1}[dims] == 1
+    assert dims + (4,) == (2, 3, 4) and (1,) + dims == (1, 2, 3) and dims * 2 == (2, 3, 2, 3)
+
+
+def test_all_extents_fit_into_one_place_of_a_text():
+    assert "shape: %s" % Dims([1, 3, -1]) == "shape: (1, 3, -1)"  # noqa: UP031
+
+
+def test_numpy_takes_dims_as_a_shape():
+    dims = Dims([2, 3])
+    assert np.zeros(dims).shape == np.ones(6).reshape(dims).shape == np.broadcast_to(1, dims).shape == dims
+    assert np.prod(dims) == 6 and np.array(dims).tolist() == [2, 3]
+
+
+def test_an_extent_can_be_set():
+    dims = Dims([-1, 3])
+    dims[0] = 4
+    assert dims == (4, 3)
+    with raises(DTypeError, match="takes integers"):
+        dims[0] = "x"
+    with raises(ShapeError, match="cannot change its number of dims"):
+        dims[0:1] = (1, 2)
 
 
 def test_an_unknown_extent_makes_the_volume_unknown():
@@ -52,14 +74,14 @@ def test_a_wrong_number_of_dims_names_both():
         Dims3(1, 2)
 
 
-def test_a_permutation_is_a_tuple_of_axes():
+def test_a_permutation_compares_as_a_tuple_of_axes():
     assert Permutation([2, 0, 1]) == (2, 0, 1)
     assert Permutation(()) == ()
 
 
 @mark.parametrize("order", [(0, 0), (1, 2), (0, -1), range(9)])
 def test_what_is_no_permutation_is_refused(order):
-    with raises(ShapeError, match=r"no permutation|8 is the most"):
+    with raises(ShapeError, match=r"not a permutation|8 is the most"):
         Permutation(order)
 
 
