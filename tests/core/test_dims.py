@@ -17,8 +17,9 @@ def test_dims_compare_as_a_tuple_of_ints():
     assert str(dims) == "(2, 3)"
     assert dims[1:] == Dims([3])
     assert str(dims[1:]) == "(3,)"
-    assert (2, 3) == dims and [2, 3] == dims and dims != (2,) and dims < (3,) and {(2, 3): 1}[dims] == 1
-    assert dims + (4,) == (2, 3, 4) and (1,) + dims == (1, 2, 3) and dims * 2 == (2, 3, 2, 3)
+    assert dims == (2, 3) and dims == [2, 3] and dims != (2,) and dims < (3,) and {(2, 3): 1}[dims] == 1
+    four = (4,)
+    assert dims + four == (2, 3, 4) and four + dims == (4, 2, 3) and dims * 2 == (2, 3, 2, 3)
 
 
 def test_all_extents_fit_into_one_place_of_a_text():
