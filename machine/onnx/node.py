@@ -176,6 +176,7 @@ class Node:
         """See `OnnxNode.onnx`."""
         import onnx
 
+        inputs = [v if v is None or isinstance(v, (ITensor, tuple)) else np.asarray(v) for v in inputs]
         names = ["" if value is None else f"input_{index}" for index, value in enumerate(inputs)]
         outputs = [f"output_{index}" for index in range(n_outputs)]
         given = {name: value for name, value in attrs.items() if value is not None}
