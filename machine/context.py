@@ -343,10 +343,10 @@ class IExecutionContext:
     def _let_allocate(self, index: int, port: Port, outputs: Mapping[str, Any] | None, results: dict[str, Any]) -> None:
         """Have the array of an output made when its extents are told."""
 
-        def allocate(n_bytes: int, alignment: int) -> int:
+        def allocate(n_bytes: int, alignment: int) -> tuple[int, Any]:
             array = self._output_array(port, self._output_shape(index, port), (outputs or {}).get(port.name))
             self._kept[port.name] = results[port.name] = array
-            return array.ctypes.data
+            return array.ctypes.data, array
 
         self._context.set_output_allocator(index, allocate, lambda dims: None)
 
@@ -396,18 +396,18 @@ class IExecutionContext:
     ) -> None:
         """`_let_allocate` for an engine on a GPU, whose results may have to be copied to the host."""
 
-        def allocate(n_bytes: int, alignment: int) -> int:
+        def allocate(n_bytes: int, alignment: int) -> tuple[int, Any]:
             shape = self._output_shape(index, port)
             if port.on_gpu and on_gpu and outputs.get(port.name) is None:
                 results[port.name] = DeviceArray(shape, port.dtype, self.engine.device_index, stream)
                 self._kept[port.name] = results[port.name]
-                return results[port.name].pointer
+                return results[port.name].pointer, results[port.name]
             array = self._output_array(port, shape, outputs.get(port.name))
             self._kept[port.name] = results[port.name] = array
             if not port.on_gpu:
-                return array.ctypes.data
+                return array.ctypes.data, array
             to_host.append((self._staged(index, array.nbytes), array))
-            return to_host[-1][0]
+            return to_host[-1][0], self._staging[index]
 
         self._context.set_output_allocator(index, allocate, lambda dims: None)
 
@@ -427,7 +427,8 @@ class IExecutionContext:
                 _native.copy(device, address, view.ctypes.data, n_bytes, stream)
         if port.is_linear:
             self._context.set_input_shape(index, shape)
-        self._context.set_address(index, address, n_bytes)
+        owner = self._staging[index] if found is None and port.on_gpu else self._kept[port.name]
+        self._context.set_address(index, address, n_bytes, owner)
         return found is not None
 
     def _give_output(self, index: int, port: Port, given: Any, on_gpu: bool, stream: int) -> tuple[Any, int]:
@@ -441,12 +442,13 @@ class IExecutionContext:
         if found is not None:
             _check_output(what, found.shape, shape)
             self._kept[port.name] = found
-            self._context.set_address(index, found.address, found.n_bytes)
+            self._context.set_address(index, found.address, found.n_bytes, found)
             return given, 0
         array = self._output_array(port, shape, given)
         address = self._staged(index, array.nbytes) if port.on_gpu else array.ctypes.data
         self._kept[port.name] = array
-        self._context.set_address(index, address, array.nbytes)
+        owner = self._staging[index] if port.on_gpu else array
+        self._context.set_address(index, address, array.nbytes, owner)
         return array, address if port.on_gpu else 0
 
     def _staged(self, index: int, n_bytes: int) -> int:

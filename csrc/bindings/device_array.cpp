@@ -26,14 +26,15 @@ py::tuple to_tuple(const std::vector<int64_t>& values, int64_t factor = 1) {
 }  // namespace
 
 DeviceArray::DeviceArray(uintptr_t pointer, std::vector<int64_t> shape, std::vector<int64_t> strides, int32_t data_type,
-                         int32_t device_id, bool is_read_only)
+                         int32_t device_id, bool is_read_only, std::shared_ptr<void> owner)
     : pointer_(pointer),
       shape_(std::move(shape)),
       strides_(std::move(strides)),
       data_type_(data_type),
       device_id_(device_id),
       is_read_only_(is_read_only),
-      has_strides_(!strides_.empty()) {
+      has_strides_(!strides_.empty()),
+      owner_(std::move(owner)) {
   info_of(data_type);
   if (has_strides_ && strides_.size() != shape_.size()) throw py::value_error("as many strides as extents");
   if (has_strides_) return;
@@ -82,9 +83,12 @@ void bind_device_array(py::module_& m) {
   using dovetail::DeviceArray;
   py::class_<DeviceArray>(m, "DeviceArray",
                           "A tensor on a CUDA device, as a Python plugin is handed it. torch.from_dlpack(array) and\n"
-                          "cupy.asarray(array) see its memory, int(array) is its address. Not to be kept: the memory\n"
-                          "is the tensor's until enqueue returns.")
-      .def(py::init<uintptr_t, std::vector<int64_t>, std::vector<int64_t>, int32_t, int32_t, bool>(),
+                          "cupy.asarray(array) see its memory, int(array) is its address. Kept, it keeps the memory\n"
+                          "alive, but the contents are the tensor's until enqueue returns only: keep a copy.")
+      .def(py::init([](uintptr_t pointer, std::vector<int64_t> shape, std::vector<int64_t> strides, int32_t dtype,
+                       int32_t device, bool is_read_only) {
+             return DeviceArray(pointer, std::move(shape), std::move(strides), dtype, device, is_read_only);
+           }),
            py::arg("pointer"), py::arg("shape"), py::arg("strides") = std::vector<int64_t>(), py::arg("dtype") = 0,
            py::arg("device") = 0, py::arg("read_only") = false)
       .def_property_readonly("pointer", &DeviceArray::pointer)
@@ -102,6 +106,18 @@ void bind_device_array(py::module_& m) {
                 .attr("lend_dlpack")(self, array.pointer(), array.shape(), type[0], type[1], device[0], device[1]);
           },
           "Nothing is waited for, whatever stream the consumer names: use it on the stream that enqueue got.")
+      .def(
+          "__array__",
+          [](const DeviceArray& self, const py::object& dtype, const py::object&) -> py::object {
+            const auto numpy = py::module_::import("numpy");
+            if (!dtype.is_none() && numpy.attr("dtype")(dtype).attr("str").cast<std::string>().substr(1) == "i8")
+              return numpy.attr("asarray")(self.pointer(), dtype);  // np.int64(array), for arguments of kernels
+            throw py::type_error(
+                py::cast<std::string>(self.repr()) +
+                " is not in host memory: take it with torch.from_dlpack(array) or cupy.asarray(array)");
+          },
+          py::arg("dtype") = py::none(), py::arg("copy") = py::none(),
+          "Raises TypeError: NumPy cannot reach the memory of a device. np.int64(array) is its address.")
       .def("__int__", &DeviceArray::pointer)
       .def("__index__", &DeviceArray::pointer)
       .def("__repr__", &DeviceArray::repr);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A tensor on a CUDA device, as a Python plugin is handed it: through DLPack and through the CUDA array interface, so
-// that torch, CuPy, Numba and Triton see the same memory. It is valid until enqueue returns; nothing is waited for,
-// since all work goes to the stream that enqueue was handed.
+// that torch, CuPy, Numba and Triton see the same memory. It keeps that memory alive, but later steps and runs use it
+// too; nothing is waited for, since all work goes to the stream that enqueue was handed.
 #ifndef DOVETAIL_BINDINGS_DEVICE_ARRAY_HPP
 #define DOVETAIL_BINDINGS_DEVICE_ARRAY_HPP
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ class DeviceArray {
  public:
   // `shape` and `strides` count elements; no strides: one row after the other.
   DeviceArray(uintptr_t pointer, std::vector<int64_t> shape, std::vector<int64_t> strides, int32_t data_type,
-              int32_t device_id, bool is_read_only);
+              int32_t device_id, bool is_read_only, std::shared_ptr<void> owner = nullptr);
 
   uintptr_t pointer() const { return pointer_; }
   py::tuple shape() const;
@@ -35,6 +36,7 @@ class DeviceArray {
   std::vector<int64_t> shape_, strides_;
   int32_t data_type_, device_id_;
   bool is_read_only_, has_strides_;
+  std::shared_ptr<void> owner_;  // of the memory, where that is known
 };
 
 }  // namespace dovetail

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
+#include "bindings/errors.hpp"
 #include "bindings/module.hpp"
 #include "runtime/checksum.hpp"
 #include "runtime/context.hpp"
@@ -149,11 +151,11 @@ py::dict profile_info(const Engine& engine, int index) {
   return info;
 }
 
-// A context and the buffers that it was handed.
+// A context as Python uses it.
 class PyContext {
  public:
   PyContext(std::shared_ptr<Engine> engine, int profile, bool own_memory)
-      : context_(std::move(engine), profile, own_memory), buffers_(context_.engine().plan().n_io()) {}
+      : context_(std::move(engine), profile, own_memory) {}
 
   Context& get() { return context_; }
 
@@ -164,19 +166,28 @@ class PyContext {
     context_.set_input_shape(input, extents, static_cast<int>(std::min<size_t>(rank, 1000)));
   }
 
-  void set_address(size_t io, uintptr_t address, uint64_t bytes) {
-    context_.set_address(io, reinterpret_cast<void*>(address), bytes);
-    buffers_[io].reset();
+  void set_address(size_t io, uintptr_t address, uint64_t bytes, py::object owner) {
+    std::shared_ptr<void> held = owner.is_none() ? nullptr : hold(std::move(owner));
+    context_.set_address(io, reinterpret_cast<void*>(address), bytes, std::move(held));
   }
 
-  // allocate(bytes, alignment) -> address, notify(dims); None takes it away.
+  // allocate(bytes, alignment) -> address, or (address, owner); notify(dims); None takes it away.
   void set_output_allocator(size_t io, py::object allocate, py::object notify) {
     Context::OutputAllocator allocator;
     if (!allocate.is_none()) {
-      allocator.allocate = [allocate = std::move(allocate)](uint64_t bytes, uint64_t alignment) {
+      const auto owner = std::make_shared<std::shared_ptr<void>>();
+      allocator.allocate = [allocate = std::move(allocate), owner](uint64_t bytes, uint64_t alignment) {
         py::gil_scoped_acquire gil;
-        return reinterpret_cast<void*>(py::cast<uintptr_t>(allocate(bytes, alignment)));
+        py::object answer = allocate(bytes, alignment);
+        owner->reset();
+        if (py::isinstance<py::tuple>(answer)) {
+          const py::tuple pair = answer;
+          *owner = hold(pair[1]);
+          answer = pair[0];
+        }
+        return reinterpret_cast<void*>(py::cast<uintptr_t>(answer));
       };
+      allocator.owner = [owner] { return std::exchange(*owner, nullptr); };
       allocator.notify = [notify = std::move(notify)](const int64_t* dims, int rank) {
         py::gil_scoped_acquire gil;
         py::tuple extents(static_cast<size_t>(rank));
@@ -185,20 +196,17 @@ class PyContext {
       };
     }
     context_.set_output_allocator(io, std::move(allocator));
-    buffers_[io].reset();
   }
 
   void set_buffer(size_t io, const py::object& object) {
     const bool is_output = io >= context_.engine().plan().inputs.size();
     std::shared_ptr<Py_buffer> view =
         hold_buffer(object, PyBUF_ND | PyBUF_C_CONTIGUOUS | (is_output ? PyBUF_WRITABLE : 0));
-    context_.set_address(io, view->buf, static_cast<uint64_t>(view->len));
-    buffers_[io] = std::move(view);
+    context_.set_address(io, view->buf, static_cast<uint64_t>(view->len), view);
   }
 
  private:
   Context context_;
-  std::vector<std::shared_ptr<Py_buffer>> buffers_;
 };
 
 py::tuple context_shape(PyContext& self, size_t io) {
@@ -246,15 +254,16 @@ void bind_context(py::module_& m) {
           "tensor_bytes", [](PyContext& self, size_t io) { return self.get().bytes(io); }, py::arg("io"),
           "Size in the tensor's format, with padding.")
       .def("set_address", &PyContext::set_address, py::arg("io"), py::arg("address"),
-           py::arg("bytes") = std::numeric_limits<uint64_t>::max(),
-           "An address as int; 0 takes it away. `bytes`: what is there, checked before running.")
+           py::arg("bytes") = std::numeric_limits<uint64_t>::max(), py::arg("owner") = py::none(),
+           "An address as int; 0 takes it away. `bytes`: what is there, checked before running. `owner`: what keeps\n"
+           "the memory alive; held until another address takes its place, and by arrays that Python plugins keep.")
       .def("set_buffer", &PyContext::set_buffer, py::arg("io"), py::arg("buffer"),
            "A C-contiguous buffer, writable for outputs; kept until another takes its place.")
-      .def(
-          "set_output_allocator", &PyContext::set_output_allocator, py::arg("io"), py::arg("allocate"),
-          py::arg("notify"),
-          "allocate(bytes, alignment) -> address and notify(dims) are called in each execution as soon as the extents\n"
-          "of the output are known; None takes them away.")
+      .def("set_output_allocator", &PyContext::set_output_allocator, py::arg("io"), py::arg("allocate"),
+           py::arg("notify"),
+           "allocate(bytes, alignment) -> address, or (address, owner), and notify(dims) are called in each execution "
+           "as\n"
+           "soon as the extents of the output are known; None takes them away.")
       .def(
           "max_bytes", [](PyContext& self, size_t io) { return self.get().max_bytes(io); }, py::arg("io"),
           "The most that the tensor can need with the present inputs.")

@@ -58,7 +58,10 @@ inline std::string text_or_empty(const char* text) { return text ? text : ""; }
 py::dtype numpy_type(int32_t data_type);
 
 // How many elements numpy must see: the logical extents where they stand in rows, else all bytes that the format takes.
-py::array array_view(const dt_tensor& tensor, bool is_writable);
+// The array keeps `owner`, and so do views of it.
+py::array array_view(const dt_tensor& tensor, bool is_writable, const std::shared_ptr<void>& owner = nullptr);
+// What an array has for its base to keep `owner`.
+py::capsule owner_capsule(const std::shared_ptr<void>& owner);
 
 // What infer_dims of `object` says for output `index`: a list of Expr made by `builder`, a core.expr.ExprBuilder.
 // `inputs`: sequences of Expr or int, None for absent inputs.

@@ -26,22 +26,46 @@ DescFactory& desc_factory();
 py::tuple extents(const int64_t* values, int32_t n);
 py::object make_desc(const py::tuple& dims, int32_t data_type, int32_t format, float scale);
 // The extents that array_view gives a tensor of the host's: flat, in the order of memory, where rows are not in order.
-DeviceArray device_array(const dt_tensor& tensor, bool is_read_only);
+DeviceArray device_array(const dt_tensor& tensor, bool is_read_only, std::shared_ptr<void> owner);
+
+// What keeps the memory at `data` alive, null where nobody knows.
+std::shared_ptr<void> owner_of(const dt_run* run, const void* data);
+// Does anything but this tuple refer to it or to its arrays? A view of an array refers to it, as everything does that
+// looks at its memory by anything but a bare address.
+bool is_kept(const py::tuple& arrays);
+// Note the memory of an array that is kept.
+void find_kept(PyObject* array, const std::shared_ptr<void>& owner, std::vector<MemoryRange>* kept);
 
 // The tensors of one side of a layer as Python sees them, made again only where pointers or shapes changed.
 class Side {
  public:
   explicit Side(bool is_writable) : is_writable_(is_writable) {}
 
-  void refresh(const dt_tensor* const* tensors, uint32_t n) {
+  void refresh(const dt_run* run) {
+    const dt_tensor* const* tensors = is_writable_ ? run->outputs : run->inputs;
+    const uint32_t n = is_writable_ ? run->n_outputs : run->n_inputs;
     if (seen_.size() != n || !descs_) {
       seen_.assign(n, Seen{});
+      owners_.assign(n, nullptr);
       descs_ = py::tuple(n);
       arrays_ = py::tuple(n);
     }
     for (uint32_t i = 0; i < n; ++i) {
-      if (!is_same(seen_[i], tensors[i])) replace(i, tensors[i]);
+      if (!is_same(seen_[i], tensors[i])) replace(i, tensors[i], run);
     }
+  }
+
+  // Let go of arrays that the plugin still holds, noting where they lie; others are made for the next run.
+  void give_up_kept(std::vector<MemoryRange>* kept) {
+    if (!is_kept(arrays_)) return;
+    const bool all = Py_REFCNT(arrays_.ptr()) != 1;
+    for (size_t i = 0; i < owners_.size(); ++i) {
+      PyObject* array = PyTuple_GET_ITEM(arrays_.ptr(), static_cast<Py_ssize_t>(i));
+      if (all || Py_REFCNT(array) != 1) find_kept(array, owners_[i], kept);
+    }
+    seen_.clear();
+    owners_.clear();
+    arrays_ = py::tuple();
   }
 
   PyObject* descs() const { return descs_.ptr(); }
@@ -69,14 +93,16 @@ class Side {
   }
 
   // Tuples are shared with the plugin, which may keep them: a new one is made instead of changing the old.
-  void replace(uint32_t i, const dt_tensor* tensor) {
+  void replace(uint32_t i, const dt_tensor* tensor, const dt_run* run) {
     descs_ = copy(descs_);
     arrays_ = copy(arrays_);
     if (tensor) {
+      owners_[i] = tensor->data ? owner_of(run, tensor->data) : nullptr;
       descs_[i] = make_desc(extents(tensor->shape, tensor->ndim), tensor->layout->data_type, tensor->layout->format,
                             tensor->layout->scale);
-      arrays_[i] = view(*tensor);
+      arrays_[i] = view(*tensor, owners_[i]);
     } else {
+      owners_[i] = nullptr;
       descs_[i] = py::none();
       arrays_[i] = py::none();
     }
@@ -107,15 +133,16 @@ class Side {
     if (tensor->strides) std::copy(tensor->strides, tensor->strides + tensor->ndim, seen->strides);
   }
 
-  py::object view(const dt_tensor& tensor) const {
+  py::object view(const dt_tensor& tensor, const std::shared_ptr<void>& owner) const {
     if (!tensor.data) return py::none();  // before the first enqueue
-    if (tensor.device_type == DT_DEVICE_CPU) return array_view(tensor, is_writable_);
-    return py::cast(device_array(tensor, !is_writable_));
+    if (tensor.device_type == DT_DEVICE_CPU) return array_view(tensor, is_writable_, owner);
+    return py::cast(device_array(tensor, !is_writable_, owner));
   }
 
   bool is_writable_;
   py::tuple descs_, arrays_;
   std::vector<Seen> seen_;
+  std::vector<std::shared_ptr<void>> owners_;  // of the arrays
 };
 
 // A stream between two moments of a default stream, which it stands for: 0, by which C knows that one, is a new stream
@@ -148,16 +175,31 @@ class PythonContext {
         drops_(!self_.is(object) && py::hasattr(self_, "drop")) {}
 
   void shape_changed(const dt_run* run) {
-    inputs_.refresh(run->inputs, run->n_inputs);
-    outputs_.refresh(run->outputs, run->n_outputs);
+    inputs_.refresh(run);
+    outputs_.refresh(run);
     if (!has_shape_changed_) return;
     self_.attr("shape_changed")(py::handle(inputs_.descs()), py::handle(outputs_.descs()));
   }
 
   void enqueue(const dt_run* run) {
-    inputs_.refresh(run->inputs, run->n_inputs);
-    outputs_.refresh(run->outputs, run->n_outputs);
+    inputs_.refresh(run);
+    outputs_.refresh(run);
     refresh_workspace(run);
+    try {
+      call_on_stream(run);
+    } catch (...) {
+      give_up_kept(run);  // the traceback holds frames, and they hold arrays
+      throw;
+    }
+    give_up_kept(run);
+  }
+
+  void drop() {
+    if (drops_) self_.attr("drop")();
+  }
+
+ private:
+  void call_on_stream(const dt_run* run) {
     const bool on_stream = run->stream && run->stream->kind != 0;
     if (!on_stream) {
       call(zero_);
@@ -177,11 +219,20 @@ class PythonContext {
     }
   }
 
-  void drop() {
-    if (drops_) self_.attr("drop")();
+  // Arrays that the plugin kept stay as they are: this context has done with them, and the run goes on elsewhere.
+  void give_up_kept(const dt_run* run) {
+    std::vector<MemoryRange> kept;
+    inputs_.give_up_kept(&kept);
+    outputs_.give_up_kept(&kept);
+    if (!workspace_.is_none() && Py_REFCNT(workspace_.ptr()) != 1) {
+      find_kept(workspace_.ptr(), workspace_owner_, &kept);
+      workspace_ = py::none();
+      workspace_pointer_ = nullptr;
+    }
+    MemoryOwners* owners = static_cast<const Call*>(run->call)->owners;
+    if (!kept.empty() && owners) owners->abandon(run, kept);
   }
 
- private:
   void call(const py::object& stream) {
     PyObject* arguments[] = {inputs_.descs(),   outputs_.descs(), inputs_.arrays(),
                              outputs_.arrays(), workspace_.ptr(), stream.ptr()};
@@ -195,7 +246,9 @@ class PythonContext {
     workspace_pointer_ = run->workspace;
     workspace_bytes_ = run->workspace_bytes;
     workspace_ = py::none();
+    workspace_owner_ = nullptr;
     if (!workspace_pointer_ || !workspace_bytes_) return;
+    workspace_owner_ = owner_of(run, workspace_pointer_);
     int64_t length = static_cast<int64_t>(workspace_bytes_);
     dt_layout layout = {DT_HDR(dt_layout), DT_TYPE_UINT8, DT_FORMAT_LINEAR, -1.0f, 0};
     dt_tensor bytes = {};
@@ -205,9 +258,9 @@ class PythonContext {
     bytes.layout = &layout;
     if (run->stream && run->stream->kind != 0) {
       workspace_ = py::cast(DeviceArray(reinterpret_cast<uintptr_t>(workspace_pointer_), {length}, {}, DT_TYPE_UINT8,
-                                        run->stream->device_id, false));
+                                        run->stream->device_id, false, workspace_owner_));
     } else {
-      workspace_ = array_view(bytes, true);
+      workspace_ = array_view(bytes, true, workspace_owner_);
     }
   }
 
@@ -216,6 +269,7 @@ class PythonContext {
   Side inputs_{false}, outputs_{true};
   void* workspace_pointer_ = nullptr;
   uint64_t workspace_bytes_ = 0;
+  std::shared_ptr<void> workspace_owner_;
   py::object workspace_ = py::none(), zero_ = py::int_(0);
   std::unique_ptr<SideStream> side_stream_;
 };

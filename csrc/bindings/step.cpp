@@ -234,6 +234,18 @@ class StepMemory {
   DeviceMemory device_scratch_, device_packed_;
 };
 
+// All memory of a step, as one: arrays that a Python plugin keeps keep it alive. Repeated runs use it again.
+struct StepOwner final : MemoryOwners {
+  std::shared_ptr<void> all;
+  std::shared_ptr<void> owner_of(const void*) const override { return all; }
+  void abandon(const dt_run*, const std::vector<MemoryRange>&) override {}
+};
+
+struct StepParts {
+  StepTensors ins, outs;
+  StepMemory memory;
+};
+
 RowSide side_of(const Bound& bound, bool is_output) {
   RowSide inputs, outputs;
   std::string error;
@@ -262,9 +274,11 @@ std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPoin
   const Bound bound = bind_object(self, object, row);
   const bool on_cpu = self.table->device == DT_DEVICE_CPU;
   const Device device = on_cpu ? Device() : find_device(self.table->device, -1);
-  const StepTensors ins(inputs, false, self.id, device, side_of(bound, false));
-  const StepTensors outs(outputs, true, self.id, device, side_of(bound, true));
-  const StepMemory memory(device, workspace_bytes, packed);
+  const std::shared_ptr<StepParts> parts(new StepParts{{inputs, false, self.id, device, side_of(bound, false)},
+                                                       {outputs, true, self.id, device, side_of(bound, true)},
+                                                       {device, workspace_bytes, packed}});
+  const StepTensors &ins = parts->ins, &outs = parts->outs;
+  const StepMemory& memory = parts->memory;
   const auto pool = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
 
   py::gil_scoped_release release;
@@ -273,7 +287,10 @@ std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPoin
   if (!on_cpu) own_stream = std::make_unique<DeviceStream>(device);
   const dt_stream stream = {DT_HDR(dt_stream), on_cpu ? 0 : 1, device.index(),
                             own_stream ? own_stream->handle() : nullptr};
+  StepOwner owner;
+  owner.all = parts;
   Call call;
+  call.owners = &owner;
   const dt_run run = {
       DT_HDR(dt_run),     &call,           ins.size(),      outs.size(),         ins.data(),    outs.data(),
       memory.workspace(), workspace_bytes, memory.packed(), memory.packed_bytes, pool->table(), &stream};

@@ -181,7 +181,7 @@ py::object number(const dt_field& field, int64_t i) {
   return py::none();
 }
 
-// No owner: the memory is the host's, and lasts for the call in which the array is handed out.
+// No owner: the memory lasts for the call in which the array is handed out.
 const py::capsule& no_owner() {
   static const int anchor = 0;
   PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::capsule> storage;
@@ -189,6 +189,14 @@ const py::capsule& no_owner() {
 }
 
 }  // namespace
+
+py::capsule owner_capsule(const std::shared_ptr<void>& owner) {
+  auto held = std::make_unique<std::shared_ptr<void>>(owner);
+  py::capsule capsule(held.get(), "dovetail.memory",
+                      [](void* pointer) { delete static_cast<std::shared_ptr<void>*>(pointer); });
+  held.release();
+  return capsule;
+}
 
 DescArray::DescArray(const py::sequence& descs) {
   for (const py::handle given : descs) {
@@ -261,7 +269,7 @@ py::dtype numpy_type(int32_t data_type) {
   return types.at(static_cast<size_t>(data_type));
 }
 
-py::array array_view(const dt_tensor& tensor, bool is_writable) {
+py::array array_view(const dt_tensor& tensor, bool is_writable, const std::shared_ptr<void>& owner) {
   const py::dtype type = numpy_type(tensor.layout->data_type);
   std::vector<py::ssize_t> shape, strides;
   if (tensor.layout->format == DT_FORMAT_LINEAR || tensor.strides) {
@@ -275,7 +283,7 @@ py::array array_view(const dt_tensor& tensor, bool is_writable) {
     shape.push_back(static_cast<py::ssize_t>(bytes) / type.itemsize());
   }
   const char* data = static_cast<const char*>(tensor.data) + tensor.byte_offset;
-  py::array array(type, shape, strides, data, no_owner());
+  py::array array(type, shape, strides, data, owner ? owner_capsule(owner) : no_owner());
   if (!is_writable) py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return array;
 }

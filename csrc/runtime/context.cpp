@@ -61,6 +61,24 @@ Memory::~Memory() {
     std::free(data_);
 }
 
+void Memory::keep_only(const std::vector<MemoryRange>& ranges) const {
+  if (!mapping_) return;
+  constexpr uintptr_t kPage = 4096;  // or a divisor of the system's: what is not aligned to pages is refused, and stays
+  std::vector<std::pair<uintptr_t, uintptr_t>> kept;
+  for (const MemoryRange& range : ranges) {
+    const auto begin = reinterpret_cast<uintptr_t>(range.data);
+    kept.emplace_back(begin / kPage * kPage, round_up(begin + range.bytes, kPage));
+  }
+  std::sort(kept.begin(), kept.end());
+  auto from = reinterpret_cast<uintptr_t>(mapping_);
+  const uintptr_t end = from + mapped_bytes_ / kPage * kPage;
+  kept.emplace_back(end, end);
+  for (const auto& [begin, after] : kept) {
+    if (begin > from) ::madvise(reinterpret_cast<void*>(from), std::min(begin, end) - from, MADV_DONTNEED);
+    from = std::max(from, after);
+  }
+}
+
 Context::Context(std::shared_ptr<const Engine> engine, int profile, bool own_memory)
     : engine_(std::move(engine)),
       own_memory_(own_memory),
@@ -76,6 +94,8 @@ Context::Context(std::shared_ptr<const Engine> engine, int profile, bool own_mem
   is_input_known_.resize(plan.inputs.size());
   addresses_.assign(plan.n_io(), nullptr);
   rooms_.assign(plan.n_io(), 0);
+  owners_.resize(plan.n_io());
+  call_.owners = this;
   is_told_.assign(plan.steps.size(), 0);
   shapes_.dims.resize(plan.tensors.size());
   shapes_.bytes.resize(plan.tensors.size());
@@ -179,20 +199,16 @@ void Context::set_profile(int profile) {
   const Device& device = engine_->device();
   const Engine::Memory& needed = engine_->memory(profile);
   const uint64_t bytes = device.is_cpu() ? needed.cpu_bytes : needed.cuda_bytes;
-  if (own_memory_ && device.is_cpu() && (!owned_.data() || bytes > owned_.bytes())) {
-    Memory larger(bytes, "the memory of a context");
-    owned_ = std::move(larger);
+  if (own_memory_ && device.is_cpu() && (!owned_->data() || bytes > owned_->bytes()))
+    owned_ = std::make_shared<Memory>(bytes, "the memory of a context");
+  if (own_memory_ && !device.is_cpu() && (!device_owned_->data() || bytes > device_owned_->bytes())) {
+    const uint64_t room = std::max<uint64_t>(bytes, kDeviceAlignment);
+    device_owned_ = std::make_shared<DeviceMemory>(device, room, "the memory of a context");
   }
-  if (own_memory_ && !device.is_cpu() && (!device_owned_.data() || bytes > device_owned_.bytes())) {
-    DeviceMemory larger(device, std::max<uint64_t>(bytes, kDeviceAlignment), "the memory of a context");
-    device_owned_ = std::move(larger);
-  }
-  if (!device.is_cpu() && needed.cpu_bytes > staging_.bytes()) {
-    PinnedMemory larger(device, needed.cpu_bytes, "the host memory of a context");
-    staging_ = std::move(larger);
-  }
+  if (!device.is_cpu() && needed.cpu_bytes > staging_->bytes())
+    staging_ = std::make_shared<PinnedMemory>(device, needed.cpu_bytes, "the host memory of a context");
   if (given_bytes_ < bytes) given_bytes_ = 0;
-  if (given_bytes_ == 0) memory_ = device.is_cpu() ? owned_.data() : device_owned_.data();
+  if (given_bytes_ == 0) memory_ = device.is_cpu() ? owned_->data() : device_owned_->data();
   profile_ = profile;
   forget_shapes();
   place_memory();
@@ -211,7 +227,7 @@ void Context::set_memory(void* memory, uint64_t bytes) {
     throw status::memory_unusable(bytes, memory_bytes(), alignment, is_aligned);
   if (memory && !device.is_cpu() && device.device_of(memory) != device.index())
     throw status::address_elsewhere("device_memory", device.index(), device.device_of(memory));
-  memory_ = memory ? static_cast<uint8_t*>(memory) : device.is_cpu() ? owned_.data() : device_owned_.data();
+  memory_ = memory ? static_cast<uint8_t*>(memory) : device.is_cpu() ? owned_->data() : device_owned_->data();
   given_bytes_ = memory ? bytes : 0;
   place_memory();
 }
@@ -222,7 +238,7 @@ void Context::place_memory() {
   const Plan& plan = engine_->plan();
   const PlanProfile& profile = plan.profiles[static_cast<size_t>(profile_)];
   const auto memory_on = [this](int32_t device) {
-    return device == engine_->device().type() ? memory_ : staging_.data() ? staging_.data() : nothing;
+    return device == engine_->device().type() ? memory_ : staging_->data() ? staging_->data() : nothing;
   };
   for (size_t t = 0; t < views_.size(); ++t) {
     const auto root = static_cast<size_t>(plan.tensors[t].root);
@@ -234,6 +250,54 @@ void Context::place_memory() {
     runs_[i].workspace = memory_on(plan.steps[i].device) + workspace.offset;
     runs_[i].workspace_bytes = workspace.bytes;
   }
+}
+
+// ---- arrays that outlive their run
+
+std::shared_ptr<void> Context::owner_of(const void* data) const {
+  const auto holds = [data](const auto& memory) {
+    const auto* at = static_cast<const uint8_t*>(data);
+    return memory->data() && at >= memory->data() && at < memory->data() + std::max<uint64_t>(memory->bytes(), 1);
+  };
+  if (holds(owned_)) return owned_;
+  if (holds(device_owned_)) return device_owned_;
+  if (holds(staging_)) return staging_;
+  for (size_t io = 0; io < addresses_.size(); ++io)
+    if (addresses_[io] == data) return owners_[io];
+  if (given_bytes_ && data >= memory_ && data < memory_ + given_bytes_) return nullptr;
+  // A constant, or no bytes at all: both are there as long as the engine is.
+  return std::const_pointer_cast<Engine>(engine_);
+}
+
+void Context::abandon(const dt_run* run, const std::vector<MemoryRange>& kept) {
+  const auto is_in = [&kept](const auto& memory) {
+    return memory->data() && std::any_of(kept.begin(), kept.end(), [&](const MemoryRange& range) {
+             const auto* at = static_cast<const uint8_t*>(range.data);
+             return at >= memory->data() && at < memory->data() + memory->bytes();
+           });
+  };
+  const Device& device = engine_->device();
+  uint64_t bytes = 0;
+  if (is_in(owned_)) {
+    auto copy = std::make_shared<Memory>(owned_->bytes(), "a copy of a context's memory, some of which a plugin keeps");
+    std::memcpy(copy->data(), owned_->data(), owned_->bytes());
+    owned_->keep_only(kept);
+    if (memory_ == owned_->data()) memory_ = copy->data();
+    owned_ = std::move(copy);
+    bytes = owned_->bytes();
+  } else if (is_in(staging_)) {  // the stream was waited for before this step
+    auto copy = std::make_shared<PinnedMemory>(device, staging_->bytes(), "a copy of a context's host memory");
+    std::memcpy(copy->data(), staging_->data(), staging_->bytes());
+    staging_ = std::move(copy);
+    bytes = staging_->bytes();
+  }
+  if (!bytes) return;  // of the user's, of the engine's, or on a device, where later steps may be under way already
+  place_memory();
+  if (std::exchange(has_told_of_kept_, true)) return;
+  const PlanStep& step = engine_->plan().steps[static_cast<size_t>(run - runs_.data())];
+  log_line(DT_LOG_WARNING, step.implementation + " of layer '" + step.layer +
+                               "' keeps arrays of its run. They stay valid, and each run costs a copy of " +
+                               std::to_string(bytes) + " bytes for it: let it keep array.copy() instead.");
 }
 
 // ---- shapes
@@ -415,8 +479,9 @@ uint64_t Context::bytes(size_t io) {
 
 // ---- addresses
 
-void Context::set_address(size_t io, void* address, uint64_t room) {
+void Context::set_address(size_t io, void* address, uint64_t room, std::shared_ptr<void> owner) {
   check_io(io);
+  owners_[io] = std::move(owner);
   if (addresses_[io] == address && rooms_[io] == room) return;
   addresses_[io] = address;
   rooms_[io] = room;
@@ -441,7 +506,7 @@ void Context::prepare_io() {
     const uint64_t bytes = shapes_.bytes[t];
     void* memory = allocators_[io].allocate(bytes, static_cast<uint64_t>(alignment_on(plan.tensors[t].device)));
     if (!memory && bytes > 0) throw status::output_not_allocated(plan.tensors[t].name, bytes);
-    set_address(io, memory, bytes);
+    set_address(io, memory, bytes, allocators_[io].owner ? allocators_[io].owner() : nullptr);
     if (allocators_[io].notify) allocators_[io].notify(shapes_.dims[t].data(), plan.tensors[t].rank);
   }
   check_addresses();
@@ -649,6 +714,7 @@ void Context::fail(size_t step, dt_code code, const char* method) {
   const PlanStep& failed = plan.steps[step];
   const Bound& bound = engine_->steps()[step].bound;
   const Call raised = std::exchange(call_, Call{});
+  call_.owners = this;
   try {
     raised.check(code, failed.implementation, bound.method(method), failed.layer);
   } catch (Failure& failure) {

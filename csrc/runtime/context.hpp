@@ -26,6 +26,9 @@ class Memory {
   uint8_t* data() const { return data_; }
   uint64_t bytes() const { return bytes_; }
 
+  // Give back what lies outside of these ranges, as far as the system takes it: it reads as zeros from now on.
+  void keep_only(const std::vector<MemoryRange>& ranges) const;
+
  private:
   uint8_t* data_ = nullptr;
   void* mapping_ = nullptr;  // null: from aligned_alloc
@@ -34,10 +37,10 @@ class Memory {
 
 // Inputs and outputs are counted together, inputs first ("io"). A failed call changes nothing, and the context can be
 // used on. Not for two threads at once.
-class Context {
+class Context : private MemoryOwners {
  public:
   Context(std::shared_ptr<const Engine> engine, int profile = 0, bool own_memory = true);
-  ~Context();
+  ~Context() override;
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -58,13 +61,15 @@ class Context {
   uint64_t max_bytes(size_t io);
 
   // Memory of the tensor in its format; null takes it away. Running is refused where the tensor needs more than `room`.
-  void set_address(size_t io, void* address, uint64_t room = UINT64_MAX);
+  // `owner` keeps the memory alive: held until another address takes its place, and by arrays of Python plugins.
+  void set_address(size_t io, void* address, uint64_t room = UINT64_MAX, std::shared_ptr<void> owner = nullptr);
   void* address(size_t io) const { return addresses_[check_io(io)]; }
 
   // Called in each execution as soon as the output's extents are known, before the step that writes it: memory for so
   // many bytes at this alignment, or null; the output's address from then on. Then `notify` with the extents.
   struct OutputAllocator {
     std::function<void*(uint64_t bytes, uint64_t alignment)> allocate;
+    std::function<std::shared_ptr<void>()> owner;  // of what was just allocated; may be left out
     std::function<void(const int64_t* dims, int rank)> notify;
   };
   // An allocator without functions takes it away.
@@ -112,6 +117,9 @@ class Context {
     const dt_run* run;
   };
 
+  std::shared_ptr<void> owner_of(const void* data) const override;
+  void abandon(const dt_run* run, const std::vector<MemoryRange>& kept) override;
+
   size_t check_io(size_t io) const;
   const PlanTensor& tensor_of(size_t io) const;
   void make_views();
@@ -153,13 +161,15 @@ class Context {
   PlanShapes next_;                          // computed here, then copied if all is well
 
   const bool own_memory_;
-  Memory owned_;               // of plans for the CPU
-  DeviceMemory device_owned_;  // of plans for CUDA
-  PinnedMemory staging_;       // of their steps on the CPU, and for copies between both
+  std::shared_ptr<Memory> owned_ = std::make_shared<Memory>();                     // of plans for the CPU
+  std::shared_ptr<DeviceMemory> device_owned_ = std::make_shared<DeviceMemory>();  // of plans for CUDA
+  // Of their steps on the CPU, and for copies between both.
+  std::shared_ptr<PinnedMemory> staging_ = std::make_shared<PinnedMemory>();
   uint8_t* memory_ = nullptr;
   uint64_t given_bytes_ = 0;                    // size of the user's memory; 0: memory_ is not the user's
   std::vector<void*> addresses_;                // per io
   std::vector<uint64_t> rooms_;                 // bytes behind each address
+  std::vector<std::shared_ptr<void>> owners_;   // what keeps them alive, where that is known
   std::vector<std::vector<int32_t>> io_views_;  // tensors whose memory it is, per io
 
   std::vector<dt_tensor> views_;  // per tensor of the plan
@@ -174,6 +184,7 @@ class Context {
   int32_t last_reading_step_ = -1;  // the last one that reads an input
   void* consumed_event_ = nullptr;
   bool is_debug_sync_;
+  bool has_told_of_kept_ = false;  // the log says it once
   Call call_;
 };
 

@@ -24,6 +24,23 @@ struct Failure {
       attributes{};  // of the exception, beside code: plugin, layer, method ...
 };
 
+// Part of the memory that a run uses.
+struct MemoryRange {
+  const void* data = nullptr;
+  uint64_t bytes = 0;
+};
+
+// Who owns the memory of a run. Asked for plugins written in Python, whose arrays may outlive the run.
+class MemoryOwners {
+ public:
+  virtual ~MemoryOwners() = default;
+  // What keeps the memory at `data` alive while it is held; null where the user bound a bare address.
+  virtual std::shared_ptr<void> owner_of(const void* data) const = 0;
+  // The plugin that was handed `run` still holds arrays of these ranges: they keep their contents from now on, because
+  // everything that follows happens in other memory. Throws Failure where there is not enough.
+  virtual void abandon(const dt_run* run, const std::vector<MemoryRange>& kept) = 0;
+};
+
 // One call into a plugin: pass `this` as `call`. Collects what the plugin raises and emits, and owns what it allocates.
 struct Call {
   dt_code raised = DT_OK;
@@ -32,6 +49,7 @@ struct Call {
   std::string blob;                                  // what emit appended
   std::vector<std::unique_ptr<char[]>> allocations;  // what alloc handed out
   std::shared_ptr<void> origin;
+  MemoryOwners* owners = nullptr;  // of the tensors of a run; null where nobody knows
 
   // Throws Failure if code is not 0: "<plugin> failed in <method> of layer '<layer>'" with the raised text, or with the
   // code alone where the plugin raised nothing.
