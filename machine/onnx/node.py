@@ -179,7 +179,12 @@ class Node:
         inputs = [v if v is None or isinstance(v, (ITensor, tuple)) else np.asarray(v) for v in inputs]
         names = ["" if value is None else f"input_{index}" for index, value in enumerate(inputs)]
         outputs = [f"output_{index}" for index in range(n_outputs)]
-        given = {name: value for name, value in attrs.items() if value is not None}
+        tensor = onnx.numpy_helper.from_array
+        given = {
+            name: tensor(value) if isinstance(value, np.ndarray) else value
+            for name, value in attrs.items()
+            if value is not None
+        }
         proto = onnx.helper.make_node(op_type, names, outputs, domain=domain, **given)
         types = [self._type_of(value) for value in inputs]
         results = self._shared.imported(proto, inputs, types, opset)

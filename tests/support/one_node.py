@@ -28,6 +28,8 @@ def one_node(op, inputs, outputs=("y",), known=(), domain=MICROSOFT, main=21, ve
         if name not in known
     ]
     names = [name if array is not None else "" for name, array in inputs.items()]
+    while names and not names[-1]:
+        names.pop()
     graph = helper.make_graph(
         [helper.make_node(op, names, list(outputs), "here", domain=domain, **attrs)],
         "graph",
