@@ -124,8 +124,9 @@ def negotiate(
     """
     made: Made = {}
     if implementation.rows:
+        kinds = tuple(None if desc is None else (desc.dtype, len(desc.dims)) for desc in tensors)
         for row in implementation.rows:
-            reason, position, places = _fit_row(row, implementation.device, tensors, n_inputs, machine)
+            reason, position, places = _fit_row(row, implementation.device, kinds, n_inputs, machine)
             if not reason:
                 formats = [None if place is None else place.format for place in places]
                 descs = _with_formats(tensors, formats, made)
@@ -173,10 +174,11 @@ def _tensors_of(
     )
 
 
+@functools.lru_cache(maxsize=1 << 14)  # layers of a network are alike
 def _fit_row(
-    row: Row, device: DeviceType, tensors: Sequence[DynamicTensorDesc | None], n_inputs: int, machine: Machine
+    row: Row, device: DeviceType, tensors: tuple[tuple[DataType, int] | None, ...], n_inputs: int, machine: Machine
 ) -> tuple[str, int, tuple[Place | None, ...]]:
-    """("", -1, places) if the row's words fit, else the reason and the position."""
+    """("", -1, places) if the row's words fit tensors of these types and ranks, else the reason and the position."""
     missing = [need for need in row.needs if need not in machine.features]
     if missing:
         return f"needs {', '.join(missing)}, which this cpu lacks", -1, ()
@@ -188,18 +190,19 @@ def _fit_row(
         return f"takes tensors '{row.types}', here are {n_inputs} inputs and {n_outputs} outputs", -1, ()
     alternatives: set[int] | None = None
     chosen: list[Place | None] = []
-    for position, (desc, (type_word, legal, place)) in enumerate(zip(tensors, wanted, strict=True)):
-        if desc is None:
+    for position, (tensor, (type_word, legal, place)) in enumerate(zip(tensors, wanted, strict=True)):
+        if tensor is None:
             chosen.append(None)
             continue
-        fitting = {i for i, dtype in enumerate(legal) if dtype == desc.dtype}
+        own, rank = tensor
+        fitting = {i for i, dtype in enumerate(legal) if dtype == own}
         if len(legal) > 1:
             fitting = fitting if alternatives is None else fitting & alternatives
             alternatives = fitting
         if not fitting:
-            return f"takes {type_word} only, got {DataType(desc.dtype).name}", position, ()
-        if len(desc.dims) < place.format.least_rank:
-            return f"format {place.format.name} needs more dimensions than {len(desc.dims)}", position, ()
+            return f"takes {type_word} only, got {DataType(own).name}", position, ()
+        if rank < place.format.least_rank:
+            return f"format {place.format.name} needs more dimensions than {rank}", position, ()
         chosen.append(place)
     return "", -1, tuple(chosen)
 

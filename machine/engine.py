@@ -17,7 +17,7 @@ from dovetail.machine.enums import LayerInformationFormat
 from dovetail.machine.exchange import Port
 from dovetail.machine.logger import ILogger, Severity
 from dovetail.machine.plan import IHostMemory
-from dovetail.machine.report import report_text
+from dovetail.machine.report import report_text, steps_of, with_report
 
 
 class Runtime:
@@ -290,7 +290,7 @@ class ICudaEngine:
 
     def _document(self) -> dict[str, Any]:
         if not hasattr(self, "_parsed"):
-            self._parsed = json.loads(self._engine.metadata)
+            self._parsed = with_report(json.loads(self._engine.metadata), self._engine.report)
         return self._parsed
 
     def __str__(self) -> str:
@@ -305,8 +305,16 @@ class EngineInspector:
         self.execution_context: IExecutionContext | None = None
 
     def get_layer_information(self, layer_index: int, format: LayerInformationFormat) -> str:
-        """One layer as a line, or as JSON with its implementation, formats, time, and what lost."""
-        step = self._engine._document()["report"]["steps"][layer_index]
+        """One layer as a line, or as JSON with its implementation, formats, time, and what lost.
+
+        Raises:
+            BindingError: there is no such layer, or the plan has no build report.
+        """
+        steps = steps_of(self._engine._document())
+        if not 0 <= layer_index < len(steps):
+            facts = [("layers", f"0..{len(steps) - 1}" if steps else "none: the plan has no build report")]
+            raise BindingError(f"the inspector has no layer {layer_index}", facts=facts, got=layer_index)
+        step = steps[layer_index]
         if format == LayerInformationFormat.JSON:
             return json.dumps(step, indent=1)
         inputs, outputs = " ".join(step["inputs"]), " ".join(step["outputs"])
@@ -316,5 +324,5 @@ class EngineInspector:
         """All layers: the report, or JSON with a list of layers and the bindings."""
         document = self._engine._document()
         if format == LayerInformationFormat.JSON:
-            return json.dumps({"Layers": document["report"]["steps"], "Bindings": list(self._engine)}, indent=1)
+            return json.dumps({"Layers": steps_of(document), "Bindings": list(self._engine)}, indent=1)
         return report_text(document)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
 
 from dovetail import _native
 from dovetail.core.errors import PlanCorrupt
-from dovetail.machine.report import report_text
+from dovetail.machine.report import report_json, report_text, with_report
 
 VERSION = (1, 0)
 ALIGNMENT = 64  # bytes, of every tensor in the file
@@ -40,37 +40,51 @@ class IHostMemory(_native.HostMemory):
         return report_text(read_plan(self))
 
 
-def write_plan(document: dict[str, Any], constants: list[bytes]) -> IHostMemory:
-    """The file's bytes: each constant padded to 64 bytes and 64-byte aligned, under a checksum of the whole."""
+REPORT = "report"  # the tensor of the file that holds the build report, as JSON
+
+
+def write_plan(document: dict[str, Any], constants: Sequence[Any]) -> IHostMemory:
+    """The file: a header, each constant padded to 64 bytes and 64-byte aligned, and a checksum of the whole.
+
+    `document["report"]` is stored behind the constants, so that it counts against no limit but its own.
+    """
+    report = report_json(document.get("report", {}))
     names = [f"constant.{index:06d}" for index in range(len(constants))]
     document = {
         "version": list(VERSION),
-        **document,
+        **{key: value for key, value in document.items() if key != "report"},
         "constants": [{"name": name, "bytes": len(data)} for name, data in zip(names, constants, strict=True)],
     }
-    tensors = {name: _padded(data) for name, data in zip(names, constants, strict=True)}
-    blank = "0" * _CHECKSUM_DIGITS
-    metadata = {"format": "dovetail.plan", "checksum": blank, "plan": json.dumps(document, separators=(",", ":"))}
-    data = _aligned_header(save(tensors, metadata))
-    marker = f'"checksum":"{blank}"'.encode()
-    at = data.index(marker) + len(b'"checksum":"')
-    digits = _native.checksum(data).encode()
-    return IHostMemory(data[:at] + digits + data[at + _CHECKSUM_DIGITS :])
+    blobs = [*zip(names, constants, strict=True), (REPORT, report + b" " * (-len(report) % ALIGNMENT))]
+    header = _header(document, [(name, len(data)) for name, data in blobs])
+    parts = [header]
+    for _, data in blobs:
+        parts += [data, bytes(-len(data) % ALIGNMENT)]
+    return IHostMemory(parts, header.index(_BLANK) + len(_BLANK) - _CHECKSUM_DIGITS - 1)
 
 
-def _padded(data: bytes) -> np.ndarray:
-    return np.frombuffer(data + bytes(-len(data) % ALIGNMENT), dtype=np.uint8)
+_BLANK = b'"checksum":"' + b"0" * _CHECKSUM_DIGITS + b'"'
 
 
-def _aligned_header(data: bytes) -> bytes:
-    """Lengthen the header with spaces, which the container allows, until the tensors start at a multiple of 64."""
-    (length,) = struct.unpack_from("<Q", data)
-    padding = -(8 + length) % ALIGNMENT
-    return struct.pack("<Q", length + padding) + data[8 : 8 + length] + b" " * padding + data[8 + length :]
+def _header(document: dict[str, Any], blobs: list[tuple[str, int]]) -> bytes:
+    """That of a safetensors file, lengthened with spaces until what follows starts at a multiple of 64."""
+    text = json.dumps(document, separators=(",", ":"))
+    metadata = {"format": "dovetail.plan", "checksum": "0" * _CHECKSUM_DIGITS, "plan": text}
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    at = 0
+    for name, size in blobs:
+        end = at + size + -size % ALIGNMENT
+        entries[name] = {"dtype": "U8", "shape": [end - at], "data_offsets": [at, end]}
+        at = end
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-(8 + len(header)) % ALIGNMENT)
+    return struct.pack("<Q", len(header)) + header
 
 
 def read_plan(plan: Any) -> dict[str, Any]:
-    """The plan's JSON document, for people and tools. An engine reads the file by itself and checks much more.
+    """The plan's JSON document, for people and tools, with the build report as `report`.
+
+    An engine reads the file by itself and checks much more.
 
     Raises:
         PlanCorrupt: not a plan, or damaged in its header.
@@ -80,6 +94,8 @@ def read_plan(plan: Any) -> dict[str, Any]:
         (length,) = struct.unpack_from("<Q", view)
         header = json.loads(bytes(view[8 : 8 + length]))
         document = json.loads(header["__metadata__"]["plan"])
+        begin, end = header[REPORT]["data_offsets"] if REPORT in header else (0, 0)
+        report = bytes(view[8 + length + begin : 8 + length + end])
+        return with_report(document, report)
     except (struct.error, ValueError, KeyError, TypeError) as error:
         raise PlanCorrupt("this is not a dovetail plan", facts=[("reading its header", str(error))]) from None
-    return document

@@ -2,12 +2,65 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+from dovetail.core.errors import PlanCorrupt
+
+MAX_BYTES = 64 << 20  # of a report in a plan, as JSON
+
+
+def report_json(report: dict[str, Any], max_bytes: int = MAX_BYTES) -> bytes:
+    """The report as JSON; one that is too long loses what was refused, then what lost, then all steps, and says so."""
+    if not report:
+        return b"{}"
+    cuts = [("", ()), ("what was refused", ("refused",)), ("what was refused and what lost", ("refused", "lost"))]
+    for what, keys in cuts:
+        steps = [{**step, **{key: [] for key in keys}} for step in report.get("steps", [])]
+        text = _json({**report, "steps": steps}, what)
+        if len(text) <= max_bytes:
+            return text
+    return _json({**report, "steps": [], "notes": []}, "every layer")
+
+
+def _json(report: dict[str, Any], cut: str) -> bytes:
+    if cut:
+        note = f"{cut} is left out of this report: it would be too long for the plan"
+        report = {**report, "notes": [*report.get("notes", []), note]}
+    return json.dumps(report, separators=(",", ":")).encode()
+
+
+def with_report(document: dict[str, Any], report: bytes) -> dict[str, Any]:
+    """The document of a plan with its report; plans of earlier versions have it in the document already."""
+    found = json.loads(report) if report.strip() else {}
+    return {**document, "report": found} if isinstance(found, dict) and found else document
+
+
+def steps_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the report says of each step; [] for a plan without one."""
+    return document.get("report", {}).get("steps", [])
+
+
+_NO_REPORT = "this plan has no build report: it was written without one"
 
 
 def report_text(document: dict[str, Any], layer: str | None = None) -> str:
-    """The report of a plan as text; with `layer`, everything about that one."""
-    report = document["report"]
+    """The report of a plan as text; with `layer`, everything about that one.
+
+    Raises:
+        PlanCorrupt: the plan has a report that nobody can read. The plan itself may run all the same.
+    """
+    try:
+        return _text(document, layer)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        text = "the build report of this plan cannot be read"
+        raise PlanCorrupt(text, facts=[("because", f"{type(error).__name__}: {error}")]) from error
+
+
+def _text(document: dict[str, Any], layer: str | None) -> str:
+    report = document.get("report", {})
+    if "steps" not in report:
+        return f"plan '{document['name']}'  {len(document['steps'])} steps\n  {_NO_REPORT}"
     if layer is not None:
         return _layer_text(report, layer)
     lines = [f"plan '{document['name']}'  {document['producer']}  {len(document['steps'])} steps"]

@@ -120,6 +120,21 @@ class HostMemory {
     memory_ = Memory(static_cast<uint64_t>(view->len), "a plan");
     std::copy_n(static_cast<const uint8_t*>(view->buf), memory_.bytes(), memory_.data());
   }
+  // The parts one behind the other, and the digits of their checksum in place of the zeros at `digits_at`.
+  HostMemory(const py::list& parts, uint64_t digits_at) {
+    std::vector<std::shared_ptr<Py_buffer>> views;
+    uint64_t n = 0;
+    for (const py::handle part : parts) {
+      views.push_back(hold_buffer(py::reinterpret_borrow<py::object>(part), PyBUF_SIMPLE));
+      n += static_cast<uint64_t>(views.back()->len);
+    }
+    if (digits_at > n || n - digits_at < kChecksumDigits) throw py::value_error("the digits do not fit");
+    memory_ = Memory(n, "a plan");
+    uint8_t* at = memory_.data();
+    for (const auto& view : views) at = std::copy_n(static_cast<const uint8_t*>(view->buf), view->len, at);
+    const std::string digits = hex_digits(checksum(memory_.data(), n, digits_at));
+    std::copy(digits.begin(), digits.end(), memory_.data() + digits_at);
+  }
   py::buffer_info buffer() const {
     return py::buffer_info(memory_.data(), 1, "B", 1, {static_cast<py::ssize_t>(memory_.bytes())}, {1}, true);
   }
@@ -321,6 +336,8 @@ void bind_engine(py::module_& m) {
   py::class_<HostMemory>(m, "HostMemory", py::buffer_protocol(),
                          "A read-only, aligned copy of a buffer; may be derived from.")
       .def(py::init<const py::object&>(), py::arg("source"))
+      .def(py::init<const py::list&, uint64_t>(), py::arg("parts"), py::arg("digits_at"),
+           "The parts of a plan, joined and sealed with their checksum.")
       .def_buffer(&HostMemory::buffer)
       .def_property_readonly("nbytes", &HostMemory::bytes)
       .def("__len__", &HostMemory::bytes);
@@ -335,6 +352,9 @@ void bind_engine(py::module_& m) {
       .def("profile", &profile_info, py::arg("profile"))
       .def_property_readonly(
           "metadata", [](const Engine& self) { return self.plan().json; }, "The plan as JSON text.")
+      .def_property_readonly(
+          "report", [](const Engine& self) { return py::bytes(self.plan().report); },
+          "The build report as JSON, which nothing has checked; empty if the plan has none of its own.")
       .def_property_readonly("steps", &step_infos)
       .def_property_readonly("n_threads", &Engine::n_threads)
       .def_property_readonly(

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/container.hpp"
@@ -106,7 +107,8 @@ struct Plan {
   std::vector<PlanProfile> profiles;
   std::vector<PlanStep> steps;
   std::vector<PlanConstant> constants;
-  FileBytes bytes;  // constants point into it
+  FileBytes bytes;          // constants point into it
+  std::string_view report;  // as the file has it
 
   // The tensor of an input (0..) or output (after the inputs).
   int32_t io_tensor(size_t index) const {

@@ -72,6 +72,9 @@ void PlanReader::read(FileBytes bytes) {
   check_order(steps);
   if (root.has("sizes")) read_sizes(root.at("sizes"));
   read_profiles(root.at("profiles"));
+  const auto report = container_.blobs.find("report");
+  if (report != container_.blobs.end())
+    plan_.report = {reinterpret_cast<const char*>(report->second.data), report->second.n};
   plan_.json = std::move(container_.plan);
 }
 

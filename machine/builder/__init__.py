@@ -78,7 +78,8 @@ class Builder:
         except DovetailError as error:
             self.logger.log(Severity.ERROR, f"{type(error).__name__}: {error}")
             raise
-        self.logger.log(Severity.VERBOSE, str(plan))
+        if getattr(self.logger, "min_severity", Severity.VERBOSE) >= Severity.VERBOSE:
+            self.logger.log(Severity.VERBOSE, str(plan))
         return plan
 
     def is_network_supported(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:

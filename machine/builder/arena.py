@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 ALIGNMENT = 64  # bytes; what plugin.h promises on the CPU
 CUDA_ALIGNMENT = 256  # what cudaMalloc gives, and so what kernels may expect
 RANDOM_ROUNDS = 200
@@ -84,20 +86,23 @@ def _better(best: Arena | None, found: Arena) -> Arena:
 
 def _place(order: Sequence[Buffer], bound: int, alignment: int) -> Arena:
     """Put each buffer, in this order, into the lowest gap among those placed that live at the same time."""
-    placed: list[tuple[int, int, Buffer]] = []  # (offset, end, buffer)
-    offsets: dict[object, int] = {}
-    size = 0
-    for buffer in order:
-        need = align(buffer.size, alignment)
-        offset = 0
-        beside = sorted(
-            (start, end) for start, end, other in placed if other.first <= buffer.last and buffer.first <= other.last
-        )
-        for start, end in beside:
-            if start - offset >= need:
-                break
-            offset = max(offset, end)
-        offsets[buffer.key] = offset
-        placed.append((offset, offset + need, buffer))
-        size = max(size, offset + need)
-    return Arena(offsets, size, bound)
+    n = len(order)
+    first, last = (np.array([getattr(b, name) for b in order], np.int64) for name in ("first", "last"))
+    sizes = [align(b.size, alignment) for b in order]
+    starts, ends = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    for i in range(n):
+        beside = np.flatnonzero((first[:i] <= last[i]) & (last[:i] >= first[i]))
+        starts[i] = _lowest_gap(starts[beside], ends[beside], sizes[i])
+        ends[i] = starts[i] + sizes[i]
+    offsets = {buffer.key: int(start) for buffer, start in zip(order, starts, strict=True)}
+    return Arena(offsets, int(ends.max(initial=0)), bound)
+
+
+def _lowest_gap(starts: np.ndarray, ends: np.ndarray, need: int) -> int:
+    """The lowest offset from which `need` bytes are free, between and behind the spans that are taken."""
+    if not starts.size:
+        return 0
+    by_start = np.argsort(starts, kind="stable")
+    free_from = np.concatenate([[0], np.maximum.accumulate(ends[by_start])])  # in front of each span, and at the end
+    fits = np.flatnonzero(starts[by_start] - free_from[:-1] >= need)
+    return int(free_from[fits[0] if fits.size else -1])

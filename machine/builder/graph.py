@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,8 +143,14 @@ class Graph:
     sizes: dict[Expr, tuple[GraphLayer, int]] = field(default_factory=dict)  # who tells an extent, on which output
     notes: list[str] = field(default_factory=list)  # lines for the build report
 
-    def consumers(self, tensor: GraphTensor) -> Iterator[GraphLayer]:
-        return (layer for layer in self.layers if any(t is tensor for t in layer.inputs))
+    def consumers(self) -> dict[GraphTensor, list[GraphLayer]]:
+        """The layers that take each tensor, in order, as they are now; tensors that none takes are left out."""
+        found: dict[GraphTensor, list[GraphLayer]] = {}
+        for layer in self.layers:
+            for tensor in dict.fromkeys(layer.inputs):
+                if tensor is not None:
+                    found.setdefault(tensor, []).append(layer)
+        return found
 
     def all_tensors(self) -> list[GraphTensor]:
         """Every tensor once: inputs, then in the order of the layers."""

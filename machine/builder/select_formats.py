@@ -6,6 +6,7 @@ What neighbours must agree on is a place: format and device. A copy between devi
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -111,9 +112,10 @@ def select_formats(graph: Graph, reformats: Reformats) -> Graph:
         problem.add_node(("input", id(tensor)), np.zeros(len(io_places[id(tensor)])))
     for tensor in graph.outputs:
         problem.add_node(("output", id(tensor)), np.zeros(len(io_places[id(tensor)])))
+    consumers = graph.consumers()
     for tensor in graph.all_tensors():
         if not tensor.is_constant:
-            _add_edges(graph, problem, tensor, io_places, reformats)
+            _add_edges(problem, tensor, consumers.get(tensor, []), io_places, reformats)
     solution = solve(problem)
     if not math.isfinite(solution.cost):
         raise _cannot_join(graph, solution.choice)
@@ -145,7 +147,11 @@ def _choose(layer: GraphLayer, candidate: Candidate) -> None:
 
 
 def _add_edges(
-    graph: Graph, problem: Problem, tensor: GraphTensor, io_places: dict[int, list[Place]], reformats: Reformats
+    problem: Problem,
+    tensor: GraphTensor,
+    consumers: list[GraphLayer],
+    io_places: dict[int, list[Place]],
+    reformats: Reformats,
 ) -> None:
     if tensor.producer is not None:
         source, index = id(tensor.producer), len(tensor.producer.inputs) + tensor.producer.outputs.index(tensor)
@@ -157,11 +163,11 @@ def _add_edges(
         costs = [[reformats.cost(tensor, a, b) for b in wanted] for a in given]  # type: ignore[arg-type]
         problem.add_edge(source, target, np.array(costs))
 
-    for layer in graph.consumers(tensor):
+    for layer in consumers:
         for position, taken in enumerate(layer.inputs):
             if taken is tensor:
                 join(id(layer), [candidate.places[position] for candidate in layer.candidates])
-    if any(tensor is output for output in graph.outputs):
+    if ("output", id(tensor)) in problem.nodes:
         join(("output", id(tensor)), list(io_places[id(tensor)]))
 
 
@@ -242,11 +248,13 @@ def _constant_in(tensor: GraphTensor, wanted: Place) -> GraphTensor:
 
 def _note_devices(graph: Graph) -> None:
     """Say of each layer that left its device why, and what that costs."""
-    for layer in graph.layers:
-        if not layer.fell_back:
-            continue
-        there = layer.chosen.device.name  # type: ignore[union-attr]
-        copies = sum(is_copy(other) and _is_beside(other, layer, graph) for other in graph.layers)
+    moved = [layer for layer in graph.layers if layer.fell_back]
+    if not moved:
+        return
+    consumers = graph.consumers()
+    beside = Counter(layer for copy in filter(is_copy, graph.layers) for layer in _layers_beside(copy, consumers))
+    for layer in moved:
+        there, copies = layer.chosen.device.name, beside[layer]  # type: ignore[union-attr]
         what = "1 copy" if copies == 1 else f"{copies or 'no'} copies"
         graph.notes.append(
             f"{layer.label} runs on the {there}: nothing on the {layer.device.name} fits; {what} inserted"
@@ -258,16 +266,18 @@ def is_copy(layer: GraphLayer) -> bool:
     return bool(layer.inserted_for) and len({tensor.device for tensor in layer.tensors if tensor is not None}) > 1
 
 
-def _is_beside(copy: GraphLayer, layer: GraphLayer, graph: Graph) -> bool:
-    """Does nothing but reformats stand between the two?"""
+def _layers_beside(copy: GraphLayer, consumers: dict[GraphTensor, list[GraphLayer]]) -> set[GraphLayer]:
+    """The layers between which and the copy stand nothing but reformats."""
     into = [copy.outputs[0]]  # what the copy feeds, through reformats
+    fed: set[GraphLayer] = set()
     for tensor in into:
-        into += [other.outputs[0] for other in graph.consumers(tensor) if _is_reformat(other)]
+        for layer in consumers.get(tensor, []):
+            fed.add(layer)
+            into += layer.outputs if _is_reformat(layer) else []
     source = copy.inputs[0]
     while source is not None and source.producer is not None and _is_reformat(source.producer):
         source = source.producer.inputs[0]
-    feeds = any(tensor is taken for tensor in into for taken in layer.inputs)
-    return feeds or any(source is given for given in layer.outputs)
+    return fed | ({source.producer} if source is not None and source.producer is not None else set())
 
 
 def _is_reformat(layer: GraphLayer) -> bool:

@@ -26,16 +26,21 @@ class _Pool:
 
     def __init__(self, sizes: dict[Expr, int]) -> None:
         self._sizes = sizes
-        self.constants: list[bytes] = []
+        self.constants: list[memoryview] = []
         self.programs: list[list[int]] = []
-        self._by_bytes: dict[bytes, int] = {}
+        self._by_digest: dict[tuple[int, str], list[int]] = {}
         self._by_program: dict[tuple[int, ...], int] = {}
 
-    def constant(self, data: bytes) -> int:
-        if data not in self._by_bytes:
-            self._by_bytes[data] = len(self.constants)
-            self.constants.append(data)
-        return self._by_bytes[data]
+    def constant(self, data: bytes | np.ndarray) -> int:
+        """The index of these bytes among the constants. An array is not copied."""
+        view = memoryview(np.frombuffer(data, np.uint8) if isinstance(data, bytes) else bytes_of(data))
+        alike = self._by_digest.setdefault((len(view), _native.checksum(view)), [])
+        for index in alike:
+            if self.constants[index] == view:
+                return index
+        self.constants.append(view)
+        alike.append(len(self.constants) - 1)
+        return alike[-1]
 
     def program(self, expr: Expr) -> int:
         program = tuple(expr_program(expr, self._sizes))
@@ -45,18 +50,24 @@ class _Pool:
         return self._by_program[program]
 
 
+def bytes_of(array: np.ndarray) -> np.ndarray:
+    """The bytes of an array in row-major order, where they lie if they lie so."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
 def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s: float) -> IHostMemory:
     """Write the plan."""
     sizes = _sizes(graph)
     pool = _Pool({leaf: number for number, leaf in enumerate(sizes)})
     tensors = graph.all_tensors()
     index = {id(tensor): i for i, tensor in enumerate(tensors)}
+    where = dict.fromkeys(graph.outputs, "output") | dict.fromkeys(graph.inputs, "input")
     document = {
         "name": graph.name or "unnamed",
         "producer": f"dovetail {_native.VERSION}",
         "device": _device(graph, tensors, machine),
         "requires": _requires(graph),
-        "tensors": [_tensor(tensor, graph, pool) for tensor in tensors],
+        "tensors": [_tensor(tensor, where.get(tensor, "arena"), pool) for tensor in tensors],
         "constraints": [{"program": pool.program(expr), "text": text} for expr, text in graph.constraints],
         "inputs": [index[id(tensor)] for tensor in graph.inputs],
         "outputs": [index[id(tensor)] for tensor in graph.outputs],
@@ -123,7 +134,7 @@ def _requires(graph: Graph) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _tensor(tensor: GraphTensor, graph: Graph, pool: _Pool) -> dict[str, Any]:
+def _tensor(tensor: GraphTensor, where: str, pool: _Pool) -> dict[str, Any]:
     names: list[str | None] = [tensor.dimension_names.get(axis) for axis in range(len(tensor.dims))]
     result: dict[str, Any] = {
         "name": tensor.name,
@@ -133,15 +144,11 @@ def _tensor(tensor: GraphTensor, graph: Graph, pool: _Pool) -> dict[str, Any]:
         "device": tensor.device.dlpack_code,
         "dims": [{"program": pool.program(dim)} if dim.value is None else dim.value for dim in tensor.dims],
         "dim_names": names,
-        "where": "arena",
+        "where": where,
     }
     if tensor.is_constant:
-        data = np.ascontiguousarray(pack(tensor.constant, tensor.format)).tobytes()  # type: ignore[arg-type]
+        data = pack(tensor.constant, tensor.format)  # type: ignore[arg-type]
         result.update(where="constant", constant=pool.constant(data))
-    elif any(tensor is t for t in graph.inputs):
-        result["where"] = "input"
-    elif any(tensor is t for t in graph.outputs):
-        result["where"] = "output"
     return result
 
 
@@ -189,7 +196,7 @@ def _step(layer: GraphLayer, index: dict[int, int], pool: _Pool) -> dict[str, An
 def _json_value(wire: int, value: Any, pool: _Pool) -> Any:
     if wire == FieldType.TENSOR:
         array = np.ascontiguousarray(value.numpy() if hasattr(value, "numpy") else value)
-        constant = pool.constant(array.tobytes())
+        constant = pool.constant(array)
         return {"constant": constant, "dtype": int(from_numpy(array.dtype)), "dims": list(array.shape)}
     if isinstance(value, (tuple, list)):
         return [_json_value(wire, item, pool) for item in value]
