@@ -69,6 +69,13 @@ class OnnxNode(Protocol):
         domain; the rest are the operator's attributes. Raises what the operator's own import raises.
         """
 
+    def reserve(self, what: str, bytes: int) -> None:
+        """Call this before an array is made whose size the model's extents or attributes decide.
+
+        Raises what ends the import if these bytes are more than its budget (`parser.budget.bytes`) has left; `what`
+        is the subject of the sentence.
+        """
+
     def fail(self, reason: str, **facts: Any) -> Exception:
         """The error to raise where the node cannot be imported."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,14 @@ from dovetail.machine.tensor import ITensor
 
 
 class Constants:
-    """Computes with the layers' NumPy references, once a tensor."""
+    """Computes with the layers' NumPy references, once a tensor.
 
-    def __init__(self) -> None:
+    Args:
+        may_use: (bytes) -> may a result take them, beyond those of what it is computed from? What may not is not known.
+    """
+
+    def __init__(self, may_use: Callable[[int], bool] = lambda n_bytes: True) -> None:
+        self._may_use = may_use
         self._known: dict[int, tuple[ITensor, np.ndarray | None]] = {}  # by id; the tensor is kept, so that ids stay
 
     def contents(self, tensor: ITensor) -> np.ndarray | None:
@@ -52,6 +59,8 @@ class Constants:
             elif given is not None:
                 given = weights[port.name]
             arrays.append(_wide(given))
+        if not self._may_use(_bytes_made(layer, arrays)):
+            return None
         with np.errstate(all="ignore"):
             results = layer.spec.reference(dict(layer._values), *arrays)
         results = results if isinstance(results, (list, tuple)) else [results]
@@ -71,6 +80,15 @@ def _followed(tensor: ITensor) -> np.ndarray | None:
         return None
     dims = tuple(dim.value for dim in symbolic.dims)
     return np.array([element.value for element in elements], nptype(symbolic.dtype)).reshape(dims)
+
+
+def _bytes_made(layer: Any, arrays: Sequence[np.ndarray | None]) -> int:
+    """Bytes that a layer's outputs take beyond those of its inputs."""
+    n_bytes = 0
+    for output in layer._outputs:
+        elements = math.prod(dim.value or 0 for dim in output.symbolic.dims)
+        n_bytes += elements * nptype(output.dtype).itemsize
+    return max(0, n_bytes - sum(array.nbytes for array in arrays if array is not None))
 
 
 def _wide(array: np.ndarray | None) -> np.ndarray | None:

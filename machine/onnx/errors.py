@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+MOST_LETTERS = 256  # of a node's name in a message
+
 
 class ErrorCode(IntEnum):
     """Kinds of errors. Values are TensorRT's."""
@@ -58,11 +60,8 @@ class ParserError:
         return ""
 
     def __str__(self) -> str:
-        where = (
-            f"node {self._node} ({self._op_type}{f' {self._name!r}' if self._name else ''}): "
-            if self._node >= 0
-            else ""
-        )
+        name = f" {self._name[:MOST_LETTERS]!r}" if self._name else ""
+        where = f"node {self._node} ({self._op_type[:MOST_LETTERS]}{name}): " if self._node >= 0 else ""
         return f"{self._code.name}: {where}{self._desc}"
 
 

@@ -67,7 +67,10 @@ def attributes_of(proto: Any, function: Any, opset: int) -> dict[str, Any]:
     import onnx
 
     found = {attribute.name: attribute for attribute in function.attribute_proto}
-    schema = onnx.defs.get_schema(proto.op_type, opset, proto.domain)
+    try:
+        schema = onnx.defs.get_schema(proto.op_type, opset, proto.domain)
+    except onnx.defs.SchemaError:  # a function of the model
+        return found | {attribute.name: attribute for attribute in proto.attribute}
     for name, attribute in schema.attributes.items():
         if attribute.default_value.name:
             found[name] = attribute.default_value

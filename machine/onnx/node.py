@@ -13,6 +13,7 @@ from dovetail.core.types import DataType, from_numpy
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.onnx.constants import Constants
 from dovetail.machine.onnx.errors import ErrorCode, ModelError
+from dovetail.machine.onnx.limits import Limits
 from dovetail.machine.onnx.types import ElementTypes, elem_type_of, name_of
 from dovetail.machine.tensor import ITensor
 
@@ -31,7 +32,11 @@ class Import:
     network: INetworkDefinition
     types: ElementTypes
     imported: Callable[..., list[Any]]  # (NodeProto, inputs, their ONNX types, opset) -> outputs
-    constants: Constants = field(default_factory=Constants)
+    limits: Limits
+    constants: Constants = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.constants = Constants(self.limits.has)
 
 
 class Node:
@@ -87,6 +92,10 @@ class Node:
             given = "missing" if value is None else f"a tensor {list(value.shape)}"
             raise self.fail(f"input {index} is {given}, where a sequence is needed; SequenceConstruct makes one")
         return value
+
+    def reserve(self, what: str, bytes: int) -> None:
+        """See `OnnxNode.reserve`."""
+        self._shared.limits.use(what, bytes=bytes)
 
     def is_absent(self, index: int) -> bool:
         return self.value(index) is None

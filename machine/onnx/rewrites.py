@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dovetail.core.contract import OpSpec
-from dovetail.machine.onnx.scope import MAIN
+from dovetail.machine.onnx.domains import MAIN
 
 HOOK = "dovetail_onnx_rewrites"
 

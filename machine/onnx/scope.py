@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from dovetail.machine.onnx.domains import opset_in
 from dovetail.machine.onnx.errors import ErrorCode, ModelError
 from dovetail.machine.onnx.node import Value
 from dovetail.machine.onnx.types import elem_type_of
 from dovetail.machine.tensor import ITensor
-
-MAIN = ("", "ai.onnx")  # two names of the main domain
 
 
 class Scope:
@@ -29,8 +28,7 @@ class Scope:
         self.broken: set[str] = set()
 
     def opset(self, domain: str) -> int:
-        names = MAIN if domain in MAIN else (domain,)
-        return max((self.opsets[name] for name in names if name in self.opsets), default=1)
+        return opset_in(self.opsets, domain)
 
     def set(self, name: str, value: Value | None, elem_type: int = 0) -> None:
         self.values[name] = value

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from dovetail.core.errors import DTypeError
 from dovetail.core.types import DataType, from_numpy, nptype
 from dovetail.machine.onnx.errors import ErrorCode, ModelError
+from dovetail.machine.onnx.tensors import TensorFiles
 
 # What a network has no type for is carried in one that holds all its values; DOUBLE loses digits, and UINT64 its upper
 # half, as in TensorRT's parser.
@@ -56,8 +58,8 @@ def elem_type_of(dtype: DataType) -> int:
 class ElementTypes:
     """The types of one model. Each that is carried in another is told once, through `tell`."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[str], None], files: TensorFiles | None = None) -> None:
+        self._tell, self._files = tell, files or TensorFiles()
         self._told: set[str] = set()
 
     @property
@@ -80,17 +82,10 @@ class ElementTypes:
             text = f"tensors of type {name} are not known here"
             raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, text) from None
 
-    def array(self, tensor: object) -> np.ndarray:
+    def array(self, tensor: Any) -> np.ndarray:
         """The contents of a TensorProto, as the network carries them. Raises ModelError."""
-        from onnx import numpy_helper
-
-        dtype = nptype(self.carrier(name_of(tensor.data_type)))
-        try:
-            array = np.asarray(numpy_helper.to_array(tensor))
-        except Exception as error:  # whatever a damaged one makes of the reader
-            text = f"tensor '{tensor.name}' cannot be read: {error}"
-            raise ModelError(ErrorCode.INVALID_VALUE, text) from None
-        return carried(array, dtype)
+        array = self._files.array(tensor)
+        return carried(array, nptype(self.carrier(name_of(tensor.data_type))))
 
 
 def carried(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -235,11 +235,15 @@ AT = ("SequenceAt", ["parts", "p"], ["y"], {})
         ([("SequenceEmpty", [], ["s"], {}), ("SequenceErase", ["s"], ["y"], {})], {}, ["empty"]),
         ([SPLIT, ("Neg", ["parts"], ["y"], {})], {}, ["(Neg 'y')", "sequence of 6 tensors", "SequenceAt"]),
         ([("SequenceAt", ["x", "p"], ["y"], {})], {"p": np.int64(0)}, ["tensor [6, 4]", "SequenceConstruct"]),
-        ([("SequenceConstruct", ["x", "p"], ["y"], {})], {"p": np.int64(0)}, ["FLOAT, INT64", "Cast"]),
+        ([("SequenceConstruct", ["x", "p"], ["y"], {})], {"p": np.int64(0)}, ["is FLOAT", "is INT64", "Cast"]),
         ([SPLIT], {}, ["output 'y' is made by nothing"]),
         ([(*SPLIT[:2], ["y"], {})], {}, ["output 'y' is a sequence of 6 tensors", "ConcatFromSequence"]),
         ([("Optional", [], ["y"], {})], {}, ["output 'y' is an optional without a value"]),
-        ([("OptionalGetElement", [""], ["y"], {})], {}, ["without a value", "OptionalHasElement"]),
+        (
+            [("Optional", [], ["o"], {}), ("OptionalGetElement", ["o"], ["y"], {})],
+            {},
+            ["without a value", "OptionalHasElement"],
+        ),
         ([("SequenceEmpty", [], ["s"], {}), ("ConcatFromSequence", ["s"], ["y"], {"axis": 0})], {}, ["at least one"]),
         ([*ABC, ("ConcatFromSequence", ["s"], ["y"], {"axis": 2})], {}, ["ConcatFromSequence", "axis"]),
         ([("SplitToSequence", ["x", "p"], ["y"], {})], {"p": np.int64([4, 4])}, ["[4, 4]", "(6, 4), axis 0"]),
@@ -274,11 +278,11 @@ def test_equal_parts_of_an_axis_of_any_length_are_not_known():
 def test_inputs_are_tensors():
     sequence = helper.make_tensor_sequence_value_info("s", FLOAT, (2,))
     (error,) = parsed(model_of([("SequenceLength", ["s"], ["y"], {})], [sequence]))[2]
-    assert "input 's' is no tensor but sequence" in error and "SequenceConstruct" in error
+    assert "input 's' is a sequence" in error and "SequenceConstruct" in error
 
 
 def test_sequences_of_different_length_are_not_mapped_together():
-    body = graph_of([("Add", ["a", "b"], ["c"], {})], ("a", "b"), ("c",))
+    body = graph_of([("Add", ["a1", "b1"], ["c1"], {})], ("a1", "b1"), ("c1",))
     nodes = [SPLIT, *ABC, ("SequenceMap", ["parts", "s"], ["y"], {"body": body})]
     (error,) = parsed(model_of(nodes))[2]
     assert "lengths [3, 6]" in error

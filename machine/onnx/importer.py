@@ -1,0 +1,301 @@
+"""The walk over a model's nodes: what each operator means, the plugins say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.contract import OpSpec, op_id
+from dovetail.core.errors import DefinitionError, DovetailError, PluginNotFound
+from dovetail.machine.budget import Budget
+from dovetail.machine.logger import Severity
+from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.onnx.control_flow import CONTROL_FLOW, Body, Values, followed
+from dovetail.machine.onnx.domains import MAIN, function_key, functions_of, imports_of
+from dovetail.machine.onnx.errors import ErrorCode, ModelError, ParserError
+from dovetail.machine.onnx.functions import attributes_of, body_of, bound
+from dovetail.machine.onnx.limits import BudgetError, Limits
+from dovetail.machine.onnx.node import Import, Node, Value
+from dovetail.machine.onnx.order import graphs_of, names_read, order_of
+from dovetail.machine.onnx.reading import Loaded
+from dovetail.machine.onnx.rewrites import Rewrites
+from dovetail.machine.onnx.scope import Scope, inferred_types
+from dovetail.machine.onnx.sequences import ON_SEQUENCES
+from dovetail.machine.onnx.signatures import PLUGIN_ATTRIBUTES, signature_of, types_that_differ
+from dovetail.machine.onnx.types import ElementTypes, name_of
+from dovetail.machine.tensor import ITensor
+
+Log = Callable[[Severity, str], None]
+
+
+class Importer:
+    """Adds the layers of one model to a network.
+
+    Args:
+        log: is told what is converted or put in order.
+        fail: is told what is wrong; the walk goes on where it can.
+    """
+
+    def __init__(
+        self, network: INetworkDefinition, loaded: Loaded, budget: Budget, log: Log, fail: Callable[[ParserError], None]
+    ) -> None:
+        self._network, self._model, self._log, self._fail = network, loaded.model, log, fail
+        self._lookup = network._lookup
+        self._rewrites = Rewrites(self._lookup, lambda text: log(Severity.WARNING, text))
+        self._functions = functions_of(loaded.model)
+        types = ElementTypes(lambda text: log(Severity.WARNING, text), loaded.files)
+        self._shared = Import(network, types, self._imported, Limits(budget))
+        self._orders: dict[int, tuple[Any, Sequence[int]]] = {}  # by id of a graph, which is kept
+
+    def run(self) -> None:
+        """Import everything. Raises ModelError where no node is to blame, or the budget is used up."""
+        graph = self._model.graph
+        self._shared.limits.check_functions(graph.node, self._functions)
+        scope = Scope(imports_of(self._model.opset_import))
+        self._add_initializers(graph, scope)
+        for entry in graph.input:
+            if entry.name not in scope.values:
+                scope.set(entry.name, self._add_input(entry), entry.type.tensor_type.elem_type)
+        for index in self._order(graph, graph.node):
+            self._take(index, graph.node[index], scope)
+        for name in dict.fromkeys(entry.name for entry in graph.output):
+            self._mark(name, scope)
+
+    def _order(self, graph: Any, nodes: Sequence[Any]) -> Sequence[int]:
+        """Places of the nodes, each behind those it needs."""
+        if id(graph) not in self._orders:
+            order, _ = order_of(nodes)
+            self._orders[id(graph)] = graph, order
+            if not isinstance(order, range):
+                text = f"the nodes of graph '{graph.name}' are not in order, and were sorted; ONNX wants them sorted"
+                self._log(Severity.WARNING, text)
+        return self._orders[id(graph)][1]
+
+    # ---- inputs and outputs
+    def _add_initializers(self, graph: Any, scope: Scope) -> None:
+        for tensor in graph.initializer:
+            scope.set(tensor.name, self._shared.types.array(tensor), tensor.data_type)
+        for sparse in graph.sparse_initializer:
+            name = sparse.values.name
+            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"initializer '{name}' is sparse, which is not imported")
+
+    def _add_input(self, entry: Any) -> ITensor:
+        if not entry.type.HasField("tensor_type"):
+            kind = (entry.type.WhichOneof("value") or "value without a type").removesuffix("_type")
+            raise ModelError(
+                ErrorCode.UNSUPPORTED_GRAPH,
+                f"input '{entry.name}' is a {kind}, and inputs of networks are tensors: make each tensor an input of "
+                "its own, and the sequence with SequenceConstruct",
+            )
+        tensor_type = entry.type.tensor_type
+        if not tensor_type.HasField("shape"):
+            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"input '{entry.name}' has no shape, not even a rank")
+        dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor_type.shape.dim]
+        try:
+            tensor = self._network.add_input(
+                entry.name, self._shared.types.carrier(name_of(tensor_type.elem_type)), dims
+            )
+            for axis, dim in enumerate(tensor_type.shape.dim):
+                if _is_name(dim.dim_param):
+                    tensor.set_dimension_name(axis, dim.dim_param)
+        except DovetailError as error:
+            raise ModelError(ErrorCode.INVALID_GRAPH, str(error)) from None
+        return tensor
+
+    def _mark(self, name: str, scope: Scope) -> None:
+        if name in scope.broken:
+            return
+        value = scope.values.get(name)
+        if value is None:
+            text = "is an optional without a value" if name in scope.values else "is made by nothing"
+            self._fail(ParserError(ErrorCode.INVALID_GRAPH, f"output '{name}' {text}"))
+            return
+        if isinstance(value, tuple):
+            text = (
+                f"output '{name}' is a sequence of {len(value)} tensors, and outputs of networks are tensors: take "
+                "them by SequenceAt or ConcatFromSequence, and make these the outputs"
+            )
+            self._fail(ParserError(ErrorCode.UNSUPPORTED_GRAPH, text))
+            return
+        if isinstance(value, np.ndarray):
+            value = self._network.add_constant(value.shape, np.ascontiguousarray(value)).get_output(0)
+        elif value.is_network_input and value.name == name:
+            self._log(Severity.WARNING, f"the model's input '{name}' is an output too: as that it is '{name}_output'")
+            self._network.mark_output(value)
+            return
+        elif value.is_network_input or value.is_network_output:
+            value = self._network.add_identity(value).get_output(0)
+        try:
+            value.name = name
+        except DefinitionError as error:
+            self._fail(ParserError(ErrorCode.INVALID_GRAPH, str(error)))
+            return
+        self._network.mark_output(value)
+
+    # ---- nodes
+    def _take(self, index: int, proto: Any, scope: Scope) -> None:
+        """One node; what is wrong becomes an error entry, and nodes that need its outputs are passed over."""
+        if scope.broken and scope.broken.intersection(names_read(proto)):
+            scope.broken.update(name for name in proto.output if name)
+            return
+        try:
+            self._import(proto, scope)
+            return
+        except BudgetError as error:
+            raise ModelError(error.code, f"node {index} ({proto.op_type}): {error}") from None
+        except ModelError as error:
+            code, text = error.code, str(error)
+        except PluginNotFound as error:
+            code, text = ErrorCode.UNSUPPORTED_NODE, str(error)
+        except DovetailError as error:
+            code, text = ErrorCode.INVALID_NODE, str(error)
+        except MemoryError as error:
+            code, text = ErrorCode.MEM_ALLOC_FAILED, f"there is not enough memory for it: {error}"
+        except Exception as error:  # a rewrite that did not expect what a damaged model has: an entry, not a crash
+            code, text = ErrorCode.INVALID_NODE, f"{type(error).__name__}: {error}"
+        self._fail(ParserError(code, text, index, proto.name, proto.op_type))
+        scope.broken.update(name for name in proto.output if name)
+
+    def _import(self, proto: Any, scope: Scope) -> None:
+        """The layers of one node, and its outputs into the scope. Raises what is wrong."""
+        inputs = [scope.value(name) for name in proto.input]
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        types = [scope.type(name) for name in proto.input]
+        node = Node(self._shared, proto, inputs, scope.opset(proto.domain), types)
+        n_layers = self._network.num_layers
+        results = self._results(node, scope)
+        self._shared.limits.use("the model", layers=max(1, self._network.num_layers - n_layers))
+        wanted = sum(bool(name) for name in proto.output)
+        if len(results) < wanted:
+            text = f"it has {len(proto.output)} outputs, and {len(results)} can be made"
+            raise ModelError(ErrorCode.UNSUPPORTED_NODE, text)
+        for value in results:
+            for tensor in value if isinstance(value, tuple) else (value,):
+                if isinstance(tensor, ITensor):
+                    _ = tensor.symbolic  # shapes are inferred now, so that errors name this node
+        for name, value in zip(proto.output, results, strict=False):
+            if name:
+                scope.set(name, value)
+        if not self._shared.types.are_plain:
+            scope.types.update(inferred_types(proto, scope, node.opset))
+        if proto.name and self._network.num_layers > n_layers:
+            self._network.get_layer(self._network.num_layers - 1).name = proto.name
+
+    def _imported(self, proto: Any, inputs: Sequence[Value | None], types: Sequence[int], opset: int) -> list[Any]:
+        """The outputs of a node that a rewrite is composed of."""
+        scope = Scope({"" if proto.domain in MAIN else proto.domain: opset})
+        for name, value, elem_type in zip(proto.input, inputs, types, strict=True):
+            scope.set(name, value, elem_type if name else 0)
+        self._import_part(proto, scope, f"{proto.op_type}, which it is made of")
+        return [scope.values[name] for name in proto.output]
+
+    def _import_part(self, proto: Any, scope: Scope, where: str) -> None:
+        """A node that another one is made of. Raises ModelError that says where it is."""
+        try:
+            with self._shared.limits.inside(proto.op_type):
+                self._import(proto, scope)
+        except BudgetError:
+            raise
+        except (ModelError, DovetailError) as error:
+            code = getattr(error, "code", ErrorCode.INVALID_NODE)
+            code = code if isinstance(code, ErrorCode) else ErrorCode.INVALID_NODE
+            raise ModelError(code, f"{where}: {error}") from None
+
+    # ---- what a node is made of
+    def _results(self, node: Node, scope: Scope) -> Sequence[Value | None]:
+        local = self._functions.get(function_key(node.proto))
+        if local is not None:
+            return self._function(node, scope, local)
+        self._check_types(node, scope)
+        if node.op_type in CONTROL_FLOW and node.domain in MAIN:
+            return followed(node, self._body(node, scope))
+        if node.op_type in ON_SEQUENCES and node.domain in MAIN:
+            return [ON_SEQUENCES[node.op_type](node)]
+        found = self._rewrites.find(node.domain, node.op_type, node.opset)
+        if found is None:
+            function = body_of(node.proto, node.opset, [scope.type_proto(name) for name in node.proto.input])
+            if function is not None:
+                return self._function(node, scope, function)
+            return node.add_as(self._plugin(node), self._fields(node))
+        spec, row = found
+        if row.rewrite is not None:
+            result = row.rewrite(node)
+            return list(result) if isinstance(result, (list, tuple)) else [result]
+        given = {row.renamed.get(name, name): value for name, value in self._fields(node).items()}
+        return node.add_as(spec, {**row.attrs, **given})
+
+    def _check_types(self, node: Node, scope: Scope) -> None:
+        """Raises ModelError where the types of the inputs are not those that the operator's schema allows."""
+        signature = signature_of(node.domain, node.op_type, node.opset) if self._shared.types.are_plain else None
+        if signature is None:
+            return
+        types = []
+        for name in node.proto.input:
+            is_tensor = bool(name) and not isinstance(scope.value(name), (tuple, type(None)))
+            types.append(name_of(scope.type(name)) if is_tensor else "")
+        wrong = types_that_differ(signature, types)
+        if wrong:
+            raise node.fail(wrong)
+
+    def _function(self, node: Node, scope: Scope, function: Any) -> Sequence[Value | None]:
+        """The operator by the nodes of its definition, in the model or in ONNX."""
+        inner = Scope(imports_of(function.opset_import, scope.opsets))
+        for index, name in enumerate(function.input):
+            given = node.proto.input[index] if index < len(node.proto.input) else ""
+            inner.set(name, scope.value(given), scope.type(given))
+        nodes = bound(function.node, attributes_of(node.proto, function, node.opset))
+        self._import_all(node, (nodes[place] for place in self._order(function, function.node)), inner)
+        results = [inner.values.get(name) for name in function.output]
+        missing = [name for index, name in enumerate(function.output) if results[index] is None and node.wants(index)]
+        if missing:
+            raise ModelError(ErrorCode.UNSUPPORTED_NODE, f"its definition does not make output '{missing[0]}'")
+        return results
+
+    def _body(self, node: Node, scope: Scope) -> Body:
+        """How control flow makes the layers of a graph in one of its attributes."""
+
+        def run(name: str, values: Values) -> list[Value | None]:
+            graphs = [graph for attribute, graph in graphs_of(node.proto) if attribute == name]
+            if len(graphs) != 1 or len(graphs[0].input) != len(values):
+                given = f"has {len(graphs[0].input)} inputs, and gets {len(values)}" if graphs else "is missing"
+                raise node.fail(f"its {name} {given}")
+            graph = graphs[0]
+            self._shared.limits.use("the model", layers=1)
+            inner = Scope(scope.opsets, scope)
+            self._add_initializers(graph, inner)
+            for entry, value in zip(graph.input, values, strict=True):
+                inner.set(entry.name, value)
+            self._import_all(node, (graph.node[place] for place in self._order(graph, graph.node)), inner)
+            return [inner.value(entry.name) for entry in graph.output]
+
+        return run
+
+    def _import_all(self, node: Node, protos: Iterable[Any], scope: Scope) -> None:
+        for proto in protos:
+            self._import_part(proto, scope, f"{proto.op_type} inside it")
+
+    def _plugin(self, node: Node) -> OpSpec:
+        """The op that an operator names. Raises ModelError that says which plugin would do."""
+        version = str(node.attr("plugin_version", "1"))
+        space = node.attr("plugin_namespace", "" if node.domain in MAIN else node.domain)
+        try:
+            return self._lookup.find(node.op_type, version, space)
+        except PluginNotFound as error:
+            others = sorted({f"{row.since}..{row.until or ''}" for row in self._rewrites.named(node.op_type)})
+            known = f" It is known in opsets {', '.join(others)}; here it is {node.opset}." if others else ""
+            wanted = op_id(node.op_type, version, space)
+            raise ModelError(
+                ErrorCode.UNSUPPORTED_NODE,
+                f"no layer imports {node.op_type}, and no plugin is {wanted}.{known} {error}",
+            ) from None
+
+    def _fields(self, node: Node) -> dict[str, Any]:
+        return {name: value for name, value in node.attributes().items() if name not in PLUGIN_ATTRIBUTES}
+
+
+def _is_name(text: str) -> bool:
+    """Does a dim of this name mean the same wherever it is? "?" and the like stand for any extent."""
+    return any(letter.isalnum() for letter in text)

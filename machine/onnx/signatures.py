@@ -1,0 +1,169 @@
+"""What ONNX's schemas say of operators, and where a node differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from dovetail.machine.onnx.domains import MAIN
+
+PLUGIN_ATTRIBUTES = ("plugin_version", "plugin_namespace")  # say which plugin imports a node, and belong to no operator
+UNBOUNDED = 2**31 - 1  # how schemas write "any number"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input of an operator."""
+
+    name: str
+    is_required: bool
+    type_name: str  # of a type parameter, or a type itself
+    types: frozenset[str]  # of tensors that it may be: "FLOAT"; none where it is not a tensor
+    is_shared: bool  # do all inputs of this type parameter have one type?
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One operator in one opset."""
+
+    label: str
+    inputs: tuple[Port, ...]
+    n_inputs: tuple[int, int]
+    n_outputs: tuple[int, int]
+    attributes: Mapping[str, str]  # name -> type
+    required: tuple[str, ...]
+    is_deprecated: bool
+
+    def port(self, index: int) -> Port | None:
+        """What takes input `index`; the last one takes the rest."""
+        return self.inputs[min(index, len(self.inputs) - 1)] if self.inputs else None
+
+
+@lru_cache(maxsize=4096)
+def signature_of(domain: str, op_type: str, opset: int) -> Signature | None:
+    """The operator, None if ONNX does not define it in this opset."""
+    import onnx
+
+    try:
+        schema = onnx.defs.get_schema(op_type, opset, "" if domain in MAIN else domain)
+    except onnx.defs.SchemaError:
+        return None
+    option = onnx.defs.OpSchema.FormalParameterOption
+    ports = tuple(
+        Port(port.name, port.option == option.Single, port.type_str, _tensor_types(port.types), port.is_homogeneous)
+        for port in schema.inputs
+    )
+    attributes = {name: attribute.type.name for name, attribute in schema.attributes.items()}
+    return Signature(
+        f"{op_type} of opset {schema.since_version}" if domain in MAIN else f"{domain}::{op_type}",
+        ports,
+        (schema.min_input, schema.max_input),
+        (schema.min_output, schema.max_output),
+        attributes,
+        tuple(name for name, attribute in schema.attributes.items() if attribute.required),
+        schema.deprecated,
+    )
+
+
+def _tensor_types(types: Iterable[str]) -> frozenset[str]:
+    """FLOAT of "tensor(float)"."""
+    return frozenset(name[7:-1].upper() for name in types if name.startswith("tensor("))
+
+
+def differences(node: Any, signature: Signature, in_function: bool = False) -> list[str]:
+    """Where a node is not what its operator's schema says, a sentence each."""
+    if signature.is_deprecated:
+        return [f"{signature.label} is deprecated: ONNX has no such operator from that opset on"]
+    found = []
+    if any(node.output) or signature.n_outputs[0]:
+        found += _count("output", list(node.output), signature.n_outputs, signature.label)
+    inputs = list(node.input)
+    while len(inputs) > signature.n_inputs[1] and not inputs[-1]:
+        inputs.pop()
+    ports = ", ".join(port.name for port in signature.inputs)
+    wrong = _count("input", inputs, signature.n_inputs, f"{signature.label}" + (f" ({ports})" if ports else ""))
+    found += wrong
+    for index, name in enumerate(() if wrong else inputs):
+        port = signature.port(index)
+        if not name and port is not None and port.is_required:
+            found.append(f"its input {index} ('{port.name}') has no name, and {signature.label} requires it")
+    return found + _attributes(node, signature, in_function)
+
+
+def _count(kind: str, names: Sequence[str], limits: tuple[int, int], label: str) -> list[str]:
+    least, most = limits
+    if least <= len(names) <= most:
+        return []
+    shown = ", ".join(f"'{name[:100]}'" for name in names[:8]) + (", ..." if len(names) > 8 else "")
+    rule = f"{least}" if least == most else f"{least} or more" if most >= UNBOUNDED else f"{least} to {most}"
+    plural = "" if len(names) == 1 else "s"
+    return [f"it has {len(names)} {kind}{plural}{f' ({shown})' if names else ''}, and {label} takes {rule}"]
+
+
+def _attributes(node: Any, signature: Signature, in_function: bool) -> list[str]:
+    found, seen = [], set()
+    for attribute in node.attribute:
+        name = attribute.name
+        if name in seen:
+            found.append(f"its attribute '{name[:100]}' is given twice")
+        seen.add(name)
+        wanted = signature.attributes.get(name)
+        if attribute.ref_attr_name and not in_function:
+            found.append(f"its attribute '{name[:100]}' refers to a function's attribute, and it is in no function")
+        if wanted is None and name not in PLUGIN_ATTRIBUTES:
+            known = ", ".join(sorted(signature.attributes)) or "none"
+            found.append(f"{signature.label} has no attribute '{name[:100]}'; its attributes: {known}")
+        elif wanted is not None and kind_of(attribute) not in (wanted, ""):
+            found.append(
+                f"its attribute '{name}' is of type {kind_of(attribute)}, and {signature.label} takes {wanted}"
+            )
+    missing = [name for name in signature.required if name not in seen]
+    return found + [
+        f"it lacks the attribute '{name}' ({signature.attributes[name]}), which {signature.label} requires"
+        for name in missing
+    ]
+
+
+KINDS = ("FLOAT", "INT", "STRING", "TENSOR", "GRAPH", "FLOATS", "INTS", "STRINGS", "TENSORS", "GRAPHS")
+MEMBERS = ("f", "i", "s", "t", "g", "floats", "ints", "strings", "tensors", "graphs")
+
+
+def kind_of(attribute: Any) -> str:
+    """The type of an attribute: "INT". By what it holds where it does not say; "" of nothing."""
+    import onnx
+
+    if attribute.type:
+        known = attribute.type in onnx.AttributeProto.AttributeType.values()
+        return onnx.AttributeProto.AttributeType.Name(attribute.type) if known else str(attribute.type)
+    for kind, member in zip(KINDS, MEMBERS, strict=True):
+        is_list = member.endswith("s") and member != "s"
+        if bool(getattr(attribute, member)) if is_list else attribute.HasField(member):
+            return kind
+    return ""
+
+
+def types_that_differ(signature: Signature, types: Sequence[str]) -> str:
+    """What is wrong with the types of a node's inputs, such as "tensor(float)"; "" if nothing is.
+
+    Args:
+        types: of each input, "FLOAT"; "" where it is absent, not known, or not a tensor.
+    """
+    bound: dict[str, tuple[str, str]] = {}
+    for index, given in enumerate(types):
+        port = signature.port(index)
+        if not given or port is None:
+            continue
+        label = f"input {index} ('{port.name}')"
+        if not port.types:
+            continue
+        if given not in port.types:
+            return f"its {label} is {given}, and {signature.label} takes {', '.join(sorted(port.types))}"
+        if not port.is_shared:
+            continue
+        first, kind = bound.setdefault(port.type_name, (label, given))
+        if kind != given:
+            rule = f"{signature.label} takes them of one type; convert one with Cast"
+            return f"its {first} is {kind} and its {label} is {given}, and {rule}"
+    return ""
