@@ -68,7 +68,8 @@ def masks(kind, past=0, value=FILTER):
 
 
 # Scores of which 10000 is taken keep three digits behind the point in float32.
-DIGITS = dict.fromkeys(("nothing counts", "ends and beginnings"), {"tolerance": 2e-3, "theirs": 2e-3})
+FEW = {"tolerance": 2e-3, "theirs": 2e-3}
+DIGITS = {"nothing counts": FEW, "ends and beginnings": FEW}
 KINDS = ["none", "ends", "ends and beginnings", "keys", "nothing counts", "queries and keys"]
 WEIGHTS = ("w", "b")
 
