@@ -103,7 +103,7 @@ def grouped(batch=2, new=1, cache=None, lengths=None, total=None, packed=False):
 
 
 def expected(inputs, parts, **attrs):
-    """y, and keys and values; rows of queries behind an element's last key are nan, and so is what a cache has there."""
+    """y, keys and values; nan where nothing is said, which is behind an element's last key."""
     q, k, v = (np.float64(x).reshape(*x.shape[:2], -1, SIZE).swapaxes(1, 2) for x in parts)
     batch, _, new, _ = q.shape
     filled = np.maximum(inputs["ends"] + 1 - new, 0)
