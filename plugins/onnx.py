@@ -69,11 +69,11 @@ class OnnxNode(Protocol):
         domain; the rest are the operator's attributes. Raises what the operator's own import raises.
         """
 
-    def reserve(self, what: str, bytes: int) -> None:
-        """Call this before an array is made whose size the model's extents or attributes decide.
+    def reserve(self, what: str, bytes: int = 0, layers: int = 0) -> None:
+        """Call this before arrays or layers are made whose number the model's extents or attributes decide.
 
-        Raises what ends the import if these bytes are more than its budget (`parser.budget.bytes`) has left; `what`
-        is the subject of the sentence.
+        Raises what ends the import if it is more than its budget (`parser.budget`) has left; `what` is the subject of
+        the sentence.
         """
 
     def fail(self, reason: str, **facts: Any) -> Exception:

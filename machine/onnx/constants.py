@@ -88,7 +88,8 @@ def _bytes_made(layer: Any, arrays: Sequence[np.ndarray | None]) -> int:
     for output in layer._outputs:
         elements = math.prod(dim.value or 0 for dim in output.symbolic.dims)
         n_bytes += elements * nptype(output.dtype).itemsize
-    return max(0, n_bytes - sum(array.nbytes for array in arrays if array is not None))
+    distinct = {id(array): array.nbytes for array in arrays if array is not None}
+    return max(0, n_bytes - sum(distinct.values()))
 
 
 def _wide(array: np.ndarray | None) -> np.ndarray | None:

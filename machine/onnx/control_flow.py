@@ -63,6 +63,10 @@ def _scan(node: Node, body: Body) -> list[Value | None]:
     if node.opset < 9:
         raise _unsupported(node, "it has a batch, as opset 8 has it")
     n_scanned = int(node.number("num_scan_inputs", 0))
+    if not 1 <= n_scanned <= len(node):
+        raise node.fail(
+            "num_scan_inputs is not 1 to the number of its inputs", num_scan_inputs=n_scanned, inputs=len(node)
+        )
     n_states = len(node) - n_scanned
     states: list[Value | None] = [node.value(index) for index in range(n_states)]
     axes = [

@@ -32,10 +32,14 @@ class Limits:
 
     def use(self, what: str, bytes: int = 0, layers: int = 0) -> None:
         """Count what is about to be made. Raises BudgetError."""
-        reason = self._meter.refusal(int(bytes), layers)
+        self.check(what, bytes, layers)
+        self._meter.count(int(bytes), layers)
+
+    def check(self, what: str, bytes: int = 0, layers: int = 0) -> None:
+        """The same without counting it."""
+        reason = self._meter.refusal(int(bytes), int(layers))
         if reason:
             raise BudgetError(what, reason)
-        self._meter.count(int(bytes), layers)
 
     def has(self, bytes: int) -> bool:
         """Counts these bytes if they are left; else False."""

@@ -93,8 +93,9 @@ class Node:
             raise self.fail(f"input {index} is {given}, where a sequence is needed; SequenceConstruct makes one")
         return value
 
-    def reserve(self, what: str, bytes: int) -> None:
-        """See `OnnxNode.reserve`."""
+    def reserve(self, what: str, bytes: int = 0, layers: int = 0) -> None:
+        """See `OnnxNode.reserve`. Layers are counted when they have been made."""
+        self._shared.limits.check(what, layers=layers)
         self._shared.limits.use(what, bytes=bytes)
 
     def is_absent(self, index: int) -> bool:

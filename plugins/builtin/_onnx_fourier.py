@@ -27,6 +27,8 @@ def stft(node: Any) -> Any:
     if rank_of(x) != 3 or x.shape[1] < 0 or step is None or step[0] < 1:
         raise node.fail("it needs a frame_step and a signal of known length", signal=x.symbolic.dims, frame_step=step)
     size = length[0] if length is not None else node[2].shape[0]
+    n_frames = max(0, x.shape[1] - size) // step[0] + 1
+    node.reserve(f"the places of {n_frames} frames of {size} elements", bytes=n_frames * max(size, 1) * 8)
     first = numpy.arange(0, x.shape[1] - size + 1, step[0])
     frames = node.add("Gather", [x, first[:, None] + numpy.arange(size)], axis=1)
     if is_given(node, 2):
@@ -47,6 +49,7 @@ def mel_weight_matrix(node: Any) -> numpy.ndarray:
     if n < 0 or length < 1 or rate < 1 or not 0 <= low < high <= rate / 2:
         facts = {name: value.item() for name, value in given.items()}
         raise node.fail("edges must be from 0 to half the sample_rate, and the lower one below the upper", **facts)
+    node.reserve(f"a matrix of {length // 2 + 1} by {n} weights", bytes=(length // 2 + 1) * n * 8 + n * 100)
     mels = 2595 * numpy.log10(1 + numpy.array([low, high]) / 700)
     hertz = 700 * (10 ** ((mels[0] + numpy.arange(n + 2) * (mels[1] - mels[0]) / (n + 2)) / 2595) - 1)
     edges = ((length + 1) * hertz // rate).astype(int)
@@ -69,6 +72,7 @@ def _transformed(node: Any, x: Any, axis: int, length: int | None, inverse: bool
         length = 2 * (n - 1) if inverse and onesided else n
     if n * length > LARGEST:
         raise node.fail("a transform of this size is not imported", length=length, elements=n)
+    node.reserve(f"the matrix of a transform of {n} elements", bytes=n * n_parts * length * 32)
     matrix = _matrix(n, n_parts, length, inverse, onesided)
     order = [*(i for i in range(rank - 1) if i != axis), axis, rank - 1]
     turned = transposed(node, x, order)

@@ -21,6 +21,9 @@ def tf_idf_vectorizer(node: Any) -> Any:
     if node.attr("pool_strings") or mode not in MODES or not columns or rank not in (1, 2) or x.shape[-1] < 0:
         facts = {"mode": mode, "modes": ", ".join(MODES), "x": x.symbolic.dims}
         raise node.fail("it needs pool_int64s, a mode, ngram_indexes and one or two dims, the last known", **facts)
+    if min(columns) < 0:
+        raise node.fail("ngram_indexes are negative", ngram_indexes=min(columns))
+    node.reserve(f"{n} columns for {len(columns)} n-grams", bytes=4 * n * len(columns))
     weights = node.attr("weights", ())
     if len(weights) not in (0, n):
         raise node.fail("weights are not one for each column", weights=len(weights), columns=n)
@@ -48,6 +51,9 @@ def tf_idf_vectorizer(node: Any) -> Any:
 def _pool(node: Any) -> list[tuple[numpy.ndarray, list[int]]]:
     """(n-grams of one size [count, size], their places in the pool) of each size that counts; the last of equals."""
     pool, limits = node.attr("pool_int64s", ()), node.attr("ngram_counts", ())
+    if list(limits) != sorted(limits) or (limits and not 0 <= limits[0] <= limits[-1] <= len(pool)):
+        facts = {"ngram_counts": limits[:8], "pool": len(pool)}
+        raise node.fail("ngram_counts are not places of the pool, in order", **facts)
     result, first = [], 0
     for size, (start, end) in enumerate(zip(limits, (*limits[1:], len(pool)), strict=True), 1):
         count = max(0, end - start) // size
@@ -63,6 +69,11 @@ def _pool(node: Any) -> list[tuple[numpy.ndarray, list[int]]]:
 def _windows(node: Any, length: int, size: int) -> numpy.ndarray:
     """Places of the items of each window, [windows, size]: neighbours, and those with items left out between."""
     skips = node.attr("max_skip_count", 0) if size > 1 else 0
+    if skips < 0:
+        raise node.fail("max_skip_count is negative", max_skip_count=skips)
+    skips = max(0, min(skips, (length - 1) // (size - 1) - 1)) if size > 1 else 0  # wider windows do not fit
+    if length * (skips + 1) * size > LARGEST:
+        raise node.fail("so many windows are not imported", length=length, skips=skips, size=size, most=LARGEST)
     steps = [numpy.arange(size) * (skip + 1) for skip in range(skips + 1)]
     return numpy.concatenate([numpy.arange(max(0, length - step[-1]))[:, None] + step for step in steps])
 

@@ -11,6 +11,8 @@ import numpy
 from dovetail.core.types import DataType
 from dovetail.plugins import axis_of
 
+MOST_KNOWN = 1 << 16  # elements of an array that is made while importing; what is larger is computed by a layer
+
 
 class Counts:
     """A list of integers, known as an int64 array or computed as a tensor [n] of the network.
@@ -50,7 +52,11 @@ class Counts:
     def _with(self, other: Any, op: str, function: Any) -> Counts:
         other = other if isinstance(other, Counts) else Counts(self.node, other)
         if self.known is not None and other.known is not None:
-            return Counts(self.node, function(self.known, other.known))
+            found = function(self.known.astype(object), other.known.astype(object))  # Python's integers do not wrap
+            beyond = [number for number in found.reshape(-1).tolist() if not -(2**63) <= number < 2**63]
+            if beyond:
+                raise self.node.fail("an extent is beyond 64 bits", extent=beyond[0])
+            return Counts(self.node, found.astype(numpy.int64))
         return Counts(self.node, self.node.add("ElementWise", [self.value, other.value], op=op))
 
     def __add__(self, other: Any) -> Counts:
@@ -87,7 +93,10 @@ class Counts:
     def product(self) -> Counts:
         """A list of one."""
         if self.known is not None:
-            return Counts(self.node, [math.prod(self.known.tolist())])
+            product = math.prod(self.known.tolist())
+            if abs(product) >= 2**63:
+                raise self.node.fail("a product of extents is beyond 64 bits", extents=self.known.tolist())
+            return Counts(self.node, [product])
         return (
             self
             if len(self) == 1
@@ -129,7 +138,7 @@ def rank_of(x: Any) -> int:
 
 def is_given(node: Any, index: int) -> bool:
     """Is the input there?"""
-    return index < len(node) and (node.constant(index) is not None or node.get(index) is not None)
+    return index < len(node) and node.value(index) is not None
 
 
 def integers(node: Any, index: int, name: str) -> tuple[int, ...] | None:
@@ -180,12 +189,12 @@ def counts_given(node: Any, index: int, name: str) -> Counts:
 
 
 def off_diagonal(node: Any, dims: Counts) -> Any:
-    """column - row of a matrix with these two extents: an array where they are known, else a tensor."""
-    if dims.known is not None:
+    """column - row of a matrix with these two extents: an array where they are known and few, else a tensor."""
+    if dims.known is not None and math.prod(dims.known.tolist()) <= MOST_KNOWN:
         rows, columns = (numpy.arange(extent) for extent in dims.known)
         return columns - rows[:, None]
     steps = {"alphas": numpy.zeros((), numpy.int64), "betas": numpy.array([-1, 1])}
-    return node.add("Fill", [dims.value, *steps.values()], operation="LINSPACE", to_type=DataType.INT64)
+    return node.add("Fill", [dims.tensor(), *steps.values()], operation="LINSPACE", to_type=DataType.INT64)
 
 
 def reshaped(node: Any, x: Any, dims: Any) -> Any:

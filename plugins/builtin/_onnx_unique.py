@@ -11,6 +11,7 @@ from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import axis_of
 from dovetail.plugins.builtin._onnx_math import applied, cast, combined, reduced
 from dovetail.plugins.builtin._onnx_shapes import (
+    MOST_KNOWN,
     Counts,
     extents,
     rank_of,
@@ -21,6 +22,7 @@ from dovetail.plugins.builtin._onnx_shapes import (
 
 SORTED = (*FLOATS, DataType.INT32, DataType.INT64)  # types that TopK takes
 INT64 = DataType.INT64
+MOST_SLICES = 1 << 31  # two numbers up to here fit into one int64
 
 
 def unique(node: Any) -> list[Any]:
@@ -65,6 +67,9 @@ def _keys(node: Any, x: Any, axis: int) -> Any:
             axis=axis,
         )
     n = int(dims[axis])
+    if n > MOST_SLICES:
+        raise node.fail("with an axis, it is not imported for so many slices", slices=n, most=MOST_SLICES)
+    node.reserve(f"comparing {n} slices", layers=12 * _rounds(int(dims.prod()) // n, n))
     order = [*(i for i in range(len(dims)) if i != axis), axis]
     keys = reshaped(node, transposed(node, x, order), [int(dims.prod()) // n, n])
     together = int(62 / log2(max(n, 2)))  # numbers below n, of which one int64 holds so many
@@ -79,6 +84,14 @@ def _keys(node: Any, x: Any, axis: int) -> Any:
         digits = combined(node, "PROD", reshaped(node, digits, [n_groups, size, n]), weights.reshape(1, size, 1))
         keys = reduced(node, "SUM", digits, [1], keep_dims=False)
     return reshaped(node, keys, [n])
+
+
+def _rounds(rows: int, n: int) -> int:
+    """How often rows are joined until one is left."""
+    together, rounds = int(62 / log2(max(n, 2))), 0
+    while rows > 1:
+        rows, rounds = -(-rows // together), rounds + 1
+    return rounds
 
 
 def _numbers(node: Any, x: Any) -> Any:
@@ -101,7 +114,7 @@ def _numbers(node: Any, x: Any) -> Any:
 def _line(node: Any, n: Counts, start: Any = 0, step: int = 1) -> Any:
     """[n] int64: start, start + step and so on."""
     start = start if isinstance(start, Counts) else Counts(node, start)
-    if n.known is not None and start.known is not None:
+    if n.known is not None and start.known is not None and n.known[0] <= MOST_KNOWN:
         return start.known + numpy.arange(n.known[0]) * step
     inputs = [n.tensor(), start.tensor(), numpy.array([step])]
     return node.add("Fill", inputs, operation="LINSPACE", to_type=INT64)

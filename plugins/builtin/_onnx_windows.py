@@ -46,12 +46,14 @@ class Window:
         out, before, after = zip(*facts, strict=True)
         return list(out), list(before), list(after)
 
-    def places(self, sizes: tuple[int, ...]) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """What each window sees, in row-major order: [outputs, cells].
+    def places(self, node: Any, sizes: tuple[int, ...]) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """What each window sees, in row-major order: [outputs, cells]. `node` is that whose import this is for.
 
         The place in the plane, -1 outside of it; and whether it is in the plane or its padding.
         """
         out, before, after = self.output(sizes)
+        n_cells = math.prod(max(0, extent) for extent in out) * self.volume
+        node.reserve(f"the places of {n_cells} cells of windows", bytes=n_cells * 24)
         place, inside, counted = numpy.zeros((1, 1), numpy.int64), numpy.ones((1, 1), bool), numpy.ones((1, 1), bool)
         for n, size, k, s, d, b, a in zip(
             out, sizes, self.kernel, self.strides, self.dilations, before, after, strict=True
@@ -107,9 +109,11 @@ def gathered(node: Any, x: Any, places: numpy.ndarray, outside: float) -> Any:
     return node.add("Gather", [plane, places], axis=2)
 
 
-def overlaid(window: Window, sizes: tuple[int, ...]) -> numpy.ndarray:
+def overlaid(node: Any, window: Window, sizes: tuple[int, ...]) -> numpy.ndarray:
     """Which cells of all windows lie on each place of the plane, [places, most of them], -1 for none."""
-    places, _ = window.places(sizes)
+    places, _ = window.places(node, sizes)
+    n_places = math.prod(sizes)
+    node.reserve(f"an image of {n_places} elements", bytes=n_places * 64)
     found: list[list[int]] = [[] for _ in range(math.prod(sizes))]
     for (output, cell), place in numpy.ndenumerate(places):
         if place >= 0:

@@ -100,6 +100,7 @@ def diagonal(node, x, term, letter, fresh):
     extent = x.shape[term.index(letter)]
     if extent < 0:
         raise node.fail("a diagonal needs an extent that is known", term=term)
+    node.reserve(f"the unit matrix for '{term}' of {extent} by {extent}", bytes=extent * extent * 8)
     second = term.index(letter, term.index(letter) + 1)
     kept = term[:second] + term[second + 1 :]
     equation = f"{term[:second]}{fresh}{term[second + 1 :]},{letter}{fresh}->{kept}"

@@ -12,7 +12,7 @@ from dovetail.core.expr import DimsExprs
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
 from dovetail.plugins.builtin._onnx_math import cast, combined
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, off_diagonal, rank_of, reshaped
+from dovetail.plugins.builtin._onnx_shapes import MOST_KNOWN, Counts, extents, off_diagonal, rank_of, reshaped
 from dovetail.plugins.builtin._values import elements_of, follow
 
 TYPES = (*FLOATS, DataType.INT32, DataType.INT64)
@@ -31,8 +31,15 @@ def range_(node):
         raise node.fail("its delta must be known when the network is built, and not 0", delta=delta.name)
     if None not in [type(value) if value is not None else None for value in known]:
         first, last, step = (value.reshape(()).astype(object if dtype not in FLOATS else float)[()] for value in known)
+        if dtype in FLOATS and not numpy.isfinite([first, last, step]).all():
+            raise node.fail("its numbers are not finite", start=first, limit=last, delta=step)
         n = max(0, -int((first - last) // step))
-        return (first + numpy.arange(n) * step).astype(nptype(dtype))
+        if n >= 2**63:
+            raise node.fail("it has more elements than 64 bits count", start=first, limit=last, delta=step)
+        if n <= MOST_KNOWN:
+            return (first + numpy.arange(n) * step).astype(nptype(dtype))
+        inputs = [Counts(node, [n]).tensor(), start, reshaped(node, delta, (1,))]
+        return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
     if dtype in FLOATS:
         raise node.fail("its limits must be known when the network is built, or integers", limits=dtype.name)
     step = int(step.reshape(()))

@@ -62,7 +62,7 @@ def col2im(node):
     window = Window(block, strides, dilations, pads[:n], pads[n:], PaddingMode.EXPLICIT_ROUND_DOWN)
     dims = extents(node, x)
     cells = reshaped(node, x, [dims[0], dims[1] // window.volume, dims[2] * window.volume])
-    y = reduced(node, "SUM", gathered_cells(node, cells, overlaid(window, image), 0), [3], keep_dims=False)
+    y = reduced(node, "SUM", gathered_cells(node, cells, overlaid(node, window, image), 0), [3], keep_dims=False)
     return reshaped(node, y, [dims[0], dims[1] // window.volume, image])
 
 

@@ -43,7 +43,7 @@ def max_pool(node):
     if window.is_dense and not node.wants(1):
         return _pooled(node, x, window, PoolingType.MAX)
     sizes = known_plane(node, x)
-    places, _ = window.places(sizes)
+    places, _ = window.places(node, sizes)
     wide = x if x.dtype in FLOATS else cast(node, x, DataType.INT32)
     lowest = -numpy.inf if x.dtype in FLOATS else numpy.iinfo(numpy.int32).min
     cells = gathered(node, wide, places, lowest)
@@ -78,7 +78,7 @@ def average_pool(node):
     if window.is_dense:
         return _pooled(node, x, window, PoolingType.AVERAGE, average_count_excludes_padding=excludes)
     sizes = known_plane(node, x)
-    places, counted = window.places(sizes)
+    places, counted = window.places(node, sizes)
     counts = numpy.maximum((places >= 0 if excludes else counted).sum(1), 1)
     total = reduced(node, "SUM", gathered(node, in_float(node, x), places, 0), [3], keep_dims=False)
     y = combined(node, "DIV", total, node.as_tensor(counts.astype(numpy.float32)[None, None]))
@@ -91,7 +91,7 @@ def lp_pool(node):
     x, window, p = node[0], window_of(node), node.attr("p", 2)
     sizes = known_plane(node, x)
     powers = combined(node, "POW", applied(node, "ABS", in_float(node, x)), p)
-    total = reduced(node, "SUM", gathered(node, powers, window.places(sizes)[0], 0), [3], keep_dims=False)
+    total = reduced(node, "SUM", gathered(node, powers, window.places(node, sizes)[0], 0), [3], keep_dims=False)
     dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
     return cast(node, reshaped(node, combined(node, "POW", total, 1 / p), dims), x.dtype)
 

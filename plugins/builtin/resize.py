@@ -320,10 +320,8 @@ def choice(node, name, default, known):
 
 def given(node, index):
     """An input is there, and is not the empty tensor that stands for an absent one."""
-    if node.get(index) is None:
-        return False
-    known = node.constant(index)
-    return known is None or known.size > 0
+    value = node.value(index)
+    return value is not None and 0 not in value.shape
 
 
 def known_values(node, index, name):

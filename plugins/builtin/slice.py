@@ -93,6 +93,8 @@ def split(node):
     x, n = node[0], node.n_outputs
     axis = axis_given(node, rank_of(x), 0)
     dims = extents(node, x)[axis]
+    if node.attr("num_outputs", n) != n:
+        raise node.fail("num_outputs is not the number of its outputs", num_outputs=node.attr("num_outputs"), outputs=n)
     sizes = integers(node, 1, "split")
     if sizes is not None:
         if len(sizes) != n or (dims.known is not None and sum(sizes) != dims.known[0]):
@@ -121,7 +123,9 @@ def split_to_sequence(node):
         if extent < 0 or size < 1:
             facts = {"split": size, "x": f"{x.symbolic.dims}, axis {axis}"}
             raise node.fail("equal parts need a size, and an extent known when the network is built", **facts)
+        node.reserve(f"a sequence of {-(-extent // size)} parts", layers=-(-extent // size))
         sizes = Counts(node, [min(size, extent - start) for start in range(0, extent, size)])
+    node.reserve(f"a sequence of {len(sizes)} parts", layers=len(sizes))
     starts, parts = Counts(node, 0), []
     for number in range(len(sizes)):
         parts.append(part(node, x, axis, starts, sizes[number]))
