@@ -75,9 +75,10 @@ Bound bind_object(const NativeImplementation& self, const ObjectPointer& object,
 
 // Runs it `repeat` times in a context of its own and gives the nanoseconds of each. Inputs are (desc, buffer) pairs or
 // None, outputs pairs; `packed` is what prepare emitted or None; 0 threads: as many as the runtime takes by itself.
+// `guarded`: on copies between red zones; throws Failure where the kernel wrote beside an output or into an input.
 std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
                               const py::sequence& inputs, const py::sequence& outputs, const py::object& packed,
-                              uint64_t workspace_bytes, int32_t n_threads, int32_t repeat);
+                              uint64_t workspace_bytes, int32_t n_threads, int32_t repeat, bool guarded);
 
 }  // namespace dovetail
 

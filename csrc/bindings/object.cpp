@@ -238,7 +238,7 @@ void bind_implementation_class(py::module_& m) {
       .def("prepare", prepare, object, row, ins, outs)
       .def("workspace", workspace, object, row, ins, outs, py::arg("n_threads") = 0)
       .def("run_step", run_step, object, row, ins, outs, py::arg("packed") = py::none(), py::arg("workspace_bytes") = 0,
-           py::arg("n_threads") = 0, py::arg("repeat") = 1,
+           py::arg("n_threads") = 0, py::arg("repeat") = 1, py::arg("guarded") = false,
            "Runs it on (desc, buffer) pairs in a context of its own; nanoseconds of each run.")
       .def("__repr__", [](const N& self) { return "<NativeImplementation " + self.id + ">"; });
 }

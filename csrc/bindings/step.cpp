@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "bindings/guarded.hpp"
 #include "bindings/native.hpp"
 #include "runtime/device.hpp"
 #include "runtime/layout.hpp"
@@ -51,27 +52,15 @@ class Buffer {
   uint64_t bytes_ = 0;
 };
 
-struct AlignedFree {
-  void operator()(void* memory) const { std::free(memory); }
-};
-using AlignedMemory = std::unique_ptr<void, AlignedFree>;
-
-AlignedMemory aligned_memory(uint64_t bytes) {
-  void* memory =
-      bytes <= kMaxBytes ? std::aligned_alloc(kAlignment, round_up(std::max<uint64_t>(bytes, 1), kAlignment)) : nullptr;
-  if (!memory)
-    throw Failure{DT_OUT_OF_MEMORY, "no memory for a workspace of " + std::to_string(bytes) + " bytes", {}, ""};
-  return AlignedMemory(memory);
-}
-
 // The tensors of one side of a step; for a device other than the CPU, in memory there with what the buffers hold, and
-// those that its row leaves on the CPU in host memory that the device reaches.
+// those that its row leaves on the CPU in host memory that the device reaches. `guarded`: on copies of the buffers
+// between red zones.
 class StepTensors {
  public:
   // `side`: the row's words, which may leave a tensor on the CPU.
   StepTensors(const py::sequence& given, bool are_outputs, const std::string& subject, const Device& device,
-              const RowSide& side)
-      : device_(device) {
+              const RowSide& side, bool guarded)
+      : device_(device), are_outputs_(are_outputs), guarded_(guarded) {
     const char* noun = are_outputs ? "output " : "input ";
     for (const py::handle item : given) {
       if (item.is_none() && !are_outputs) {
@@ -86,11 +75,26 @@ class StepTensors {
   }
   void upload(void* stream) const {
     for (const Tensor& t : tensors_)
-      if (t.mirror) device_.copy(t.mirror, t.buffer->data(), t.bytes, stream);
+      if (t.mirror) device_.copy(t.mirror, t.host(), t.host_bytes(), stream);
   }
   void download(void* stream) const {
     for (const Tensor& t : tensors_)
-      if (t.mirror) device_.copy(t.buffer->data(), t.mirror, t.bytes, stream);
+      if (t.mirror) device_.copy(t.host(), t.mirror, t.host_bytes(), stream);
+  }
+  // After the run, with everything on the host: throws where a kernel wrote beside an output or into an input, and
+  // hands outputs over.
+  void settle(const Bound& bound, const std::string& plugin) const {
+    for (const Tensor& t : tensors_) {
+      if (!t.guarded) continue;
+      const std::string beside = t.guarded.trespass();
+      if (!beside.empty()) throw trespass(bound, plugin, t, beside);
+      if (are_outputs_ && t.bytes) std::memcpy(t.buffer->data(), t.guarded.data(), t.bytes);
+      if (are_outputs_ || !t.bytes) continue;
+      const auto* before = static_cast<const uint8_t*>(t.buffer->data());
+      if (std::memcmp(before, t.guarded.data(), t.bytes) == 0) continue;
+      const auto changed = std::mismatch(before, before + t.bytes, t.guarded.data()).first - before;
+      throw trespass(bound, plugin, t, "into it, at byte " + std::to_string(changed));
+    }
   }
   const dt_tensor* const* data() const { return pointers_.data(); }
   uint32_t size() const { return static_cast<uint32_t>(pointers_.size()); }
@@ -99,6 +103,8 @@ class StepTensors {
   struct Tensor {
     std::unique_ptr<DescArray> desc;
     std::unique_ptr<Buffer> buffer;
+    Guarded guarded;
+    std::string name, text;  // "output 0"; "Float [2, 3]"
     uint64_t bytes = 0;
     DeviceMemory device_memory;
     PinnedMemory pinned_memory;
@@ -106,7 +112,25 @@ class StepTensors {
     dt_layout layout = {};
     dt_tensor tensor = {};
     int64_t shape[DT_MAX_RANK] = {};
+
+    void* host() const { return guarded ? guarded.whole() : buffer->data(); }
+    uint64_t host_bytes() const { return guarded ? guarded.whole_bytes() : bytes; }
   };
+
+  static Failure trespass(const Bound& bound, const std::string& plugin, const Tensor& t, const std::string& how) {
+    const std::string tactic = bound.row && bound.row->tactic ? bound.row->tactic : "";
+    std::string message = bound.subject + (tactic.empty() ? "" : ":" + tactic) + " wrote outside of its outputs";
+    if (!bound.object->layer().empty()) message += " in layer '" + bound.object->layer() + "'";
+    return Failure{
+        DT_PLUGIN_FAILED,
+        message,
+        {{t.name, t.text + ", " + std::to_string(t.bytes) + " bytes"},
+         {"written", how},
+         {"plugin", plugin.empty() ? "written in Python" : plugin}},
+        "enqueue may write the elements of its outputs and its workspace, and nothing else; dims are in outputDesc.",
+        {},
+        {{"plugin", bound.subject}, {"layer", bound.object->layer()}, {"method", "enqueue"}, {"tactic", tactic}}};
+  }
 
   void add(const py::object& desc, const py::object& buffer, bool is_output, const std::string& name, bool on_cpu) {
     Tensor& made = tensors_.emplace_back();
@@ -131,7 +155,14 @@ class StepTensors {
     made.tensor.data = made.buffer->data() ? made.buffer->data() : made.shape;  // empty: any address will do
     made.bytes = needed;
     made.tensor.device_type = DT_DEVICE_CPU;
-    const uint64_t room = std::max(needed, kDeviceAlignment);
+    if (guarded_) {
+      made.name = name.substr(0, name.find(" of "));
+      made.text = text;
+      made.guarded = Guarded(needed, name);
+      if (needed) std::memcpy(made.guarded.data(), made.buffer->data(), needed);
+      made.tensor.data = made.guarded.data();
+    }
+    const uint64_t room = std::max(made.host_bytes(), kDeviceAlignment);
     if (!device_.is_cpu() && on_cpu) {
       made.pinned_memory = PinnedMemory(device_, room, name.c_str());
       made.mirror = made.pinned_memory.data();
@@ -141,7 +172,7 @@ class StepTensors {
       made.tensor.device_type = device_.type();
       made.tensor.device_id = device_.index();
     }
-    if (made.mirror) made.tensor.data = made.mirror;
+    if (made.mirror) made.tensor.data = static_cast<uint8_t*>(made.mirror) + (guarded_ ? Guarded::kBefore : 0);
     made.tensor.ndim = d.ndim;
     made.tensor.type_code = type.dlpack_code;
     made.tensor.type_bits = static_cast<uint8_t>(type.bits);
@@ -152,6 +183,7 @@ class StepTensors {
   }
 
   Device device_;
+  bool are_outputs_, guarded_;
   std::deque<Tensor> tensors_;
   std::vector<const dt_tensor*> pointers_;
 };
@@ -187,50 +219,61 @@ std::vector<int64_t> time_on_device(const Device& device, const LayerContext& co
   return times;
 }
 
-constexpr uint64_t kRedZone = 256;
-constexpr uint8_t kUntouched = 0xA5;
-
 // Scratch and packed constants of one step, in the memory of its device.
 class StepMemory {
  public:
-  StepMemory(const Device& device, uint64_t workspace_bytes, const py::object& packed) : device_(device) {
-    if (workspace_bytes && device.is_cpu()) {
-      scratch_ = aligned_memory(workspace_bytes + kRedZone);
-      end_of_scratch_ = static_cast<uint8_t*>(scratch_.get()) + workspace_bytes;
-      std::memset(end_of_scratch_, kUntouched, kRedZone);
-    }
-    if (workspace_bytes && !device.is_cpu()) device_scratch_ = DeviceMemory(device, workspace_bytes, "a workspace");
-    if (packed.is_none()) return;
-    const Buffer given(packed, false, "what prepare emitted");
-    packed_bytes = given.bytes();
+  StepMemory(const Device& device, const Bound& bound, uint64_t workspace_bytes, const py::object& packed)
+      : device_(device), packed_source_(packed.is_none() ? nullptr : new Buffer(packed, false, "what prepare emitted")) {
+    if (workspace_bytes) make_workspace(bound, workspace_bytes);
+    packed_bytes = packed_source_ ? packed_source_->bytes() : 0;
     if (!packed_bytes) return;
-    packed_ = aligned_memory(packed_bytes);  // bytes objects of Python are aligned to 16 only
-    std::memcpy(packed_.get(), given.data(), packed_bytes);
+    packed_ = aligned_memory(packed_bytes, "packed constants");  // bytes objects of Python are aligned to 16 only
+    std::memcpy(packed_.get(), packed_source_->data(), packed_bytes);
     if (!device.is_cpu()) device_packed_ = DeviceMemory(device, packed_bytes, "packed constants");
   }
   void upload(void* stream) const {
     if (device_packed_.data()) device_.copy(device_packed_.data(), packed_.get(), packed_bytes, stream);
   }
   // Throws where a kernel wrote more than it had asked for: there is nothing behind a workspace here, but in a plan
-  // there is.
+  // there is. On the CPU.
   void check(const std::string& subject, uint64_t workspace_bytes) const {
-    if (!end_of_scratch_) return;
-    if (std::all_of(end_of_scratch_, end_of_scratch_ + kRedZone, [](uint8_t byte) { return byte == kUntouched; }))
-      return;
-    throw Failure{DT_PLUGIN_FAILED,
-                  subject + " wrote behind its workspace",
-                  {{"workspace", std::to_string(workspace_bytes) + " bytes, as it asked for"}},
-                  "What its workspace function returns is too little for these extents."};
+    const std::string beside = scratch_ ? scratch_.trespass() : "";
+    if (!beside.empty()) {
+      throw Failure{
+          DT_PLUGIN_FAILED,
+          subject + " wrote outside of its workspace",
+          {{"workspace", std::to_string(workspace_bytes) + " bytes, as it asked for"}, {"written", beside}},
+          "What its workspace function returns is too little for these extents."};
+    }
+    if (packed_bytes && std::memcmp(packed_.get(), packed_source_->data(), packed_bytes) != 0) {
+      throw Failure{
+          DT_PLUGIN_FAILED, subject + " wrote into its packed constants", {}, "They are shared by all contexts."};
+    }
   }
-  void* workspace() const { return device_.is_cpu() ? scratch_.get() : device_scratch_.data(); }
+  void* workspace() const {
+    return !device_.is_cpu() ? static_cast<void*>(device_scratch_.data()) : scratch_ ? scratch_.data() : nullptr;
+  }
   const void* packed() const { return device_.is_cpu() ? packed_.get() : device_packed_.data(); }
 
   uint64_t packed_bytes = 0;
 
  private:
+  void make_workspace(const Bound& bound, uint64_t bytes) {
+    const std::string what = "the workspace that " + bound.subject +
+                             (bound.object->layer().empty() ? "" : " asks for in layer '" + bound.object->layer() + "'");
+    try {
+      if (device_.is_cpu()) scratch_ = Guarded(bytes, what);
+      if (!device_.is_cpu()) device_scratch_ = DeviceMemory(device_, bytes, what.c_str());
+    } catch (Failure& failure) {
+      failure.attributes = {{"plugin", bound.subject}, {"layer", bound.object->layer()}, {"method", "getWorkspaceSize"}};
+      throw;
+    }
+  }
+
   Device device_;
-  AlignedMemory scratch_, packed_;
-  uint8_t* end_of_scratch_ = nullptr;
+  std::unique_ptr<Buffer> packed_source_;
+  Guarded scratch_;
+  AlignedMemory packed_;
   DeviceMemory device_scratch_, device_packed_;
 };
 
@@ -270,13 +313,14 @@ Bound bind_object(const NativeImplementation& self, const ObjectPointer& object,
 
 std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
                               const py::sequence& inputs, const py::sequence& outputs, const py::object& packed,
-                              uint64_t workspace_bytes, int32_t n_threads, int32_t repeat) {
+                              uint64_t workspace_bytes, int32_t n_threads, int32_t repeat, bool guarded) {
   const Bound bound = bind_object(self, object, row);
   const bool on_cpu = self.table->device == DT_DEVICE_CPU;
   const Device device = on_cpu ? Device() : find_device(self.table->device, -1);
-  const std::shared_ptr<StepParts> parts(new StepParts{{inputs, false, self.id, device, side_of(bound, false)},
-                                                       {outputs, true, self.id, device, side_of(bound, true)},
-                                                       {device, workspace_bytes, packed}});
+  const std::shared_ptr<StepParts> parts(
+      new StepParts{{inputs, false, self.id, device, side_of(bound, false), guarded},
+                    {outputs, true, self.id, device, side_of(bound, true), guarded},
+                    {device, bound, workspace_bytes, packed}});
   const StepTensors &ins = parts->ins, &outs = parts->outs;
   const StepMemory& memory = parts->memory;
   const auto pool = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
@@ -299,14 +343,17 @@ std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPoin
     context.shape_changed(call, run);
     const std::vector<int64_t> times = time_on_cpu(context, call, run, repeat);
     memory.check(self.id, workspace_bytes);
+    for (const StepTensors* side : {&ins, &outs}) side->settle(bound, self.plugin);
     return times;
   }
   for (const StepTensors* side : {&ins, &outs}) side->upload(stream.handle);
   memory.upload(stream.handle);
   context.shape_changed(call, run);
   const std::vector<int64_t> times = time_on_device(device, context, call, run, repeat);
+  if (guarded) ins.download(stream.handle);
   outs.download(stream.handle);
   device.wait(stream.handle);
+  for (const StepTensors* side : {&ins, &outs}) side->settle(bound, self.plugin);
   return times;
 }
 

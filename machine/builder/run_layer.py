@@ -8,19 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from dovetail.core.errors import PluginFailed
+from dovetail.core.expr import leaves_of
 from dovetail.core.tensor import DynamicTensorDesc, pack, unpack
-from dovetail.core.types import TensorFormat
+from dovetail.core.types import DataType, TensorFormat, storage_nptype
 from dovetail.machine.builder.candidates import descs_of
 from dovetail.machine.builder.graph import Candidate, GraphLayer
 
-ALIGNMENT = 64
-
-
-def aligned_buffer(n_bytes: int) -> np.ndarray:
-    """Zeroed bytes at a multiple of 64."""
-    raw = np.zeros(n_bytes + ALIGNMENT, dtype=np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + n_bytes]
+POISONS = (0xFF, 0x5A)  # bytes that outputs hold before a run; 0xFF makes NaN, -1 and no valid BOOL
 
 
 def prepare(layer: GraphLayer, candidate: Candidate, n_threads: int) -> tuple[bytes, list[int]]:
@@ -56,22 +51,46 @@ def run_candidate(
     n_threads: int = 1,
     repeat: int = 1,
 ) -> tuple[list[np.ndarray], list[int]]:
-    """Outputs in row-major order, and the duration of each repetition in ns, at the profile's likeliest extents."""
-    packed, sizes = prepare(layer, candidate, n_threads)
+    """Outputs in row-major order, and the duration of each repetition in ns, at the profile's likeliest extents.
+
+    Raises:
+        PluginFailed: it failed, wrote outside of its outputs, or left elements of them unwritten.
+    """
+    prepared = prepare(layer, candidate, n_threads)
     inputs: list[Any] = []
     for tensor, format_, array in zip(layer.inputs, candidate.formats, arrays, strict=False):
         if tensor is None or array is None:
             inputs.append(None)
             continue
         desc = _at_opt(tensor, format_)
-        buffer = aligned_buffer(desc.allocated_size)
-        flat = pack(array, format_).reshape(-1).view(np.uint8)
-        buffer[: flat.size] = flat
-        inputs.append((desc, buffer))
-    outputs = []
-    for tensor, format_ in zip(layer.outputs, candidate.formats[len(layer.inputs) :], strict=True):
-        desc = _at_opt(tensor, format_)
-        outputs.append((desc, aligned_buffer(desc.allocated_size)))
+        flat = np.ascontiguousarray(pack(array, format_)).reshape(-1).view(np.uint8)
+        missing = desc.allocated_size - flat.size
+        inputs.append((desc, np.pad(flat, (0, missing)) if missing else flat))
+    outputs, times = _run(layer, candidate, prepared, inputs, n_threads, repeat, POISONS[0])
+    doubtful = [_left(buffer, desc, POISONS[0]) for desc, buffer in outputs]
+    if any(left.any() for left in doubtful):  # left as they were, or equal to it: another filling says which
+        again, _ = _run(layer, candidate, prepared, inputs, n_threads, 1, POISONS[1])
+        second = [_left(buffer, desc, POISONS[1]) for desc, buffer in again]
+        _refuse_unwritten(layer, candidate, [a & b for a, b in zip(doubtful, second, strict=True)])
+    return [unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in outputs], times
+
+
+def _run(
+    layer: GraphLayer,
+    candidate: Candidate,
+    prepared: tuple[bytes, list[int]],
+    inputs: list[Any],
+    n_threads: int,
+    repeat: int,
+    poison: int,
+) -> tuple[list[tuple[DynamicTensorDesc, np.ndarray]], list[int]]:
+    """(desc, bytes) of the outputs, which held `poison` before, and the durations."""
+    packed, sizes = prepared
+    descs = [
+        _at_opt(tensor, format_)
+        for tensor, format_ in zip(layer.outputs, candidate.formats[len(layer.inputs) :], strict=True)
+    ]
+    outputs = [(desc, np.full(desc.allocated_size, poison, np.uint8)) for desc in descs]
     times = candidate.row.implementation.native.run_step(
         candidate.object,
         candidate.row.row,
@@ -81,8 +100,42 @@ def run_candidate(
         workspace_bytes=max(sizes, default=0),
         n_threads=n_threads,
         repeat=repeat,
+        guarded=True,
     )
-    return [unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in outputs], times
+    return outputs, times
+
+
+def _left(buffer: np.ndarray, desc: DynamicTensorDesc, poison: int) -> np.ndarray:
+    """Which elements, padding left out, hold nothing but `poison`."""
+    n_bytes = storage_nptype(desc.dtype).itemsize
+    same = buffer.view(f"u{n_bytes}") == int.from_bytes(bytes([poison]) * n_bytes, "little")
+    return unpack(same, desc.dims, DataType.BOOL, desc.format) if same.any() else np.zeros((), bool)
+
+
+def _refuse_unwritten(layer: GraphLayer, candidate: Candidate, unwritten: Sequence[np.ndarray]) -> None:
+    """Raise for outputs with elements that two runs left as they were. Those of an extent that it tells may be."""
+    facts = []
+    for index, (tensor, left) in enumerate(zip(layer.outputs, unwritten, strict=True)):
+        if not left.any() or any(leaf.is_size_tensor for leaf in leaves_of(*tensor.dims)):
+            continue
+        at = ", ".join(str(int(i)) for i in np.argwhere(left)[0])
+        dims = tensor.ranges[0][1]
+        facts.append(
+            (f"output {index}", f"{tensor.dtype.name} {list(dims)}: {int(left.sum())} of {left.size} elements")
+        )
+        facts.append(("first", f"element [{at}]"))
+    if not facts:
+        return
+    row = candidate.row
+    raise PluginFailed(
+        f"{row.label} left elements of its outputs unwritten in {layer.label}",
+        facts=[*facts, ("plugin", row.implementation.plugin or "not known")],
+        hint="enqueue must write every element of every output: they held something else in each of two runs.",
+        plugin=row.implementation.id,
+        layer=layer.name,
+        method="enqueue",
+        tactic=row.tactic,
+    )
 
 
 def _at_opt(tensor: Any, format_: TensorFormat) -> DynamicTensorDesc:

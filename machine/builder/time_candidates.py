@@ -73,6 +73,8 @@ def _sample(tensor: GraphTensor) -> np.ndarray:
 def time_candidates(graph: Graph, timer: Timer) -> Graph:
     """Give every candidate its time. One that fails while it is timed loses, and the report says so.
 
+    Failing includes writing outside of its outputs, changing an input, and leaving elements of outputs unwritten.
+
     At builder_optimization_level 0 nothing is timed: what stands first is taken.
 
     Raises:

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory between red zones: what a kernel writes beside the bytes that it was given is found, and how far it went.
+#ifndef DOVETAIL_BINDINGS_GUARDED_HPP
+#define DOVETAIL_BINDINGS_GUARDED_HPP
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "runtime/host.hpp"
+#include "runtime/layout.hpp"
+
+namespace dovetail {
+
+struct AlignedFree {
+  void operator()(void* memory) const { std::free(memory); }
+};
+using AlignedMemory = std::unique_ptr<uint8_t, AlignedFree>;
+
+// At least one byte, aligned as tensors on any device are. Throws Failure (DT_OUT_OF_MEMORY) naming `what`.
+inline AlignedMemory aligned_memory(uint64_t bytes, const std::string& what) {
+  void* memory = bytes <= kMaxBytes
+                     ? std::aligned_alloc(kDeviceAlignment, round_up(bytes ? bytes : 1, kDeviceAlignment))
+                     : nullptr;
+  if (!memory) throw Failure{DT_OUT_OF_MEMORY, "no memory for " + what + " of " + std::to_string(bytes) + " bytes", {}};
+  return AlignedMemory(static_cast<uint8_t*>(memory));
+}
+
+// `bytes` bytes with a zone before and behind them. The zone behind begins at the very next byte.
+class Guarded {
+ public:
+  static constexpr uint64_t kBefore = kDeviceAlignment, kBehind = 16384;
+
+  Guarded() = default;
+  Guarded(uint64_t bytes, const std::string& what)
+      : memory_(aligned_memory(bytes <= kMaxBytes ? bytes + kBefore + kBehind : bytes, what)), bytes_(bytes) {
+    std::memset(memory_.get(), kUntouched, kBefore);
+    std::memset(data() + bytes_, kUntouched, kBehind);
+  }
+
+  explicit operator bool() const { return memory_ != nullptr; }
+  uint8_t* data() const { return memory_.get() + kBefore; }
+  uint64_t bytes() const { return bytes_; }
+  // With the zones: what a copy on another device takes.
+  uint8_t* whole() const { return memory_.get(); }
+  uint64_t whole_bytes() const { return kBefore + bytes_ + kBehind; }
+
+  // "" or what was written, "64 bytes behind its end".
+  std::string trespass() const {
+    const uint8_t* behind = data() + bytes_;
+    if (!is_untouched(behind, kBehind)) {
+      uint64_t last = kBehind;
+      while (behind[last - 1] == kUntouched) --last;
+      return (last == kBehind ? "at least " : "up to ") + std::to_string(last) + " bytes behind its end";
+    }
+    if (!is_untouched(memory_.get(), kBefore)) {
+      uint64_t first = 0;
+      while (memory_.get()[first] == kUntouched) ++first;
+      return (first == 0 ? "at least " : "up to ") + std::to_string(kBefore - first) + " bytes before its start";
+    }
+    return "";
+  }
+
+ private:
+  static constexpr uint8_t kUntouched = 0xA5;
+  static bool is_untouched(const uint8_t* zone, uint64_t n) {
+    return zone[0] == kUntouched && std::memcmp(zone, zone + 1, n - 1) == 0;
+  }
+
+  AlignedMemory memory_;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace dovetail
+
+#endif
