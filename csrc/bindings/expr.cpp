@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // dt_expr_builder over a Python ExprBuilder.
 #include <exception>
+#include <unordered_set>
 
 #include "bindings/errors.hpp"
 #include "bindings/native.hpp"
@@ -22,15 +23,15 @@ class Builder {
       return of(self).make([&](py::object& builder) { return builder.attr("constant")(value); });
     };
     table_.operation = [](void* self, int32_t op, const dt_expr* a, const dt_expr* b) -> const dt_expr* {
-      if (op < DT_DIM_SUM || op > DT_DIM_CEIL_DIV || !a || !b) return nullptr;
+      if (op < DT_DIM_SUM || op > DT_DIM_CEIL_DIV || !of(self).owns(a) || !of(self).owns(b)) return nullptr;
       return of(self).make(
           [&](py::object& builder) { return builder.attr("operation")(op, a->expression, b->expression); });
     };
     table_.constant_value = [](void* self, const dt_expr* e, int64_t* value) -> int32_t {
-      return e && value && of(self).known(e->expression, value) ? 1 : 0;
+      return value && of(self).owns(e) && of(self).known(e->expression, value) ? 1 : 0;
     };
     table_.size_tensor = [](void* self, int32_t index, const dt_expr* opt, const dt_expr* upper) -> const dt_expr* {
-      if (!opt || !upper) return nullptr;
+      if (!of(self).owns(opt) || !of(self).owns(upper)) return nullptr;
       return of(self).make([&](py::object& builder) {
         return builder.attr("declare_size_tensor")(index, opt->expression, upper->expression);
       });
@@ -41,8 +42,12 @@ class Builder {
 
   const dt_expr* add(py::object expression) {
     nodes_.push_back(dt_expr{std::move(expression)});
+    own_.insert(&nodes_.back());
     return &nodes_.back();
   }
+
+  // A plugin may have kept one of an earlier call, which is dead.
+  bool owns(const dt_expr* expression) const { return own_.count(expression) != 0; }
 
   // An exception of the Python builder, such as a division by zero: it says more than the plugin can.
   void rethrow() const {
@@ -78,6 +83,7 @@ class Builder {
   py::object builder_;
   dt_expr_builder table_ = {};
   std::deque<dt_expr> nodes_;
+  std::unordered_set<const dt_expr*> own_;
   std::exception_ptr error_;
 };
 
@@ -113,6 +119,12 @@ py::list infer_dims(const Object& object, int32_t index, const py::sequence& inp
     throw;
   }
   builder.rethrow();
+  for (int32_t i = 0; i < out.ndim; ++i) {
+    if (builder.owns(out.d[i])) continue;
+    Call().refuse("dimension " + std::to_string(i) + " of output " + std::to_string(index) +
+                      " is an expression of another call, which is dead; make it of this call's exprBuilder",
+                  object.subject(), "getOutputDimensions", object.layer());
+  }
   py::list result;
   for (int32_t i = 0; i < out.ndim; ++i) result.append(out.d[i]->expression);
   return result;

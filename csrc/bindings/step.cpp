@@ -223,7 +223,8 @@ std::vector<int64_t> time_on_device(const Device& device, const LayerContext& co
 class StepMemory {
  public:
   StepMemory(const Device& device, const Bound& bound, uint64_t workspace_bytes, const py::object& packed)
-      : device_(device), packed_source_(packed.is_none() ? nullptr : new Buffer(packed, false, "what prepare emitted")) {
+      : device_(device),
+        packed_source_(packed.is_none() ? nullptr : new Buffer(packed, false, "what prepare emitted")) {
     if (workspace_bytes) make_workspace(bound, workspace_bytes);
     packed_bytes = packed_source_ ? packed_source_->bytes() : 0;
     if (!packed_bytes) return;
@@ -239,11 +240,10 @@ class StepMemory {
   void check(const std::string& subject, uint64_t workspace_bytes) const {
     const std::string beside = scratch_ ? scratch_.trespass() : "";
     if (!beside.empty()) {
-      throw Failure{
-          DT_PLUGIN_FAILED,
-          subject + " wrote outside of its workspace",
-          {{"workspace", std::to_string(workspace_bytes) + " bytes, as it asked for"}, {"written", beside}},
-          "What its workspace function returns is too little for these extents."};
+      throw Failure{DT_PLUGIN_FAILED,
+                    subject + " wrote outside of its workspace",
+                    {{"workspace", std::to_string(workspace_bytes) + " bytes, as it asked for"}, {"written", beside}},
+                    "What its workspace function returns is too little for these extents."};
     }
     if (packed_bytes && std::memcmp(packed_.get(), packed_source_->data(), packed_bytes) != 0) {
       throw Failure{
@@ -259,13 +259,15 @@ class StepMemory {
 
  private:
   void make_workspace(const Bound& bound, uint64_t bytes) {
-    const std::string what = "the workspace that " + bound.subject +
-                             (bound.object->layer().empty() ? "" : " asks for in layer '" + bound.object->layer() + "'");
+    const std::string what =
+        "the workspace that " + bound.subject +
+        (bound.object->layer().empty() ? "" : " asks for in layer '" + bound.object->layer() + "'");
     try {
       if (device_.is_cpu()) scratch_ = Guarded(bytes, what);
       if (!device_.is_cpu()) device_scratch_ = DeviceMemory(device_, bytes, what.c_str());
     } catch (Failure& failure) {
-      failure.attributes = {{"plugin", bound.subject}, {"layer", bound.object->layer()}, {"method", "getWorkspaceSize"}};
+      failure.attributes = {
+          {"plugin", bound.subject}, {"layer", bound.object->layer()}, {"method", "getWorkspaceSize"}};
       throw;
     }
   }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <mutex>
 #include <new>
+#include <stdexcept>
 
 namespace dovetail {
 namespace {
@@ -92,6 +93,32 @@ const char* code_name(dt_code code) {
   return nullptr;
 }
 
+// The method that a V2 class failed in, as the wrapper of plugin.hpp says it: "NMS::initialize(): ..."; else "".
+std::string v2_method(const std::string& message) {
+  static const char* const kMethods[] = {"createPlugin",
+                                         "deserializePlugin",
+                                         "setPluginNamespace",
+                                         "getNbOutputs",
+                                         "getOutputDataType",
+                                         "configurePlugin",
+                                         "initialize",
+                                         "getOutputDimensions",
+                                         "getWorkspaceSize",
+                                         "supportsFormatCombination",
+                                         "attachToContext",
+                                         "clone",
+                                         "serialize",
+                                         "getSerializationSize",
+                                         "enqueue"};
+  const size_t end = message.find("(): ");
+  const size_t colons = end == std::string::npos ? end : message.rfind("::", end);
+  if (colons == std::string::npos || message.find(' ') < end) return "";
+  const std::string found = message.substr(colons + 2, end - colons - 2);
+  for (const char* method : kMethods)
+    if (found == method) return found;
+  return "";
+}
+
 }  // namespace
 
 const dt_host* host_table() {
@@ -106,9 +133,18 @@ NullCall::~NullCall() { null_call = previous_; }
 void set_log_sink(LogSink sink) { log_sink.store(sink); }
 void log_line(int level, const std::string& text) { host_log(nullptr, level, text.c_str()); }
 
-void Call::check(dt_code code, const std::string& plugin, const char* method, const std::string& layer) const {
+void Call::refuse(const std::string& why, const std::string& plugin, const char* method, const std::string& layer) {
+  *this = Call();
+  message = why;
+  check(DT_PLUGIN_FAILED, plugin, method, layer);
+  throw std::logic_error("unreachable");
+}
+
+void Call::check(dt_code code, const std::string& plugin, const char* asked, const std::string& layer) const {
   if (code == DT_OK) return;
   const char* name = code_name(code);
+  const std::string own = v2_method(message);  // one function of the interface may call several methods of a class
+  const std::string method = own.empty() ? asked : own;
   Failure failure;
   failure.code = name ? code : DT_PLUGIN_FAILED;
   failure.message = plugin + " failed in " + method;

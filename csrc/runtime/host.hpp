@@ -54,6 +54,9 @@ struct Call {
   // Throws Failure if code is not 0: "<plugin> failed in <method> of layer '<layer>'" with the raised text, or with the
   // code alone where the plugin raised nothing.
   void check(dt_code code, const std::string& plugin, const char* method, const std::string& layer) const;
+  // The same for an answer that cannot be: `why` is the reason.
+  [[noreturn]] void refuse(const std::string& why, const std::string& plugin, const char* method,
+                           const std::string& layer);
 };
 
 // The one host table of the process.

@@ -50,7 +50,7 @@ Failure refusal(const std::string& path, Facts facts, const std::string& hint) {
 class File {
  public:
   explicit File(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO would wait for its writer
     if (fd < 0 || ::fstat(fd, &stat_) != 0) {
       const int why = errno;
       if (fd >= 0) ::close(fd);

@@ -9,6 +9,8 @@ namespace dovetail {
 
 namespace {
 
+constexpr int32_t kMostOutputs = 4096;  // of one layer; a count above it is taken for garbage
+
 template <typename Table>
 void* call_create(const Table* table, const std::string& subject, const std::string& layer, const FieldArray* fields,
                   const char* method) {
@@ -130,10 +132,10 @@ int32_t Object::count_outputs(int32_t n_inputs) const {
   Call call;
   int32_t n = -1;
   call.check(op_->count_outputs(&call, object_, n_inputs, &n), subject_, "getNbOutputs", layer_);
-  if (n < 0) {
-    host_table()->raise(&call, DT_PLUGIN_FAILED, nullptr, ("it says " + std::to_string(n) + " outputs").c_str(),
-                        nullptr, 0);
-    call.check(DT_PLUGIN_FAILED, subject_, "getNbOutputs", layer_);
+  if (n < 1 || n > kMostOutputs) {
+    const std::string text =
+        "it says " + std::to_string(n) + " outputs; 1 to " + std::to_string(kMostOutputs) + " can be";
+    call.refuse(text, subject_, "getNbOutputs", layer_);
   }
   return n;
 }
@@ -146,8 +148,7 @@ int32_t Object::infer_type(int32_t index, const std::vector<int32_t>& types) con
              "getOutputDataType", layer_);
   if (!type_info(type)) {
     const std::string text = "it says data type " + std::to_string(type) + " for output " + std::to_string(index);
-    host_table()->raise(&call, DT_PLUGIN_FAILED, nullptr, text.c_str(), nullptr, 0);
-    call.check(DT_PLUGIN_FAILED, subject_, "getOutputDataType", layer_);
+    call.refuse(text, subject_, "getOutputDataType", layer_);
   }
   return type;
 }
@@ -165,10 +166,7 @@ dt_dims_exprs Object::infer_dims(int32_t index, const std::vector<const dt_dims_
   for (int32_t i = 0; wrong.empty() && i < out.ndim; ++i) {
     if (!out.d[i]) wrong = "dimension " + std::to_string(i) + " of output " + std::to_string(index) + " is null";
   }
-  if (!wrong.empty()) {
-    host_table()->raise(&call, DT_PLUGIN_FAILED, nullptr, wrong.c_str(), nullptr, 0);
-    call.check(DT_PLUGIN_FAILED, subject_, "getOutputDimensions", layer_);
-  }
+  if (!wrong.empty()) call.refuse(wrong, subject_, "getOutputDimensions", layer_);
   return out;
 }
 
@@ -236,6 +234,11 @@ uint64_t Bound::workspace(const Descs& descs, int32_t n_threads) const {
   call.check(function(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(),
                       descs.n_outputs(), n_threads, &bytes),
              subject, method("workspace"), object->layer());
+  if (bytes > kMaxBytes) {
+    call.refuse("it asks for a workspace of " + std::to_string(bytes) + " bytes; no process can map more than " +
+                    std::to_string(kMaxBytes),
+                subject, method("workspace"), object->layer());
+  }
   return bytes;
 }
 

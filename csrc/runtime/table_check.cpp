@@ -3,9 +3,13 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
 #include <set>
 
 #include "runtime/host.hpp"
+#include "runtime/layout.hpp"
 #include "runtime/library.hpp"
 #include "runtime/object.hpp"
 
@@ -15,8 +19,66 @@ namespace {
 // Bytes of a struct as minor 0 had it: up to its last member of then. These never change.
 #define DT_SIZE_1_0(type, last) (offsetof(type, last) + sizeof(((type*)nullptr)->last))
 
-std::string quoted(const char* text) { return text ? "'" + std::string(text) + "'" : "null"; }
+constexpr uint32_t kMostEntries = 65536;      // of one array: a count above it is taken for garbage
+constexpr size_t kLongestName = 255;          // bytes of a name, a version, a namespace or a tactic
+constexpr size_t kLongestText = 1024 * 1024;  // of documentation
+
 bool is_blank(const char* text) { return !text || !*text; }
+
+// Length of the UTF-8 character at `text`, which a NUL ends; 0 if there is none.
+size_t utf8_length(const unsigned char* text) {
+  const unsigned char lead = text[0];
+  if (lead < 0x80) return 1;
+  const size_t n = lead >= 0xc2 && lead < 0xe0   ? 2
+                   : lead >= 0xe0 && lead < 0xf0 ? 3
+                   : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                 : 0;
+  for (size_t i = 1; i < n; ++i)
+    if ((text[i] & 0xc0) != 0x80) return 0;
+  if (n < 3) return n;
+  const unsigned char second = text[1];
+  const bool is_fine = lead == 0xe0   ? second >= 0xa0  // no longer than it need be,
+                       : lead == 0xed ? second < 0xa0   // no surrogates,
+                       : lead == 0xf0 ? second >= 0x90
+                       : lead == 0xf4 ? second < 0x90  // nothing above U+10FFFF
+                                      : true;
+  return is_fine ? n : 0;
+}
+
+// Bytes of `text`, at most `most` + 1; `*is_utf8` says whether they are characters.
+size_t text_length(const char* text, size_t most, bool* is_utf8) {
+  const auto* at = reinterpret_cast<const unsigned char*>(text);
+  size_t n = 0;
+  *is_utf8 = true;
+  while (n <= most && at[n]) {
+    const size_t step = utf8_length(at + n);
+    if (!step) {
+      *is_utf8 = false;
+      return ::strnlen(text, most + 1);
+    }
+    n += step;
+  }
+  return n;
+}
+
+// For a message: the start of a long text, and bytes that are not UTF-8 as \\xff.
+std::string quoted(const char* text) {
+  if (!text) return "null";
+  std::string shown;
+  const auto* at = reinterpret_cast<const unsigned char*>(text);
+  while (*at && shown.size() < 80) {
+    const size_t step = utf8_length(at);
+    if (step) {
+      shown.append(reinterpret_cast<const char*>(at), step);
+    } else {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\x%02x", *at);
+      shown += escape;
+    }
+    at += step ? step : 1;
+  }
+  return "'" + shown + (*at ? "...'" : "'");
+}
 
 // "acme::NMS@2": parts of letters, digits and ._- with a name and a version.
 bool is_op_id(const char* text) {
@@ -37,6 +99,12 @@ class Checker {
   std::vector<std::pair<std::string, std::string>> run() {
     if (!sized("plugin", &plugin_, DT_SIZE_1_0(dt_plugin, extension))) return std::move(lines_);
     if (is_blank(plugin_.name)) add("plugin", "its name is null or empty");
+    const bool names = check_name("plugin", "name", plugin_.name) & check_name("plugin", "version", plugin_.version) &
+                       check_name("plugin", "namespace", plugin_.namespace_);
+    check_text("plugin", "vendor", plugin_.vendor);
+    check_text("plugin", "license", plugin_.license);
+    check_text("plugin", "url", plugin_.url);
+    if (!names) return std::move(lines_);  // ids are made of these
     check_extensions();
     each("plugin", "op", plugin_.n_ops, plugin_.ops,
          [&](const std::string& where, const dt_op* op) { check_op(where, op); });
@@ -47,6 +115,18 @@ class Checker {
 
  private:
   void add(const std::string& where, const std::string& what) { lines_.emplace_back(where, what); }
+
+  // Null is fine, or somebody else's to report.
+  bool check_text(const std::string& where, const char* noun, const char* text, size_t most = kLongestText) {
+    bool is_utf8 = true;
+    const size_t n = text ? text_length(text, most, &is_utf8) : 0;
+    if (n > most) add(where, std::string("its ") + noun + " is longer than " + std::to_string(most) + " bytes");
+    if (!is_utf8) add(where, std::string("its ") + noun + " is not UTF-8: " + quoted(text));
+    return n <= most && is_utf8;
+  }
+  bool check_name(const std::string& where, const char* noun, const char* text) {
+    return check_text(where, noun, text, kLongestName);
+  }
 
   template <typename Table>
   bool sized(const std::string& where, const Table* table, size_t least) {
@@ -70,6 +150,10 @@ class Checker {
       add(owner, "says " + std::to_string(n) + " " + noun + "s, the array is null");
       return;
     }
+    if (n > kMostEntries) {
+      add(owner, "says " + std::to_string(n) + " " + noun + "s, " + std::to_string(kMostEntries) + " are the most");
+      return;
+    }
     for (uint32_t i = 0; i < n; ++i) {
       const std::string where = owner == "plugin" ? std::string(noun) + " " + std::to_string(i)
                                                   : owner + " " + noun + " " + std::to_string(i);
@@ -87,9 +171,14 @@ class Checker {
           "says " + std::to_string(plugin_.n_required_extensions) + " required extensions, the array is null");
       return;
     }
+    if (plugin_.n_required_extensions > kMostEntries) {
+      add("plugin", "says " + std::to_string(plugin_.n_required_extensions) + " required extensions, " +
+                        std::to_string(kMostEntries) + " are the most");
+      return;
+    }
     for (uint32_t i = 0; i < plugin_.n_required_extensions; ++i) {
       const char* id = plugin_.required_extensions[i];
-      if (is_blank(id) || !host_table()->extension(id)) {
+      if (is_blank(id) || !check_name("extension", "id", id) || !host_table()->extension(id)) {
         add("extension", "it cannot do without " + quoted(id) + ", which this host does not have");
       }
     }
@@ -101,17 +190,21 @@ class Checker {
       add(where, "its name is " + quoted(op->name) + ", its version " + quoted(op->version));
       return;
     }
+    const bool names = check_name(where, "name", op->name) & check_name(where, "version", op->version) &
+                       check_name(where, "namespace", op->namespace_);
+    if (!names) return;
     const std::string id = op_id(plugin_, *op);
     where = "op " + id;
+    check_text(where, "doc", op->doc);
     if (!is_op_id(id.c_str())) add(where, "is not of the form namespace::Name@version");
     if (!ops_.insert(id).second) add(where, "is there twice");
     if (!op->create) add(where, "create is null");
     if (!op->infer_dims) add(where, "infer_dims is null");
     if (!op->n_outputs && !op->count_outputs) add(where, "has neither outputs nor count_outputs");
     if (op->save && !op->load) add(where, "has save without load");
+    std::set<std::string> fields, inputs, outputs;
     each(where, "field", op->n_fields, op->fields,
-         [&](const std::string& at, const dt_field_spec* field) { check_field(at, field); });
-    std::set<std::string> inputs, outputs;
+         [&](const std::string& at, const dt_field_spec* field) { check_field(at, field, &fields); });
     each(where, "input", op->n_inputs, op->inputs,
          [&](const std::string& at, const dt_port* port) { check_port(at, port, nullptr, &inputs); });
     each(where, "output", op->n_outputs, op->outputs, [&](const std::string& at, const dt_port* port) {
@@ -120,26 +213,76 @@ class Checker {
     if (!op->n_outputs && !op->infer_type) add(where, "has neither outputs nor infer_type");
   }
 
-  void check_field(const std::string& at, const dt_field_spec* field) {
+  void check_field(const std::string& at, const dt_field_spec* field, std::set<std::string>* seen) {
     if (!sized(at, field, DT_SIZE_1_0(dt_field_spec, doc))) return;
-    if (is_blank(field->name)) add(at, "its name is null or empty");
+    check_text(at, "doc", field->doc);
+    if (is_blank(field->name)) {
+      add(at, "its name is null or empty");
+    } else if (check_name(at, "name", field->name) && !seen->insert(field->name).second) {
+      add(at, quoted(field->name) + " is there twice");
+    }
     if (!is_field_type(field->type)) {
       add(at, quoted(field->name) + " has type " + std::to_string(field->type) + ", none of DT_FIELD_TYPES");
+      return;
     }
-    const dt_field* value = field->default_value;
-    if (!value || !sized(at + " default", value, DT_SIZE_1_0(dt_field, data))) return;
-    if (value->type != field->type) {
-      add(at, quoted(field->name) + " has type " + std::to_string(field->type) + ", its default has type " +
-                  std::to_string(value->type));
+    const int64_t least = field->min_length, most = field->max_length;
+    if (least < 0 || most < -1 || (most >= 0 && least > most)) {
+      add(at, quoted(field->name) + " takes " + std::to_string(least) + " to " + std::to_string(most) + " elements");
     }
-    if (value->length < 0 || (value->length > 0 && !value->data))
-      add(at, quoted(field->name) + " has a default without data");
+    if (field->low > field->high) {
+      add(at, quoted(field->name) + " is allowed from " + std::to_string(field->low) + " to " +
+                  std::to_string(field->high));
+    }
+    if (field->default_value) check_default(at, *field, *field->default_value);
+  }
+
+  void check_default(const std::string& at, const dt_field_spec& field, const dt_field& value) {
+    if (!sized(at + " default", &value, DT_SIZE_1_0(dt_field, data))) return;
+    const std::string name = quoted(field.name);
+    if (value.type != field.type) {
+      add(at,
+          name + " has type " + std::to_string(field.type) + ", its default has type " + std::to_string(value.type));
+      return;
+    }
+    if (value.length < 0 || value.length > int64_t{kLongestText} || (value.length > 0 && !value.data)) {
+      add(at, name + " has a default without data, of " + std::to_string(value.length) + " elements");
+      return;
+    }
+    if (field.type == DT_FIELD_TENSOR) check_tensor(at, name, value);
+    if (field.type == DT_FIELD_DIMS && (value.length != 1 || rank_of(value) < 0 || rank_of(value) > DT_MAX_RANK))
+      add(at, name + " has a default that is no Dims of rank 0 to 8");
+    if (field.type != DT_FIELD_CHAR) return;
+    const std::string text(static_cast<const char*>(value.data), static_cast<size_t>(value.length));
+    if (text.find('\0') != std::string::npos) {
+      add(at, name + " has a default with a NUL inside");
+    } else {
+      check_text(at, "default", text.c_str());
+    }
+  }
+
+  static int32_t rank_of(const dt_field& dims) {
+    int32_t rank = -1;
+    std::memcpy(&rank, dims.data, sizeof rank);
+    return rank;
+  }
+
+  void check_tensor(const std::string& at, const std::string& name, const dt_field& value) {
+    const auto* tensor = value.length == 1 ? static_cast<const dt_tensor*>(value.data) : nullptr;
+    uint64_t bytes = 0;
+    const bool is_sound =
+        tensor && tensor->ndim >= 0 && tensor->ndim <= DT_MAX_RANK && (tensor->shape || !tensor->ndim) &&
+        tensor->layout && tensor->data && !tensor->strides && tensor->byte_offset == 0 &&
+        tensor_bytes(tensor->shape, tensor->ndim, tensor->layout->data_type, DT_FORMAT_LINEAR, &bytes) &&
+        tensor->layout->format == DT_FORMAT_LINEAR;
+    if (!is_sound) add(at, name + " has a default that is not one whole tensor in row-major order");
   }
 
   // `untyped`: refuse a null `types` (nobody else tells the type of this output). `like`: what "=x" may name.
   void check_port(const std::string& at, const dt_port* port, const std::set<std::string>* untyped,
                   std::set<std::string>* seen, const std::set<std::string>* like = nullptr) {
     if (!sized(at, port, DT_SIZE_1_0(dt_port, doc))) return;
+    check_text(at, "doc", port->doc);
+    if (!check_name(at, "name", port->name) || !check_text(at, "types", port->types)) return;
     if (is_blank(port->name)) {
       add(at, "its name is null or empty");
     } else if (!seen->insert(port->name).second) {
@@ -172,6 +315,7 @@ class Checker {
 
   void check_implementation(std::string where, const dt_implementation* one) {
     if (!sized(where, one, DT_SIZE_1_0(dt_implementation, enqueue))) return;
+    if (!check_text(where, "op", one->op, 3 * kLongestName + 3) || !check_name(where, "name", one->name)) return;
     if (!is_op_id(one->op)) {
       add(where, "implements " + quoted(one->op) + ", which is not of the form namespace::Name@version");
       return;
@@ -195,6 +339,7 @@ class Checker {
     each(where, "read", one->n_reads, one->reads, [&](const std::string& at, const dt_read* read) {
       if (!sized(at, read, DT_SIZE_1_0(dt_read, where))) return;
       if (is_blank(read->name)) add(at, "its name is null or empty");
+      if (!check_name(at, "name", read->name) || !check_text(at, "where", read->where)) return;
       if (!is_field_type(read->type)) {
         add(at, quoted(read->name) + " has type " + std::to_string(read->type) + ", none of DT_FIELD_TYPES");
       }
@@ -208,6 +353,9 @@ class Checker {
 
   void check_row(const std::string& owner, std::string at, const dt_row* row) {
     if (!sized(at, row, DT_SIZE_1_0(dt_row, enqueue))) return;
+    const bool texts = check_name(at, "tactic", row->tactic) & check_text(at, "types", row->types) &
+                       check_text(at, "formats", row->formats);
+    if (!texts) return;
     if (is_blank(row->tactic)) {
       add(at, "its tactic is null or empty");
     } else {

@@ -84,7 +84,7 @@ def test_the_creator_gives_the_schema(toolchain, host, probe):
         "plugin probe 1.2.3 namespace 'acme' vendor Acme, 1 ops, 1 implementations",
         "op acme::Probe@1: y = gain * x + bias, with one row more.",
         "field gain type 1 length 1..1, has a default, range -8..8 Factor.",
-        "field bias type 1 length 1..1 range nan..nan ",
+        "field bias type 1 length 0..-1 range nan..nan ",
         "field fail type 6 length 0..-1 range nan..nan ",
         "field how type 6 length 0..-1 range nan..nan ",
         "implementation acme::Probe@1#cpu device 1 traits 1",

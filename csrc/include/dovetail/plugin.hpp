@@ -6,7 +6,8 @@
 //   classes  an op and its kernel in one class with TensorRT's names: IPluginV2DynamicExt,
 //            IPluginCreator, REGISTER_DOVETAIL_PLUGIN (detail/v2.hpp)
 //
-// Exactly one source file of a library says DOVETAIL_LIBRARY("acme_nms", "2.1.0", "acme"). Build with
+// Exactly one source file of a library says DOVETAIL_LIBRARY("acme_nms", "2.1.0", "acme"); the linker says so where
+// none does. Build with
 //   c++ -shared -fPIC -std=c++17 -fvisibility=hidden -I<include folder> acme_nms.cpp -o libacme_nms.so
 // or through the CMake lines in dovetail/plugin.cmake, which also hide what the standard library leaves behind.
 #ifndef DOVETAIL_PLUGIN_HPP
@@ -72,6 +73,8 @@ DOVETAIL_CLOSE_NAMESPACE
 #define DOVETAIL_LIBRARY(name, version, space) DOVETAIL_LIBRARY_FROM(name, version, space, nullptr, nullptr, nullptr)
 // The same, saying who made it, under which license, and where to find it.
 #define DOVETAIL_LIBRARY_FROM(name, version, space, vendor, license, url)                                      \
+  static_assert(sizeof(name) > 1, "DOVETAIL_LIBRARY(name, version, namespace): the name is not to be empty");  \
+  extern "C" const char one_source_file_must_say_DOVETAIL_LIBRARY = 1;                                         \
   extern "C" __attribute__((visibility("default"))) const dt_plugin* dovetail_plugin_entry_v1(const dt_host*); \
   extern "C" const dt_plugin* dovetail_plugin_entry_v1(const dt_host* host) {                                  \
     return ::dovetail::detail::enter(host, name, version, space, vendor, license, url);                        \

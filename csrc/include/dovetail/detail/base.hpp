@@ -253,6 +253,13 @@ inline void log(int32_t level, const char* message) {
 
 DOVETAIL_CLOSE_NAMESPACE
 
+// Defined by DOVETAIL_LIBRARY, and hidden: where no source file of a library says that, its linker complains of this
+// name instead of making a file that no host can open.
+extern "C" __attribute__((visibility("hidden"))) const char one_source_file_must_say_DOVETAIL_LIBRARY;
+#define DOVETAIL_NEEDS_LIBRARY                                                                \
+  __attribute__((used)) static const char* const DOVETAIL_JOIN(dovetail_library_, __LINE__) = \
+      &one_source_file_must_say_DOVETAIL_LIBRARY;
+
 #define DOVETAIL_JOIN_(a, b) a##b
 #define DOVETAIL_JOIN(a, b) DOVETAIL_JOIN_(a, b)
 #define DOVETAIL_TEXT_(x) #x

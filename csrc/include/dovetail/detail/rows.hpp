@@ -180,9 +180,20 @@ struct RowTrampolines {
   }
 };
 
+// Was DOVETAIL_READS said of Params?
+template <class Params, class Enable = void>
+struct HasReads : std::false_type {};
+template <class Params>
+struct HasReads<Params, std::void_t<decltype(dovetail_n_reads(static_cast<const Params*>(nullptr)))>> : std::true_type {
+};
+
 // The C tables of one DOVETAIL_IMPLEMENTS, listed as soon as the library is loaded.
 template <class Params, const Row<Params>* rows, size_t n_rows>
 class RowsImplementation {
+  static_assert(HasReads<Params>::value,
+                "say DOVETAIL_READS(Params, member, ...) after the struct of parameters, in its namespace; without "
+                "members, DOVETAIL_READS(Params), if no field is read");
+
  public:
   // device 0: the one that the name says
   template <size_t n>
@@ -254,6 +265,7 @@ DOVETAIL_CLOSE_NAMESPACE
 #define DOVETAIL_IMPLEMENTS(id, Params, rows) DOVETAIL_IMPLEMENTS_(0, id, Params, rows, __LINE__)
 #define DOVETAIL_IMPLEMENTS_ON(device, id, Params, rows) DOVETAIL_IMPLEMENTS_(device, id, Params, rows, __LINE__)
 #define DOVETAIL_IMPLEMENTS_(device, id, Params, rows, line)                                                  \
+  DOVETAIL_NEEDS_LIBRARY                                                                                      \
   namespace {                                                                                                 \
   constexpr ::dovetail::detail::ImplementationId<sizeof(id)> DOVETAIL_JOIN(dovetail_id_, line){id};           \
   static_assert(DOVETAIL_JOIN(dovetail_id_, line).is_complete(),                                              \

@@ -123,6 +123,13 @@ class IExprBuilder {
     return &first_->expr;
   }
 
+  // Was it made by this builder?
+  bool has(const IDimensionExpr* expr) const {
+    for (const Node* node = first_; node; node = node->next)
+      if (&node->expr == expr) return true;
+    return false;
+  }
+
  private:
   // Refused with operands in order, as a division by a constant 0 is: the host has said why.
   const IDimensionExpr* made(const dt_expr* raw) {
@@ -225,8 +232,10 @@ class IPluginCreator {
   virtual ~IPluginCreator() = default;
   virtual const AsciiChar* getPluginName() const = 0;
   virtual const AsciiChar* getPluginVersion() const = 0;
-  // data null: this name and type may be given; else `data` is the default. length 1 is a scalar, n exactly n elements,
-  // 0 or less a list of any length. A CHAR field is a string of any length.
+  // data null: this name and type may be given; else `data` is the default. With a default, length 1 is a scalar.
+  // Without, 1, 0 or less is any number of elements, as creators for TensorRT declare lists; describeField narrows that
+  // (notes.max_length = 1: a scalar). n above 1 is exactly n elements. A CHAR field is a string of any length, a DIMS
+  // field one Dims.
   virtual const PluginFieldCollection* getFieldNames() = 0;
   // Null: failure. The fields are borrowed for the call.
   virtual IPluginV2* createPlugin(const AsciiChar* name, const PluginFieldCollection* fc) = 0;

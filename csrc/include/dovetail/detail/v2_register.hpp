@@ -18,6 +18,15 @@ struct V2Schema {
   explicit V2Schema(IPluginCreator& creator) {
     const PluginFieldCollection* given = creator.getFieldNames();
     const int32_t n = given ? given->nbFields : 0;
+    if (n < 0 || n > kMostFields) fail(DT_INCOMPATIBLE, nowhere("getFieldNames() says %d fields"), static_cast<int>(n));
+    if (n > 0 && !given->fields) {
+      fail(DT_INCOMPATIBLE, nowhere("getFieldNames() says %d fields, the array is null"), static_cast<int>(n));
+    }
+    for (int32_t i = 0; i < n; ++i) {
+      if (!given->fields[i].name) {
+        fail(DT_INCOMPATIBLE, nowhere("getFieldNames(): the name of field %d is null"), static_cast<int>(i));
+      }
+    }
     specs.reset(n);
     defaults.reset(n);
     pointers.reset(n);
@@ -28,10 +37,14 @@ struct V2Schema {
   }
 
  private:
+  static constexpr int32_t kMostFields = 65536;  // a count above it is taken for garbage
+
   static void describe(const IPluginCreator& creator, const PluginField& field, dt_field_spec& spec, dt_field& value) {
     FieldNotes notes;
     notes.low = notes.high = std::nan("");
-    const bool is_list = field.length <= 0 || field.type == PluginFieldType::kCHAR;
+    // Creators written for TensorRT say length 1 of lists, too; a default tells the two apart. Dims are one value.
+    const bool is_open = field.length <= 0 || (field.length == 1 && field.data == nullptr);
+    const bool is_list = field.type == PluginFieldType::kCHAR || (is_open && field.type != PluginFieldType::kDIMS);
     notes.min_length = is_list ? 0 : field.length;
     notes.max_length = is_list ? -1 : field.length;
     creator.describeField(field, notes);
@@ -85,14 +98,14 @@ class V2OpTable {
     const char* own = creator_.getPluginNamespace();
     if (own == nullptr || own[0] == 0) creator_.setPluginNamespace(space);
     kind.creator = &creator_;
-    kind.name = creator_.getPluginName();
-    kind.version = creator_.getPluginVersion();
-    const char* namespace_ = creator_.getPluginNamespace();
+    kind.name = said("getPluginName", creator_.getPluginName());
+    kind.version = said("getPluginVersion", creator_.getPluginVersion());
+    const char* namespace_ = said("getPluginNamespace", creator_.getPluginNamespace());
     op_.h = DT_HDR(dt_op);
     op_.name = kind.name;
     op_.version = kind.version;
     op_.namespace_ = namespace_;
-    op_.doc = creator_.getDescription();
+    op_.doc = said("getDescription", creator_.getDescription());
     op_.n_fields = static_cast<uint32_t>(schema_.pointers.size());
     op_.fields = schema_.pointers.get();
     op_.create = create;
@@ -107,6 +120,12 @@ class V2OpTable {
     ops.add(&op_node_, op_before);
   }
 
+  // What a method gave, which may not be null.
+  static const char* said(const char* method, const char* text) {
+    if (!text) fail(DT_PLUGIN_FAILED, nowhere("%s() returned nullptr"), method);
+    return text;
+  }
+
   // A plugin fresh from its creator: checked to be what the creator says, and told its namespace.
   static V2Object* adopt(const char*& method, IPluginV2* made) {
     V2Object* object = v2_own(&kind, [&] { return made; });
@@ -114,10 +133,11 @@ class V2OpTable {
       V2Object* object;
       ~Holder() { delete object; }
     } holder{object};
-    if (std::strcmp(made->getPluginType(), kind.name) != 0 ||
-        std::strcmp(made->getPluginVersion(), kind.version) != 0) {
-      fail(DT_PLUGIN_FAILED, nowhere("made a plugin of type %s@%s, the creator is for %s@%s"), made->getPluginType(),
-           made->getPluginVersion(), kind.name, kind.version);
+    const char* type = said("getPluginType", made->getPluginType());
+    const char* version = said("getPluginVersion", made->getPluginVersion());
+    if (std::strcmp(type, kind.name) != 0 || std::strcmp(version, kind.version) != 0) {
+      fail(DT_PLUGIN_FAILED, nowhere("made a plugin of type %s@%s, the creator is for %s@%s"), type, version, kind.name,
+           kind.version);
     }
     method = "setPluginNamespace";
     made->setPluginNamespace(kind.creator->getPluginNamespace());
@@ -164,6 +184,8 @@ class V2OpTable {
 // Its implementation on one device, "#cpu" or "#cuda": the same objects, told which.
 template <class Creator, int32_t device>
 class V2ImplementationTable {
+  static_assert(std::is_base_of<IPluginCreator, Creator>::value,
+                "REGISTER_DOVETAIL_PLUGIN takes a creator: a class derived from dovetail::IPluginCreator");
   static_assert(device == DT_DEVICE_CPU || device == DT_DEVICE_CUDA, "DT_DEVICE_CPU or DT_DEVICE_CUDA");
 
  public:
@@ -198,6 +220,7 @@ DOVETAIL_CLOSE_NAMESPACE
 // One line for each device registers a class on both; its device() tells them apart.
 #define REGISTER_DOVETAIL_PLUGIN(Creator) REGISTER_DOVETAIL_PLUGIN_ON(DT_DEVICE_CPU, Creator)
 #define REGISTER_DOVETAIL_PLUGIN_ON(device, Creator) \
+  DOVETAIL_NEEDS_LIBRARY                             \
   static ::dovetail::detail::V2Listed DOVETAIL_JOIN( \
       dovetail_creator_, __LINE__)(::dovetail::detail::V2ImplementationTable<Creator, device>::list);
 

@@ -240,7 +240,7 @@ inline dt_code v2_save(void* call, void* op) noexcept {
         const size_t n = v2(op)->plugin->getSerializationSize();
         method = "serialize";
         constexpr size_t kFence = 16;
-        if (n > (size_t{1} << 40)) fail(DT_PLUGIN_FAILED, nowhere("getSerializationSize() says %zu bytes"), n);
+        if (n > (size_t{1} << 34)) fail(DT_PLUGIN_FAILED, nowhere("getSerializationSize() says %zu bytes"), n);
         Array<unsigned char> bytes(static_cast<int64_t>(n + kFence));
         std::memset(bytes.get() + n, 0xa5, kFence);
         v2(op)->plugin->serialize(bytes.get());
@@ -291,6 +291,10 @@ inline dt_code v2_infer_dims(void* call, void* op, int32_t index, const dt_dims_
     for (int32_t k = 0; k < dims.nbDims; ++k) {
       if (!dims.d[k])
         fail(DT_SHAPE, nowhere("extent %d of output %d is null: an unknown operation or a null operand"), k, index);
+      if (!builder.has(dims.d[k])) {
+        fail(DT_SHAPE, nowhere("extent %d of output %d is not an expression of this call: those of others are dead"), k,
+             index);
+      }
     }
     out->ndim = dims.nbDims;
     for (int32_t k = 0; k < dims.nbDims; ++k) out->d[k] = dims.d[k]->raw();
