@@ -319,10 +319,9 @@ std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPoin
   const Bound bound = bind_object(self, object, row);
   const bool on_cpu = self.table->device == DT_DEVICE_CPU;
   const Device device = on_cpu ? Device() : find_device(self.table->device, -1);
-  const std::shared_ptr<StepParts> parts(
-      new StepParts{{inputs, false, self.id, device, side_of(bound, false), guarded},
-                    {outputs, true, self.id, device, side_of(bound, true), guarded},
-                    {device, bound, workspace_bytes, packed}});
+  const std::shared_ptr<StepParts> parts(new StepParts{{inputs, false, self.id, device, side_of(bound, false), guarded},
+                                                       {outputs, true, self.id, device, side_of(bound, true), guarded},
+                                                       {device, bound, workspace_bytes, packed}});
   const StepTensors &ins = parts->ins, &outs = parts->outs;
   const StepMemory& memory = parts->memory;
   const auto pool = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
