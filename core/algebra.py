@@ -158,38 +158,38 @@ def bounds(order: Sequence[Any], leaf_range: Callable[[Any], Interval]) -> Inter
     uses: dict[Any, int] = {}
     for node in order:
         for operand in (node.a, node.b) if node.op is not None else ():
-            uses[operand.serial] = uses.get(operand.serial, 0) + 1
+            uses[operand] = uses.get(operand, 0) + 1
     open_conditions = [
-        node.serial
-        for node in order
-        if node.op in (Op.EQUAL, Op.LESS) and uses.get(node.serial, 0) > 1 and found[node.serial] == (0, 1)
+        node for node in order if node.op in (Op.EQUAL, Op.LESS) and uses.get(node, 0) > 1 and found[node] == (0, 1)
     ][:_MAX_CASES]
-    last = order[-1].serial
+    last = order[-1]
     if not open_conditions:
         return found[last]
     cases = [
-        _pass(order, leaf_range, {serial: (v, v) for serial, v in zip(open_conditions, values, strict=True)})[last]
+        _pass(order, leaf_range, {node: (v, v) for node, v in zip(open_conditions, values, strict=True)})[last]
         for values in product((0, 1), repeat=len(open_conditions))
     ]
     return min(low for low, _ in cases), max(high for _, high in cases)
 
 
 def _pass(
-    order: Sequence[Any], leaf_range: Callable[[Any], Interval], assumed: Mapping[int, Interval]
-) -> dict[int, Interval]:
-    found: dict[int, Interval] = {}
+    order: Sequence[Any], leaf_range: Callable[[Any], Interval], assumed: Mapping[Any, Interval]
+) -> dict[Any, Interval]:
+    found: dict[Any, Interval] = {}
     for node in order:
-        if node.serial in assumed:
-            found[node.serial] = assumed[node.serial]
-        elif node.op is None:
-            found[node.serial] = leaf_range(node)
-        else:
-            plain = interval(node.op, found[node.a.serial], found[node.b.serial])
-            found[node.serial] = _open_quotients(node, plain, found) if node.op in (Op.SUM, Op.SUB) else plain
+        found[node] = assumed[node] if node in assumed else bound_node(node, leaf_range, found)
     return found
 
 
-def _open_quotients(node: Any, plain: Interval, found: Mapping[int, Interval]) -> Interval:
+def bound_node(node: Any, leaf_range: Callable[[Any], Interval], found: Mapping[Any, Interval]) -> Interval:
+    """Bounds of a node, from those of its operands."""
+    if node.op is None:
+        return leaf_range(node)
+    plain = interval(node.op, found[node.a], found[node.b])
+    return _open_quotients(node, plain, found) if node.op in (Op.SUM, Op.SUB) else plain
+
+
+def _open_quotients(node: Any, plain: Interval, found: Mapping[Any, Interval]) -> Interval:
     """u//k is (u - s)/k with s in 0..k-1, and ceil(u/k) is (u + s)/k: put in, and let terms cancel."""
     poly: dict[tuple[Any, ...], Fraction] = {m: Fraction(c) for m, c in (node.poly or {}).items()}
     slack_low = slack_high = Fraction(0)
@@ -206,7 +206,7 @@ def _open_quotients(node: Any, plain: Interval, found: Mapping[int, Interval]) -
             most = c * (1 - k if node_q.op == Op.FLOOR_DIV else k - 1) / k
             slack_low, slack_high = slack_low + min(most, 0), slack_high + max(most, 0)
         poly = {m: c for m, c in poly.items() if c}
-        opened = poly_range(poly, lambda factor: found[factor.serial])
+        opened = poly_range(poly, lambda factor: found[factor])
         low = max(low, math.ceil(opened[0] + slack_low))
         high = min(high, math.floor(opened[1] + slack_high))
     return low, high

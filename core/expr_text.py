@@ -1,21 +1,21 @@
 """Ways to write an expression down: as text for people and as a postfix program for the plan.
 
-Works on any node with `op`, `a`, `b`, `value`, `leaf`, `serial` and `size`.
+Works on any node with `op`, `a`, `b`, `value`, `leaf`, `serial` and `text`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, overload
 
 from dovetail.core.errors import ShapeError
 from dovetail.core.types import DimensionOperation as Op
 
-MAX_PROGRAM_NODES = 100_000
+_MOST_WORDS = 100_000  # of one program that shares nothing
 _LONGEST_PART = 120  # characters; longer operands are shown as "..."
 
 # Opcodes of a program; an operation is 16 + its number.
-CONSTANT, INPUT_DIM, INPUT_ELEMENT, SIZE, OPERATION = 0, 1, 2, 3, 16
+CONSTANT, INPUT_DIM, INPUT_ELEMENT, SIZE, PROGRAM, OPERATION = 0, 1, 2, 3, 4, 16
 
 # What binds tighter has the higher number.
 _COMPARISON, _SUM, _PRODUCT, _ATOM = 1, 2, 3, 4
@@ -34,18 +34,33 @@ _INFIX = {
 }
 
 
-def operands_first(roots: Sequence[Any]) -> list[Any]:
-    """Each node once, operands before what is made of them; the last root, if new, comes last."""
+@overload
+def operands_first(roots: Sequence[Any], known: Container[Any] = ()) -> list[Any]: ...
+
+
+@overload
+def operands_first(roots: Sequence[Any], known: Container[Any] = (), *, at_most: int) -> list[Any] | None: ...
+
+
+def operands_first(roots: Sequence[Any], known: Container[Any] = (), at_most: int | None = None) -> list[Any] | None:
+    """Each node once, operands before what is made of them; the last root, if new, comes last.
+
+    Args:
+        known: nodes that are left out, with what they are made of.
+        at_most: of how many nodes; None is returned where there are more.
+    """
     order: list[Any] = []
     done: set[int] = set()
     stack = [(root, False) for root in reversed(roots)]
     while stack:
         node, is_open = stack.pop()
-        if node.serial in done:
+        if node.serial in done or node in known:
             continue
         if is_open or node.op is None:
             done.add(node.serial)
             order.append(node)
+            if at_most is not None and len(order) > at_most:
+                return None
         else:
             stack += [(node, True), (node.b, False), (node.a, False)]
     return order
@@ -53,21 +68,29 @@ def operands_first(roots: Sequence[Any]) -> list[Any]:
 
 def text_of(root: Any) -> str:
     """Python's notation with as few parentheses as it needs; `ceil(a/b)` is the quotient rounded up."""
-    return _text_and_strength(root)[0]
+    if root.op is None:
+        return _leaf_text(root)[0]
+    return operation_text(root.op, root.a, root.b)
 
 
-def _text_and_strength(root: Any) -> tuple[str, int]:
-    texts: dict[int, tuple[str, int]] = {}
-    for node in operands_first([root]):
-        text = _leaf_text(node) if node.op is None else _operation_text(node.op, node.a, node.b, texts)
-        is_long = len(text[0]) > _LONGEST_PART and node is not root
-        texts[node.serial] = ("...", _ATOM) if is_long else text
-    return texts[root.serial]
+def _operand(root: Any) -> tuple[str, int]:
+    """Text and strength, kept on each expression; "..." where it is too long for a part."""
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        waiting = [] if node.op is None else [side for side in (node.a, node.b) if side.text is None]
+        if waiting:
+            stack += waiting
+            continue
+        stack.pop()
+        text = _leaf_text(node) if node.op is None else _operation_text(node.op, node.a, node.b)
+        node.text = ("...", _ATOM) if len(text[0]) > _LONGEST_PART else text
+    return root.text
 
 
 def operation_text(op: Op, a: Any, b: Any) -> str:
     """The text of `a op b`, whether or not there is such an expression."""
-    return _operation_text(op, a, b, {side.serial: _text_and_strength(side) for side in (a, b)})[0]
+    return _operation_text(op, a, b)[0]
 
 
 def _leaf_text(node: Any) -> tuple[str, int]:
@@ -76,9 +99,9 @@ def _leaf_text(node: Any) -> tuple[str, int]:
     return str(node.value), _ATOM if node.value >= 0 else _SUM
 
 
-def _operation_text(op: Op, a: Any, b: Any, texts: dict[int, tuple[str, int]]) -> tuple[str, int]:
+def _operation_text(op: Op, a: Any, b: Any) -> tuple[str, int]:
     def operand(side: Any, least: int) -> str:
-        text, strength = texts[side.serial]
+        text, strength = side.text or _operand(side)
         return text if strength >= least else f"({text})"
 
     if op in (Op.MAX, Op.MIN):
@@ -96,12 +119,6 @@ def _operation_text(op: Op, a: Any, b: Any, texts: dict[int, tuple[str, int]]) -
 
 def program_of(root: Any, sizes: Mapping[Any, int]) -> list[int]:
     """See `Expr.program`."""
-    if root.size > MAX_PROGRAM_NODES:
-        raise ShapeError(
-            f"dimension {root} cannot be stored in a plan",
-            facts=[("operations", root.size), ("at most", MAX_PROGRAM_NODES)],
-            hint="It uses its own parts again and again; give the extent as a network input of its own.",
-        )
     words: list[int] = []
     stack = [(root, False)]
     while stack:
@@ -110,12 +127,23 @@ def program_of(root: Any, sizes: Mapping[Any, int]) -> list[int]:
             words.append(OPERATION + node.op)
         elif node.op is not None:
             stack += [(node, True), (node.b, False), (node.a, False)]
-        elif node.value is not None:
-            words += [CONSTANT, node.value]
-        elif node.leaf.input >= 0:
-            words += [INPUT_ELEMENT if node.leaf.is_element else INPUT_DIM, node.leaf.input, node.leaf.axis]
-        elif node in sizes:
-            words += [SIZE, sizes[node]]
         else:
-            raise ShapeError(f"{node} is known only after the layer has run, so no program can compute it")
+            words += leaf_words(node, sizes)
+        if len(words) > _MOST_WORDS:
+            raise ShapeError(
+                f"dimension {root} cannot be written as one program",
+                facts=[("words", f"more than {_MOST_WORDS}")],
+                hint="It uses its own parts again and again; programs of a plan share them.",
+            )
     return words
+
+
+def leaf_words(node: Any, sizes: Mapping[Any, int]) -> list[int]:
+    """The instruction that looks up a constant or a leaf. Raises ShapeError for a size without a number."""
+    if node.value is not None:
+        return [CONSTANT, node.value]
+    if node.leaf.input >= 0:
+        return [INPUT_ELEMENT if node.leaf.is_element else INPUT_DIM, node.leaf.input, node.leaf.axis]
+    if node in sizes:
+        return [SIZE, sizes[node]]
+    raise ShapeError(f"{node} is known only after the layer has run, so no program can compute it")

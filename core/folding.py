@@ -123,7 +123,7 @@ def _node(op: Op, a: Expr, b: Expr) -> Expr:
         a=a,
         b=b,
         poly=poly,
-        size=a.size + b.size + 1,
+        late=a.late | b.late if a.late and b.late else a.late or b.late,
         range=algebra.interval(op, a.range, b.range),
     )
 

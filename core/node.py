@@ -52,7 +52,7 @@ class Expr(Operators):
     told by `same`. `if` and `int()` need a known value, and raise ShapeError.
     """
 
-    __slots__ = ("__weakref__", "a", "b", "leaf", "op", "poly", "range", "serial", "size", "value")
+    __slots__ = ("__weakref__", "a", "b", "late", "leaf", "op", "poly", "range", "serial", "text", "value")
 
     op: Op | None
     a: Expr
@@ -61,7 +61,8 @@ class Expr(Operators):
     leaf: Leaf | None
     poly: Poly | None  # None: one opaque factor
     range: Interval  # whatever the inputs are
-    size: int  # nodes, if nothing were shared
+    late: frozenset[Expr]  # elements of inputs and sizes that it follows from: what extents of inputs do not tell
+    text: tuple[str, int] | None  # as an operand, once it was asked for
     serial: int
 
     @property
@@ -115,15 +116,16 @@ class Expr(Operators):
         Sound, not always tight. A division by zero counts as an error, not as a value.
         """
 
-        def leaf_range(leaf: Expr) -> Interval:
-            if leaf.leaf is None:
-                return leaf.range
-            if leaf.leaf.upper is not None:
-                return 0, max(0, leaf.leaf.upper.bounds(ranges, contents)[1])
-            found = leaf._look_up(contents if leaf.leaf.is_element else ranges)
-            return (found, found) if isinstance(found, int) else (int(found[0]), int(found[1]))
+        return algebra.bounds(operands_first([self]), lambda leaf: leaf.leaf_range(ranges, contents))
 
-        return algebra.bounds(operands_first([self]), leaf_range)
+    def leaf_range(self, ranges: Sequence[Sequence[Interval | int]], contents: Sequence[Any] = ()) -> Interval:
+        """(lowest, highest) of a constant or a leaf."""
+        if self.leaf is None:
+            return self.range
+        if self.leaf.upper is not None:
+            return 0, max(0, self.leaf.upper.bounds(ranges, contents)[1])
+        found = self._look_up(contents if self.leaf.is_element else ranges)
+        return (found, found) if isinstance(found, int) else (int(found[0]), int(found[1]))
 
     def program(self, sizes: Mapping[Expr, int] | None = None) -> list[int]:
         """Postfix: [0, v] a constant, [1, input, axis] an extent of an input, [2, input, index] an element of one,
@@ -133,7 +135,7 @@ class Expr(Operators):
             sizes: numbers of the extents that only kernels tell.
 
         Raises:
-            ShapeError: it holds a size without a number, or is too long for a plan.
+            ShapeError: it holds a size without a number, or is too long to be written without sharing its parts.
         """
         return program_of(self, sizes or {})
 
@@ -212,6 +214,7 @@ class Expr(Operators):
         raise TypeError("an Expr is stored as a program: program(expr), from_program(words)")
 
 
+_NONE: frozenset[Any] = frozenset()
 _serials = count()
 _known: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
 _lock = threading.RLock()  # collecting garbage may come back here
@@ -223,10 +226,12 @@ def made(key: tuple[Any, ...], **slots: Any) -> Expr:
         expr = _known.get(key)
         if expr is None:
             expr = Expr()
-            expr.op = expr.value = expr.leaf = expr.poly = None
-            expr.size, expr.serial = 1, next(_serials)
+            expr.op = expr.value = expr.leaf = expr.poly = expr.text = None
+            expr.late, expr.serial = _NONE, next(_serials)
             for name, content in slots.items():
                 setattr(expr, name, content)
+            if expr.leaf is not None and (expr.leaf.is_element or expr.leaf.input < 0):
+                expr.late = frozenset([expr])
             _known[key] = expr
         return expr
 

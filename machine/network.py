@@ -8,7 +8,6 @@ from typing import Any
 
 from dovetail.core.contract import Lookup, OpSpec, Port, parse_op_id
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
-from dovetail.core.expr import leaves_of
 from dovetail.core.types import DataType, TensorLocation
 from dovetail.machine.extent_names import ExtentNames
 from dovetail.machine.layer import ILayer
@@ -110,10 +109,15 @@ class INetworkDefinition:
 
     def shape_inputs(self) -> list[ITensor]:
         """Inputs whose contents decide extents of some tensor, or are required to be something."""
-        exprs = [dim for layer in self._layers for tensor in layer.infer() for dim in tensor.dims]
-        exprs += [found.condition for layer in self._layers for found in layer._constraints]
-        leaves = leaves_of(*exprs)
-        leaves += leaves_of(*(leaf.leaf.upper for leaf in leaves if leaf.is_size_tensor))
+        leaves = {
+            leaf for layer in self._layers for tensor in layer.infer() for dim in tensor.dims for leaf in dim.late
+        }
+        leaves |= {leaf for layer in self._layers for found in layer._constraints for leaf in found.condition.late}
+        uppers = [leaf.leaf.upper for leaf in leaves if leaf.is_size_tensor]
+        for upper in uppers:  # of sizes in bounds of sizes, too
+            new = upper.late - leaves
+            leaves |= new
+            uppers += [leaf.leaf.upper for leaf in new if leaf.is_size_tensor]
         used = {leaf.leaf.input for leaf in leaves if leaf.leaf.is_element}
         return [tensor for index, tensor in enumerate(self._inputs) if index in used]
 

@@ -3,6 +3,7 @@
 #include "bindings/module.hpp"
 
 #include "dovetail/plugin.h"
+#include "runtime/dims.hpp"
 
 namespace {
 
@@ -34,6 +35,9 @@ void bind_tables(py::module_& m) {
   m.attr("CPU_FEATURES") = features;
   m.attr("ABI_VERSION") = py::make_tuple(DT_ABI_MAJOR, DT_ABI_MINOR);
   m.attr("VERSION") = DOVETAIL_VERSION;
+  m.attr("MAX_PROGRAM_LENGTH") = dovetail::kMaxProgramLength;
+  m.attr("MAX_PROGRAM_DEPTH") = dovetail::kMaxProgramDepth;
+  m.attr("MAX_PROGRAM_WORDS") = dovetail::kMaxProgramWords;
 }
 
 }  // namespace

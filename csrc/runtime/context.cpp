@@ -99,7 +99,6 @@ Context::Context(std::shared_ptr<const Engine> engine, int profile, bool own_mem
   is_told_.assign(plan.steps.size(), 0);
   shapes_.dims.resize(plan.tensors.size());
   shapes_.bytes.resize(plan.tensors.size());
-  shapes_.programs.resize(plan.programs.size());
   next_ = shapes_;
   make_views();
   make_launches();
@@ -394,11 +393,7 @@ bool Context::is_known() { return infer_shapes().empty(); }
 void Context::resolve_shapes() {
   if (are_shapes_valid_) return;
   const Plan& plan = engine_->plan();
-  for (size_t i = static_cast<size_t>(n_known_); i < plan.sizes.size(); ++i) {
-    const auto upper = static_cast<size_t>(plan.sizes[i].upper);
-    if (evaluate(plan.programs[upper], leaves_, &leaves_.sizes[i]) != DimsTrouble::kNone || leaves_.sizes[i] < 0)
-      leaves_.sizes[i] = 0;
-  }
+  bound_sizes(plan, n_known_, &leaves_, &next_.programs);
   evaluate_shapes(plan, plan.profiles[static_cast<size_t>(profile_)], leaves_, n_known_, &next_);
   check_constraints(plan, leaves_, n_known_, next_);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
@@ -456,10 +451,7 @@ uint64_t Context::max_bytes(size_t io) {
   };
   PlanShapes widest;
   try {
-    for (size_t i = 0; i < plan.sizes.size(); ++i)
-      if (evaluate(plan.programs[static_cast<size_t>(plan.sizes[i].upper)], leaves_, &leaves_.sizes[i]) !=
-          DimsTrouble::kNone)
-        leaves_.sizes[i] = 0;
+    bound_sizes(plan, 0, &leaves_, &widest.programs);
     evaluate_shapes(plan, plan.profiles[static_cast<size_t>(profile_)], leaves_, 0, &widest);
   } catch (...) {
     restore();
@@ -597,10 +589,11 @@ void Context::learn_sizes(size_t step) {
       wait_for_stream();
     }
     if (!is_wide) value = narrow;
-    // With the bounds of sizes that this step told just before.
-    int64_t upper = 0;
-    if (evaluate(plan.programs[static_cast<size_t>(plan.sizes[k].upper)], leaves_, &upper) != DimsTrouble::kNone)
-      upper = 0;
+    // It may depend on what this step told just before.
+    if (has_news) evaluate_programs(plan, leaves_, &next_.programs);
+    const auto program = static_cast<size_t>(plan.sizes[k].upper);
+    const bool is_bounded = next_.programs.troubles[program] == DimsTrouble::kNone;
+    const int64_t upper = is_bounded ? next_.programs.values[program] : 0;
     if (value < 0 || value > std::max<int64_t>(upper, 0))
       throw status::size_outside_bounds(plan.steps[step].layer, tensor.name, value, upper,
                                         plan.text_of({-1, plan.sizes[k].upper}));

@@ -8,8 +8,9 @@
 namespace dovetail {
 namespace {
 
-constexpr int64_t kConstant = 0, kInputDim = 1, kElement = 2, kSize = 3, kOperation = 16;
+constexpr int64_t kConstant = 0, kInputDim = 1, kElement = 2, kSize = 3, kProgram = 4, kOperation = 16;
 constexpr int64_t kNOperations = DT_DIM_CEIL_DIV + 1;
+constexpr size_t kLongestOperand = 120;  // characters
 
 DimsTrouble divide(int64_t a, int64_t b, bool up, int64_t* value) {
   if (b == 0) return DimsTrouble::kDivisionByZero;
@@ -108,11 +109,9 @@ Interval apply(int64_t op, const Interval& a, const Interval& b) {
 }
 
 // Words that an instruction takes.
-size_t length_of(int64_t opcode) {
-  return opcode == kInputDim || opcode == kElement ? 3 : opcode == kConstant || opcode == kSize ? 2 : 1;
-}
+size_t length_of(int64_t opcode) { return opcode == kInputDim || opcode == kElement ? 3 : opcode < kOperation ? 2 : 1; }
 
-// What is pushed by an instruction that is no operation.
+// What is pushed by an instruction that is neither an operation nor a program.
 int64_t pushed(const int64_t* code, const Leaves& leaves) {
   if (code[0] == kConstant) return code[1];
   const auto index = static_cast<size_t>(code[1]);
@@ -155,15 +154,17 @@ Term join(int64_t op, const Term& a, const Term& b) {
 
 }  // namespace
 
-std::string verify_program(const DimsProgram& program, const LeafCounts& counts) {
+std::string verify_program(const DimsProgram& program, const LeafCounts& counts, size_t n_earlier) {
   if (program.size() > kMaxProgramLength) return "longer than " + std::to_string(kMaxProgramLength);
   int depth = 0;
   for (size_t i = 0; i < program.size();) {
     const int64_t opcode = program[i];
-    if (opcode >= kConstant && opcode <= kSize) {
+    if (opcode >= kConstant && opcode <= kProgram) {
       if (i + length_of(opcode) > program.size()) return "ends inside an instruction";
       const int64_t index = program[i + 1];
       if (opcode == kSize && (index < 0 || index >= counts.sizes)) return "names size " + std::to_string(index);
+      if (opcode == kProgram && (index < 0 || index >= static_cast<int64_t>(n_earlier)))
+        return "uses program " + std::to_string(index) + ", which is no earlier one";
       if (opcode == kInputDim || opcode == kElement) {
         const std::vector<int>& lengths = opcode == kInputDim ? counts.ranks : counts.contents;
         if (index < 0 || index >= static_cast<int64_t>(lengths.size())) return "names input " + std::to_string(index);
@@ -185,20 +186,26 @@ std::string verify_program(const DimsProgram& program, const LeafCounts& counts)
   return depth == 1 ? "" : "leaves " + std::to_string(depth) + " values instead of one";
 }
 
-int needed_sizes(const DimsProgram& program) {
+int needed_sizes(const DimsProgram& program, const std::vector<int>& earlier) {
   int64_t needed = 0;
-  for (size_t i = 0; i < program.size(); i += length_of(program[i]))
+  for (size_t i = 0; i < program.size(); i += length_of(program[i])) {
     if (program[i] == kSize) needed = std::max(needed, program[i + 1] + 1);
+    if (program[i] == kProgram) needed = std::max<int64_t>(needed, earlier[static_cast<size_t>(program[i + 1])]);
+  }
   return static_cast<int>(needed);
 }
 
-DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* value) {
+DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* value, const ProgramResults& earlier) {
   int64_t stack[kMaxProgramDepth];
   int depth = 0;
   const int64_t* code = program.data();
   const int64_t* end = code + program.size();
   while (code < end) {
-    if (code[0] < kOperation) {
+    if (code[0] == kProgram) {
+      const auto index = static_cast<size_t>(code[1]);
+      if (earlier.troubles[index] != DimsTrouble::kNone) return earlier.troubles[index];
+      stack[depth++] = earlier.values[index];
+    } else if (code[0] < kOperation) {
       stack[depth++] = pushed(code, leaves);
     } else {
       --depth;
@@ -211,11 +218,14 @@ DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* 
   return DimsTrouble::kNone;
 }
 
-Interval bounds_of(const DimsProgram& program, const Leaves& low, const Leaves& high) {
+Interval bounds_of(const DimsProgram& program, const Leaves& low, const Leaves& high,
+                   const std::vector<Interval>& earlier) {
   Interval stack[kMaxProgramDepth];
   int depth = 0;
   for (size_t i = 0; i < program.size(); i += length_of(program[i])) {
-    if (program[i] < kOperation) {
+    if (program[i] == kProgram) {
+      stack[depth++] = earlier[static_cast<size_t>(program[i + 1])];
+    } else if (program[i] < kOperation) {
       stack[depth++] = {pushed(&program[i], low), pushed(&program[i], high)};
     } else {
       --depth;
@@ -225,24 +235,43 @@ Interval bounds_of(const DimsProgram& program, const Leaves& low, const Leaves& 
   return stack[0];
 }
 
-std::string program_text(const DimsProgram& program, const LeafNames& names) {
-  std::vector<Term> stack;
-  for (size_t i = 0; i < program.size(); i += length_of(program[i])) {
-    const int64_t* code = &program[i];
-    if (code[0] == kConstant) {
-      stack.push_back({std::to_string(code[1]), code[1] < 0 ? 1 : 3});
-    } else if (code[0] == kSize) {
-      stack.push_back({names.size(static_cast<int>(code[1])), 3});
-    } else if (code[0] < kOperation) {
-      const auto& name = code[0] == kInputDim ? names.extent : names.element;
-      stack.push_back({name(static_cast<int>(code[1]), static_cast<int>(code[2])), 3});
-    } else {
-      const Term b = stack.back();
-      stack.pop_back();
-      stack.back() = join(code[0] - kOperation, stack.back(), b);
+std::string program_text(const std::vector<DimsProgram>& programs, size_t index, const LeafNames& names) {
+  // First what it uses, however deep: a program uses earlier ones only, so that ascending order has operands first.
+  std::vector<char> is_used(index + 1, 0);
+  is_used[index] = 1;
+  for (size_t p = index + 1; p-- > 0;)
+    for (size_t i = 0; is_used[p] && i < programs[p].size(); i += length_of(programs[p][i]))
+      if (programs[p][i] == kProgram) is_used[static_cast<size_t>(programs[p][i + 1])] = 1;
+  std::vector<Term> texts(index + 1);
+  for (size_t p = 0; p <= index; ++p) {
+    if (!is_used[p]) continue;
+    std::vector<Term> stack;
+    const auto push = [&stack](Term term) {
+      stack.push_back(term.text.size() > kLongestOperand ? Term{"...", 3} : std::move(term));
+    };
+    for (size_t i = 0; i < programs[p].size(); i += length_of(programs[p][i])) {
+      const int64_t* code = &programs[p][i];
+      if (code[0] == kConstant) {
+        push({std::to_string(code[1]), code[1] < 0 ? 1 : 3});
+      } else if (code[0] == kSize) {
+        push({names.size(static_cast<int>(code[1])), 3});
+      } else if (code[0] == kProgram) {
+        push(texts[static_cast<size_t>(code[1])]);
+      } else if (code[0] < kOperation) {
+        const auto& name = code[0] == kInputDim ? names.extent : names.element;
+        push({name(static_cast<int>(code[1]), static_cast<int>(code[2])), 3});
+      } else {
+        const Term b = stack.back();
+        stack.pop_back();
+        const Term joined = join(code[0] - kOperation, stack.back(), b);
+        stack.pop_back();
+        const bool is_last = p == index && i + 1 == programs[p].size();
+        is_last ? stack.push_back(joined) : push(joined);
+      }
     }
+    if (!stack.empty()) texts[p] = stack.back();
   }
-  return stack.empty() ? "" : stack.back().text;
+  return texts[index].text;
 }
 
 }  // namespace dovetail

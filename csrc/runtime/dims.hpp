@@ -4,6 +4,7 @@
 //   1 input axis     push an extent of a network input
 //   2 input element  push an element of a network input that is a shape
 //   3 size           push what a kernel told during the execution
+//   4 program        push what an earlier program of the plan gave: shared parts are stored and computed once
 //   16 + op          pop b, then a; push a op b (DT_DIM_*)
 #ifndef DOVETAIL_RUNTIME_DIMS_HPP
 #define DOVETAIL_RUNTIME_DIMS_HPP
@@ -21,8 +22,11 @@ namespace dovetail {
 using Dims = std::array<int64_t, DT_MAX_RANK>;
 using DimsProgram = std::vector<int64_t>;
 
+// The builder cuts programs to these, which costs nothing.
 inline constexpr int kMaxProgramDepth = 64;
 inline constexpr size_t kMaxProgramLength = 4096;
+// The one limit on what extents may take: words of all programs of a plan, some 20 ms for each change of shapes.
+inline constexpr size_t kMaxProgramWords = size_t{1} << 22;
 
 // What programs look up.
 struct Leaves {
@@ -37,30 +41,40 @@ struct LeafCounts {
   int sizes = 0;
 };
 
-// What is wrong with the program, or "". A program that passes can be evaluated.
-std::string verify_program(const DimsProgram& program, const LeafCounts& counts);
+// What is wrong with the program, or "". A program that passes can be evaluated behind `n_earlier` others.
+std::string verify_program(const DimsProgram& program, const LeafCounts& counts, size_t n_earlier = 0);
 
-// The sizes that have to be known: one more than the last one it looks up.
-int needed_sizes(const DimsProgram& program);
+// The sizes that have to be known: one more than the last one that it, or an earlier program that it uses, looks up.
+int needed_sizes(const DimsProgram& program, const std::vector<int>& earlier = {});
 
 enum class DimsTrouble { kNone, kOverflow, kDivisionByZero };
 
-// Division floors (and ceils) for negatives too. *value is untouched where there is trouble.
-DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* value);
+// What each program of a plan gave; the value is meaningless where there is trouble.
+struct ProgramResults {
+  std::vector<int64_t> values;
+  std::vector<DimsTrouble> troubles;
+};
+
+// Division floors (and ceils) for negatives too. *value is untouched where there is trouble, of an earlier program,
+// too.
+DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* value,
+                     const ProgramResults& earlier = {});
 
 // The values that a program can have while each leaf is within low and high, both included. Sound, not always tight;
 // cut to 64 bits, beyond which evaluate fails. The program must have passed verify_program.
 struct Interval {
   int64_t low, high;
 };
-Interval bounds_of(const DimsProgram& program, const Leaves& low, const Leaves& high);
+Interval bounds_of(const DimsProgram& program, const Leaves& low, const Leaves& high,
+                   const std::vector<Interval>& earlier = {});
 
 // "(tokens[1] + 2)//4". The functions name an extent of an input, an element of one, and a size.
 struct LeafNames {
   std::function<std::string(int input, int axis)> extent, element;
   std::function<std::string(int size)> size;
 };
-std::string program_text(const DimsProgram& program, const LeafNames& names);
+// Of the program at `index`, with those that it uses in their places; operands that are too long are "...".
+std::string program_text(const std::vector<DimsProgram>& programs, size_t index, const LeafNames& names);
 
 }  // namespace dovetail
 

@@ -260,8 +260,8 @@ std::vector<dt_desc> Engine::describe(const PlanProfile& profile) const {
   PlanShapes opt;
   evaluate_shapes(*plan_, profile, profile.opt, 0, &opt);
   // Not what the ends of the profile give: an extent such as n * (8 - n) is largest between them.
-  std::vector<Interval> bounds;
-  for (const DimsProgram& program : plan_->programs) bounds.push_back(bounds_of(program, profile.min, profile.max));
+  Leaves max = profile.max;
+  const std::vector<Interval> bounds = bound_programs(*plan_, profile.min, &max);
   std::vector<dt_desc> descs(plan_->tensors.size());
   for (size_t t = 0; t < descs.size(); ++t) {
     const PlanTensor& tensor = plan_->tensors[t];

@@ -9,15 +9,34 @@
 namespace dovetail {
 namespace {
 
-// Where the sentence is about a program: the tensor or the constraint that uses it.
-[[noreturn]] void blame(const Plan& plan, size_t program, const Leaves& inputs, const std::string& problem) {
-  const auto index = static_cast<int32_t>(program);
-  for (const PlanTensor& tensor : plan.tensors)
-    for (int axis = 0; axis < tensor.rank; ++axis)
-      if (tensor.dims[axis].program == index)
-        throw status::extent_invalid(tensor.name, tensor.dim_name(axis), plan.text_of({-1, index}), problem,
-                                     plan.inputs_text(inputs));
-  throw status::constraint_broken(plan.name, plan.text_of({-1, index}) + " " + problem, plan.inputs_text(inputs));
+// Calls `evaluate` for programs and `learn` for sizes from `first` on, each behind what it follows from.
+template <class Evaluate, class Learn>
+void walk_sizes(const Plan& plan, size_t first, const Evaluate& evaluate, const Learn& learn) {
+  size_t next = 0;
+  for (size_t size = first; size < plan.sizes.size(); ++size) {
+    for (; next < plan.program_order.size(); ++next) {
+      const auto program = static_cast<size_t>(plan.program_order[next]);
+      if (plan.needed_sizes[program] > static_cast<int>(size)) break;
+      evaluate(program);
+    }
+    learn(size, static_cast<size_t>(plan.sizes[size].upper));
+  }
+}
+
+void evaluate_one(const Plan& plan, size_t program, const Leaves& leaves, ProgramResults* results) {
+  results->troubles[program] = evaluate(plan.programs[program], leaves, &results->values[program], *results);
+}
+
+void resize(const Plan& plan, ProgramResults* results) {
+  results->values.resize(plan.programs.size());
+  results->troubles.resize(plan.programs.size());
+}
+
+// What is wrong with an extent, "" if nothing is.
+std::string problem_of(DimsTrouble trouble, int64_t value) {
+  if (trouble == DimsTrouble::kOverflow) return "does not fit into 64 bits";
+  if (trouble == DimsTrouble::kDivisionByZero) return "divides by zero";
+  return value < 0 ? "is " + std::to_string(value) : "";
 }
 
 uint64_t room_of(const PlanTensor& tensor, size_t index, const PlanProfile& profile, const PlanShapes& shapes) {
@@ -97,7 +116,7 @@ std::string Plan::text_of(const Extent& extent) const {
     return "value of " + input_name(input).name + "[" + std::to_string(element) + "]";
   };
   names.size = [this](int size) { return tensors[static_cast<size_t>(sizes[static_cast<size_t>(size)].tensor)].name; };
-  return program_text(programs[static_cast<size_t>(extent.program)], names);
+  return program_text(programs, static_cast<size_t>(extent.program), names);
 }
 
 std::string Plan::inputs_text(const Leaves& given) const {
@@ -143,33 +162,50 @@ std::shared_ptr<const Plan> read_plan(FileBytes bytes) {
   return plan;
 }
 
+void bound_sizes(const Plan& plan, int n_known, Leaves* leaves, ProgramResults* results) {
+  resize(plan, results);
+  walk_sizes(
+      plan, static_cast<size_t>(n_known), [&](size_t program) { evaluate_one(plan, program, *leaves, results); },
+      [&](size_t size, size_t upper) {
+        const bool is_known = results->troubles[upper] == DimsTrouble::kNone;
+        leaves->sizes[size] = is_known ? std::max<int64_t>(results->values[upper], 0) : 0;
+      });
+}
+
+void evaluate_programs(const Plan& plan, const Leaves& leaves, ProgramResults* results) {
+  resize(plan, results);
+  for (size_t i = 0; i < plan.programs.size(); ++i) evaluate_one(plan, i, leaves, results);
+}
+
+std::vector<Interval> bound_programs(const Plan& plan, const Leaves& low, Leaves* high) {
+  std::vector<Interval> bounds(plan.programs.size());
+  const auto bound = [&](size_t program) { bounds[program] = bounds_of(plan.programs[program], low, *high, bounds); };
+  walk_sizes(plan, 0, bound,
+             [&](size_t size, size_t upper) { high->sizes[size] = std::max<int64_t>(bounds[upper].high, 0); });
+  for (size_t i = 0; i < plan.programs.size(); ++i) bound(i);
+  return bounds;
+}
+
 void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const Leaves& leaves, int n_known,
                      PlanShapes* shapes) {
-  shapes->programs.resize(plan.programs.size());
   shapes->dims.resize(plan.tensors.size());
   shapes->bytes.resize(plan.tensors.size());
-  for (size_t i = 0; i < plan.programs.size(); ++i) {
-    const DimsTrouble trouble = evaluate(plan.programs[i], leaves, &shapes->programs[i]);
-    if (plan.needed_sizes[i] > n_known) {
-      if (trouble != DimsTrouble::kNone || shapes->programs[i] < 0) shapes->programs[i] = 0;
-      continue;
-    }
-    switch (trouble) {
-      case DimsTrouble::kNone:
-        break;
-      case DimsTrouble::kOverflow:
-        blame(plan, i, leaves, "does not fit into 64 bits");
-      case DimsTrouble::kDivisionByZero:
-        blame(plan, i, leaves, "divides by zero");
-    }
-  }
+  evaluate_programs(plan, leaves, &shapes->programs);
   for (size_t t = 0; t < plan.tensors.size(); ++t) {
     const PlanTensor& tensor = plan.tensors[t];
-    Dims& dims = shapes->dims[t];
     for (int axis = 0; axis < tensor.rank; ++axis) {
       const Extent& extent = tensor.dims[axis];
-      dims[static_cast<size_t>(axis)] =
-          extent.program >= 0 ? shapes->programs[static_cast<size_t>(extent.program)] : extent.value;
+      int64_t& value = shapes->dims[t][static_cast<size_t>(axis)];
+      value = extent.value;
+      if (extent.program < 0) continue;
+      const auto program = static_cast<size_t>(extent.program);
+      value = shapes->programs.values[program];
+      const std::string problem = problem_of(shapes->programs.troubles[program], value);
+      if (problem.empty()) continue;
+      if (plan.needed_sizes[program] <= n_known)
+        throw status::extent_invalid(tensor.name, tensor.dim_name(axis), plan.text_of(extent), problem,
+                                     plan.inputs_text(leaves));
+      value = 0;
     }
   }
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
@@ -187,10 +223,6 @@ void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const Leaves&
   for (size_t t = 0; t < plan.tensors.size(); ++t) {
     const PlanTensor& tensor = plan.tensors[t];
     const Dims& dims = shapes->dims[t];
-    for (int axis = 0; axis < tensor.rank; ++axis)
-      if (dims[static_cast<size_t>(axis)] < 0)
-        throw status::extent_invalid(tensor.name, tensor.dim_name(axis), plan.text_of(tensor.dims[axis]),
-                                     "is " + std::to_string(dims[static_cast<size_t>(axis)]), plan.inputs_text(leaves));
     if (!tensor_bytes(dims.data(), tensor.rank, tensor.data_type, tensor.format, &shapes->bytes[t]))
       throw status::tensor_outgrows_arena(tensor.name, kMaxBytes, 0, profile.arena(tensor.device).bytes);
   }
@@ -206,10 +238,15 @@ void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const Leaves&
 void check_constraints(const Plan& plan, const Leaves& leaves, int n_known, const PlanShapes& shapes) {
   for (const PlanConstraint& constraint : plan.constraints) {
     const auto program = static_cast<size_t>(constraint.program);
-    if (plan.needed_sizes[program] <= n_known && shapes.programs[program] == 0)
-      throw status::constraint_broken(
-          plan.name, constraint.text.empty() ? plan.text_of({-1, constraint.program}) : constraint.text,
-          plan.inputs_text(leaves));
+    if (plan.needed_sizes[program] > n_known) continue;
+    const DimsTrouble trouble = shapes.programs.troubles[program];
+    if (trouble == DimsTrouble::kNone && shapes.programs.values[program] != 0) continue;
+    const std::string rule = plan.text_of({-1, constraint.program});
+    throw status::constraint_broken(plan.name,
+                                    trouble != DimsTrouble::kNone ? rule + " " + problem_of(trouble, 0)
+                                    : constraint.text.empty()     ? rule
+                                                                  : constraint.text,
+                                    plan.inputs_text(leaves));
   }
 }
 

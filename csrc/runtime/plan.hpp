@@ -98,7 +98,8 @@ struct Plan {
   std::vector<std::string> isa;
   std::vector<PlanRequirement> requirements;
   std::vector<DimsProgram> programs;
-  std::vector<int> needed_sizes;  // per program
+  std::vector<int> needed_sizes;       // per program
+  std::vector<int32_t> program_order;  // by needed sizes: each behind the bounds of the sizes that it looks up
   std::vector<PlanConstraint> constraints;
   LeafCounts leaves;
   std::vector<PlanSize> sizes;  // in the order of their steps
@@ -129,10 +130,18 @@ std::shared_ptr<const Plan> read_plan(FileBytes bytes);
 
 // Everything that follows from the extents of the inputs.
 struct PlanShapes {
-  std::vector<int64_t> programs;  // their values
-  std::vector<Dims> dims;         // per tensor
-  std::vector<uint64_t> bytes;    // per tensor, with padding
+  ProgramResults programs;
+  std::vector<Dims> dims;       // per tensor
+  std::vector<uint64_t> bytes;  // per tensor, with padding
 };
+// Lets sizes from `n_known` on be their upper bounds, as far as they have one. Uses *results.
+void bound_sizes(const Plan& plan, int n_known, Leaves* leaves, ProgramResults* results);
+// What all programs give.
+void evaluate_programs(const Plan& plan, const Leaves& leaves, ProgramResults* results);
+// The values that they can have between two ends. Sizes are looked up in `high`, where the function writes their
+// bounds.
+std::vector<Interval> bound_programs(const Plan& plan, const Leaves& low, Leaves* high);
+
 // Sizes from `n_known` on are upper bounds: an extent that makes no sense with one is 0 then.
 // Throws Failure: DT_SHAPE naming tensor and dimension, DT_PLAN_CORRUPT where a tensor would not fit into the memory
 // that the profile gives it. Allocates only the first time.

@@ -200,12 +200,19 @@ void PlanReader::read_shape_inputs(const JsonNode& root) {
 }
 
 void PlanReader::read_programs(const JsonNode& list) {
+  size_t words = 0;
   for (size_t i = 0; i < list.size(); ++i) {
     plan_.programs.push_back(list.at(i).integers());
-    const std::string problem = verify_program(plan_.programs.back(), plan_.leaves);
+    const std::string problem = verify_program(plan_.programs.back(), plan_.leaves, i);
     if (!problem.empty()) list.at(i).fail("a program that leaves one number", problem);
-    plan_.needed_sizes.push_back(needed_sizes(plan_.programs.back()));
+    words += plan_.programs.back().size();
+    if (words > kMaxProgramWords) list.fail("programs of at most " + std::to_string(kMaxProgramWords) + " words");
+    plan_.needed_sizes.push_back(needed_sizes(plan_.programs.back(), plan_.needed_sizes));
+    plan_.program_order.push_back(static_cast<int32_t>(i));
   }
+  std::stable_sort(plan_.program_order.begin(), plan_.program_order.end(), [this](int32_t a, int32_t b) {
+    return plan_.needed_sizes[static_cast<size_t>(a)] < plan_.needed_sizes[static_cast<size_t>(b)];
+  });
   for (const PlanTensor& tensor : plan_.tensors)
     for (int axis = 0; axis < tensor.rank; ++axis)
       if (tensor.dims[axis].program >= static_cast<int32_t>(plan_.programs.size()))
@@ -441,17 +448,15 @@ void PlanReader::read_contents(const JsonNode& node, PlanProfile* profile) const
   }
 }
 
-// One after the other, for the bound of one may depend on those before.
 void PlanReader::add_sizes(const JsonNode& node, PlanProfile* out) const {
   PlanProfile& profile = *out;
   for (Leaves* leaves : {&profile.min, &profile.opt, &profile.max}) leaves->sizes.assign(plan_.sizes.size(), 0);
-  for (size_t i = 0; i < plan_.sizes.size(); ++i) {
-    const DimsProgram& upper = plan_.programs[static_cast<size_t>(plan_.sizes[i].upper)];
-    profile.max.sizes[i] = std::max<int64_t>(bounds_of(upper, profile.min, profile.max).high, 0);
-    if (evaluate(upper, profile.opt, &profile.opt.sizes[i]) != DimsTrouble::kNone)
+  bound_programs(plan_, profile.min, &profile.max);
+  ProgramResults results;
+  bound_sizes(plan_, 0, &profile.opt, &results);
+  for (size_t i = 0; i < plan_.sizes.size(); ++i)
+    if (results.troubles[static_cast<size_t>(plan_.sizes[i].upper)] != DimsTrouble::kNone)
       node.fail("a profile in which size " + std::to_string(i) + " is bounded");
-    profile.opt.sizes[i] = std::max<int64_t>(profile.opt.sizes[i], 0);
-  }
 }
 
 void PlanReader::read_offsets(const JsonNode& node, PlanProfile* out) const {

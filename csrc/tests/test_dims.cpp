@@ -140,10 +140,37 @@ void test_programs_print_as_people_write_them() {
   leaf.extent = [](int, int axis) { return std::string(1, static_cast<char>('N' + axis)); };
   leaf.element = [](int, int element) { return "v" + std::to_string(element); };
   leaf.size = [](int size) { return "size" + std::to_string(size); };
-  EXPECT_EQ(program_text({1, 0, 0, 0, 2, 16 + 0, 0, 4, 16 + 7}, leaf), "(N + 2)//4");
-  EXPECT_EQ(program_text({1, 0, 0, 1, 0, 1, 0, 1, 16 + 4, 16 + 4}, leaf), "N - (O - 1)");
-  EXPECT_EQ(program_text({1, 0, 0, 0, 3, 16 + 2, 0, 2, 16 + 1}, leaf), "max(N, 3)*2");
-  EXPECT_EQ(program_text({2, 0, 4, 3, 1, 16 + 1}, leaf), "v4*size1");
+  const std::vector<DimsProgram> programs = {{1, 0, 0, 0, 2, 16 + 0, 0, 4, 16 + 7},
+                                             {1, 0, 0, 1, 0, 1, 0, 1, 16 + 4, 16 + 4},
+                                             {1, 0, 0, 0, 3, 16 + 2, 0, 2, 16 + 1},
+                                             {2, 0, 4, 3, 1, 16 + 1},
+                                             {4, 0, 4, 1, 16 + 1}};
+  EXPECT_EQ(program_text(programs, 0, leaf), "(N + 2)//4");
+  EXPECT_EQ(program_text(programs, 1, leaf), "N - (O - 1)");
+  EXPECT_EQ(program_text(programs, 2, leaf), "max(N, 3)*2");
+  EXPECT_EQ(program_text(programs, 3, leaf), "v4*size1");
+  EXPECT_EQ(program_text(programs, 4, leaf), "(N + 2)//4*(N - (O - 1))");
+  std::vector<DimsProgram> doubled = {{1, 0, 0}};  // each the sum of the one before and itself
+  for (int64_t i = 0; i < 500; ++i) doubled.push_back({4, i, 4, i, 16 + 0});
+  EXPECT_EQ(program_text(doubled, 2, leaf), "N + N + N + N");
+  EXPECT(program_text(doubled, 500, leaf).size() < 300);
+}
+
+void test_programs_use_earlier_ones() {
+  const LeafCounts counts = {{1}, {0}, 2};
+  EXPECT_EQ(verify_program({4, 1}, counts, 2), "");
+  EXPECT(verify_program({4, 2}, counts, 2) != "");
+  EXPECT(verify_program({4, -1}, counts, 2) != "");
+  EXPECT(verify_program({4}, counts, 2) != "");
+  EXPECT_EQ(needed_sizes({3, 0, 4, 0, 16}, {2}), 2);
+  const ProgramResults earlier = {{10, 0}, {DimsTrouble::kNone, DimsTrouble::kDivisionByZero}};
+  int64_t value = 0;
+  EXPECT(evaluate({4, 0, 0, 2, 16 + DT_DIM_PROD}, {}, &value, earlier) == DimsTrouble::kNone);
+  EXPECT_EQ(value, 20);
+  EXPECT(evaluate({4, 0, 4, 1, 16 + DT_DIM_PROD}, {}, &value, earlier) == DimsTrouble::kDivisionByZero);
+  const Interval bounds = bounds_of({4, 0, 0, 2, 16 + DT_DIM_PROD}, {}, {}, {{-3, 4}});
+  EXPECT_EQ(bounds.low, -6);
+  EXPECT_EQ(bounds.high, 8);
 }
 
 }  // namespace
@@ -156,5 +183,6 @@ int main() {
   test_leaves_are_looked_up_and_sizes_counted();
   test_bounds_hold_between_the_ends();
   test_programs_print_as_people_write_them();
+  test_programs_use_earlier_ones();
   return tests::report("test_dims");
 }

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from dovetail.core.assignment import Ranges, Values
 from dovetail.core.contract import Lookup, Op, OpSpec
-from dovetail.core.expr import DimsExprs, Expr, leaves_of
+from dovetail.core.expr import DimsExprs, Expr
 from dovetail.core.negotiation import FormatRow, Place, Trace
 from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc
 from dovetail.core.types import DataType, DeviceType, TensorFormat
+
+Extents3 = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # min, opt, max
 
 
 @dataclass(eq=False)
@@ -139,6 +142,7 @@ class Graph:
     input_contents: list[list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None]] = field(
         default_factory=list
     )
+    extents: list[ProfileExtents] = field(default_factory=list)  # [profile]
     constraints: list[tuple[Expr, str]] = field(default_factory=list)
     sizes: dict[Expr, tuple[GraphLayer, int]] = field(default_factory=dict)  # who tells an extent, on which output
     notes: list[str] = field(default_factory=list)  # lines for the build report
@@ -175,44 +179,40 @@ class Graph:
         stack: list[GraphTensor] = list(self.outputs)
         while stack:
             tensor = stack.pop()
-            sizes = (self.sizes[leaf][0] for leaf in leaves_of(*tensor.dims) if leaf in self.sizes)
+            sizes = (self.sizes[leaf][0] for leaf in late_leaves(tensor.dims) if leaf in self.sizes)
             for producer in (tensor.producer, *sizes):
                 if producer is not None and id(producer) not in alive:
                     alive.add(id(producer))
                     stack += [t for t in producer.tensors if t is not None]
         self.layers = [layer for layer in self.layers if id(layer) in alive]
 
-    def own_sizes(self, layer: GraphLayer) -> list[Expr]:
-        """The extents that `layer` tells when it has run."""
-        return [leaf for leaf, (teller, _) in self.sizes.items() if teller is layer]
+
+def late_leaves(dims: Sequence[Expr]) -> list[Expr]:
+    """Elements of inputs and sizes that these extents follow from, each once."""
+    return sorted({leaf for dim in dims for leaf in dim.late}, key=lambda leaf: leaf.serial)
 
 
-def ranges_of(
-    dims: Sequence[Expr],
-    input_dims: list[list[tuple]],
-    input_contents: list[list[tuple | None]] | None = None,
-) -> list[tuple]:
-    """(min, opt, max) extents of `dims` for each profile; of sizes that layers tell, the upper bounds are likely.
+class ProfileExtents:
+    """What extents can be in one profile; parts that extents share are evaluated once."""
 
-    Until its layer has run, a tensor with such an extent needs room for the bound, and layers behind are timed with it.
-    Raises ShapeError where an extent could be negative.
-    """
-    result = []
-    for index, profile in enumerate(input_dims):
-        contents = input_contents[index] if input_contents else [None] * len(profile)
-        lows, likely, highs = [], [], []
-        bounds = [_intervals(extents) for extents in profile]
-        content_bounds = [None if values is None else _intervals(values) for values in contents]
-        opts = [opt for _, opt, _ in profile]
-        content_opts = [None if values is None else values[1] for values in contents]
-        for dim in dims:
-            low, high = dim.bounds(bounds, content_bounds)
-            lows.append(max(low, 0))
-            highs.append(max(high, 0))
-            likely.append(dim.evaluate(opts, content_opts))
-        result.append((tuple(lows), tuple(likely), tuple(highs)))
-    return result
+    def __init__(
+        self, dims: Sequence[Extents3], contents: Sequence[Extents3 | None], sizes: Mapping[Expr, int] | None = None
+    ) -> None:
+        self.ranges = Ranges(
+            [_intervals(extents) for extents in dims], [None if c is None else _intervals(c) for c in contents]
+        )
+        # At min, opt and max of all inputs. Sizes that layers tell are at their bounds, unless `sizes` has them.
+        self.corners = [
+            Values([extents[i] for extents in dims], [None if c is None else c[i] for c in contents], sizes)
+            for i in range(3)
+        ]
+
+    def of(self, dims: Sequence[Expr]) -> Extents3:
+        """(min, opt, max) extents. Until its layer has run, a tensor with a size needs room for the size's bound."""
+        spans = [self.ranges.of(dim) for dim in dims]
+        likely = tuple(self.corners[1].of(dim) for dim in dims)
+        return tuple(max(low, 0) for low, _ in spans), likely, tuple(max(high, 0) for _, high in spans)
 
 
-def _intervals(ranges: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]) -> list[tuple[int, int]]:
+def _intervals(ranges: Extents3) -> list[tuple[int, int]]:
     return list(zip(ranges[0], ranges[2], strict=True))

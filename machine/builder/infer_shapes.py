@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
-from dovetail.core.expr import DimsExprs, Expr, constant, input_dim, leaves_of
+from dovetail.core.expr import DimsExprs, Expr, constant, input_dim
 from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy, nptype
-from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ranges_of
+from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ProfileExtents, late_leaves
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.layer import ILayer
 from dovetail.machine.network import INetworkDefinition
@@ -30,6 +30,7 @@ def infer_shapes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
     shape_inputs = network.shape_inputs()
     graph = Graph(network.name, network._lookup, [], [], [], len(input_dims), input_dims)
     graph.input_contents = _contents(network, config, shape_inputs)
+    graph.extents = [ProfileExtents(*given) for given in zip(graph.input_dims, graph.input_contents, strict=True)]
     graph.constraints = _equal_names(network)
     made: dict[int, GraphTensor] = {}
     for tensor in network._inputs:
@@ -59,7 +60,7 @@ def _profiles(network: INetworkDefinition, config: IBuilderConfig) -> list[list[
 
 
 def _check_profile_names(network: INetworkDefinition, config: IBuilderConfig) -> None:
-    names = [tensor.name for tensor in network._inputs]
+    names = {tensor.name: None for tensor in network._inputs}
     for index, profile in enumerate(config.profiles):
         unknown = [name for name in profile.inputs if name not in names]
         if unknown:
@@ -172,7 +173,7 @@ def _tensor(
         tensor.name,
         symbolic.dims,
         symbolic.dtype,
-        ranges_of(symbolic.dims, graph.input_dims, graph.input_contents),
+        [profile.of(symbolic.dims) for profile in graph.extents],
         allowed_formats=tensor.allowed_formats,
         allowed_device=DeviceType.CPU if on_host else config.default_device_type,
         dimension_names=dict(tensor._dimension_names),
@@ -226,7 +227,7 @@ def _told(layer: ILayer, graph: Graph) -> list[Expr]:
     """The extents that this layer tells. Raises DefinitionError where the output that holds one cannot."""
     inferred = layer.infer()
     dims = [dim for tensor in inferred for dim in tensor.dims]
-    told = [leaf for leaf in leaves_of(*dims) if leaf.is_size_tensor and leaf not in graph.sizes]
+    told = [leaf for leaf in late_leaves(dims) if leaf.is_size_tensor and leaf not in graph.sizes]
     for leaf in told:
         index = leaf.leaf.axis  # type: ignore[union-attr]
         holder = inferred[index] if 0 <= index < len(inferred) else None

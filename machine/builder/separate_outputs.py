@@ -6,21 +6,20 @@ asked for when they are known.
 
 from __future__ import annotations
 
-from dovetail.core.expr import leaves_of
 from dovetail.core.types import DeviceType, TensorFormat
-from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
+from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, late_leaves
 
 
 def separate_outputs(graph: Graph) -> Graph:
     """Insert an identity, asked for by role, where an output is an input, a constant or told too late."""
     for index, tensor in enumerate(graph.outputs):
         producer = tensor.producer
-        told = set() if producer is None else set(graph.own_sizes(producer))
-        if producer is not None and not any(leaf in told for leaf in leaves_of(*tensor.dims)):
+        told = (graph.sizes[leaf][0] for leaf in late_leaves(tensor.dims) if leaf in graph.sizes)
+        if producer is not None and not any(teller is producer for teller in told):
             continue
         copy = GraphTensor(tensor.name, tensor.dims, tensor.dtype, tensor.ranges)
         copy.allowed_formats, copy.allowed_device = tensor.allowed_formats, tensor.allowed_device
-        if any(tensor is other for other in graph.inputs):
+        if producer is None and not tensor.is_constant:
             copy.name = f"{tensor.name}_output"
         layer = new_layer(graph, "identity", f"copy of {tensor.name}", [tensor], [copy], tensor.allowed_device)
         layer.inserted_for = "an output that no layer computes"

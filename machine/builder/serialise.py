@@ -11,8 +11,8 @@ import numpy as np
 
 from dovetail import _native
 from dovetail.core.expr import Expr
-from dovetail.core.expr import program as expr_program
 from dovetail.core.negotiation import Machine
+from dovetail.core.programs import Programs
 from dovetail.core.tensor import pack
 from dovetail.core.types import DeviceType, FieldType, from_numpy
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
@@ -22,14 +22,12 @@ from dovetail.machine.plan import IHostMemory, write_plan
 
 
 class _Pool:
-    """Constants and programs, each stored once."""
+    """Constants, each stored once, and the programs that compute extents."""
 
-    def __init__(self, sizes: dict[Expr, int]) -> None:
-        self._sizes = sizes
+    def __init__(self, programs: Programs) -> None:
+        self.programs = programs
         self.constants: list[memoryview] = []
-        self.programs: list[list[int]] = []
         self._by_digest: dict[tuple[int, str], list[int]] = {}
-        self._by_program: dict[tuple[int, ...], int] = {}
 
     def constant(self, data: bytes | np.ndarray) -> int:
         """The index of these bytes among the constants. An array is not copied."""
@@ -42,13 +40,6 @@ class _Pool:
         alike.append(len(self.constants) - 1)
         return alike[-1]
 
-    def program(self, expr: Expr) -> int:
-        program = tuple(expr_program(expr, self._sizes))
-        if program not in self._by_program:
-            self._by_program[program] = len(self.programs)
-            self.programs.append(list(program))
-        return self._by_program[program]
-
 
 def bytes_of(array: np.ndarray) -> np.ndarray:
     """The bytes of an array in row-major order, where they lie if they lie so."""
@@ -58,8 +49,10 @@ def bytes_of(array: np.ndarray) -> np.ndarray:
 def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s: float) -> IHostMemory:
     """Write the plan."""
     sizes = _sizes(graph)
-    pool = _Pool({leaf: number for number, leaf in enumerate(sizes)})
     tensors = graph.all_tensors()
+    extents = [dim for tensor in tensors for dim in tensor.dims if dim.value is None]
+    extents += [expr for expr, _ in graph.constraints] + [leaf.leaf.upper for leaf in sizes]  # type: ignore[union-attr]
+    pool = _Pool(Programs(extents, {leaf: number for number, leaf in enumerate(sizes)}))
     index = {id(tensor): i for i, tensor in enumerate(tensors)}
     where = dict.fromkeys(graph.outputs, "output") | dict.fromkeys(graph.inputs, "input")
     document = {
@@ -68,7 +61,7 @@ def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s
         "device": _device(graph, tensors, machine),
         "requires": _requires(graph),
         "tensors": [_tensor(tensor, where.get(tensor, "arena"), pool) for tensor in tensors],
-        "constraints": [{"program": pool.program(expr), "text": text} for expr, text in graph.constraints],
+        "constraints": [{"program": pool.programs.index(expr), "text": text} for expr, text in graph.constraints],
         "inputs": [index[id(tensor)] for tensor in graph.inputs],
         "outputs": [index[id(tensor)] for tensor in graph.outputs],
         "shape_inputs": [i for i, contents in enumerate(graph.input_contents[0]) if contents is not None],
@@ -77,7 +70,7 @@ def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s
         "steps": [_step(layer, index, pool) for layer in graph.layers],
         "report": _report(graph, timing_s),
     }
-    document["programs"] = pool.programs
+    document["programs"] = pool.programs.programs
     return write_plan(document, pool.constants)
 
 
@@ -93,7 +86,7 @@ def _size(leaf: Expr, graph: Graph, index: dict[int, int], pool: _Pool) -> dict[
     assert leaf.leaf is not None
     return {
         "tensor": index[id(layer.outputs[output])],
-        "upper": pool.program(leaf.leaf.upper),  # type: ignore[arg-type]
+        "upper": pool.programs.index(leaf.leaf.upper),  # type: ignore[arg-type]
     }
 
 
@@ -142,7 +135,7 @@ def _tensor(tensor: GraphTensor, where: str, pool: _Pool) -> dict[str, Any]:
         "format": int(tensor.format),
         "scale": tensor.scale,
         "device": tensor.device.dlpack_code,
-        "dims": [{"program": pool.program(dim)} if dim.value is None else dim.value for dim in tensor.dims],
+        "dims": [{"program": pool.programs.index(dim)} if dim.value is None else dim.value for dim in tensor.dims],
         "dim_names": names,
         "where": where,
     }

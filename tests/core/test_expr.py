@@ -427,7 +427,7 @@ def test_shared_parts_are_computed_once():
     low, high = shared.bounds([[(0, 8)]])
     assert low <= 299 <= high
     assert len(str(shared)) < 1000
-    with raises(ShapeError, match="cannot be stored in a plan"):
+    with raises(ShapeError, match="cannot be written as one program"):
         program(shared)
 
 

@@ -75,3 +75,20 @@ def test_extents_of_one_name_are_one_unknown():
     assert str(total.symbolic.dims[0]) == "batch"
     b.shape = (3, 4)
     assert total.symbolic.dims[0].value == 3
+
+
+def test_sums_of_many_inputs_of_different_unknown_extents():
+    builder, network, config = new_network()
+    vectors = [network.add_input(f"x{i}", trt.float32, (-1,)) for i in range(40)]
+    total = vectors[0]
+    for vector in vectors[1:]:
+        total = network.add_elementwise(total, vector, trt.ElementWiseOperation.SUM).get_output(0)
+    total.name = "y"
+    network.mark_output(total)
+    profile_of(builder, config, **{v.name: ((1,), (3,), (9,)) for v in vectors})
+    context = engine_of(builder, network, config).create_execution_context()
+    for n in (1, 5):
+        arrays = {v.name: np.full(n if i % 3 else 1, i, np.float32) for i, v in enumerate(vectors)}
+        np.testing.assert_array_equal(context.run(arrays)["y"], np.full(n, sum(range(40)), np.float32))
+    with pytest.raises(errors.ShapeError, match="cannot combine"):
+        context.run({v.name: np.ones(2 + i % 2, np.float32) for i, v in enumerate(vectors)})

@@ -1,0 +1,64 @@
+"""Values and ranges of many expressions for the same extents of the inputs; shared parts are computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dovetail.core import algebra
+from dovetail.core.algebra import Interval
+from dovetail.core.expr_text import operands_first
+from dovetail.core.node import Expr, compute
+
+MOST_NODES = 300  # of an expression that is bounded by cases, which looks at all of it many times
+
+
+class Values:
+    """What expressions are for one set of extents, contents and sizes; see `Expr.evaluate`."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Sequence[int]],
+        contents: Sequence[Sequence[int] | None] = (),
+        sizes: Mapping[Expr, int] | None = None,
+    ) -> None:
+        self._inputs, self._contents, self._sizes = inputs, contents, sizes
+        self._known: dict[Expr, int] = {}
+
+    def of(self, expr: Expr) -> int:
+        """Raises ShapeError as `Expr.evaluate` does."""
+        known = self._known
+        for node in operands_first([expr], known):
+            if node.op is not None:
+                known[node] = compute(node.op, node.a, node.b, known[node.a], known[node.b])
+            elif node.is_size_tensor and node not in (self._sizes or ()):
+                assert node.leaf is not None and node.leaf.upper is not None
+                known[node] = max(0, self.of(node.leaf.upper))
+            else:
+                known[node] = node._leaf_value(self._inputs, self._contents, self._sizes)
+        return known[expr]
+
+
+class Ranges:
+    """What expressions can be while extents and contents vary; see `Expr.bounds`."""
+
+    def __init__(
+        self, ranges: Sequence[Sequence[Interval | int]], contents: Sequence[Sequence[Interval] | None] = ()
+    ) -> None:
+        self._ranges, self._contents = ranges, contents
+        self._plain: dict[Expr, Interval] = {}
+        self._found: dict[Expr, Interval] = {}
+
+    def of(self, expr: Expr) -> Interval:
+        """(lowest, highest). Sound, not always tight: an expression of very many parts is bounded part by part."""
+        if expr not in self._found:
+            for node in operands_first([expr], self._plain):
+                self._plain[node] = algebra.bound_node(node, self._leaf, self._plain)
+            parts = operands_first([expr], at_most=MOST_NODES)
+            self._found[expr] = self._plain[expr] if parts is None else algebra.bounds(parts, self._leaf)
+        return self._found[expr]
+
+    def _leaf(self, leaf: Expr) -> Any:
+        if leaf.leaf is not None and leaf.leaf.upper is not None:
+            return 0, max(0, self.of(leaf.leaf.upper)[1])
+        return leaf.leaf_range(self._ranges, self._contents)
