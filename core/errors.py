@@ -5,6 +5,8 @@
         ShapeError
         DTypeError (TypeError)
         FieldValueError
+          UnknownAttribute (AttributeError)
+            NotAvailable (NotImplementedError)
       BuildError (RuntimeError)            it is right, but cannot be built as asked
         NoImplementation
         FormatError
@@ -91,6 +93,14 @@ class DTypeError(DefinitionError, TypeError):
 
 class FieldValueError(DefinitionError):
     """A field's value has the wrong type, length or range."""
+
+
+class UnknownAttribute(FieldValueError, AttributeError):
+    """An object does not have the attribute that was set or read."""
+
+
+class NotAvailable(UnknownAttribute, NotImplementedError):
+    """A part of TensorRT that this version of dovetail does not have; the text says what to use."""
 
 
 class BuildError(DovetailError, RuntimeError):

@@ -7,13 +7,15 @@ first asked for: no layer is named here.
 from __future__ import annotations
 
 import difflib
+import importlib
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from dovetail import _native
 from dovetail.core import errors
-from dovetail.core.expr import ExprBuilder
+from dovetail.core.expr import Expr, ExprBuilder
+from dovetail.core.failures import raise_on_error
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection, PluginFieldType
 from dovetail.core.tensor import DynamicPluginTensorDesc, PluginTensorDesc
 from dovetail.core.types import (
@@ -34,6 +36,7 @@ from dovetail.core.types import (
     bool,
     float16,
     float32,
+    fp8,
     int8,
     int32,
     int64,
@@ -41,21 +44,27 @@ from dovetail.core.types import (
     uint8,
     volume,
 )
+from dovetail.machine import absent
 from dovetail.machine.budget import Budget
 from dovetail.machine.builder import Builder
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.context import IExecutionContext, IOutputAllocator
 from dovetail.machine.device_array import DeviceArray
 from dovetail.machine.engine import EngineInspector, ICudaEngine, Runtime
-from dovetail.machine.enums import (
-    BuilderFlag,
-    EngineCapability,
-    LayerInformationFormat,
-    MemoryPoolType,
-    NetworkDefinitionCreationFlag,
-    ProfilingVerbosity,
+from dovetail.machine.enums import *
+from dovetail.machine.enums import __all__ as _enums
+from dovetail.machine.interfaces import (
+    IAlgorithmSelector,
+    IErrorRecorder,
+    IGpuAllocator,
+    IInt8Calibrator,
+    IInt8EntropyCalibrator,
+    IInt8EntropyCalibrator2,
+    IInt8LegacyCalibrator,
+    IInt8MinMaxCalibrator,
+    IProgressMonitor,
 )
-from dovetail.machine.layer import ILayer
+from dovetail.machine.layer import ILayer, layer_class
 from dovetail.machine.logger import ILogger, Logger
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.onnx import OnnxParser, ParserError
@@ -65,11 +74,13 @@ from dovetail.machine.report import report_text
 from dovetail.machine.tensor import ITensor
 from dovetail.plugins import Floats, Input, Ints, Output, Plugin, Tensor, field, hookimpl, op
 from dovetail.plugins import Weights as WeightsPort
-from dovetail.plugins.v2 import IPluginCreator, IPluginV2DynamicExt
+from dovetail.plugins.v2 import IPluginCreator, IPluginV2, IPluginV2DynamicExt, IPluginV2Ext
 from dovetail.plugins.v2_spec import DimsExprs
 from dovetail.registry.loader import default_registry
+from dovetail.registry.registry import Registry
 
 __version__ = _native.VERSION
+IExprBuilder, IDimensionExpr, IPluginRegistry = ExprBuilder, Expr, Registry  # TensorRT's names
 
 
 def get_plugin_registry() -> Any:
@@ -78,8 +89,8 @@ def get_plugin_registry() -> Any:
 
 
 def init_libnvinfer_plugins(logger: ILogger | None = None, namespace: str = "") -> bool:
-    """Load the built-in plugins, which happens by itself; returns True, as in TensorRT."""
-    default_registry()
+    """Register plugin libraries opened with `ctypes.CDLL`; built-in plugins are there already. True, as in TensorRT."""
+    default_registry().adopt_opened()
     return True
 
 
@@ -94,9 +105,9 @@ def build_report(plan: Any, layer: str | None = None) -> str:
 
 
 __all__ = [
+    *_enums,
     "Budget",
     "Builder",
-    "BuilderFlag",
     "DataType",
     "DeviceArray",
     "DeviceType",
@@ -108,29 +119,39 @@ __all__ = [
     "DimsExprs",
     "DimsHW",
     "DynamicPluginTensorDesc",
-    "EngineCapability",
     "EngineInspector",
     "ExprBuilder",
     "Floats",
+    "IAlgorithmSelector",
     "IBuilderConfig",
     "ICudaEngine",
+    "IDimensionExpr",
+    "IErrorRecorder",
     "IExecutionContext",
+    "IExprBuilder",
+    "IGpuAllocator",
     "IHostMemory",
+    "IInt8Calibrator",
+    "IInt8EntropyCalibrator",
+    "IInt8EntropyCalibrator2",
+    "IInt8LegacyCalibrator",
+    "IInt8MinMaxCalibrator",
     "ILayer",
     "ILogger",
     "INetworkDefinition",
     "IOptimizationProfile",
     "IOutputAllocator",
     "IPluginCreator",
+    "IPluginRegistry",
+    "IPluginV2",
     "IPluginV2DynamicExt",
+    "IPluginV2Ext",
     "IProfiler",
+    "IProgressMonitor",
     "ITensor",
     "Input",
     "Ints",
-    "LayerInformationFormat",
     "Logger",
-    "MemoryPoolType",
-    "NetworkDefinitionCreationFlag",
     "OnnxParser",
     "Output",
     "ParserError",
@@ -141,7 +162,6 @@ __all__ = [
     "PluginFieldType",
     "PluginTensorDesc",
     "Profiler",
-    "ProfilingVerbosity",
     "Runtime",
     "Tensor",
     "TensorFormat",
@@ -157,15 +177,17 @@ __all__ = [
     "field",
     "float16",
     "float32",
+    "fp8",
     "get_include",
     "get_plugin_registry",
     "hookimpl",
     "init_libnvinfer_plugins",
-    "int8",
     "int32",
     "int64",
+    "int8",
     "nptype",
     "op",
+    "raise_on_error",
     "uint8",
     "volume",
 ]  # fmt: skip
@@ -179,11 +201,18 @@ def _layer_enums() -> dict[str, type[IntEnum]]:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "tensorrt":
+        return importlib.import_module("dovetail.tensorrt")
     if name.startswith("__"):
         raise AttributeError(name)
     enums = _layer_enums()
     if name in enums:
         return enums[name]
+    if name in absent.MODULE:
+        return absent.named(name)
+    kind = layer_class(name, default_registry().specs())
+    if kind is not None:
+        return kind
     near = difflib.get_close_matches(name, [*__all__, *enums], n=1)
     nearest = f"; did you mean '{near[0]}'?" if near else ""
     raise AttributeError(f"module 'dovetail' has no attribute '{name}'{nearest}")

@@ -9,25 +9,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
+from dovetail.core.strict import Strict
 from dovetail.core.types import DeviceType, Dims
 from dovetail.machine.budget import Budget
+from dovetail.machine.config_settings import TensorRTSettings
 from dovetail.machine.devices import default_device
-from dovetail.machine.enums import BuilderFlag, EngineCapability, MemoryPoolType, ProfilingVerbosity
+from dovetail.machine.enums import BuilderFlag, MemoryPoolType
+from dovetail.machine.settings import Setting, integer, yes_or_no
 
 if TYPE_CHECKING:
     from dovetail.machine.layer import ILayer
 
 
-class IOptimizationProfile:
+class IOptimizationProfile(Strict):
     """Ranges of the dynamic extents: for each input the smallest, the likeliest and the largest shape.
 
     Kernels are timed at `opt`; at run time every extent must lie in min..max.
     """
 
+    extra_memory_target = Setting(1.0, None, "memory of a profile is what its layers need.")
+
     def __init__(self) -> None:
         self._shapes: dict[str, tuple[Dims, Dims, Dims]] = {}
         self._contents: dict[str, tuple[tuple[int, ...], ...]] = {}
-        self.extra_memory_target = 1.0
 
     def set_shape(self, input: str, min: Sequence[int], opt: Sequence[int], max: Sequence[int]) -> None:
         """Set the range of input `input`.
@@ -92,18 +96,20 @@ class IOptimizationProfile:
         return True
 
 
-class IBuilderConfig:
-    """Options of one build. Made by `Builder.create_builder_config()`."""
+class IBuilderConfig(TensorRTSettings):
+    """Options of one build. Made by `Builder.create_builder_config()`.
+
+    Each is checked when it is set. What is accepted for scripts' sake and has no effect is a warning in the log of the
+    build; what would change results is an error.
+    """
+
+    builder_optimization_level = Setting(3, integer(0, 5))  # 0: take the first fitting candidate; >= 1: time them
+    allow_reference = Setting(True, yes_or_no)  # may a layer run through its NumPy reference?
+    num_threads = Setting(0, integer(0, 1024))  # 0: as many as this process may use
 
     def __init__(self) -> None:
-        self.flags = 1 << int(BuilderFlag.TF32)
-        self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
-        self.engine_capability = EngineCapability.STANDARD
-        self.avg_timing_iterations = 1
-        self.min_timing_iterations = 2
-        self.builder_optimization_level = 3  # 0: take the first fitting candidate; >= 1: time them
-        self.allow_reference = True  # may a layer run through its NumPy reference?
-        self.num_threads = 0  # 0: as many as this process may use
+        super().__init__()
+        self._flags = 1 << int(BuilderFlag.TF32)
         self._folding_budget = Budget()
         self._pools: dict[MemoryPoolType, int] = {}
         self._profiles: list[IOptimizationProfile] = []
@@ -112,14 +118,28 @@ class IBuilderConfig:
         self._devices: dict[ILayer, DeviceType] = {}
 
     # ---- flags
+    @property
+    def flags(self) -> int:
+        """All flags as bits, `1 << int(flag)` each."""
+        return self._flags
+
+    @flags.setter
+    def flags(self, flags: int) -> None:
+        known = sum(1 << int(flag) for flag in BuilderFlag)
+        if not hasattr(flags, "__index__") or int(flags) & ~known:
+            raise DefinitionError(
+                f"builder flags cannot be {flags!r}", facts=[("known bits", f"{known:#x}")], got=flags
+            )
+        self._flags = int(flags)
+
     def set_flag(self, flag: BuilderFlag) -> None:
-        self.flags |= 1 << int(flag)
+        self._flags |= 1 << int(BuilderFlag(flag))
 
     def clear_flag(self, flag: BuilderFlag) -> None:
-        self.flags &= ~(1 << int(flag))
+        self._flags &= ~(1 << int(BuilderFlag(flag)))
 
     def get_flag(self, flag: BuilderFlag) -> bool:
-        return bool(self.flags >> int(flag) & 1)
+        return bool(self._flags >> int(flag) & 1)
 
     # ---- memory
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
@@ -135,6 +155,11 @@ class IBuilderConfig:
     def get_memory_pool_limit(self, pool: MemoryPoolType) -> int:
         """The bound in bytes; 2**63 - 1 where none was set."""
         return self._pools.get(MemoryPoolType(pool), 2**63 - 1)
+
+    @property
+    def pools_set(self) -> set[MemoryPoolType]:
+        """Pools with a limit of their own."""
+        return set(self._pools)
 
     @property
     def max_workspace_size(self) -> int:
@@ -162,7 +187,13 @@ class IBuilderConfig:
 
     # ---- profiles
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
-        """Append a profile; returns its index."""
+        """Append a profile; returns its index. Raises DTypeError for anything else."""
+        if not isinstance(profile, IOptimizationProfile):
+            raise DTypeError(
+                f"add_optimization_profile takes an IOptimizationProfile, got {type(profile).__name__}",
+                hint="Make one: builder.create_optimization_profile().",
+                got=profile,
+            )
         self._profiles.append(profile)
         return len(self._profiles) - 1
 
@@ -204,10 +235,6 @@ class IBuilderConfig:
         return False
 
     @property
-    def DLA_core(self) -> int:  # noqa: N802  TensorRT's spelling
-        return -1
-
-    @property
     def devices_in_use(self) -> set[DeviceType]:
         """The default device, and those set for layers."""
         return {self.default_device_type, *self._devices.values()}
@@ -222,6 +249,7 @@ class IBuilderConfig:
 
     def reset(self) -> None:
         """Back to the state of a new config."""
+        self.__dict__.clear()
         self.__init__()  # type: ignore[misc]
 
 

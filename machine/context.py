@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dovetail import _native
-from dovetail.core.errors import BindingError
+from dovetail.core.errors import BindingError, DovetailError
+from dovetail.core.failures import failed, returns_on_error
 from dovetail.core.tensor import TensorDesc
 from dovetail.core.types import DeviceType, Dims
+from dovetail.machine import absent
 from dovetail.machine.device_array import DeviceArray, Found, device_view, stream_number
 from dovetail.machine.exchange import Port, host_view
+from dovetail.machine.older_context import OlderContext
 
 if TYPE_CHECKING:
     from dovetail.machine.engine import ICudaEngine
@@ -37,13 +40,21 @@ class IOutputAllocator:
         """The extents of the output in this execution."""
 
 
-class IExecutionContext:
-    """Shapes, addresses and memory of one execution. Not to be used by two threads at once."""
+class IExecutionContext(OlderContext):
+    """Shapes, addresses and memory of one execution. Not to be used by two threads at once.
+
+    Methods that return a bool log why they fail and return False, unless `raise_on_error(True)` makes them raise.
+    """
+
+    engine: ICudaEngine
+    name: str
+    profiler: Any
+    _absent = absent.CONTEXT
 
     def __init__(self, engine: ICudaEngine, own_memory: bool = True) -> None:
-        self.engine = engine
+        self.engine, self.logger = engine, engine.logger
         self.name = ""
-        self.profiler: Any = None
+        self.profiler = None
         self._context = _native.Context(engine._engine, 0, own_memory)
         self._profile = 0
         self._addresses: dict[str, int] = {}
@@ -52,10 +63,12 @@ class IExecutionContext:
         self._is_asked_for = [info.is_sized_late for info in engine._io]
         self._asks = any(self._is_asked_for)
         self._kept: dict[str, Any] = {}  # arrays behind addresses of the last run
+        self._shape_values: dict[str, np.ndarray] = {}  # of set_shape_input
         self._staging: dict[int, Any] = {}  # memory on the GPU for host arrays, by input or output
         self._on_gpu = engine.device_type == DeviceType.GPU
 
     # ---- shapes
+    @returns_on_error(False)
     def set_input_shape(self, name: str, shape: Sequence[int]) -> bool:
         """Set the extents of an input.
 
@@ -63,9 +76,12 @@ class IExecutionContext:
             ProfileError: outside the profile; the dimension is named.
             BindingError: no such input, or another rank.
         """
+        self._set_input_shape(name, shape)
+        return True
+
+    def _set_input_shape(self, name: str, shape: Sequence[int]) -> None:
         index = self._input_index(name)
         self._context.set_input_shape(index, [int(extent) for extent in shape])
-        return True
 
     def get_tensor_shape(self, name: str) -> Dims:
         """Extents now; -1 where they depend on an input shape that is not set."""
@@ -85,6 +101,7 @@ class IExecutionContext:
         self.engine._of(name)
         return self._context.max_bytes(self.engine._index[name])
 
+    @returns_on_error(False)
     def set_output_allocator(self, name: str, output_allocator: IOutputAllocator | None) -> bool:
         """Let `output_allocator` give memory for an output in each execution, once its extents are known.
 
@@ -129,8 +146,10 @@ class IExecutionContext:
         return index
 
     # ---- shapes by binding
+    @returns_on_error(False)
     def set_binding_shape(self, binding: int, shape: Sequence[int]) -> bool:
-        return self.set_input_shape(self.engine._binding(binding), shape)
+        self._set_input_shape(self.engine._binding(binding), shape)
+        return True
 
     def get_binding_shape(self, binding: int) -> Dims:
         return self.get_tensor_shape(self.engine._binding(binding))
@@ -145,6 +164,7 @@ class IExecutionContext:
             self._context.address(index) for index in range(self.engine._n_inputs) if self.engine._io[index].is_shape
         )
 
+    @returns_on_error(False)
     def set_shape_input(self, binding: int, shape: Sequence[int]) -> bool:
         """The contents of an input that is a shape. They are copied, and stay until others are set.
 
@@ -161,10 +181,14 @@ class IExecutionContext:
             raise BindingError(
                 f"shape input '{name}' cannot take {values.size} values", facts=[("dims", str(list(info.dims)))]
             )
-        self._kept[name] = values
-        self._context.set_buffer(index, values)
-        self._addresses[name] = values.ctypes.data
+        self._shape_values[name] = values
+        self._bind_shape_values(name)
         return True
+
+    def _bind_shape_values(self, name: str) -> None:
+        values = self._kept[name] = self._shape_values[name]
+        self._context.set_buffer(self.engine._index[name], values)
+        self._addresses[name] = values.ctypes.data
 
     def get_shape(self, binding: int) -> list[int]:
         """Contents of an input or output that is a shape and lies in host memory."""
@@ -181,6 +205,7 @@ class IExecutionContext:
     def active_optimization_profile(self) -> int:
         return self._profile
 
+    @returns_on_error(False)
     def set_optimization_profile_async(self, profile_index: int, stream_handle: Any = 0) -> bool:
         """Switch to another profile. Input shapes have to be set again.
 
@@ -191,6 +216,10 @@ class IExecutionContext:
         self._profile = int(profile_index)
         return True
 
+    @active_optimization_profile.setter
+    def active_optimization_profile(self, profile_index: int) -> None:
+        self.set_optimization_profile_async(profile_index)
+
     @property
     def device_memory(self) -> int:
         return self._context.device_memory
@@ -200,19 +229,26 @@ class IExecutionContext:
         """Address of at least `engine.device_memory_size` bytes, aligned to 64; the caller keeps them alive."""
         self._context.set_device_memory(int(address), self.engine.device_memory_size)
 
+    def set_device_memory(self, memory: int, size: int) -> None:
+        """`device_memory` with its size in bytes, which is checked. Raises BindingError."""
+        self._context.set_device_memory(int(memory), int(size))
+
     # ---- addresses
+    @returns_on_error(False)
     def set_tensor_address(self, name: str, memory: int) -> bool:
-        """Where an input lies or an output goes, as a number; the caller keeps the memory alive.
+        """Where an input lies or an output goes, as a number; the caller keeps the memory alive. 0 takes it away.
 
         Raises:
-            BindingError: no such tensor, or address 0.
+            BindingError: no such tensor.
         """
         self.engine._of(name)
-        if not int(memory):
-            raise BindingError(f"tensor '{name}' cannot lie at address 0", hint="Pass array.ctypes.data.")
-        self._context.set_address(self.engine._index[name], int(memory))
-        self._addresses[name] = int(memory)
+        self._set_address(name, int(memory))
         return True
+
+    def _set_address(self, name: str, memory: int) -> None:
+        self._context.set_address(self.engine._index[name], memory)
+        self._addresses[name] = memory
+        self._shape_values.pop(name, None)
 
     def get_tensor_address(self, name: str) -> int:
         self.engine._of(name)
@@ -228,6 +264,7 @@ class IExecutionContext:
     def debug_sync(self, on: bool) -> None:
         self._context.debug_sync = bool(on)
 
+    @returns_on_error(False)
     def set_input_consumed_event(self, event: Any) -> bool:
         """A cudaEvent_t that is recorded once the inputs may be changed again; 0 takes it away."""
         self._context.input_consumed_event = int(event)
@@ -247,27 +284,48 @@ class IExecutionContext:
             PluginFailed: a layer's implementation failed; plugin and layer are named.
             DeviceFault: the GPU failed, perhaps in earlier work.
         """
-        if self.profiler is not None:
-            for layer, time_ns in self._context.execute_profiled(stream_number(stream_handle)):
-                self.profiler.report_layer_time(layer, time_ns / 1e6)
-        elif self._on_gpu:
-            self._context.execute_on(_CUDA_STREAM, self.engine.device_index, stream_number(stream_handle))
-        else:
-            self._context.execute()
+        try:
+            if self._on_gpu or self.profiler is not None:
+                self._execute(stream_number(stream_handle))
+            else:
+                self._context.execute()
+        except DovetailError as error:
+            return failed(self, error, False)
         return True
 
+    def _execute(self, stream: int) -> None:
+        """Run on a stream; what fails is raised, whatever `raise_on_error` says."""
+        if self.profiler is not None:
+            self._times = self._context.execute_profiled(stream)
+            if self.enqueue_emits_profile:
+                self.report_to_profiler()
+        elif self._on_gpu:
+            self._context.execute_on(_CUDA_STREAM, self.engine.device_index, stream)
+        else:
+            self._context.execute()
+
+    @returns_on_error(False)
     def execute_v2(self, bindings: Sequence[int]) -> bool:
         """Run with these addresses, in binding order. Everything is done when the call returns."""
         self._bind(bindings)
         if self.profiler is not None:
-            return self.execute_async_v3()
-        self._context.execute()
+            self._execute(0)
+        else:
+            self._context.execute()
         return True
 
-    def execute_async_v2(self, bindings: Sequence[int], stream_handle: Any = 0) -> bool:
-        """As `execute_async_v3`, with these addresses, in binding order."""
+    @returns_on_error(False)
+    def execute_async_v2(self, bindings: Sequence[int], stream_handle: Any = 0, input_consumed: Any = None) -> bool:
+        """As `execute_async_v3`, with these addresses, in binding order.
+
+        Args:
+            input_consumed: an event for `set_input_consumed_event`.
+        """
         self._bind(bindings)
-        return self.execute_async_v3(stream_handle)
+        if input_consumed is not None:
+            self._context.input_consumed_event = int(input_consumed)
+        self._execute(stream_number(stream_handle))
+        return True
 
     def _bind(self, bindings: Sequence[int]) -> None:
         n_io = len(self.engine._io)
@@ -280,9 +338,10 @@ class IExecutionContext:
                 got=len(bindings),
             )
         for info, address in zip(self.engine._io, bindings[n_io * self._profile :], strict=False):
-            is_set = info.is_shape and info.name in self._kept and not int(address)  # by set_shape_input
-            if not is_set:
-                self.set_tensor_address(info.name, int(address))
+            if info.name in self._shape_values:  # set_shape_input says them, wherever the binding points
+                self._bind_shape_values(info.name)
+            else:
+                self._set_address(info.name, int(address))
 
     # ---- arrays in and out
     def run(self, inputs: Any, outputs: Mapping[str, Any] | None = None, stream: Any = 0) -> dict[str, Any]:
@@ -332,10 +391,10 @@ class IExecutionContext:
             else:
                 results[port.name] = self._output(index, port, outputs)
         if not self._asks:
-            self.execute_async_v3()
+            self._execute(0)
             return results
         try:
-            self.execute_async_v3()
+            self._execute(0)
         finally:
             self._take_back_allocators()
         return {port.name: results[port.name] for port in ports[n_inputs:]}
@@ -374,7 +433,7 @@ class IExecutionContext:
             if staged:
                 to_host.append((staged, results[port.name]))
         try:
-            self.execute_async_v3(stream)
+            self._execute(stream)
         finally:
             self._take_back_allocators()
         device = self.engine.device_index

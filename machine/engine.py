@@ -10,53 +10,128 @@ from typing import Any
 
 from dovetail import _native
 from dovetail.core.contract import Lookup
-from dovetail.core.errors import BindingError, DovetailError
+from dovetail.core.errors import BindingError, BuildError
+from dovetail.core.failures import failed, last_error, returns_on_error
 from dovetail.core.types import DataType, DeviceType, Dims, TensorFormat, TensorIOMode, TensorLocation
+from dovetail.machine import absent
 from dovetail.machine.context import IExecutionContext
-from dovetail.machine.enums import LayerInformationFormat
+from dovetail.machine.enums import (
+    EngineCapability,
+    ExecutionContextAllocationStrategy,
+    HardwareCompatibilityLevel,
+    LayerInformationFormat,
+)
 from dovetail.machine.exchange import Port
-from dovetail.machine.logger import ILogger, Severity
+from dovetail.machine.logger import ILogger, Logger, Reporting, checked
 from dovetail.machine.plan import IHostMemory
 from dovetail.machine.report import report_text, steps_of, with_report
+from dovetail.machine.settings import Setting, integer, yes_or_no
 
 
-class Runtime:
+class Runtime(Reporting):
     """Turns plans into engines."""
 
+    gpu_allocator = Setting(None, None, "memory comes from the device's own allocator.")
+    engine_host_code_allowed = Setting(False, yes_or_no)  # a plan never holds code, so nothing follows from it
+    _absent = absent.RUNTIME
+    _max_threads = 0
+
     def __init__(self, logger: ILogger, lookup: Lookup | None = None) -> None:
+        self.logger = checked(logger)
         if lookup is None:
             from dovetail.registry.loader import default_registry
 
             lookup = default_registry()
-        self.logger = logger
         self._lookup = lookup
-        self.max_threads = 0
 
-    def deserialize_cuda_engine(self, serialized_engine: Any, device: int = -1) -> ICudaEngine:
+    @property
+    def max_threads(self) -> int:
+        """Threads of engines for the CPU: what was set, else as many as this process may use."""
+        return self._max_threads or _native.default_threads()
+
+    @max_threads.setter
+    def max_threads(self, number: int) -> None:
+        self._max_threads = integer(0, 1024)("Runtime.max_threads", number)
+
+    def deserialize_cuda_engine(self, serialized_engine: Any, device: int = -1) -> ICudaEngine | None:
         """An engine from a plan: anything with the buffer protocol, or the path of a file, which is mapped.
 
         Args:
             device: for a plan for the GPU, which one; -1 is the calling thread's current device, as cudaGetDevice
                 tells it.
 
-        Raises:
+        Raises, or returns None (see `raise_on_error`):
             PlanCorrupt, PlanVersionError: damaged, foreign, or made for another kind of machine.
             PluginNotFound: the plan needs a plugin that is not here; says which and how to get it.
+            BuildError: `serialized_engine` is None, as a build returns that failed. Not raised but returned, as an
+                object that is false and raises when it is used: the error of the build is in its text.
         """
-        try:
-            return ICudaEngine(serialized_engine, self.max_threads, device)
-        except DovetailError as error:
-            self.logger.log(Severity.ERROR, f"{type(error).__name__}: {error}")
-            raise
+        if serialized_engine is None:
+            error = _no_plan()
+            return failed(self, error, NoEngine(error))
+        return self._deserialize(serialized_engine, device)
+
+    @returns_on_error(None)
+    def _deserialize(self, plan: Any, device: int) -> ICudaEngine:
+        return ICudaEngine(plan, self._max_threads, device, self.logger)
 
     def get_plugin_registry(self) -> Lookup:
         return self._lookup
 
+    @property
+    def DLA_core(self) -> int:  # noqa: N802  TensorRT's spelling
+        """-1: nothing here drives a DLA."""
+        return -1
 
-class ICudaEngine:
+    @property
+    def num_DLA_cores(self) -> int:  # noqa: N802  TensorRT's spelling
+        return 0
+
+
+class NoEngine:
+    """What an engine is that was deserialized from None: false, and an error wherever it is used."""
+
+    def __init__(self, error: BuildError) -> None:
+        self._error = error
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise self._error
+
+    def __enter__(self) -> Any:
+        raise self._error
+
+    def __exit__(self, *_: object) -> None:
+        """Never reached."""
+
+    def __repr__(self) -> str:
+        return "<no engine: there was no plan>"
+
+
+def _no_plan() -> BuildError:
+    cause = last_error()
+    error = BuildError(
+        "there is no plan to deserialize: None was given, as a build that fails returns",
+        facts=[] if cause is None else [("last error", f"{type(cause).__name__}: {cause}")],
+        hint="trt.raise_on_error(True) raises the error where it happens.",
+    )
+    error.__cause__ = cause
+    return error
+
+
+class ICudaEngine(Reporting):
     """A plan that is ready to run, on whatever device it was built for. Constant: any number of contexts share it."""
 
-    def __init__(self, plan: Any, n_threads: int = 0, device: int = -1) -> None:
+    device_index: int
+    device_type: DeviceType
+    _absent = absent.ENGINE
+
+    def __init__(self, plan: Any, n_threads: int = 0, device: int = -1, logger: ILogger | None = None) -> None:
+        self.logger = Logger() if logger is None else logger
         self._plan: Any = os.fspath(plan) if isinstance(plan, (str, os.PathLike)) else plan
         self._engine = _native.Engine(self._plan, n_threads, device)
         type_, self.device_index = self._engine.device  # of the GPU; 0 for the CPU
@@ -78,8 +153,9 @@ class ICudaEngine:
     def num_io_tensors(self) -> int:
         return len(self._io)
 
-    def get_tensor_name(self, index: int) -> str:
-        return self._io[index].name
+    def get_tensor_name(self, index: int) -> str | None:
+        """Name of an input or output, the inputs first; None if there are not as many."""
+        return self._io[index].name if 0 <= index < len(self._io) else None
 
     def _of(self, name: str) -> Any:
         if name not in self._index:
@@ -168,13 +244,16 @@ class ICudaEngine:
         self._of(name)
         if self.get_tensor_mode(name) != TensorIOMode.INPUT:
             raise BindingError(f"'{name}' is an output; profiles have shapes for inputs")
-        if not 0 <= profile_index < self.num_optimization_profiles:
-            raise BindingError(
-                f"the engine has no profile {profile_index}",
-                facts=[("profiles", f"0..{self.num_optimization_profiles - 1}")],
-            )
+        self._check_profile(profile_index)
         ranges = self._document()["profiles"][profile_index]["inputs"][self._index[name]]
         return [Dims(dims) for dims in ranges]
+
+    def _check_profile(self, index: int) -> None:
+        if not 0 <= index < self.num_optimization_profiles:
+            raise BindingError(
+                f"the engine has no profile {index}",
+                facts=[("profiles", f"0..{self.num_optimization_profiles - 1}")],
+            )
 
     def get_tensor_profile_values(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
         """[min, opt, max] contents of an input that is a shape."""
@@ -262,15 +341,56 @@ class ICudaEngine:
         return False
 
     @property
+    def engine_capability(self) -> EngineCapability:
+        return EngineCapability.STANDARD
+
+    @property
+    def hardware_compatibility_level(self) -> HardwareCompatibilityLevel:
+        return HardwareCompatibilityLevel.NONE
+
+    @property
+    def tactic_sources(self) -> int:
+        """0: implementations come from plugins, which `report()` lists."""
+        return 0
+
+    @property
+    def num_aux_streams(self) -> int:
+        return 0
+
+    def get_aliased_input_tensor(self, name: str) -> None:
+        """None: no output shares the memory of an input."""
+        self._of(name)
+
+    def get_device_memory_size_for_profile(self, profile_index: int) -> int:
+        """Bytes that a context needs for intermediate tensors of one profile. Raises BindingError."""
+        self._check_profile(profile_index)
+        return self._engine.device_memory_size(profile_index)
+
+    get_device_memory_size_for_profile_v2 = get_device_memory_size_for_profile
+
+    @property
     def device_memory_size(self) -> int:
         """Bytes that a context needs for intermediate tensors, over all profiles."""
         return max(self._engine.device_memory_size(p) for p in range(self.num_optimization_profiles))
 
-    def create_execution_context(self) -> IExecutionContext:
-        """A context on profile 0. One thread at a time may use it; any number of contexts may run at once."""
-        return IExecutionContext(self, own_memory=True)
+    @property
+    def device_memory_size_v2(self) -> int:
+        return self.device_memory_size
 
-    def create_execution_context_without_device_memory(self) -> IExecutionContext:
+    @returns_on_error(None)
+    def create_execution_context(
+        self, strategy: ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy.STATIC
+    ) -> IExecutionContext | None:
+        """A context on profile 0. One thread at a time may use it; any number of contexts may run at once.
+
+        Args:
+            strategy: USER_MANAGED leaves the memory to `context.device_memory`.
+        """
+        strategy = ExecutionContextAllocationStrategy(strategy)
+        return IExecutionContext(self, own_memory=strategy != ExecutionContextAllocationStrategy.USER_MANAGED)
+
+    @returns_on_error(None)
+    def create_execution_context_without_device_memory(self) -> IExecutionContext | None:
         """A context that runs once `context.device_memory` is set to memory of `device_memory_size` bytes."""
         return IExecutionContext(self, own_memory=False)
 
@@ -296,13 +416,18 @@ class ICudaEngine:
     def __str__(self) -> str:
         return self.report()
 
+    def __del__(self) -> None:
+        """Nothing: scripts may call it, and memory is freed with the last reference."""
 
-class EngineInspector:
-    """Tells about the layers of an engine."""
+
+class EngineInspector(Reporting):
+    """Describes the layers of an engine."""
+
+    execution_context: IExecutionContext | None
 
     def __init__(self, engine: ICudaEngine) -> None:
-        self._engine = engine
-        self.execution_context: IExecutionContext | None = None
+        self._engine, self.logger = engine, engine.logger
+        self.execution_context = None
 
     def get_layer_information(self, layer_index: int, format: LayerInformationFormat) -> str:
         """One layer as a line, or as JSON with its implementation, formats, time, and what lost.

@@ -1,13 +1,38 @@
-"""Enumerations of the machine, with TensorRT 8.5's names and values."""
+"""Enumerations of the machine, with TensorRT 8.5's names and values; those of later versions follow them."""
 
 from enum import IntEnum
 
+__all__ = [
+    "BuilderFlag",
+    "CalibrationAlgoType",
+    "EngineCapability",
+    "ErrorCodeTRT",
+    "ExecutionContextAllocationStrategy",
+    "HardwareCompatibilityLevel",
+    "LayerInformationFormat",
+    "LayerType",
+    "LoopOutput",
+    "MemoryPoolType",
+    "NetworkDefinitionCreationFlag",
+    "OnnxParserFlag",
+    "PreviewFeature",
+    "ProfilingVerbosity",
+    "QuantizationFlag",
+    "RuntimePlatform",
+    "TacticSource",
+    "TempfileControlFlag",
+    "TilingOptimizationLevel",
+    "TripLimit",
+    "WeightsRole",
+]
+
 
 class NetworkDefinitionCreationFlag(IntEnum):
-    """Bits of `Builder.create_network(flags)`. Every network here has an explicit batch; both bits are accepted."""
+    """Bits of `Builder.create_network(flags)`. Every network here has an explicit batch and the types it states."""
 
     EXPLICIT_BATCH = 0
     EXPLICIT_PRECISION = 1
+    STRONGLY_TYPED = 2
 
 
 class BuilderFlag(IntEnum):
@@ -28,6 +53,15 @@ class BuilderFlag(IntEnum):
     DIRECT_IO = 12
     REJECT_EMPTY_ALGORITHMS = 13
     ENABLE_TACTIC_HEURISTIC = 14
+    VERSION_COMPATIBLE = 15
+    EXCLUDE_LEAN_RUNTIME = 16
+    FP8 = 17
+    ERROR_ON_TIMING_CACHE_MISS = 18
+    BF16 = 19
+    DISABLE_COMPILATION_CACHE = 20
+    STRIP_PLAN = 21
+    REFIT_IDENTICAL = 22
+    WEIGHT_STREAMING = 23
 
 
 class MemoryPoolType(IntEnum):
@@ -37,6 +71,8 @@ class MemoryPoolType(IntEnum):
     DLA_MANAGED_SRAM = 1
     DLA_LOCAL_DRAM = 2
     DLA_GLOBAL_DRAM = 3
+    TACTIC_DRAM = 4
+    TACTIC_SHARED_MEMORY = 5
 
 
 class ProfilingVerbosity(IntEnum):
@@ -45,6 +81,8 @@ class ProfilingVerbosity(IntEnum):
     LAYER_NAMES_ONLY = 0
     NONE = 1
     DETAILED = 2
+    DEFAULT = 0  # older names
+    VERBOSE = 2
 
 
 class EngineCapability(IntEnum):
@@ -60,3 +98,179 @@ class LayerInformationFormat(IntEnum):
 
     ONELINE = 0
     JSON = 1
+
+
+class LayerType(IntEnum):
+    """Kinds of layers, `layer.type`. Kinds that only this project has are PLUGIN_V2, as plugins of others are."""
+
+    CONVOLUTION = 0
+    FULLY_CONNECTED = 1
+    ACTIVATION = 2
+    POOLING = 3
+    LRN = 4
+    SCALE = 5
+    SOFTMAX = 6
+    DECONVOLUTION = 7
+    CONCATENATION = 8
+    ELEMENTWISE = 9
+    PLUGIN = 10
+    UNARY = 11
+    PADDING = 12
+    SHUFFLE = 13
+    REDUCE = 14
+    TOPK = 15
+    GATHER = 16
+    MATRIX_MULTIPLY = 17
+    RAGGED_SOFTMAX = 18
+    CONSTANT = 19
+    RNN_V2 = 20
+    IDENTITY = 21
+    PLUGIN_V2 = 22
+    SLICE = 23
+    SHAPE = 24
+    PARAMETRIC_RELU = 25
+    RESIZE = 26
+    TRIP_LIMIT = 27
+    RECURRENCE = 28
+    ITERATOR = 29
+    LOOP_OUTPUT = 30
+    SELECT = 31
+    FILL = 32
+    QUANTIZE = 33
+    DEQUANTIZE = 34
+    CONDITION = 35
+    CONDITIONAL_INPUT = 36
+    CONDITIONAL_OUTPUT = 37
+    SCATTER = 38
+    EINSUM = 39
+    ASSERTION = 40
+    ONE_HOT = 41
+    NON_ZERO = 42
+    GRID_SAMPLE = 43
+    NMS = 44
+    REVERSE_SEQUENCE = 45
+    NORMALIZATION = 46
+    CAST = 47
+    PLUGIN_V3 = 48
+
+
+class PreviewFeature(IntEnum):
+    """Switches of `config.set_preview_feature`; none has an effect here."""
+
+    FASTER_DYNAMIC_SHAPES_0805 = 0
+    DISABLE_EXTERNAL_TACTIC_SOURCES_FOR_CORE_0805 = 1
+    PROFILE_SHARING_0806 = 2
+    ALIASED_PLUGIN_IO_10_03 = 3
+    RUNTIME_ACTIVATION_RESIZE_10_10 = 4
+
+
+class TacticSource(IntEnum):
+    """Libraries of kernels, as bits of `config.set_tactic_sources`."""
+
+    CUBLAS = 0
+    CUBLAS_LT = 1
+    CUDNN = 2
+    EDGE_MASK_CONVOLUTIONS = 3
+    JIT_CONVOLUTIONS = 4
+
+
+class QuantizationFlag(IntEnum):
+    """Switches of calibration, which is not in dovetail 0.1."""
+
+    CALIBRATE_BEFORE_FUSION = 0
+
+
+class CalibrationAlgoType(IntEnum):
+    """Kinds of calibrators."""
+
+    LEGACY_CALIBRATION = 0
+    ENTROPY_CALIBRATION = 1
+    ENTROPY_CALIBRATION_2 = 2
+    MINMAX_CALIBRATION = 3
+
+
+class HardwareCompatibilityLevel(IntEnum):
+    """GPUs that a plan should run on, beside the one it was built on."""
+
+    NONE = 0
+    AMPERE_PLUS = 1
+    SAME_COMPUTE_CAPABILITY = 2
+
+
+class RuntimePlatform(IntEnum):
+    """Operating system that a plan is for."""
+
+    SAME_AS_BUILD = 0
+    WINDOWS_AMD64 = 1
+
+
+class TilingOptimizationLevel(IntEnum):
+    """Effort for tiling across layers."""
+
+    NONE = 0
+    FAST = 1
+    MODERATE = 2
+    FULL = 3
+
+
+class TripLimit(IntEnum):
+    """What ends a loop; loops are not in dovetail 0.1."""
+
+    COUNT = 0
+    WHILE = 1
+
+
+class LoopOutput(IntEnum):
+    """What a loop gives."""
+
+    LAST_VALUE = 0
+    CONCATENATE = 1
+    REVERSE = 2
+
+
+class WeightsRole(IntEnum):
+    """Which weights of a layer a refitter means; refitting is not in dovetail 0.1."""
+
+    KERNEL = 0
+    BIAS = 1
+    SHIFT = 2
+    SCALE = 3
+    CONSTANT = 4
+    ANY = 5
+
+
+class ExecutionContextAllocationStrategy(IntEnum):
+    """Who allocates the memory of a context."""
+
+    STATIC = 0
+    ON_PROFILE_CHANGE = 1
+    USER_MANAGED = 2
+
+
+class OnnxParserFlag(IntEnum):
+    """Switches of `OnnxParser`; layers are imported as they are, so none has an effect."""
+
+    NATIVE_INSTANCENORM = 0
+
+
+class TempfileControlFlag(IntEnum):
+    """Whether a runtime may write temporary files; this one never does."""
+
+    ALLOW_IN_MEMORY_FILES = 0
+    ALLOW_TEMPORARY_FILES = 1
+
+
+class ErrorCodeTRT(IntEnum):
+    """Codes of TensorRT's error recorders; those of dovetail's errors are `error.code`."""
+
+    SUCCESS = 0
+    UNSPECIFIED_ERROR = 1
+    INTERNAL_ERROR = 2
+    INVALID_ARGUMENT = 3
+    INVALID_CONFIG = 4
+    FAILED_ALLOCATION = 5
+    FAILED_INITIALIZATION = 6
+    FAILED_EXECUTION = 7
+    FAILED_COMPUTATION = 8
+    INVALID_STATE = 9
+    UNSUPPORTED_STATE = 10

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dovetail.core.contract import Op, OpSpec, Port, SymbolicTensor
-from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, ShapeError
+from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, ShapeError, UnknownAttribute
 from dovetail.core.expr import DimsExprs, constraints
+from dovetail.core.strict import Strict, unknown_attribute
 from dovetail.core.types import DataType, Weights, from_numpy
+from dovetail.machine.enums import LayerType
 from dovetail.machine.tensor import ITensor
 
 if TYPE_CHECKING:
@@ -31,14 +34,14 @@ def _as_weights(value: Any) -> np.ndarray | None:
     return array
 
 
-class ILayer:
+class ILayer(Strict):
     """A layer: an op key, field values and inputs. Fields, weights and their second spellings are attributes."""
 
     def __init__(self, network: INetworkDefinition, spec: OpSpec, name: str, inputs: Sequence[ITensor | None]) -> None:
         own = self.__dict__
         own.update(_network=network, _spec=spec, _name=name, _values=spec.defaults(), _weights={})
         own.update(_inputs=list(inputs), _outputs=[], _op=None, _inferred=None, _types={}, _precision=None)
-        own.update(metadata="", _instance=None, _constraints=[])
+        own.update(metadata="", _instance=None, _constraints=[], _own_types=[])
 
     # ---- identity
     @property
@@ -62,7 +65,8 @@ class ILayer:
     # ---- inputs and outputs
     @property
     def num_inputs(self) -> int:
-        return len(self.ports_in_use())
+        """Inputs that are tensors, those before the last one included; data given as weights are none."""
+        return max((index + 1 for index, tensor in enumerate(self._inputs) if tensor is not None), default=0)
 
     @property
     def num_outputs(self) -> int:
@@ -125,8 +129,9 @@ class ILayer:
 
     # ---- precision
     @property
-    def precision(self) -> DataType | None:
-        return self._precision
+    def precision(self) -> DataType:
+        """The type that was asked for; FLOAT where none was, as in TensorRT."""
+        return DataType.FLOAT if self._precision is None else self._precision
 
     @precision.setter
     def precision(self, dtype: DataType) -> None:
@@ -140,13 +145,17 @@ class ILayer:
         self.__dict__["_precision"] = None
 
     def set_output_type(self, index: int, dtype: DataType) -> None:
-        """Ask for a type of output `index`. An op that converts (Identity) obeys; others must already give it."""
+        """Give output `index` another type than the layer computes: it is converted behind the layer.
+
+        Raises:
+            DefinitionError: the layer has no such output.
+        """
+        self._check_output(index)
         self._types[index] = DataType(dtype)
-        if self._spec.role == "identity" and self._spec.field_named("to") is not None:
-            self._values["to"] = int(dtype)
         self._invalidate()
 
     def get_output_type(self, index: int) -> DataType:
+        self._check_output(index)
         return self._outputs[index].dtype
 
     def output_type_is_set(self, index: int) -> bool:
@@ -156,10 +165,23 @@ class ILayer:
         self._types.pop(index, None)
         self._invalidate()
 
+    def _check_output(self, index: int) -> None:
+        if not 0 <= index < len(self._outputs):
+            raise DefinitionError(
+                f"{self.label} has no output {index}",
+                facts=[("outputs", f"0..{len(self._outputs) - 1}")],
+                got=index,
+            )
+
+    def own_type(self, index: int) -> DataType:
+        """The type in which the layer itself writes output `index`. Raises what inference raises."""
+        self.infer()
+        return self._own_types[index]
+
     # ---- fields as attributes
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
-            raise AttributeError(name)
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
         prop = self._spec.properties.get(name)
         if prop is not None:
             self._warn_deprecated(prop)
@@ -172,9 +194,14 @@ class ILayer:
         if port is not None and port.weights:
             return self._weights.get(name)
         if name == "type":  # a field of that name, as Activation has one, comes first
-            return self._spec.name
-        message, known = self._unknown(name)
-        raise AttributeError(f"{message} It has: {known}.")
+            return self._kind()
+        raise self._unknown(name)
+
+    def _kind(self) -> LayerType:
+        """The kind whose name has the letters of the op's, where it is a built-in one."""
+        kinds = {kind.name.replace("_", ""): kind for kind in LayerType}
+        is_plugin = self._instance is not None or self._spec.namespace
+        return LayerType.PLUGIN_V2 if is_plugin else kinds.get(self._spec.name.upper(), LayerType.PLUGIN_V2)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _OWN_ATTRIBUTES or name.startswith("_"):
@@ -200,8 +227,7 @@ class ILayer:
         elif port is not None and port.weights:
             self._set_weights(port, value)
         else:
-            message, known = self._unknown(name)
-            raise FieldValueError(message, facts=[("fields", known)], op=self._spec.id, field=name, got=name)
+            raise self._unknown(name)
         self._invalidate()
 
     def _check_field(self, name: str, value: Any) -> Any:
@@ -240,13 +266,21 @@ class ILayer:
         if prop.deprecated:
             warnings.warn(f"Use {prop.deprecated} instead.", DeprecationWarning, stacklevel=4)
 
-    def _unknown(self, name: str) -> tuple[str, str]:
-        """The sentence, and the names that would do."""
+    def _unknown(self, name: str) -> UnknownAttribute:
+        """The error for a field that the op does not have, with the nearest name and all others."""
+        if name in self._absent:
+            return unknown_attribute(self, name)
         known = [f.name for f in self._spec.fields] + [p.name for p in self._spec.inputs if p.weights]
         known += [key for key, prop in self._spec.properties.items() if not prop.deprecated]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, [*known, *_OWN_ATTRIBUTES], n=1, cutoff=0.5)
         nearest = f"; did you mean '{near[0]}'?" if near else "."
-        return f"{self.label} has no field '{name}'{nearest}", ", ".join(known) or "none"
+        return UnknownAttribute(
+            f"{self.label} has no field '{name}'{nearest}",
+            facts=[("fields", ", ".join(known) or "none")],
+            op=self._spec.id,
+            field=name,
+            got=name,
+        )
 
     # ---- inference
     def _invalidate(self) -> None:
@@ -302,13 +336,17 @@ class ILayer:
         with constraints() as recorded:
             outputs = list(op.infer(inputs))
         self.__dict__["_constraints"] = recorded
+        self.__dict__["_own_types"] = [output.dtype for output in outputs]
         for index, dtype in self._types.items():
-            if index < len(outputs) and outputs[index].dtype != dtype:
-                raise DTypeError(
-                    f"{self.label} gives {outputs[index].dtype.name} on output {index}, not {dtype.name}",
-                    hint="Add an Identity layer whose output type is set, to convert.",
-                )
+            if outputs[index].dtype != dtype:
+                outputs[index] = self._converted(index, outputs[index], dtype)
         return outputs
+
+    def _converted(self, index: int, output: SymbolicTensor, dtype: DataType) -> SymbolicTensor:
+        """What a conversion to `dtype` makes of an output. Raises DTypeError where there is none."""
+        spec = self._network._lookup.with_role("identity")
+        op = spec.make(f"{self._name}, type of output {index}", {**spec.defaults(), "to": int(dtype)})
+        return op.infer([output])[0]
 
     def symbolic_inputs(self, op: Op) -> list[SymbolicTensor | None]:
         """What `op.infer` sees. Data given as weights gets the dims that the op expects of it, if it says so."""
@@ -373,3 +411,39 @@ class ILayer:
 
 
 _OWN_ATTRIBUTES = frozenset(name for name, value in vars(ILayer).items() if isinstance(value, property)) | {"metadata"}
+
+
+class _KindOfLayer(type):
+    """Classes such as `trt.IConvolutionLayer`: a layer is an instance of the one of its op."""
+
+    def __instancecheck__(cls, layer: Any) -> bool:
+        return isinstance(layer, ILayer) and cls._is_of(layer)
+
+
+_kinds: dict[str, type] = {}
+
+
+def layer_class(name: str, specs: Iterable[OpSpec]) -> type | None:
+    """The class that TensorRT calls `name`, such as IConvolutionLayer; None if no op without a namespace fits it.
+
+    It has no members of its own: fields are attributes of any layer. `layer.__class__ = trt.IConvolutionLayer`, as
+    scripts write, changes nothing.
+    """
+    match = re.fullmatch(r"I(\w+)Layer", name)
+    if match is None:
+        return None
+    if name not in _kinds:
+        wanted = {spec.name for spec in specs if spec.name.lower() == match[1].lower() and not spec.namespace}
+        if not wanted and match[1] != "PluginV2":
+            return None
+
+        def is_of(layer: ILayer) -> bool:
+            return layer._spec.name in wanted if wanted else layer._kind() == LayerType.PLUGIN_V2
+
+        members = {
+            "_is_of": staticmethod(is_of),
+            "__module__": __name__,
+            "__doc__": f"Layers that TensorRT calls {name}.",
+        }
+        _kinds[name] = _KindOfLayer(name, (ILayer,), members)
+    return _kinds[name]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from enum import IntEnum
+from typing import Any
+
+from dovetail.core.errors import DovetailError, DTypeError
+from dovetail.core.strict import Strict
 
 
 class Severity(IntEnum):
@@ -16,7 +20,7 @@ class Severity(IntEnum):
     VERBOSE = 4
 
 
-class ILogger:
+class ILogger(Strict):
     """Base of loggers: override `log(severity, msg)`. May be called from any thread."""
 
     Severity = Severity
@@ -29,9 +33,46 @@ class ILogger:
 class Logger(ILogger):
     """Writes messages at least as grave as `min_severity` to standard error."""
 
+    _min_severity = Severity.WARNING
+
     def __init__(self, min_severity: Severity = Severity.WARNING) -> None:
-        self.min_severity = Severity(min_severity)
+        self.min_severity = min_severity
+
+    @property
+    def min_severity(self) -> Severity:
+        return self._min_severity
+
+    @min_severity.setter
+    def min_severity(self, severity: Severity) -> None:
+        self._min_severity = Severity(severity)
 
     def log(self, severity: Severity, msg: str) -> None:
-        if severity <= self.min_severity:
+        if severity <= self._min_severity:
             print(f"[dovetail] {Severity(severity).name}: {msg}", file=sys.stderr)
+
+
+def checked(logger: Any) -> Any:
+    """`logger`, if it can log. Raises DTypeError."""
+    if not callable(getattr(logger, "log", None)):
+        raise DTypeError(
+            f"a {type(logger).__name__} cannot be a logger",
+            hint="Pass trt.Logger(), or an object of a class derived from trt.ILogger that has log(severity, msg).",
+            got=logger,
+        )
+    return logger
+
+
+class Reporting(Strict):
+    """An object with a log, and TensorRT's `error_recorder`, whose `report_error(code, text)` gets every error."""
+
+    logger: ILogger
+    error_recorder: Any = None
+
+    def _report(self, error: DovetailError) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self.logger.log(Severity.ERROR, text)
+        if self.error_recorder is not None:
+            self.error_recorder.report_error(error.code, text)
+
+    def _warn(self, text: str) -> None:
+        self.logger.log(Severity.WARNING, text)

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dovetail.core.contract import Lookup, OpSpec, Port, parse_op_id
-from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
+from dovetail.core.errors import DefinitionError, DTypeError, ShapeError, UnknownAttribute
+from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, TensorLocation
+from dovetail.machine import absent
+from dovetail.machine.enums import NetworkDefinitionCreationFlag
 from dovetail.machine.extent_names import ExtentNames
 from dovetail.machine.layer import ILayer
 from dovetail.machine.order import LayerOrder
@@ -17,21 +20,26 @@ from dovetail.machine.tensor import ITensor
 MAX_RANK = 8
 
 
-class INetworkDefinition:
+class INetworkDefinition(Strict):
     """A network under construction. Made by `Builder.create_network()`.
 
     `network.add_<layer>(...)` methods come from the plugins: every registered op brings its own. Layers of any plugin
     are added by name with `add_plugin`.
     """
 
+    _absent = absent.NETWORK
+    name: str
+    shape_outputs: list[ITensor]
+    error_recorder: Any = None
+
     def __init__(self, lookup: Lookup, flags: int = 1) -> None:
         self.name = ""
-        self.flags = flags
+        self._flags = flags
         self._lookup = lookup
         self._layers: list[ILayer] = []
         self._inputs: list[ITensor] = []
         self._outputs: list[ITensor] = []
-        self.shape_outputs: list[ITensor] = []  # outputs marked for their contents as a shape
+        self.shape_outputs = []  # outputs marked for their contents as a shape
         self._names: dict[str, ITensor] = {}
         self._consumers: dict[ITensor, dict[ILayer, int]] = {}  # how many inputs of the layer take the tensor
         self._order = LayerOrder(_producers_of, self._consumers_behind)
@@ -213,16 +221,18 @@ class INetworkDefinition:
         return int(count) if count is not None else len(spec.outputs) or len(layer.infer())
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("add_"):
-            raise AttributeError(f"INetworkDefinition has no attribute '{name}'")
+        if not name.startswith("add_") or name in self._absent:
+            return super().__getattr__(name)
         found = self._lookup.front(name)
         if found is None:
             fronts = getattr(self._lookup, "fronts", lambda: [])()
             near = difflib.get_close_matches(name, fronts, n=1)
             nearest = f"; did you mean {near[0]}?" if near else "."
-            raise AttributeError(
-                f"no plugin brings {name}{nearest} Layers of any plugin are added by name: "
-                f"network.add_plugin('Name', inputs, fields)."
+            raise UnknownAttribute(
+                f"no plugin has {name}{nearest}",
+                hint="Layers of any plugin are added by name: network.add_plugin('Name', inputs, fields).",
+                field=name,
+                got=name,
             )
         _, front = found
 
@@ -251,17 +261,38 @@ class INetworkDefinition:
         return len(self._outputs)
 
     @property
+    def flags(self) -> int:
+        """The bits that `Builder.create_network` was given."""
+        return self._flags
+
+    def get_flag(self, flag: NetworkDefinitionCreationFlag) -> bool:
+        return bool(self._flags >> int(NetworkDefinitionCreationFlag(flag)) & 1)
+
+    @property
     def has_implicit_batch_dimension(self) -> bool:
         return False
 
-    def get_layer(self, index: int) -> ILayer:
-        return self._layers[index]
+    @property
+    def has_explicit_precision(self) -> bool:
+        return self.get_flag(NetworkDefinitionCreationFlag.EXPLICIT_PRECISION)
 
-    def get_input(self, index: int) -> ITensor:
-        return self._inputs[index]
+    def get_layer(self, index: int) -> ILayer | None:
+        """Layer `index`, or None if there are not as many. `network[index]` raises IndexError."""
+        return self._layers[index] if 0 <= index < len(self._layers) else None
 
-    def get_output(self, index: int) -> ITensor:
-        return self._outputs[index]
+    def get_input(self, index: int) -> ITensor | None:
+        """Input `index`, or None if there are not as many."""
+        return self._inputs[index] if 0 <= index < len(self._inputs) else None
+
+    def get_output(self, index: int) -> ITensor | None:
+        """Output `index`, or None if there are not as many."""
+        return self._outputs[index] if 0 <= index < len(self._outputs) else None
+
+    def tensors(self) -> Iterator[ITensor]:
+        """All tensors: the inputs, then what the layers make."""
+        yield from self._inputs
+        for layer in self._layers:
+            yield from layer._outputs
 
     def __len__(self) -> int:
         return len(self._layers)

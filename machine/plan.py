@@ -12,6 +12,7 @@ import numpy as np
 
 from dovetail import _native
 from dovetail.core.errors import PlanCorrupt
+from dovetail.core.strict import Strict
 from dovetail.machine.report import report_json, report_text, with_report
 
 VERSION = (1, 0)
@@ -19,7 +20,7 @@ ALIGNMENT = 64  # bytes, of every tensor in the file
 _CHECKSUM_DIGITS = 16
 
 
-class IHostMemory(_native.HostMemory):
+class IHostMemory(_native.HostMemory, Strict):
     """A serialised plan in memory: `file.write(plan)`, `bytes(plan)`, `len(plan)` and `plan.save(path)`.
 
     It has the buffer protocol and is aligned, so that an engine uses it where it lies.

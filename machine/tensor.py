@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dovetail.core.contract import Port, SymbolicTensor
-from dovetail.core.errors import DefinitionError
+from dovetail.core.errors import DefinitionError, FieldValueError
 from dovetail.core.expr import DimsExprs, Expr, input_element
+from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, Dims, TensorFormat, TensorLocation
+from dovetail.machine.settings import Setting, integer, member, yes_or_no
 
 if TYPE_CHECKING:
     from dovetail.machine.layer import ILayer
@@ -18,8 +21,28 @@ if TYPE_CHECKING:
 MAX_SHAPE_ELEMENTS = 64  # of an input that is a shape
 
 
-class ITensor:
+def _range(what: str, value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        low, high = (float(side) for side in value)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not low < high < math.inf or low == -math.inf:
+        raise FieldValueError(f"{what} cannot be {value!r}", facts=[("allowed", "(min, max), min < max")], got=value)
+    return low, high
+
+
+_BATCH = "every network has an explicit batch."
+
+
+class ITensor(Strict):
     """A tensor of a network. `shape` has -1 where an extent is not known before run time."""
+
+    allowed_formats = Setting(1 << int(TensorFormat.LINEAR), integer(1, (1 << len(TensorFormat)) - 1))
+    dynamic_range = Setting(None, _range)
+    location = Setting(TensorLocation.DEVICE, member(TensorLocation))  # HOST: it lies in host memory in a GPU's engine
+    broadcast_across_batch = Setting(False, yes_or_no, _BATCH)
 
     def __init__(self, network: INetworkDefinition, name: str, producer: ILayer | None, index: int) -> None:
         self._network = network
@@ -29,9 +52,6 @@ class ITensor:
         self._dtype: DataType | None = None  # of a network input; or asked for by set_output_type
         self._dims: DimsExprs | None = None  # of a network input
         self._dimension_names: dict[int, str] = {}
-        self.allowed_formats = 1 << int(TensorFormat.LINEAR)
-        self.dynamic_range: tuple[float, float] | None = None
-        self.location = TensorLocation.DEVICE  # HOST: this input or output of a GPU's engine lies in host memory
 
     @property
     def name(self) -> str:
@@ -128,7 +148,7 @@ class ITensor:
 
     def set_dynamic_range(self, min: float, max: float) -> None:
         """Symmetric range of the tensor for implicit quantisation."""
-        self.dynamic_range = (float(min), float(max))
+        self.dynamic_range = (min, max)
 
     def reset_dynamic_range(self) -> None:
         self.dynamic_range = None

@@ -27,7 +27,28 @@ from dovetail.plugins.v2_adapter import V2Factory
 from dovetail.plugins.v2_spec import STATE, CreatedV2, DimsExprs, advertised, given_field, spec_of
 
 
-class IPluginV2DynamicExt:
+class IPluginV2:
+    """Root of TensorRT's plugin classes. It is not to be derived from: IPluginV2DynamicExt is."""
+
+    @property
+    def serialization_size(self) -> int:
+        """Bytes that `serialize` gives."""
+        return self.get_serialization_size()
+
+    @property
+    def tensorrt_version(self) -> int:
+        """The version of TensorRT whose contract this follows: 8.5."""
+        return 8500
+
+    def get_serialization_size(self) -> int:
+        raise PluginFailed(f"{type(self).__name__} has to derive from IPluginV2DynamicExt")
+
+
+class IPluginV2Ext(IPluginV2):
+    """Between the two, as in TensorRT. It is not to be derived from: IPluginV2DynamicExt is."""
+
+
+class IPluginV2DynamicExt(IPluginV2Ext):
     """A layer with dynamic shapes. Set num_outputs, plugin_type, plugin_version; override what follows.
 
     It is registered through an IPluginCreator. A class that says plugin_type in its body needs none: its

@@ -85,6 +85,7 @@ def default_registry() -> Registry:
                 except BaseException:
                     _default.registry = None
                     raise
+                _default.registry._adopts = True
                 _default.is_loaded = True
     assert _default.registry is not None
     return _default.registry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, Port
 from dovetail.core.expr import DimsExprs, ExprBuilder
 from dovetail.core.types import DataType, DeviceType, FieldType
 
+_ENTRY = f"dovetail_plugin_entry_v{_native.ABI_VERSION[0]}"
 _SUFFIXES = (".so", ".dylib", ".dll")
 _OPTIONAL, _VARIADIC, _WEIGHTS = 1, 2, 4  # DT_PORT_*
 _TRAITS = {"op_object": 1, "capture_safe": 2, "in_place": 4, "python": 8}  # DT_TRAIT_*
@@ -105,6 +107,29 @@ def known_libraries() -> list[Path]:
         if folder and os.path.isdir(folder):
             found += sorted(path for path in Path(folder).iterdir() if path.suffix in _SUFFIXES)
     return found
+
+
+def opened_libraries(known: set[str]) -> list[str]:
+    """Paths of libraries in this process, opened by whomever, that have a plugin's entry point and are not in `known`.
+
+    All that are looked at are added to `known`. Where there is no /proc the list is empty.
+    """
+    try:
+        lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    mapped = {parts[5] for parts in (line.split(maxsplit=5) for line in lines) if len(parts) == 6 and "x" in parts[1]}
+    new = sorted(path for path in mapped - known if path.startswith("/"))
+    known.update(new)
+    return [path for path in new if _is_plugin(path)]
+
+
+def _is_plugin(path: str) -> bool:
+    try:
+        library = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+    except OSError:  # deleted, or not a shared object
+        return False
+    return hasattr(library, _ENTRY)
 
 
 def abi_text(abi: tuple[int, int]) -> str:

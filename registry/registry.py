@@ -27,16 +27,23 @@ class Registry(TensorRTNames):
     the pluggy manager, `parent` another registry that is asked when a look-up here finds nothing.
     """
 
+    warnings: list[str]
+    plugins: pluggy.PluginManager
+    parent: Registry | None
+    parent_search_enabled: bool
+
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.RLock()
         self._tables = Tables()
         self._records: list[PluginRecord] = []
-        self.warnings: list[str] = []  # of discovery, for `dovetail plugins list`
+        self.warnings = []  # of discovery, for `dovetail plugins list`
         self.plugins = pluggy.PluginManager(hookspecs.PROJECT)
         self.plugins.add_hookspecs(hookspecs)
-        self.parent: Registry | None = None
+        self.parent = None
         self.parent_search_enabled = True
+        self._adopts = False  # does it register libraries that the process opened by itself?
+        self._looked_at: set[str] = set()
 
     # ---- look-up (core.contract.Lookup)
     def find(self, name: str, version: str = "1", namespace: str = "") -> OpSpec:
@@ -47,11 +54,16 @@ class Registry(TensorRTNames):
         """
         if "::" in name or "@" in name:
             name, version, namespace = parse_op_id(name)
-        for registry in self._lineage():
-            spec = registry._tables.specs.get(op_id(name, version, namespace))
-            if spec is not None:
-                return spec
-        raise near.not_found(name, version, namespace, *self._visible())
+        spec = self._inherited_or_own(op_id(name, version, namespace))
+        if spec is None and self.adopt_opened():
+            spec = self._inherited_or_own(op_id(name, version, namespace))
+        if spec is None:
+            raise near.not_found(name, version, namespace, *self._visible())
+        return spec
+
+    def _inherited_or_own(self, op: str) -> OpSpec | None:
+        tables = (registry._tables.specs for registry in self._lineage())
+        return next((specs[op] for specs in tables if op in specs), None)
 
     def implementations_of(self, op: str) -> Sequence[Implementation]:
         """All implementations of `namespace::Name@version` in order of registration; unknown op: none."""
@@ -191,6 +203,27 @@ class Registry(TensorRTNames):
                 self.note(record)
                 raise
             return record
+
+    def adopt_opened(self) -> list[PluginRecord]:
+        """Register plugin libraries that the process opened by itself, as `ctypes.CDLL(path)` does; their records.
+
+        Only the registry of the process does it: in `init_libnvinfer_plugins`, `plugin_creator_list`, and when a
+        look-up misses. A library that does not fit is recorded and logged, and looked at once.
+        """
+        if not self._adopts:
+            return []
+        with self._lock:
+            ours = {os.path.realpath(record.path) for record in self._records if record.path}
+            adopted = []
+            for path in native.opened_libraries(self._looked_at):
+                if os.path.realpath(path) in ours:
+                    continue
+                try:
+                    record = PluginRecord(os.path.basename(path), source="opened by the process")
+                    adopted.append(self.adopt_library(path, record))
+                except DovetailError as error:
+                    self._report(error)
+            return adopted
 
     def deregister_library(self, record: PluginRecord) -> bool:
         """Forget what a library brought; False if it is not here. Its code stays mapped, engines keep it."""

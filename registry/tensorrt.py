@@ -7,14 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from dovetail.core.errors import DovetailError, PluginConflict, PluginNotFound
+from dovetail.core.strict import Strict
 from dovetail.registry.creators import RegisteredCreator
 from dovetail.registry.offer import Offer
 
 _log = logging.getLogger("dovetail")
 
 
-class TensorRTNames:
+class TensorRTNames(Strict):
     """The half of `Registry` that scripts for TensorRT know. Misses are logged, and give None or False."""
+
+    error_recorder: Any
+    _absent = dict.fromkeys(
+        ("acquire_plugin_resource", "release_plugin_resource"),
+        "A plugin keeps what its objects share in its own module or library.",
+    )
 
     def __init__(self) -> None:
         self._creators: list[tuple[Any, str]] = []  # object given to register_creator, and the id of its op
@@ -23,7 +30,17 @@ class TensorRTNames:
     @property
     def plugin_creator_list(self) -> list[RegisteredCreator]:
         """A creator for every registered op."""
+        self.adopt_opened()
         return [RegisteredCreator(spec) for spec in self.specs()]
+
+    @property
+    def all_creators(self) -> list[RegisteredCreator]:
+        """`plugin_creator_list`, as later versions of TensorRT call it."""
+        return self.plugin_creator_list
+
+    def get_creator(self, type: str, version: str, plugin_namespace: str = "") -> RegisteredCreator | None:
+        """`get_plugin_creator`, as later versions of TensorRT call it."""
+        return self.get_plugin_creator(type, version, plugin_namespace)
 
     def get_plugin_creator(self, type: str, version: str, plugin_namespace: str = "") -> RegisteredCreator | None:
         """The creator of an op, or None as in TensorRT; near misses are then logged as a warning."""
@@ -75,6 +92,10 @@ class TensorRTNames:
             self._creators.remove(found)
             self.note(home)
             return True
+
+    def adopt_opened(self) -> list[Any]:
+        """Register plugin libraries that the process opened by itself. See `Registry.adopt_opened`."""
+        raise NotImplementedError
 
     def _report(self, error: DovetailError) -> None:
         _log.warning("%s", error)

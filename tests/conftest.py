@@ -8,6 +8,7 @@ import pytest
 BARE_NAMES = ("core", "plugins", "registry", "machine")
 DEVICE = "DOVETAIL_DEVICE"
 GIVEN_DEVICE = os.environ.get(DEVICE)
+os.environ["DOVETAIL_RAISE_ON_ERROR"] = "1"  # tests of what is logged and returned instead say so themselves
 
 
 def pytest_addoption(parser):

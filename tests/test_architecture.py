@@ -37,6 +37,7 @@ ARROWS = [
     ("machine.builder.*", "core.* machine.* _native !machine.engine !machine.context"),
     ("machine.api", "*"),
     ("machine.facade", "machine.api"),
+    ("machine.tensorrt", "machine.api"),
     ("machine.testing*", "*"),
     ("machine.cli*", "*"),
     ("machine*", "core.* machine.*"),

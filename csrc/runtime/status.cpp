@@ -261,6 +261,12 @@ Failure argument_missing(const std::string& argument) {
   return make(DT_INVALID_ARGUMENT, "argument " + argument + " cannot be null");
 }
 
+Failure environment_invalid(const std::string& variable, const std::string& value, int most) {
+  return make(DT_INVALID_ARGUMENT, variable + " = " + quoted(value) + " is not a number of threads",
+              {{"allowed", "1.." + std::to_string(most) + "; 0 or unset: as many as this process may use"}},
+              "Set it to a number, or unset it.");
+}
+
 Failure addresses_missing(const std::vector<std::string>& tensors) {
   return make(DT_BINDING, "the context cannot run: the address of " + listed(tensors) + " is not set", {},
               "Call set_tensor_address (dt_context_set_address) for each of them.");

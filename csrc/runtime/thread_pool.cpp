@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,8 @@
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include "runtime/status.hpp"
 
 namespace dovetail {
 namespace {
@@ -72,8 +75,14 @@ Pools& pools() {
 
 int default_threads() {
   if (const char* text = std::getenv("DOVETAIL_NUM_THREADS")) {
-    const long n = std::strtol(text, nullptr, 10);
-    if (n > 0) return static_cast<int>(std::min<long>(n, kMaxThreads));
+    char* end = nullptr;
+    errno = 0;
+    const long n = std::strtol(text, &end, 10);
+    if (end == text || *end || errno || n < 0 || n > kMaxThreads) {
+      if (*text) throw status::environment_invalid("DOVETAIL_NUM_THREADS", text, kMaxThreads);
+    } else if (n > 0) {
+      return static_cast<int>(n);
+    }
   }
   int cores = static_cast<int>(std::thread::hardware_concurrency());
 #if defined(__linux__)

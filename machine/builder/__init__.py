@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from dovetail import _native
 from dovetail.core.contract import Lookup
-from dovetail.core.errors import DovetailError
+from dovetail.core.errors import DefinitionError, DovetailError, DTypeError
+from dovetail.core.failures import returns_on_error
 from dovetail.core.types import DeviceType
 from dovetail.machine.builder.candidates import list_candidates
 from dovetail.machine.builder.infer_shapes import infer_shapes
+from dovetail.machine.builder.older import OlderBuilder
 from dovetail.machine.builder.pipeline import build, machine_of
 from dovetail.machine.builder.separate_outputs import separate_outputs
+from dovetail.machine.builder.without_effect import without_effect
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.devices import default_device, this_machine
-from dovetail.machine.logger import ILogger, Severity
+from dovetail.machine.engine import ICudaEngine, Runtime
+from dovetail.machine.enums import NetworkDefinitionCreationFlag
+from dovetail.machine.logger import ILogger, Severity, checked
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.plan import IHostMemory
 
 
-class Builder:
+class Builder(OlderBuilder):
     """Makes networks and configs, and builds plans. TensorRT's `IBuilder`."""
 
     def __init__(self, logger: ILogger, lookup: Lookup | None = None) -> None:
+        self.logger = checked(logger)
         if lookup is None:
             from dovetail.registry.loader import default_registry
 
             lookup = default_registry()
-        self.logger = logger
         self._lookup = lookup
-        self.max_threads = 0
-        self.max_batch_size = 1
 
+    @returns_on_error(None)
     def create_network(self, flags: int = 1) -> INetworkDefinition:
-        """An empty network. Its batch is always explicit, whatever the flags say."""
-        return INetworkDefinition(self._lookup, flags)
+        """An empty network, with an explicit batch whatever the flags say.
+
+        Raises, or returns None (see `raise_on_error`):
+            DefinitionError: unknown bits in `flags`.
+        """
+        known = sum(1 << int(flag) for flag in NetworkDefinitionCreationFlag)
+        if not hasattr(flags, "__index__") or not 0 <= int(flags) <= known:
+            raise DefinitionError(
+                f"a network cannot be created with flags {flags!r}",
+                facts=[("known bits", ", ".join(f"1 << {int(f)} {f.name}" for f in NetworkDefinitionCreationFlag))],
+                got=flags,
+            )
+        if not int(flags):
+            self._warn("networks have an explicit batch whatever create_network is told: shapes include it.")
+        return INetworkDefinition(self._lookup, int(flags))
 
     def create_builder_config(self) -> IBuilderConfig:
         return IBuilderConfig()
@@ -65,22 +85,30 @@ class Builder:
     def num_DLA_cores(self) -> int:  # noqa: N802  TensorRT's spelling
         return 0
 
-    def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory:
-        """The plan of `network`.
+    @returns_on_error(None)
+    def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory | None:
+        """The plan of `network`. Settings that are not honoured are warnings in the log.
 
-        Raises:
+        Raises, or returns None (see `raise_on_error`):
             BuildError: no outputs, no profile, or nothing that can run a layer; the log has the same text.
             DefinitionError: a shape, type or field of a layer does not fit.
             PluginError: a plugin failed; plugin, layer and method are named.
         """
-        try:
-            plan = build(network, config)
-        except DovetailError as error:
-            self.logger.log(Severity.ERROR, f"{type(error).__name__}: {error}")
-            raise
+        _check_types(network, config)
+        _native.default_threads()  # the environment may be wrong
+        for text in without_effect(network, config):
+            self._warn(text)
+        plan = build(network, config)
         if getattr(self.logger, "min_severity", Severity.VERBOSE) >= Severity.VERBOSE:
             self.logger.log(Severity.VERBOSE, str(plan))
         return plan
+
+    def build_engine(self, network: INetworkDefinition, config: IBuilderConfig) -> ICudaEngine | None:
+        """`build_serialized_network` and `deserialize_cuda_engine` in one call; None if either fails."""
+        plan = self.build_serialized_network(network, config)
+        return None if plan is None else Runtime(self.logger, self._lookup).deserialize_cuda_engine(plan)
+
+    build_engine_with_config = build_engine
 
     def is_network_supported(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
         """Could `build_serialized_network` choose an implementation for every layer?"""
@@ -94,3 +122,14 @@ class Builder:
 
     def reset(self) -> None:
         """Nothing is kept between builds."""
+
+
+def _check_types(network: Any, config: Any) -> None:
+    for given, wanted, how in (
+        (network, INetworkDefinition, "builder.create_network()"),
+        (config, IBuilderConfig, "builder.create_builder_config()"),
+    ):
+        if not isinstance(given, wanted):
+            raise DTypeError(
+                f"a build takes an {wanted.__name__}, got {type(given).__name__}", hint=f"Make one: {how}.", got=given
+            )

@@ -38,7 +38,7 @@ def infer_shapes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
         if tensor in shape_inputs:  # the context reads it
             graph.inputs[-1].allowed_device = DeviceType.CPU
     for layer in layers:
-        graph.layers.append(_layer(layer, made, graph, config))
+        graph.layers += _layers(layer, made, graph, config)
         graph.constraints += [(found.condition, f"{layer.label}: {found.text}") for found in layer._constraints]
     graph.outputs = [made[id(tensor)] for tensor in network._outputs]
     graph.drop_dead_layers()
@@ -199,7 +199,8 @@ def constant_tensor(name: str, array: np.ndarray, n_profiles: int, dtype: DataTy
     )
 
 
-def _layer(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: IBuilderConfig) -> GraphLayer:
+def _layers(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: IBuilderConfig) -> list[GraphLayer]:
+    """The layer, and a conversion behind each output of which another type was asked than the layer writes."""
     weights = layer.weights_as_given()
     inputs: list[GraphTensor | None] = []
     for port, given in layer.ports_in_use():
@@ -212,15 +213,34 @@ def _layer(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: IB
         else:
             inputs.append(constant_tensor(f"{layer.name}.{port.name}", weights[port.name], graph.n_profiles))
     values: dict[str, Any] = dict(layer._values)
-    result = GraphLayer(layer.name, layer.spec, values, layer.make_op(), inputs, precision=layer.precision)
+    result = GraphLayer(layer.name, layer.spec, values, layer.make_op(), inputs, precision=layer._precision)
     result.device = config.get_device_type(layer)
-    for tensor in layer._outputs:
+    conversions: list[GraphLayer] = []
+    for index, tensor in enumerate(layer._outputs):
         output = _tensor(tensor, made, graph, config)
         output.producer = None if output.is_constant else result
+        if layer.own_type(index) != output.dtype:
+            conversions.append(_conversion(layer, index, output, graph, config))
+            output = conversions[-1].inputs[0]
+            output.producer = result
         result.outputs.append(output)
     for leaf in _told(layer, graph):
         graph.sizes[leaf] = result, leaf.leaf.axis  # type: ignore[union-attr]
-    return result
+    return [result, *conversions]
+
+
+def _conversion(layer: ILayer, index: int, output: GraphTensor, graph: Graph, config: IBuilderConfig) -> GraphLayer:
+    """A layer that makes `output` of what `layer` writes, which is the conversion's input."""
+    spec = graph.lookup.with_role("identity")
+    values = {**spec.defaults(), "to": int(output.dtype)}
+    written = GraphTensor(f"{output.name}_unconverted", output.dims, layer.own_type(index), output.ranges)
+    name = f"{layer.name}, type of output {index}"
+    made = GraphLayer(name, spec, values, spec.make(name, values), [written], [output])
+    made.device = config.get_device_type(layer)
+    made.inserted_for = f"{layer.label} was asked for {output.dtype.name}"
+    if not output.is_constant:
+        output.producer = made
+    return made
 
 
 def _told(layer: ILayer, graph: Graph) -> list[Expr]:

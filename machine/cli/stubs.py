@@ -24,6 +24,7 @@ from typing import Any
 
 from dovetail.core.contract import Lookup
 from dovetail.core.types import DataType
+from dovetail.machine.enums import NetworkDefinitionCreationFlag
 from dovetail.machine.layer import ILayer
 from dovetail.machine.tensor import ITensor
 
@@ -36,7 +37,7 @@ def network_stub(lookup: Lookup, fronts: list[str]) -> str:
     lines = [_HEADER.rstrip("\n")]
     tree = ast.parse(Path(inspect.getfile(network)).read_text())
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "INetworkDefinition")
-    lines += ["    name: str", "    flags: int"]
+    lines += ["    name: str"]
     for node in body.body:
         if isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name in _DUNDERS):
             lines += [f"    @{ast.unparse(decorator)}" for decorator in node.decorator_list]

@@ -14,6 +14,7 @@ import onnx
 from onnx.backend.base import Backend, BackendRep
 
 from dovetail.core.errors import BindingError, DovetailError
+from dovetail.core.failures import raise_on_error
 from dovetail.core.types import DeviceType, nptype
 from dovetail.machine.builder import Builder
 from dovetail.machine.devices import gpus
@@ -117,8 +118,9 @@ class DovetailRep(BackendRep):
                 shape = given[tensor.name].shape
                 profile.set_shape(tensor.name, shape, shape, shape)
         config.add_optimization_profile(profile)
-        plan = builder.build_serialized_network(network, config)
-        return Runtime(builder.logger).deserialize_cuda_engine(plan)
+        with raise_on_error(True):
+            plan = builder.build_serialized_network(network, config)
+            return Runtime(builder.logger).deserialize_cuda_engine(plan)
 
 
 def _may_be_small(entry: Any) -> bool:

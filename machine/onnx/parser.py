@@ -8,10 +8,11 @@ from typing import Any
 
 from dovetail.core.errors import DovetailError
 from dovetail.machine.budget import Budget
-from dovetail.machine.logger import ILogger, Severity
+from dovetail.machine.logger import ILogger, Severity, checked
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.onnx.control_flow import CONTROL_FLOW
 from dovetail.machine.onnx.errors import ErrorCode, ModelError, ParserError
+from dovetail.machine.onnx.flags import ParserFlags
 from dovetail.machine.onnx.importer import Importer
 from dovetail.machine.onnx.reading import Loaded, converted, load, load_file
 from dovetail.machine.onnx.rewrites import Rewrites
@@ -21,7 +22,7 @@ from dovetail.machine.onnx.validity import errors_in
 Groups = list[tuple[list[int], bool]]
 
 
-class OnnxParser:
+class OnnxParser(ParserFlags):
     """Adds a model's layers to a network. TensorRT's `OnnxParser`.
 
     An operator is looked up in the `onnx` rows of the registered ops. Where none takes it, it is the op of its own
@@ -30,8 +31,10 @@ class OnnxParser:
     `budget` limits what one import may make: layers, seconds, and bytes beyond those of the model.
     """
 
+    budget: Budget
+
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
-        self._network, self._logger = network, logger
+        self._network, self.logger = network, checked(logger)
         self._errors: list[ParserError] = []
         self.budget = Budget()
 
@@ -54,7 +57,7 @@ class OnnxParser:
         """Are there operators of this name that can be imported, in some opset?"""
         lookup = self._network._lookup
         is_followed = op_name in CONTROL_FLOW or op_name in ON_SEQUENCES
-        is_row = any(Rewrites(lookup, lambda text: self._logger.log(Severity.WARNING, text)).named(op_name))
+        is_row = any(Rewrites(lookup, lambda text: self.logger.log(Severity.WARNING, text)).named(op_name))
         return is_followed or is_row or any(spec.name == op_name for spec in lookup.specs())
 
     def supports_model(self, model: Any, path: Any = None) -> tuple[bool, Groups]:
@@ -85,8 +88,8 @@ class OnnxParser:
             for problem in problems:
                 self._add_error(problem)
             if not problems:
-                loaded = converted(loaded, lambda text: self._logger.log(Severity.INFO, text))
-                Importer(self._network, loaded, self.budget, self._logger.log, self._add_error).run()
+                loaded = converted(loaded, lambda text: self.logger.log(Severity.INFO, text))
+                Importer(self._network, loaded, self.budget, self.logger.log, self._add_error).run()
         except ModelError as error:
             self._add_error(ParserError(error.code, str(error)))
         except DovetailError as error:
@@ -115,4 +118,6 @@ class OnnxParser:
 
     def _add_error(self, error: ParserError) -> None:
         self._errors.append(error)
-        self._logger.log(Severity.ERROR, str(error))
+        self.logger.log(Severity.ERROR, str(error))
+        if self.error_recorder is not None:
+            self.error_recorder.report_error(int(error.code()), str(error))

@@ -57,10 +57,20 @@ def test_a_child_of_fork_can_run():
 
 def test_the_environment_sets_the_number_of_threads():
     code = "from dovetail import _native; print(_native.default_threads())"
-    for text, expected in (("3", "3"), ("0", None), ("many", None)):
+    for text, expected in (("3", "3"), ("0", None), ("", None)):
         environment = os.environ | {"DOVETAIL_NUM_THREADS": text}
         out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert out.stdout.strip() == (expected or str(_native.default_threads()))
+
+
+@pytest.mark.parametrize("text", ["many", "3x", "-1", "1025", "99999999999999999999"])
+def test_a_number_of_threads_that_is_none_is_an_error(text):
+    code = "from dovetail import _native, core; import dovetail.core.errors; _native.default_threads()"
+    environment = os.environ | {"DOVETAIL_NUM_THREADS": text}
+    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert out.returncode == 1
+    assert f"FieldValueError: DOVETAIL_NUM_THREADS = '{text}' is not a number of threads" in out.stderr
+    assert "1..1024" in out.stderr
 
 
 def test_one_thread_starts_no_other():

@@ -1,0 +1,99 @@
+"""What was set for a build and is not honoured: a line for each, for the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dovetail.core.types import FLOATS, DataType
+from dovetail.machine.config import IBuilderConfig
+from dovetail.machine.enums import BuilderFlag, MemoryPoolType
+from dovetail.machine.layer import ILayer
+from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.settings import settings_without_effect
+
+MOST_NAMES = 4  # of layers or tensors in one line
+
+_NARROW = (
+    "every layer computes in the types that the network states. Convert where you want {0}: network.add_cast(x, {0}), "
+    "or layer.set_output_type(0, {0})."
+)
+_TYPES = "the types of the network are kept, and reformats are inserted where they are cheaper than doing without."
+_REFIT = "engines cannot be refitted. Build a new plan when weights change."
+_ONE_VERSION = "a plan is read by the version of dovetail that wrote it, and holds no runtime."
+FLAGS: dict[BuilderFlag, str] = {
+    BuilderFlag.FP16: _NARROW.format("trt.float16"),
+    BuilderFlag.BF16: _NARROW.format("trt.bfloat16"),
+    BuilderFlag.FP8: "no layer computes in FP8.",
+    BuilderFlag.DEBUG: "context.debug_sync or DOVETAIL_SYNC=1 waits after each layer of a run.",
+    BuilderFlag.STRICT_TYPES: _TYPES,
+    BuilderFlag.REFIT: _REFIT,
+    BuilderFlag.REFIT_IDENTICAL: _REFIT,
+    BuilderFlag.STRIP_PLAN: _REFIT,
+    BuilderFlag.DISABLE_TIMING_CACHE: "equal layers of one build share their measurements; nothing is kept after it.",
+    BuilderFlag.ERROR_ON_TIMING_CACHE_MISS: "there is no timing cache.",
+    BuilderFlag.SPARSE_WEIGHTS: "no kernel uses structured sparsity; the weights are computed with as dense ones.",
+    BuilderFlag.SAFETY_SCOPE: "there is no safety runtime.",
+    BuilderFlag.DIRECT_IO: _TYPES,
+    BuilderFlag.REJECT_EMPTY_ALGORITHMS: "there are no algorithm selectors.",
+    BuilderFlag.ENABLE_TACTIC_HEURISTIC: "config.builder_optimization_level says how much is timed.",
+    BuilderFlag.VERSION_COMPATIBLE: _ONE_VERSION,
+    BuilderFlag.EXCLUDE_LEAN_RUNTIME: _ONE_VERSION,
+    BuilderFlag.DISABLE_COMPILATION_CACHE: "nothing is compiled during a build.",
+    BuilderFlag.WEIGHT_STREAMING: "all weights lie on the device of their layers.",
+}
+
+
+def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Iterator[str]:
+    """A sentence for each setting of config, profiles, layers and tensors that this build does not honour."""
+    for flag, why in FLAGS.items():
+        if config.get_flag(flag):
+            yield f"BuilderFlag.{flag.name} has no effect in dovetail 0.1: {why}"
+    if config.get_flag(BuilderFlag.INT8) and not _is_quantized(network):
+        yield (
+            "BuilderFlag.INT8 has no effect on this network, which has no INT8 tensor: it runs in its own types. INT8 "
+            "is explicit: add Quantize and Dequantize layers, or import an ONNX file that a quantiser wrote."
+        )
+    for pool in config.pools_set - {MemoryPoolType.WORKSPACE}:
+        yield f"the limit of MemoryPoolType.{pool.name} has no effect in dovetail 0.1: nothing uses that memory."
+    yield from config.without_effect()
+    for profile in config.profiles:
+        yield from settings_without_effect(profile)
+    yield from _precisions(network, config)
+    yield from _ranges(network)
+
+
+def _is_quantized(network: INetworkDefinition) -> bool:
+    return any(t.dtype == DataType.INT8 for t in network.tensors())
+
+
+def _precisions(network: INetworkDefinition, config: IBuilderConfig) -> Iterator[str]:
+    """Under OBEY_PRECISION_CONSTRAINTS the build raises instead."""
+    if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
+        return
+    missed = [layer for layer in network if layer.precision_is_set and not _computes_in(layer, layer.precision)]
+    if missed:
+        yield (
+            f"the precision set for {_listed([layer.label for layer in missed])} has no effect in dovetail 0.1: a "
+            "layer computes in the types of its inputs. Convert them: network.add_cast(x, type); set_output_type "
+            "converts outputs."
+        )
+
+
+def _computes_in(layer: ILayer, wanted: DataType | None) -> bool:
+    tensors = [given for _, given in layer.ports_in_use() if hasattr(given, "dtype")]
+    types = [tensor.dtype for tensor in [*tensors, *layer.infer()]]
+    return wanted in types or (wanted == DataType.FLOAT and not any(t in FLOATS for t in types))
+
+
+def _ranges(network: INetworkDefinition) -> Iterator[str]:
+    names = [t.name for t in network.tensors() if t.dynamic_range is not None and t.dtype != DataType.INT8]
+    if names:
+        yield (
+            f"the dynamic range of {_listed([repr(name) for name in names])} has no effect in dovetail 0.1: only INT8 "
+            "tensors have scales. Add Quantize and Dequantize layers where INT8 is wanted."
+        )
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

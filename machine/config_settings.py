@@ -1,0 +1,170 @@
+"""Settings of `IBuilderConfig` that TensorRT's scripts make: honoured, without effect and warned about, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from dovetail.core.errors import DefinitionError, NotAvailable
+from dovetail.core.strict import Strict
+from dovetail.machine.enums import (
+    EngineCapability,
+    HardwareCompatibilityLevel,
+    PreviewFeature,
+    ProfilingVerbosity,
+    QuantizationFlag,
+    RuntimePlatform,
+    TacticSource,
+    TilingOptimizationLevel,
+)
+from dovetail.machine.settings import Setting, integer, member, settings_without_effect
+
+NO_CALIBRATION = (
+    "INT8 is explicit: give the network Quantize and Dequantize layers (network.add_quantize, or an ONNX file that a "
+    "quantiser wrote), and leave calibrator and BuilderFlag.INT8 away. Without them it would run in float32."
+)
+ALL_SOURCES = sum(1 << int(source) for source in TacticSource)
+_TIMES_ONCE = "each candidate runs until 2 ms or 50 runs are reached, and the shortest time counts."
+_NO_CACHE = "Measurements are made anew in each build: leave the timing cache away."
+
+
+class TensorRTSettings(Strict):
+    """The part of `IBuilderConfig` that is there for scripts."""
+
+    engine_capability = Setting(
+        EngineCapability.STANDARD, member(EngineCapability), "every plan is for the standard runtime."
+    )
+    avg_timing_iterations = Setting(1, integer(1), _TIMES_ONCE)
+    min_timing_iterations = Setting(1, integer(1), _TIMES_ONCE)
+    profiling_verbosity = Setting(ProfilingVerbosity.LAYER_NAMES_ONLY, member(ProfilingVerbosity))
+    hardware_compatibility_level = Setting(
+        HardwareCompatibilityLevel.NONE,
+        member(HardwareCompatibilityLevel),
+        "a plan is for the kind of machine that it was built on.",
+    )
+    max_aux_streams = Setting(None, integer(0), "layers run one after the other, on one stream.")
+    profile_stream = Setting(0, None, "candidates are timed on a stream of the builder's own.")
+    progress_monitor = Setting(None, None, "the log tells the progress at severity INFO.")
+    plugins_to_serialize = Setting((), None, "a plan never holds code; it lists the plugins that it needs.")
+    tiling_optimization_level = Setting(
+        TilingOptimizationLevel.NONE, member(TilingOptimizationLevel), "layers are not tiled across."
+    )
+    l2_limit_for_tiling = Setting(-1, integer(-1), "layers are not tiled across.")
+    runtime_platform = Setting(
+        RuntimePlatform.SAME_AS_BUILD, member(RuntimePlatform), "a plan is for the platform that it was built on."
+    )
+
+    _absent: ClassVar[Mapping[str, str]] = {
+        "set_calibration_profile": NO_CALIBRATION,
+        "create_timing_cache": _NO_CACHE,
+        "set_timing_cache": _NO_CACHE,
+    }
+
+    def __init__(self) -> None:
+        self._preview: dict[PreviewFeature, bool] = {}
+        self._sources = ALL_SOURCES
+        self._quantization_flags = 0
+
+    # ---- refused
+    @property
+    def int8_calibrator(self) -> None:
+        """None: there is no calibration. Setting another value raises NotAvailable."""
+        return None
+
+    @int8_calibrator.setter
+    def int8_calibrator(self, calibrator: Any) -> None:
+        refuse_calibrator(type(self).__name__, calibrator)
+
+    @property
+    def algorithm_selector(self) -> None:
+        """None. Setting another value raises NotAvailable."""
+        return None
+
+    @algorithm_selector.setter
+    def algorithm_selector(self, selector: Any) -> None:
+        if selector is not None:
+            raise NotAvailable(
+                "algorithm selectors are not in dovetail 0.1",
+                hint="config.pin_implementation(layer, implementation) decides for a layer, a plugin's hook "
+                "dovetail_choose_implementation for any; plan reports list the candidates.",
+                field="algorithm_selector",
+            )
+
+    def get_calibration_profile(self) -> None:
+        """None: there is no calibration."""
+        return None
+
+    def get_timing_cache(self) -> None:
+        """None: there is no timing cache."""
+        return None
+
+    @property
+    def DLA_core(self) -> int:  # noqa: N802  TensorRT's spelling
+        """-1: nothing here drives a DLA. Setting another value raises DefinitionError."""
+        return -1
+
+    @DLA_core.setter
+    def DLA_core(self, core: int) -> None:  # noqa: N802
+        if core != -1:
+            raise DefinitionError(
+                f"DLA core {core} cannot be used: nothing here drives a DLA",
+                hint="Use DeviceType.GPU or DeviceType.CPU.",
+                got=core,
+            )
+
+    # ---- without effect
+    def set_preview_feature(self, feature: PreviewFeature, enable: bool) -> None:
+        self._preview[PreviewFeature(feature)] = bool(enable)
+
+    def get_preview_feature(self, feature: PreviewFeature) -> bool:
+        return self._preview.get(PreviewFeature(feature), False)
+
+    def set_tactic_sources(self, tactic_sources: int) -> bool:
+        """Keep a mask of `TacticSource` bits; the build warns. Raises DefinitionError for unknown bits."""
+        if not 0 <= int(tactic_sources) <= ALL_SOURCES:
+            raise DefinitionError(f"tactic sources {tactic_sources} have unknown bits; all are {ALL_SOURCES}")
+        self._sources = int(tactic_sources)
+        return True
+
+    def get_tactic_sources(self) -> int:
+        return self._sources
+
+    @property
+    def quantization_flags(self) -> int:
+        return self._quantization_flags
+
+    @quantization_flags.setter
+    def quantization_flags(self, flags: int) -> None:
+        self._quantization_flags = int(flags)
+
+    def set_quantization_flag(self, flag: QuantizationFlag) -> None:
+        self._quantization_flags |= 1 << int(QuantizationFlag(flag))
+
+    def clear_quantization_flag(self, flag: QuantizationFlag) -> None:
+        self._quantization_flags &= ~(1 << int(QuantizationFlag(flag)))
+
+    def get_quantization_flag(self, flag: QuantizationFlag) -> bool:
+        return bool(self._quantization_flags >> int(QuantizationFlag(flag)) & 1)
+
+    def without_effect(self) -> Iterator[str]:
+        """A sentence for each of these settings that was made and is not honoured."""
+        yield from settings_without_effect(self)
+        for feature in (f for f, is_on in self._preview.items() if is_on):
+            yield f"preview feature {feature.name} has no effect in dovetail 0.1: there are no previews."
+        if self._sources != ALL_SOURCES:
+            yield (
+                "config.set_tactic_sources has no effect in dovetail 0.1: every implementation competes; "
+                "DOVETAIL_PLUGINS_BLOCK keeps plugins out."
+            )
+        if self._quantization_flags:
+            yield f"quantization flags have no effect in dovetail 0.1. {NO_CALIBRATION}"
+
+
+def refuse_calibrator(owner: str, calibrator: Any) -> None:
+    """Raises NotAvailable unless it is None: without calibration results would be those of another precision."""
+    if calibrator is not None:
+        raise NotAvailable(
+            f"calibrators are not in dovetail 0.1: {owner} cannot take a {type(calibrator).__name__}",
+            hint=NO_CALIBRATION,
+            field="int8_calibrator",
+        )

@@ -1,0 +1,130 @@
+"""Classes of TensorRT that users derive from. Those whose objects nothing takes here say so where they are set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dovetail.machine.enums import CalibrationAlgoType
+
+
+class IErrorRecorder:
+    """Keeps errors: set one as `error_recorder` of a builder, runtime, engine, context, parser or registry."""
+
+    MAX_DESC_LENGTH = 127
+
+    def __init__(self) -> None:
+        self._errors: list[tuple[int, str]] = []
+
+    def report_error(self, error_code: int, description: str) -> bool:
+        """Take an error: its `code` of `dovetail.errors`, and its text. True if it was kept."""
+        self._errors.append((int(error_code), str(description)))
+        return True
+
+    def num_errors(self) -> int:
+        return len(self._errors)
+
+    def get_error_code(self, index: int) -> int:
+        return self._errors[index][0]
+
+    def get_error_desc(self, index: int) -> str:
+        return self._errors[index][1]
+
+    def has_overflowed(self) -> bool:
+        """False: none is dropped."""
+        return False
+
+    def clear(self) -> None:
+        self._errors.clear()
+
+
+class IInt8Calibrator:
+    """Gives batches for calibration, which is not in dovetail 0.1: `config.int8_calibrator` refuses it."""
+
+    _algorithm = CalibrationAlgoType.ENTROPY_CALIBRATION_2
+
+    def get_batch_size(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} does not have get_batch_size")
+
+    def get_batch(self, names: list[str]) -> list[int] | None:
+        raise NotImplementedError(f"{type(self).__name__} does not have get_batch")
+
+    def read_calibration_cache(self) -> bytes | None:
+        return None
+
+    def write_calibration_cache(self, cache: bytes) -> None:
+        """Takes the cache; the base class drops it."""
+
+    def get_algorithm(self) -> CalibrationAlgoType:
+        return self._algorithm
+
+
+class IInt8EntropyCalibrator(IInt8Calibrator):
+    """See `IInt8Calibrator`."""
+
+    _algorithm = CalibrationAlgoType.ENTROPY_CALIBRATION
+
+
+class IInt8EntropyCalibrator2(IInt8Calibrator):
+    """See `IInt8Calibrator`."""
+
+
+class IInt8MinMaxCalibrator(IInt8Calibrator):
+    """See `IInt8Calibrator`."""
+
+    _algorithm = CalibrationAlgoType.MINMAX_CALIBRATION
+
+
+class IInt8LegacyCalibrator(IInt8Calibrator):
+    """See `IInt8Calibrator`."""
+
+    _algorithm = CalibrationAlgoType.LEGACY_CALIBRATION
+
+    def get_quantile(self) -> float:
+        raise NotImplementedError(f"{type(self).__name__} does not have get_quantile")
+
+    def get_regression_cutoff(self) -> float:
+        raise NotImplementedError(f"{type(self).__name__} does not have get_regression_cutoff")
+
+    def read_histogram_cache(self, length: int) -> bytes | None:
+        return None
+
+    def write_histogram_cache(self, data: bytes) -> None:
+        """Takes the cache; the base class drops it."""
+
+
+class IAlgorithmSelector:
+    """Chooses among candidates, which is not in dovetail 0.1: `config.algorithm_selector` refuses it."""
+
+    def select_algorithms(self, context: Any, choices: list[Any]) -> list[int]:
+        raise NotImplementedError(f"{type(self).__name__} does not have select_algorithms")
+
+    def report_algorithms(self, contexts: list[Any], choices: list[Any]) -> None:
+        """Told what was chosen."""
+
+
+class IProgressMonitor:
+    """Told of the phases of a build; `config.progress_monitor` warns that nobody does so in dovetail 0.1."""
+
+    def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+        """A phase begins."""
+
+    def step_complete(self, phase_name: str, step: int) -> bool:
+        """A step of it is done; False cancels the build."""
+        return True
+
+    def phase_finish(self, phase_name: str) -> None:
+        """A phase ends."""
+
+
+class IGpuAllocator:
+    """Gives device memory; `builder.gpu_allocator` and `runtime.gpu_allocator` warn that they do not ask it."""
+
+    def allocate(self, size: int, alignment: int, flags: int) -> int:
+        raise NotImplementedError(f"{type(self).__name__} does not have allocate")
+
+    def reallocate(self, address: int, alignment: int, new_size: int) -> int:
+        """0: the memory cannot be moved."""
+        return 0
+
+    def deallocate(self, memory: int) -> bool:
+        raise NotImplementedError(f"{type(self).__name__} does not have deallocate")

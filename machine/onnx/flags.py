@@ -1,0 +1,40 @@
+"""The part of `OnnxParser` that is there for scripts: flags, and what it never has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dovetail.machine.enums import OnnxParserFlag
+from dovetail.machine.logger import Reporting
+
+
+class ParserFlags(Reporting):
+    """Flags are kept and read back. None changes what is imported: NATIVE_INSTANCENORM is what happens anyway."""
+
+    _flags = 0
+
+    @property
+    def flags(self) -> int:
+        """All flags as bits, `1 << int(flag)` each."""
+        return self._flags
+
+    @flags.setter
+    def flags(self, flags: int) -> None:
+        self._flags = int(flags)
+
+    def set_flag(self, flag: OnnxParserFlag) -> None:
+        self._flags |= 1 << int(OnnxParserFlag(flag))
+
+    def clear_flag(self, flag: OnnxParserFlag) -> None:
+        self._flags &= ~(1 << int(OnnxParserFlag(flag)))
+
+    def get_flag(self, flag: OnnxParserFlag) -> bool:
+        return bool(self._flags >> int(OnnxParserFlag(flag)) & 1)
+
+    def get_used_vc_plugin_libraries(self) -> list[str]:
+        """[]: a model needs no library beside those that are registered."""
+        return []
+
+    def set_builder_config(self, builder_config: Any) -> bool:
+        """True: an import does not depend on the config."""
+        return True

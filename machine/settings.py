@@ -1,0 +1,88 @@
+"""Settings of public objects: checked when they are set, read back as set, and never without effect in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import Any
+
+from dovetail.core.errors import FieldValueError
+
+Check = Callable[[str, Any], Any]  # (what it is called, value) -> the value to keep; raises FieldValueError
+
+
+class Setting:
+    """An attribute with a default and a check.
+
+    Args:
+        why: the setting is accepted for scripts' sake and has no effect; this says why, and what to use. Whoever owns
+            a logger is warned when it differs from the default: at once by objects that have one, else by the build.
+    """
+
+    def __init__(self, default: Any, check: Check | None = None, why: str = "") -> None:
+        self.default, self.check, self.why = default, check, why
+        self.__doc__ = f"{default!r} unless it is set." + (f" Has no effect: {why}" if why else "")
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: Any, cls: type) -> Any:
+        return self if owner is None else owner.__dict__.get(self.name, self.default)
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        if self.check is not None:
+            value = self.check(f"{type(owner).__name__}.{self.name}", value)
+        owner.__dict__[self.name] = value
+        if self.why and value != self.default and hasattr(owner, "_warn"):
+            owner._warn(without_effect(owner, self.name, value, self.why))
+
+
+def without_effect(owner: Any, name: str, value: Any, why: str) -> str:
+    """The sentence for a setting that is not honoured."""
+    shown = str(value) if isinstance(value, IntEnum) else repr(value)
+    return f"{type(owner).__name__}.{name} = {shown} has no effect in dovetail 0.1: {why}"
+
+
+def settings_without_effect(owner: Any) -> Iterator[str]:
+    """A sentence for each setting of `owner` that was set and is not honoured."""
+    for cls in type(owner).__mro__:
+        for name, setting in vars(cls).items():
+            if isinstance(setting, Setting) and setting.why and getattr(owner, name) != setting.default:
+                yield without_effect(owner, name, getattr(owner, name), setting.why)
+
+
+def integer(low: int, high: int | None = None) -> Check:
+    """An integer from `low` to `high`."""
+
+    def check(what: str, value: Any) -> int:
+        bounds = f"{low}..{'' if high is None else high}"
+        is_integer = hasattr(value, "__index__") and not isinstance(value, bool)
+        if not is_integer or value < low or (high is not None and value > high):
+            raise FieldValueError(
+                f"{what} cannot be {value!r}", facts=[("allowed", f"an integer, {bounds}")], expected=bounds, got=value
+            )
+        return value.__index__()
+
+    return check
+
+
+def yes_or_no(what: str, value: Any) -> bool:
+    """True or False, or 1 or 0."""
+    if not isinstance(value, (bool, int)) or value not in (0, 1):
+        raise FieldValueError(f"{what} cannot be {value!r}", facts=[("allowed", "True or False")], got=value)
+    return bool(value)
+
+
+def member(enum: type[IntEnum]) -> Check:
+    """A member of `enum`, or its value."""
+
+    def check(what: str, value: Any) -> IntEnum:
+        try:
+            return enum(value)
+        except ValueError:
+            names = ", ".join(f"{enum.__name__}.{item.name}" for item in enum)
+            raise FieldValueError(
+                f"{what} cannot be {value!r}", facts=[("allowed", names)], expected=names, got=value
+            ) from None
+
+    return check

@@ -1,0 +1,150 @@
+"""Settings that are accepted and not honoured are warnings in the log of the build."""
+
+import numpy as np
+import pytest
+
+import dovetail as trt
+from dovetail.core.errors import NoImplementation
+
+
+class Log(trt.ILogger):
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def log(self, severity, msg):
+        self.lines.append((severity, msg))
+
+    def warnings(self):
+        return [text for severity, text in self.lines if severity == trt.Logger.WARNING]
+
+
+class Building:
+    """A network of one layer, to be built with a config of the test's."""
+
+    def __init__(self):
+        self.log = Log()
+        self.builder = trt.Builder(self.log)
+        self.network = self.builder.create_network()
+        self.x = self.network.add_input("x", trt.float32, (2, 3))
+        self.layer = self.network.add_activation(self.x, trt.ActivationType.RELU)
+        self.network.mark_output(self.layer.get_output(0))
+        self.config = self.builder.create_builder_config()
+
+    def warnings(self):
+        assert self.builder.build_serialized_network(self.network, self.config) is not None
+        return self.log.warnings()
+
+
+@pytest.fixture
+def building():
+    return Building()
+
+
+def test_a_build_without_settings_warns_of_nothing(building):
+    assert building.warnings() == []
+
+
+FLAGS = [flag for flag in trt.BuilderFlag if flag.name not in ("TF32", "GPU_FALLBACK", "PREFER_PRECISION_CONSTRAINTS",
+                                                               "OBEY_PRECISION_CONSTRAINTS")]  # fmt: skip
+
+
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)
+def test_a_flag_that_is_not_honoured_is_a_warning(building, flag):
+    building.config.set_flag(flag)
+    (text,) = building.warnings()
+    assert text.startswith(f"BuilderFlag.{flag.name} has no effect ") and len(text) > 60
+
+
+def test_int8_is_honoured_where_layers_quantise(building):
+    network = building.network
+    scale = network.add_constant((), np.array(0.1, np.float32)).get_output(0)
+    quantised = network.add_quantize(building.x, scale).get_output(0)
+    network.mark_output(network.add_dequantize(quantised, scale).get_output(0))
+    building.config.set_flag(trt.BuilderFlag.INT8)
+    assert building.warnings() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("engine_capability", trt.EngineCapability.SAFETY),
+        ("avg_timing_iterations", 8),
+        ("min_timing_iterations", 2),
+        ("hardware_compatibility_level", trt.HardwareCompatibilityLevel.AMPERE_PLUS),
+        ("max_aux_streams", 0),
+        ("profile_stream", 7),
+        ("progress_monitor", trt.IProgressMonitor()),
+        ("plugins_to_serialize", ["liba.so"]),
+    ],
+)
+def test_a_setting_that_is_not_honoured_is_a_warning(building, name, value):
+    setattr(building.config, name, value)
+    (text,) = building.warnings()
+    assert text.startswith(f"IBuilderConfig.{name} = ") and "has no effect in dovetail 0.1: " in text
+
+
+def test_previews_sources_pools_and_quantisation_flags_are_warnings(building):
+    config = building.config
+    config.set_preview_feature(trt.PreviewFeature.FASTER_DYNAMIC_SHAPES_0805, True)
+    config.set_tactic_sources(1 << int(trt.TacticSource.CUBLAS))
+    config.set_memory_pool_limit(trt.MemoryPoolType.DLA_LOCAL_DRAM, 1 << 20)
+    config.set_quantization_flag(trt.QuantizationFlag.CALIBRATE_BEFORE_FUSION)
+    texts = "\n".join(building.warnings())
+    for word in ("FASTER_DYNAMIC_SHAPES_0805", "set_tactic_sources", "DLA_LOCAL_DRAM", "quantization flags"):
+        assert word in texts
+    assert config.get_preview_feature(trt.PreviewFeature.FASTER_DYNAMIC_SHAPES_0805)
+    assert config.get_tactic_sources() == 1 << int(trt.TacticSource.CUBLAS)
+
+
+def test_a_precision_that_a_layer_does_not_have_is_a_warning(building):
+    building.layer.name = "act"
+    building.layer.precision = trt.float16
+    building.config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
+    (text,) = building.warnings()
+    assert "precision set for Activation@1 'act' has no effect" in text and "add_cast" in text
+
+
+def test_a_precision_that_a_layer_has_is_honoured(building):
+    building.layer.precision = trt.float32
+    assert building.warnings() == []
+
+
+def test_under_obey_a_precision_that_a_layer_does_not_have_is_an_error(building):
+    building.layer.precision = trt.float16
+    building.config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    with pytest.raises(NoImplementation, match="was asked to run in HALF"):
+        building.builder.build_serialized_network(building.network, building.config)
+
+
+def test_the_dynamic_range_of_a_float_tensor_is_a_warning(building):
+    building.x.dynamic_range = (-1, 1)
+    building.layer.get_output(0).set_dynamic_range(-2, 2)
+    (text,) = building.warnings()
+    assert "dynamic range of 'x', " in text and "has no effect" in text
+
+
+def test_a_profile_memory_target_is_a_warning(building):
+    profile = building.builder.create_optimization_profile()
+    profile.extra_memory_target = 0.5
+    building.config.add_optimization_profile(profile)
+    assert "IOptimizationProfile.extra_memory_target = 0.5" in building.warnings()[0]
+
+
+def test_settings_of_objects_with_a_logger_warn_at_once():
+    log = Log()
+    builder, runtime = trt.Builder(log), trt.Runtime(log)
+    builder.max_batch_size = 1
+    assert log.warnings() == []
+    builder.max_batch_size = 16
+    builder.max_threads = 2
+    runtime.gpu_allocator = trt.IGpuAllocator()
+    assert [text.split(" = ")[0] for text in log.warnings()] == [
+        "Builder.max_batch_size", "Builder.max_threads", "Runtime.gpu_allocator",
+    ]  # fmt: skip
+
+
+def test_an_implicit_batch_is_a_warning():
+    log = Log()
+    network = trt.Builder(log).create_network(0)
+    assert not network.has_implicit_batch_dimension and "explicit batch" in log.warnings()[0]
