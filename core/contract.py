@@ -219,6 +219,7 @@ class OpSpec:
     namespace: str = ""
     doc: str = ""
     where: str = ""  # "file:line" of the definition
+    origin: str = ""  # "module.qualified_name" of what defines it: the same again is the author's new edition
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
     fields: tuple[Field, ...] = ()
@@ -309,6 +310,9 @@ class Lookup(Protocol):
 
     def implementations_of(self, op: str) -> Sequence[Implementation]:
         """All implementations of `namespace::Name@version`, in order of registration."""
+
+    def bound(self, implementation: Implementation) -> Implementation:
+        """One that is not registered, with the table by which the runtime calls it."""
 
     def near_misses(self, name: str, version: str = "1", namespace: str = "") -> list[tuple[str, str]]:
         """(what, why) lines for a look-up that failed."""

@@ -178,23 +178,32 @@ class Expr(Operators):
         return hash(("Expr", self.serial)) if self.value is None else hash(self.value)
 
     def __bool__(self) -> bool:
-        return bool(self._known_value())
+        return bool(
+            self._known_value(
+                "cannot decide an `if`",
+                "Use select(condition, a, b), minimum or maximum; or state it: require(condition, text).",
+            )
+        )
 
     def __index__(self) -> int:
-        return self._known_value()
+        return self._known_value(
+            "cannot become an int",
+            "Compute with extents as they are: + - * // % and minimum, maximum, ceil_div of dovetail.core.expr; "
+            "or ask for one that is known: known_extent(self.label, name, extent).",
+        )
 
     __int__ = __index__
 
-    def _known_value(self) -> int:
+    def _known_value(self, what_not: str, hint: str) -> int:
         if self.value is not None:
             return self.value
         leaves = [str(node) for node in operands_first([self]) if node.leaf is not None]
         is_one = len(leaves) == 1
         what = f"dimension {leaves[0]} is" if is_one else f"dimensions {', '.join(leaves)} are"
         raise ShapeError(
-            f"{what} not known until run time, so {'it' if is_one else 'they'} cannot decide an `if`",
+            f"{what} not known until run time, so {'it' if is_one else 'they'} {what_not}",
             facts=[("wanted", f"the value of {self}")],
-            hint="Use select(condition, a, b), minimum or maximum; or state it: require(condition, text).",
+            hint=hint,
             dimension=self,
             leaves=leaves,
         )

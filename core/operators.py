@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from dovetail.core.errors import ShapeError
 from dovetail.core.types import DimensionOperation as Op
+
+
+def _not_an_extent(expression: str, instead: str) -> ShapeError:
+    return ShapeError(
+        f"an extent cannot be computed as {expression}",
+        facts=[("reason", "extents are integers, and this one may be known at run time only")],
+        hint=f"Use {instead}.",
+        expression=expression,
+    )
 
 
 class Operators:
@@ -42,6 +52,32 @@ class Operators:
 
     def __rfloordiv__(self, other: Any) -> Any:
         return self._combine(Op.FLOOR_DIV, other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        raise _not_an_extent(f"{self} / {other}", f"{self} // {other}, or ceil_div({self}, {other}) to round up")
+
+    def __rtruediv__(self, other: Any) -> Any:
+        raise _not_an_extent(f"{other} / {self}", f"{other} // {self}, or ceil_div({other}, {self}) to round up")
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __pow__(self, other: Any) -> Any:
+        if isinstance(other, int) and 1 <= other <= 8:
+            return self if other == 1 else self * self ** (other - 1)
+        raise _not_an_extent(f"{self} ** {other}", "a product, such as n * n")
+
+    def __rpow__(self, other: Any) -> Any:
+        raise _not_an_extent(f"{other} ** {self}", "the nine operations of IExprBuilder")
+
+    def __float__(self) -> float:
+        raise _not_an_extent(f"float({self})", "// and ceil_div; a factor such as 1.5 is n * 3 // 2")
+
+    def __round__(self, digits: Any = None) -> Any:
+        raise _not_an_extent(f"round({self})", "(n + 1) // 2 and the like")
+
+    def __abs__(self) -> Any:
+        return self._combine(Op.MAX, self, -self)
 
     def __mod__(self, other: Any) -> Any:
         return self - other * (self // other)

@@ -304,6 +304,8 @@ class ILayer(Strict):
                     facts=[(f.name, f"{f.type_name}  {f.doc}") for f in missing],
                 )
             op = self._instance if self._instance is not None else self._spec.make(self._name, dict(self._values))
+            if self._instance is not None and hasattr(op, "layer"):
+                op.layer = self._name  # type: ignore[attr-defined]
             self.__dict__["_op"] = op
         return self._op
 

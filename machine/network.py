@@ -166,7 +166,7 @@ class INetworkDefinition(Strict):
 
         The network takes a clone; the caller's object is not touched by later edits.
         """
-        created = plugin.as_created() if hasattr(plugin, "as_created") else plugin
+        created = plugin.as_created(self._lookup) if hasattr(plugin, "as_created") else plugin
         if not hasattr(created, "spec") or not hasattr(created, "values"):
             raise DTypeError(
                 f"add_plugin_v2 cannot take a {type(plugin).__name__}",

@@ -9,16 +9,18 @@ from __future__ import annotations
 import copy
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from dovetail.core.contract import Implementation, OpSpec, Port, Row
-from dovetail.core.errors import DefinitionError, ShapeError
+from dovetail.core.contract import Implementation, OpSpec, Row
+from dovetail.core.errors import DefinitionError
 from dovetail.core.types import ALL_TYPES, DataType, DeviceType, TensorFormat
+from dovetail.plugins.author import note_method
 from dovetail.plugins.ports import bind
+from dovetail.plugins.results import bytes_of, method_name, naming, refuse_result, results_of, store, widen
 
 REFERENCE_TYPES = tuple(t for t in ALL_TYPES if t != DataType.FP8)  # numpy computes with these
 MAX_COMBINATIONS = 1024  # of types in one row; more is a class that forgot to say which types its ports take
@@ -171,10 +173,14 @@ class KernelObject:
             self.plugin.configure(ins, outs)
 
     def workspace(self, ins: Sequence[Any], outs: Sequence[Any]) -> int:
-        return int(self.plugin.get_workspace_size(ins, outs)) if hasattr(self.plugin, "get_workspace_size") else 0
+        if not hasattr(self.plugin, "get_workspace_size"):
+            return 0
+        with naming("get_workspace_size"):
+            return bytes_of(self.plugin.get_workspace_size(ins, outs))
 
     def make_context(self) -> KernelContext:
-        return KernelContext(copy.copy(self.plugin), self.kernels)
+        with naming("__copy__"):
+            return KernelContext(copy.copy(self.plugin), self.kernels)
 
 
 class KernelContext:
@@ -203,7 +209,13 @@ class KernelContext:
     ) -> None:
         if self.run is None:
             self.shape_changed(in_descs, out_descs)
-        self.run(in_arrays, out_arrays, workspace, stream)  # type: ignore[misc]
+        try:
+            result = self.run(in_arrays, out_arrays, workspace, stream)  # type: ignore[misc]
+            if result is not None:
+                refuse_result(result, self.plugin.dovetail_spec.outputs[0].name)
+        except BaseException as error:
+            note_method(error, self.run.__name__, self.plugin.dovetail_spec.where)  # type: ignore[union-attr]
+            raise
 
     def drop(self) -> None:
         self.run = None
@@ -249,47 +261,17 @@ class ReferenceObject(KernelObject):
         self, in_descs: Any, out_descs: Any, in_arrays: Any, out_arrays: Any, workspace: Any, stream: Any
     ) -> None:
         arrays = [widen(array, desc) for array, desc in zip(in_arrays, in_descs, strict=True)]
-        with np.errstate(all="ignore"):
-            result = self.plugin.reference(*bind(self.plugin.dovetail_spec.inputs, arrays))
-        results = result if isinstance(result, (tuple, list)) else [result]
-        tells_sizes = any(port.size for port in self.plugin.dovetail_spec.outputs)
-        for port, value, array, desc in self._paired(results, out_arrays, out_descs):
-            if tells_sizes and not port.size and _is_within(np.shape(value), array.shape):
-                array = array.reshape(-1)[: np.size(value)].reshape(np.shape(value))  # the real extents, from the start
-            if np.shape(value) != array.shape:
-                raise ShapeError(
-                    f"reference of {self.plugin.label} gave '{port.name}' the wrong dims",
-                    facts=[("reference", str(list(np.shape(value)))), ("infer", str(list(array.shape)))],
-                )
+        try:
+            with np.errstate(all="ignore"):
+                result = self.plugin.reference(*bind(self.plugin.dovetail_spec.inputs, arrays))
+            values = results_of(self.plugin, result, out_arrays, out_descs)
+        except BaseException as error:
+            note_method(error, method_name(self.plugin), self.plugin.dovetail_spec.where)
+            raise
+        for value, array, desc in zip(values, out_arrays, out_descs, strict=True):
+            if value.shape != array.shape:  # the kernel decides the extents: from the start of what there is room for
+                array = array.reshape(-1)[: value.size].reshape(value.shape)
             store(value, array, desc)
-
-    def _paired(self, results: Any, arrays: Any, descs: Any) -> Iterator[tuple[Port, Any, Any, Any]]:
-        return zip(self.plugin.dovetail_spec.outputs, results, arrays, descs, strict=True)
 
     def drop(self) -> None:
         pass
-
-
-def _is_within(shape: Sequence[int], bounds: Sequence[int]) -> bool:
-    return len(shape) == len(bounds) and all(n <= most for n, most in zip(shape, bounds, strict=True))
-
-
-def widen(array: Any, desc: Any) -> Any:
-    """HALF and BF16 as float32, in which references compute; other arrays as they are."""
-    if array is None or desc.dtype not in (DataType.HALF, DataType.BF16):
-        return array
-    if desc.dtype == DataType.HALF:
-        return array.astype(np.float32)
-    return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32).reshape(array.shape)
-
-
-def store(value: Any, array: Any, desc: Any) -> None:
-    """Write `value` into a tensor's memory in its own type, rounding to nearest even."""
-    with np.errstate(all="ignore"):
-        if desc.dtype == DataType.BF16:
-            bits = np.asarray(value, dtype=np.float32).view(np.uint32)
-            rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-            quiet_nan = (bits >> 16) | 0x40  # rounding up could carry a nan into infinity
-            value = np.where(np.isnan(bits.view(np.float32)), quiet_nan, rounded).astype(np.uint16)
-            array = array.view(np.uint16)
-        np.copyto(array, value, casting="unsafe")

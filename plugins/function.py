@@ -98,6 +98,7 @@ def _class_body(function: Callable[..., Any], infer: Callable[..., Any] | None, 
             facts=[("reason", f"{type(error).__name__}: {error}"), ("defined at", where)],
         ) from None
     body: dict[str, Any] = {"__doc__": function.__doc__, "__module__": function.__module__}
+    body.update(__qualname__=function.__qualname__, dovetail_function=function.__name__)
     fields: dict[str, Any] = {}
     for parameter in signature.parameters.values():
         if parameter.kind == parameter.KEYWORD_ONLY:

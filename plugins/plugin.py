@@ -13,8 +13,10 @@ from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError
 from dovetail.core.expr import Expr, as_expr, size_tensor
 from dovetail.core.types import DeviceType
 from dovetail.plugins import adapter
+from dovetail.plugins.author import calling, shown
 from dovetail.plugins.declaration import Declaration, check, fronts_of, place_of, read_body
 from dovetail.plugins.ports import bind
+from dovetail.plugins.shapes import refuse_negative
 
 
 class Plugin:
@@ -105,6 +107,7 @@ class Plugin:
             namespace=cls.namespace,
             doc=inspect.cleandoc(cls.__doc__ or ""),
             where=where,
+            origin=f"{cls.__module__}.{cls.__qualname__}",
             inputs=tuple(cls._declared.inputs.values()),
             outputs=tuple(cls._declared.outputs.values()),
             fields=tuple(cls._declared.fields.values()),
@@ -168,16 +171,23 @@ class Plugin:
         """Dims of the first input, types by the ports' own rule."""
         return [self._like_first(port, inputs) for port in self.dovetail_spec.outputs]
 
-    infer.takes_any_inputs = True  # type: ignore[attr-defined]
+    infer.takes_any_inputs = infer.is_default = True  # type: ignore[attr-defined]
 
     def _like_first(self, port: Any, inputs: Sequence[Any]) -> SymbolicTensor:
         names = [p.name for p in self.dovetail_spec.inputs]
-        if not inputs or inputs[0] is None or not (port.like or len(port.types) == 1):
+        first = _first(inputs[0]) if inputs else None
+        if first is None or not (port.like or len(port.types) == 1):
             raise DefinitionError(f"{self.label} does not say what '{port.name}' is", hint="Write def infer.")
-        dtype = inputs[names.index(port.like)].dtype if port.like else port.types[0]
-        return inputs[0].like(dtype=dtype)
+        dtype = _first(inputs[names.index(port.like)]).dtype if port.like else port.types[0]
+        return first.like(dtype=dtype)
 
 
+def _first(argument: Any) -> Any:
+    """The tensor of a port, the first one of a variadic port; None if there is none."""
+    return (argument[0] if argument else None) if isinstance(argument, list) else argument
+
+
+_HINT_INFER = "Return x.like(dims) or x.like(dims, dtype) for each output, x being one of the inputs."
 _RESERVED = frozenset(dir(Plugin)) | {"layer_name", "weight_dims", "reference", "enqueue", "configure"}
 
 
@@ -191,15 +201,21 @@ class PluginOp:
         """Dims and types of all outputs. Raises ShapeError or DTypeError, with the layer's name."""
         spec = self.plugin.dovetail_spec
         arguments = self._check_inputs(inputs)
-        result = self.plugin.infer(*arguments)
+        with calling(spec.id, self.plugin.layer_name, "infer"):
+            result = self.plugin.infer(*arguments)
         outputs = list(result) if isinstance(result, (list, tuple)) else [result]
         if len(outputs) != len(spec.outputs) or not all(isinstance(o, SymbolicTensor) for o in outputs):
             raise DefinitionError(
-                f"infer of {self.plugin.label} returned {result!r}",
-                facts=[("expected", f"{len(spec.outputs)} SymbolicTensor"), ("defined at", spec.where)],
+                f"infer of {self.plugin.label} returned {shown(result)}",
+                facts=[
+                    ("expected", f"{len(spec.outputs)} SymbolicTensor: {', '.join(p.name for p in spec.outputs)}"),
+                    ("defined at", spec.where),
+                ],
+                hint=_HINT_INFER,
             )
-        by_name = dict(zip((port.name for port in spec.inputs), arguments, strict=True))
+        by_name = dict(zip((port.name for port in spec.inputs), map(_first, arguments), strict=True))
         for port, output in zip(spec.outputs, outputs, strict=True):
+            refuse_negative(self.plugin.label, f"output '{port.name}'", output.dims, "infer")
             like = by_name[port.like].dtype if port.like and not port.types else None
             legal = port.types or ((like,) if like is not None else ())
             if legal and output.dtype not in legal:
@@ -234,8 +250,9 @@ class PluginOp:
         """
         if not hasattr(self.plugin, "weight_dims"):
             return {}
-        wanted = self.plugin.weight_dims(*bind(self.plugin.dovetail_spec.inputs, inputs))
-        return {name: tuple(dims) for name, dims in wanted.items()}
+        with calling(self.plugin.dovetail_spec.id, self.plugin.layer_name, "weight_dims"):
+            wanted = self.plugin.weight_dims(*bind(self.plugin.dovetail_spec.inputs, inputs))
+            return {name: tuple(dims) for name, dims in wanted.items()}
 
 
 def _reference_of(cls: Any) -> Callable[..., Any]:

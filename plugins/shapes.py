@@ -62,6 +62,18 @@ def all_equal(left: Sequence[Any], right: Sequence[Any]) -> Any:
     return result
 
 
+def refuse_negative(label: str, output: str, dims: Sequence[Any], method: str) -> None:
+    """Raises ShapeError where an extent that `method` of a plugin gave is known to be negative."""
+    if all(as_expr(dim).value is None or as_expr(dim).value >= 0 for dim in dims):  # type: ignore[operator]
+        return
+    raise ShapeError(
+        f"{label} cannot have a negative extent",
+        facts=[(output, f"[{', '.join(map(str, dims))}]"), ("said by", method)],
+        hint="-1 does not stand for an unknown extent: compute extents from those of the inputs, known or not.",
+        got=tuple(str(dim) for dim in dims),
+    )
+
+
 def known_extent(label: str, name: str, extent: Any) -> int:
     """An extent that must be known when the network is built. Raises ShapeError that names it."""
     value = as_expr(extent).value

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
-from dovetail.core.contract import Field, OpSpec, Port, SymbolicTensor
-from dovetail.core.errors import DefinitionError, ShapeError
+from dovetail.core.contract import Field, Implementation, OpSpec, Port, SymbolicTensor, op_id
+from dovetail.core.errors import DefinitionError, DTypeError, PluginFailed
 from dovetail.core.expr import DimsExprs as FrozenDims
-from dovetail.core.expr import ExprBuilder
+from dovetail.core.expr import Expr, ExprBuilder
 from dovetail.core.plugin_field import PluginField
 from dovetail.core.types import DataType, FieldType, nptype
+from dovetail.plugins.author import calling, shown
+from dovetail.plugins.results import naming
+from dovetail.plugins.shapes import refuse_negative
+from dovetail.plugins.v2_check import identity_of
 
 STATE = "serialized"  # the field that holds what `serialize` gave, where an object was handed to the network
+
+# The object whose clone an implementation takes, instead of making one from fields.
+_source: ContextVar[Any] = ContextVar("dovetail_v2_source", default=None)
 
 
 class DimsExprs(list):
@@ -26,83 +35,195 @@ class DimsExprs(list):
 
 
 class V2Op:
-    """A V2 object, in the form in which the machine asks it (`core.contract.Op`)."""
+    """A V2 object, in the form in which the machine asks it (`core.contract.Op`).
 
-    def __init__(self, plugin: Any) -> None:
+    `implementations` are those of its class, for builds where the class is not registered.
+    """
+
+    def __init__(self, plugin: Any, layer: str = "", is_source: bool = False) -> None:
         self.plugin = plugin
+        self.layer = layer
+        self.is_source = is_source  # a layer is made of this very object, not of field values
+
+    @property
+    def label(self) -> str:
+        return f"{identity_of(self.plugin)} '{self.layer}'" if self.layer else identity_of(self.plugin)
 
     @property
     def num_outputs(self) -> int:
         return int(self.plugin.num_outputs)
 
+    @property
+    def implementations(self) -> tuple[Implementation, ...]:
+        return tuple(type(self.plugin).implementations_for(self.plugin))
+
+    @contextmanager
+    def as_source(self) -> Iterator[None]:
+        """What implementations create in here are clones of this object, if it was handed to the network."""
+        token = _source.set(self.plugin if self.is_source else None)
+        try:
+            yield
+        finally:
+            _source.reset(token)
+
+    def calling(self, method: str) -> Any:
+        return calling(identity_of(self.plugin), self.layer, method)
+
     def infer(self, inputs: Sequence[SymbolicTensor | None]) -> list[SymbolicTensor]:
-        """Dims and types of all outputs, as the object says."""
+        """Dims and types of all outputs, as the object says.
+
+        Raises:
+            DefinitionError, ShapeError, DTypeError: what it says cannot be.
+            PluginFailed: it raised.
+        """
         given = [tensor for tensor in inputs if tensor is not None]
-        types = [tensor.dtype for tensor in given]
-        builder = ExprBuilder()
         outputs = []
         for index in range(self.num_outputs):
-            dims = self.plugin.get_output_dimensions(index, [DimsExprs(t.dims) for t in given], builder)
-            if dims is None:
-                raise ShapeError(f"{self.plugin.plugin_type} gave no dims for output {index}", output=index)
-            dtype = DataType(self.plugin.get_output_datatype(index, types))
-            outputs.append(SymbolicTensor(FrozenDims(dims), dtype))
+            dims = self._dims(index, given)
+            dtype = self._dtype(index, [tensor.dtype for tensor in given])
+            outputs.append(SymbolicTensor(dims, dtype))
         return outputs
 
+    def _dims(self, index: int, given: Sequence[SymbolicTensor]) -> FrozenDims:
+        with self.calling("get_output_dimensions"):
+            dims = self.plugin.get_output_dimensions(index, [DimsExprs(t.dims) for t in given], ExprBuilder())
+        is_list = isinstance(dims, (list, tuple)) or (hasattr(dims, "__iter__") and not isinstance(dims, (str, bytes)))
+        items = list(dims) if is_list else []
+        if not is_list or not all(isinstance(dim, Expr) or hasattr(dim, "__index__") for dim in items):
+            raise DefinitionError(
+                f"get_output_dimensions of {self.label} returned {shown(dims)}",
+                facts=[
+                    ("for", f"output {index}"),
+                    ("expected", "a DimsExprs: extents of the inputs, integers, operations"),
+                ],
+                hint="Return inputs[0], or DimsExprs([...]) of what expr_builder.operation and constant give.",
+                output=index,
+            )
+        found = FrozenDims(items)
+        refuse_negative(self.label, f"output {index}", found, "get_output_dimensions")
+        return found
+
+    def _dtype(self, index: int, types: list[DataType]) -> DataType:
+        with self.calling("get_output_datatype"):
+            answer = self.plugin.get_output_datatype(index, types)
+        try:
+            if isinstance(answer, bool):
+                raise ValueError
+            return DataType(answer)
+        except ValueError:
+            raise DTypeError(
+                f"get_output_datatype of {self.label} returned {shown(answer)}",
+                facts=[("for", f"output {index}"), ("expected", "a trt.DataType")],
+                hint="Return input_types[0], or one such as trt.DataType.FLOAT.",
+                output=index,
+                got=answer,
+            ) from None
+
     def clone(self) -> V2Op:
-        return V2Op(self.plugin.clone())
+        with self.calling("clone"):
+            return V2Op(cloned(self.plugin), self.layer, self.is_source)
 
 
-class CreatedV2:
-    """A V2 object that a script made, for `network.add_plugin_v2`."""
+def source_clone(values: Mapping[str, Any]) -> Any:
+    """A clone of the object that a layer is made of; None where it is made of field values.
 
-    def __init__(self, plugin: Any) -> None:
-        self.plugin = plugin
-        spec = vars(type(plugin)).get("dovetail_spec")
-        if spec is not None:
-            args, kwargs = plugin._arguments
-            names = [field.name for field in spec.fields]
-            self.spec: OpSpec = spec
-            self.values = {**dict(zip(names, args, strict=False)), **kwargs}
-        else:
-            identity = (plugin.plugin_type, plugin.plugin_version, plugin.plugin_namespace)
-            self.spec = spec_of(type(plugin), *identity, [], lambda layer, values: plugin.clone())
-            self.values = {STATE: np.frombuffer(bytes(plugin.serialize()), np.uint8)}
-
-    def clone_op(self) -> V2Op:
-        return V2Op(self.plugin.clone())
+    None as well where the object is no longer in the state in which it was handed over, and which `values` hold: arrays
+    that it shares with the script may have been changed in place.
+    """
+    source = _source.get()
+    if source is None:
+        return None
+    state = values.get(STATE)
+    if state is not None and np.asarray(state, np.uint8).tobytes() != state_of(source):
+        return None
+    return cloned(source)
 
 
-def spec_of(
-    owner: type,
-    name: str,
-    version: str,
-    namespace: str,
-    fields: Sequence[Field],
-    make: Callable[[str, dict[str, Any]], Any],
-) -> OpSpec:
+def state_of(plugin: Any) -> bytes:
+    """What `serialize` gave, as bytes; a text is encoded as UTF-8. Raises PluginFailed if it is neither."""
+    with naming("serialize"):
+        data = plugin.serialize()
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise PluginFailed(
+        f"serialize of {identity_of(plugin)} returned {shown(data)}",
+        hint="Return bytes or a text, such as json.dumps({...}); b'' if there is no state.",
+        plugin=identity_of(plugin),
+        method="serialize",
+    )
+
+
+def cloned(plugin: Any) -> Any:
+    """What `clone` returns. Raises PluginFailed if that is not another object of the same state."""
+    copy = plugin.clone()
+    name = identity_of(plugin)
+    if copy is None or not hasattr(copy, "enqueue"):
+        raise PluginFailed(
+            f"clone of {name} returned {shown(copy)}",
+            hint="Return a new object of the class, in the same state.",
+            plugin=name,
+            method="clone",
+        )
+    if identity_of(copy) != name:
+        raise PluginFailed(f"clone of {name} returned {identity_of(copy)}", plugin=name, method="clone")
+    return copy
+
+
+class V2Maker:
+    """`spec.make` of an op whose objects a creator makes."""
+
+    def __init__(self, creator: Any) -> None:
+        self.creator = creator
+
+    def __call__(self, layer: str, values: dict[str, Any]) -> V2Op:
+        with calling(op_id(*self.creator.identity), layer, "create_plugin"):
+            return V2Op(self.creator.make(layer, values), layer)
+
+    def load(self, layer: str, data: bytes) -> V2Op:
+        """The op from what its object saved."""
+        return self(layer, {STATE: np.frombuffer(data, np.uint8)})
+
+
+def spec_of(owner: type, name: str, version: str, namespace: str, fields: Sequence[Field], make: V2Maker) -> OpSpec:
     """The spec of an op whose objects `make(layer, values)` gives, V2 objects all of them.
 
     Raises:
         DefinitionError: it has no name.
     """
-    if not name:
-        raise DefinitionError(f"{owner.__name__} does not say its plugin's name", hint="Set `name`.")
+    where = f"{owner.__module__}.{owner.__qualname__}"
+    if not isinstance(name, str) or not name:
+        raise DefinitionError(
+            f"{owner.__name__} does not say its plugin's name",
+            facts=[("name", shown(name)), ("defined at", where)],
+            hint='Set it in the class or in __init__, such as self.name = "Pad".',
+        )
     state = Field(STATE, FieldType.TENSOR, None, "What serialize() of the object gave; instead of the others.")
     return OpSpec(
         name=name,
         version=str(version),
         namespace=namespace,
         doc=inspect.cleandoc(owner.__doc__ or ""),
-        where=f"{owner.__module__}.{owner.__qualname__}",
+        where=where,
+        origin=where,
         inputs=(Port("inputs", variadic=True),),
         fields=(*fields, state),
-        make=lambda layer, values: V2Op(make(layer, values)),
+        make=make,
     )
 
 
-def advertised(field: PluginField) -> Field:
-    """A creator's field. TensorRT knows no default or length: any number of values, or none."""
+def advertised(creator: str, field: Any) -> Field:
+    """A creator's field. TensorRT knows no default or length: any number of values, or none.
+
+    Raises:
+        DefinitionError: it is not a PluginField with a name.
+    """
+    if not hasattr(field, "name") or not hasattr(field, "type") or not field.name:
+        raise DefinitionError(
+            f"field_names of {creator} holds {shown(field)}",
+            hint='Each is a PluginField, such as PluginField("pads", None, PluginFieldType.INT32).',
+        )
     wire = FieldType(field.type)
     wire = FieldType.FLOAT64 if wire == FieldType.UNKNOWN else FieldType.INT64 if wire == FieldType.DIMS else wire
     return Field(field.name, wire, None, min_length=0, max_length=-1)

@@ -99,8 +99,10 @@ class RegisteredCreator:
         fields += [PluginField(port.name, None, FieldType.TENSOR) for port in ports]
         return PluginFieldCollection(fields)
 
-    def create_plugin(self, name: str, field_collection: Iterable[PluginField]) -> CreatedPlugin:
-        """A plugin for the layer `name`. Fields left out have their defaults.
+    def create_plugin(self, name: str, field_collection: Iterable[PluginField]) -> Any:
+        """A plugin for the layer `name`; of a V2 creator in Python, the object that it made.
+
+        Fields left out have their defaults.
 
         Raises:
             FieldValueError: an unknown or missing field, or a value of wrong type, count or range.
@@ -108,7 +110,7 @@ class RegisteredCreator:
         given = {field.name: field.value for field in field_collection if field.data is not None}
         return self._create(name, given)
 
-    def _create(self, layer: str, given: Mapping[str, Any]) -> CreatedPlugin:
+    def _create(self, layer: str, given: Mapping[str, Any]) -> Any:
         spec = self.spec
         label = f"{spec.id} '{layer}'" if layer else spec.id
         fields, weights = spec.defaults(), {}
@@ -136,9 +138,9 @@ class RegisteredCreator:
                 op=spec.id,
                 expected=[f.name for f in missing],
             )
-        return CreatedPlugin(spec, {**fields, **weights}, spec.make(layer, dict(fields)), layer)
+        return _as_author_made(spec, {**fields, **weights}, spec.make(layer, dict(fields)), layer)
 
-    def deserialize_plugin(self, name: str, serialized_plugin: bytes) -> CreatedPlugin:
+    def deserialize_plugin(self, name: str, serialized_plugin: bytes) -> Any:
         """A plugin from what `serialize` gave; also from what the object of a library's op saved.
 
         Raises:
@@ -148,7 +150,7 @@ class RegisteredCreator:
         document = _document(data)
         load = getattr(self.spec.make, "load", None)
         if document is None and load is not None:
-            return CreatedPlugin(self.spec, self.spec.defaults(), load(name, data), name)
+            return _as_author_made(self.spec, self.spec.defaults(), load(name, data), name)
         found = "something else" if document is None else str(document.get("op"))
         if found != self.spec.id:
             raise PlanCorrupt(
@@ -167,6 +169,12 @@ class RegisteredCreator:
 
     def __repr__(self) -> str:
         return f"<creator of {self.spec.id}>"
+
+
+def _as_author_made(spec: OpSpec, values: Mapping[str, Any], op: Op, layer: str) -> Any:
+    """The object of a V2 class written in Python, which its author knows; of another op, one that stands for it."""
+    plugin = getattr(op, "plugin", None)
+    return plugin if hasattr(plugin, "as_created") else CreatedPlugin(spec, values, op, layer)
 
 
 def _unknown_field(spec: OpSpec, label: str, name: str) -> FieldValueError:

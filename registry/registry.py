@@ -70,6 +70,10 @@ class Registry(TensorRTNames):
         tables = [registry._tables for registry in self._lineage()]
         return tuple(one for table in tables for one in table.implementations.get(op, ()))
 
+    def bound(self, implementation: Implementation) -> Implementation:
+        """The same with the table by which the runtime calls it, though it is not registered."""
+        return native.bound(implementation)
+
     def near_misses(self, name: str, version: str = "1", namespace: str = "") -> list[tuple[str, str]]:
         """(what, why) lines for a look-up that failed, nearest first."""
         misses = near.near_misses(name, version, namespace, *self._visible())

@@ -49,6 +49,9 @@ py::object held(const std::shared_ptr<void>& holder) {
 }
 
 py::object exception_of(const Failure& failure) {
+  // Ctrl-C and sys.exit() end what is being done: nobody may take them for a plugin's failure.
+  if (failure.origin && !PyErr_GivenExceptionMatches(held(failure.origin).ptr(), PyExc_Exception))
+    return held(failure.origin);
   py::object exception;
   if (error_factory().is_none()) {
     exception = plain_exception(failure);
@@ -64,26 +67,50 @@ py::object exception_of(const Failure& failure) {
   return exception;
 }
 
-dt_code raise_from_python(Call* call, py::error_already_set& error) {
-  std::string kind = "Exception", message = "no text", file;
+namespace {
+
+struct Place {
+  std::string file;
   int line = 0;
+};
+
+bool is_ours(const py::handle& frame) {
+  const std::string module = py::str(frame.attr("f_globals").attr("get")("__name__", ""));
+  return module.rfind("dovetail.", 0) == 0 && module.rfind("dovetail.plugins.builtin.", 0) != 0;
+}
+
+// The innermost line in the file of the plugin's author: not ours, and not that of a library which was called. Where
+// what its code returned was refused, it is not in the traceback, and the exception says where it is defined.
+Place place_of(const py::object& exception, const py::object& traceback) {
+  Place innermost, author;
+  for (py::object trace = traceback; !trace.is_none(); trace = trace.attr("tb_next")) {
+    const py::object frame = trace.attr("tb_frame");
+    innermost = {py::str(frame.attr("f_code").attr("co_filename")), trace.attr("tb_lineno").cast<int>()};
+    if (author.file.empty() ? !is_ours(frame) : author.file == innermost.file) author = innermost;
+  }
+  if (author.file.empty()) author.file = py::str(py::getattr(exception, "dovetail_where", py::str()));
+  return author.file.empty() ? innermost : author;
+}
+
+}  // namespace
+
+dt_code raise_from_python(Call* call, py::error_already_set& error) {
+  std::string kind = "Exception", message = "no text", method;
+  Place place;
   try {
     kind = py::str(error.type().attr("__name__"));
     message = py::str(error.value());
-    py::object trace = error.trace() ? py::object(error.trace()) : py::object(py::none());
-    while (!trace.is_none()) {
-      file = py::str(trace.attr("tb_frame").attr("f_code").attr("co_filename"));
-      line = trace.attr("tb_lineno").cast<int>();
-      trace = trace.attr("tb_next");
-    }
+    place = place_of(error.value(), error.trace() ? py::object(error.trace()) : py::object(py::none()));
+    method = py::str(py::getattr(error.value(), "dovetail_method", py::str()));
   } catch (const py::error_already_set&) {  // an exception whose text cannot be made
   } catch (const py::cast_error&) {
   }
-  host_table()->raise(call, DT_PLUGIN_FAILED, kind.c_str(), message.c_str(), file.empty() ? nullptr : file.c_str(),
-                      line);
+  host_table()->raise(call, DT_PLUGIN_FAILED, kind.c_str(), message.c_str(),
+                      place.file.empty() ? nullptr : place.file.c_str(), place.line);
   if (call) {
     if (error.trace()) PyException_SetTraceback(error.value().ptr(), error.trace().ptr());
     call->origin = hold(error.value());
+    call->method = method;
   }
   return DT_PLUGIN_FAILED;
 }

@@ -34,9 +34,9 @@ class Gil {
 template <typename Function>
 dt_code guarded(void* handle, Function function) {
   Call* call = static_cast<Call*>(handle);
-  const auto failed = [&](const char* kind, const char* text) {
-    host_table()->raise(call, DT_PLUGIN_FAILED, kind, text, nullptr, 0);
-    return DT_PLUGIN_FAILED;
+  const auto failed = [&](const char* kind, const char* text, dt_code code = DT_PLUGIN_FAILED) {
+    host_table()->raise(call, code, kind, text, nullptr, 0);
+    return code;
   };
   if (!python_is_alive()) return failed(nullptr, "the Python interpreter is shutting down");
   Gil gil;
@@ -46,7 +46,7 @@ dt_code guarded(void* handle, Function function) {
   } catch (py::error_already_set& error) {
     return raise_from_python(call, error);
   } catch (const Failure& failure) {
-    return failed(nullptr, failure.message.c_str());
+    return failed(nullptr, failure.message.c_str(), failure.code);
   } catch (const std::exception& error) {
     return failed("std::exception", error.what());
   }

@@ -33,6 +33,7 @@ void host_raise(void* handle, dt_code code, const char* kind, const char* messag
     call->message = text_of(message);
     call->file = text_of(file);
     call->line = line;
+    call->method.clear();
     call->origin.reset();
   } catch (const std::bad_alloc&) {
     call->raised = code;
@@ -143,11 +144,12 @@ void Call::refuse(const std::string& why, const std::string& plugin, const char*
 void Call::check(dt_code code, const std::string& plugin, const char* asked, const std::string& layer) const {
   if (code == DT_OK) return;
   const char* name = code_name(code);
-  const std::string own = v2_method(message);  // one function of the interface may call several methods of a class
-  const std::string method = own.empty() ? asked : own;
+  // One function of the interface may call several methods of a class.
+  const std::string own = method.empty() ? v2_method(message) : method;
+  const std::string name_of_method = own.empty() ? asked : own;
   Failure failure;
   failure.code = name ? code : DT_PLUGIN_FAILED;
-  failure.message = plugin + " failed in " + method;
+  failure.message = plugin + " failed in " + name_of_method;
   if (!layer.empty()) failure.message += " of layer '" + layer + "'";
   const std::string at = file.empty() ? "" : line > 0 ? file + ":" + std::to_string(line) : file;
   if (!message.empty()) {
@@ -158,7 +160,7 @@ void Call::check(dt_code code, const std::string& plugin, const char* asked, con
   }
   if (!at.empty()) failure.facts.emplace_back("raised at", at);
   if (!name) failure.facts.emplace_back("code", std::to_string(code) + " is none of DT_CODES");
-  failure.attributes = {{"plugin", plugin}, {"layer", layer},    {"method", method},
+  failure.attributes = {{"plugin", plugin}, {"layer", layer},    {"method", name_of_method},
                         {"kind", kind},     {"reason", message}, {"native_file_line", at}};
   failure.origin = origin;
   throw failure;

@@ -46,7 +46,8 @@ struct Call {
   dt_code raised = DT_OK;
   std::string kind, message, file;
   int line = 0;
-  std::string blob;                                  // what emit appended
+  std::string method;  // what the author calls it, where that differs from what the host calls
+  std::string blob;    // what emit appended
   std::vector<std::unique_ptr<char[]>> allocations;  // what alloc handed out
   std::shared_ptr<void> origin;
   MemoryOwners* owners = nullptr;  // of the tensors of a run; null where nobody knows

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from dovetail.core.contract import Implementation
+from dovetail.core.contract import Implementation, Lookup
 from dovetail.core.errors import DovetailError, NoImplementation
 from dovetail.core.negotiation import Machine, Refusal, Trace, negotiate
 from dovetail.core.types import DataType, DeviceType, TensorFormat
@@ -147,7 +149,7 @@ def find_on(device: DeviceType, graph: Graph, layer: GraphLayer, config: IBuilde
     """Candidates on one device. The reference counts only where nothing else there fits, or where it is pinned."""
     layer.candidates, layer.trace = [], Trace()
     pin = config.pinned_implementation(layer.name)
-    offered = [i for i in graph.lookup.implementations_of(layer.spec.id) if i.device == device]
+    offered = [i for i in implementations_of(graph.lookup, layer) if i.device == device]
     native = [i for i in offered if i.name != REFERENCE]
     reference = [i for i in offered if i.name == REFERENCE]
     for implementation in native:
@@ -209,7 +211,14 @@ def make_object(layer: GraphLayer, implementation: Implementation) -> Any:
     """The implementation's object for this layer; a V2 class works on a clone of the op's own."""
     if implementation.native.uses_op_object:
         return layer.op.native.clone()  # type: ignore[attr-defined]
-    return implementation.native.create(layer.name, layer.wire_fields())
+    with getattr(layer.op, "as_source", nullcontext)():
+        return implementation.native.create(layer.name, layer.wire_fields())
+
+
+def implementations_of(lookup: Lookup, layer: GraphLayer) -> Sequence[Implementation]:
+    """All that are registered; where there are none, those that the op's own object brings along."""
+    found = lookup.implementations_of(layer.spec.id)
+    return found or tuple(lookup.bound(one) for one in getattr(layer.op, "implementations", ()))
 
 
 def workspace_of(layer: GraphLayer, candidate: Candidate, profile: int, n_threads: int) -> int:
@@ -241,7 +250,7 @@ def _nothing_runs(layer: GraphLayer, graph: Graph, config: IBuilderConfig, machi
     tried = [layer.device]
     if config.get_flag(BuilderFlag.GPU_FALLBACK) and machine.has(other_device(layer.device)):
         tried.append(other_device(layer.device))
-    offered = {implementation.device for implementation in graph.lookup.implementations_of(layer.spec.id)}
+    offered = {implementation.device for implementation in implementations_of(graph.lookup, layer)}
     absent = [(f"on the {d.name}", "no implementation") for d in tried if offered and d not in offered]
     elsewhere = "" if len(tried) > 1 else _fits_elsewhere(layer, graph, config, machine)
     there = other_device(layer.device)
@@ -283,7 +292,7 @@ def _advice(layer: GraphLayer, graph: Graph, fits_on: DeviceType | None) -> str:
             f"config.set_flag(BuilderFlag.GPU_FALLBACK) lets layers like this one run on the {fits_on.name}, "
             f"with copies; config.set_device_type(layer, DeviceType.{fits_on.name}) places this one there."
         )
-    if not graph.lookup.implementations_of(layer.spec.id):
+    if not implementations_of(graph.lookup, layer):
         return f"No implementation of {layer.spec.id} is registered: load a library that brings one, or write one."
     return "Change what is refused above, or load a library with another implementation; error.trace has every row."
 

@@ -203,7 +203,7 @@ class Fill(Plugin):
         alpha, betas = self._given(alphas, betas, [array for array in (alphas, betas) if array is not None])
         if self.operation == FillOperation.LINSPACE:
             if self.to_type in FLOATS:
-                return self._line(shape, float(alpha), betas, numpy.float64)
+                return self._line(shape, float(alpha), betas, numpy.float64).astype(numpy.float32)
             with numpy.errstate(over="ignore"):
                 return self._line(shape, alpha, betas, numpy.int64).astype(nptype(self.to_type))
         n = int(numpy.prod(shape, dtype=numpy.int64))
@@ -211,7 +211,7 @@ class Fill(Plugin):
         is_uniform = self.operation == FillOperation.RANDOM_UNIFORM
         numbers = (uniform(words) if is_uniform else normal(words)).reshape(-1)[:n].reshape(shape)
         alpha, beta = float(alpha), float(betas[0])
-        return alpha + (beta - alpha if is_uniform else beta) * numbers
+        return (alpha + (beta - alpha if is_uniform else beta) * numbers).astype(numpy.float32)
 
     onnx = (onnx_op("Range", rewrite=range_), onnx_op("EyeLike", rewrite=eye_like))
 

@@ -79,7 +79,7 @@ FUNCTIONS = {
     Op.ATANH: numpy.arctanh,
     Op.CEIL: numpy.ceil,
     Op.FLOOR: numpy.floor,
-    Op.ERF: lambda x: numpy.vectorize(math.erf, otypes=[numpy.float64])(x),
+    Op.ERF: lambda x: numpy.vectorize(math.erf, otypes=[x.dtype])(x),
     Op.NOT: numpy.logical_not,
     Op.SIGN: numpy.sign,
     Op.ROUND: numpy.rint,

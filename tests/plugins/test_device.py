@@ -134,10 +134,19 @@ def test_v2_classes_and_creators_say_it_too():
         plugin_namespace = "acme"
         device = GPU
 
+        def get_output_dimensions(self, output_index, inputs, expr_builder):
+            return inputs[0]
+
+        def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+            pass
+
     class Creator(IPluginCreator):
         name = "Doubled"
         plugin_namespace = "acme"
         device = GPU
+
+        def create_plugin(self, name, field_collection):
+            return Doubled()
 
     assert offered(Doubled) == offered(Creator()) == [("python.cuda", GPU, [])]
 

@@ -212,11 +212,15 @@ def test_a_creator_that_returns_none_is_a_failure():
         Nothing().dovetail_spec.make("there", {})
 
 
-def test_a_parameter_without_a_type_is_named():
+class Untyped(Twice):
+    """A class that needs a creator, since nothing says what its fields are."""
+
+    plugin_type = "Untyped"
+
+    def __init__(self, factor=2.0):
+        self.factor = factor
+
+
+def test_a_class_whose_parameters_have_no_types_needs_a_creator(bench):
     with pytest.raises(DefinitionError, match="parameter 'factor' of Untyped has no type"):
-
-        class Untyped(IPluginV2DynamicExt):
-            plugin_type = "Untyped"
-
-            def __init__(self, factor):
-                self.factor = factor
+        bench.registry.add_op(Untyped)

@@ -78,6 +78,9 @@ def test_a_creator_in_python_makes_plugins_through_the_registry(registry):
         def get_output_dimensions(self, output_index, inputs, expr_builder):
             return inputs[0]
 
+        def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+            np.multiply(inputs[0].array, self.gain, out=outputs[0].array)
+
         def serialize(self):
             return np.float32(self.gain).tobytes()
 
@@ -91,8 +94,8 @@ def test_a_creator_in_python_makes_plugins_through_the_registry(registry):
     assert registry.register_creator(GainCreator(), "acme")
     fields = PluginFieldCollection([PluginField("gain", np.array([3], np.float32), PluginFieldType.FLOAT32)])
     plugin = registry.get_plugin_creator("Gain", "1", "acme").create_plugin("g", fields)
-    assert plugin.op.plugin.gain == 3.0
-    assert plugin.clone_op().plugin is not plugin.op.plugin
+    assert isinstance(plugin, Gain) and plugin.gain == 3.0
+    assert (plugin.plugin_type, plugin.plugin_namespace) == ("Gain", "acme")
     native.withdraw(registry.implementations()[0])
 
 

@@ -1,0 +1,150 @@
+"""Checks of V2 classes and creators against TensorRT's contract, as early as each mistake can be known."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from dovetail.core.contract import op_id
+from dovetail.core.errors import DefinitionError
+from dovetail.plugins.author import shown
+
+# The contract's methods with their parameters, as TensorRT's Python classes have them.
+PLUGIN_METHODS = {
+    "get_output_dimensions": ("output_index", "inputs", "expr_builder"),
+    "get_output_datatype": ("index", "input_types"),
+    "supports_format_combination": ("pos", "in_out", "num_inputs"),
+    "configure_plugin": ("inputs", "outputs"),
+    "get_workspace_size": ("input_desc", "output_desc"),
+    "enqueue": ("input_desc", "output_desc", "inputs", "outputs", "workspace", "stream"),
+    "attach_to_context": ("cudnn", "cublas", "allocator"),
+    "detach_from_context": (),
+    "initialize": (),
+    "terminate": (),
+    "clone": (),
+    "serialize": (),
+    "get_serialization_size": (),
+    "destroy": (),
+}
+CREATOR_METHODS = {
+    "create_plugin": ("name", "field_collection"),
+    "deserialize_plugin": ("name", "data"),
+}
+NEEDED = ("get_output_dimensions", "enqueue")
+NEAR = 0.88  # of difflib, where a name is taken for a misspelt one
+
+
+def check_methods(cls: type, methods: Mapping[str, tuple[str, ...]]) -> None:
+    """Do the methods in the body of `cls` take what they will be given? Warns of names that look misspelt.
+
+    Raises:
+        DefinitionError: a method has other parameters, or is written in C++'s way ("getOutputDimensions").
+    """
+    for name, value in vars(cls).items():
+        function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+        if not inspect.isfunction(function):
+            continue
+        if name in methods:
+            if not isinstance(value, staticmethod):
+                _check_parameters(cls, name, function, methods[name])
+        elif not name.startswith("_"):
+            _check_name(cls, name, function, methods)
+
+
+def _check_parameters(cls: type, name: str, function: Any, wanted: tuple[str, ...]) -> None:
+    signature = inspect.signature(function)
+    try:
+        signature.bind("self", *wanted)
+    except TypeError:
+        raise DefinitionError(
+            f"{cls.__name__}.{name} cannot be called as the contract says",
+            facts=[
+                ("expected", f"({', '.join(('self', *wanted))})"),
+                ("got", str(signature)),
+                ("defined at", _line_of(function)),
+            ],
+            hint=f"Write def {name}({', '.join(('self', *wanted))}).",
+            method=name,
+        ) from None
+
+
+def _check_name(cls: type, name: str, function: Any, methods: Mapping[str, tuple[str, ...]]) -> None:
+    plain = {known.replace("_", ""): known for known in methods}
+    same = plain.get(name.replace("_", "").lower())
+    if same is not None and same not in vars(cls):
+        raise DefinitionError(
+            f"{cls.__name__}.{name} would never be called",
+            facts=[
+                ("the contract", f"{same}({', '.join(('self', *methods[same]))})"),
+                ("defined at", _line_of(function)),
+            ],
+            hint=f"Call it {same}.",
+            method=name,
+        )
+    near = difflib.get_close_matches(name, methods, n=1, cutoff=NEAR)
+    if near and near[0] not in vars(cls):
+        warnings.warn(
+            f"{cls.__name__}.{name} at {_line_of(function)} is not a method of the contract, which has {near[0]}; "
+            f"nothing will call it",
+            stacklevel=4,
+        )
+
+
+def check_object(plugin: Any, base: type) -> None:
+    """Has the object what a layer needs: a name, a version, outputs and the two methods without a default?
+
+    Raises:
+        DefinitionError: it has not; what to write is said.
+    """
+    cls = type(plugin)
+    where = _line_of(cls)
+
+    def refuse(sentence: str, got: Any, hint: str) -> DefinitionError:
+        return DefinitionError(f"{cls.__name__} {sentence}", facts=[("got", shown(got)), ("class", where)], hint=hint)
+
+    if not isinstance(plugin.plugin_type, str) or not plugin.plugin_type:
+        hint = f'Set it in the class or in __init__: self.plugin_type = "{cls.__name__}".'
+        raise refuse("does not say its plugin_type", plugin.plugin_type, hint)
+    if not isinstance(plugin.plugin_version, (str, int)) or isinstance(plugin.plugin_version, bool):
+        raise refuse(
+            "has no plugin_version that is a text", plugin.plugin_version, 'Such as self.plugin_version = "1".'
+        )
+    if not isinstance(plugin.plugin_namespace, str):
+        raise refuse("has no plugin_namespace that is a text", plugin.plugin_namespace, 'Set it, to "" for none.')
+    count = plugin.num_outputs
+    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
+        raise refuse("has no num_outputs that is a number from 1 on", count, "Such as self.num_outputs = 1.")
+    check_needed(cls, base, NEEDED)
+
+
+def check_needed(cls: type, base: type, needed: tuple[str, ...]) -> None:
+    """Are these methods written? Raises DefinitionError with the one to write."""
+    known = PLUGIN_METHODS | CREATOR_METHODS
+    for name in needed:
+        if getattr(cls, name) is getattr(base, name):
+            own = [other for other in dir(cls) if other not in dir(base)]
+            near = difflib.get_close_matches(name, own, n=1, cutoff=0.6)
+            raise DefinitionError(
+                f"{cls.__name__} does not have {name}",
+                facts=[*([("near", near[0])] if near else []), ("class", _line_of(cls))],
+                hint=f"Write def {name}({', '.join(('self', *known[name]))}).",
+                method=name,
+            )
+
+
+def identity_of(plugin: Any) -> str:
+    """`namespace::Name@version` of a V2 object, or of its class where it does not say."""
+    name = plugin.plugin_type or type(plugin).__name__
+    return op_id(str(name), str(plugin.plugin_version), str(plugin.plugin_namespace or ""))
+
+
+def _line_of(thing: Any) -> str:
+    code = getattr(thing, "__code__", None)
+    if code is not None:
+        return f"{code.co_filename}:{code.co_firstlineno}"
+    functions = [value for value in vars(thing).values() if inspect.isfunction(value)]
+    name = f"{thing.__module__}.{thing.__qualname__}"
+    return f"{name}, {functions[0].__code__.co_filename}" if functions else name
