@@ -10,7 +10,7 @@ HOOKS = [value for name, value in vars(hookspecs).items() if name.startswith("do
 
 
 def test_every_hook_says_what_it_is_for():
-    assert len(HOOKS) == 5
+    assert len(HOOKS) == 6
     assert all(inspect.getdoc(hook) for hook in HOOKS)
 
 
