@@ -17,6 +17,7 @@ from dovetail.core.types import DimensionOperation as Op
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MAX_TERMS = 12  # beyond this an expression is left as it was written
+MAX_EXPANDED = 64  # terms of a product that is multiplied out to see whether two expressions are equal
 
 Interval = tuple[int, int]
 Poly = dict[tuple[Any, ...], int]
@@ -127,6 +128,72 @@ def _without(monomial: Sequence[Any], divisor: Sequence[Any]) -> tuple[Any, ...]
             return None
         del left[at]
     return tuple(left)
+
+
+def common_factors(p: Poly) -> tuple[int, tuple[Any, ...]]:
+    """(coefficient, monomial): the largest that divides every term."""
+    monomials = iter(p)
+    common = list(next(monomials))
+    for monomial in monomials:
+        left = list(monomial)
+        common = [factor for factor in common if _take(left, factor)]
+    return math.gcd(*p.values()), tuple(common)
+
+
+def _take(factors: list[Any], wanted: Any) -> bool:
+    """Take one factor out; False if it is not there."""
+    at = next((i for i, factor in enumerate(factors) if factor is wanted), None)
+    if at is not None:
+        del factors[at]
+    return at is not None
+
+
+def exact_quotient(p: Poly, divisor: Poly) -> Poly | None:
+    """q with p = q * divisor, or None if there is none: long division by the leading terms."""
+    rest, q = dict(p), {}
+    lead = max(divisor, key=_degree)
+    for _ in range(MAX_TERMS):
+        if not rest:
+            return q
+        monomial = max(rest, key=_degree)
+        left = _without(monomial, lead)
+        if left is None or rest[monomial] % divisor[lead]:
+            return None
+        c = q[left] = rest[monomial] // divisor[lead]
+        for other, k in divisor.items():
+            term = join(left, other)
+            rest[term] = rest.get(term, 0) - c * k
+            if not rest[term]:
+                del rest[term]
+    return None
+
+
+def _degree(monomial: Sequence[Any]) -> list[int]:
+    """Sorts monomials by their power of the newest factor, then of the next one, and so on."""
+    return sorted((factor.serial for factor in monomial), reverse=True)
+
+
+def multiplied_out(p: Poly) -> Poly | None:
+    """The same with sums that are factors multiplied out; None where that is more than is worth looking at."""
+    total: Poly = {}
+    for monomial, c in p.items():
+        terms: Poly = {(): c}
+        for factor in monomial:
+            parts = factor.as_poly()
+            terms = _times(terms, parts)
+            if len(terms) > MAX_EXPANDED:
+                return None
+        for m, k in terms.items():
+            total[m] = total.get(m, 0) + k
+    return {m: k for m, k in total.items() if k}
+
+
+def _times(p: Poly, q: Poly) -> Poly:
+    total: Poly = {}
+    for (m, a), (n, b) in product(p.items(), q.items()):
+        term = join(m, n)
+        total[term] = total.get(term, 0) + a * b
+    return total
 
 
 def poly_range(p: Mapping[tuple[Any, ...], Any], range_of: Callable[[Any], Interval]) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ the operands decide is decided. No rule repeats a part of an expression.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,12 +37,18 @@ def operation(op: Op, a: Any, b: Any) -> Expr:
 
 
 def _factors(e: Expr) -> tuple[int, tuple[Expr, ...]]:
-    """(coefficient, monomial) of a product; a sum is its own only factor."""
+    """(coefficient, monomial) of a product; of a sum, what its terms have in common, and the sum of what is left."""
     poly = e.as_poly()
     if len(poly) == 1:
         ((monomial, c),) = poly.items()
         return c, monomial
-    return (0, ()) if not poly else (1, (e,))
+    if not poly:
+        return 0, ()
+    c, common = algebra.common_factors(poly)
+    if c == 1 and not common:
+        return 1, (e,)
+    whole, _ = algebra.quotient(poly, c, common)
+    return c, algebra.join(common, (_from_poly(whole),))
 
 
 def _product(a: Expr, b: Expr) -> Poly | None:
@@ -51,8 +58,24 @@ def _product(a: Expr, b: Expr) -> Poly | None:
         return algebra.scale(b.as_poly(), x)
     if not factors_b:
         return algebra.scale(a.as_poly(), y)
-    factors = algebra.join(factors_a, factors_b)
+    factors = _absorb(algebra.join(factors_a, factors_b))
     return algebra.scale({factors: 1}, x * y) if len(factors) <= algebra.MAX_TERMS else None
+
+
+def _absorb(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """x * min(x, 1) and max(x, 1) * min(x, 1) are x, unless x is negative: where an extent may be 0."""
+    for flag in factors:
+        if flag.op != Op.MIN or flag.b.value != 1 or flag.a.range[0] < 0:
+            continue
+        others = [factor for factor in factors if factor is not flag]
+        c, own = _factors(flag.a)
+        if c == 1 and algebra.quotient({tuple(others): 1}, 1, own)[0]:
+            return _absorb(tuple(others))
+        at_least = next((f for f in others if f.op == Op.MAX and f.b.value == 1 and f.a is flag.a), None)
+        if c == 1 and at_least is not None:
+            others.remove(at_least)
+            return _absorb(algebra.join(others, own))
+    return factors
 
 
 def _from_poly(poly: Poly) -> Expr:
@@ -82,17 +105,84 @@ def _monomial(factors: Sequence[Expr], c: int) -> Expr:
 def _divide(op: Op, a: Expr, b: Expr) -> Expr:
     if b.value == 0:
         compute(op, a, b, 0, 0)
-    c, divisor = _factors(b)
-    whole, rest = algebra.quotient(a.as_poly(), c, divisor)
-    is_exact = not rest and (a.value is None or b.value is not None)  # 0//N stays: N may be 0
-    if is_exact or (b.value is not None and not any(rest)):
-        whole[()] = whole.get((), 0) + OPERATIONS[op](rest.get((), 0), c)
-        return _from_poly({monomial: k for monomial, k in whole.items() if k})
+    if a.value is None:
+        a, b = _cancel(a, b)
+    if b.value is not None:
+        whole, rest = algebra.quotient(a.as_poly(), b.value, ())
+        if not any(rest):
+            whole[()] = whole.get((), 0) + OPERATIONS[op](rest.get((), 0), b.value)
+            return _from_poly({monomial: k for monomial, k in whole.items() if k})
     if a.op == op and b.value is not None and b.value > 0 and a.b.value is not None and a.b.value > 0:
         both = a.b.value * b.value  # floor(floor(x/m)/n) = floor(x/(m*n)), and so for ceil
         if algebra.fits(both):
             return _divide(op, a.a, constant(both))
     return _node(op, a, b)
+
+
+def _cancel(a: Expr, b: Expr) -> tuple[Expr, Expr]:
+    """Numerator and denominator without the factors that both have; sums are divided as polynomials."""
+    (x, above), (y, below) = _factors(a), _factors(b)
+    divisor = math.gcd(x, y)
+    left: list[Expr] = []
+    kept = list(above)
+    for factor in below:
+        at = next((i for i, other in enumerate(kept) if _quotient_of(other, factor) is not None), None)
+        if at is None:
+            left.append(factor)
+        else:
+            found = _quotient_of(kept.pop(at), factor)
+            assert found is not None
+            c, more = _factors(found)
+            x, kept = x * c, [*kept, *more]
+    if divisor == 1 and len(left) == len(below):
+        return a, b
+    divisor = math.gcd(x, y)
+    return _times(x // divisor, kept), _times(y // divisor, left)
+
+
+def _quotient_of(factor: Expr, divisor: Expr) -> Expr | None:
+    """factor / divisor, where the one divides the other without a rest; a single unknown divides itself alone."""
+    if factor is divisor:
+        return constant(1)
+    poly, by = factor.as_poly(), divisor.as_poly()
+    if len(by) < 2 or len(poly) < 2:
+        return None
+    found = algebra.exact_quotient(poly, by)
+    return None if found is None else _from_poly(found)
+
+
+def _times(c: int, factors: Sequence[Expr]) -> Expr:
+    total = constant(1)
+    for factor in factors:
+        total = operation(Op.PROD, total, factor)
+    return operation(Op.PROD, constant(c), total)
+
+
+_DUAL = {Op.MAX: Op.MIN, Op.MIN: Op.MAX}
+_LOOKED_AT = 8  # operands of a maximum or minimum within others
+
+
+def _operands(op: Op, e: Expr) -> list[Expr]:
+    """Those of a maximum of maxima, or of a minimum of minima; of any other expression itself."""
+    found, stack = [], [e]
+    while stack and len(found) < _LOOKED_AT:
+        node = stack.pop()
+        if node.op == op:
+            stack += [node.b, node.a]
+        else:
+            found.append(node)
+    return found + stack
+
+
+def _extreme(op: Op, a: Expr, b: Expr) -> Expr | None:
+    """max(a, max(a, c)) is the latter, and max(a, min(a, c)) is a; None where no such rule fits."""
+    for x, y in ((a, b), (b, a)):
+        inside = _operands(op, y)
+        if all(any(item is other for other in inside) for item in _operands(op, x)):
+            return y
+        if any(item is x for item in _operands(_DUAL[op], y)):
+            return x
+    return None
 
 
 def _compare(op: Op, a: Expr, b: Expr, difference: Interval | None) -> Expr:
@@ -104,12 +194,21 @@ def _compare(op: Op, a: Expr, b: Expr, difference: Interval | None) -> Expr:
             a, b = b, a
         if a.op == op and a.b.value is not None and b.value is not None:
             return operation(op, a.a, OPERATIONS[op](a.b.value, b.value))
-        return _node(op, a, b)
+        found = _extreme(op, a, b)
+        return _node(op, a, b) if found is None else found
     if op == Op.EQUAL and (low > 0 or high < 0 or low == high):
         return constant(low == high == 0)
+    if op == Op.EQUAL and _is_zero(a, b):
+        return constant(1)
     if op == Op.LESS and (high < 0 or low >= 0):
         return constant(high < 0)
     return _node(op, a, b)
+
+
+def _is_zero(a: Expr, b: Expr) -> bool:
+    """Is a - b nothing when products of sums are multiplied out?"""
+    difference = algebra.add(a.as_poly(), b.as_poly(), -1)
+    return difference is not None and algebra.multiplied_out(difference) == {}
 
 
 def _node(op: Op, a: Expr, b: Expr) -> Expr:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from dovetail.core.errors import ShapeError
-from dovetail.core.expr import DimsExprs, as_expr, require, select
+from dovetail.core.expr import DimsExprs, Expr, as_expr, require, select
 
 
 def axis_of(axis: int, rank: int, label: str = "layer") -> int:
@@ -106,7 +107,7 @@ def broadcast(label: str, *shapes: Sequence[Any]) -> DimsExprs:
         total = as_expr(extents[0])
         for extent in extents[1:]:
             other = as_expr(extent)
-            if total.same(other):
+            if _parts_of(other) <= _parts_of(total):
                 continue
             require_that(
                 select(total == 1, 1, select(other == 1, 1, total == other)),
@@ -125,7 +126,20 @@ def _wider(a: Any, b: Any) -> Any:
     for known, other in ((a, b), (b, a)):
         if known.value is not None:
             return other if known.value == 1 else known
-    return select(a == 1, b, a)
+    parts = _parts_of(a) | _parts_of(b)
+    if parts == _parts_of(b):
+        return b
+    wider = select(a == 1, b, a)
+    _parts[wider] = parts
+    return wider
+
+
+# Of extents that are 1 or those of the broadcast tensors: combined with one of these again they stay as they are.
+_parts: WeakKeyDictionary[Expr, frozenset[int]] = WeakKeyDictionary()
+
+
+def _parts_of(extent: Expr) -> frozenset[int]:
+    return _parts.get(extent) or frozenset([extent.serial])
 
 
 def _plain(extent: Any) -> Any:

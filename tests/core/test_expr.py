@@ -512,3 +512,69 @@ def test_bounds_enclose_every_value(tree, data):
         inputs = [[data.draw(st.integers(*end)) for end in axes] for axes in ends]
         value = raw_value(tree, inputs)
         assert value is None or low <= value <= high
+
+
+# ---- quotients of polynomials
+
+Q = (N - 1) // 8
+
+
+@mark.parametrize(
+    ("quotient", "text"),
+    [
+        ((1024 * Q + 1024) // (Q + 1), "1024"),
+        ((Q + 1) * C * 1024 // ((Q + 1) * C), "1024"),
+        ((1024 * Q + 1024) * C // (Q + 1), "1024*C"),
+        ((N * C + N) // (C + 1), "N"),
+        ((N * C + N + 2 * C + 2) // (C + 1), "N + 2"),
+        ((N * C * H + 3 * N * C) // (H * N + 3 * N), "C"),
+        ((N * N - 4) // (N + 2), "N - 2"),
+        (ceil_div(6 * N + 12, 4 * N + 8), "2"),
+        ((N * C) // (N * H), "C//H"),
+        ((4 * N) // (6 * C), "2*N//(3*C)"),
+        ((N + 5) * (C + 1) // (2 * C + 2), "(N + 5)//2"),
+        ((N + 2) // (N + 1), "(N + 2)//(N + 1)"),
+        ((N * C + 1) // (C + 1), "(C*N + 1)//(C + 1)"),
+    ],
+    ids=str,
+)
+def test_what_divides_without_a_rest_is_divided(quotient, text):
+    assert str(quotient).replace("N*C", "C*N") == text.replace("N*C", "C*N")
+
+
+factors = st.lists(
+    st.tuples(st.integers(-4, 9), st.sampled_from([N, C, H]), st.integers(-3, 9)), min_size=1, max_size=3
+)
+
+
+@given(factors, factors, st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)))
+def test_a_product_divided_by_one_of_its_sides_is_the_other(left, right, extents):
+    a, b = ([k * extent + c for k, extent, c in side] for side in (left, right))
+    p, q = math.prod(a), math.prod(b)
+    values = [math.prod(k * extents["NCH".index(str(x))] + c for k, x, c in side) for side in (left, right)]
+    if isinstance(q, int) or (isinstance(q, type(N)) and q.value is not None) or values[1] == 0:
+        return
+    assert (p * q // q).evaluate([extents]) == ceil_div(p * q, q).evaluate([extents]) == values[0]
+
+
+def test_equal_products_are_found_equal_however_they_are_written():
+    assert (N * C + C == (N + 1) * C).value == 1
+    assert ((N + 1) * (C + 2) == N * C + 2 * N + C + 2).value == 1
+    assert ((N + 1) * (C + 2) == N * C + 2 * N + C + 3).value is None
+
+
+@mark.parametrize(
+    ("extent", "text"),
+    [
+        (N * minimum(N, 1), "N"),
+        (N * C * minimum(N * C, 1), "N*C"),
+        (maximum(N, 1) * minimum(N, 1), "N"),
+        (maximum(N, maximum(N, 1)), "max(N, 1)"),
+        (minimum(N, maximum(N, 1)), "N"),
+        (maximum(C, minimum(N, maximum(C, 2))), "max(C, min(N, max(C, 2)))"),
+        ((N - 5) * minimum(N - 5, 1), "(N - 5)*min(N - 5, 1)"),
+    ],
+    ids=str,
+)
+def test_an_extent_that_is_broadcast_to_itself_stays(extent, text):
+    assert str(extent) == text

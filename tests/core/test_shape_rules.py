@@ -4,7 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import mark
 
-from dovetail.core.expr import ceil_div, constant, from_program, input_dim, maximum, minimum, program, select
+from dovetail.core.expr import (
+    ceil_div,
+    constant,
+    constraints,
+    from_program,
+    input_dim,
+    maximum,
+    minimum,
+    program,
+    select,
+)
+from dovetail.plugins import broadcast
 
 I = input_dim(0, 0, "I")  # noqa: E741  the letter of the formulas
 ANY = st.integers(-3, 40)
@@ -163,3 +174,14 @@ def test_a_slice_clamps_as_python_does(size, start, end, step):
 def test_broadcasting_takes_the_extent_that_is_not_one(size, other):
     rule = lambda i, j: select(i == 1, j, i)  # noqa: E731
     assert at_run_time(rule, size, other) == (other if size == 1 else size)
+
+
+def test_an_extent_that_was_broadcast_stays_when_it_meets_its_parts_again():
+    n, m, k = (input_dim(0, axis, name) for axis, name in enumerate("nmk"))
+    with constraints():
+        (wide,) = broadcast("sum", [n], [m])
+        (wider,) = broadcast("sum", [wide], [k])
+        again = [broadcast("sum", [a], [b])[0] for a, b in ((wide, n), (m, wide), (wider, wide), (n, wider))]
+    assert [x.same(y) for x, y in zip(again, [wide, wide, wider, wider], strict=True)] == [True] * 4
+    assert wide.evaluate([[1, 5, 1]]) == wider.evaluate([[1, 1, 5]]) == 5
+    assert wider.evaluate([[1, 0, 1]]) == 0
