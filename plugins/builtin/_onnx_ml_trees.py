@@ -177,6 +177,10 @@ def forest_of(node: Any, prefix: str, n_targets: int) -> Forest:
         if len(roots) != 1:
             raise node.fail("a tree has not one root", tree=tree, roots=len(roots))
     forest.roots = [roots[0] for roots in tops.values()]
+    n_reached = len(forest.order(node))
+    if n_reached != len(forest.feature):
+        facts = {"nodes": len(forest.feature), "reached": n_reached}
+        raise node.fail("its trees turn in a circle, or have nodes that no root leads to", **facts)
     _add_votes(node, forest, prefix, place, n_targets)
     return forest
 
