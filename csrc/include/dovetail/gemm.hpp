@@ -44,6 +44,7 @@ struct GemmConstants {
 class Gemm {
   static constexpr int64_t kMostPacked = int64_t{64} << 20;  // bytes of b that are packed at once at run time
   static constexpr int64_t kBlockFloats = 48 << 10;          // of a, packed by one thread
+  static constexpr int64_t kSumFloats = 256 << 10;           // of y, that one thread adds up apart (GemmPacked::group)
 
  public:
   // `type` is that of a and of y, but for INT8, whose y is float32.
@@ -151,10 +152,29 @@ class Gemm {
     const int64_t n = (m + kernels_.panel - 1) / kernels_.panel;
     return n > 0 ? (m + n - 1) / n : 1;
   }
-  // Floats of a that a thread packs at once: a panel at least.
+  // Floats of a that a thread packs at once, a panel at least, and behind them room for sums of pieces of k.
   int64_t slot_floats(const GemmArgs& args) const {
     const int64_t one = kernels_.panel * args.k.n;
-    return (one > kBlockFloats ? one : kBlockFloats) + 16;
+    return (one > kBlockFloats ? one : kBlockFloats) + 16 + sum_floats(args);
+  }
+  // The same if m and n change their roles.
+  static int64_t sum_floats(const GemmArgs& args) {
+    if (args.k.n <= kGemmPieces * kGemmDepth) return 0;
+    constexpr int64_t kWhole = 32;  // up to a whole panel or tile of any kernel
+    const double all = static_cast<double>(args.m.n + kWhole) * static_cast<double>(args.n.n + kWhole);
+    return all < static_cast<double>(kSumFloats) ? static_cast<int64_t>(all) : kSumFloats;
+  }
+  // Pieces of a long k are added up in groups, as many groups as pieces of one.
+  void set_groups_of_pieces(const GemmArgs& args, int64_t slot, int64_t n_panels, int64_t panels_of_m,
+                            GemmPacked* packed) const {
+    const int64_t pieces = (args.k.n + kGemmDepth - 1) / kGemmDepth, room = sum_floats(args);
+    if (pieces <= kGemmPieces) return;
+    packed->group = kGemmPieces;
+    while (packed->group * packed->group < pieces) packed->group *= 2;
+    packed->sums_at = slot - room;
+    const int64_t rows = (packed->block < panels_of_m ? packed->block : panels_of_m) * packed->panel;
+    const int64_t fit = room / (rows * kernels_.tile), splits = (n_panels + fit - 1) / fit;
+    if (packed->splits < splits) packed->splits = splits;
   }
 
   static double products(const GemmArgs& args) {
@@ -224,6 +244,7 @@ class Gemm {
     int64_t items = batches * ((all + packed.block - 1) / packed.block);
     packed.splits = items >= 2 * threads ? 1 : (2 * threads + items - 1) / items;
     if (packed.splits > panels) packed.splits = panels;
+    if (in_pieces) set_groups_of_pieces(args, slot, panels, all, &packed);
     items *= packed.splits;
     const double worth =
         products(args) * static_cast<double>(batches * panels) / static_cast<double>(this->panels(args)) / 4e5;

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kPanel = kLanes == 16 ? 12 : 6;  // rows whose sums fill the registers
 constexpr int kKeys = 64;                      // of a block
+constexpr int kBlocks = 16;                    // of a group, whose sums are joined with those of earlier groups
 static_assert(kKeys % kTile == 0, "a block of keys is whole tiles");
 
 inline int64_t whole(int64_t n, int64_t of) { return (n + of - 1) / of * of; }
@@ -54,18 +55,25 @@ void add_products(const float* a, const float* b, int64_t depth, float* sums, in
   }
 }
 
+// What rows are made of so far: sums of values, the largest score, and the total of the exponentials.
+struct Sums {
+  float *sums, *largest, *totals;
+};
+
 struct Scratch {
-  float *q, *k, *v, *sums, *largest, *totals, *row;
+  float *q, *k, *v, *row;
+  Sums group, all;
   int64_t v_columns;
   Scratch(float* from, int64_t rows, int64_t size, int64_t v_size) : v_columns(whole(v_size, kTile)) {
     const int64_t padded = whole(rows, kPanel);
     q = from;
     k = q + padded * size;
     v = k + kKeys * size;
-    sums = v + kKeys * v_columns;
-    largest = sums + padded * v_columns;
-    totals = largest + padded;
-    row = totals + padded;
+    row = v + kKeys * v_columns;
+    group = {row, row + padded * v_columns, row + padded * (v_columns + 1)};
+    row += padded * (v_columns + 2);
+    all = {row, row + padded * v_columns, row + padded * (v_columns + 1)};
+    row += padded * (v_columns + 2);
     end = row + (size > v_columns ? size : v_columns) + kTile;
   }
   float* end;
@@ -175,15 +183,15 @@ void add_keys(const Item& item, int64_t r0, int64_t first, int64_t n, const Scra
   const Multiply product = product_for(panel);
   float scores[kPanel * kKeys], out[kPanel * kTile];
   for (int64_t tile = 0; tile < n; tile += kTile) {
-    product(s.q + r0 * args.size, s.k + tile * args.size, args.size, out);
+    multiply_in_blocks<kPanel>(product, panel, s.q + r0 * args.size, s.k + tile * args.size, args.size, out);
     for (int64_t i = 0; i < here; ++i) memcpy(scores + i * kKeys + tile, out + i * kTile, kTile * sizeof(float));
   }
   for (int64_t i = 0; i < panel; ++i) {
     float* const row = scores + i * kKeys;
     if (i < here) {
       mask_row(item, r0 + i, first, n, row);
-      const float factor = weigh_row(args, row, n, s.largest + r0 + i, s.totals + r0 + i);
-      float* const sums = s.sums + (r0 + i) * s.v_columns;
+      const float factor = weigh_row(args, row, n, s.group.largest + r0 + i, s.group.totals + r0 + i);
+      float* const sums = s.group.sums + (r0 + i) * s.v_columns;
       if (factor != 1.0f) {
         for (int64_t c = 0; c < s.v_columns; ++c) sums[c] *= factor;
       }
@@ -192,7 +200,7 @@ void add_keys(const Item& item, int64_t r0, int64_t first, int64_t n, const Scra
   }
   for (int64_t column = 0; column < s.v_columns; column += kTile) {
     const float* const values = s.v + column * kKeys;
-    float* const sums = s.sums + r0 * s.v_columns + column;
+    float* const sums = s.group.sums + r0 * s.v_columns + column;
     if (panel == 1) {
       add_products<1>(scores, values, n, sums, s.v_columns);
     } else if (panel == 4) {
@@ -203,21 +211,48 @@ void add_keys(const Item& item, int64_t r0, int64_t first, int64_t n, const Scra
   }
 }
 
+void begin(const Item& item, const Scratch& s, const Sums& to) {
+  for (int64_t i = 0; i < whole(item.rows, item.panel) * s.v_columns; ++i) to.sums[i] = 0.0f;
+  for (int64_t r = 0; r < item.rows; ++r) {
+    to.largest[r] = -kInfinity;
+    to.totals[r] = 0.0f;
+  }
+}
+
+// Joins a group of blocks with those in front of it: chains of additions stay short.
+void end_group(const Item& item, const Scratch& s) {
+  const int64_t n = s.v_columns;
+  for (int64_t r = 0; r < item.rows; ++r) {
+    const float before = s.all.largest[r], here = s.group.largest[r], max = max_f(before, here);
+    const bool is_same = !item.args.has_softmax || max == -kInfinity;
+    const float of_before = is_same || before == max ? 1.0f : exp_f(before - max);
+    const float of_here = is_same || here == max ? 1.0f : exp_f(here - max);
+    float* const to = s.all.sums + r * n;
+    const float* const from = s.group.sums + r * n;
+    for (int64_t c = 0; c < n; ++c) to[c] = to[c] * of_before + from[c] * of_here;
+    s.all.totals[r] = item.args.has_softmax ? s.all.totals[r] * of_before + s.group.totals[r] * of_here : 1.0f;
+    s.all.largest[r] = max;
+  }
+  begin(item, s, s.group);
+}
+
 void attend(Item& item, const Scratch& s) {
   const AttentionArgs& args = item.args;
   pack_queries(item, s);
-  for (int64_t i = 0; i < whole(item.rows, item.panel) * s.v_columns; ++i) s.sums[i] = 0.0f;
+  begin(item, s, s.group);
   AttentionKeys all = {args.keys, 0};
   for (int64_t r = 0; r < item.rows; ++r) {
-    s.largest[r] = -kInfinity;
-    s.totals[r] = 0.0f;
     const AttentionKeys keys = item.keys[r] = args.keys_of(item.batch, item.query_of(r));
     item.masks[r] = args.mask.at(item.batch, item.head_of(r), item.query_of(r));
     all.first = least(all.first, keys.first);
     all.last = all.last > keys.last ? all.last : keys.last;
   }
-  for (int64_t first = all.first; first < all.last; first += kKeys) {
+  const bool has_groups = all.last - all.first > kKeys * kBlocks;
+  if (has_groups) begin(item, s, s.all);
+  int64_t n_blocks = 0;
+  for (int64_t first = all.first; first < all.last; first += kKeys, ++n_blocks) {
     const int64_t n = least(kKeys, all.last - first);
+    if (has_groups && n_blocks > 0 && n_blocks % kBlocks == 0) end_group(item, s);
     pack_keys(item, first, n, s);
     for (int64_t r0 = 0; r0 < item.rows; r0 += item.panel) {
       bool is_needed = false;
@@ -228,9 +263,11 @@ void attend(Item& item, const Scratch& s) {
       if (is_needed) add_keys(item, r0, first, n, s);
     }
   }
+  if (has_groups) end_group(item, s);
+  const Sums& result = has_groups ? s.all : s.group;
   for (int64_t r = 0; r < item.rows; ++r) {
-    float* const sums = s.sums + r * s.v_columns;
-    const float factor = s.totals[r] == 0.0f ? 0.0f : 1.0f / s.totals[r];
+    float* const sums = result.sums + r * s.v_columns;
+    const float factor = result.totals[r] == 0.0f ? 0.0f : 1.0f / result.totals[r];
     for (int64_t c = 0; c < args.v_size; ++c) sums[c] *= factor;
     store_floats(sums, args.y.data, args.type, args.y.at(item.batch, item.head_of(r), item.query_of(r)), args.v_size);
   }

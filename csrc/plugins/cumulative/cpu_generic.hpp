@@ -11,19 +11,34 @@ namespace {
 
 constexpr int64_t kColumns = kCumulativeColumns;
 
-// totals = totals joined with v; what y gets is left in v.
+// What totals are kept in: each float result is one rounding away from the sum of all elements in front of it.
 template <class T>
-void join(T* __restrict__ totals, T* __restrict__ v, int64_t n, bool is_product, bool exclusive) {
+struct TotalOf {
+  typedef T Type;
+};
+template <>
+struct TotalOf<float> {
+  typedef double Type;
+};
+
+template <class Total>
+Total joined(Total a, Total v, bool is_product) {
+  return static_cast<Total>(is_product ? a * v : a + v);
+}
+
+// totals = totals joined with v; what y gets is left in v.
+template <class T, class Total>
+void join(Total* __restrict__ totals, T* __restrict__ v, int64_t n, bool is_product, bool exclusive) {
   if (exclusive) {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) {
-      const T before = totals[i];
-      totals[i] = static_cast<T>(is_product ? before * v[i] : before + v[i]);
-      v[i] = before;
+      const Total before = totals[i];
+      totals[i] = joined<Total>(before, v[i], is_product);
+      v[i] = static_cast<T>(before);
     }
   } else {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) v[i] = totals[i] = static_cast<T>(is_product ? totals[i] * v[i] : totals[i] + v[i]);
+    for (int64_t i = 0; i < n; ++i) v[i] = static_cast<T>(totals[i] = joined<Total>(totals[i], v[i], is_product));
   }
 }
 
@@ -54,7 +69,8 @@ template <class T>
 void columns(const CumulativeArgs& args, int64_t item) {
   const int64_t column = item % args.pieces() * kColumns, base = item / args.pieces() * args.n * args.inner + column;
   const int64_t width = args.inner - column < kColumns ? args.inner - column : kColumns;
-  T totals[kColumns], v[kColumns];
+  typename TotalOf<T>::Type totals[kColumns];
+  T v[kColumns];
   for (int64_t i = 0; i < width; ++i) totals[i] = static_cast<T>(args.is_product);
   for (int64_t k = 0; k < args.n; ++k) {
     const int64_t at = base + (args.reverse ? args.n - 1 - k : k) * args.inner;
@@ -67,7 +83,9 @@ void columns(const CumulativeArgs& args, int64_t item) {
 // Columns whose elements are neighbours. Each sum waits for the one before it, so some columns go side by side.
 template <class T, int n_rows>
 void rows(const CumulativeArgs& args, int64_t first) {
-  T totals[n_rows], v[n_rows][kColumns];
+  typedef typename TotalOf<T>::Type Total;
+  Total totals[n_rows];
+  T v[n_rows][kColumns];
   for (int r = 0; r < n_rows; ++r) totals[r] = static_cast<T>(args.is_product);
   for (int64_t done = 0, n; done < args.n; done += n) {
     n = args.n - done < kColumns ? args.n - done : kColumns;
@@ -76,9 +94,9 @@ void rows(const CumulativeArgs& args, int64_t first) {
     for (int64_t i = 0; i < n; ++i) {
       const int64_t place = args.reverse ? n - 1 - i : i;
       for (int r = 0; r < n_rows; ++r) {
-        const T before = totals[r], each = v[r][place];
-        totals[r] = static_cast<T>(args.is_product ? before * each : before + each);
-        v[r][place] = args.exclusive ? before : totals[r];
+        const Total before = totals[r];
+        totals[r] = joined<Total>(before, v[r][place], args.is_product);
+        v[r][place] = static_cast<T>(args.exclusive ? before : totals[r]);
       }
     }
     for (int r = 0; r < n_rows; ++r) store_row(v[r], args.y, args.type, at + r * args.n, n);

@@ -11,6 +11,7 @@ namespace DT_ISA {
 namespace {
 
 static_assert(kTile == kGemmTile, "rows count panels of this size");
+static_assert(kGemmDepth == kSumBlock, "a piece of k is one block of the sum");
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -239,6 +240,7 @@ void gemm_packed(const GemmArgs& args, const GemmPacked& packed, int64_t first, 
   // What y holds between two pieces of k is float32, and neighbours: else there is one piece.
   const bool in_pieces = args.type == kF32 && gemm_is_unit(args.n, kGemmY);
   const int64_t piece = in_pieces || k_n == 0 ? kGemmDepth : k_n;  // nothing summed is one piece of zeros
+  const int64_t group = in_pieces && packed.group > 1 ? packed.group : 1;
   float out[kGemmPanel * kTile];
   for (int64_t item = first; item < last; ++item) {
     const int64_t split = item % packed.splits, m0 = item / packed.splits % blocks * rows;
@@ -246,9 +248,10 @@ void gemm_packed(const GemmArgs& args, const GemmPacked& packed, int64_t first, 
     const int64_t p0 = of_batch * split / packed.splits, p1 = of_batch * (split + 1) / packed.splits;
     const int64_t from = gemm_offset(args.batch, kGemmA, batch), m1 = least(args.m.n, m0 + rows);
     const Target target(args, batch);
-    int64_t k0 = 0;
+    int64_t k0 = 0, k_group = 0;  // where the group of pieces begins that y takes at once
     do {
       const int64_t k1 = least(k_n, k0 + piece), depth = k1 - k0;
+      const bool ends = k1 == k_n || k1 - k_group == group * piece;
       for (int64_t m = m0; m < m1; m += packed.panel) {
         pack_panel(args.a, args.a_type, kGemmA, from, args.m, m, least(packed.panel, m1 - m), packed.panel, args.k, k0,
                    k1, scratch + (m - m0) * depth);
@@ -258,13 +261,26 @@ void gemm_packed(const GemmArgs& args, const GemmPacked& packed, int64_t first, 
         const float* b = packed.panels + ((batch_here * of_batch + p) * k_n + k0) * kTile;
         const Multiply run = multiply_for<kGemmPanel>(packed.panel, n > kLanes);
         for (int64_t m = m0; m < m1; m += packed.panel) {
-          run(scratch + (m - m0) * depth, b, depth, out);
+          multiply_in_blocks<kGemmPanel>(run, packed.panel, scratch + (m - m0) * depth, b, depth, out);
+          if (group > 1) {
+            const int64_t size = packed.panel * kTile;
+            float* const sums = scratch + packed.sums_at + ((m - m0) / packed.panel * (p1 - p0) + p - p0) * size;
+            float* const to = ends ? out : sums;
+            if (k0 == k_group) {
+              if (!ends) memcpy(sums, out, static_cast<size_t>(size) * sizeof(float));
+            } else {
+#pragma GCC ivdep
+              for (int64_t i = 0; i < size; ++i) to[i] = out[i] + sums[i];
+            }
+            if (!ends) continue;
+          }
           for (int64_t i = 0; i < packed.panel && m + i < m1; ++i) {
-            target.write(m + i, n0, n, out + i * kTile, k0 > 0, k1 == k_n);
+            target.write(m + i, n0, n, out + i * kTile, k_group > 0, k1 == k_n);
           }
         }
       }
       k0 += piece;
+      if (ends) k_group = k0;
     } while (k0 < k_n);
   }
 }
@@ -282,7 +298,17 @@ void gemm_direct(const GemmArgs& args, int64_t panel, int64_t first, int64_t las
       const int64_t n = least(kTile, args.n.n - n0);
       const bool is_wide = n > kLanes;
       const int left = static_cast<int>(is_wide ? n - kLanes : n);
-      direct_for<kGemmPanel>(rows, is_wide)(a, a_m, a_k, b + n0, b_k, args.k.n, left, out);
+      const MultiplyDirect run = direct_for<kGemmPanel>(rows, is_wide);
+      if (args.k.n <= kSumBlock) {
+        run(a, a_m, a_k, b + n0, b_k, args.k.n, left, out);
+      } else {
+        Totals<kGemmPanel * kTile> totals(rows * kTile);
+        for (int64_t k = 0; k < args.k.n; k += kSumBlock) {
+          run(a + k * a_k, a_m, a_k, b + k * b_k + n0, b_k, least(kSumBlock, args.k.n - k), left, out);
+          totals.add(out);
+        }
+        totals.read(out);
+      }
       for (int64_t i = 0; i < rows; ++i) target.write(m + i, n0, n, out + i * kTile, false, true);
     }
   }
@@ -295,25 +321,24 @@ void gemm_vector(const GemmArgs& args, int64_t first, int64_t last) {
   for (int64_t item = first; item < last; ++item) {
     const int64_t n0 = item % columns * kGemmColumns, n = least(kGemmColumns, args.n.n - n0), batch = item / columns;
     const int64_t a_from = gemm_offset(args.batch, kGemmA, batch), b_from = gemm_offset(args.batch, kGemmB, batch);
-    for (int64_t i = 0; i < kGemmColumns; ++i) sums[i] = 0;
+    Totals<kGemmColumns> totals(n);
     Walk a_k(args.k, kGemmA, 0), b_k(args.k, kGemmB, 0);
     for (int64_t k0 = 0; k0 < args.k.n; k0 += kGemmDepth) {
       const int64_t depth = least(kGemmDepth, args.k.n - k0);
       for (int64_t k = 0; k < depth; ++k, a_k.next()) a[k] = read_float(args.a, args.a_type, a_from + a_k.offset);
+      for (int64_t i = 0; i < kGemmColumns; ++i) sums[i] = 0;
       if (!by_columns) {
         Walk column(args.n, kGemmB, n0);
         for (int64_t i = 0; i < n; ++i, column.next()) {
           const int64_t at = b_from + column.offset + k0;
           if (args.b_type == kF32) {
-            sums[i] += dot(a, static_cast<const float*>(args.b) + at, depth);
+            sums[i] = dot(a, static_cast<const float*>(args.b) + at, depth);
           } else {
             load_floats(args.b, args.b_type, at, b, depth);
-            sums[i] += dot(a, b, depth);
+            sums[i] = dot(a, b, depth);
           }
         }
-        continue;
-      }
-      if (args.b_type == kF32 && args.k.rank <= 1) {
+      } else if (args.b_type == kF32 && args.k.rank <= 1) {
         const int64_t step = gemm_step(args.k, kGemmB);
         const float* row = static_cast<const float*>(args.b) + b_from + k0 * step + n0;
         int64_t i = 0;
@@ -322,13 +347,15 @@ void gemm_vector(const GemmArgs& args, int64_t first, int64_t last) {
         for (; i < n; ++i) {
           for (int64_t k = 0; k < depth; ++k) sums[i] += a[k] * row[k * step + i];
         }
-        continue;
+      } else {
+        for (int64_t k = 0; k < depth; ++k, b_k.next()) {
+          load_floats(args.b, args.b_type, b_from + b_k.offset + n0, b, n);
+          add_scaled(a[k], b, n, sums);
+        }
       }
-      for (int64_t k = 0; k < depth; ++k, b_k.next()) {
-        load_floats(args.b, args.b_type, b_from + b_k.offset + n0, b, n);
-        add_scaled(a[k], b, n, sums);
-      }
+      totals.add(sums);
     }
+    totals.read(sums);
     Target(args, batch).write(0, n0, n, sums, false, true);
   }
 }

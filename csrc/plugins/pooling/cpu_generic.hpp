@@ -12,6 +12,8 @@
 namespace DT_ISA {
 namespace {
 
+constexpr int64_t kPoolBlock = 64;  // rows, or cells along the width, that are added in float32
+
 // Elements [first, first + n) as floats: where they lie, or in `buffer`.
 const float* row_at(const PoolingArgs& args, int64_t first, int64_t n, float* buffer) {
   if (args.x_type == kF32) return static_cast<const float*>(args.x) + first;
@@ -42,16 +44,11 @@ void join(float* to, const float* from, int64_t n, bool is_first) {
   for (int64_t i = 0; i < n; ++i) to[i] = Op::scalar(to[i], from[i]);
 }
 
-// Outputs from the joined row; `lanes` floats each.
+// What cells [first_tap, last_tap) of each window give, from the joined row; `lanes` floats each.
 template <class Op, int lanes>
-void join_along(const PoolAxis& axis, const float* row, float* out) {
-  if (lanes == 1 && axis.out == 1) {
-    const int64_t low = low_cell(axis, 0), n = high_cell(axis, 0) - low;
-    out[0] = n > 0 ? fold_block<Op>(row + low, n) : Op::kIdentity;
-    return;
-  }
+void join_taps(const PoolAxis& axis, const float* row, int64_t first_tap, int64_t last_tap, float* out) {
   for (int64_t i = 0; i < axis.out * lanes; ++i) out[i] = Op::kIdentity;
-  for (int64_t r = 0; r < axis.window; ++r) {
+  for (int64_t r = first_tap; r < last_tap; ++r) {
     const int64_t shift = r - axis.before;  // output o reads cell o * stride + shift
     const int64_t first = shift < 0 ? (-shift + axis.stride - 1) / axis.stride : 0;
     int64_t last = shift < axis.in ? (axis.in - 1 - shift) / axis.stride + 1 : 0;
@@ -74,29 +71,67 @@ void join_along(const PoolAxis& axis, const float* row, float* out) {
   }
 }
 
+// wide += part; the first time it is set.
+void widen(const float* part, double* wide, int64_t n, bool is_first) {
+  for (int64_t i = 0; i < n; ++i) wide[i] = (is_first ? 0.0 : wide[i]) + static_cast<double>(part[i]);
+}
+
+template <int lanes>
+void max_along(const PoolAxis& axis, const float* row, float* out) {
+  if (lanes == 1 && axis.out == 1) {
+    const int64_t low = low_cell(axis, 0), n = high_cell(axis, 0) - low;
+    out[0] = n > 0 ? max_of(row + low, n) : -kInfinity;
+    return;
+  }
+  join_taps<MaxOp, lanes>(axis, row, 0, axis.window, out);
+}
+
+// A long window is summed in blocks, and these in float64.
+template <int lanes>
+void sum_along(const PoolAxis& axis, const float* row, float* out, double* wide) {
+  if (lanes == 1 && axis.out == 1) {
+    const int64_t low = low_cell(axis, 0), n = high_cell(axis, 0) - low;
+    out[0] = n > 0 ? static_cast<float>(sum_of(row + low, n)) : 0.0f;
+    return;
+  }
+  const int64_t n = axis.out * lanes;
+  for (int64_t tap = 0; tap < axis.window; tap += kPoolBlock) {
+    const int64_t end = tap + kPoolBlock < axis.window ? tap + kPoolBlock : axis.window;
+    join_taps<SumOp, lanes>(axis, row, tap, end, out);
+    if (axis.window > kPoolBlock) widen(out, wide, n, tap == 0);
+  }
+  for (int64_t i = 0; axis.window > kPoolBlock && i < n; ++i) out[i] = static_cast<float>(wide[i]);
+}
+
 template <int lanes>
 void pool(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) {
   const PoolAxis &depth = args.axis[0], &height = args.axis[1], &width = args.axis[2];
   const int64_t in = width.in * lanes, out = width.out * lanes;
-  float *loaded = scratch, *row_max = loaded + in, *row_sum = row_max + in, *maxima = row_sum + in,
-        *sums = maxima + out;
+  double *wide_row = reinterpret_cast<double*>(scratch), *wide_sums = wide_row + in;
+  float *loaded = reinterpret_cast<float*>(wide_sums + out), *row_max = loaded + in, *row_sum = row_max + in,
+        *maxima = row_sum + in, *sums = maxima + out;
   const bool has_max = args.kind != kPoolAverage, has_sum = args.kind != kPoolMax;
   for (int64_t item = first; item < last; ++item) {
     const int64_t h = item % height.out, d = item / height.out % depth.out, plane = item / height.out / depth.out;
-    bool is_first = true;
+    int64_t n_rows = 0;
     for (int64_t z = low_cell(depth, d); z < high_cell(depth, d); ++z) {
-      for (int64_t r = low_cell(height, h); r < high_cell(height, h); ++r, is_first = false) {
+      for (int64_t r = low_cell(height, h); r < high_cell(height, h); ++r, ++n_rows) {
         const float* row = row_at(args, ((plane * depth.in + z) * height.in + r) * in, in, loaded);
-        if (has_max) join<MaxOp>(row_max, row, in, is_first);
-        if (has_sum) join<SumOp>(row_sum, row, in, is_first);
+        const bool begins = n_rows % kPoolBlock == 0;  // a block, whose sum is float32
+        if (has_sum && begins && n_rows > 0) widen(row_sum, wide_row, in, n_rows == kPoolBlock);
+        if (has_max) join<MaxOp>(row_max, row, in, n_rows == 0);
+        if (has_sum) join<SumOp>(row_sum, row, in, begins);
       }
     }
-    if (is_first) {  // all rows are outside
+    if (n_rows == 0) {  // all rows are outside
       for (int64_t i = 0; i < in; ++i) row_max[i] = -kInfinity, row_sum[i] = 0.0f;
     }
-    if (has_max) join_along<MaxOp, lanes>(width, row_max, maxima);
+    if (has_sum && n_rows > kPoolBlock) {
+      for (int64_t i = 0; i < in; ++i) row_sum[i] = static_cast<float>(wide_row[i] + static_cast<double>(row_sum[i]));
+    }
+    if (has_max) max_along<lanes>(width, row_max, maxima);
     if (has_sum) {
-      join_along<SumOp, lanes>(width, row_sum, sums);
+      sum_along<lanes>(width, row_sum, sums, wide_sums);
       const int64_t cells =
           counted_cells(depth, d, args.excludes_padding) * counted_cells(height, h, args.excludes_padding);
       for (int64_t o = 0; o < width.out; ++o) {

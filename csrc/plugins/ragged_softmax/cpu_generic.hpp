@@ -6,6 +6,7 @@
 #include "cpu_kernels.hpp"
 #include "dovetail/simd/convert.hpp"
 #include "dovetail/simd/math.hpp"
+#include "dovetail/simd/reduce.hpp"
 
 namespace DT_ISA {
 namespace {
@@ -38,18 +39,16 @@ inline void exponentials(float* values, float largest, int64_t n) {
 void ragged_softmax(const RaggedSoftMaxArgs& args, int64_t first, int64_t last) {
   for (int64_t row = first; row < last; ++row) {
     const int64_t from = row * args.size, count = bound_of(args, row);
-    float largest = -__builtin_inff(), lanes[kLanes] = {}, sum = 0;
+    float largest = -__builtin_inff();
+    double sum = 0;
     each_chunk(args, from, count, [&](const float* x, int64_t, int64_t n) {
       for (int64_t i = 0; i < n; ++i) largest = x[i] > largest || x[i] != x[i] ? x[i] : largest;
     });
     each_chunk(args, from, count, [&](float* x, int64_t, int64_t n) {
       exponentials(x, largest, n);
-      int64_t i = 0;
-      for (; i + kLanes <= n; i += kLanes) store(lanes, load(lanes) + load(x + i));
-      for (; i < n; ++i) sum += x[i];
+      sum += sum_of(x, n);
     });
-    for (int i = 0; i < kLanes; ++i) sum += lanes[i];
-    const float scale = 1.0f / sum;
+    const float scale = static_cast<float>(1.0 / sum);
     each_chunk(args, from, count, [&](float* x, int64_t at, int64_t n) {
       exponentials(x, largest, n);
       for (int64_t i = 0; i < n; ++i) x[i] *= scale;

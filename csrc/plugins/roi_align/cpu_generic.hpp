@@ -10,11 +10,13 @@
 namespace DT_ISA {
 namespace {
 
+constexpr int32_t kBlockSamples = 64;  // rows of them that are added up in one chain
+
 struct Region {
   RoiAxis down, across;
   const RoiTap *rows, *columns;  // [bins, samples]
   int64_t left, right;           // columns of x that samples need
-  float *sums, *line;
+  float *sums, *part, *line;
 };
 
 void write_taps(const RoiAxis& axis, int64_t bins, RoiTap* to) {
@@ -37,23 +39,28 @@ void add_row(const float* from, float weight, int64_t n, float* __restrict__ sum
 
 void averages(const RoiAlignArgs& args, const Region& region, int64_t plane, int64_t bin_row, float* y) {
   const int64_t n = region.right - region.left;
-  for (int64_t i = 0; i < n; ++i) region.sums[i] = 0;
   const RoiTap* rows = region.rows + bin_row * region.down.samples;
-  for (int32_t i = 0; i < region.down.samples; ++i) {
-    if (rows[i].of_low != 0) add_row(row_of(args, region, plane, rows[i].low), rows[i].of_low, n, region.sums);
-    if (rows[i].of_high != 0) add_row(row_of(args, region, plane, rows[i].high), rows[i].of_high, n, region.sums);
+  for (int64_t i = 0; i < n; ++i) region.sums[i] = 0;
+  for (int32_t first = 0; first < region.down.samples; first += kBlockSamples) {
+    float* const part = first == 0 ? region.sums : region.part;
+    for (int64_t i = 0; first > 0 && i < n; ++i) part[i] = 0;
+    for (int32_t i = first; i < region.down.samples && i < first + kBlockSamples; ++i) {
+      if (rows[i].of_low != 0) add_row(row_of(args, region, plane, rows[i].low), rows[i].of_low, n, part);
+      if (rows[i].of_high != 0) add_row(row_of(args, region, plane, rows[i].high), rows[i].of_high, n, part);
+    }
+    if (first > 0) add_row(part, 1.0f, n, region.sums);
   }
   const float* sums = region.sums;
   const float count = static_cast<float>(region.down.samples) * static_cast<float>(region.across.samples);
   for (int64_t bin = 0; bin < args.out_width; ++bin) {
     const RoiTap* columns = region.columns + bin * region.across.samples;
-    float total = 0;
+    double total = 0;
     for (int32_t i = 0; i < region.across.samples; ++i) {
       const RoiTap& tap = columns[i];
-      if (tap.of_low != 0) total += tap.of_low * sums[tap.low - region.left];
-      if (tap.of_high != 0) total += tap.of_high * sums[tap.high - region.left];
+      if (tap.of_low != 0) total += static_cast<double>(tap.of_low * sums[tap.low - region.left]);
+      if (tap.of_high != 0) total += static_cast<double>(tap.of_high * sums[tap.high - region.left]);
     }
-    y[bin] = count > 0 ? total / count : 0.0f;
+    y[bin] = count > 0 ? static_cast<float>(total / static_cast<double>(count)) : 0.0f;
   }
 }
 
@@ -88,7 +95,8 @@ void roi_align(const RoiAlignArgs& args, int64_t first, int64_t last, void* scra
   region.rows = rows;
   region.columns = columns;
   region.sums = results + args.out_width;
-  region.line = region.sums + args.width;
+  region.part = region.sums + args.width;
+  region.line = region.part + args.width;
   int64_t known = -1;  // the region whose taps are written
   for (int64_t item = first; item < last; ++item) {
     const int64_t r = item / args.pieces(), channel = item % args.pieces() * kRoiChannels;

@@ -23,7 +23,7 @@ struct RoiAlignArgs {
 };
 
 // Items [first, last): kRoiChannels channels of one region. Scratch holds rows() + columns() taps and
-// 2 * width + out_width floats.
+// 3 * width + out_width floats.
 namespace avx512 {
 void roi_align(const RoiAlignArgs& args, int64_t first, int64_t last, void* scratch);
 }

@@ -10,7 +10,7 @@ namespace {
 int64_t scratch_bytes(const RoiAlignParams& params, int64_t height, int64_t width) {
   const int64_t ratio = params.sampling_ratio;
   const int64_t taps = params.output_height * (ratio ? ratio : height) + params.output_width * (ratio ? ratio : width);
-  const int64_t bytes = taps * static_cast<int64_t>(sizeof(RoiTap)) + (2 * width + params.output_width) * 4;
+  const int64_t bytes = taps * static_cast<int64_t>(sizeof(RoiTap)) + (3 * width + params.output_width) * 4;
   return (bytes + 63) / 64 * 64;
 }
 

@@ -97,6 +97,53 @@ inline void write_maps(const VecF* sum, float* y, int64_t y_block, int64_t maps)
   }
 }
 
+// The sums of a tile, those of a long sum in blocks: registers to `block`, some blocks to `group`, groups to `all`.
+template <int outputs, int v>
+struct TileSums {
+  static constexpr int64_t kTerms = 512;  // of a block; with fewer the additions here would show
+  const bool is_long;
+  int64_t terms = 0, n_blocks = 0;
+  VecF group[outputs][v], all[outputs][v];
+
+  explicit TileSums(int64_t depth) : is_long(depth > kTerms) {
+    for (int p = 0; is_long && p < outputs; ++p) {
+      for (int i = 0; i < v; ++i) group[p][i] = all[p][i] = VecF{};
+    }
+  }
+  inline __attribute__((always_inline)) void added(int64_t n_terms, VecF (&sum)[outputs][v]) {
+    if (!is_long) return;
+    terms += n_terms;
+    if (terms < kTerms) return;
+    terms = 0;
+#pragma GCC unroll 16
+    for (int p = 0; p < outputs; ++p) {
+#pragma GCC unroll 4
+      for (int i = 0; i < v; ++i) {
+        group[p][i] += sum[p][i];
+        sum[p][i] = VecF{};
+      }
+    }
+    if (++n_blocks % 32 == 0) end_group();
+  }
+  void end_group() {
+    for (int p = 0; p < outputs; ++p) {
+      for (int i = 0; i < v; ++i) {
+        all[p][i] += group[p][i];
+        group[p][i] = VecF{};
+      }
+    }
+  }
+  inline __attribute__((always_inline)) void end(VecF (&sum)[outputs][v]) {
+    if (!is_long) return;
+    end_group();
+#pragma GCC unroll 16
+    for (int p = 0; p < outputs; ++p) {
+#pragma GCC unroll 4
+      for (int i = 0; i < v; ++i) sum[p][i] += all[p][i];
+    }
+  }
+};
+
 // `step`: distance of two neighbours' inputs that is read without a copy; 0: each tap is gathered first.
 template <int outputs, int blocks, int step, bool is_linear>
 void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
@@ -114,6 +161,7 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
 #pragma GCC unroll 16
     for (int p = 0; p < outputs; ++p) sum[p][i] = first;
   }
+  TileSums<outputs, v> sums(b.taps * c.taps * args.channels);
   const float* weights = tile.weights;
   for (int64_t c0 = 0; c0 < args.channels; c0 += kBlock) {
     const int64_t n_channels = args.channels - c0 < kBlock ? args.channels - c0 : kBlock;
@@ -134,9 +182,11 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
           gather_tap(args, tile, x, th, tw, outputs, n_channels, scratch);
           add_tap<outputs, v>(sum, scratch, kBlock, 1, weights, tile.weight_block, n_channels);
         }
+        sums.added(n_channels, sum);
       }
     }
   }
+  sums.end(sum);
 #pragma GCC unroll 16
   for (int p = 0; p < outputs; ++p) write_maps<v>(sum[p], tile.y + tile.out[p], tile.y_block, tile.maps);
 }
@@ -231,6 +281,7 @@ inline void depthwise_tile(const ConvolveArgs& args, const float* x, const float
     const VecF first = bias ? load_lanes(at, 0, n, VecF{}) : VecF{};
     for (int p = 0; p < outputs; ++p) sum[p][i] = first;
   }
+  TileSums<outputs, kVectors> sums(b.taps * c.taps);
   for (int64_t th = 0; th < b.taps; ++th) {
     const int64_t h = jh * b.in_step + b.off_first + th * b.off_step;
     if (h < 0 || h >= b.in) continue;
@@ -255,8 +306,10 @@ inline void depthwise_tile(const ConvolveArgs& args, const float* x, const float
           for (int i = 0; i < kVectors; ++i) sum[p][i] += tap[i] * load(row + at * kBlock + i * kLanes);
         }
       }
+      sums.added(1, sum);
     }
   }
+  sums.end(sum);
   for (int p = 0; p < outputs; ++p) write_maps<kVectors>(sum[p], y + p * c.out_step * kBlock, 0, maps);
 }
 

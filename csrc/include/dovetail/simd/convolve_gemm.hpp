@@ -67,7 +67,8 @@ inline void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last,
     gather(args, tile, b);
     const Multiply run = multiply_for<kConvolvePanel>(args.panel, tile.n > kLanes);
     for (int64_t p = first_panel; p < last_panel; ++p) {
-      run(static_cast<const float*>(args.weights) + (tile.group * panels + p) * depth * args.panel, b, depth, out);
+      const float* const w = static_cast<const float*>(args.weights) + (tile.group * panels + p) * depth * args.panel;
+      multiply_in_blocks<kConvolvePanel>(run, args.panel, w, b, depth, out);
       for (int64_t m = 0; m < args.panel && p * args.panel + m < args.maps; ++m) {
         const int64_t map = p * args.panel + m;
         float* row = out + m * kTile;
@@ -143,9 +144,37 @@ inline void add_row_of_halves(const ConvolveAxis& axis, const void* x, int32_t t
   }
 }
 
+constexpr int64_t kRow = 256;  // outputs of a row that are summed at once
+
+// The sums of a row of outputs: a long one in blocks.
+struct RowSums {
+  const bool is_long;
+  int64_t terms = 0;  // in `sum`
+  Totals<kRow> totals;
+  float sum[kRow];
+  RowSums(int64_t n, int64_t depth, float bias) : is_long(depth > kSumBlock), totals(n) { fill(is_long ? 0.0f : bias); }
+
+  void fill(float v) {
+    for (float& each : sum) each = v;
+  }
+  void added(int64_t n_terms) {
+    terms += n_terms;
+    if (!is_long || terms < kSumBlock) return;
+    totals.add(sum);
+    fill(0.0f);
+    terms = 0;
+  }
+  void end(int64_t n, float bias) {
+    if (!is_long) return;
+    totals.add(sum);
+    totals.read(sum);
+    for (int64_t i = 0; i < n; ++i) sum[i] += bias;
+  }
+};
+
 // Outputs [j0, j0 + n) of one row of one map. `plane` is x's first channel.
 inline void sum_row(const ConvolveArgs& args, int64_t plane, int64_t jd, int64_t jh, int64_t j0, int64_t n,
-                    const float* w, float* sum) {
+                    const float* w, RowSums& sums) {
   const ConvolveAxis &a = args.axis[0], &b = args.axis[1], &c = args.axis[2];
   if (c.taps == 0) return;
   const int64_t volume = in_volume(args), first = j0 * c.in_step + c.off_first;
@@ -156,10 +185,17 @@ inline void sum_row(const ConvolveArgs& args, int64_t plane, int64_t jd, int64_t
       if (d < 0 || d >= a.in || h < 0 || h >= b.in) continue;
       for (int64_t channel = 0; channel < args.channels; ++channel) {
         const int64_t row = plane + channel * volume + (d * b.in + h) * c.in;
-        if (args.x_type == kF32) {
-          add_row(c, static_cast<const float*>(args.x) + row, first, w + channel, args.channels, n, sum);
-        } else {
-          add_row_of_halves(c, args.x, args.x_type, row, first, w + channel, args.channels, n, sum);
+        ConvolveAxis part = c;  // of a long row of taps, a block
+        for (int64_t tap = 0; tap < c.taps; tap += kSumBlock) {
+          part.taps = c.taps - tap < kSumBlock ? c.taps - tap : kSumBlock;
+          const int64_t from = first + tap * c.off_step;
+          const float* const here = w + channel + tap * args.channels;
+          if (args.x_type == kF32) {
+            add_row(part, static_cast<const float*>(args.x) + row, from, here, args.channels, n, sums.sum);
+          } else {
+            add_row_of_halves(part, args.x, args.x_type, row, from, here, args.channels, n, sums.sum);
+          }
+          sums.added(part.taps);
         }
       }
     }
@@ -168,10 +204,8 @@ inline void sum_row(const ConvolveArgs& args, int64_t plane, int64_t jd, int64_t
 
 // Few maps a group (depthwise): weights are panels of one map. Items [first, last) number images, groups and rows.
 inline void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last) {
-  constexpr int64_t kRow = 256;
   const ConvolveAxis &a = args.axis[0], &b = args.axis[1], &c = args.axis[2];
   const int64_t depth = taps_of(args) * args.channels;
-  float sum[kRow];
   for (int64_t item = first; item < last; ++item) {
     const int64_t jh = item % b.count, jd = item / b.count % a.count, unit = item / b.count / a.count;
     const int64_t line = (a.out_first + jd * a.out_step) * b.out + b.out_first + jh * b.out_step;
@@ -180,14 +214,15 @@ inline void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last)
       const float bias = args.bias ? args.bias[map] : 0.0f;
       for (int64_t j0 = 0; j0 < c.count; j0 += kRow) {
         const int64_t n = c.count - j0 < kRow ? c.count - j0 : kRow;
-        for (int64_t j = 0; j < kRow; ++j) sum[j] = bias;
+        RowSums sums(n, depth, bias);
         sum_row(args, unit * args.channels * in_volume(args), jd, jh, j0, n,
-                static_cast<const float*>(args.weights) + map * depth, sum);
+                static_cast<const float*>(args.weights) + map * depth, sums);
+        sums.end(n, bias);
         const int64_t y = (unit * args.maps + m) * out_volume(args) + line * c.out + c.out_first + j0 * c.out_step;
         if (c.out_step == 1) {
-          store_floats(sum, args.y, args.y_type, y, n);
+          store_floats(sums.sum, args.y, args.y_type, y, n);
         } else {
-          for (int64_t j = 0; j < n; ++j) store_floats(sum + j, args.y, args.y_type, y + j * c.out_step, 1);
+          for (int64_t j = 0; j < n; ++j) store_floats(sums.sum + j, args.y, args.y_type, y + j * c.out_step, 1);
         }
       }
     }

@@ -41,6 +41,8 @@ struct GemmPacked {
   float* panels;
   int64_t first_batch, last_batch, first_panel, last_panel;
   int64_t panel, block, splits;  // splits: parts of the n panels that are items of their own
+  // Of a very long k, `group` pieces are added up in the scratch, at `sums_at`, before y takes them; 0: y takes each.
+  int64_t group, sums_at;
 };
 
 namespace DT_ISA {
@@ -71,6 +73,7 @@ DOVETAIL_HOST_DEVICE inline bool gemm_is_unit(const GemmGroup& g, int t) { retur
 //   gemm_exact    (batch, m, kGemmColumns of n) of integers
 constexpr int64_t kGemmColumns = 128;
 constexpr int64_t kGemmDepth = 256;  // k that are summed before y is written, so that panels stay in the caches
+constexpr int64_t kGemmPieces = 64;  // that y takes one by one; of more, groups are added up first
 #define DOVETAIL_GEMM_KERNELS(isa, rows, columns)                                                                \
   namespace isa {                                                                                                \
   constexpr int64_t kGemmPanel = rows, kGemmTile = columns;                                                      \

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_SIMD_MULTIPLY_HPP
 #define DOVETAIL_SIMD_MULTIPLY_HPP
 
+#include "dovetail/simd/totals.hpp"
 #include "dovetail/simd/vec.hpp"
 
 namespace DT_ISA {
@@ -47,6 +48,18 @@ inline Multiply multiply_for(int64_t panel, bool is_wide) {
 template <>
 inline Multiply multiply_for<0>(int64_t, bool) {
   return nullptr;
+}
+
+// The same for any depth, summed in blocks; a has `panel` rows, at most `most`.
+template <int most>
+inline void multiply_in_blocks(Multiply run, int64_t panel, const float* a, const float* b, int64_t depth, float* out) {
+  if (depth <= kSumBlock) return run(a, b, depth, out);
+  Totals<most * kTile> totals(panel * kTile);
+  for (int64_t k = 0; k < depth; k += kSumBlock, a += kSumBlock * panel, b += kSumBlock * kTile) {
+    run(a, b, depth - k < kSumBlock ? depth - k : kSumBlock, out);
+    totals.add(out);
+  }
+  totals.read(out);
 }
 
 }  // namespace
