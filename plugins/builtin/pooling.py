@@ -146,7 +146,8 @@ class Pooling(Plugin):
     Outputs   y  [batch..., channels, spatial...], type of x; float32 where int8 with a scale is dequantised
     Numerics  AVERAGE is sum / n, cells outside x being 0; n is the number of cells of the window inside x, or
               inside the padded x. MAX sees -inf outside x. MAX_AVERAGE_BLEND is (1 - b) * max + b * average.
-              Sums are float32, of long windows in blocks; a nan in the window gives nan. A window that has no cell gives -inf and 0.
+              Sums are float32, of long windows in blocks; a nan in the window gives nan. A window that has no cell
+              gives -inf and 0.
               int8 keeps its scale: averages are rounded to nearest, ties to even.
               Cells behind the padding, which windows of the ROUND_UP modes reach, never count.
     Errors    ShapeError if an output extent would be below 1, or a CAFFE mode pads by the window or more

@@ -21,6 +21,9 @@ struct ConvolveKernels {
 // gemm and int8: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16; stem: linear to CHW16.
 enum class ConvolveKind { gemm, int8, rows, blocked, stem, depthwise };
 
+// The kernels for CHW16 end a sum after whole planes of taps; with more taps than these its rounding errors would show.
+constexpr int64_t kMostBlockedTaps = 256, kMostDepthwiseTaps = 1024;
+
 // What a row does, told at run time: a template of all this for each row would take minutes to compile.
 class ConvolveRow {
   enum { kX, kKernel, kBias };
@@ -36,6 +39,10 @@ class ConvolveRow {
     if (kind_ == ConvolveKind::rows) return has_few_maps ? nullptr : "more than two maps a group";
     if (kind_ == ConvolveKind::gemm) return has_few_maps ? "two maps a group or fewer" : nullptr;
     if (f_.n_spatial != 2) return "blocks of 16 channels are for two spatial dims";
+    const double taps = static_cast<double>(f_.kernel[1]) * static_cast<double>(f_.kernel[2]);
+    if (taps > static_cast<double>(kind_ == ConvolveKind::depthwise ? kMostDepthwiseTaps : kMostBlockedTaps)) {
+      return "a kernel of so many elements is summed in shorter chains by the linear rows";
+    }
     if (kind_ == ConvolveKind::depthwise) {
       return f_.groups == channels && f_.groups == maps ? nullptr : "not one channel and one map a group";
     }

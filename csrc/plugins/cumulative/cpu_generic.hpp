@@ -11,36 +11,62 @@ namespace {
 
 constexpr int64_t kColumns = kCumulativeColumns;
 
-// What totals are kept in: each float result is one rounding away from the sum of all elements in front of it.
-template <class T>
-struct TotalOf {
-  typedef T Type;
-};
-template <>
-struct TotalOf<float> {
-  typedef double Type;
-};
-
-template <class Total>
-Total joined(Total a, Total v, bool is_product) {
-  return static_cast<Total>(is_product ? a * v : a + v);
-}
+constexpr int64_t kSumRows = 64;  // elements whose sum is a chain of float32
 
 // totals = totals joined with v; what y gets is left in v.
-template <class T, class Total>
-void join(Total* __restrict__ totals, T* __restrict__ v, int64_t n, bool is_product, bool exclusive) {
+template <class T>
+void join(T* __restrict__ totals, T* __restrict__ v, int64_t n, bool is_product, bool exclusive) {
   if (exclusive) {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) {
-      const Total before = totals[i];
-      totals[i] = joined<Total>(before, v[i], is_product);
-      v[i] = static_cast<T>(before);
+      const T before = totals[i];
+      totals[i] = static_cast<T>(is_product ? before * v[i] : before + v[i]);
+      v[i] = before;
     }
   } else {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) v[i] = static_cast<T>(totals[i] = joined<Total>(totals[i], v[i], is_product));
+    for (int64_t i = 0; i < n; ++i) v[i] = totals[i] = static_cast<T>(is_product ? totals[i] * v[i] : totals[i] + v[i]);
   }
 }
+
+template <class T>
+constexpr bool kIsFloat = false;
+template <>
+constexpr bool kIsFloat<float> = true;
+
+// Sums of all blocks in front of the one that is being summed: a long chain of float32 additions would drift. Products
+// do not, and integers are exact: these have none.
+struct Before {
+  double sum[kColumns];
+  float rounded[kColumns];
+
+  void begin(int64_t n) {
+    for (int64_t i = 0; i < n; ++i) sum[i] = rounded[i] = 0;
+  }
+  void end_block(float* totals, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
+      sum[i] += static_cast<double>(totals[i]);
+      rounded[i] = static_cast<float>(sum[i]);
+      totals[i] = 0;
+    }
+  }
+  void join(float* __restrict__ totals, float* __restrict__ v, int64_t n, bool exclusive) const {
+    if (exclusive) {
+#pragma GCC ivdep
+      for (int64_t i = 0; i < n; ++i) {
+        const float last = totals[i];
+        totals[i] = last + v[i];
+        v[i] = rounded[i] + last;
+      }
+    } else {
+#pragma GCC ivdep
+      for (int64_t i = 0; i < n; ++i) {
+        totals[i] += v[i];
+        v[i] = rounded[i] + totals[i];
+      }
+    }
+  }
+};
 
 // Integers are joined as unsigned ones, which wrap round.
 void load_row(const void* x, int32_t, int64_t at, uint8_t* v, int64_t n) {
@@ -69,13 +95,19 @@ template <class T>
 void columns(const CumulativeArgs& args, int64_t item) {
   const int64_t column = item % args.pieces() * kColumns, base = item / args.pieces() * args.n * args.inner + column;
   const int64_t width = args.inner - column < kColumns ? args.inner - column : kColumns;
-  typename TotalOf<T>::Type totals[kColumns];
-  T v[kColumns];
+  T totals[kColumns], v[kColumns];
   for (int64_t i = 0; i < width; ++i) totals[i] = static_cast<T>(args.is_product);
+  Before before;
+  if (kIsFloat<T>) before.begin(width);
   for (int64_t k = 0; k < args.n; ++k) {
     const int64_t at = base + (args.reverse ? args.n - 1 - k : k) * args.inner;
     load_row(args.x, args.type, at, v, width);
-    join(totals, v, width, args.is_product, args.exclusive);
+    const bool is_late = kIsFloat<T> && k >= kSumRows && !args.is_product;  // there are blocks in front
+    if (!is_late) join(totals, v, width, args.is_product, args.exclusive);
+    if constexpr (kIsFloat<T>) {
+      if (is_late && k % kSumRows == 0) before.end_block(totals, width);
+      if (is_late) before.join(totals, v, width, args.exclusive);
+    }
     store_row(v, args.y, args.type, at, width);
   }
 }
@@ -83,9 +115,8 @@ void columns(const CumulativeArgs& args, int64_t item) {
 // Columns whose elements are neighbours. Each sum waits for the one before it, so some columns go side by side.
 template <class T, int n_rows>
 void rows(const CumulativeArgs& args, int64_t first) {
-  typedef typename TotalOf<T>::Type Total;
-  Total totals[n_rows];
-  T v[n_rows][kColumns];
+  T totals[n_rows], v[n_rows][kColumns];
+  double before[n_rows] = {};  // as in Before; a block is kColumns elements here
   for (int r = 0; r < n_rows; ++r) totals[r] = static_cast<T>(args.is_product);
   for (int64_t done = 0, n; done < args.n; done += n) {
     n = args.n - done < kColumns ? args.n - done : kColumns;
@@ -94,9 +125,17 @@ void rows(const CumulativeArgs& args, int64_t first) {
     for (int64_t i = 0; i < n; ++i) {
       const int64_t place = args.reverse ? n - 1 - i : i;
       for (int r = 0; r < n_rows; ++r) {
-        const Total before = totals[r];
-        totals[r] = joined<Total>(before, v[r][place], args.is_product);
-        v[r][place] = static_cast<T>(args.exclusive ? before : totals[r]);
+        const T last = totals[r], each = v[r][place];
+        totals[r] = static_cast<T>(args.is_product ? last * each : last + each);
+        v[r][place] = args.exclusive ? last : totals[r];
+      }
+    }
+    if constexpr (kIsFloat<T>) {
+      for (int r = 0; r < n_rows && !args.is_product; ++r) {
+        const float rounded = static_cast<float>(before[r]);
+        for (int64_t i = 0; done > 0 && i < n; ++i) v[r][i] += rounded;
+        before[r] += static_cast<double>(totals[r]);
+        totals[r] = 0;
       }
     }
     for (int r = 0; r < n_rows; ++r) store_row(v[r], args.y, args.type, at + r * args.n, n);

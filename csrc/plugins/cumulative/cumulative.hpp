@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // y[i] = x[0] + ... + x[i] along an axis, or the product.
-//   numerics floats are joined in float64 on the CPU; integers wrap around
+//   numerics floats are joined in float32, long sums in blocks; integers wrap around
 #ifndef DOVETAIL_PLUGINS_CUMULATIVE_CUMULATIVE_HPP
 #define DOVETAIL_PLUGINS_CUMULATIVE_CUMULATIVE_HPP
 

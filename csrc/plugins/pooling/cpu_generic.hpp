@@ -107,9 +107,9 @@ template <int lanes>
 void pool(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) {
   const PoolAxis &depth = args.axis[0], &height = args.axis[1], &width = args.axis[2];
   const int64_t in = width.in * lanes, out = width.out * lanes;
-  double *wide_row = reinterpret_cast<double*>(scratch), *wide_sums = wide_row + in;
-  float *loaded = reinterpret_cast<float*>(wide_sums + out), *row_max = loaded + in, *row_sum = row_max + in,
-        *maxima = row_sum + in, *sums = maxima + out;
+  float *loaded = scratch, *row_max = loaded + in, *row_sum = row_max + in, *maxima = row_sum + in,
+        *sums = maxima + out;
+  double *wide_row = reinterpret_cast<double*>(scratch + pool_floats(in, out)), *wide_sums = wide_row + in;
   const bool has_max = args.kind != kPoolAverage, has_sum = args.kind != kPoolMax;
   for (int64_t item = first; item < last; ++item) {
     const int64_t h = item % height.out, d = item / height.out % depth.out, plane = item / height.out / depth.out;

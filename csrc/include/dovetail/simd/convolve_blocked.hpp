@@ -182,9 +182,9 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
           gather_tap(args, tile, x, th, tw, outputs, n_channels, scratch);
           add_tap<outputs, v>(sum, scratch, kBlock, 1, weights, tile.weight_block, n_channels);
         }
-        sums.added(n_channels, sum);
       }
     }
+    sums.added(b.taps * c.taps * n_channels, sum);
   }
   sums.end(sum);
 #pragma GCC unroll 16
@@ -281,7 +281,6 @@ inline void depthwise_tile(const ConvolveArgs& args, const float* x, const float
     const VecF first = bias ? load_lanes(at, 0, n, VecF{}) : VecF{};
     for (int p = 0; p < outputs; ++p) sum[p][i] = first;
   }
-  TileSums<outputs, kVectors> sums(b.taps * c.taps);
   for (int64_t th = 0; th < b.taps; ++th) {
     const int64_t h = jh * b.in_step + b.off_first + th * b.off_step;
     if (h < 0 || h >= b.in) continue;
@@ -306,10 +305,8 @@ inline void depthwise_tile(const ConvolveArgs& args, const float* x, const float
           for (int i = 0; i < kVectors; ++i) sum[p][i] += tap[i] * load(row + at * kBlock + i * kLanes);
         }
       }
-      sums.added(1, sum);
     }
   }
-  sums.end(sum);
   for (int p = 0; p < outputs; ++p) write_maps<kVectors>(sum[p], y + p * c.out_step * kBlock, 0, maps);
 }
 

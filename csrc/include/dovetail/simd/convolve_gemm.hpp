@@ -113,11 +113,11 @@ inline VecF load_every_second(const float* x, int64_t at, int64_t n) {
 // One row of taps over one row of x: sum[j] += sum over t of w[t * pitch] * x[j * in_step + first + t * off_step]. All
 // taps are added to a vector before it is stored: storing and loading it again at another offset would stall. `sum` is
 // whole vectors long.
-inline void add_row(const ConvolveAxis& axis, const float* x, int64_t first, const float* w, int64_t pitch, int64_t n,
-                    float* sum) {
+inline void add_row(const ConvolveAxis& axis, int64_t taps, const float* x, int64_t first, const float* w,
+                    int64_t pitch, int64_t n, float* sum) {
   const int64_t step = axis.in_step;
   if (step > 2) {
-    for (int64_t t = 0; t < axis.taps; ++t) {
+    for (int64_t t = 0; t < taps; ++t) {
       const int64_t at = first + t * axis.off_step, inside = first_at(axis.in - at, step);
       for (int64_t j = first_at(-at, step); j < n && j < inside; ++j) sum[j] += w[t * pitch] * x[at + j * step];
     }
@@ -125,7 +125,7 @@ inline void add_row(const ConvolveAxis& axis, const float* x, int64_t first, con
   }
   for (int64_t j = 0; j < n; j += kLanes) {
     VecF v = load(sum + j);
-    for (int64_t t = 0; t < axis.taps; ++t) {
+    for (int64_t t = 0; t < taps; ++t) {
       const int64_t at = j * step + first + t * axis.off_step;
       v += splat(w[t * pitch]) * (step == 1 ? load_inside(x, at, axis.in) : load_every_second(x, at, axis.in));
     }
@@ -134,9 +134,9 @@ inline void add_row(const ConvolveAxis& axis, const float* x, int64_t first, con
 }
 
 // The same for float16 and bfloat16.
-inline void add_row_of_halves(const ConvolveAxis& axis, const void* x, int32_t type, int64_t row, int64_t first,
-                              const float* w, int64_t pitch, int64_t n, float* sum) {
-  for (int64_t t = 0; t < axis.taps; ++t) {
+inline void add_row_of_halves(const ConvolveAxis& axis, int64_t taps, const void* x, int32_t type, int64_t row,
+                              int64_t first, const float* w, int64_t pitch, int64_t n, float* sum) {
+  for (int64_t t = 0; t < taps; ++t) {
     const int64_t at = first + t * axis.off_step, inside = first_at(axis.in - at, axis.in_step);
     for (int64_t j = first_at(-at, axis.in_step); j < n && j < inside; ++j) {
       sum[j] += w[t * pitch] * read_float(x, type, row + at + j * axis.in_step);
@@ -159,7 +159,7 @@ struct RowSums {
   }
   void added(int64_t n_terms) {
     terms += n_terms;
-    if (!is_long || terms < kSumBlock) return;
+    if (terms < kSumBlock) return;
     totals.add(sum);
     fill(0.0f);
     terms = 0;
@@ -185,17 +185,16 @@ inline void sum_row(const ConvolveArgs& args, int64_t plane, int64_t jd, int64_t
       if (d < 0 || d >= a.in || h < 0 || h >= b.in) continue;
       for (int64_t channel = 0; channel < args.channels; ++channel) {
         const int64_t row = plane + channel * volume + (d * b.in + h) * c.in;
-        ConvolveAxis part = c;  // of a long row of taps, a block
-        for (int64_t tap = 0; tap < c.taps; tap += kSumBlock) {
-          part.taps = c.taps - tap < kSumBlock ? c.taps - tap : kSumBlock;
+        for (int64_t tap = 0, taps; tap < c.taps; tap += taps) {
+          taps = c.taps - tap < kSumBlock ? c.taps - tap : kSumBlock;
           const int64_t from = first + tap * c.off_step;
           const float* const here = w + channel + tap * args.channels;
           if (args.x_type == kF32) {
-            add_row(part, static_cast<const float*>(args.x) + row, from, here, args.channels, n, sums.sum);
+            add_row(c, taps, static_cast<const float*>(args.x) + row, from, here, args.channels, n, sums.sum);
           } else {
-            add_row_of_halves(part, args.x, args.x_type, row, from, here, args.channels, n, sums.sum);
+            add_row_of_halves(c, taps, args.x, args.x_type, row, from, here, args.channels, n, sums.sum);
           }
-          sums.added(part.taps);
+          if (sums.is_long) sums.added(taps);
         }
       }
     }
