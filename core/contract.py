@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from dovetail.core.errors import FieldValueError
 from dovetail.core.expr import DimsExprs, Expr, as_expr
-from dovetail.core.types import DataType, DeviceType, FieldType
+from dovetail.core.types import DataType, DeviceType, FieldType, Weights
 
 REQUIRED: Any = type("REQUIRED", (), {"__repr__": lambda self: "REQUIRED", "__bool__": lambda self: False})()
 
@@ -66,7 +66,7 @@ class Field:
             FieldValueError: wrong type, length or range; nothing is narrowed silently.
         """
         if self.wire == FieldType.TENSOR:
-            return value
+            return value.numpy() if isinstance(value, Weights) else value
         if self.wire == FieldType.CHAR:
             if not isinstance(value, str):
                 raise self._refuse(op, value, "takes a str")
@@ -150,6 +150,7 @@ class Port:
     variadic: bool = False
     weights: bool = False  # may be given as data under the port's name; becomes a constant input
     shape: bool = False  # its contents decide extents and nothing else: left out of the plan where they are expressions
+    checked: bool = False  # a constant that `infer` checks and that never reaches a kernel; the last inputs only
     size: bool = False  # an output that holds an extent of another one, known when the kernel has run
     quantized: bool = False  # may be INT8 with a scale, standing for stored * scale: Q/DQ around it can be absorbed
     like: str | None = None

@@ -32,6 +32,7 @@ class Input(PortDeclaration):
         shape: its contents decide extents and nothing else (`infer` reads its `elements()`). Where they follow from
             constants and extents, kernels do not get it.
         quantized: may be INT8 with a scale, standing for stored * scale.
+        checked: a constant that `infer` checks; kernels and `reference` do not get it. Only the last inputs.
         like: name of another input whose type this one has in every row of a Python implementation.
     """
 
@@ -43,10 +44,11 @@ class Input(PortDeclaration):
         variadic: bool = False,
         shape: bool = False,
         quantized: bool = False,
+        checked: bool = False,
         like: str | None = None,
         doc: str = "",
     ) -> None:
-        facts = {"optional": optional, "variadic": variadic, "shape": shape, "quantized": quantized}
+        facts = {"optional": optional, "variadic": variadic, "shape": shape, "quantized": quantized, "checked": checked}
         super().__init__(types, **facts, like=like, doc=doc)
 
 

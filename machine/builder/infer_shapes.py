@@ -204,6 +204,8 @@ def _layers(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: I
     weights = layer.weights_as_given()
     inputs: list[GraphTensor | None] = []
     for port, given in layer.ports_in_use():
+        if port.checked:
+            continue
         if isinstance(given, ITensor) and port.shape and given.symbolic.elements() is not None:
             inputs.append(None)  # it is in the extents of the outputs already
         elif isinstance(given, ITensor):

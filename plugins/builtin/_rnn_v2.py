@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from enum import IntEnum
+from math import prod
 from typing import Any
 
 import numpy
@@ -61,11 +62,11 @@ STATES = ("hidden_state", "cell_state")
 class RNNv2:
     """What `network.add_rnn_v2` returns: `layer_count` recurrent layers, each fed by the one below.
 
-    Inputs    input         [batch, max_seq_length, data_length]
-              seq_lengths   [batch], int32; optional
-              hidden_state, cell_state  [batch, layers, hidden_size]; optional. Both directions have a place: that of
+    Inputs    input         [batch..., max_seq_length, data_length]: any number of batch dims, at most one unknown
+              seq_lengths   [batch...], int32; optional
+              hidden_state, cell_state  [batch..., layers, hidden_size]; optional. Both directions have a place: that of
                             layer l reads forward at 2 l and backward at 2 l + 1
-    Outputs   0             [batch, max_seq_length, hidden_size], twice hidden_size with BIDIRECTION
+    Outputs   0             [batch..., max_seq_length, hidden_size], twice hidden_size with BIDIRECTION
               1, 2          the last hidden state, and cell state of LSTM, as hidden_state
     Weights   set_weights_for_gate(layer, gate, is_w, array): [hidden_size, inputs] if is_w, else [hidden_size,
               hidden_size]; with BIDIRECTION layers are counted as the states are. Biases are 0 until they are set
@@ -77,28 +78,62 @@ class RNNv2:
     ) -> None:
         self.op, self.layer_count = RNNOperation(op), int(layer_count)
         self.hidden_size, self.max_seq_length = int(hidden_size), int(max_seq_length)
-        if len(input.shape) != 3 or input.shape[1] not in (-1, max_seq_length) or input.shape[2] < 0:
+        shape = tuple(input.shape)
+        if len(shape) < 2 or shape[-2] not in (-1, max_seq_length) or shape[-1] < 0 or shape[:-2].count(-1) > 1:
             raise ShapeError(
-                f"RNNv2 cannot use an input of {list(input.shape)}",
-                facts=[("needed", f"[batch, {max_seq_length}, data length]")],
-                got=tuple(input.shape),
+                f"RNNv2 cannot use an input of {list(shape)}",
+                facts=[
+                    ("needed", f"[batch..., {max_seq_length}, data length]"),
+                    ("rule", "at most one extent of the batch is unknown"),
+                ],
+                got=shape,
             )
-        self.data_length = int(input.shape[2])
-        self._network, self._input = network, input
+        self.data_length = int(shape[-1])
+        self._network, self._input, self._batch = network, input, shape[:-2]
         self._direction, self._input_mode = RNNDirection.UNIDIRECTION, RNNInputMode.LINEAR
         self._given: dict[tuple[int, RNNGateType, bool, str], numpy.ndarray] = {}
         self._tensors: dict[str, Any] = {}
         kind, self._gates, fields = OPS[self.op]
         self.layers = []
-        tensor = input
+        tensor = self._flat(input, 2)
         for _ in range(self.layer_count):
             self.layers.append(network.add_plugin(kind, [tensor], {"layout": 1, **fields}))
             y = self.layers[-1].get_output(0)
             tensor = network.add_plugin("Shuffle", [y], {"reshape_dims": (0, 0, -1)}).get_output(0)
-        self._outputs = [tensor]
+        self._shuffles: list[tuple[Any, bool]] = []
+        self._outputs = [self._with_batch(tensor, True)]
         for index in range(1, self.layers[0].num_outputs):
             states = [layer.get_output(index) for layer in self.layers]
-            self._outputs.append(network.add_plugin("Concatenation", states, {"axis": 1}).get_output(0))
+            joined = network.add_plugin("Concatenation", states, {"axis": 1}).get_output(0)
+            self._outputs.append(self._with_batch(joined, False))
+        self._set_batch_dims()
+
+    def _flat(self, tensor: Any, n_kept: int) -> Any:
+        """`tensor` with one batch dim in front of the last `n_kept` dims."""
+        if len(self._batch) == 1:
+            return tensor
+        kept = tuple(tensor.shape)[len(self._batch) :]
+        if len(kept) != n_kept or (-1 in kept and -1 in self._batch):
+            raise ShapeError(
+                f"RNNv2 cannot use a tensor of {list(tensor.shape)} beside an input of {list(self._input.shape)}",
+                facts=[("rule", f"the batch of the input, then {n_kept} dims, of which at most one is unknown in all")],
+                got=tuple(tensor.shape),
+            )
+        dims = (prod(self._batch) if -1 in kept else -1, *kept)
+        return self._network.add_plugin("Shuffle", [tensor], {"reshape_dims": dims}).get_output(0)
+
+    def _with_batch(self, tensor: Any, is_sequence: bool) -> Any:
+        """`tensor` with the batch dims of the input again, once `_set_batch_dims` has said how many values follow."""
+        if len(self._batch) == 1:
+            return tensor
+        self._shuffles.append((self._network.add_plugin("Shuffle", [tensor]), is_sequence))
+        return self._shuffles[-1][0].get_output(0)
+
+    def _set_batch_dims(self) -> None:
+        n, length = self._directions, int(self._input.shape[-2])
+        for shuffle, is_sequence in self._shuffles:
+            behind = (length, n * self.hidden_size) if is_sequence else (n * self.layer_count, self.hidden_size)
+            shuffle.reshape_dims = (*self._batch, *behind)
 
     # ---- as a layer
     @property
@@ -139,6 +174,7 @@ class RNNv2:
         for state in STATES:
             if state in self._tensors:
                 self._set_state(state)
+        self._set_batch_dims()
 
     @property
     def input_mode(self) -> RNNInputMode:
@@ -161,9 +197,9 @@ class RNNv2:
 
     @seq_lengths.setter
     def seq_lengths(self, tensor: Any) -> None:
-        self._tensors["seq_lengths"] = tensor
+        self._tensors["seq_lengths"], flat = tensor, self._flat(tensor, 0)
         for layer in self.layers:
-            layer.set_input(PORTS["sequence_lens"], tensor)
+            layer.set_input(PORTS["sequence_lens"], flat)
 
     @property
     def hidden_state(self) -> Any:
@@ -190,7 +226,7 @@ class RNNv2:
         return 2 if self._direction == RNNDirection.BIDIRECTION else 1
 
     def _set_state(self, which: str) -> None:
-        n, tensor = self._directions, self._tensors[which]
+        n, tensor = self._directions, self._flat(self._tensors[which], 2)
         for index, layer in enumerate(self.layers):
             part = tensor
             if self.layer_count > 1:

@@ -9,9 +9,11 @@ import numpy
 from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.expr import select
+from dovetail.core.types import DataType
 from dovetail.plugins import axis_of, require_that
 
 UNSET = -1
+ZERO_POINTS = (DataType.INT8, DataType.INT32, DataType.FLOAT)
 
 
 def is_single(scale: SymbolicTensor) -> bool:
@@ -56,6 +58,19 @@ def check_scales(label: str, x: SymbolicTensor, scale: SymbolicTensor, axis: int
         [(f"extent of axis {place}", extent), ("length of scale", length)],
         expected=extent.value,
         got=length.value,
+    )
+
+
+def check_zero_point(label: str, zero: SymbolicTensor | None) -> None:
+    """Raises FieldValueError unless it is absent or a constant of zeros."""
+    if zero is None or (zero.constant is not None and not numpy.any(zero.constant)):
+        return
+    known = zero.constant is not None
+    raise FieldValueError(
+        f"{label} cannot use a zero point " + ("other than 0" if known else "that is not a constant"),
+        facts=[("zero_point", f"tensor '{zero.name}', {zero.dtype.name} {zero.dims}"), ("rule", "a constant, all 0")],
+        hint="Subtract it before, and add it behind, with ElementWise layers; the ONNX parser does so.",
+        field="zero_point",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._onnx_quantized import dequantized
-from dovetail.plugins.builtin._scales import UNSET, check_scales, spread
+from dovetail.plugins.builtin._scales import UNSET, ZERO_POINTS, check_scales, check_zero_point, spread
 
 
 class Dequantize(Plugin):
@@ -13,26 +13,29 @@ class Dequantize(Plugin):
 
     Inputs    x      any dims, int8
               scale  positive; one value, or one per extent of `axis`
+              zero_point  optional constant, all 0, as TensorRT 8.5 wants it
     Outputs   y      dims of x, type of scale
     Numerics  the product is taken in float32
     Units     real = stored * scale; the zero point is 0
-    Errors    ShapeError if scale has neither one value nor the extent of `axis`
+    Errors    ShapeError if scale has neither one value nor the extent of `axis`; FieldValueError for another zero point
     Source    TensorRT 8.5 IDequantizeLayer; ONNX DequantizeLinear-13 without a zero point
     """
 
     x = Input(DataType.INT8)
     scale = Input(FLOATS, doc="Step between two stored numbers.")
+    zero_point = Input(ZERO_POINTS, optional=True, checked=True, doc="What stands for 0: a constant, all 0.")
     y = Output(FLOATS)
     axis: int = field(UNSET, low=-1, high=7, doc="Axis of the scales where there are several; -1: there is one.")
 
     role = "dequantize"
     type_rows = ("i8|i8|i8|i8|i8 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16",)
 
-    def infer(self, x, scale):
+    def infer(self, x, scale, zero_point):
         check_scales(self.label, x, scale, self.axis)
+        check_zero_point(self.label, zero_point)
         return x.like(dtype=scale.dtype)
 
-    def reference(self, x, scale):
+    def reference(self, x, scale, zero_point):
         return x.astype(scale.dtype) * spread(scale, x, self.axis)
 
     onnx = (onnx_op("DequantizeLinear", rewrite=dequantized),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy
 
+from dovetail.core.contract import LayerProperty
 from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.types import FLOATS
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
@@ -21,6 +22,10 @@ def lrn(node):
     dims = extents(node, x)
     y = node.add("LRN", [reshaped(node, x, [dims[:2], dims[2:].product(), 1])], **fields)
     return reshaped(node, y, dims)
+
+
+def _set_window(values, window):
+    values["window"] = window
 
 
 class LRN(Plugin):
@@ -41,6 +46,8 @@ class LRN(Plugin):
     alpha: float = field(doc="Factor of their squares; divided by the window.", low=-1e20, high=1e20)
     beta: float = field(doc="Exponent.", low=0.01, high=1e5)
     k: float = field(doc="Added to the squares.", low=1e-5, high=1e10)
+
+    window_size = LayerProperty(lambda values: values["window"], _set_window, doc="TensorRT's name for `window`.")
 
     def infer(self, x):
         if self.window % 2 == 0:

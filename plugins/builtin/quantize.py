@@ -7,7 +7,7 @@ import numpy
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._onnx_quantized import quantized
-from dovetail.plugins.builtin._scales import UNSET, check_scales, spread
+from dovetail.plugins.builtin._scales import UNSET, ZERO_POINTS, check_scales, check_zero_point, spread
 
 
 class Quantize(Plugin):
@@ -15,26 +15,29 @@ class Quantize(Plugin):
 
     Inputs    x      any dims, float16 | bfloat16 | float32
               scale  positive; one value, or one per extent of `axis`
+              zero_point  optional constant, all 0, as TensorRT 8.5 wants it
     Outputs   y      dims of x, int8
     Numerics  the quotient is taken in float32; nan gives 0
     Units     real = stored * scale; the zero point is 0
-    Errors    ShapeError if scale has neither one value nor the extent of `axis`
+    Errors    ShapeError if scale has neither one value nor the extent of `axis`; FieldValueError for another zero point
     Source    TensorRT 8.5 IQuantizeLayer; ONNX QuantizeLinear-13 without a zero point
     """
 
     x = Input(FLOATS)
     scale = Input(FLOATS, doc="Step between two stored numbers.")
+    zero_point = Input(ZERO_POINTS, optional=True, checked=True, doc="What stands for 0: a constant, all 0.")
     y = Output(DataType.INT8)
     axis: int = field(UNSET, low=-1, high=7, doc="Axis of the scales where there are several; -1: there is one.")
 
     role = "quantize"
     type_rows = ("f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 -> i8|i8|i8|i8|i8",)
 
-    def infer(self, x, scale):
+    def infer(self, x, scale, zero_point):
         check_scales(self.label, x, scale, self.axis)
+        check_zero_point(self.label, zero_point)
         return x.like(dtype=DataType.INT8)
 
-    def reference(self, x, scale):
+    def reference(self, x, scale, zero_point):
         # In float32 whatever is given: the side of a tie on which a quotient falls is specified.
         steps = x.astype(numpy.float32) / spread(scale, x, self.axis).astype(numpy.float32)
         return numpy.nan_to_num(numpy.rint(numpy.clip(steps, -128, 127))).astype(numpy.int8)

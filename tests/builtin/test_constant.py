@@ -41,3 +41,17 @@ def test_shape_and_weights_can_be_set_afterwards(network):
 def test_weights_objects_are_taken(network):
     layer = network.add_constant((2,), trt.Weights(np.array([1, 2], np.float32)))
     assert tuple(layer.get_output(0).shape) == (2,)
+
+
+@pytest.mark.parametrize("set_later", [False, True])
+def test_weights_objects_are_built(network, set_later):
+    values = np.array([[1, -2], [3, 4]], np.float32)
+    layer = network.add_constant((2, 2), trt.Weights(np.zeros(4, np.float32) if set_later else values))
+    if set_later:
+        layer.weights = trt.Weights(values)
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    engine = builder.build_engine(network, builder.create_builder_config())
+    assert engine.create_execution_context().run({})["y"].tolist() == values.tolist()
+    assert layer.weights.tolist() == values.tolist()

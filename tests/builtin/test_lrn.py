@@ -41,3 +41,12 @@ def test_even_windows_and_small_ranks_are_refused(infer):
 def test_fields_are_those_of_tensorrt(network):
     layer = network.add_lrn(network.add_input("x", trt.float32, (1, 3, 4, 4)), 5, 1e-4, 0.75, 2)
     assert (layer.window, layer.alpha, layer.beta, layer.k) == (5, 1e-4, 0.75, 2)
+
+
+def test_the_window_has_tensorrts_name_too(network):
+    layer = network.add_lrn(network.add_input("x", trt.float32, (1, 3, 4, 4)), 5, 1e-4, 0.75, 2)
+    assert layer.window_size == 5
+    layer.window_size = 3
+    assert (layer.window, layer.window_size) == (3, 3)
+    with pytest.raises(FieldValueError, match=r"window = 99"):
+        layer.window_size = 99

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import dovetail as trt
 from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.types import FLOATS, DataType
 from dovetail.machine.testing import Case, check
@@ -58,3 +59,34 @@ def test_a_scale_that_is_not_positive_is_refused(infer):
 def test_the_output_is_int8(infer):
     (y,) = infer("Quantize", (2, 3), ())
     assert y.dtype == DataType.INT8
+
+
+@pytest.mark.parametrize("zero", [np.int8(0), np.zeros(1, np.int8), np.zeros(3, np.int32), np.float32(0)])
+def test_a_zero_point_of_zeros_is_taken_as_in_tensorrt(network, zero):
+    x = network.add_input("x", trt.float32, (3, 2))
+    scale = network.add_constant((), np.array(0.5, np.float32)).get_output(0)
+    zero_point = network.add_constant(np.shape(zero), np.asarray(zero)).get_output(0)
+    quantised = network.add_quantize(x, scale)
+    restored = network.add_dequantize(quantised.get_output(0), scale)
+    for layer in (quantised, restored):
+        layer.set_input(2, zero_point)
+        assert layer.num_inputs == 3 and layer.get_input(2) is zero_point
+    restored.get_output(0).name = "y"
+    network.mark_output(restored.get_output(0))
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    context = builder.build_engine(network, builder.create_builder_config()).create_execution_context()
+    y = context.run({"x": np.array([[0.6, -1.4]] * 3, np.float32)})["y"]
+    assert y.tolist() == [[0.5, -1.5]] * 3
+
+
+def test_another_zero_point_is_refused(network):
+    x = network.add_input("x", trt.float32, (3, 2))
+    scale = network.add_constant((), np.array(0.5, np.float32)).get_output(0)
+    for zero_point, text in (
+        (network.add_constant((), np.int8(3)).get_output(0), "zero point other than 0"),
+        (network.add_input("z", trt.int8, ()), "zero point that is not a constant"),
+    ):
+        layer = network.add_quantize(x, scale)
+        layer.set_input(2, zero_point)
+        with pytest.raises(FieldValueError, match=text):
+            _ = layer.get_output(0).shape

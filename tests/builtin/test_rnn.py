@@ -89,13 +89,13 @@ def test_what_does_not_agree_is_named(infer, dims, fields, text):
 class Rnnv2:
     """A network of one RNNv2 with seeded weights, and the layers that it stands for."""
 
-    STEPS, BATCH, HIDDEN = 4, 3, 6
+    STEPS, BATCH, HIDDEN = 4, (3,), 6
 
-    def __init__(self, op, n_layers, data=5, **settings):
+    def __init__(self, op, n_layers, data=5, batch=BATCH, **settings):
         self.data = data
         self.rng = np.random.default_rng(5)
         self.builder, self.network, self.config = new_network()
-        self.arrays = {"x": self.noise(self.BATCH, self.STEPS, self.data)}
+        self.arrays = {"x": self.noise(*batch, self.STEPS, self.data)}
         x = self.network.add_input("x", trt.float32, self.arrays["x"].shape)
         with pytest.warns(DeprecationWarning, match="Use add_lstm"):
             self.layer = self.network.add_rnn_v2(x, n_layers, self.HIDDEN, self.STEPS, op)
@@ -179,3 +179,31 @@ def test_rnn_v2_names_a_gate_that_is_not_there():
         rnn.layer.set_weights_for_gate(2, trt.RNNGateType.INPUT, True, np.zeros((6, 5)))
     with pytest.raises(ShapeError, match="weights of 30 values"):
         rnn.layer.set_weights_for_gate(1, trt.RNNGateType.INPUT, True, np.zeros((6, 5)))
+
+
+@pytest.mark.parametrize("batch", [(2, 3), (), (2, 1, 2)])
+@pytest.mark.parametrize("direction", [trt.RNNDirection.UNIDIRECTION, trt.RNNDirection.BIDIRECTION])
+def test_rnn_v2_takes_any_number_of_batch_dims(batch, direction):
+    """As with one batch dim that holds all of them."""
+    gates = [trt.RNNGateType[name] for name in ("INPUT", "OUTPUT", "FORGET", "CELL")]
+
+    def run(dims):
+        rnn = Rnnv2(trt.RNNOperation.LSTM, 2, batch=dims, direction=direction)
+        n = 2 * rnn.directions
+        rnn.feed("seq_lengths", np.resize([4, 2, 3], dims).astype(np.int32))
+        rnn.feed("hidden_state", rnn.noise(*dims, n, 6))
+        rnn.feed("cell_state", rnn.noise(*dims, n, 6))
+        rnn.set_weights(gates)
+        return rnn.run()
+
+    found, wanted = run(batch), run((int(np.prod(batch)),))
+    for name, array in wanted.items():
+        assert found[name].shape == (*batch, *array.shape[1:])
+        np.testing.assert_allclose(found[name].reshape(array.shape), array, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_rnn_v2_refuses_what_is_no_sequence():
+    network = trt.Builder(trt.Logger()).create_network()
+    for name, shape in (("a", (4,)), ("b", (2, 5, 3)), ("c", (-1, -1, 4, 3)), ("d", (2, 4, -1))):
+        with pytest.warns(DeprecationWarning), pytest.raises(ShapeError, match="RNNv2 cannot use an input"):
+            network.add_rnn_v2(network.add_input(name, trt.float32, shape), 1, 6, 4, trt.RNNOperation.LSTM)
