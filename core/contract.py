@@ -170,6 +170,7 @@ class SymbolicTensor:
     name: str = ""
     constant: Any = None  # numpy array if the contents are known
     values: tuple[Expr, ...] | None = None  # elements in row-major order, where they follow from extents
+    fractions: tuple[Any, ...] | None = None  # the same of a float tensor, in a form that its layers agree on
 
     @property
     def rank(self) -> int:

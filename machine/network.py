@@ -204,6 +204,17 @@ class INetworkDefinition(Strict):
             self._names[tensor.name] = tensor
         return layer
 
+    def _forget_behind(self, n_layers: int) -> None:
+        """Take out all layers but the first `n_layers`, which consume none of them."""
+        for layer in reversed(self._layers[n_layers:]):
+            for tensor in layer._inputs:
+                self._feed(layer, tensor, None)
+            for tensor in layer._outputs:
+                self._names.pop(tensor.name, None)
+                self._consumers.pop(tensor, None)
+            self._order.remove(layer)
+        del self._layers[n_layers:]
+
     def _check_input_count(self, spec: OpSpec, name: str, inputs: Sequence[ITensor | None]) -> None:
         variadic = bool(spec.inputs) and spec.inputs[-1].variadic
         if len(inputs) <= len(spec.inputs) or variadic:

@@ -20,13 +20,19 @@ class LayerOrder:
     def __init__(self, producers: Neighbours, consumers: Neighbours) -> None:
         self._producers, self._consumers = producers, consumers
         self._places: dict[ILayer, int] = {}
+        self._n_appended = 0
 
     def __contains__(self, layer: ILayer) -> bool:
         return layer in self._places
 
     def append(self, layer: ILayer) -> None:
         """Put a new layer behind all others; nothing may consume it yet."""
-        self._places[layer] = len(self._places)
+        self._places[layer] = self._n_appended
+        self._n_appended += 1
+
+    def remove(self, layer: ILayer) -> None:
+        """Take out a layer that nothing consumes."""
+        del self._places[layer]
 
     def connect(self, producer: ILayer, consumer: ILayer) -> list[ILayer]:
         """Make room for an edge that is about to be added; [] if it can be.

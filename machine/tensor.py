@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 MAX_SHAPE_ELEMENTS = 64  # of an input that is a shape
 
 
+def _is_followed(tensor: ITensor) -> bool:
+    """Are its contents known as expressions over extents?"""
+    symbolic = tensor.symbolic
+    return symbolic.values is not None or symbolic.fractions is not None
+
+
 def _range(what: str, value: Any) -> tuple[float, float] | None:
     if value is None:
         return None
@@ -111,7 +117,7 @@ class ITensor(Strict):
     def is_shape_tensor(self) -> bool:
         """Do its contents decide extents, directly or through layers that compute on them?"""
         return self in self._network.shape_outputs or any(
-            port.shape or any(out.symbolic.values is not None and out.is_shape_tensor for out in layer._outputs)
+            port.shape or any(_is_followed(out) and out.is_shape_tensor for out in layer._outputs)
             for layer, port in self._uses()
         )
 

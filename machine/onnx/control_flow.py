@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.machine.onnx.errors import ErrorCode
+from dovetail.core.errors import DovetailError
+from dovetail.machine.onnx.errors import ErrorCode, ModelError
+from dovetail.machine.onnx.limits import BudgetError
 from dovetail.machine.onnx.node import Node, Value
+from dovetail.machine.tensor import ITensor
 
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+BRANCHES = {True: "then_branch", False: "else_branch"}
+LARGEST_EXTENT = 1 << 20  # that is thought of where an extent is not known
 MOST_STEPS = 64  # a loop of more makes too many layers
 Values = Sequence[Value | None]
 Body = Callable[[str, Values], list[Value | None]]  # (attribute that holds the graph, its inputs) -> its outputs
@@ -26,10 +31,66 @@ def _unsupported(node: Node, reason: str, **facts: Any) -> Exception:
 
 
 def _branch(node: Node, body: Body) -> list[Value | None]:
+    """The branch that is taken; both and a selection where that is not known; or the one that unknown extents mean."""
     condition = node.constant(0)
-    if condition is None:
-        raise _unsupported(node, "its condition is not known")
-    return body("then_branch" if condition.reshape(-1)[0] else "else_branch", [])
+    if condition is not None:
+        if condition.size != 1:
+            raise node.fail("its condition is not one element", condition=list(condition.shape))
+        return body(BRANCHES[bool(condition.reshape(-1)[0])], [])
+    n_layers = node.network.num_layers
+    try:
+        return _selected(node, body(BRANCHES[True], []), body(BRANCHES[False], []))
+    except BudgetError:
+        raise
+    except (ModelError, DovetailError) as error:
+        reason = error
+    node.network._forget_behind(n_layers)
+    meant = _meant(node[0])
+    if meant is None:
+        raise _unsupported(node, f"its condition is not known before it runs, and not both branches can be: {reason}")
+    _assume(node, meant)
+    return body(BRANCHES[meant], [])
+
+
+def _selected(node: Node, *branches: list[Value | None]) -> list[Value | None]:
+    """The outputs of one of two branches. Raises ModelError where they are not alike."""
+    condition = node.onnx("Reshape", [node[0], np.zeros(0, np.int64)])
+    results: list[Value | None] = []
+    for index, pair in enumerate(zip(*branches, strict=True)):
+        if not all(isinstance(value, (ITensor, np.ndarray)) for value in pair):
+            raise node.fail(f"output {index} is not a tensor in both branches")
+        a, b = (value if isinstance(value, ITensor) else node.as_tensor(value) for value in pair)
+        if a.dtype != b.dtype or not a.symbolic.dims.same(b.symbolic.dims):
+            facts = {name: f"{x.dtype.name} {x.symbolic.dims}" for name, x in (("then", a), ("else", b))}
+            raise node.fail(f"output {index} is not of one type and shape in both branches", **facts)
+        results.append(node.onnx("Where", [condition, a, b]))
+    return results
+
+
+def _meant(condition: ITensor) -> bool | None:
+    """What a condition on extents is if none of those that are not known is 0 or 1; None if that does not tell."""
+    elements = condition.symbolic.elements()
+    if elements is None or len(elements) != 1:
+        return None
+    ranges = [
+        [(2, LARGEST_EXTENT) if extent < 0 else (extent, extent) for extent in tensor._declared_shape]
+        for tensor in condition._network._inputs
+    ]
+    try:
+        low, high = elements[0].bounds(ranges)
+    except (DovetailError, IndexError, TypeError):  # the contents of an input decide it too
+        return None
+    return None if low <= 0 <= high and low != high else low != 0
+
+
+def _assume(node: Node, meant: bool) -> None:
+    """Refuse extents that would take the other branch."""
+    held = node[0] if meant else node.onnx("Not", [node[0]])
+    text = (
+        f"If '{node.name}' was imported with its {BRANCHES[meant]}, as extents of 2 and more mean, and these extents "
+        "take the other"
+    )
+    node.network.add_assertion(held, text).infer()
 
 
 def _loop(node: Node, body: Body) -> list[Value | None]:

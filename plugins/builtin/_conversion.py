@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy
 
+from dovetail.core.expr import as_expr
 from dovetail.core.types import FLOATS, DataType, nptype
+from dovetail.plugins.builtin._fractions import follow_ratios, ratios_of
 from dovetail.plugins.builtin._values import follow_each
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
@@ -25,8 +29,13 @@ def converted(x, to):
 
 
 def infer_converted(x, to):
-    """A tensor like x of type `to`; contents that are extents are followed to bool, int32 and int64."""
+    """A tensor like x of type `to`; contents that are extents are followed to bool, int32, int64 and float32."""
     y = x.like(dtype=to)
+    if to == DataType.FLOAT:
+        return follow_ratios(y, lambda a: a, x)
+    if x.dtype == DataType.FLOAT:
+        ratios = ratios_of(x) if x.fractions is not None and to in (DataType.INT32, DataType.INT64) else None
+        return y if ratios is None else replace(y, values=tuple(as_expr(ratio.trunc()) for ratio in ratios.reshape(-1)))
     if to == DataType.BOOL:
         return follow_each(y, lambda element: element != 0, x)
     return follow_each(y, lambda element: element, x) if to in (x.dtype, DataType.INT32, DataType.INT64) else y

@@ -42,6 +42,11 @@ def stored(node: Any, steps: Any, zero: Any, type_name: str, saturate: int = 1) 
     return cast(node, y, node.carrier(type_name))
 
 
+def is_single(scale: Any) -> bool:
+    """One value for the whole tensor, which needs no axis?"""
+    return all(extent == 1 for extent in scale.shape)
+
+
 class Blocks:
     """x and its parameters in dims in which they can be combined element by element.
 
@@ -52,7 +57,7 @@ class Blocks:
         self.node, self.dims = node, extents(node, x)
         self.block = node.attr("block_size", 0) if rank_of(node[1]) > 1 else 0
         self.rank = rank_of(x)
-        self.axis = axis_of(node.attr("axis", 1), self.rank, node.op_type) if rank_of(node[1]) and self.rank else 0
+        self.axis = 0 if is_single(node[1]) else axis_of(node.attr("axis", 1), self.rank, node.op_type)
         self.x = x
         if self.block:
             length, n_blocks = x.shape[self.axis], node[1].shape[self.axis]
@@ -65,7 +70,7 @@ class Blocks:
     def parameter(self, value: Any) -> Any:
         if self.block:
             return self.node.add("Unsqueeze", [value, numpy.array([self.axis + 1])])
-        if rank_of(value) > 1 or (rank_of(value) == 1 and value.shape[0] == 1):
+        if rank_of(value) > 1 or is_single(value):
             return reshaped(self.node, value, [[1] * self.rank])
         return channels(self.node, value, self.rank, self.axis)
 
@@ -107,7 +112,7 @@ def dequantized(node: Any) -> Any:
 
 
 def _axis_field(node: Any, x: Any, scale: Any) -> dict[str, int]:
-    if rank_of(scale) == 0 or scale.shape[0] == 1:
+    if is_single(scale):
         return {}
     return {"axis": axis_of(node.attr("axis", 1), rank_of(x), node.op_type)}
 

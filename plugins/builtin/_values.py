@@ -14,6 +14,7 @@ from dovetail.core.contract import MAX_ELEMENTS
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import as_expr
 from dovetail.core.types import DataType
+from dovetail.plugins.builtin._fractions import follow_ratios
 
 INTEGERS = (DataType.INT32, DataType.INT64, DataType.INT8, DataType.UINT8, DataType.BOOL)
 
@@ -34,6 +35,8 @@ def follow(output, function, *inputs):
     The function may move elements and use + - * // %; numpy.maximum and the like do not know expressions, and
     comparisons want dtype=object. More than MAX_ELEMENTS are data, and are not followed.
     """
+    if output.dtype == DataType.FLOAT:
+        return follow_ratios(output, function, *inputs)
     if output.dtype not in INTEGERS or not output.dims.is_constant or output.dims.volume.value > MAX_ELEMENTS:
         return output
     arrays = [contents(tensor) for tensor in inputs]

@@ -68,6 +68,7 @@ def einsum(node):
             while term.count(letter) > 1:
                 x, term = diagonal(node, x, term, letter, free[0])
         tensors.append((x, term))
+    tensors = without_repeated(node, tensors)
     while len(tensors) > 1:
         (a, first), (b, second), *others = tensors
         needed = y + "".join(term for _, term in others)
@@ -75,6 +76,17 @@ def einsum(node):
         tensors = [(node.add("Einsum", [a, b], equation=f"{first},{second}->{kept}"), kept), *others]
     ((x, term),) = tensors
     return x if term == y else node.add("Einsum", [x], equation=f"{term}->{y}")
+
+
+def without_repeated(node, tensors):
+    """Inputs and terms without the axes of extent 1 whose letter has another extent elsewhere: they are repeated."""
+    others = {letter for x, term in tensors for letter, extent in zip(term, x.shape, strict=True) if extent != 1}
+    result = []
+    for x, term in tensors:
+        dropped = [axis for axis, letter in enumerate(term) if x.shape[axis] == 1 and letter in others]
+        x = node.add("Squeeze", [x, numpy.array(dropped)]) if dropped else x
+        result.append((x, "".join(letter for axis, letter in enumerate(term) if axis not in dropped)))
+    return result
 
 
 def spelled_out(node):

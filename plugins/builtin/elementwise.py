@@ -11,6 +11,7 @@ from dovetail.core.errors import DTypeError
 from dovetail.core.expr import maximum, minimum, select
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op
+from dovetail.plugins.builtin._fractions import Ratio
 from dovetail.plugins.builtin._onnx_math import cast
 from dovetail.plugins.builtin._onnx_pointwise import UNSIGNED, all_inputs, elementwise, scalar, wrapped
 from dovetail.plugins.builtin._values import follow_each
@@ -156,6 +157,16 @@ FOLLOWED = {
     ElementWiseOperation.MOD: lambda a, b: select(b == 0, 0, a - a // select(b == 0, 1, b) * b),
 }
 
+FOLLOWED_FLOATS = {
+    ElementWiseOperation.SUM: lambda a, b: a + b,
+    ElementWiseOperation.SUB: lambda a, b: a - b,
+    ElementWiseOperation.PROD: lambda a, b: a * b,
+    ElementWiseOperation.DIV: lambda a, b: a / b,
+    ElementWiseOperation.MAX: Ratio.greatest,
+    ElementWiseOperation.MIN: Ratio.least,
+    ElementWiseOperation.FLOOR_DIV: lambda a, b: Ratio((a / b).floor()),
+}
+
 
 # ---- ONNX
 
@@ -287,7 +298,8 @@ class ElementWise(Plugin):
             )
         is_bool = self.op.is_logical or self.op.is_comparison
         y = a.like(broadcast(self.label, a.dims, b.dims), DataType.BOOL if is_bool else a.dtype)
-        return follow_each(y, FOLLOWED[self.op], a, b) if self.op in FOLLOWED else y
+        known = FOLLOWED_FLOATS if y.dtype == DataType.FLOAT else FOLLOWED
+        return follow_each(y, known[self.op], a, b) if self.op in known else y
 
     def reference(self, a, b):
         return FUNCTIONS[self.op](a, b)

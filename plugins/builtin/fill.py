@@ -11,7 +11,7 @@ from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
-from dovetail.plugins.builtin._onnx_math import cast, combined
+from dovetail.plugins.builtin._onnx_math import applied, cast, combined
 from dovetail.plugins.builtin._onnx_shapes import MOST_KNOWN, Counts, extents, off_diagonal, rank_of, reshaped
 from dovetail.plugins.builtin._values import elements_of, follow
 
@@ -41,10 +41,16 @@ def range_(node):
         inputs = [Counts(node, [n]).tensor(), start, reshaped(node, delta, (1,))]
         return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
     if dtype in FLOATS:
-        raise node.fail("its limits must be known when the network is built, or integers", limits=dtype.name)
-    step = int(step.reshape(()))
-    first, last = (Counts(node, reshaped(node, cast(node, x, DataType.INT64), (1,))) for x in (start, limit))
-    n = (last - first if step > 0 else first - last).ceil_div(abs(step)).greatest(0)
+        steps = combined(node, "DIV", combined(node, "SUB", limit, start), delta)
+        whole = cast(node, applied(node, "CEIL", steps), DataType.INT64)
+        if whole.symbolic.elements() is None:
+            facts = {"start": start.name, "limit": limit.name, "delta": float(step.reshape(()))}
+            raise node.fail("its limits must follow from constants and extents", **facts)
+        n = Counts(node, reshaped(node, whole, (1,))).greatest(0)
+    else:
+        step = int(step.reshape(()))
+        first, last = (Counts(node, reshaped(node, cast(node, x, DataType.INT64), (1,))) for x in (start, limit))
+        n = (last - first if step > 0 else first - last).ceil_div(abs(step)).greatest(0)
     inputs = [n.tensor(), start, reshaped(node, delta, (1,))]
     return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
 

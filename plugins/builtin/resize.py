@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from fractions import Fraction
 
 import numpy
 
@@ -14,12 +13,14 @@ from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Floats, Input, Ints, Output, Plugin, field, onnx_op, require_that
 from dovetail.plugins.builtin._onnx_shapes import counts_given, extents, replaced
 from dovetail.plugins.builtin._sampling import InterpolationMode
+from dovetail.plugins.builtin._scaled_extents import scaled
 from dovetail.plugins.builtin._values import elements_of
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 BLENDED = (*FLOATS, DataType.INT8, DataType.UINT8)  # what LINEAR and CUBIC compute with
 INTEGERS = (DataType.INT32, DataType.INT64)
 WORDS = "|".join(t.short for t in TYPES)
+HALF = 0.5 + 1e-6  # from a cell to the middle between two, with what float32 does to places
 
 
 class ResizeCoordinateTransformation(IntEnum):
@@ -61,26 +62,27 @@ class Resize(Plugin):
     Inputs    x      any dims; in NEAREST any type but FP8, else float16 | bfloat16 | float32 | int8 | uint8
               sizes  optional, [rank of x], int32 | int64: extents of y, in place of the field `shape`; contents follow
                      from constants and extents
-    Outputs   y      type of x. Dims are `sizes`, or `shape`, or floor(extent * scale) with scales in float32
+    Outputs   y      type of x. Dims are `sizes`, or `shape`, or floor(extent * scale), the product being a float32 one
     Places    element i of an axis with L cells and n elements lies at v in x. With s = n / L, or the scale that was
-              given where coordinates_by_scales is set, and m = s * L:
-              ALIGN_CORNERS         i (L - 1) / (m - 1), and 0 if m = 1
+              given where coordinates_by_scales is set:
+              ALIGN_CORNERS         i (L - 1) / (n - 1), and 0 if n = 1
               ASYMMETRIC            i / s
               HALF_PIXEL            (i + 1/2) / s - 1/2
-              HALF_PIXEL_SYMMETRIC  the same + (1 - n / m) L / 2
-              PYTORCH_HALF_PIXEL    HALF_PIXEL, but -1/2 if n = 1
+              HALF_PIXEL_SYMMETRIC  the same + (1 - n / (s L)) L / 2
+              PYTORCH_HALF_PIXEL    HALF_PIXEL, but 0 if n = 1
               HALF_PIXEL_FOR_NN     (i + 1/2) / s
-              CROP_AND_RESIZE       (start + i (end - start) / (m - 1)) (L - 1), and in the middle if m = 1; beyond x is
+              CROP_AND_RESIZE       (start + i (end - start) / (n - 1)) (L - 1), and in the middle if n = 1; beyond x is
                                     `extrapolation_value`
               An axis that keeps its extent at scale 1, and is not cropped, is left as it is.
-    Modes     NEAREST  x[round(v)]
+    Modes     NEAREST  x[round(v)]; within 1e-6 of the middle between two cells is the middle
               LINEAR   sum of x[c] t(c - v), t(d) = max(0, 1 - |d|)
               CUBIC    the same with Keys' kernel, a being cubic_coeff: (a + 2)|d|^3 - (a + 3)|d|^2 + 1 up to |d| = 1,
                        a (|d|^3 - 5|d|^2 + 8|d| - 4) up to 2
               `antialias` widens t by 1 / s where s < 1. Cells beyond x are those of its edge; `exclude_outside` gives
               them no weight.
-    Numerics  places are float64, weights and sums float32; int8 and uint8 are rounded to nearest, ties to even. A
-              cell of no weight may still make a nan of its inf or nan
+    Numerics  places are float64, those of NEAREST float32 in each step, as ONNX Runtime and torch have them; weights
+              and sums float32; int8 and uint8 are rounded to nearest, ties to even. A cell of no weight may still
+              make a nan of its inf or nan
     Errors    ShapeError if extents are not given or not as many as axes, or x has none to take; DTypeError
     Source    TensorRT 8.5 IResizeLayer; ONNX Resize for what that has not
     """
@@ -208,38 +210,41 @@ class Resize(Plugin):
     def _places(self, axis, size, extent):
         """Where the elements of an axis lie, and which of them beyond x."""
         kind = ResizeCoordinateTransformation
-        how, i = self.coordinate_transformation, numpy.arange(extent, dtype=numpy.float64)
-        s = self._scale(axis, size, extent)
-        m = s * size if self.coordinates_by_scales else extent
+        real = numpy.float32 if self._is_nearest else numpy.float64
+        how, i, half = self.coordinate_transformation, numpy.arange(extent).astype(real), real(0.5)
         outside = numpy.zeros(extent, bool)
         # i / s is exact for whole numbers if it is a division by a whole number.
-        top, bottom = (1.0, s) if self.coordinates_by_scales else (size, extent)
+        top, bottom = real(1), real(self._scale(axis, size, extent))
+        if not self.coordinates_by_scales:
+            top, bottom = (top, real(extent) / real(size)) if self._is_nearest else (real(size), real(extent))
+        last, steps = real(size - 1), real(extent - 1)
         if self.selector_for_single_pixel == ResizeSelector.UPPER and extent == 1:
             v = i
         elif how == kind.ALIGN_CORNERS:
-            v = i * (size - 1) / (m - 1) if m != 1 else i * 0
+            v = i * last / steps if extent != 1 else i * 0
         elif how == kind.ASYMMETRIC:
             v = i * top / bottom
         elif how == kind.HALF_PIXEL_FOR_NN:
-            v = (i + 0.5) * top / bottom
+            v = (i + half) * top / bottom
         elif how == kind.CROP_AND_RESIZE:
-            start, end = self.roi_start[axis], self.roi_end[axis]
-            first, length = start * (size - 1), (end - start) * (size - 1)
-            v = i * length / (m - 1) + first if m != 1 else i * 0 + (length / 2 + first)
+            start, end = real(self.roi_start[axis]), real(self.roi_end[axis])
+            first, length = start * last, (end - start) * last
+            v = i * length / steps + first if extent != 1 else i * 0 + (length * half + first)
             outside = (v < 0) | (v > size - 1)
         elif how == kind.PYTORCH_HALF_PIXEL and extent == 1:
-            v = i - 0.5
+            v = i * 0
         else:
-            v = (i + 0.5) * top / bottom - 0.5
-            if how == kind.HALF_PIXEL_SYMMETRIC:
-                v = (i + 0.5) * top / bottom + (size / 2 * (1 - extent / m) - 0.5)
-        return v, outside
+            v = (i + half) * top / bottom
+            if how == kind.HALF_PIXEL_SYMMETRIC and (self.coordinates_by_scales or self._is_nearest):
+                v = v + real(size) * half * (1 - real(extent) / (bottom * real(size)))
+            v = v - half
+        return v.astype(numpy.float64), outside
 
     def _sampled(self, x, axis, v, size, extent):
         if self._is_nearest:
             rounded = {
-                ResizeRoundMode.HALF_UP: numpy.floor(v + 0.5),
-                ResizeRoundMode.HALF_DOWN: numpy.ceil(v - 0.5),
+                ResizeRoundMode.HALF_UP: numpy.floor(v + HALF),
+                ResizeRoundMode.HALF_DOWN: numpy.ceil(v - HALF),
                 ResizeRoundMode.FLOOR: numpy.floor(v),
                 ResizeRoundMode.CEIL: numpy.ceil(v),
             }[self.nearest_rounding]
@@ -276,12 +281,6 @@ class Resize(Plugin):
         onnx_op("Resize", 10, rewrite=lambda node: resize(node)),
         onnx_op("Upsample", 7, 9, rewrite=lambda node: upsample(node)),
     )
-
-
-def scaled(size, scale):
-    """floor(size * scale), the scale being a float32."""
-    exact = Fraction(float(numpy.float32(scale)))
-    return size if exact == 1 else (size * exact.numerator) // exact.denominator
 
 
 # ---- ONNX
@@ -376,7 +375,7 @@ def resize(node):
     if -1 in dims:
         raise node.fail(f"keep_aspect_ratio_policy '{policy}' needs to know the extents of the input")
     pick = choice(node, "keep_aspect_ratio_policy", "stretch", {"not_larger": min, "not_smaller": max})
-    scale = pick(int(size) / extent for size, extent in zip(sizes, dims, strict=True))
-    shape = on_axes([int(scale * extent + 0.5) for extent in dims], -1)
-    scales = on_axes([scale] * len(axes), 1.0)
+    scale = pick(numpy.float32(size) / numpy.float32(extent) for size, extent in zip(sizes, dims, strict=True))
+    shape = on_axes([int(numpy.float32(extent) * scale + numpy.float32(0.5)) for extent in dims], -1)
+    scales = on_axes([float(scale)] * len(axes), 1.0)
     return node.add("Resize", [node[0]], shape=shape, scales=scales, coordinates_by_scales=True, **fields)

@@ -14,12 +14,11 @@ TYPES = tuple(t for t in DataType if t != DataType.FP8)
 
 
 def squeeze(node):
-    """ONNX Squeeze: axes from an attribute or an input, or all whose extent is 1."""
+    """ONNX Squeeze: axes from an attribute or an input, or all that are known to have extent 1."""
     x = node[0]
     axes = axes_given(node, 1, rank_of(x))
     if axes is None:
-        if -1 in x.shape:
-            raise node.fail("without axes, the extents must be known when the network is built", x=x.symbolic.dims)
+        # An extent that is not known yet is none of them: models that mean a batch of 1 say so.
         axes = [axis for axis, extent in enumerate(x.shape) if extent == 1]
     return node.add("Squeeze", [x, numpy.array(axes, numpy.int64)])
 

@@ -11,6 +11,7 @@ from dovetail.core.errors import DTypeError
 from dovetail.core.expr import maximum
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins.builtin._fractions import Ratio
 from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar, unary
 from dovetail.plugins.builtin._values import follow_each
 
@@ -92,6 +93,12 @@ FOLLOWED = {
     Op.NEG: lambda e: -e,
     Op.SIGN: lambda e: (e > 0) - (e < 0),
     Op.NOT: lambda e: e == 0,
+}
+
+FOLLOWED_FLOATS = {
+    Op.NEG: lambda ratio: -ratio,
+    Op.FLOOR: lambda ratio: Ratio(ratio.floor()),
+    Op.CEIL: lambda ratio: Ratio(ratio.ceil()),
 }
 
 
@@ -176,7 +183,8 @@ class Unary(Plugin):
                 got=x.dtype,
             )
         y = x.like(dtype=DataType.BOOL if self.op.is_question else x.dtype)
-        return follow_each(y, FOLLOWED[self.op], x) if self.op in FOLLOWED else y
+        known = FOLLOWED_FLOATS if y.dtype == DataType.FLOAT else FOLLOWED
+        return follow_each(y, known[self.op], x) if self.op in known else y
 
     def reference(self, x):
         with numpy.errstate(all="ignore"):

@@ -130,6 +130,40 @@ def test_extents_follow_from_scales_and_unknown_extents(infer):
     assert all(constraint.condition.evaluate([[7]]) for constraint in found)
 
 
+@pytest.mark.parametrize(
+    ("extent", "scale", "wanted"),
+    [
+        (10, 0.7, 7),
+        (10, 0.9, 9),
+        (10, 1.3, 13),
+        (20, 1.8, 36),
+        (30, 2.3, 69),
+        (100, 3.3, 330),
+        (7, 1 / 3, 2),
+        (5, 0.19, 0),
+    ],
+)
+def test_scaled_extents_are_products_in_float32(infer, extent, scale, wanted):
+    (y,) = infer("Resize", np.zeros((extent, 2), np.float32), scales=(scale, 1))
+    assert tuple(y.dims.known()) == (wanted, 2)
+    with constraints():
+        x = SymbolicTensor(DimsExprs((input_dim(0, 0, "n"), 2)), DataType.FLOAT)
+        (y,) = infer("Resize", x, scales=(scale, 1))
+    assert tuple(y.dims.evaluate([[extent]])) == (wanted, 2)
+
+
+def test_corners_are_those_of_the_tensor(compute):
+    """3 cells of 5 scaled by 0.7: the last one is the last cell of x, not cell 4.67."""
+    fields = {"scales": (0.7,), "coordinates_by_scales": True, "coordinate_transformation": PLACES.ALIGN_CORNERS}
+    assert compute("Resize", np.arange(5.0), resize_mode=LINEAR, **fields).tolist() == [0, 2, 4]
+
+
+def test_places_of_nearest_are_float32(compute):
+    """3 / 0.3 is 10 in float32, though 0.3 is a little more there: cell 10, as in torch and ONNX Runtime."""
+    y = compute("Resize", np.arange(40.0), scales=(0.3,), coordinates_by_scales=True)
+    assert y.tolist() == [0, 3, 6, 10, 13, 16, 20, 23, 26, 29, 33, 36]
+
+
 def test_what_does_not_fit_is_named(infer):
     x = np.zeros((2, 3), np.float32)
     with pytest.raises(ShapeError, match="0 values of scales for a tensor with 2 dims"):

@@ -234,10 +234,16 @@ def test_shapes_that_do_not_fit_name_the_node():
 
 
 def test_control_flow_says_not_yet():
-    body = helper.make_graph([helper.make_node("Relu", ["x"], ["z"])], "body", [], [])
-    node = helper.make_node("If", ["c"], ["y"], then_branch=body, else_branch=body)
-    errors = errors_of(model_of([node], X | {"c": ((), TensorProto.BOOL)}))
-    assert "not imported yet" in errors[0].desc()
+    names = [("i", TensorProto.INT64), ("go", TensorProto.BOOL), ("s", TensorProto.FLOAT)]
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Neg", ["s"], ["t"])],
+        "body",
+        [helper.make_tensor_value_info(name, kind, None) for name, kind in names],
+        [helper.make_tensor_value_info(name, kind, None) for name, kind in (("on", 9), ("t", 1))],
+    )
+    node = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+    (error,) = errors_of(model_of([node], X | {"n": ((), TensorProto.INT64)}))
+    assert "not imported yet" in error.desc() and "trip count" in error.desc()
 
 
 def test_old_opsets_are_converted():

@@ -8,9 +8,11 @@
 #include "dovetail/simd/host_device.hpp"
 #include "resize.hpp"
 
-// Element i lies at (i + shift) * numerator / denominator + offset.
+constexpr double kResizeHalf = 0.5 + 1e-6;  // places so close to the middle are there, as in ONNX Runtime
+
+// Element i lies at (i + shift) * numerator / denominator + offset - back.
 struct ResizeAxis {
-  double shift, numerator, denominator, offset;
+  double shift, numerator, denominator, back, offset;
   double narrow, cubic;
   int64_t in, out;
   int32_t mode, rounding, taps;
@@ -19,10 +21,10 @@ struct ResizeAxis {
 
 inline ResizeAxis resize_axis(const ResizeParams& p, int axis, int64_t in, int64_t out) {
   const double s = p.scale(axis, in, out), size = static_cast<double>(in), extent = static_cast<double>(out);
-  const double m = p.coordinates_by_scales ? s * size : extent;
+  const bool is_single = p.resize_mode == kResizeNearest;  // places in float32, each step rounded
   ResizeAxis a = {};
-  a.numerator = p.coordinates_by_scales ? 1.0 : size;
-  a.denominator = p.coordinates_by_scales ? s : extent;
+  a.numerator = p.coordinates_by_scales || is_single ? 1.0 : size;
+  a.denominator = p.coordinates_by_scales ? s : is_single ? static_cast<float>(s) : extent;
   a.narrow = p.narrow(axis, in, out);
   a.cubic = p.cubic_coeff;
   a.in = in;
@@ -44,8 +46,8 @@ inline ResizeAxis resize_axis(const ResizeParams& p, int axis, int64_t in, int64
   switch (p.coordinate_transformation) {
     case kResizeAlignCorners:
       a.numerator = size - 1;
-      a.denominator = m - 1;
-      if (m == 1) stays_at(0);
+      a.denominator = extent - 1;
+      if (out == 1) stays_at(0);
       return a;
     case kResizeAsymmetric:
       return a;
@@ -53,25 +55,46 @@ inline ResizeAxis resize_axis(const ResizeParams& p, int axis, int64_t in, int64
       a.shift = 0.5;
       return a;
     case kResizeCrop: {
-      const double first = p.roi_start[axis] * (size - 1), length = (p.roi_end[axis] - p.roi_start[axis]) * (size - 1);
+      const double start = p.roi_start[axis], end = p.roi_end[axis];
+      double first = start * (size - 1), length = (end - start) * (size - 1), middle = length / 2 + first;
+      if (is_single) {
+        const float last = static_cast<float>(in - 1), from = static_cast<float>(start), to = static_cast<float>(end);
+        const float left = from * last, across = (to - from) * last, half = across * 0.5f;
+        first = left;
+        length = across;
+        middle = half + left;
+      }
       a.numerator = length;
-      a.denominator = m - 1;
+      a.denominator = extent - 1;
       a.offset = first;
       a.is_cropped = 1;
-      if (m == 1) stays_at(length / 2 + first);
+      if (out == 1) stays_at(middle);
       return a;
     }
     default:
       a.shift = 0.5;
-      a.offset = -0.5;
-      if (p.coordinate_transformation == kResizeHalfPixelSymmetric) a.offset = size / 2 * (1 - extent / m) - 0.5;
-      if (p.coordinate_transformation == kResizePytorchHalfPixel && out == 1) stays_at(-0.5);
+      a.back = 0.5;
+      if (p.coordinate_transformation == kResizeHalfPixelSymmetric && (p.coordinates_by_scales || is_single)) {
+        const float covered = static_cast<float>(s) * static_cast<float>(in);
+        const float beyond = 1.0f - static_cast<float>(out) / covered;
+        a.offset = is_single ? static_cast<float>(in) * 0.5f * beyond : size * 0.5 * (1 - extent / (s * size));
+      }
+      if (p.coordinate_transformation == kResizePytorchHalfPixel && out == 1) {
+        stays_at(0);
+        a.back = 0;
+      }
       return a;
   }
 }
 
 DOVETAIL_HOST_DEVICE inline double place_of(const ResizeAxis& a, int64_t i) {
-  return (static_cast<double>(i) + a.shift) * a.numerator / a.denominator + a.offset;
+  if (a.mode != kResizeNearest) {
+    return (static_cast<double>(i) + a.shift) * a.numerator / a.denominator + a.offset - a.back;
+  }
+  // In float32 and in this order, as ONNX Runtime has it. No product is followed by a sum, so none is contracted.
+  const float at = (static_cast<float>(i) + static_cast<float>(a.shift)) * static_cast<float>(a.numerator);
+  const float v = at / static_cast<float>(a.denominator);
+  return v + static_cast<float>(a.offset) - static_cast<float>(a.back);
 }
 
 DOVETAIL_HOST_DEVICE inline bool is_beyond(const ResizeAxis& a, int64_t i) {
@@ -96,8 +119,8 @@ DOVETAIL_HOST_DEVICE inline void taps_of(const ResizeAxis& a, int64_t i, int32_t
                                          int64_t stride) {
   const double v = place_of(a, i);
   if (a.mode == kResizeNearest) {
-    const double rounded = a.rounding == kResizeHalfUp     ? floor(v + 0.5)
-                           : a.rounding == kResizeHalfDown ? ceil(v - 0.5)
+    const double rounded = a.rounding == kResizeHalfUp     ? floor(v + kResizeHalf)
+                           : a.rounding == kResizeHalfDown ? ceil(v - kResizeHalf)
                            : a.rounding == kResizeFloor    ? floor(v)
                                                            : ceil(v);
     cells[0] = cell_within(rounded, a.in);

@@ -1,0 +1,223 @@
+"""Imports that real exporters need: what their models mean, against ONNX Runtime where it is there, else NumPy."""
+
+import numpy as np
+import pytest
+from one_node import by_onnxruntime, computed, one_node
+from onnx import TensorProto, helper
+from onnx_models import model_of, parsed
+
+import dovetail as trt
+
+FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+RNG = np.random.default_rng(0)
+
+
+def normal(*dims):
+    return RNG.standard_normal(dims).astype(np.float32)
+
+
+def given(name, dims, kind=FLOAT):
+    return helper.make_tensor_value_info(name, kind, dims)
+
+
+def context_of(model, **profiles):
+    """A context for the model; profiles are (least, most) dims of inputs."""
+    builder, network, errors = parsed(model)
+    assert not errors, errors
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    config.builder_optimization_level = 0
+    for name, (least, most) in profiles.items():
+        profile.set_shape(name, least, most, most)
+    if profiles:
+        config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    return trt.Runtime(builder.logger).deserialize_cuda_engine(plan).create_execution_context()
+
+
+# ---- scales of quantisation
+
+
+@pytest.mark.parametrize("dims", [(3,), (2, 3), (2, 1, 3), ()])
+@pytest.mark.parametrize("scale", [(), (1,)])
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32])
+def test_one_scale_needs_no_axis(dims, scale, kind):
+    x = RNG.integers(0, 100, dims).astype(kind)
+    zero = np.full(scale, 0 if kind is np.int32 else 3, kind)
+    inputs = {"x": x, "s": np.full(scale, 0.5, np.float32), "z": zero}
+    model = one_node("DequantizeLinear", inputs, known="*", domain="", main=13)
+    np.testing.assert_array_equal(computed(model, inputs)["y"], (x.astype(np.float32) - zero.reshape(())) * 0.5)
+    if kind is not np.int32:
+        inputs["x"] = normal(*dims) * 9
+        model = one_node("QuantizeLinear", inputs, known="*", domain="", main=13, axis=5)
+        limits = np.iinfo(kind)
+        expected = np.clip(np.rint(inputs["x"] / 0.5) + 3, limits.min, limits.max)
+        np.testing.assert_array_equal(computed(model, inputs)["y"], expected)
+
+
+# ---- Einsum
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [
+        ("...ij,...jk->...ik", [(2, 1, 3, 4), (5, 4, 3)]),
+        ("...ij,...jk->...ik", [(1, 3, 4), (6, 4, 3)]),
+        ("...ij,...jk->...ik", [(3, 4), (6, 4, 3)]),
+        ("...i,...i", [(3, 1, 4), (1, 5, 4)]),
+        ("...,...->...", [(3, 1), (1, 5)]),
+        ("b...,b...->b...", [(1, 3), (4, 3)]),
+        ("ij,jk->ik", [(2, 1), (4, 3)]),
+        ("...ij,...jk,...kl->...il", [(1, 2, 3), (4, 3, 2), (1, 2, 5)]),
+        ("...ii->...i", [(2, 3, 3)]),
+        ("ij...,j...->i...", [(2, 3, 1), (3, 4)]),
+        ("a,a->a", [(1,), (1,)]),
+    ],
+)
+def test_extents_of_1_are_repeated_in_einsum(equation, shapes):
+    inputs = {f"x{index}": normal(*shape) for index, shape in enumerate(shapes)}
+    model = one_node("Einsum", inputs, domain="", equation=equation)
+    expected = np.einsum(equation, *inputs.values())
+    np.testing.assert_allclose(computed(model, inputs)["y"], expected, rtol=1e-4, atol=1e-5)
+
+
+# ---- extents
+
+
+def test_squeeze_without_axes_takes_what_is_known_to_be_1():
+    model = model_of([("Squeeze", ["x"], ["y"], {})], [given("x", ("n", 1, 4, 1))])
+    context = context_of(model, x=((2, 1, 4, 1), (5, 1, 4, 1)))
+    assert context.run({"x": normal(3, 1, 4, 1)})["y"].shape == (3, 4)
+
+
+def a_range(*nodes, start=0.0, delta=1.0, **weights):
+    """A model of y, a range up to `limit`, which the nodes make of the second extent of x as a float `f`."""
+    shape = [
+        ("Shape", ["x"], ["s"], {}),
+        ("Gather", ["s", "one"], ["n"], {}),
+        ("Cast", ["n"], ["f"], {"to": FLOAT}),
+        *nodes,
+        ("Range", ["start", "limit", "delta"], ["y"], {}),
+    ]
+    known = {"one": np.int64(1), "start": np.float32(start), "delta": np.float32(delta)}
+    known |= {name: np.float32(value) for name, value in weights.items()}
+    return model_of(shape, [given("x", ("a", "b"))], weights=known)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "facts", "limit"),
+    [
+        ([("Identity", ["f"], ["limit"], {})], {}, lambda n: n),
+        ([("Mul", ["f", "k"], ["limit"], {})], {"k": 2.0}, lambda n: 2 * n),
+        ([("Mul", ["f", "k"], ["limit"], {})], {"k": 0.5}, lambda n: n / 2),
+        ([("Div", ["f", "k"], ["h"], {}), ("Floor", ["h"], ["limit"], {})], {"k": 3.0}, lambda n: n // 3),
+        ([("Div", ["f", "k"], ["h"], {}), ("Ceil", ["h"], ["limit"], {})], {"k": 8.0}, lambda n: -(-n // 8)),
+        ([("Sub", ["f", "k"], ["limit"], {})], {"k": 0.5, "start": 0.5}, lambda n: n - 0.5),
+        ([("Identity", ["f"], ["limit"], {})], {"delta": 0.25, "start": 1.0}, lambda n: n),
+        ([("Neg", ["f"], ["limit"], {})], {"delta": -2.0}, lambda n: -n),
+        ([("Min", ["f", "k"], ["limit"], {})], {"k": 3.0}, lambda n: min(n, 3)),
+        ([("Unsqueeze", ["f", "zero"], ["u"], {}), ("Squeeze", ["u"], ["limit"], {})], {}, lambda n: n),
+    ],
+)
+def test_ranges_of_floats_up_to_an_extent(nodes, facts, limit):
+    model = a_range(*nodes, **facts)
+    model.graph.initializer.append(helper.make_tensor("zero", INT64, (1,), [0]))
+    context = context_of(model, x=((1, 1), (4, 40)))
+    for n in (1, 7, 8, 9, 40):
+        expected = np.arange(facts.get("start", 0.0), limit(n), facts.get("delta", 1.0), np.float32)
+        np.testing.assert_array_equal(context.run({"x": normal(2, n)})["y"], expected)
+
+
+def test_whole_numbers_of_floats_become_extents():
+    """How older exporters scale a picture: Cast(Cast(height) * 1.5)."""
+    nodes = [
+        ("Shape", ["x"], ["s"], {}),
+        ("Cast", ["s"], ["f"], {"to": FLOAT}),
+        ("Mul", ["f", "scale"], ["g"], {}),
+        ("Cast", ["g"], ["sizes"], {"to": INT64}),
+        ("Resize", ["x", "", "", "sizes"], ["y"], {"mode": "linear"}),
+    ]
+    model = model_of(nodes, [given("x", ("a", "b"))], weights={"scale": np.float32([1.5, 0.5])})
+    context = context_of(model, x=((1, 1), (9, 9)))
+    assert context.run({"x": normal(5, 7)})["y"].shape == (7, 3)
+
+
+def test_what_float32_rounds_is_not_taken_for_an_extent():
+    model = a_range(("Mul", ["f", "k"], ["limit"], {}), k=0.7)
+    (error,) = parsed(model)[2]
+    assert "(Range 'y')" in error and "constants and extents" in error
+
+
+# ---- If
+
+
+def branches(then, other, condition="c"):
+    graphs = {}
+    for key, (*nodes, out) in (("then_branch", then), ("else_branch", other)):
+        made = [helper.make_node(op, inputs, outputs) for op, inputs, outputs in nodes]
+        graphs[key] = helper.make_graph(made, key, [], [helper.make_tensor_value_info(out, FLOAT, None)])
+    return ("If", [condition], ["y"], graphs)
+
+
+NEG, RELU = (("Neg", ["x"], ["t"]), "t"), (("Relu", ["x"], ["e"]), "e")
+
+
+@pytest.mark.parametrize("dims", [(), (1,)])
+def test_branches_of_one_shape_are_computed_and_selected(dims):
+    model = model_of([branches(NEG, RELU)], [given("x", ("n", 3)), given("c", dims, BOOL)])
+    context = context_of(model, x=((1, 3), (4, 3)))
+    x = normal(2, 3)
+    for taken, expected in ((True, -x), (False, np.maximum(x, 0))):
+        np.testing.assert_array_equal(context.run({"x": x, "c": np.full(dims, taken)})["y"], expected)
+
+
+def if_one_column(profile):
+    """What exporters write for x.squeeze(1): the axis is dropped if its extent is 1."""
+    squeezed = (("Squeeze", ["x", "one"], ["t"]), "t")
+    nodes = [
+        ("Shape", ["x"], ["s"], {}),
+        ("Gather", ["s", "one"], ["n"], {}),
+        ("Equal", ["n", "one"], ["c"], {}),
+        branches(squeezed, RELU),
+    ]
+    return context_of(model_of(nodes, [given("x", ("a", "b"))], weights={"one": np.int64([1])}), x=profile)
+
+
+def test_a_condition_on_extents_is_what_it_is_for_extents_of_2_and_more():
+    x = normal(2, 3)
+    np.testing.assert_array_equal(if_one_column(((1, 2), (4, 4))).run({"x": x})["y"], np.maximum(x, 0))
+    context = if_one_column(((1, 1), (4, 4)))
+    np.testing.assert_array_equal(context.run({"x": x})["y"], np.maximum(x, 0))
+    with pytest.raises(trt.errors.DovetailError, match="imported with its else_branch"):
+        context.run({"x": normal(2, 1)})
+
+
+def test_branches_that_differ_are_named():
+    model = model_of([branches(NEG, (("ReduceMax", ["x"], ["e"]), "e"))], [given("x", (2, 3)), given("c", (), BOOL)])
+    _, network, (error,) = parsed(model)
+    assert "not imported yet" in error and "[2, 3]" in error and "[1, 1]" in error
+    assert network.num_layers == 0
+
+
+# ---- Resize
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.6, 0.7, 0.9, 1.3, 1.4, 2.3, 1 / 3])
+@pytest.mark.parametrize("mode", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"])
+@pytest.mark.parametrize("rounding", ["round_prefer_floor", "floor", "ceil"])
+def test_scaled_extents_and_places_are_those_of_onnxruntime(scale, mode, rounding):
+    attrs = {"mode": "nearest", "coordinate_transformation_mode": mode, "nearest_mode": rounding}
+    for extent in (10, 21, 49):
+        x = np.arange(extent, dtype=np.float32).reshape(1, 1, 1, extent)
+        inputs = {"x": x, "roi": None, "s": np.float32([1, 1, 1, scale])}
+        model = one_node("Resize", inputs, known="*", domain="", main=19, **attrs)
+        np.testing.assert_array_equal(computed(model, inputs)["y"], by_onnxruntime(model, inputs)["y"])
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.3, 2.0, 3.14159])
+def test_scaled_extents_that_are_not_known(scale):
+    inputs = {"x": normal(1, 1, 1, 10), "roi": None, "s": np.float32([1, 1, 1, scale])}
+    model = one_node("Resize", inputs, known="*", domain="", main=19, dims={"x": (1, 1, 1, "n")}, mode="nearest")
+    context = context_of(model, x=((1, 1, 1, 2), (1, 1, 1, 100)))
+    for n in (3, 10, 20, 30, 100):
+        wanted = int(np.float32(n) * np.float32(scale))
+        assert context.run({"x": normal(1, 1, 1, n)})["y"].shape == (1, 1, 1, wanted)
