@@ -76,6 +76,9 @@ class OnnxNode(Protocol):
         the sentence.
         """
 
+    def warn(self, text: str) -> None:
+        """Log a warning that names this node."""
+
     def fail(self, reason: str, **facts: Any) -> Exception:
         """The error to raise where the node cannot be imported."""
 

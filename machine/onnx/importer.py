@@ -46,7 +46,7 @@ class Importer:
         self._rewrites = Rewrites(self._lookup, lambda text: log(Severity.WARNING, text))
         self._functions = functions_of(loaded.model)
         types = ElementTypes(lambda text: log(Severity.WARNING, text), loaded.files)
-        self._shared = Import(network, types, self._imported, Limits(budget))
+        self._shared = Import(network, types, self._imported, Limits(budget), lambda text: log(Severity.WARNING, text))
         self._orders: dict[int, tuple[Any, Sequence[int]]] = {}  # by id of a graph, which is kept
 
     def run(self) -> None:

@@ -33,6 +33,7 @@ class Import:
     types: ElementTypes
     imported: Callable[..., list[Any]]  # (NodeProto, inputs, their ONNX types, opset) -> outputs
     limits: Limits
+    warn: Callable[[str], None]
     constants: Constants = field(init=False)
 
     def __post_init__(self) -> None:
@@ -206,6 +207,10 @@ class Node:
             if value is not None and (value is self.value(index) or value is self._tensors.get(index)):
                 return elem_type
         return 0
+
+    def warn(self, text: str) -> None:
+        """Log what a user should know of this node."""
+        self._shared.warn(f"{self.op_type} '{self.name}': {text}")
 
     def fail(self, reason: str, code: ErrorCode = ErrorCode.INVALID_NODE, **facts: Any) -> ModelError:
         told = "".join(f"; {name} {value}" for name, value in facts.items())
