@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,10 @@ import numpy as np
 from dovetail import _native
 from dovetail.core.errors import BindingError, DovetailError
 from dovetail.core.failures import failed, returns_on_error
-from dovetail.core.tensor import TensorDesc
+from dovetail.core.tensor import TensorDesc, unpack
 from dovetail.core.types import DeviceType, Dims
 from dovetail.machine import absent
-from dovetail.machine.device_array import DeviceArray, Found, device_view, stream_number
+from dovetail.machine.device_array import DeviceArray, Found, device_view, lies_on_gpu, stream_number
 from dovetail.machine.exchange import Port, host_view
 from dovetail.machine.older_context import OlderContext
 
@@ -41,8 +42,9 @@ class IOutputAllocator:
 
 
 class IExecutionContext(OlderContext):
-    """Shapes, addresses and memory of one execution. Not to be used by two threads at once.
+    """Shapes, addresses and memory of one execution.
 
+    One thread at a time may use it: what another one calls meanwhile is a BindingError. Make one for each thread.
     Methods that return a bool log why they fail and return False, unless `raise_on_error(True)` makes them raise.
     """
 
@@ -64,6 +66,7 @@ class IExecutionContext(OlderContext):
         self._asks = any(self._is_asked_for)
         self._kept: dict[str, Any] = {}  # arrays behind addresses of the last run
         self._shape_values: dict[str, np.ndarray] = {}  # of set_shape_input
+        self._packed: list[tuple[Port, np.ndarray, np.ndarray]] = []  # outputs to be reformatted after the run
         self._staging: dict[int, Any] = {}  # memory on the GPU for host arrays, by input or output
         self._on_gpu = engine.device_type == DeviceType.GPU
 
@@ -109,22 +112,30 @@ class IExecutionContext(OlderContext):
             BindingError: no such output.
         """
         index = self._output_index(name)
-        self._allocators[name] = output_allocator
-        self._is_asked_for[index] = self.engine._io[index].is_sized_late or output_allocator is not None
-        self._asks = any(self._is_asked_for)
         if output_allocator is None:
             self._context.set_output_allocator(index, None, None)
-            return True
+            return self._remember_allocator(index, name, None)
+        # The native context holds these functions, and nobody could see a cycle through it.
+        reference = weakref.ref(self)
 
         def allocate(n_bytes: int, alignment: int) -> int:
-            given = output_allocator.reallocate_output(name, self.get_tensor_address(name), n_bytes, alignment)
-            self._addresses[name] = int(given or 0)
-            return self._addresses[name]
+            context: Any = reference()
+            before = context.get_tensor_address(name)
+            given = context._allocators[name].reallocate_output(name, before, n_bytes, alignment)
+            context._addresses[name] = int(given or 0)
+            return context._addresses[name]
 
         def notify(dims: tuple[int, ...]) -> None:
-            output_allocator.notify_shape(name, Dims(dims))
+            context: Any = reference()
+            context._allocators[name].notify_shape(name, Dims(dims))
 
         self._context.set_output_allocator(index, allocate, notify)
+        return self._remember_allocator(index, name, output_allocator)
+
+    def _remember_allocator(self, index: int, name: str, allocator: IOutputAllocator | None) -> bool:
+        self._allocators[name] = allocator
+        self._is_asked_for[index] = self.engine._io[index].is_sized_late or allocator is not None
+        self._asks = any(self._is_asked_for)
         return True
 
     def get_output_allocator(self, name: str) -> IOutputAllocator | None:
@@ -181,13 +192,15 @@ class IExecutionContext(OlderContext):
             raise BindingError(
                 f"shape input '{name}' cannot take {values.size} values", facts=[("dims", str(list(info.dims)))]
             )
+        self._context.set_buffer(index, values)
         self._shape_values[name] = values
         self._bind_shape_values(name)
         return True
 
     def _bind_shape_values(self, name: str) -> None:
-        values = self._kept[name] = self._shape_values[name]
+        values = self._shape_values[name]
         self._context.set_buffer(self.engine._index[name], values)
+        self._kept[name] = values
         self._addresses[name] = values.ctypes.data
 
     def get_shape(self, binding: int) -> list[int]:
@@ -347,6 +360,9 @@ class IExecutionContext(OlderContext):
     def run(self, inputs: Any, outputs: Mapping[str, Any] | None = None, stream: Any = 0) -> dict[str, Any]:
         """Run on arrays: `context.run({"x": array})["y"]`.
 
+        Where a tensor's format is not LINEAR, an array with its dims is reformatted, and a flat one lies in that format,
+        as results do unless `outputs` has an array with dims. An output may lie over an input, which is copied first.
+
         Anything with `__dlpack__`, the CUDA array interface or the buffer protocol is taken where it lies if it is
         contiguous and on the engine's device; else it is copied. Results are new arrays, or those given in `outputs`,
         written in place. With a GPU, results are `DeviceArray`s if any input was one on the GPU, and may still be
@@ -363,15 +379,21 @@ class IExecutionContext(OlderContext):
             BindingError: an input is missing or unknown, a type, shape or device does not fit; both sides are named.
             ProfileError: an extent is outside the profile.
         """
-        ports = self.engine._ports
-        n_inputs = self.engine._n_inputs
         if type(inputs) is not dict:
             inputs = self.engine._named_inputs(inputs)
-        if len(inputs) != n_inputs:
+        if len(inputs) != self.engine._n_inputs:
             self._check_names(inputs)
-        if self._on_gpu:
+        with self._context:  # the calling thread has it, to the end
+            self._packed.clear()
+            if outputs:
+                inputs = self._apart(inputs, outputs)
+            if not self._on_gpu:
+                return self._run_on_cpu(inputs, outputs)
             with _native.CurrentDevice(self.engine.device_index):
                 return self._run_on_gpu(inputs, outputs or {}, stream_number(stream))
+
+    def _run_on_cpu(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any] | None) -> dict[str, Any]:
+        ports, n_inputs = self.engine._ports, self.engine._n_inputs
         context, kept = self._context, self._kept
         for index in range(n_inputs):
             port = ports[index]
@@ -380,10 +402,14 @@ class IExecutionContext(OlderContext):
                 self._check_names(inputs)
             view = port.view(value)
             if port.is_linear:
-                context.set_input_shape(index, view.shape)
-            context.set_buffer(index, view)
+                context.set_input(index, view)
+            else:
+                view, shape = port.laid_out(view)
+                if shape is not None:
+                    context.set_input_shape(index, shape)
+                context.set_buffer(index, view)
             kept[port.name] = view
-        results = {}
+        results: dict[str, Any] = {}
         for index in range(n_inputs, len(ports)):
             port = ports[index]
             if self._is_asked_for[index]:
@@ -392,12 +418,54 @@ class IExecutionContext(OlderContext):
                 results[port.name] = self._output(index, port, outputs)
         if not self._asks:
             self._execute(0)
-            return results
+            return self._unpacked(results) if self._packed else results
         try:
             self._execute(0)
         finally:
             self._take_back_allocators()
-        return {port.name: results[port.name] for port in ports[n_inputs:]}
+        return self._unpacked({port.name: results[port.name] for port in ports[n_inputs:]})
+
+    def _apart(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The inputs, with a copy of those whose memory an output is to be written to.
+
+        Raises:
+            BindingError: no such output, or two of them share memory.
+        """
+        ports, n_inputs = self.engine._ports, self.engine._n_inputs
+        wanted = [port.name for port in ports[n_inputs:]]
+        unknown = [str(name) for name in outputs if name not in wanted]
+        if unknown:
+            facts = [("unknown", ", ".join(unknown)), ("outputs", ", ".join(wanted))]
+            raise BindingError("the outputs given are not those of the engine", facts=facts, got=unknown)
+        targets: list[tuple[str, np.ndarray]] = []
+        for port in ports[n_inputs:]:
+            value = outputs.get(port.name)
+            if value is None or lies_on_gpu(value):
+                continue
+            target = host_view(value, port.dtype, f"output '{port.name}'", writable=True)
+            for name, other in targets:
+                if np.may_share_memory(target, other):
+                    raise BindingError(
+                        f"outputs '{name}' and '{port.name}' cannot lie in the same memory",
+                        hint="Give each output memory of its own.",
+                    )
+            targets.append((port.name, target))
+        apart = dict(inputs)
+        for port in ports[:n_inputs]:
+            if not targets or lies_on_gpu(apart.get(port.name, 0)):
+                continue
+            view = port.view(apart[port.name]) if port.name in apart else None
+            if view is not None and any(np.may_share_memory(view, target) for _, target in targets):
+                apart[port.name] = view.copy()
+        return apart
+
+    def _unpacked(self, results: dict[str, Any]) -> dict[str, Any]:
+        """The results, those that the user wants with dims reformatted into the arrays that were given."""
+        for port, flat, target in self._packed:
+            target[...] = unpack(flat, target.shape, port.dtype, port.format).view(target.dtype)
+            results[port.name] = target
+        self._packed.clear()
+        return results
 
     def _let_allocate(self, index: int, port: Port, outputs: Mapping[str, Any] | None, results: dict[str, Any]) -> None:
         """Have the array of an output made when its extents are told."""
@@ -441,7 +509,7 @@ class IExecutionContext(OlderContext):
             _native.copy(device, array.ctypes.data, address, array.nbytes, stream)
         if to_host or not all(port.on_gpu for port in ports):
             _native.wait_for_stream(device, stream)
-        return {port.name: results[port.name] for port in ports[n_inputs:]} if self._asks else results
+        return self._unpacked({port.name: results[port.name] for port in ports[n_inputs:]})
 
     def _let_allocate_on_gpu(
         self,
@@ -475,17 +543,22 @@ class IExecutionContext(OlderContext):
         what, device = f"input '{port.name}'", self.engine.device_index
         found = device_view(value, port.dtype, device, stream, what) if port.on_gpu else None
         if found is not None:
-            shape, address, n_bytes = found.shape, found.address, found.n_bytes
+            if not port.is_linear and len(found.shape) != 1:
+                raise BindingError(
+                    f"{what} lies on the GPU with dims {list(found.shape)}, and is needed as {port.format.name}",
+                    hint="Give a flat array that lies in this format, or one on the host, which is reformatted.",
+                )
+            shape, address, n_bytes = found.shape if port.is_linear else None, found.address, found.n_bytes
             self._kept[port.name] = found
         else:
-            view = port.view(value)
-            shape, n_bytes = view.shape, view.nbytes
+            view, shape = port.laid_out(port.view(value))
+            n_bytes = view.nbytes
             self._kept[port.name] = view
             address = self._staged(index, n_bytes) if port.on_gpu else view.ctypes.data
             if port.on_gpu:
                 _native.copy(device, address, view.ctypes.data, n_bytes, stream)
-        if port.is_linear:
-            self._context.set_input_shape(index, shape)
+        if shape is not None or port.is_linear:
+            self._context.set_input_shape(index, view.shape if shape is None else shape)
         owner = self._staging[index] if found is None and port.on_gpu else self._kept[port.name]
         self._context.set_address(index, address, n_bytes, owner)
         return found is not None
@@ -546,6 +619,12 @@ class IExecutionContext(OlderContext):
         if given is None:
             return np.empty(shape, port.numpy_type)
         array = host_view(given, port.dtype, f"output '{port.name}'", writable=True)
+        if not port.is_linear and array.ndim == port.rank:
+            index = self.engine._index[port.name]
+            _check_output(f"output '{port.name}'", array.shape, self._context.tensor_shape(index))
+            flat = np.empty(shape, port.numpy_type)
+            self._packed.append((port, flat, array))
+            return flat
         _check_output(f"output '{port.name}'", array.shape, shape)
         return array
 

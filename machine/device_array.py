@@ -72,6 +72,13 @@ class Found(NamedTuple):
     owner: Any  # keeps it alive
 
 
+def lies_on_gpu(value: Any) -> bool:
+    """Is it another library's array in the memory of a GPU?"""
+    if hasattr(value, "__dlpack_device__"):
+        return int(value.__dlpack_device__()[0]) in (_CUDA, _CUDA_MANAGED)
+    return hasattr(value, "__cuda_array_interface__")
+
+
 def device_view(value: Any, dtype: DataType, device: int, stream: int, what: str) -> Found | None:
     """Memory of an array on GPU `device`, with `stream` ordered behind the work that fills it; None for a host array.
 

@@ -56,6 +56,9 @@ class Runtime(Reporting):
     def deserialize_cuda_engine(self, serialized_engine: Any, device: int = -1) -> ICudaEngine | None:
         """An engine from a plan: anything with the buffer protocol, or the path of a file, which is mapped.
 
+        A mapped file must not be changed or truncated in place while the engine lives; replacing it, as `plan.save`
+        does, is fine.
+
         Args:
             device: for a plan for the GPU, which one; -1 is the calling thread's current device, as cudaGetDevice
                 tells it.
@@ -139,7 +142,7 @@ class ICudaEngine(Reporting):
         self._io = [SimpleNamespace(**info) for info in [*self._engine.inputs, *self._engine.outputs]]
         self._n_inputs = len(self._engine.inputs)
         self._ports = [
-            Port(info.name, DataType(info.dtype), TensorFormat(info.format), self._lies_on_gpu(info))
+            Port(info.name, DataType(info.dtype), TensorFormat(info.format), self._lies_on_gpu(info), len(info.dims))
             for info in self._io
         ]
         self._index = {info.name: i for i, info in enumerate(self._io)}
@@ -399,10 +402,7 @@ class ICudaEngine(Reporting):
 
     def serialize(self) -> IHostMemory:
         """The plan that the engine was made from."""
-        if isinstance(self._plan, str):
-            with open(self._plan, "rb") as file:
-                return IHostMemory(file.read())
-        return IHostMemory(bytes(self._plan))
+        return IHostMemory(self._engine.plan_bytes())
 
     def report(self, layer: str | None = None) -> str:
         """The build report: what runs, in which formats, how long it took, what lost and why."""

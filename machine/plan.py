@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import struct
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,14 +37,56 @@ class IHostMemory(_native.HostMemory, Strict):
         return memoryview(self)[index]
 
     def save(self, path: str | Path) -> None:
-        """Write the plan to a file."""
-        Path(path).write_bytes(self)
+        """Write the plan to a file, which has either its old contents or all of the new ones.
+
+        It is written beside and then replaced, so that engines which have the old file mapped keep running on it.
+        """
+        replace_file(path, self)
 
     def __str__(self) -> str:
         return report_text(read_plan(self))
 
 
 REPORT = "report"  # the tensor of the file that holds the build report, as JSON
+
+
+def replace_file(path: str | Path, data: Any) -> None:
+    """Write a file beside `path`, with the same permissions, and put it in its place.
+
+    What is not a regular file, such as /dev/stdout, is written to directly.
+    """
+    target = Path(os.path.realpath(path))
+    known = target.stat() if target.exists() else None
+    if known is not None and not stat.S_ISREG(known.st_mode):
+        target.write_bytes(data)
+        return
+    handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), stat.S_IMODE(known.st_mode) if known else 0o666 & ~_umask())
+        os.replace(beside, target)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def read_file(path: str | Path) -> bytes:
+    """The contents of a regular file.
+
+    Raises:
+        PlanCorrupt: a directory, a FIFO or a device, which could wait or have no end. OSError: it cannot be read.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise PlanCorrupt(f"'{path}' is not a regular file")
+        return file.read()
 
 
 def write_plan(document: dict[str, Any], constants: Sequence[Any]) -> IHostMemory:
@@ -90,7 +135,7 @@ def read_plan(plan: Any) -> dict[str, Any]:
     Raises:
         PlanCorrupt: not a plan, or damaged in its header.
     """
-    view = memoryview(Path(plan).read_bytes() if isinstance(plan, (str, Path)) else plan)
+    view = memoryview(read_file(plan) if isinstance(plan, (str, Path)) else plan)
     try:
         (length,) = struct.unpack_from("<Q", view)
         header = json.loads(bytes(view[8 : 8 + length]))

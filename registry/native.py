@@ -253,8 +253,7 @@ def publish(implementation: Implementation, spec: OpSpec | None) -> None:
         PluginConflict: another table has that id.
     """
     if implementation.native is not None:
-        shares_object = "op_object" in implementation.traits and spec is not None
-        op_table = getattr(spec.make, "table", None) if shares_object else None
+        op_table = None if spec is None else getattr(spec.make, "table", None)  # of an op that a library describes
         _native.register_implementation(implementation.native, op_table)
 
 

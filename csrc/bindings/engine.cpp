@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include "bindings/errors.hpp"
 #include "bindings/module.hpp"
 #include "runtime/checksum.hpp"
 #include "runtime/context.hpp"
+#include "runtime/interrupt.hpp"
 #include "runtime/layout.hpp"
 
 namespace dovetail {
@@ -144,6 +147,13 @@ class HostMemory {
   Memory memory_;
 };
 
+// Ctrl-C while the GIL is released: Python's handlers run here, on the main thread, and what they raise ends the work.
+void check_signals() {
+  if (!python_is_alive()) return;
+  py::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
 size_t checked_profile(const Engine& engine, int profile) {
   const size_t n = engine.plan().profiles.size();
   if (profile < 0 || static_cast<size_t>(profile) >= n) throw status::no_such_profile(profile, n);
@@ -179,6 +189,25 @@ class PyContext {
     const size_t rank = dims.size();
     for (size_t i = 0; i < rank && i < DT_MAX_RANK; ++i) extents[i] = py::cast<int64_t>(dims[i]);
     context_.set_input_shape(input, extents, static_cast<int>(std::min<size_t>(rank, 1000)));
+  }
+
+  // An array as it stands: its extents and where it lies.
+  void set_input(size_t io, const py::object& object) {
+    std::shared_ptr<Py_buffer> view = hold_buffer(object, PyBUF_ND | PyBUF_C_CONTIGUOUS);
+    int64_t extents[DT_MAX_RANK];
+    std::copy_n(view->shape, std::min(view->ndim, DT_MAX_RANK), extents);
+    context_.set_input_shape(io, extents, view->ndim);
+    context_.set_address(io, view->buf, static_cast<uint64_t>(view->len), view);
+  }
+
+  // Held from the first setting to the end of the execution, so that no other thread changes anything in between.
+  void enter() {
+    if (in_use_) throw status::context_in_use(context_.engine().plan().name, !is_mine());
+    in_use_.emplace(&context_, Context::Use::kChange);
+    thread_ = std::this_thread::get_id();
+  }
+  void exit() {
+    if (is_mine()) in_use_.reset();
   }
 
   void set_address(size_t io, uintptr_t address, uint64_t bytes, py::object owner) {
@@ -221,7 +250,11 @@ class PyContext {
   }
 
  private:
+  bool is_mine() const { return thread_ == std::this_thread::get_id(); }
+
   Context context_;
+  std::optional<Context::InUse> in_use_;  // under the GIL
+  std::thread::id thread_;
 };
 
 py::tuple context_shape(PyContext& self, size_t io) {
@@ -254,7 +287,10 @@ void bind_context(py::module_& m) {
              py::gil_scoped_release release;
              return std::make_unique<PyContext>(std::move(engine), profile, own_memory);
            }),
-           py::arg("engine"), py::arg("profile") = 0, py::arg("own_memory") = true)
+           py::arg("engine").none(false), py::arg("profile") = 0, py::arg("own_memory") = true)
+      .def("__enter__", &PyContext::enter,
+           "The calling thread has the context until __exit__; what another one calls raises BindingError.")
+      .def("__exit__", [](PyContext& self, const py::args&) { self.exit(); })
       .def_property_readonly("profile", [](PyContext& self) { return self.get().profile(); })
       .def(
           "set_profile", [](PyContext& self, int profile) { self.get().set_profile(profile); }, py::arg("profile"),
@@ -272,6 +308,8 @@ void bind_context(py::module_& m) {
            py::arg("bytes") = std::numeric_limits<uint64_t>::max(), py::arg("owner") = py::none(),
            "An address as int; 0 takes it away. `bytes`: what is there, checked before running. `owner`: what keeps\n"
            "the memory alive; held until another address takes its place, and by arrays that Python plugins keep.")
+      .def("set_input", &PyContext::set_input, py::arg("input"), py::arg("buffer"),
+           "set_input_shape and set_buffer with a C-contiguous buffer that has the extents.")
       .def("set_buffer", &PyContext::set_buffer, py::arg("io"), py::arg("buffer"),
            "A C-contiguous buffer, writable for outputs; kept until another takes its place.")
       .def("set_output_allocator", &PyContext::set_output_allocator, py::arg("io"), py::arg("allocate"),
@@ -320,6 +358,7 @@ void bind_context(py::module_& m) {
 
 void bind_engine(py::module_& m) {
   using namespace dovetail;
+  interrupt_check = check_signals;
   m.def("checksum", &checksum_of, py::arg("buffer"),
         "16 hex digits; for a plan: of its bytes with '0' in place of the digits.");
   m.def("default_threads", &default_threads, "DOVETAIL_NUM_THREADS, or the number of cores that may be used.");
@@ -355,6 +394,13 @@ void bind_engine(py::module_& m) {
       .def_property_readonly(
           "report", [](const Engine& self) { return py::bytes(self.plan().report); },
           "The build report as JSON, which nothing has checked; empty if the plan has none of its own.")
+      .def(
+          "plan_bytes",
+          [](const Engine& self) {
+            const FileBytes& bytes = self.plan().bytes;
+            return py::memoryview::from_memory(bytes.data, static_cast<py::ssize_t>(bytes.n));
+          },
+          py::keep_alive<0, 1>(), "The plan, where it lies.")
       .def_property_readonly("steps", &step_infos)
       .def_property_readonly("n_threads", &Engine::n_threads)
       .def_property_readonly(

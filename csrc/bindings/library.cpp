@@ -70,7 +70,6 @@ std::vector<NativeImplementation> implementations_of(const std::shared_ptr<Libra
     const dt_implementation* table = plugin.implementations[i];
     implementations.push_back({table, std::string(table->op) + "#" + table->name, text_or_empty(plugin.name),
                                text_or_empty(plugin.version), library->path, library->hash, library, nullptr});
-    if (!(table->traits & DT_TRAIT_OP_OBJECT)) continue;
     for (uint32_t j = 0; j < plugin.n_ops; ++j) {
       if (op_id(plugin, *plugin.ops[j]) == table->op) implementations.back().op = plugin.ops[j];
     }

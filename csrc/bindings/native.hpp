@@ -31,7 +31,7 @@ struct NativeImplementation {
   std::string id;
   std::string plugin, plugin_version, library, hash;  // empty for Python
   std::shared_ptr<void> keep;
-  const dt_op* op = nullptr;  // the one whose objects it works on, else null
+  const dt_op* op = nullptr;  // the table of its op in the same library, else null
 };
 
 // Tensor descriptions out of Python objects with dims, dtype, format, and where they have them min, opt, max, scale,

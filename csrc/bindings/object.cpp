@@ -218,7 +218,8 @@ void bind_op_class(py::module_& m) {
 
 void bind_implementation_class(py::module_& m) {
   using N = NativeImplementation;
-  const auto ins = py::arg("inputs"), outs = py::arg("outputs"), object = py::arg("object"), row = py::arg("row");
+  const auto ins = py::arg("inputs"), outs = py::arg("outputs"), object = py::arg("object").none(false),
+             row = py::arg("row");
   py::class_<N>(m, "NativeImplementation", "The table of an implementation.")
       .def_property_readonly("op", [](const N& self) { return text_or_empty(self.table->op); })
       .def_property_readonly("name", [](const N& self) { return text_or_empty(self.table->name); })

@@ -8,7 +8,10 @@
 #include "bindings/guarded.hpp"
 #include "bindings/native.hpp"
 #include "runtime/device.hpp"
+#include "runtime/float_mode.hpp"
+#include "runtime/interrupt.hpp"
 #include "runtime/layout.hpp"
+#include "runtime/status.hpp"
 #include "runtime/thread_pool.hpp"
 
 namespace dovetail {
@@ -190,7 +193,9 @@ class StepTensors {
 
 std::vector<int64_t> time_on_cpu(const LayerContext& context, Call& call, const dt_run& run, int32_t repeat) {
   std::vector<int64_t> times;
+  Interruptible work;
   for (int32_t i = 0; i < repeat; ++i) {
+    work.poll();
     const auto start = std::chrono::steady_clock::now();
     context.enqueue(call, run);
     const auto end = std::chrono::steady_clock::now();
@@ -207,7 +212,9 @@ std::vector<int64_t> time_on_device(const Device& device, const LayerContext& co
   std::vector<DeviceEvent> events;
   for (int32_t i = 0; i <= repeat; ++i) events.emplace_back(device, true);
   device.record(events[0].handle(), stream);
+  Interruptible work;
   for (int32_t i = 0; i < repeat; ++i) {
+    work.poll();
     context.enqueue(call, run);
     device.record(events[static_cast<size_t>(i) + 1].handle(), stream);
     call.allocations.clear();
@@ -328,6 +335,7 @@ std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPoin
 
   py::gil_scoped_release release;
   const DeviceScope scope(device);
+  const FloatMode mode;
   std::unique_ptr<DeviceStream> own_stream;
   if (!on_cpu) own_stream = std::make_unique<DeviceStream>(device);
   const dt_stream stream = {DT_HDR(dt_stream), on_cpu ? 0 : 1, device.index(),

@@ -40,15 +40,24 @@ size_t find_digits(std::string_view header, const std::string& digits) {
   return at + 1;
 }
 
+const char* kind_of(mode_t mode) {
+  return S_ISDIR(mode)                    ? "it is a directory"
+         : S_ISFIFO(mode)                 ? "it is a FIFO, not a regular file"
+         : S_ISCHR(mode) || S_ISBLK(mode) ? "it is a device, not a regular file"
+                                          : "it is not a regular file";
+}
+
 }  // namespace
 
 FileBytes map_file(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO without a writer would wait
   if (file < 0) throw status::unreadable_file(path, std::strerror(errno));
   struct stat info{};
   const bool is_known = ::fstat(file, &info) == 0;
   if (!is_known || !S_ISREG(info.st_mode) || info.st_size <= 0) {
-    const std::string reason = !is_known ? std::strerror(errno) : info.st_size == 0 ? "it is empty" : "it is no file";
+    const std::string reason = !is_known                ? std::strerror(errno)
+                               : !S_ISREG(info.st_mode) ? kind_of(info.st_mode)
+                                                        : "it is empty";
     ::close(file);
     throw status::unreadable_file(path, reason);
   }
@@ -85,7 +94,8 @@ Container read_container(const FileBytes& bytes) {
     throw status::plan_corrupt(
         "header length", "a multiple of 64 less 8, at most " + std::to_string(std::min<uint64_t>(after, kMaxJsonBytes)),
         std::to_string(header_bytes));
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data) + kLengthBytes, header_bytes);
+  // A copy, for it is read more than once: the file behind a mapping may change at any time.
+  const std::string text(reinterpret_cast<const char*>(bytes.data) + kLengthBytes, header_bytes);
   const JsonDocument document = parse_json(text, "header");
   const JsonNode header(*document, "");
   const JsonNode metadata = header.at("__metadata__");

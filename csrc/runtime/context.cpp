@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/interrupt.hpp"
 #include "runtime/layout.hpp"
 
 namespace dovetail {
@@ -81,11 +82,13 @@ void Memory::keep_only(const std::vector<MemoryRange>& ranges) const {
 
 Context::Context(std::shared_ptr<const Engine> engine, int profile, bool own_memory)
     : engine_(std::move(engine)),
+      overlap_(*engine_),
       own_memory_(own_memory),
       stream_{DT_HDR(dt_stream), engine_->device().is_cpu() ? 0 : 1, engine_->device().index(), nullptr},
       no_stream_{DT_HDR(dt_stream), 0, 0, nullptr},
       is_debug_sync_(is_sync_wanted()) {
   const DeviceScope scope(engine_->device());
+  const FloatMode mode;
   const Plan& plan = engine_->plan();
   leaves_.sizes.resize(plan.sizes.size());
   allocators_.resize(plan.n_io());
@@ -106,7 +109,14 @@ Context::Context(std::shared_ptr<const Engine> engine, int profile, bool own_mem
   find_if_plain();
 }
 
-Context::~Context() = default;
+Context::~Context() {
+  const FloatMode mode;
+  layers_.clear();
+}
+
+void Context::refuse(bool by_another_thread) const {
+  throw status::context_in_use(engine_->plan().name, by_another_thread);
+}
 
 // ---- what a context is made of
 
@@ -192,6 +202,7 @@ const PlanTensor& Context::tensor_of(size_t io) const {
 // ---- profile and memory
 
 void Context::set_profile(int profile) {
+  const InUse in_use(this, Use::kChange);
   const Plan& plan = engine_->plan();
   if (profile < 0 || static_cast<size_t>(profile) >= plan.profiles.size())
     throw status::no_such_profile(profile, plan.profiles.size());
@@ -199,7 +210,7 @@ void Context::set_profile(int profile) {
   const Engine::Memory& needed = engine_->memory(profile);
   const uint64_t bytes = device.is_cpu() ? needed.cpu_bytes : needed.cuda_bytes;
   if (own_memory_ && device.is_cpu() && (!owned_->data() || bytes > owned_->bytes()))
-    owned_ = std::make_shared<Memory>(bytes, "the memory of a context");
+    owned_ = memory_for(profile, bytes);
   if (own_memory_ && !device.is_cpu() && (!device_owned_->data() || bytes > device_owned_->bytes())) {
     const uint64_t room = std::max<uint64_t>(bytes, kDeviceAlignment);
     device_owned_ = std::make_shared<DeviceMemory>(device, room, "the memory of a context");
@@ -213,12 +224,28 @@ void Context::set_profile(int profile) {
   place_memory();
 }
 
+// The one step whose workspace is large may be why there is none.
+std::shared_ptr<Memory> Context::memory_for(int profile, uint64_t bytes) const {
+  try {
+    return std::make_shared<Memory>(bytes, "the memory of a context");
+  } catch (const Failure&) {
+    const std::vector<Engine::Workspace>& all = engine_->memory(profile).workspaces;
+    const auto largest =
+        std::max_element(all.begin(), all.end(),
+                         [](const Engine::Workspace& a, const Engine::Workspace& b) { return a.bytes < b.bytes; });
+    if (largest == all.end()) throw;
+    const PlanStep& step = engine_->plan().steps[static_cast<size_t>(largest - all.begin())];
+    throw status::no_context_memory(bytes, step.layer, step.implementation, largest->bytes);
+  }
+}
+
 uint64_t Context::bytes_on(int32_t device) const {
   const Engine::Memory& memory = engine_->memory(profile_);
   return device == DT_DEVICE_CUDA ? memory.cuda_bytes : memory.cpu_bytes;
 }
 
 void Context::set_memory(void* memory, uint64_t bytes) {
+  const InUse in_use(this, Use::kChange);
   const Device& device = engine_->device();
   const auto alignment = alignment_on(device.type());
   const bool is_aligned = reinterpret_cast<uintptr_t>(memory) % static_cast<uintptr_t>(alignment) == 0;
@@ -308,13 +335,12 @@ void Context::forget_shapes() {
   leaves_.contents = profile.min.contents;
   for (size_t i = 0; i < is_input_known_.size(); ++i)  // an extent with one legal value needs no setting
     is_input_known_[i] = profile.min.extents[i] == profile.max.extents[i];
-  n_known_ = 0;
-  are_shapes_valid_ = false;
-  is_ready_ = false;
+  forget_sizes();
   std::fill(is_told_.begin(), is_told_.end(), 0);
 }
 
 void Context::set_input_shape(size_t input, const int64_t* dims, int rank) {
+  const InUse in_use(this, Use::kChange);
   const Plan& plan = engine_->plan();
   if (input >= plan.inputs.size()) throw status::no_such_tensor(static_cast<int64_t>(input), plan.inputs.size());
   const PlanTensor& tensor = tensor_of(input);
@@ -378,6 +404,7 @@ void Context::forget_sizes() {
   n_known_ = 0;
   are_shapes_valid_ = false;
   is_ready_ = false;
+  is_careful_ = true;
 }
 
 void Context::find_if_plain() {
@@ -388,7 +415,7 @@ void Context::find_if_plain() {
               std::none_of(allocators_.begin(), allocators_.end(), is_set);
 }
 
-bool Context::is_known() { return infer_shapes().empty(); }
+bool Context::is_known() { return is_running_ || missing_shapes().empty(); }
 
 void Context::resolve_shapes() {
   if (are_shapes_valid_) return;
@@ -410,6 +437,11 @@ void Context::resolve_shapes() {
 }
 
 std::vector<std::string> Context::infer_shapes() {
+  const InUse in_use(this, Use::kLook);
+  return is_running_ ? std::vector<std::string>() : missing_shapes();
+}
+
+std::vector<std::string> Context::missing_shapes() {
   std::vector<std::string> missing;
   const Plan& plan = engine_->plan();
   read_contents();
@@ -420,6 +452,7 @@ std::vector<std::string> Context::infer_shapes() {
 }
 
 int Context::shape(size_t io, Dims* dims) {
+  const InUse in_use(this, Use::kLook);
   const PlanTensor& tensor = tensor_of(io);
   const size_t n_inputs = is_input_known_.size();
   if (io < n_inputs && is_input_known_[io]) {
@@ -438,6 +471,7 @@ int Context::shape(size_t io, Dims* dims) {
 }
 
 uint64_t Context::max_bytes(size_t io) {
+  const InUse in_use(this, Use::kLook);
   const Plan& plan = engine_->plan();
   check_io(io);
   const std::vector<std::string> missing = infer_shapes();
@@ -462,6 +496,7 @@ uint64_t Context::max_bytes(size_t io) {
 }
 
 uint64_t Context::bytes(size_t io) {
+  const InUse in_use(this, Use::kLook);
   check_io(io);
   const std::vector<std::string> missing = infer_shapes();
   if (!missing.empty()) throw status::shapes_unknown(missing);
@@ -472,7 +507,12 @@ uint64_t Context::bytes(size_t io) {
 // ---- addresses
 
 void Context::set_address(size_t io, void* address, uint64_t room, std::shared_ptr<void> owner) {
+  const InUse in_use(this, Use::kChange);
   check_io(io);
+  put_address(io, address, room, std::move(owner));
+}
+
+void Context::put_address(size_t io, void* address, uint64_t room, std::shared_ptr<void> owner) {
   owners_[io] = std::move(owner);
   if (addresses_[io] == address && rooms_[io] == room) return;
   addresses_[io] = address;
@@ -482,6 +522,7 @@ void Context::set_address(size_t io, void* address, uint64_t room, std::shared_p
 }
 
 void Context::set_output_allocator(size_t output, OutputAllocator allocator) {
+  const InUse in_use(this, Use::kChange);
   check_io(output);
   if (output < engine_->plan().inputs.size()) throw status::allocator_of_input(tensor_of(output).name);
   allocators_[output] = std::move(allocator);
@@ -498,7 +539,7 @@ void Context::prepare_io() {
     const uint64_t bytes = shapes_.bytes[t];
     void* memory = allocators_[io].allocate(bytes, static_cast<uint64_t>(alignment_on(plan.tensors[t].device)));
     if (!memory && bytes > 0) throw status::output_not_allocated(plan.tensors[t].name, bytes);
-    set_address(io, memory, bytes, allocators_[io].owner ? allocators_[io].owner() : nullptr);
+    put_address(io, memory, bytes, allocators_[io].owner ? allocators_[io].owner() : nullptr);
     if (allocators_[io].notify) allocators_[io].notify(shapes_.dims[t].data(), plan.tensors[t].rank);
   }
   check_addresses();
@@ -515,10 +556,10 @@ void Context::check_addresses() {
   for (size_t io = 0; io < addresses_.size(); ++io)
     if (bytes_of(io) > rooms_[io] && is_due(io))
       throw status::buffer_too_small(tensor_of(io).name, rooms_[io], bytes_of(io));
-  for (size_t a = plan.inputs.size(); a < addresses_.size(); ++a)
-    for (size_t b = a + 1; b < addresses_.size(); ++b)
-      if (addresses_[a] == addresses_[b] && is_due(a) && is_due(b))
-        throw status::address_shared(tensor_of(a).name, tensor_of(b).name);
+  overlap_.clear();
+  for (size_t io = 0; io < addresses_.size(); ++io)
+    if (is_due(io)) overlap_.add(io, addresses_[io], bytes_of(io));
+  overlap_.check();
   for (size_t io = 0; io < addresses_.size(); ++io) {
     if (!engine_->device().is_cpu() && !is_io_ready_[io] && is_due(io)) check_place(io);
     if (needed_sizes_[io] <= n_known_) is_io_ready_[io] = 1;
@@ -543,6 +584,8 @@ void Context::tell_shapes(size_t first) {
   const size_t end = known < sizes.size() ? static_cast<size_t>(sizes[known].step) + 1 : launches_.size();
   for (size_t i = first; i < end; ++i) {
     if (is_told_[i]) continue;
+    if (const std::string reason = engine_->refusal(i, shapes_.dims); !reason.empty())
+      throw status::extents_refused(engine_->plan().steps[i].layer, engine_->plan().steps[i].implementation, reason);
     const dt_implementation* implementation = engine_->steps()[i].bound.implementation;
     if (DT_HAS(dt_implementation, implementation, shape_changed)) {
       const dt_code code = implementation->shape_changed(launches_[i].context, launches_[i].run);
@@ -553,7 +596,7 @@ void Context::tell_shapes(size_t first) {
 }
 
 void Context::make_ready() {
-  const std::vector<std::string> missing = infer_shapes();
+  const std::vector<std::string> missing = missing_shapes();
   if (!missing.empty()) throw status::shapes_unknown(missing);
   if (!memory_) {
     if (memory_bytes() > 0) throw status::memory_missing(memory_bytes());
@@ -612,16 +655,40 @@ void Context::execute(const dt_stream& stream) {
   const bool is_cpu = engine_->device().is_cpu();
   if (stream.kind != (is_cpu ? 0 : 1)) throw status::stream_kind(stream.kind, engine_->device().type());
   if (is_cpu) {
+    const InUse in_use(this, Use::kChange);
     stream_ = stream;
     execute();
-  } else {
-    enqueue_all(stream.handle, [](size_t) {});
+    return;
   }
+  const InUse in_use(this, Use::kRun);
+  const FloatMode mode;
+  enqueue_all(stream.handle, [](size_t) {});
 }
 
 void Context::execute_and_wait() {
+  if (is_plain_) {
+    execute_carefully();
+    return;
+  }
   enqueue_all(nullptr, [](size_t) {});
   wait_for_stream();
+}
+
+// The launches of a plain plan, with a look at the clock and at the float mode behind each. The first execution with
+// these extents, and each one that takes long; the others could not even afford the look.
+void Context::execute_carefully() {
+  if (!is_ready_) make_ready();
+  Interruptible work;
+  const FloatMode mode;
+  bool changes_mode = false;
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    const dt_code code = launches_[i].enqueue(launches_[i].context, launches_[i].run);
+    if (code != DT_OK) fail(i, code, "enqueue");
+    changes_mode |= mode.restore();
+    work.poll();
+  }
+  call_.allocations.clear();
+  is_careful_ = changes_mode || work.is_long();
 }
 
 void Context::wait_for_stream() {
@@ -651,7 +718,9 @@ void Context::enqueue_all(void* stream, const AfterStep& after_step) {
   const auto record_consumed = [&](int32_t step) {
     if (consumed_event_ && step == last_reading_step_) device.record(consumed_event_, stream);
   };
-  record_consumed(-1);     // where no step reads an input
+  record_consumed(-1);  // where no step reads an input
+  Interruptible work;
+  const FloatMode mode;
   bool is_pending = true;  // is there work on the stream that a step on the CPU has to wait for?
   for (size_t i = 0; i < launches_.size(); ++i) {
     const bool on_cpu = steps[i].device == DT_DEVICE_CPU;
@@ -661,20 +730,25 @@ void Context::enqueue_all(void* stream, const AfterStep& after_step) {
     dt_code code = launch.enqueue(launch.context, launch.run);
     if (code == DT_OK && waits && !on_cpu) code = device.api()->wait_for_stream(&call_, stream);
     if (code != DT_OK) fail(i, code, "enqueue");
+    mode.restore();
     learn_sizes(i);
     record_consumed(static_cast<int32_t>(i));
     after_step(i);
+    work.poll();
   }
   call_.allocations.clear();
 }
 
 void Context::set_input_consumed_event(void* event) {
+  const InUse in_use(this, Use::kChange);
   if (engine_->device().is_cpu() && event) throw status::stream_kind(1, DT_DEVICE_CPU);
   consumed_event_ = event;
 }
 
 std::vector<uint64_t> Context::execute_profiled(void* stream) {
   using Clock = std::chrono::steady_clock;
+  const InUse in_use(this, Use::kRun);
+  const FloatMode mode;
   if (!engine_->device().is_cpu()) return execute_timed(stream);
   std::vector<uint64_t> times(launches_.size());
   if (is_plain_ && !is_ready_) make_ready();  // no part of the first step

@@ -3,6 +3,9 @@
 #ifndef DOVETAIL_RUNTIME_CONTEXT_HPP
 #define DOVETAIL_RUNTIME_CONTEXT_HPP
 
+#include <pthread.h>
+
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,6 +13,8 @@
 #include <vector>
 
 #include "runtime/engine.hpp"
+#include "runtime/float_mode.hpp"
+#include "runtime/io_overlap.hpp"
 
 namespace dovetail {
 
@@ -36,9 +41,35 @@ class Memory {
 };
 
 // Inputs and outputs are counted together, inputs first ("io"). A failed call changes nothing, and the context can be
-// used on. Not for two threads at once.
+// used on. One thread at a time: a call while another thread is inside one throws Failure (DT_BINDING), and so does a
+// call that changes something from within an execution, by a plugin or an output allocator.
 class Context : private MemoryOwners {
  public:
+  enum class Use { kLook, kChange, kRun };
+  // The calling thread has the context while it lives. Throws Failure where another thread has it.
+  class InUse {
+   public:
+    InUse(Context* context, Use use) : context_(*context), runs_(use == Use::kRun) {
+      const auto me = reinterpret_cast<uintptr_t>(reinterpret_cast<void*>(pthread_self()));
+      uintptr_t owner = 0;
+      is_first_ = context_.owner_.compare_exchange_strong(owner, me, std::memory_order_acquire);
+      if (!is_first_ && (owner != me || (context_.is_running_ && use != Use::kLook))) [[unlikely]]
+        context_.refuse(owner != me);
+      if (runs_) context_.is_running_ = true;
+    }
+    ~InUse() {
+      if (runs_) context_.is_running_ = false;
+      if (is_first_) context_.owner_.store(0, std::memory_order_release);
+    }
+    InUse(const InUse&) = delete;
+    InUse& operator=(const InUse&) = delete;
+
+   private:
+    Context& context_;
+    const bool runs_;
+    bool is_first_;
+  };
+
   Context(std::shared_ptr<const Engine> engine, int profile = 0, bool own_memory = true);
   ~Context() override;
   Context(const Context&) = delete;
@@ -83,7 +114,9 @@ class Context : private MemoryOwners {
 
   // Everything is done when it returns. On CUDA it runs on the default stream.
   void execute() {
-    if (!is_plain_) [[unlikely]] {
+    const InUse in_use(this, Use::kRun);
+    const FloatMode mode;
+    if (!is_plain_ || is_careful_) [[unlikely]] {
       execute_and_wait();
       return;
     }
@@ -120,8 +153,10 @@ class Context : private MemoryOwners {
   std::shared_ptr<void> owner_of(const void* data) const override;
   void abandon(const dt_run* run, const std::vector<MemoryRange>& kept) override;
 
+  [[noreturn]] void refuse(bool by_another_thread) const;
   size_t check_io(size_t io) const;
   const PlanTensor& tensor_of(size_t io) const;
+  std::shared_ptr<Memory> memory_for(int profile, uint64_t bytes) const;
   void make_views();
   void make_launches();
   void forget_shapes();
@@ -134,6 +169,9 @@ class Context : private MemoryOwners {
   void place_memory();
   void make_ready();
   void execute_and_wait();
+  void execute_carefully();
+  void put_address(size_t io, void* address, uint64_t room, std::shared_ptr<void> owner);
+  std::vector<std::string> missing_shapes();
   std::vector<uint64_t> execute_timed(void* stream);
   template <typename AfterStep>
   void enqueue_all(void* stream, const AfterStep& after_step);
@@ -145,11 +183,15 @@ class Context : private MemoryOwners {
   void tell_shapes(size_t first);
   [[noreturn]] void fail(size_t step, dt_code code, const char* method);
 
+  std::atomic<uintptr_t> owner_{0};  // the thread that has it, 0: none
+  bool is_running_ = false;          // of the thread that has it
+
   std::shared_ptr<const Engine> engine_;
   int profile_ = 0;
   bool is_ready_ = false;          // everything below is settled and the layers know it
   bool are_shapes_valid_ = false;  // shapes_ follows from leaves_
   bool is_plain_ = false;          // an execution on the CPU is nothing but its launches
+  bool is_careful_ = true;         // not known to be short with the present shapes, or a step changes the float mode
 
   Leaves leaves_;    // extents and contents of the inputs, and sizes: those from n_known_ on are bounds
   int n_known_ = 0;  // sizes that were told in this execution
@@ -159,6 +201,8 @@ class Context : private MemoryOwners {
   std::vector<OutputAllocator> allocators_;  // per io
   PlanShapes shapes_;                        // of the views; its addresses never change
   PlanShapes next_;                          // computed here, then copied if all is well
+
+  IoOverlap overlap_;
 
   const bool own_memory_;
   std::shared_ptr<Memory> owned_ = std::make_shared<Memory>();                     // of plans for the CPU

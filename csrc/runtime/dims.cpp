@@ -218,6 +218,8 @@ DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* 
   return DimsTrouble::kNone;
 }
 
+DimsTrouble operate(int64_t op, int64_t a, int64_t b, int64_t* value) { return apply(op, a, b, value); }
+
 Interval bounds_of(const DimsProgram& program, const Leaves& low, const Leaves& high,
                    const std::vector<Interval>& earlier) {
   Interval stack[kMaxProgramDepth];

@@ -60,6 +60,9 @@ struct ProgramResults {
 DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* value,
                      const ProgramResults& earlier = {});
 
+// a op b, DT_DIM_*: one operation of a program.
+DimsTrouble operate(int64_t op, int64_t a, int64_t b, int64_t* value);
+
 // The values that a program can have while each leaf is within low and high, both included. Sound, not always tight;
 // cut to 64 bits, beyond which evaluate fails. The program must have passed verify_program.
 struct Interval {

@@ -3,17 +3,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 
+#include "runtime/float_mode.hpp"
 #include "runtime/layout.hpp"
 
 namespace dovetail {
 namespace {
-
-const PlanRequirement* requirement_of(const Plan& plan, const std::string& implementation) {
-  for (const PlanRequirement& requirement : plan.requirements)
-    if (requirement.implementation == implementation) return &requirement;
-  return nullptr;
-}
 
 // Do the words of a row fit `values` (types or formats; absent inputs are left out by the caller with -1)?
 bool words_fit(const RowSide& inputs, const RowSide& outputs, const std::vector<int32_t>& in,
@@ -135,6 +131,32 @@ void check_specs(const PlanStep& step, const FieldArray& fields, const dt_op& op
     }
 }
 
+// The op's answers, where a table describes it. Throws Failure where the plan's tensors are not what it takes and
+// gives.
+std::shared_ptr<const OutputRule> rule_of(const Plan& plan, const PlanStep& step, const Object& op) {
+  std::deque<RuleTensor> storage;
+  const auto tensors_of = [&](const std::vector<int32_t>& indices) {
+    std::vector<const RuleTensor*> tensors;
+    for (int32_t t : indices) {
+      if (t < 0) {
+        tensors.push_back(nullptr);
+        continue;
+      }
+      const PlanTensor& tensor = plan.tensors[static_cast<size_t>(t)];
+      RuleTensor& made = storage.emplace_back(RuleTensor{tensor.data_type, tensor.rank});
+      for (int axis = 0; axis < tensor.rank; ++axis) made.dims[static_cast<size_t>(axis)] = tensor.dims[axis].value;
+      tensors.push_back(&made);
+    }
+    return tensors;
+  };
+  const std::vector<const RuleTensor*> inputs = tensors_of(step.inputs), outputs = tensors_of(step.outputs);
+  const std::string reason = OutputRule::refusal(op, inputs, outputs);
+  if (!reason.empty()) throw status::row_refuses(step.layer, step.implementation, step.row, reason);
+  return OutputRule::ask(op, inputs, outputs.size());
+}
+
+constexpr uint64_t kSlack = 4096;  // zeros behind a state, for a plugin that does not look at its length
+
 }  // namespace
 
 std::shared_ptr<Engine> Engine::load(const std::string& path, int n_threads, int device) {
@@ -142,6 +164,7 @@ std::shared_ptr<Engine> Engine::load(const std::string& path, int n_threads, int
 }
 
 std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads, int device) {
+  const FloatMode mode;
   std::shared_ptr<Engine> engine(new Engine);
   engine->plan_ = read_plan(std::move(bytes));
   const Plan& plan = *engine->plan_;
@@ -155,6 +178,7 @@ std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads, int device)
   for (const PlanStep& step : plan.steps) engine->make_step(step);
   for (size_t p = 0; p < plan.profiles.size(); ++p) {
     const std::vector<dt_desc> descs = engine->describe(plan.profiles[p]);
+    engine->check_rules(plan.profiles[p]);
     for (size_t i = 0; i < plan.steps.size(); ++i) {
       const Bound& bound = engine->steps_[i].bound;
       const Descs own = engine->descs_of(plan.steps[i], descs);
@@ -205,7 +229,7 @@ const uint8_t* Engine::constant(int32_t index, int32_t device) const {
 }
 
 void Engine::make_step(const PlanStep& step) {
-  const PlanRequirement* requirement = requirement_of(*plan_, step.implementation);
+  const PlanRequirement* requirement = plan_->requirement_of(step.implementation);
   Step made;
   if (!find_implementation(step.implementation, &made.entry))
     throw status::implementation_missing(step.layer, step.op, step.implementation,
@@ -231,29 +255,69 @@ void Engine::make_step(const PlanStep& step) {
   if (bound.row ? !DT_HAS(dt_row, bound.row, enqueue) : !DT_HAS(dt_implementation, implementation, enqueue))
     throw status::implementation_incomplete(step.layer, step.implementation, "enqueue");
 
+  make_object(step, &made);
+  steps_.push_back(std::move(made));
+}
+
+void Engine::make_object(const PlanStep& step, Step* made) const {
+  const dt_implementation* implementation = made->entry.implementation;
+  const dt_op* op = made->entry.op;
+  Bound& bound = made->bound;
   const bool is_op_object = (implementation->traits & DT_TRAIT_OP_OBJECT) != 0;
-  if (is_op_object && !made.entry.op)
+  if (is_op_object && !op)
     throw status::implementation_incomplete(step.layer, step.implementation, "op whose object it works on");
   if (is_op_object && step.state >= 0) {
     const PlanConstant& state = plan_->constants[static_cast<size_t>(step.state)];
-    bound.object = Object::load(made.entry.op, step.op, step.layer, state.data, state.bytes, made.entry.keep);
-  } else {
-    auto fields = std::make_shared<const FieldArray>(step.fields, step.op);
-    check_reads(step, *fields, *implementation);
-    if (is_op_object) check_specs(step, *fields, *made.entry.op);
-    bound.object = is_op_object
-                       ? Object::create(made.entry.op, step.op, step.layer, fields, made.entry.keep)
-                       : Object::create(implementation, step.implementation, step.layer, fields, made.entry.keep);
-  }
-  // Rows say how many outputs there are; without them the op's object does.
-  if (is_op_object && !bound.row && DT_HAS(dt_op, made.entry.op, count_outputs)) {
-    const int32_t n = bound.object->count_outputs(static_cast<int32_t>(step.inputs.size()));
-    if (static_cast<size_t>(n) != step.outputs.size())
+    const uint8_t* bytes = state.data;
+    if (plan_->bytes.data + plan_->bytes.n < state.data + state.bytes + kSlack) {
+      made->state.resize(state.bytes + kSlack);
+      bytes = made->state.data();
+      std::copy_n(state.data, state.bytes, made->state.data());
+    }
+    bound.object = Object::load(op, step.op, step.layer, bytes, state.bytes, made->entry.keep);
+    const uint64_t saved = bound.object->has_save() ? bound.object->save().size() : state.bytes;
+    if (saved != state.bytes)
       throw status::row_refuses(
           step.layer, step.implementation, step.row,
-          "it has " + std::to_string(n) + " outputs, the plan " + std::to_string(step.outputs.size()));
+          "it serializes to " + std::to_string(saved) + " bytes, the plan has " + std::to_string(state.bytes));
+    made->rule = rule_of(*plan_, step, *bound.object);
+    return;
   }
-  steps_.push_back(std::move(made));
+  auto fields = std::make_shared<const FieldArray>(step.fields, step.op);
+  check_reads(step, *fields, *implementation);
+  if (op) check_specs(step, *fields, *op);
+  bound.object = is_op_object
+                     ? Object::create(op, step.op, step.layer, fields, made->entry.keep)
+                     : Object::create(implementation, step.implementation, step.layer, fields, made->entry.keep);
+  if (!op) return;
+  const auto described =
+      is_op_object ? bound.object : Object::create(op, step.op, step.layer, fields, made->entry.keep);
+  made->rule = rule_of(*plan_, step, *described);
+}
+
+std::string Engine::refusal(size_t step, const std::vector<Dims>& dims) const {
+  const OutputRule* rule = steps_[step].rule.get();
+  if (!rule) return "";
+  std::vector<const int64_t*> inputs, outputs;
+  std::vector<int32_t> ranks;
+  for (int32_t t : plan_->steps[step].inputs) inputs.push_back(t < 0 ? nullptr : dims[static_cast<size_t>(t)].data());
+  for (int32_t t : plan_->steps[step].outputs) {
+    outputs.push_back(dims[static_cast<size_t>(t)].data());
+    ranks.push_back(plan_->tensors[static_cast<size_t>(t)].rank);
+  }
+  return rule->refusal(inputs, outputs, ranks);
+}
+
+// At the three points of the profile; at those in use they are asked again when these become known.
+void Engine::check_rules(const PlanProfile& profile) const {
+  if (std::none_of(steps_.begin(), steps_.end(), [](const Step& step) { return step.rule != nullptr; })) return;
+  for (const Leaves* leaves : {&profile.min, &profile.opt, &profile.max}) {
+    PlanShapes shapes;
+    evaluate_shapes(*plan_, profile, *leaves, 0, &shapes);
+    for (size_t i = 0; i < steps_.size(); ++i)
+      if (const std::string reason = refusal(i, shapes.dims); !reason.empty())
+        throw status::row_refuses(plan_->steps[i].layer, plan_->steps[i].implementation, plan_->steps[i].row, reason);
+  }
 }
 
 std::vector<dt_desc> Engine::describe(const PlanProfile& profile) const {
@@ -322,7 +386,7 @@ void Engine::plan_memory(const PlanProfile& profile, const std::vector<dt_desc>&
     const uint64_t needed = steps_[i].bound.workspace(descs_of(plan_->steps[i], descs), n_threads());
     if (needed > workspace.bytes) {
       if (needed > kMaxBytes)
-        throw status::out_of_memory("the workspace of layer '" + plan_->steps[i].layer + "'", needed);
+        throw status::workspace_too_large(plan_->steps[i].layer, plan_->steps[i].implementation, needed);
       const bool on_cuda = plan_->steps[i].device == DT_DEVICE_CUDA;
       workspace = {on_cuda ? end_of_cuda : end_of_cpu, needed};
       uint64_t& beyond = on_cuda ? beyond_cuda : beyond_cpu;

@@ -11,6 +11,7 @@
 #include "runtime/device.hpp"
 #include "runtime/library.hpp"
 #include "runtime/object.hpp"
+#include "runtime/output_rule.hpp"
 #include "runtime/plan.hpp"
 #include "runtime/thread_pool.hpp"
 
@@ -30,9 +31,13 @@ class Engine {
 
   struct Step {
     ImplementationEntry entry;
-    Bound bound;  // holds the object
+    std::vector<uint8_t> state;              // a copy of what the object was loaded from, where there is one
+    Bound bound;                             // holds the object
+    std::shared_ptr<const OutputRule> rule;  // null where no table of the library describes the op
   };
   const std::vector<Step>& steps() const { return steps_; }
+  // "" if these extents of all tensors are what the step's op makes of those of its inputs, else why not.
+  std::string refusal(size_t step, const std::vector<Dims>& dims) const;
 
   // Memory of a context: the plan's arenas and behind them what steps need beyond the plan's workspaces (more threads
   // than at build, or another version of the library).
@@ -52,6 +57,8 @@ class Engine {
  private:
   Engine() = default;
   void make_step(const PlanStep& step);
+  void make_object(const PlanStep& step, Step* made) const;
+  void check_rules(const PlanProfile& profile) const;
   void choose_device(int index);
   void upload_constants();
   void plan_memory(const PlanProfile& profile, const std::vector<dt_desc>& descs);

@@ -22,6 +22,7 @@
 #include "runtime/checksum.hpp"
 #include "runtime/device.hpp"
 #include "runtime/elf.hpp"
+#include "runtime/float_mode.hpp"
 #include "runtime/host.hpp"
 #include "runtime/table_check.hpp"
 
@@ -152,6 +153,7 @@ Registry& registry() {
 }
 
 void* open_handle(const std::string& path, const std::string& hash) {
+  const FloatMode mode;  // code linked with -ffast-math sets flush-to-zero when it is loaded
   void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) throw dlopen_refusal(path, ::dlerror());
   const auto [known, is_new] = registry().hash_by_handle.emplace(handle, hash);
@@ -183,6 +185,7 @@ auto without_exceptions(const std::string& path, const char* name, Function func
 }
 
 const dt_plugin* call_entry(const std::string& path, dt_plugin_entry entry) {
+  const FloatMode mode;
   Call call;
   const dt_plugin* plugin = without_exceptions(path, "entry", [&] {
     NullCall sink(&call);
@@ -195,6 +198,7 @@ const dt_plugin* call_entry(const std::string& path, dt_plugin_entry entry) {
 
 void call_open(const std::string& path, const dt_plugin& plugin) {
   if (!DT_HAS(dt_plugin, &plugin, open)) return;
+  const FloatMode mode;
   Call call;
   const dt_code code = without_exceptions(path, "open", [&] { return plugin.open(&call); });
   if (code == DT_OK) return;

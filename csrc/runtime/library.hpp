@@ -23,8 +23,9 @@ std::shared_ptr<Library> open_library(const std::string& path);
 // "acme::NMS@2"; the plugin's namespace where the op gives none.
 std::string op_id(const dt_plugin& plugin, const dt_op& op);
 
-// What an engine looks up. `op` is the table whose object serves where DT_TRAIT_OP_OBJECT is set, else null.
-// `keep` keeps the tables alive (a Python implementation).
+// What an engine looks up. `op`: the table of the op in the same library, null where it does not describe it. Its
+// object serves where DT_TRAIT_OP_OBJECT is set; in any case its rules for types and dims are asked. `keep` keeps the
+// tables alive (a Python implementation).
 struct ImplementationEntry {
   std::string id;  // "Scale@1#cpu"
   const dt_implementation* implementation = nullptr;

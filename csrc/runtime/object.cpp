@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "runtime/float_mode.hpp"
 #include "runtime/layout.hpp"
 
 namespace dovetail {
@@ -10,12 +11,20 @@ namespace dovetail {
 namespace {
 
 constexpr int32_t kMostOutputs = 4096;  // of one layer; a count above it is taken for garbage
+// Behind the inputs that an op is asked about: unknown ones, for a plugin that looks at inputs[1] without asking how
+// many there are. A plan may leave out what the network had.
+constexpr size_t kSpare = 8;
+
+// What the plugin sets, it sets for itself.
+struct PluginCall : Call {
+  const FloatMode mode;
+};
 
 template <typename Table>
 void* call_create(const Table* table, const std::string& subject, const std::string& layer, const FieldArray* fields,
                   const char* method) {
   if (!DT_HAS(Table, table, create)) return nullptr;
-  Call call;
+  PluginCall call;
   void* object = nullptr;
   call.check(
       table->create(&call, layer.c_str(), fields ? fields->size() : 0, fields ? fields->data() : nullptr, &object),
@@ -82,7 +91,7 @@ std::shared_ptr<Object> Object::load(const dt_op* op, const std::string& subject
   made->subject_ = subject;
   made->layer_ = layer;
   made->keep_ = std::move(keep);
-  Call call;
+  PluginCall call;
   void* object = nullptr;
   call.check(op->load(&call, layer.c_str(), bytes, n, &object), subject, "deserializePlugin", layer);
   made->object_ = object;
@@ -104,7 +113,7 @@ std::shared_ptr<Object> Object::clone() const {
     copy->layer_ = layer_;
     copy->fields_ = fields_;
     copy->keep_ = keep_;
-    Call call;
+    PluginCall call;
     void* object = nullptr;
     call.check(op_->clone(&call, object_, &object), subject_, "clone", layer_);
     copy->object_ = object;
@@ -121,7 +130,7 @@ bool Object::has_save() const { return op_ && DT_HAS(dt_op, op_, save); }
 
 std::string Object::save() const {
   if (!has_save()) throw no_member(subject_, "save");
-  Call call;
+  PluginCall call;
   call.check(op_->save(&call, object_), subject_, "serialize", layer_);
   return std::move(call.blob);
 }
@@ -129,7 +138,7 @@ std::string Object::save() const {
 int32_t Object::count_outputs(int32_t n_inputs) const {
   if (!op_) throw no_member(subject_, "count_outputs");
   if (!DT_HAS(dt_op, op_, count_outputs)) return static_cast<int32_t>(op_->n_outputs);
-  Call call;
+  PluginCall call;
   int32_t n = -1;
   call.check(op_->count_outputs(&call, object_, n_inputs, &n), subject_, "getNbOutputs", layer_);
   if (n < 1 || n > kMostOutputs) {
@@ -142,9 +151,11 @@ int32_t Object::count_outputs(int32_t n_inputs) const {
 
 int32_t Object::infer_type(int32_t index, const std::vector<int32_t>& types) const {
   if (!op_ || !DT_HAS(dt_op, op_, infer_type)) throw no_member(subject_, "infer_type");
-  Call call;
+  PluginCall call;
   int32_t type = -1;
-  call.check(op_->infer_type(&call, object_, index, types.data(), static_cast<int32_t>(types.size()), &type), subject_,
+  std::vector<int32_t> given = types;
+  given.resize(types.size() + kSpare, -1);
+  call.check(op_->infer_type(&call, object_, index, given.data(), static_cast<int32_t>(types.size()), &type), subject_,
              "getOutputDataType", layer_);
   if (!type_info(type)) {
     const std::string text = "it says data type " + std::to_string(type) + " for output " + std::to_string(index);
@@ -156,10 +167,12 @@ int32_t Object::infer_type(int32_t index, const std::vector<int32_t>& types) con
 dt_dims_exprs Object::infer_dims(int32_t index, const std::vector<const dt_dims_exprs*>& inputs,
                                  const dt_expr_builder* builder) const {
   if (!op_ || !DT_HAS(dt_op, op_, infer_dims)) throw no_member(subject_, "infer_dims");
-  Call call;
-  dt_dims_exprs out = {};
-  out.ndim = -1;
-  call.check(op_->infer_dims(&call, object_, index, inputs.data(), static_cast<int32_t>(inputs.size()), builder, &out),
+  PluginCall call;
+  dt_dims_exprs out = {}, none = {};
+  out.ndim = none.ndim = -1;
+  std::vector<const dt_dims_exprs*> given = inputs;
+  given.resize(inputs.size() + kSpare, &none);
+  call.check(op_->infer_dims(&call, object_, index, given.data(), static_cast<int32_t>(inputs.size()), builder, &out),
              subject_, "getOutputDimensions", layer_);
   std::string wrong;
   if (out.ndim < 0 || out.ndim > DT_MAX_RANK) wrong = "it says rank " + std::to_string(out.ndim);
@@ -186,7 +199,7 @@ const char* Bound::method(const char* member) const {
 bool Bound::supports(int32_t pos, const std::vector<const dt_desc*>& in_out, int32_t n_inputs,
                      int32_t n_outputs) const {
   if (!DT_HAS(dt_implementation, implementation, supports)) throw no_member(subject, "supports");
-  Call call;
+  PluginCall call;
   int32_t yes = 0;
   call.check(implementation->supports(&call, object->get(), pos, in_out.data(), n_inputs, n_outputs, &yes), subject,
              method("supports"), object->layer());
@@ -196,7 +209,7 @@ bool Bound::supports(int32_t pos, const std::vector<const dt_desc*>& in_out, int
 bool Bound::fits(const Descs& descs, std::string* reason) const {
   if (!row) return supports_all(*this, descs, reason);
   if (!DT_HAS(dt_row, row, fits)) return true;
-  Call call;
+  PluginCall call;
   const dt_code code =
       row->fits(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(), descs.n_outputs());
   if (code == DT_UNSUPPORTED) {
@@ -209,7 +222,7 @@ bool Bound::fits(const Descs& descs, std::string* reason) const {
 
 void Bound::configure(const Descs& descs) const {
   if (!DT_HAS(dt_implementation, implementation, configure)) return;
-  Call call;
+  PluginCall call;
   call.check(implementation->configure(&call, object->get(), descs.inputs.data(), descs.n_inputs(),
                                        descs.outputs.data(), descs.n_outputs()),
              subject, method("configure"), object->layer());
@@ -217,7 +230,7 @@ void Bound::configure(const Descs& descs) const {
 
 std::string Bound::prepare(const Descs& descs) const {
   if (!row || !DT_HAS(dt_row, row, prepare)) return "";
-  Call call;
+  PluginCall call;
   call.check(row->prepare(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(),
                           descs.n_outputs()),
              subject, method("prepare"), object->layer());
@@ -229,7 +242,7 @@ uint64_t Bound::workspace(const Descs& descs, int32_t n_threads) const {
                    : DT_HAS(dt_implementation, implementation, workspace) ? implementation->workspace
                                                                           : nullptr;
   if (!function) return 0;
-  Call call;
+  PluginCall call;
   uint64_t bytes = 0;
   call.check(function(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(),
                       descs.n_outputs(), n_threads, &bytes),
@@ -247,7 +260,7 @@ dt_code (*Bound::enqueue() const)(void*, const dt_run*) { return row ? row->enqu
 LayerContext::LayerContext(const Bound& bound) : bound_(bound), context_(bound.object->get()) {
   const dt_implementation* table = bound_.implementation;
   if (!DT_HAS(dt_implementation, table, make_context)) return;
-  Call call;
+  PluginCall call;
   void* made = nullptr;
   call.check(table->make_context(&call, bound_.object->get(), &made), bound_.subject, "make_context",
              bound_.object->layer());

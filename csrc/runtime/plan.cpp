@@ -2,6 +2,8 @@
 #include "runtime/plan.hpp"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "runtime/layout.hpp"
 #include "runtime/plan_reader.hpp"
@@ -59,35 +61,68 @@ struct Span {
 };
 
 // A step may write over what it reads only where the two begin together: kernels that work in place know about that.
-void check_overlaps(const Plan& plan, const PlanProfile& profile, const PlanShapes& shapes) {
-  const auto span_of = [&](int32_t t) -> Span {
-    const auto index = static_cast<size_t>(t), root = static_cast<size_t>(plan.tensors[index].root);
-    if (plan.tensors[root].where != Where::kArena) return {plan.tensors[index].root, 0, shapes.bytes[index]};
-    const auto offset = static_cast<uint64_t>(profile.offsets[root]);
-    return {-plan.tensors[root].device, offset, offset + shapes.bytes[index]};
-  };
-  for (size_t i = 0; i < plan.steps.size(); ++i) {
-    const PlanStep& step = plan.steps[i];
-    const auto offset = static_cast<uint64_t>(profile.workspace_offsets[i]);
-    const Span workspace = {-step.device, offset, offset + profile.workspace_bytes[i]};
-    const auto fail = [&](int32_t t, const std::string& other) {
-      throw status::memory_shared(step.layer, plan.tensors[static_cast<size_t>(t)].name, other);
-    };
-    for (int32_t output : step.outputs) {
-      const Span written = span_of(output);
-      for (const auto* others : {&step.inputs, &step.outputs}) {
-        for (int32_t t : *others) {
-          if (t < 0 || t == output || !span_of(t).meets(written)) continue;
-          if (others == &step.inputs && span_of(t).begin == written.begin) continue;
-          fail(output, "'" + plan.tensors[static_cast<size_t>(t)].name + "'");
-        }
-      }
-      if (workspace.meets(written)) fail(output, "its workspace");
+// Sorted by place, so that a step of many tensors does not take the square of their number; empty tensors meet nothing.
+class OverlapCheck {
+ public:
+  OverlapCheck(const Plan& plan, const PlanProfile& profile, const PlanShapes& shapes)
+      : plan_(plan), profile_(profile), shapes_(shapes) {}
+
+  void check(size_t i) {
+    const PlanStep& step = plan_.steps[i];
+    const auto offset = static_cast<uint64_t>(profile_.workspace_offsets[i]);
+    const Span workspace = {-step.device, offset, offset + profile_.workspace_bytes[i]};
+    written_.clear();
+    for (int32_t t : step.outputs)
+      if (const Span span = span_of(t); span.begin < span.end) written_.emplace_back(span, t);
+    std::sort(written_.begin(), written_.end(), [](const auto& a, const auto& b) { return before(a.first, b.first); });
+    for (size_t k = 1; k < written_.size(); ++k)
+      if (written_[k].first.meets(written_[k - 1].first)) fail(step, written_[k].second, written_[k - 1].second);
+    for (const auto& [span, t] : written_)
+      if (workspace.meets(span)) fail(step, t);
+    for (int32_t t : step.inputs) {
+      if (t < 0) continue;
+      const Span read = span_of(t);
+      if (read.begin == read.end) continue;
+      if (workspace.meets(read)) fail(step, t);
+      check_read(step, t, read);
     }
-    for (int32_t input : step.inputs)
-      if (input >= 0 && workspace.meets(span_of(input))) fail(input, "its workspace");
   }
-}
+
+ private:
+  static bool before(const Span& a, const Span& b) {
+    return std::tie(a.memory, a.begin, a.end) < std::tie(b.memory, b.begin, b.end);
+  }
+
+  // What is written does not overlap: only the last that begins before the end of `read`, and those ahead of it, meet.
+  void check_read(const PlanStep& step, int32_t t, const Span& read) const {
+    auto at = std::lower_bound(written_.begin(), written_.end(), Span{read.memory, read.end, 0},
+                               [](const auto& item, const Span& end) { return before(item.first, end); });
+    while (at != written_.begin()) {
+      --at;
+      if (!at->first.meets(read)) return;
+      if (at->second != t && at->first.begin != read.begin) fail(step, at->second, t);
+    }
+  }
+
+  Span span_of(int32_t t) const {
+    const auto index = static_cast<size_t>(t), root = static_cast<size_t>(plan_.tensors[index].root);
+    if (plan_.tensors[root].where != Where::kArena) return {plan_.tensors[index].root, 0, shapes_.bytes[index]};
+    const auto offset = static_cast<uint64_t>(profile_.offsets[root]);
+    return {-plan_.tensors[root].device, offset, offset + shapes_.bytes[index]};
+  }
+
+  // `other` -1: the workspace.
+  [[noreturn]] void fail(const PlanStep& step, int32_t t, int32_t other = -1) const {
+    throw status::memory_shared(
+        step.layer, plan_.tensors[static_cast<size_t>(t)].name,
+        other < 0 ? "its workspace" : "'" + plan_.tensors[static_cast<size_t>(other)].name + "'");
+  }
+
+  const Plan& plan_;
+  const PlanProfile& profile_;
+  const PlanShapes& shapes_;
+  std::vector<std::pair<Span, int32_t>> written_;
+};
 
 }  // namespace
 
@@ -130,6 +165,11 @@ std::string Plan::inputs_text(const Leaves& given) const {
     text += "}";
   }
   return text;
+}
+
+const PlanRequirement* Plan::requirement_of(const std::string& implementation) const {
+  const auto found = requirements.find(implementation);
+  return found == requirements.end() ? nullptr : &found->second;
 }
 
 int Plan::needed_sizes_of(int32_t index) const {
@@ -232,7 +272,8 @@ void evaluate_shapes(const Plan& plan, const PlanProfile& profile, const Leaves&
       throw status::tensor_outgrows_arena(plan.tensors[t].name, shapes->bytes[t],
                                           profile.offsets[t] < 0 ? 0 : static_cast<uint64_t>(profile.offsets[t]), room);
   }
-  check_overlaps(plan, profile, *shapes);
+  OverlapCheck overlaps(plan, profile, *shapes);
+  for (size_t i = 0; i < plan.steps.size(); ++i) overlaps.check(i);
 }
 
 void check_constraints(const Plan& plan, const Leaves& leaves, int n_known, const PlanShapes& shapes) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime/container.hpp"
@@ -86,7 +87,7 @@ struct PlanSize {
 };
 
 struct PlanRequirement {
-  std::string implementation, hash;
+  std::string hash;
   status::Provider provider;
 };
 
@@ -96,7 +97,7 @@ struct Plan {
   int32_t sm = 0;                  // compute capability of that device, 90
   std::string device_name;
   std::vector<std::string> isa;
-  std::vector<PlanRequirement> requirements;
+  std::unordered_map<std::string, PlanRequirement> requirements;  // by implementation
   std::vector<DimsProgram> programs;
   std::vector<int> needed_sizes;       // per program
   std::vector<int32_t> program_order;  // by needed sizes: each behind the bounds of the sizes that it looks up
@@ -115,6 +116,8 @@ struct Plan {
   int32_t io_tensor(size_t index) const {
     return index < inputs.size() ? inputs[index] : outputs[index - inputs.size()];
   }
+  // Null where the plan does not list it.
+  const PlanRequirement* requirement_of(const std::string& implementation) const;
   size_t n_io() const { return inputs.size() + outputs.size(); }
   bool is_shape_input(size_t input) const { return leaves.contents[input] > 0; }
   // Sizes that have to be known before all extents of the tensor are.

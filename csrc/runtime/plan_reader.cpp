@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/json_reader.hpp"
 #include "runtime/layout.hpp"
@@ -71,6 +72,7 @@ void PlanReader::read(FileBytes bytes) {
   read_steps(steps);
   check_order(steps);
   if (root.has("sizes")) read_sizes(root.at("sizes"));
+  check_late_memory(tensors, steps);
   read_profiles(root.at("profiles"));
   const auto report = container_.blobs.find("report");
   if (report != container_.blobs.end())
@@ -102,11 +104,11 @@ void PlanReader::read_device(const JsonNode& device) {
 void PlanReader::read_requirements(const JsonNode& list) {
   for (size_t i = 0; i < list.size(); ++i) {
     const JsonNode node = list.at(i);
-    PlanRequirement requirement{node.at("implementation").text(), optional_text(node, "hash"), {}};
+    PlanRequirement requirement{optional_text(node, "hash"), {}};
     requirement.provider = {optional_text(node, "plugin"), optional_text(node, "plugin_version"),
                             optional_text(node, "library"), optional_text(node, "distribution"),
                             optional_text(node, "python")};
-    plan_.requirements.push_back(std::move(requirement));
+    plan_.requirements.emplace(node.at("implementation").text(), std::move(requirement));
   }
 }
 
@@ -169,11 +171,12 @@ void PlanReader::read_dims(const JsonNode& node, PlanTensor* tensor) {
 }
 
 void PlanReader::read_io(const JsonNode& list, Where where, std::vector<int32_t>* out) {
+  std::vector<char> is_listed(plan_.tensors.size(), 0);
   for (size_t i = 0; i < list.size(); ++i) {
     const int32_t tensor = list.at(i).index(plan_.tensors.size());
     if (plan_.tensors[static_cast<size_t>(tensor)].where != where)
       list.at(i).fail(where == Where::kInput ? "a tensor that is an input" : "a tensor that is an output");
-    if (std::find(out->begin(), out->end(), tensor) != out->end()) list.at(i).fail("each tensor once");
+    if (std::exchange(is_listed[static_cast<size_t>(tensor)], 1)) list.at(i).fail("each tensor once");
     out->push_back(tensor);
   }
   const auto n = static_cast<size_t>(std::count_if(plan_.tensors.begin(), plan_.tensors.end(),
@@ -226,15 +229,21 @@ void PlanReader::read_constraints(const JsonNode& list) {
         {list.at(i).at("program").index(plan_.programs.size()), optional_text(list.at(i), "text")});
 }
 
+// Each chain is walked once: up to a tensor whose root is known, and all on the way get the same one.
 void PlanReader::find_roots(const JsonNode& tensors) {
   const size_t n = plan_.tensors.size();
+  std::vector<size_t> chain;
   for (size_t i = 0; i < n; ++i) {
     size_t at = i;
-    for (size_t hops = 0; plan_.tensors[at].where == Where::kAlias; ++hops) {
-      if (hops == n) tensors.at(i).at("alias_of").fail("a chain that ends");
+    while (plan_.tensors[at].where == Where::kAlias && plan_.tensors[at].root < 0) {
+      if (chain.size() == n) tensors.at(i).at("alias_of").fail("a chain that ends");
+      chain.push_back(at);
       at = static_cast<size_t>(plan_.tensors[at].alias_of);
     }
-    plan_.tensors[i].root = static_cast<int32_t>(at);
+    const auto root = plan_.tensors[at].where == Where::kAlias ? plan_.tensors[at].root : static_cast<int32_t>(at);
+    plan_.tensors[i].root = root;
+    for (; !chain.empty(); chain.pop_back()) plan_.tensors[chain.back()].root = root;
+    at = static_cast<size_t>(root);
     // Memory is aligned for the elements of the tensor that owns it.
     if (type_info(plan_.tensors[i].data_type)->bits > type_info(plan_.tensors[at].data_type)->bits)
       tensors.at(i).at("dtype").fail("a type that is no wider than that of '" + plan_.tensors[at].name + "'");
@@ -338,14 +347,14 @@ void PlanReader::read_steps(const JsonNode& list) {
 }
 
 void PlanReader::read_sizes(const JsonNode& list) {
+  std::vector<int32_t> writer(plan_.tensors.size(), -1);
+  for (size_t s = 0; s < plan_.steps.size(); ++s)
+    for (int32_t t : plan_.steps[s].outputs) writer[static_cast<size_t>(t)] = static_cast<int32_t>(s);
   for (size_t i = 0; i < list.size(); ++i) {
     const JsonNode node = list.at(i);
     PlanSize size = {node.at("tensor").index(plan_.tensors.size()), -1, node.at("upper").index(plan_.programs.size())};
     const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(size.tensor)];
-    for (size_t s = 0; s < plan_.steps.size(); ++s) {
-      const std::vector<int32_t>& outputs = plan_.steps[s].outputs;
-      if (std::find(outputs.begin(), outputs.end(), size.tensor) != outputs.end()) size.step = static_cast<int32_t>(s);
-    }
+    size.step = writer[static_cast<size_t>(size.tensor)];
     if (!holds_integers(tensor) || tensor.rank != 0 || tensor.format != DT_FORMAT_LINEAR || size.step < 0)
       node.at("tensor").fail("an int32 or int64 without dims that a step writes");
     if (!plan_.sizes.empty() && plan_.sizes.back().step > size.step)
@@ -356,17 +365,46 @@ void PlanReader::read_sizes(const JsonNode& list) {
   }
 }
 
-void PlanReader::check_order(const JsonNode& steps) {
-  std::vector<char> is_written(plan_.tensors.size(), 0);
-  const auto is_ready = [&](int32_t index) {
-    for (;;) {
-      const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(index)];
-      if (tensor.where == Where::kInput || tensor.where == Where::kConstant) return true;
-      if (is_written[static_cast<size_t>(index)]) return true;
-      if (tensor.where != Where::kAlias) return false;
-      index = tensor.alias_of;
+// The memory of an input or output is the user's, who is asked for it when its extents are known: before the first
+// step, or behind the one that tells the last of its sizes.
+void PlanReader::check_late_memory(const JsonNode& tensors, const JsonNode& steps) {
+  for (int32_t t : plan_.inputs)
+    if (plan_.needed_sizes_of(t) > 0)
+      tensors.at(static_cast<size_t>(t)).at("dims").fail("extents that no layer decides, for it is an input");
+  size_t n_known = 0;
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    for (size_t k = 0; k < plan_.steps[i].outputs.size(); ++k) {
+      const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(plan_.steps[i].outputs[k])];
+      const PlanTensor& root = plan_.tensors[static_cast<size_t>(tensor.root)];
+      if (root.where == Where::kOutput && plan_.needed_sizes_of(tensor.root) > static_cast<int>(n_known))
+        steps.at(i).at("outputs").at(k).fail(
+            "a tensor whose memory is known before the step",
+            "'" + tensor.name + "', in output '" + root.name + "', whose extents this or a later step decides");
     }
+    while (n_known < plan_.sizes.size() && plan_.sizes[n_known].step == static_cast<int32_t>(i)) ++n_known;
+  }
+}
+
+void PlanReader::check_order(const JsonNode& steps) {
+  std::vector<char> is_written(plan_.tensors.size(), 0), is_known(plan_.tensors.size(), 0);
+  std::vector<size_t> chain;
+  // Once ready, always ready: each link of a chain of aliases is walked once.
+  const auto is_ready = [&](int32_t first) {
+    auto at = static_cast<size_t>(first);
+    const auto holds_data = [&](size_t t) {
+      const Where where = plan_.tensors[t].where;
+      return where == Where::kInput || where == Where::kConstant || is_written[t] || is_known[t];
+    };
+    chain.clear();
+    while (!holds_data(at)) {
+      if (plan_.tensors[at].where != Where::kAlias) return false;
+      chain.push_back(at);
+      at = static_cast<size_t>(plan_.tensors[at].alias_of);
+    }
+    for (size_t t : chain) is_known[t] = 1;
+    return true;
   };
+  std::vector<char> is_filled(plan_.tensors.size(), 0);  // its own memory, perhaps through an alias of it
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     const PlanStep& step = plan_.steps[i];
     for (size_t t = 0; t < step.inputs.size(); ++t)
@@ -379,18 +417,12 @@ void PlanReader::check_order(const JsonNode& steps) {
       if (root != Where::kArena && root != Where::kOutput) node.fail("a tensor in the arena or of an output");
       if (is_written[index]) node.fail("a tensor that no other step writes");
       is_written[index] = 1;
+      is_filled[static_cast<size_t>(plan_.tensors[index].root)] = 1;
     }
   }
   for (int32_t output : plan_.outputs)
-    if (!is_ready(output)) {
-      // The memory of an output may be filled through a tensor that is an alias of it.
-      const bool is_filled = std::any_of(plan_.steps.begin(), plan_.steps.end(), [&](const PlanStep& step) {
-        return std::any_of(step.outputs.begin(), step.outputs.end(),
-                           [&](int32_t t) { return plan_.tensors[static_cast<size_t>(t)].root == output; });
-      });
-      if (!is_filled)
-        steps.fail("a step that writes output '" + plan_.tensors[static_cast<size_t>(output)].name + "'", "none");
-    }
+    if (!is_filled[static_cast<size_t>(output)])
+      steps.fail("a step that writes output '" + plan_.tensors[static_cast<size_t>(output)].name + "'", "none");
 }
 
 PlanProfile PlanReader::read_profile(const JsonNode& node) {

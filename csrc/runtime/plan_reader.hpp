@@ -37,6 +37,7 @@ class PlanReader {
   void find_roots(const JsonNode& tensors);
   void measure_constants(const JsonNode& tensors);
   void check_order(const JsonNode& steps);
+  void check_late_memory(const JsonNode& tensors, const JsonNode& steps);
 
   Plan& plan_;
   Container container_;

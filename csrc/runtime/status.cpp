@@ -2,6 +2,7 @@
 #include "runtime/status.hpp"
 
 #include <algorithm>
+#include <cstdio>
 
 namespace dovetail::status {
 namespace {
@@ -27,6 +28,13 @@ std::string listed(const std::vector<std::string>& words) {
 }
 
 std::string number(uint64_t n) { return std::to_string(n); }
+
+std::string range(Extent at) {
+  char text[64];
+  std::snprintf(text, sizeof text, "0x%llx..0x%llx", static_cast<unsigned long long>(at.begin),
+                static_cast<unsigned long long>(at.end - 1));
+  return text;
+}
 
 const char* const kRebuild = "Build the plan again with the plugins that are installed here.";
 
@@ -133,6 +141,11 @@ Failure row_refuses(const std::string& layer, const std::string& implementation,
       DT_PLAN_VERSION,
       "layer " + quoted(layer) + " cannot run on " + implementation + " " + row + " with the tensors of the plan",
       {{"reason", reason}}, kRebuild);
+}
+
+Failure extents_refused(const std::string& layer, const std::string& implementation, const std::string& reason) {
+  return make(DT_SHAPE, "layer " + quoted(layer) + " cannot run on " + implementation + " with the present shapes",
+              {{"reason", reason}}, kRebuild, {{"layer", layer}});
 }
 
 Failure field_differs(const std::string& layer, const std::string& subject, const std::string& field,
@@ -272,9 +285,28 @@ Failure addresses_missing(const std::vector<std::string>& tensors) {
               "Call set_tensor_address (dt_context_set_address) for each of them.");
 }
 
-Failure address_shared(const std::string& first, const std::string& second) {
-  return make(DT_BINDING, "outputs " + quoted(first) + " and " + quoted(second) + " cannot have the same address", {},
-              "Give each output memory of its own.");
+Failure outputs_overlap(const std::string& first, Extent at, const std::string& second, Extent other) {
+  return make(DT_BINDING, "outputs " + quoted(first) + " and " + quoted(second) + " cannot lie in the same memory",
+              {{quoted(first), range(at)}, {quoted(second), range(other)}}, "Give each output memory of its own.",
+              {{"output", second}});
+}
+
+Failure output_over_input(const std::string& output, Extent at, const std::string& input, Extent other) {
+  return make(DT_BINDING,
+              "output " + quoted(output) + " cannot lie in the memory of input " + quoted(input) +
+                  ", which is still read when it is written",
+              {{"output " + quoted(output), range(at)}, {"input " + quoted(input), range(other)}},
+              "Give the output memory of its own, or call context.run with arrays, which copies the input.",
+              {{"output", output}, {"input", input}});
+}
+
+Failure context_in_use(const std::string& engine, bool by_another_thread) {
+  const std::string subject = "a context of engine " + quoted(engine) + " cannot be used ";
+  if (by_another_thread)
+    return make(DT_BINDING, subject + "by two threads at once: another one is using it", {},
+                "Make a context for each thread: engine.create_execution_context() (dt_context_create).");
+  return make(DT_BINDING, subject + "from within its own execution", {},
+              "A plugin or an output allocator may ask for shapes; it cannot change or run the context that runs it.");
 }
 
 Failure buffer_too_small(const std::string& tensor, uint64_t given, uint64_t needed) {
@@ -285,6 +317,23 @@ Failure buffer_too_small(const std::string& tensor, uint64_t given, uint64_t nee
 Failure out_of_memory(const std::string& what, uint64_t bytes) {
   return make(DT_OUT_OF_MEMORY, "there is no memory for " + what + " of " + number(bytes) + " bytes",
               {{"needed", number(bytes) + " bytes"}});
+}
+
+Failure workspace_too_large(const std::string& layer, const std::string& implementation, uint64_t bytes) {
+  return make(DT_OUT_OF_MEMORY,
+              implementation + " cannot have the workspace that it asks for in layer " + quoted(layer),
+              {{"workspace", number(bytes) + " bytes"}}, "Look at what its workspace function computes.",
+              {{"layer", layer}, {"plugin", implementation}});
+}
+
+Failure no_context_memory(uint64_t bytes, const std::string& layer, const std::string& implementation,
+                          uint64_t workspace_bytes) {
+  Facts facts = {{"needed", number(bytes) + " bytes"}};
+  if (!layer.empty())
+    facts.emplace_back("largest workspace",
+                       number(workspace_bytes) + " bytes, for layer " + quoted(layer) + " on " + implementation);
+  return make(DT_OUT_OF_MEMORY, "there is no memory for a context of " + number(bytes) + " bytes", std::move(facts), "",
+              {{"layer", layer}, {"plugin", implementation}});
 }
 
 Failure memory_missing(uint64_t bytes) {

@@ -36,6 +36,8 @@ Failure row_missing(const std::string& layer, const std::string& implementation,
                     const std::vector<std::string>& present);
 Failure row_refuses(const std::string& layer, const std::string& implementation, const std::string& row,
                     const std::string& reason);
+// The extents in use are not those that the op says.
+Failure extents_refused(const std::string& layer, const std::string& implementation, const std::string& reason);
 Failure field_differs(const std::string& layer, const std::string& subject, const std::string& field,
                       const std::string& read_as, const std::string& stored_as);
 Failure library_changed(const std::string& layer, const std::string& implementation, const std::string& built_with,
@@ -77,9 +79,19 @@ Failure environment_invalid(const std::string& variable, const std::string& valu
 
 // ---- addresses and memory
 Failure addresses_missing(const std::vector<std::string>& tensors);
-Failure address_shared(const std::string& first, const std::string& second);
+// Addresses of the first byte and behind the last one.
+struct Extent {
+  uint64_t begin, end;
+};
+Failure outputs_overlap(const std::string& first, Extent at, const std::string& second, Extent other);
+Failure output_over_input(const std::string& output, Extent at, const std::string& input, Extent other);
+Failure context_in_use(const std::string& engine, bool by_another_thread);
 Failure buffer_too_small(const std::string& tensor, uint64_t given, uint64_t needed);
 Failure out_of_memory(const std::string& what, uint64_t bytes);
+Failure workspace_too_large(const std::string& layer, const std::string& implementation, uint64_t bytes);
+// `layer` has the largest workspace: it may be why.
+Failure no_context_memory(uint64_t bytes, const std::string& layer, const std::string& implementation,
+                          uint64_t workspace_bytes);
 Failure memory_missing(uint64_t bytes);
 Failure memory_unusable(uint64_t given, uint64_t needed, int64_t alignment, bool is_aligned);
 Failure tensor_outgrows_arena(const std::string& tensor, uint64_t bytes, uint64_t offset, uint64_t arena_bytes);

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/float_mode.hpp"
 #include "runtime/status.hpp"
 
 namespace dovetail {
@@ -132,6 +133,8 @@ struct ThreadPool::Team {
 
   void work(int32_t member) {
     uint32_t seen = 0;
+    FloatMode::set_default();  // a thread inherits that of the one that starts it, which may be inside a plugin
+    const FloatMode mode;
     for (;;) {
       const auto changed = [&] { return epoch.load(std::memory_order_acquire) != seen; };
       if (!spin_until(changed, kSpin)) epoch.wait(seen, std::memory_order_acquire);
@@ -139,6 +142,7 @@ struct ThreadPool::Team {
       if (stop.load(std::memory_order_relaxed)) return;
       if (!claim(member, seen)) continue;
       compute_share(member);
+      mode.restore();
       members[static_cast<size_t>(member)].finished.store(seen, std::memory_order_release);
     }
   }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -149,7 +151,7 @@ def test_two_outputs_cannot_share_an_address():
     context.set_buffer(0, np.ones(4, np.float32))
     context.set_buffer(1, shared)
     context.set_buffer(2, shared)
-    with pytest.raises(BindingError, match="'p' and 'q' cannot have the same address"):
+    with pytest.raises(BindingError, match="'p' and 'q' cannot lie in the same memory"):
         context.execute()
 
 
@@ -285,3 +287,81 @@ def test_profiled_runs_do_the_same_and_name_the_layers():
     assert [layer for layer, _ in times] == ["layer0", "layer1"]
     assert all(ns >= 0 for _, ns in times)
     assert y.tolist() == (4 * x).reshape(-1).tolist()
+
+
+def test_one_thread_has_the_context_at_a_time():
+    context = _native.Context(_native.Engine(chain().to_bytes()))
+    met = []
+
+    def attempt(call):
+        try:
+            call()
+        except BindingError as error:
+            met.append(str(error))
+
+    x = np.zeros(8, np.float32)
+    calls = [
+        lambda: context.set_input_shape(0, (8,)),
+        lambda: context.set_address(0, x.ctypes.data),
+        lambda: context.set_buffer(0, x),
+        lambda: context.set_input(0, x),
+        lambda: context.set_profile(0),
+        lambda: context.set_device_memory(0, 0),
+        lambda: context.set_output_allocator(1, None, None),
+        lambda: context.infer_shapes(),
+        lambda: context.tensor_shape(1),
+        lambda: context.tensor_bytes(1),
+        lambda: context.max_bytes(1),
+        lambda: context.execute(),
+        lambda: context.execute_on(0, 0, 0),
+        lambda: context.execute_profiled(),
+        lambda: context.__enter__(),
+    ]
+    with context:
+        for call in calls:
+            thread = threading.Thread(target=attempt, args=(call,))
+            thread.start()
+            thread.join()
+        with pytest.raises(BindingError, match="from within its own execution"):
+            context.__enter__()
+        context.set_buffer(0, x)
+        context.set_buffer(1, np.zeros(8, np.float32))
+        context.execute()
+    assert len(met) == len(calls)
+    assert all("cannot be used by two threads at once" in text for text in met)
+    context.execute()
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_an_output_may_lie_over_an_input_only_where_nobody_reads_it_afterwards(first):
+    """x -> t -> y: y over x is fine, unless the second step reads x, too."""
+    draft = chain(2, 8)
+    if first == 2:
+        draft.plan["steps"][1]["inputs"] = [1, 0]
+    context = _native.Context(_native.Engine(draft.to_bytes()))
+    memory = np.ones(12, np.float32)
+    context.set_buffer(0, memory[:8])
+    for shift in (0, 4):
+        context.set_buffer(1, memory[shift : shift + 8])
+        if first == 2:
+            with pytest.raises(BindingError, match="output 'y' cannot lie in the memory of input 'x'"):
+                context.execute()
+        else:
+            memory[:8] = 1
+            context.execute()
+            assert memory[shift : shift + 8].tolist() == context_result(draft)
+
+
+def context_result(draft):
+    context = _native.Context(_native.Engine(draft.to_bytes()))
+    x, y = np.ones(8, np.float32), np.zeros(8, np.float32)
+    context.set_buffer(0, x)
+    context.set_buffer(1, y)
+    context.execute()
+    return y.tolist()
+
+
+@pytest.mark.parametrize("argument", [None, 3, "engine", object(), []])
+def test_what_is_not_an_engine_is_a_type_error(argument):
+    with pytest.raises(TypeError):
+        _native.Context(argument)

@@ -209,7 +209,7 @@ def test_an_arena_that_nobody_has_is_a_memory_error_when_a_context_is_made():
     draft = open_chain()
     draft.plan["profiles"][0]["arena_bytes"] = 2**47
     engine = _native.Engine(draft.to_bytes())
-    with pytest.raises(MemoryError, match="there is no memory for the memory of a context"):
+    with pytest.raises(MemoryError, match="there is no memory for a context of 140737488355456 bytes"):
         _native.Context(engine)
     assert isinstance(_native.Context(engine, own_memory=False), _native.Context)
 
@@ -256,3 +256,19 @@ def test_random_changes_never_do_harm():
             assert error.message
         else:
             assert engine.n_profiles >= 1
+
+
+def test_long_chains_of_views_and_many_tensors_of_one_layer_take_linear_time():
+    """Each of these took the square of its length, which is minutes here; no clock is asked."""
+    draft = chain(2, 8)
+    n = 40_000
+    first = len(draft.plan["tensors"])
+    for i in range(n):
+        draft.add_tensor(f"v{i}", [8], "alias", alias_of=first + i + 1 if i + 1 < n else draft.plan["inputs"][0])
+    draft.plan["steps"][0]["inputs"] = [first, first + n // 2]
+    draft.plan["requires"] = [{"implementation": f"nobody::{i}@1#c"} for i in range(n)]
+    draft.plan["profiles"] = []
+    draft.add_profile([[8]] * 3)
+    assert _native.Engine(draft.to_bytes()).n_profiles == 1
+    draft.plan["tensors"][-1]["alias_of"] = first
+    assert refused(draft.to_bytes()).expected == "a chain that ends"

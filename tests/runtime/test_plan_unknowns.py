@@ -89,3 +89,38 @@ def test_a_bound_that_is_not_the_kernels_is_refused(plan, bound):
         for io, array in enumerate(arrays):
             context.set_buffer(io, array)
         context.execute()
+
+
+def late_output(plan):
+    """The plan, with what the layer of the sizes writes as an output: nobody can have given it memory by then."""
+    draft = draft_of(plan)
+    step = next(step for step in draft.plan["steps"] if "NonZero" in step["op"])
+    index = next(t for t in step["outputs"] if draft.plan["tensors"][t]["dims"])
+    draft.plan["tensors"][index]["where"] = "output"
+    draft.plan["outputs"].append(index)
+    for profile in draft.plan["profiles"]:
+        profile["offsets"][index] = -1
+    return draft, index
+
+
+def test_an_output_that_is_written_before_its_extents_are_known_is_refused(plan):
+    draft, index = late_output(plan)
+    with pytest.raises(PlanCorrupt, match="memory is known before the step"):
+        _native.Engine(draft.to_bytes())
+    # Nor through an alias of it, which the step writes instead.
+    draft.plan["tensors"].append({**draft.plan["tensors"][index], "name": "view", "where": "alias", "alias_of": index})
+    for profile in draft.plan["profiles"]:
+        profile["offsets"].append(-1)
+    view = len(draft.plan["tensors"]) - 1
+    for step in draft.plan["steps"]:
+        step.update({side: [view if t == index else t for t in step[side]] for side in ("inputs", "outputs")})
+    with pytest.raises(PlanCorrupt, match="memory is known before the step"):
+        _native.Engine(draft.to_bytes())
+
+
+def test_an_input_whose_extents_only_a_layer_decides_is_refused(plan):
+    draft = draft_of(plan)
+    draft.plan["programs"].append([3, 0])
+    draft.plan["tensors"][draft.plan["inputs"][0]]["dims"] = [{"program": len(draft.plan["programs"]) - 1}]
+    with pytest.raises(PlanCorrupt, match="extents that no layer decides"):
+        _native.Engine(draft.to_bytes())

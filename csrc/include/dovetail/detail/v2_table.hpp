@@ -45,6 +45,10 @@ class Array {
   int64_t n_ = 0;
 };
 
+// Behind the tensors that a plugin is handed while planning: absent ones, for a plugin that looks at inputs[1] without
+// asking how many there are. A plan may leave out what the network had.
+constexpr int64_t kSpare = 8;
+
 // What all objects of one creator share.
 struct V2Kind {
   IPluginCreator* creator = nullptr;
@@ -87,6 +91,14 @@ inline Dims dims_of(const int64_t* extents, int32_t n) {
 inline PluginTensorDesc absent_desc() {
   PluginTensorDesc desc;
   desc.dims.nbDims = -1;
+  return desc;
+}
+
+// A type and a format that agree with nothing.
+inline PluginTensorDesc unknown_desc() {
+  PluginTensorDesc desc = absent_desc();
+  desc.type = static_cast<DataType>(-1);
+  desc.format = static_cast<TensorFormat>(-1);
   return desc;
 }
 
@@ -264,8 +276,8 @@ inline dt_code v2_count_outputs(void* call, void* op, int32_t, int32_t* n_output
 inline dt_code v2_infer_type(void* call, void* op, int32_t index, const int32_t* types, int32_t n_inputs,
                              int32_t* type) noexcept {
   return guard(call, V2Method{v2(op)->kind, "getOutputDataType"}, [&] {
-    Array<DataType> given(n_inputs);
-    for (int32_t i = 0; i < n_inputs; ++i) given[i] = static_cast<DataType>(types[i]);
+    Array<DataType> given(n_inputs + kSpare);
+    for (int32_t i = 0; i < n_inputs + kSpare; ++i) given[i] = static_cast<DataType>(i < n_inputs ? types[i] : -1);
     const DataType answer = v2(op)->plugin->getOutputDataType(index, given.get(), n_inputs);
     if (size_of(answer) == 0) {
       fail(DT_PLUGIN_FAILED, nowhere("returned %d for output %d, which is no data type"), static_cast<int>(answer),
@@ -279,9 +291,9 @@ inline dt_code v2_infer_dims(void* call, void* op, int32_t index, const dt_dims_
                              const dt_expr_builder* raw, dt_dims_exprs* out) noexcept {
   return guard(call, V2Method{v2(op)->kind, "getOutputDimensions"}, [&] {
     IExprBuilder builder(raw);
-    Array<DimsExprs> given(n_inputs);
-    for (int32_t i = 0; i < n_inputs; ++i) {
-      given[i].nbDims = inputs[i] ? inputs[i]->ndim : -1;
+    Array<DimsExprs> given(n_inputs + kSpare);
+    for (int32_t i = 0; i < n_inputs + kSpare; ++i) {
+      given[i].nbDims = i < n_inputs && inputs[i] ? inputs[i]->ndim : -1;
       for (int32_t k = 0; k < given[i].nbDims; ++k) given[i].d[k] = builder.own(inputs[i]->d[k]);
     }
     const DimsExprs dims = v2(op)->plugin->getOutputDimensions(index, given.get(), n_inputs, builder);
@@ -305,15 +317,9 @@ template <int32_t device>
 dt_code v2_supports(void* call, void* op, int32_t pos, const dt_desc* const* in_out, int32_t n_inputs,
                     int32_t n_outputs, int32_t* yes) noexcept {
   return guard(call, V2Method{v2(op)->kind, "supportsFormatCombination"}, [&] {
-    Array<PluginTensorDesc> descs(int64_t{n_inputs} + n_outputs);
-    for (int32_t i = 0; i < n_inputs + n_outputs; ++i) {
-      if (i <= pos) {
-        descs[i] = plugin_desc(in_out[i], in_out[i] ? in_out[i]->dims : nullptr);
-      } else {  // a value that agrees with nothing, so that looking ahead shows
-        descs[i].type = static_cast<DataType>(-1);
-        descs[i].format = static_cast<TensorFormat>(-1);
-      }
-    }
+    Array<PluginTensorDesc> descs(n_inputs + n_outputs + kSpare);
+    for (int32_t i = 0; i < descs.size(); ++i)  // looking ahead shows
+      descs[i] = i <= pos ? plugin_desc(in_out[i], in_out[i] ? in_out[i]->dims : nullptr) : unknown_desc();
     *yes = v2(op)->on(device)->supportsFormatCombination(pos, descs.get(), n_inputs, n_outputs) ? 1 : 0;
   });
 }

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which memory of the user's may be shared: an output may lie where an input lies only if nobody reads that any more.
+#ifndef DOVETAIL_RUNTIME_IO_OVERLAP_HPP
+#define DOVETAIL_RUNTIME_IO_OVERLAP_HPP
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/engine.hpp"
+
+namespace dovetail {
+
+class IoOverlap {
+ public:
+  explicit IoOverlap(const Engine& engine);
+
+  // Forgets what was added.
+  void clear() { inputs_.clear(), outputs_.clear(); }
+  void add(size_t io, const void* address, uint64_t bytes);
+  // Throws Failure (DT_BINDING) that names both tensors and where they lie.
+  void check();
+
+ private:
+  struct Range {
+    uintptr_t begin, end;
+    size_t io;
+  };
+  bool may_share(const Range& input, const Range& output) const;
+
+  const Engine& engine_;
+  std::vector<int32_t> last_read_;    // per input: the last step that reads it, -1: none
+  std::vector<int32_t> first_write_;  // per output, by its place among inputs and outputs
+  std::vector<Range> inputs_, outputs_;
+};
+
+}  // namespace dovetail
+
+#endif
