@@ -360,7 +360,7 @@ class IExecutionContext(OlderContext):
     def run(self, inputs: Any, outputs: Mapping[str, Any] | None = None, stream: Any = 0) -> dict[str, Any]:
         """Run on arrays: `context.run({"x": array})["y"]`.
 
-        Where a tensor's format is not LINEAR, an array with its dims is reformatted, and a flat one lies in that format,
+        Where a tensor's format is not LINEAR, an array with its dims is reformatted, a flat one lies in that format,
         as results do unless `outputs` has an array with dims. An output may lie over an input, which is copied first.
 
         Anything with `__dlpack__`, the CUDA array interface or the buffer protocol is taken where it lies if it is
