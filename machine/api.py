@@ -65,6 +65,7 @@ from dovetail.machine.interfaces import (
     IProgressMonitor,
 )
 from dovetail.machine.layer import ILayer, layer_class
+from dovetail.machine.load import load
 from dovetail.machine.logger import ILogger, Logger
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.onnx import OnnxParser, ParserError
@@ -184,6 +185,7 @@ __all__ = [
     "init_libnvinfer_plugins",
     "int32",
     "int64",
+    "load",
     "int8",
     "nptype",
     "op",

@@ -35,6 +35,8 @@ ARROWS = [
     ("machine.context", "core.* machine.* _native !machine.network !machine.builder* !machine.engine"),
     ("machine.builder", "core.* machine.* registry.loader _native"),
     ("machine.builder.*", "core.* machine.* _native !machine.engine !machine.context"),
+    ("machine.model_source", "core.* machine.* registry.loader"),
+    ("machine.plan_cache", "core.* machine.* _native"),
     ("machine.api", "*"),
     ("machine.facade", "machine.api"),
     ("machine.tensorrt", "machine.api"),
@@ -51,6 +53,7 @@ DISTRIBUTIONS = [
     ("plugins*", "pluggy numpy ml_dtypes"),
     ("machine.testing*", "numpy pytest"),
     ("machine.onnx*", "numpy onnx"),
+    ("machine.model_source", "onnx"),
     ("machine*", "pluggy numpy ml_dtypes safetensors"),
 ]
 

@@ -1,0 +1,100 @@
+"""What `dovetail.load` was given: a model or a plan, a file or bytes."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dovetail.core.errors import DefinitionError
+from dovetail.machine.logger import ILogger, Severity
+from dovetail.machine.network import INetworkDefinition
+from dovetail.machine.onnx import OnnxParser
+from dovetail.machine.plan import ALIGNMENT
+from dovetail.registry.loader import default_registry
+
+_FOREIGN = (b"ftrt", b"ptrt")  # engines of TensorRT: the loader of plans says what they are
+_SHOWN = 5  # errors of a model in one message
+
+
+class Source:
+    """What was given to `load`: a file, or bytes."""
+
+    def __init__(self, given: Any) -> None:
+        if hasattr(given, "SerializeToString"):
+            given = given.SerializeToString()
+        self.path = Path(given) if isinstance(given, (str, os.PathLike)) else None
+        self.data = None if self.path is not None else given
+        if self.path is not None:
+            if not self.path.exists():
+                raise FileNotFoundError(f"there is no model or plan '{self.path}'")
+            if self.path.is_dir():
+                raise IsADirectoryError(f"'{self.path}' is a folder; a model or a plan is a file")
+            with self.path.open("rb") as file:
+                head = file.read(16)
+        else:
+            head = bytes(memoryview(given)[:16])
+        self.is_plan = _starts_as_plan(head) or head[:4] in _FOREIGN
+
+    @property
+    def title(self) -> str:
+        return self.path.stem if self.path is not None else "model"
+
+    @property
+    def plan(self) -> Any:
+        return self.data if self.path is None else self.path
+
+    def contents(self) -> Iterator[bytes | Path]:
+        """Everything that a model is made of, the files with its external data among it."""
+        if self.path is None:
+            yield bytes(self.data)  # type: ignore[arg-type]
+            return
+        yield self.path
+        import onnx
+
+        model = onnx.load(str(self.path), load_external_data=False)
+        infos = [onnx.external_data_helper.ExternalDataInfo(tensor) for tensor in _external(model, onnx)]
+        for location in sorted({info.location for info in infos}):
+            file = self.path.parent / location
+            if file.is_file():  # a missing one is the parser's to report
+                yield file
+
+    def network(self, logger: ILogger) -> INetworkDefinition:
+        """The model as a network. Raises DefinitionError with the first things that are wrong with it."""
+        network = INetworkDefinition(default_registry())
+        parser = OnnxParser(network, _WithoutErrors(logger))
+        done = parser.parse(self.data) if self.path is None else parser.parse_from_file(self.path)
+        if done:
+            return network
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        facts = [(error.node_name() or error.node_operator() or "model", str(error)) for error in errors[:_SHOWN]]
+        if len(errors) > _SHOWN:
+            facts.append(("...", f"and {len(errors) - _SHOWN} more"))
+        raise DefinitionError(f"'{self.path or 'the model'}' cannot be imported", facts=facts, errors=errors)
+
+
+def _starts_as_plan(head: bytes) -> bool:
+    """A safetensors file whose header ends at a multiple of 64."""
+    if len(head) < 9 or head[8:9] != b"{":
+        return False
+    (length,) = struct.unpack_from("<Q", head)
+    return (8 + length) % ALIGNMENT == 0
+
+
+def _external(model: Any, onnx: Any) -> Iterator[Any]:
+    """Tensors of a model, constants of nodes among them, whose data are in other files."""
+    tensors = onnx.external_data_helper._get_all_tensors(model)
+    return (tensor for tensor in tensors if onnx.external_data_helper.uses_external_data(tensor))
+
+
+class _WithoutErrors(ILogger):
+    """Hands on what a parser logs but its errors, which are raised."""
+
+    def __init__(self, logger: ILogger) -> None:
+        self._logger = logger
+
+    def log(self, severity: Severity, msg: str) -> None:
+        if severity > Severity.ERROR:
+            self._logger.log(severity, msg)

@@ -1,0 +1,139 @@
+"""The ranges of a model's dynamic inputs, widened as calls bring other extents: what `dovetail.load` builds with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.errors import BindingError, DefinitionError
+from dovetail.machine.config import IOptimizationProfile
+
+Values = tuple[int, ...]  # extents of an input, or the contents of one that is a shape
+
+
+@dataclass(frozen=True)
+class Range:
+    """(min, opt, max) of one input, for each extent or each element."""
+
+    low: Values
+    likely: Values
+    high: Values
+
+    @classmethod
+    def of(cls, values: Iterable[int]) -> Range:
+        only = tuple(int(value) for value in values)
+        return cls(only, only, only)
+
+    @classmethod
+    def given(cls, name: str, value: Any) -> Range:
+        """From `shapes=`: a shape, or three.
+
+        Raises:
+            DefinitionError: neither of them.
+        """
+        sides = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        if len(sides) == 3 and all(isinstance(side, Sequence) for side in sides):
+            return cls(*(tuple(int(extent) for extent in side) for side in sides))
+        if not all(hasattr(extent, "__index__") for extent in sides):
+            raise DefinitionError(
+                f"shapes cannot give input '{name}' {value!r}",
+                hint=f'Give a shape, "{name}": (1, 3, 224, 224), or the smallest, likeliest and largest: '
+                f'"{name}": ((1, 3, 224, 224), (8, 3, 224, 224), (16, 3, 224, 224)).',
+                got=value,
+            )
+        return cls.of(sides)
+
+    def covers(self, other: Range) -> bool:
+        return (
+            len(self.low) == len(other.low)
+            and all(mine <= theirs for mine, theirs in zip(self.low, other.low, strict=True))
+            and all(mine >= theirs for mine, theirs in zip(self.high, other.high, strict=True))
+        )
+
+    def widened(self, other: Range, with_room: bool) -> Range:
+        """A range that covers both. With room, what has to grow is doubled, or halved, so that it seldom has to."""
+        low, high = [], []
+        for mine, theirs in zip(self.low, other.low, strict=True):
+            low.append(mine if mine <= theirs else max(min(theirs, 1), theirs // 2) if with_room else theirs)
+        for mine, theirs in zip(self.high, other.high, strict=True):
+            high.append(mine if mine >= theirs else 2 * theirs if with_room else theirs)
+        return Range(tuple(low), other.likely, tuple(high))
+
+    def __str__(self) -> str:
+        extents = zip(self.low, self.high, strict=True)
+        return "[" + ", ".join(str(low) if low == high else f"{low}..{high}" for low, high in extents) + "]"
+
+
+@dataclass(frozen=True)
+class DynamicInput:
+    """An input of a model whose extents, or whose contents as extents, are known when it is called."""
+
+    name: str
+    dims: Values  # -1 where an extent is not known
+    is_shape: bool  # its contents decide extents
+
+    def seen(self, array: Any) -> Range:
+        """What a call gives.
+
+        Raises:
+            BindingError: another rank, or another extent where the model fixes it.
+        """
+        shape = tuple(np.shape(array) if not hasattr(array, "shape") else array.shape)
+        fits = len(shape) == len(self.dims) and all(a in (-1, b) for a, b in zip(self.dims, shape, strict=True))
+        if not fits:
+            needed = ", ".join("any" if extent < 0 else str(extent) for extent in self.dims)
+            raise BindingError(
+                f"input '{self.name}' cannot have the shape {list(shape)}",
+                facts=[("needed", f"[{needed}]")],
+                expected=self.dims,
+                got=shape,
+            )
+        return Range.of(np.asarray(array).reshape(-1) if self.is_shape else shape)
+
+
+Ranges = dict[str, Range]  # by input
+
+
+def given_ranges(shapes: Mapping[str, Any] | None, inputs: Sequence[DynamicInput], names: Sequence[str]) -> Ranges:
+    """Ranges of `shapes=`, by input.
+
+    Raises:
+        DefinitionError: no such input, or a value that is not a shape or three.
+    """
+    dynamic = {one.name for one in inputs}
+    ranges = {}
+    for name, value in (shapes or {}).items():
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, n=1)
+            raise DefinitionError(
+                f"shapes names an input '{name}', which the model does not have",
+                facts=[("inputs", ", ".join(names))],
+                hint=f"Did you mean '{near[0]}'?" if near else "",
+                got=name,
+            )
+        if name in dynamic:
+            ranges[name] = Range.given(name, value)
+    return ranges
+
+
+def covering(ranges: Ranges, seen: Ranges) -> bool:
+    return all(name in ranges and ranges[name].covers(one) for name, one in seen.items())
+
+
+def widened(ranges: Ranges, seen: Ranges, with_room: bool) -> Ranges:
+    """Ranges that cover both; an input that had none gets what was seen."""
+    return {name: ranges[name].widened(one, with_room) if name in ranges else one for name, one in seen.items()}
+
+
+def profile_of(ranges: Ranges, inputs: Sequence[DynamicInput]) -> IOptimizationProfile:
+    """The optimization profile with these ranges. Raises ShapeError if one of them is out of order."""
+    profile = IOptimizationProfile()
+    for one in inputs:
+        values = ranges[one.name]
+        set_range = profile.set_shape_input if one.is_shape else profile.set_shape
+        set_range(one.name, values.low, values.likely, values.high)
+    return profile
