@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol
 
-from dovetail.core.errors import FieldValueError
+from dovetail.core.errors import DTypeError, FieldValueError
 from dovetail.core.expr import DimsExprs, Expr, as_expr
 from dovetail.core.types import DataType, DeviceType, FieldType, Weights
 
@@ -187,8 +187,26 @@ class SymbolicTensor:
             return None
         return tuple(as_expr(int(value)) for value in self.constant.reshape(-1))
 
+    def __getattr__(self, name: str) -> Any:
+        meant = {"shape": "dims", "ndim": "rank", "size": "dims.volume", "type": "dtype", "astype": "like(dtype=...)"}
+        more = f": {meant[name]} is what is meant" if name in meant else ""
+        raise AttributeError(
+            f"a SymbolicTensor has no {name}{more}. It has dims, rank, dtype, elements() and like(dims, dtype)"
+        )
+
     def like(self, dims: Iterable[Any] | None = None, dtype: DataType | None = None) -> SymbolicTensor:
-        """A tensor with these dims and type, its own where they are left out."""
+        """A tensor with these dims and type, its own where they are left out.
+
+        Raises:
+            DTypeError: not a DataType, or dims that are not integers or expressions.
+        """
+        if dtype is not None and not isinstance(dtype, DataType):
+            raise DTypeError(
+                f"like cannot take the type {getattr(dtype, '__name__', dtype)!s}",
+                facts=[("allowed", ", ".join(one.name for one in DataType))],
+                hint="Say a DataType, such as trt.float32 or DataType.INT64.",
+                got=dtype,
+            )
         return SymbolicTensor(self.dims if dims is None else DimsExprs(dims), self.dtype if dtype is None else dtype)
 
 

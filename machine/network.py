@@ -166,6 +166,11 @@ class INetworkDefinition(Strict):
 
         The network takes a clone; the caller's object is not touched by later edits.
         """
+        if isinstance(plugin, type):
+            raise DTypeError(
+                f"add_plugin_v2 cannot take the class {plugin.__name__}",
+                hint=f"Pass an object of it: {plugin.__name__}(...).",
+            )
         created = plugin.as_created(self._lookup) if hasattr(plugin, "as_created") else plugin
         if not hasattr(created, "spec") or not hasattr(created, "values"):
             raise DTypeError(

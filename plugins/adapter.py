@@ -17,7 +17,7 @@ import numpy as np
 
 from dovetail.core.contract import Implementation, OpSpec, Row
 from dovetail.core.errors import DefinitionError
-from dovetail.core.types import ALL_TYPES, DataType, DeviceType, TensorFormat
+from dovetail.core.types import ALL_TYPES, DataType, DeviceType, TensorFormat, storage_nptype
 from dovetail.plugins.author import note_method
 from dovetail.plugins.ports import bind
 from dovetail.plugins.results import bytes_of, method_name, naming, refuse_result, results_of, store, widen
@@ -42,12 +42,38 @@ def kernel(
             work there and waits for nothing.
     """
 
+    if callable(types):
+        name = getattr(types, "__name__", "kernel")
+        raise DefinitionError(f"{name} would not become a kernel", hint="Write @kernel(), with parentheses.")
+    _check_words(types, "types", DataType)
+    _check_words(formats, "formats", TensorFormat)
+
     def mark(method: Any) -> Any:
         method.dovetail_kernel = Row(tactic or method.__name__, types, formats)
         method.dovetail_device = device
         return method
 
     return mark
+
+
+def _check_words(text: str, what: str, known: Any) -> None:
+    """Are all words of a row's text known ones? Raises DefinitionError with those that are."""
+    shorts = {one.short: one for one in known}
+    for word in text.replace("->", " ").replace("|", " ").split():
+        plain = word.removesuffix("...").removesuffix("@cpu")
+        if plain in shorts:
+            continue
+        meant = next((s for s, one in shorts.items() if plain.lower() in (one.name.lower(), _numpy_name(one))), "")
+        raise DefinitionError(
+            f"{what} of a kernel cannot be '{text}'",
+            facts=[("unknown", f"'{plain}'"), ("known", " ".join(shorts))],
+            hint=f"Write '{meant}' for '{plain}'." if meant else "One word a tensor, such as 'f32 f32 -> f32'.",
+            got=plain,
+        )
+
+
+def _numpy_name(one: Any) -> str:
+    return storage_nptype(one).name if isinstance(one, DataType) else ""
 
 
 def implementations_of(cls: Any) -> tuple[Implementation, ...]:
@@ -155,7 +181,8 @@ class KernelFactory:
         self.kernels = list(kernels)
 
     def create(self, layer: str, values: dict[str, Any]) -> KernelObject:
-        return KernelObject(self.cls(layer, **values), self.kernels)
+        with naming("__init__"):
+            return KernelObject(self.cls(layer, **values), self.kernels)
 
 
 class KernelObject:
@@ -175,7 +202,7 @@ class KernelObject:
     def workspace(self, ins: Sequence[Any], outs: Sequence[Any]) -> int:
         if not hasattr(self.plugin, "get_workspace_size"):
             return 0
-        with naming("get_workspace_size"):
+        with naming("get_workspace_size", self.plugin.dovetail_spec.where):
             return bytes_of(self.plugin.get_workspace_size(ins, outs))
 
     def make_context(self) -> KernelContext:
@@ -242,7 +269,8 @@ class ReferenceFactory:
         self.cls = cls
 
     def create(self, layer: str, values: dict[str, Any]) -> ReferenceObject:
-        return ReferenceObject(self.cls(layer, **values))
+        with naming("__init__"):
+            return ReferenceObject(self.cls(layer, **values))
 
 
 class ReferenceObject(KernelObject):

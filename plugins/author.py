@@ -74,18 +74,15 @@ def place_of(trace: TracebackType | None) -> str:
 
 
 def shown(value: Any) -> str:
-    """What messages say of a value given by mistake: "None", "a tuple of 2", "an ndarray of float32 [2, 3]"."""
+    """What messages say of a value given by mistake: "None", "a tuple of 2", "an array of float32 [2, 3]"."""
     if value is None or type(value) in (bool, int, float, complex, str, bytes):
         return f"{value!r:.60}"
-    article = "an" if type(value).__name__[:1] in "aeiou" else "a"
-    kind = f"{article} {type(value).__name__}"
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"{kind} of {value.dtype} {list(value.shape)}"
-    if isinstance(value, (tuple, list, dict)):
-        return f"{kind} of {len(value)}"
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    return kind
+    kind = type(value).__name__
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{'an array' if kind == 'ndarray' else f'an object of {kind},'} of {value.dtype} {list(value.shape)}"
+    return f"a {kind} of {len(value)}" if isinstance(value, (tuple, list, dict)) else f"an object of {kind}"
 
 
 def _named(plugin: str, layer: str) -> str:

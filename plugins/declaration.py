@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as member
@@ -15,12 +17,13 @@ from typing import Any
 
 from dovetail.core.contract import REQUIRED, Field, LayerProperty, Port
 from dovetail.core.errors import DefinitionError
-from dovetail.plugins.fields import FieldDeclaration, make_field
-from dovetail.plugins.ports import PortDeclaration
+from dovetail.plugins.fields import FieldDeclaration, make_field, untyped
+from dovetail.plugins.ports import PORTS, PortDeclaration
 
 IDENTITY = ("name", "version", "namespace", "role", "scalar", "onnx", "type_rows", "device")
 TAKES_INPUTS = ("infer", "weight_dims", "reference")
 TAKES_ARRAYS = ("inputs", "outputs", "workspace", "stream")
+TAKES_DESCS = ("configure", "get_workspace_size", "shape_changed")
 
 
 @dataclass
@@ -68,6 +71,12 @@ def read_body(cls: type, reserved: frozenset[str], where: str, frame: FrameType 
         if name.startswith("_") or name in IDENTITY:
             continue
         annotation = _evaluate(name, annotation, cls, where, frame)
+        if isinstance(annotation, PortDeclaration) or annotation in PORTS:
+            raise DefinitionError(
+                f"port '{name}' of {cls.__name__} is written as an annotation",
+                facts=[("defined at", where)],
+                hint=f"Assign it: {name} = {getattr(annotation, '__name__', type(annotation).__name__)}(...).",
+            )
         if typing.get_origin(annotation) is typing.ClassVar or annotation is typing.ClassVar:
             continue
         default = vars(cls).get(name, REQUIRED)
@@ -76,19 +85,75 @@ def read_body(cls: type, reserved: frozenset[str], where: str, frame: FrameType 
             delattr(cls, name)
     for name, value in list(vars(cls).items()):
         if isinstance(value, FieldDeclaration):
+            raise untyped(name, cls.__name__, value, where)
+        if value in PORTS:
             raise DefinitionError(
-                f"field '{name}' of {cls.__name__} has no type",
+                f"port '{name}' of {cls.__name__} is the class {value.__name__}, not a port",
                 facts=[("defined at", where)],
-                hint=f"Annotate it, such as `{name}: int = field(...)`.",
+                hint=f"Write {name} = {value.__name__}(...), with its parentheses.",
             )
     for name in (*found.inputs, *found.outputs, *found.fields, *found.properties):
-        if name in reserved or not name.isidentifier():
+        taken = name in reserved
+        if taken or not name.isidentifier():
+            rule = "is used by the base class of all plugins" if taken else "is not an identifier"
             raise DefinitionError(
                 f"{cls.__name__} cannot have something called '{name}'",
-                facts=[("taken by", "the base class of all plugins"), ("defined at", where)],
+                facts=[(f"'{name}'", rule), ("defined at", where)],
                 hint="Choose another name.",
             )
     return found
+
+
+def check_identity(name: Any, version: Any, namespace: Any, where: str) -> None:
+    """Can this be written as `namespace::Name@version`? Raises DefinitionError with what cannot.
+
+    Names become Python's: `network.add_<name>`, attributes, names of files. A namespace may have dots, a version too.
+    """
+    rules = {
+        "name": (name, isinstance(name, str) and name.isidentifier(), "letters, digits and _, such as HardSwish"),
+        "version": (
+            version,
+            isinstance(version, (str, int)) and re.fullmatch(r"[\w.+-]+", str(version)) is not None,
+            'such as "1"',
+        ),
+        "namespace": (
+            namespace,
+            isinstance(namespace, str) and (not namespace or all(p.isidentifier() for p in namespace.split("."))),
+            'such as acme or com.acme; "" for none',
+        ),
+    }
+    wrong = [(part, f"{value!r}, but has to be {rule}") for part, (value, fits, rule) in rules.items() if not fits]
+    if wrong:
+        raise DefinitionError(
+            f"an op cannot be called {name if isinstance(name, str) else repr(name)!s}",
+            facts=[*wrong, ("defined at", where)],
+            hint='Its identity is "namespace::Name@version".',
+        )
+
+
+_METHODS = ("infer", "reference", "enqueue", "configure", "get_workspace_size", "shape_changed", "weight_dims")
+
+
+def warn_of_near_names(cls: type, where: str) -> None:
+    """Warn of what looks like a misspelt method, or a field without a type: nothing would use either."""
+    stated = {name for base in cls.__mro__ for name in inspect.get_annotations(base)}  # as ClassVar
+    for name, value in vars(cls).items():
+        if name.startswith("_") or name in _METHODS or name in IDENTITY or hasattr(value, "dovetail_kernel"):
+            continue
+        if inspect.isfunction(value):
+            alike = [m for m in _METHODS if m[0] == name[0] and abs(len(m) - len(name)) < 4]  # cheap, and often none
+            near = difflib.get_close_matches(name, alike, n=1, cutoff=0.8)
+            if near and near[0] not in vars(cls):
+                _warn(f"{cls.__name__}.{name} at {where} is called by nobody; is {near[0]} meant?")
+        elif type(value) in (bool, int, float) and name.islower() and name not in stated:
+            _warn(
+                f"{name} of {cls.__name__} at {where} has no type, so that it is no field; write "
+                f"`{name}: {type(value).__name__} = {value!r}`, or call it _{name} if it is a constant"
+            )
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)
 
 
 def _evaluate(name: str, annotation: Any, cls: type, where: str, frame: FrameType | None) -> Any:
@@ -141,6 +206,9 @@ def check(cls: type, found: Declaration, where: str) -> None:
     for name, value in vars(cls).items():
         if name == "enqueue" or hasattr(value, "dovetail_kernel"):
             _check_parameters(cls, name, TAKES_ARRAYS, refuse)
+        elif name in TAKES_DESCS and inspect.isfunction(value):
+            _check_count(cls, name, value, ("inputs", "outputs"), refuse)
+    _check_init(cls, found, refuse)
     doc = (cls.__doc__ or "").strip()
     if not doc and sys.flags.optimize < 2:
         raise refuse("has no formula line", "Let the first line of its docstring say what it computes.")
@@ -153,11 +221,38 @@ def _check_parameters(cls: type, method: str, wanted: tuple[str, ...], refuse: C
     got = tuple(inspect.signature(function).parameters)[1:]
     if got != wanted:
         raise refuse(
-            f"has {method}({', '.join(('self', *got))}), whose parameters are not those expected",
+            f"has {method}{inspect.signature(function)}, whose parameters are not those expected",
             f"Write def {method}({', '.join(('self', *wanted))}).",
             expected=", ".join(wanted) or "none",
             got=", ".join(got) or "none",
         )
+
+
+def _check_count(
+    cls: type, method: str, function: Any, wanted: tuple[str, ...], refuse: Callable[..., DefinitionError]
+) -> None:
+    try:
+        inspect.signature(function).bind("self", *wanted)
+    except TypeError:
+        raise refuse(
+            f"has {method}{inspect.signature(function)}, which cannot be called with {' and '.join(wanted)}",
+            f"Write def {method}({', '.join(('self', *wanted))}).",
+        ) from None
+
+
+def _check_init(cls: Any, found: Declaration, refuse: Callable[..., DefinitionError]) -> None:
+    """An __init__ of the author's has to take what objects are made with: a name and field values."""
+    if not inspect.isfunction(vars(cls).get("__init__")):
+        return
+    try:
+        inspect.signature(cls.__init__).bind("self", "layer", **dict.fromkeys(found.fields))
+    except TypeError as error:
+        raise refuse(
+            f"has __init__{inspect.signature(cls.__init__)}, which cannot be called with a layer's name and the fields",
+            "Write def __init__(self, layer_name='', /, **fields) and call super().__init__(layer_name, **fields).",
+            reason=str(error),
+            fields=", ".join(found.fields) or "none",
+        ) from None
 
 
 def snake_case(name: str) -> str:

@@ -52,6 +52,22 @@ def field(
     return FieldDeclaration(default, doc, low, high, min_length, max_length)
 
 
+def untyped(name: str, owner: str, default: Any, where: str) -> DefinitionError:
+    """The error for a field without annotation."""
+    value = default.default if isinstance(default, FieldDeclaration) else default
+    known = type(value).__name__ if type(value) in (bool, int, float, str) else "float"
+    shown = f" = {value!r}" if type(value) in (bool, int, float, str) else ""
+    return DefinitionError(
+        f"field '{name}' of {owner} has no type",
+        facts=[("allowed", _ALLOWED), ("defined at", where)],
+        hint=f"Annotate it: {name}: {known}{shown}.",
+        field=name,
+    )
+
+
+_ALLOWED = "int, float, bool, str, an IntEnum, Ints, Floats, Tensor"
+
+
 def make_field(name: str, annotation: Any, declared: Any, where: str = "") -> Field:
     """The record for `name: annotation = declared`, which is a `field(...)`, a plain default or REQUIRED.
 
@@ -97,7 +113,7 @@ def _wire_type(name: str, annotation: Any, where: str) -> tuple[FieldType, dict[
     shown = getattr(annotation, "__name__", None) or str(annotation)
     raise DefinitionError(
         f"field '{name}' cannot have the type {shown}",
-        facts=[("allowed", "int, float, bool, str, an IntEnum, Ints, Floats, Tensor"), ("defined at", where)],
+        facts=[("allowed", _ALLOWED), ("defined at", where)],
         field=name,
         got=annotation,
     )

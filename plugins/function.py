@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 from dovetail.core.contract import REQUIRED, parse_op_id
 from dovetail.core.errors import DefinitionError
 from dovetail.plugins.adapter import kernel
-from dovetail.plugins.declaration import place_of
-from dovetail.plugins.fields import FieldDeclaration
+from dovetail.plugins.author import shown
+from dovetail.plugins.declaration import check_identity, place_of
+from dovetail.plugins.fields import FieldDeclaration, untyped
 from dovetail.plugins.plugin import Plugin
-from dovetail.plugins.ports import Input, Output, PortDeclaration
+from dovetail.plugins.ports import Input, Output, PortDeclaration, Weights
 
 
 def op(
-    identity: str,
+    identity: str = "",
     *,
     infer: Callable[..., Any] | None = None,
     outputs: Mapping[str, Output] | None = None,
@@ -51,10 +53,25 @@ def op(
     Raises:
         DefinitionError: with the line of the decorator, if this is no well-formed op.
     """
-    name, version, namespace = parse_op_id(identity)
     where, _ = place_of(sys._getframe(1))
+    if not isinstance(identity, str) or not identity:
+        given = getattr(identity, "__name__", "name") or "name"
+        raise DefinitionError(
+            "@op does not say which op it is",
+            facts=[("defined at", where)],
+            hint=f'Write @op("namespace::{_camel_case(given)}@1"), with a namespace of your own.',
+        )
+    name, version, namespace = parse_op_id(identity)
+    check_identity(name, version, namespace, where)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        if not inspect.isfunction(function):
+            raise DefinitionError(
+                f"@op makes plugins of functions, not of {shown(function)}",
+                facts=[("defined at", where)],
+                hint="A class is derived from dovetail.plugins.Plugin instead.",
+            )
+        _check_outputs(outputs, where)
         body = _class_body(function, infer, where)
         body.update(name=name, version=version, namespace=namespace)
         inputs = [key for key, value in body.items() if isinstance(value, PortDeclaration)]
@@ -66,6 +83,23 @@ def op(
     return decorate
 
 
+_METHODS = ("reference", "infer", "enqueue", "configure", "get_workspace_size", "shape_changed", "weight_dims")
+
+
+def _check_outputs(outputs: Any, where: str) -> None:
+    if outputs is None or (isinstance(outputs, Mapping) and all(isinstance(o, Output) for o in outputs.values())):
+        return
+    raise DefinitionError(
+        f"outputs of an op cannot be {shown(outputs)}",
+        facts=[("defined at", where)],
+        hint='Name each of them: outputs={"y": Output(like="x")}.',
+    )
+
+
+def _camel_case(name: str) -> str:
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"\W|_", name)) or "Name"
+
+
 def _define(function: Any, name: str, body: dict[str, Any], where: str) -> None:
     """Give the function its plugin, made of `body`, and the decorator that adds a kernel to it."""
     plugin: Any = type(name, (Plugin,), dict(body), where=where)  # type: ignore[call-overload]
@@ -74,6 +108,8 @@ def _define(function: Any, name: str, body: dict[str, Any], where: str) -> None:
     function.dovetail_implementations = plugin.dovetail_implementations
 
     def add_kernel(*args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        mark = kernel(*args, **kwargs)
+
         def add(method: Any) -> Any:
             if method.__name__ in body:
                 raise DefinitionError(
@@ -81,7 +117,7 @@ def _define(function: Any, name: str, body: dict[str, Any], where: str) -> None:
                     facts=[("defined at", where)],
                     hint="Give the kernel another name.",
                 )
-            _define(function, name, {**body, method.__name__: kernel(*args, **kwargs)(method)}, where)
+            _define(function, name, {**body, method.__name__: mark(method)}, where)
             return method
 
         return add
@@ -101,10 +137,24 @@ def _class_body(function: Callable[..., Any], infer: Callable[..., Any] | None, 
     body.update(__qualname__=function.__qualname__, dovetail_function=function.__name__)
     fields: dict[str, Any] = {}
     for parameter in signature.parameters.values():
+        if parameter.kind == parameter.VAR_KEYWORD:
+            raise DefinitionError(
+                f"{function.__name__} cannot take **{parameter.name}: fields have names and types",
+                facts=[("defined at", where)],
+                hint=f"Name each field after the star: def {function.__name__}(x, *, alpha: float = 1.0).",
+            )
         if parameter.kind == parameter.KEYWORD_ONLY:
+            if parameter.annotation is parameter.empty:
+                raise untyped(parameter.name, function.__name__, parameter.default, where)
             fields[parameter.name] = parameter.annotation
             if parameter.default is not parameter.empty:
                 body[parameter.name] = parameter.default
+        elif parameter.name in _METHODS:
+            raise DefinitionError(
+                f"an input of {function.__name__} cannot be called '{parameter.name}'",
+                facts=[(f"'{parameter.name}'", "is a method of all plugins"), ("defined at", where)],
+                hint="Choose another name.",
+            )
         else:
             body[parameter.name] = _port(parameter, where)
     body["__annotations__"] = fields
@@ -119,8 +169,23 @@ def _class_body(function: Callable[..., Any], infer: Callable[..., Any] | None, 
                 f"infer of {function.__name__} asks for a field '{min(unknown)}'",
                 facts=[("fields", ", ".join(fields) or "none"), ("defined at", where)],
             )
+        n_inputs = sum(isinstance(value, PortDeclaration) for value in body.values())
+        _check_infer(infer, n_inputs, is_variadic, where)
         body["infer"] = _method(infer, named, is_variadic)
     return body
+
+
+def _check_infer(infer: Callable[..., Any], n_inputs: int, is_variadic: bool, where: str) -> None:
+    """Does it take as many inputs as there are? Raises DefinitionError with both numbers."""
+    wanted = inspect.signature(infer)
+    positional = [p for p in wanted.parameters.values() if p.kind != p.KEYWORD_ONLY]
+    if is_variadic or any(p.kind == p.VAR_POSITIONAL for p in positional) or len(positional) == n_inputs:
+        return
+    raise DefinitionError(
+        f"infer{wanted} takes {len(positional)} inputs, and the op has {n_inputs}",
+        facts=[("defined at", where)],
+        hint="It takes the inputs as the function does, and after a star the fields that it needs.",
+    )
 
 
 def _plain_defaults(function: Callable[..., Any]) -> None:
@@ -145,6 +210,9 @@ def _port(parameter: inspect.Parameter, where: str) -> PortDeclaration:
                 ("fields", "go after a star"),
                 ("defined at", where),
             ],
+            hint="Write Input(...) with its parentheses."
+            if annotation in (Input, Weights)
+            else "Write `x: Input(FLOATS)`, or no annotation where any type is fine; fields go after a star.",
         )
     if parameter.default is not parameter.empty and parameter.default is not REQUIRED:
         port.facts["optional"] = True

@@ -14,7 +14,15 @@ from dovetail.core.expr import Expr, as_expr, size_tensor
 from dovetail.core.types import DeviceType
 from dovetail.plugins import adapter
 from dovetail.plugins.author import calling, shown
-from dovetail.plugins.declaration import Declaration, check, fronts_of, place_of, read_body
+from dovetail.plugins.declaration import (
+    Declaration,
+    check,
+    check_identity,
+    fronts_of,
+    place_of,
+    read_body,
+    warn_of_near_names,
+)
 from dovetail.plugins.ports import bind
 from dovetail.plugins.shapes import refuse_negative
 
@@ -100,7 +108,9 @@ class Plugin:
             return
         if "name" not in vars(cls):
             cls.name = cls.__name__
+        check_identity(cls.name, cls.version, cls.namespace, where)
         check(cls, cls._declared, where)
+        warn_of_near_names(cls, where)
         cls.dovetail_spec = OpSpec(
             name=cls.name,
             version=str(cls.version),
@@ -111,7 +121,7 @@ class Plugin:
             inputs=tuple(cls._declared.inputs.values()),
             outputs=tuple(cls._declared.outputs.values()),
             fields=tuple(cls._declared.fields.values()),
-            make=lambda layer, values: PluginOp(cls(layer, **values)),
+            make=_maker_of(cls),
             reference=_reference_of(cls) if hasattr(cls, "reference") else None,
             scalar=cls.scalar,
             role=cls.role,
@@ -221,7 +231,8 @@ class PluginOp:
             if legal and output.dtype not in legal:
                 raise DTypeError(
                     f"{self.plugin.label} cannot give {output.dtype.name} on output '{port.name}'",
-                    facts=[("allowed", ", ".join(t.name for t in legal))],
+                    facts=[("allowed", ", ".join(t.name for t in legal)), ("said by", f"infer, {spec.where}")],
+                    hint="Return x.like(dims, dtype) with the type of the output.",
                     expected=legal,
                     got=output.dtype,
                 )
@@ -252,7 +263,20 @@ class PluginOp:
             return {}
         with calling(self.plugin.dovetail_spec.id, self.plugin.layer_name, "weight_dims"):
             wanted = self.plugin.weight_dims(*bind(self.plugin.dovetail_spec.inputs, inputs))
-            return {name: tuple(dims) for name, dims in wanted.items()}
+        if not isinstance(wanted, Mapping) or not all(hasattr(dims, "__iter__") for dims in wanted.values()):
+            raise DefinitionError(
+                f"weight_dims of {self.plugin.label} returned {shown(wanted)}",
+                hint='Return dims by name of the port, such as {"kernel": (k, c, r, s)}.',
+            )
+        return {name: tuple(dims) for name, dims in wanted.items()}
+
+
+def _maker_of(cls: Any) -> Callable[[str, dict[str, Any]], PluginOp]:
+    def make(layer: str, values: dict[str, Any]) -> PluginOp:
+        with calling(cls.dovetail_spec.id, layer, "__init__"):
+            return PluginOp(cls(layer, **values))
+
+    return make
 
 
 def _reference_of(cls: Any) -> Callable[..., Any]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from dovetail.core.contract import Port
-from dovetail.core.types import DataType
+from dovetail.core.errors import DefinitionError, DTypeError
+from dovetail.core.types import DataType, from_numpy
 
 
 class PortDeclaration:
@@ -15,11 +16,35 @@ class PortDeclaration:
     is_output = False
 
     def __init__(self, types: DataType | Iterable[DataType] = (), **facts: Any) -> None:
-        self.types = (types,) if isinstance(types, DataType) else tuple(types)
+        self.types = _checked_types(type(self).__name__, types)
         self.facts = facts
 
     def named(self, name: str) -> Port:
         return Port(name=name, types=self.types, **self.facts)
+
+
+def _checked_types(port: str, types: Any) -> tuple[DataType, ...]:
+    """Raises DefinitionError where these are not DataTypes; the one that was meant is named, if there is one."""
+    if isinstance(types, DataType):
+        return (types,)
+    is_several = hasattr(types, "__iter__") and not isinstance(types, (str, bytes, type))
+    given = list(types) if is_several else [types]
+    wrong = [one for one in given if not isinstance(one, DataType)]
+    if not wrong:
+        return tuple(given)
+    shown = getattr(wrong[0], "__name__", None) or repr(wrong[0])
+    try:
+        meant = f"DataType.{from_numpy(wrong[0]).name}"
+    except (DTypeError, TypeError):
+        meant = "a DataType, such as DataType.FLOAT or FLOATS of dovetail.core.types"
+    if isinstance(wrong[0], str) and meant.startswith("a "):
+        meant = f'{meant}; the type of an input is like="{wrong[0]}"'
+    raise DefinitionError(
+        f"{port} cannot have the type {shown}",
+        facts=[("allowed", ", ".join(one.name for one in DataType))],
+        hint=f"Say {meant}.",
+        got=wrong[0],
+    )
 
 
 class Input(PortDeclaration):
@@ -93,6 +118,9 @@ class Output(PortDeclaration):
         doc: str = "",
     ) -> None:
         super().__init__(types, like=like, quantized=quantized, size=size, doc=doc)
+
+
+PORTS = (Input, Weights, Output)
 
 
 def bind(ports: tuple[Port, ...], values: Iterable[Any]) -> list[Any]:

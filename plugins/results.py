@@ -16,12 +16,12 @@ _COMPUTED_IN_FLOAT = (DataType.HALF, DataType.BF16)  # references see them as fl
 
 
 @contextmanager
-def naming(method: str) -> Iterator[None]:
-    """Around a call of the author's `method` that the runtime made."""
+def naming(method: str, where: str = "") -> Iterator[None]:
+    """Around a call of the author's `method`, defined at `where`, that the runtime made."""
     try:
         yield
     except BaseException as error:
-        note_method(error, method)
+        note_method(error, method, where)
         raise
 
 
@@ -55,6 +55,8 @@ def results_of(plugin: Any, result: Any, arrays: Sequence[Any], descs: Sequence[
     """
     ports = plugin.dovetail_spec.outputs
     several = isinstance(result, (tuple, list)) and (len(ports) != 1 or len(result) == 1)
+    if isinstance(result, tuple) and any(isinstance(one, np.ndarray) for one in result):
+        several = True
     results = list(result) if several else [result]
     names = ", ".join(port.name for port in ports)
     if any(one is None for one in results) or len(results) != len(ports):
@@ -68,10 +70,13 @@ def results_of(plugin: Any, result: Any, arrays: Sequence[Any], descs: Sequence[
         if not fits:
             raise ShapeError(
                 f"{method_name(plugin)} of {plugin.label} gave '{port.name}' the wrong dims",
-                facts=[("returned", str(list(value.shape))), ("infer", str(list(array.shape)))],
+                facts=[
+                    ("returned", str(list(value.shape))),
+                    ("at most" if late and not port.size else "infer", str(list(array.shape))),
+                ],
                 hint="Without an infer, an output has the dims of the first input."
                 if getattr(plugin.infer, "is_default", False)
-                else "Both have to agree.",
+                else "What is returned has to be what infer said.",
             )
         checked.append(value)
     return checked
@@ -96,13 +101,16 @@ def _of_type(output: str, value: Any, dtype: DataType) -> np.ndarray:
     if is_own or (is_same_kind and np.can_cast(given.dtype, wanted, "safe")):
         return given
     name = "bool" if dtype == DataType.BOOL else wanted.name
-    facts = [("returned", str(given.dtype)), (f"'{output}'", dtype.name)]
+    is_array = hasattr(value, "astype")
+    call = f"y.astype(np.{name})" if is_array else f"np.asarray(y, np.{name})"
+    facts = [("returned", str(given.dtype) if is_array else f"{shown(value)}, {given.dtype} to NumPy")]
+    facts.append((f"'{output}'", dtype.name))
     if dtype in _COMPUTED_IN_FLOAT:
         facts.append(("inputs", f"{dtype.name} is handed over as float32"))
     raise DTypeError(
         f"it returned {given.dtype} for output '{output}', which is {dtype.name}; nothing is converted silently",
         facts=facts,
-        hint=f"Return y.astype(np.{name}), or declare an output of another type.",
+        hint=f"Return {call}, or declare an output of another type.",
         expected=dtype,
         got=given.dtype,
     )

@@ -264,7 +264,7 @@ class IPluginCreator:
     def _check_made(self, made: Any, layer: str, method: str) -> None:
         if not isinstance(made, IPluginV2DynamicExt):
             raise PluginFailed(
-                f"{self.name}@{self.plugin_version} '{layer}' was not created",
+                f"{self.name}@{self.plugin_version}{f' {layer!r}' if layer else ''} was not created",
                 facts=[("creator", type(self).__name__), (f"{method} returned", shown(made))],
                 hint="Return an object of a class derived from IPluginV2DynamicExt.",
                 plugin=self.name,

@@ -12,6 +12,7 @@ from dovetail.core.errors import PluginFailed
 from dovetail.core.tensor import DynamicTensorDesc, TensorDesc
 from dovetail.plugins.author import shown
 from dovetail.plugins.results import bytes_of, naming
+from dovetail.plugins.v2_check import defined_at
 from dovetail.plugins.v2_spec import cloned, source_clone
 
 
@@ -75,23 +76,23 @@ class V2Object:
         weakref.finalize(self, _end, plugin, self._started)
 
     def supports(self, pos: int, descs: Sequence[Any], n_in: int, n_out: int) -> bool:
-        with naming("supports_format_combination"):
+        with naming("supports_format_combination", defined_at(self.plugin, "supports_format_combination")):
             answer = self.plugin.supports_format_combination(pos, list(descs), n_in)
-            if not isinstance(answer, (bool, int, np.bool_)):
+            if not isinstance(answer, (bool, np.bool_)) and not (isinstance(answer, int) and answer in (0, 1)):
                 raise PluginFailed(f"it returned {shown(answer)}", hint="Return True or False.")
             return bool(answer)
 
     def configure(self, ins: Sequence[Any], outs: Sequence[Any]) -> None:
-        with naming("configure_plugin"):
+        with naming("configure_plugin", defined_at(self.plugin, "configure_plugin")):
             self.plugin.configure_plugin(list(ins), list(outs))
 
     def workspace(self, ins: Sequence[Any], outs: Sequence[Any]) -> int:
-        with naming("get_workspace_size"):
+        with naming("get_workspace_size", defined_at(self.plugin, "get_workspace_size")):
             return bytes_of(self.plugin.get_workspace_size(largest(ins), largest(outs)))
 
     def make_context(self) -> V2Context:
         if not self._started[0]:
-            with naming("initialize"):
+            with naming("initialize", defined_at(self.plugin, "initialize")):
                 _succeed(self.plugin.initialize())
             self._started[0] = True
         with naming("clone"):
@@ -106,12 +107,12 @@ class V2Context:
         self.plugin = plugin
         self.ins: list[TensorDesc] = []
         self.outs: list[TensorDesc] = []
-        with naming("attach_to_context"):
+        with naming("attach_to_context", defined_at(plugin, "attach_to_context")):
             plugin.attach_to_context(None, None, None)
 
     def shape_changed(self, in_descs: Sequence[Any], out_descs: Sequence[Any]) -> None:
         self.ins, self.outs = list(in_descs), list(out_descs)
-        with naming("configure_plugin"):
+        with naming("configure_plugin", defined_at(self.plugin, "configure_plugin")):
             self.plugin.configure_plugin(ranged(in_descs), ranged(out_descs))
 
     def enqueue(
@@ -120,7 +121,10 @@ class V2Context:
         if not self.outs:
             self.shape_changed(in_descs, out_descs)
         inputs, outputs = [Address.of(a) for a in in_arrays], [Address.of(a) for a in out_arrays]
-        _succeed(self.plugin.enqueue(self.ins, self.outs, inputs, outputs, workspace, stream))
+        code = self.plugin.enqueue(self.ins, self.outs, inputs, outputs, workspace, stream)
+        if code is not None:
+            with naming("enqueue", defined_at(self.plugin, "enqueue")):
+                _succeed(code)
 
     def drop(self) -> None:
         self.plugin.detach_from_context()

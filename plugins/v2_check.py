@@ -141,6 +141,12 @@ def identity_of(plugin: Any) -> str:
     return op_id(str(name), str(plugin.plugin_version), str(plugin.plugin_namespace or ""))
 
 
+def defined_at(plugin: Any, method: str) -> str:
+    """ "file:line" of a method, "" where it is not written in Python."""
+    code = getattr(getattr(type(plugin), method, None), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+
+
 def _line_of(thing: Any) -> str:
     code = getattr(thing, "__code__", None)
     if code is not None:

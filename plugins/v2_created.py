@@ -78,10 +78,11 @@ class CreatedV2:
                 hint="Give it another plugin_type or plugin_namespace, or register its own class or creator instead.",
             )
         self.spec = spec
+        reads = any("deserialize_plugin" in vars(base) for base in type(creator).__mro__[:-2])
         if made_by is not None:
             self.values = self._arguments(spec)
             self._check_again(made_by, "its arguments")
-        elif self._writes("serialize"):
+        elif self._writes("serialize") and (reads or "_fields" not in vars(self.plugin)):
             self.values = {STATE: np.frombuffer(self._state(), np.uint8)}
             self._check_state(creator)
         elif "_fields" in vars(self.plugin) or len(spec.fields) == 1:

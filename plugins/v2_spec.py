@@ -106,18 +106,15 @@ class V2Op:
     def _dtype(self, index: int, types: list[DataType]) -> DataType:
         with self.calling("get_output_datatype"):
             answer = self.plugin.get_output_datatype(index, types)
-        try:
-            if isinstance(answer, bool):
-                raise ValueError
-            return DataType(answer)
-        except ValueError:
-            raise DTypeError(
-                f"get_output_datatype of {self.label} returned {shown(answer)}",
-                facts=[("for", f"output {index}"), ("expected", "a trt.DataType")],
-                hint="Return input_types[0], or one such as trt.DataType.FLOAT.",
-                output=index,
-                got=answer,
-            ) from None
+        if isinstance(answer, DataType):
+            return answer
+        raise DTypeError(
+            f"get_output_datatype of {self.label} returned {shown(answer)}",
+            facts=[("for", f"output {index}"), ("expected", "a trt.DataType")],
+            hint="Return input_types[0], or one such as trt.DataType.FLOAT.",
+            output=index,
+            got=answer,
+        )
 
     def clone(self) -> V2Op:
         with self.calling("clone"):
@@ -199,6 +196,13 @@ def spec_of(owner: type, name: str, version: str, namespace: str, fields: Sequen
             facts=[("name", shown(name)), ("defined at", where)],
             hint='Set it in the class or in __init__, such as self.name = "Pad".',
         )
+    for what, value in (("plugin_version", version), ("plugin_namespace", namespace)):
+        if not isinstance(value, str) or (what == "plugin_version" and value in ("", "None")):
+            raise DefinitionError(
+                f"{owner.__name__} has no {what} that is a text",
+                facts=[("got", shown(value)), ("defined at", where)],
+                hint='Such as plugin_version = "1", plugin_namespace = "acme".',
+            )
     state = Field(STATE, FieldType.TENSOR, None, "What serialize() of the object gave; instead of the others.")
     return OpSpec(
         name=name,

@@ -180,10 +180,15 @@ def _as_author_made(spec: OpSpec, values: Mapping[str, Any], op: Op, layer: str)
 def _unknown_field(spec: OpSpec, label: str, name: str) -> FieldValueError:
     known = [f.name for f in spec.fields] + [p.name for p in spec.inputs if p.weights]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean '{near[0]}'?" if near else ""
+    creator = getattr(spec.make, "creator", None)
+    if creator is not None and not near:
+        hint = f"A creator takes the fields that it lists: add PluginField('{name}', ...) to field_names of "
+        hint += f"{type(creator).__name__}."
     return FieldValueError(
         f"{label} has no field '{name}'",
         facts=[("fields", ", ".join(known) or "none")],
-        hint=f"Did you mean '{near[0]}'?" if near else "",
+        hint=hint,
         op=spec.id,
         field=name,
     )

@@ -95,11 +95,10 @@ def described(op: Any) -> tuple[OpSpec, Iterable[Implementation]]:
     source = op if hasattr(op, "dovetail_spec") or not hasattr(op, "to_plugin") else op.to_plugin()
     spec = _value(getattr(source, "dovetail_spec", None))
     if not isinstance(spec, OpSpec):
-        shown = op.__name__ if isinstance(op, type) else type(op).__name__
         raise DefinitionError(
-            f"add_op cannot take {shown}",
+            f"add_op cannot take {_shown(op)}",
             facts=[("dovetail_spec", "missing" if spec is None else f"is a {type(spec).__name__}")],
-            hint="Give an OpSpec, a class derived from Plugin, or an IPluginCreator.",
+            hint=_instead_of(op),
             got=op,
         )
     return spec, _implementations(source, optional=True)
@@ -120,6 +119,21 @@ def _implementations(source: Any, optional: bool = False) -> Iterable[Implementa
             got=source,
         )
     return several
+
+
+def _shown(op: Any) -> str:
+    if inspect.isfunction(op):
+        return f"the function {op.__name__}"
+    return f"the class {op.__name__}" if isinstance(op, type) else f"an object of {type(op).__name__}"
+
+
+def _instead_of(op: Any) -> str:
+    """What to give instead of something that describes no op."""
+    if inspect.isfunction(op):
+        return f'Decorate it: @op("namespace::Name@1") above def {op.__name__}.'
+    if isinstance(op, type) and hasattr(op, "create_plugin"):
+        return f"Give an object of it: {op.__name__}()."
+    return "Give an OpSpec, a class derived from Plugin or IPluginV2DynamicExt, or an IPluginCreator."
 
 
 def _value(attribute: Any) -> Any:

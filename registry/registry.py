@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import traceback
@@ -18,6 +19,8 @@ from dovetail.registry.offer import Offer, describe
 from dovetail.registry.records import AT_RUN_TIME, PluginRecord
 from dovetail.registry.tables import Front, Tables
 from dovetail.registry.tensorrt import TensorRTNames
+
+_log = logging.getLogger("dovetail")
 
 
 class Registry(TensorRTNames):
@@ -148,20 +151,39 @@ class Registry(TensorRTNames):
 
         Args:
             owner: the plugin in whose name this is done.
-            replace: put it in the place of the owner's earlier op of that id.
+            replace: put it in the place of the owner's earlier op of that id. So it is, with a warning in the log,
+                where both are the same class or function by name, or both were defined in `__main__`: a cell of a
+                notebook that is run again, a module that is reloaded. Engines that exist keep what they were made of.
 
         Raises:
             PluginConflict: id, namespace or `add_...` name is somebody else's. Nothing was registered.
         """
         offer = Offer(self._record_named(owner))
         spec = offer.add_op(op)
-        root = offer.record.owner
-
-        def is_older(id: str, record: PluginRecord) -> bool:
-            return record.owner == root and id.partition("#")[0] == spec.id
-
-        self.commit(offer, is_older if replace else None)
+        self.commit(
+            offer, self._earlier(spec, offer.record) if replace or self._is_edited(spec, offer.record) else None
+        )
         return spec
+
+    def _is_edited(self, spec: OpSpec, record: PluginRecord) -> bool:
+        """Is this op defined again where it was defined before, by the same owner? The log says so."""
+        known = self._tables.specs.get(spec.id)
+        if known is None or known is spec or self._tables.homes[spec.id].owner != record.owner:
+            return False
+        modules = {known.origin.partition(".")[0], spec.origin.partition(".")[0]}
+        if not spec.origin or (known.origin != spec.origin and modules != {"__main__"}):
+            return False
+        _log.warning(
+            "%s is defined again (%s) and replaces the earlier one (%s). Engines that exist keep the earlier one.",
+            spec.id,
+            spec.where,
+            known.where,
+        )
+        return True
+
+    def _earlier(self, spec: OpSpec, record: PluginRecord) -> Callable[[str, PluginRecord], bool]:
+        """What `commit` drops for a new edition of an op: the op of this owner, with the implementations it brought."""
+        return lambda id, home: home.owner == record.owner and id.partition("#")[0] == spec.id
 
     def add_implementation(self, implementation: Any, owner: str | PluginRecord = "user") -> None:
         """Register a way to compute an op, anybody's.

@@ -66,17 +66,19 @@ class TensorRTNames(Strict):
             offer.implementations = [(replace(one, op=moved.id), r) for one, r in offer.implementations]
             spec = moved
         with self._lock:
-            if spec.id in self._tables.specs:
+            older = next((known for known, op in self._creators if op == spec.id), None)
+            is_edited = type(older) is not type(creator) and self._is_edited(spec, offer.record)
+            if spec.id in self._tables.specs and not is_edited:
                 holder = self._tables.homes[spec.id].title
                 message = f"{spec.id} is registered already"
                 self._report(PluginConflict(message, facts=[("by", holder)], op=spec.id))
                 return False
             try:
-                self.commit(offer)
+                self.commit(offer, self._earlier(spec, offer.record) if is_edited else None)
             except PluginConflict as error:
                 self._report(error)
                 return False
-            self._creators.append((creator, spec.id))
+            self._creators = [pair for pair in self._creators if pair[1] != spec.id] + [(creator, spec.id)]
             return True
 
     def deregister_creator(self, creator: Any) -> bool:

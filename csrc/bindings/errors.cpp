@@ -26,6 +26,17 @@ py::str text(const std::string& bytes) {
   return py::reinterpret_steal<py::str>(decoded);
 }
 
+// What a refusal of ours says beside its first line becomes part of what is said of the plugin; the hint.
+py::str add_own_words(const py::object& origin, py::list facts, const py::str& hint) {
+  const auto more = py::getattr(origin, "facts", py::list());
+  if (py::isinstance<py::list>(more)) {
+    size_t place = 1;
+    for (const py::handle fact : more) facts.insert(place++, py::reinterpret_borrow<py::object>(fact));
+  }
+  const auto own = py::getattr(origin, "hint", py::str());
+  return py::len(hint) == 0 && py::isinstance<py::str>(own) ? py::str(own) : hint;
+}
+
 }  // namespace
 
 bool python_is_alive() {
@@ -58,10 +69,11 @@ py::object exception_of(const Failure& failure) {
   } else {
     py::list facts;
     for (const auto& [left, right] : failure.facts) facts.append(py::make_tuple(text(left), text(right)));
+    py::str hint = text(failure.hint);
+    if (failure.origin) hint = add_own_words(held(failure.origin), facts, hint);
     py::dict attributes;
     for (const auto& [name, value] : failure.attributes) attributes[text(name)] = text(value);
-    exception =
-        error_factory()(static_cast<int>(failure.code), text(failure.message), facts, text(failure.hint), attributes);
+    exception = error_factory()(static_cast<int>(failure.code), text(failure.message), facts, hint, attributes);
   }
   if (failure.origin) PyException_SetCause(exception.ptr(), held(failure.origin).release().ptr());
   return exception;
@@ -99,7 +111,10 @@ dt_code raise_from_python(Call* call, py::error_already_set& error) {
   Place place;
   try {
     kind = py::str(error.type().attr("__name__"));
-    message = py::str(error.value());
+    // The first line of an error of ours; its facts and its hint are added to those of the failure.
+    const auto first = py::getattr(error.value(), "message", py::none());
+    message = py::str(py::isinstance<py::str>(first) ? py::object(first) : py::object(error.value()));
+    if (message.empty()) message = "no text";
     place = place_of(error.value(), error.trace() ? py::object(error.trace()) : py::object(py::none()));
     method = py::str(py::getattr(error.value(), "dovetail_method", py::str()));
   } catch (const py::error_already_set&) {  // an exception whose text cannot be made

@@ -188,6 +188,7 @@ dt_dims_exprs Object::infer_dims(int32_t index, const std::vector<const dt_dims_
 const char* Bound::method(const char* member) const {
   static const char* const kV2[][2] = {
       {"supports", "supportsFormatCombination"}, {"configure", "configurePlugin"}, {"workspace", "getWorkspaceSize"}};
+  if (implementation->traits & DT_TRAIT_PYTHON && std::strcmp(member, "workspace") == 0) return "get_workspace_size";
   if (implementation->traits & DT_TRAIT_OP_OBJECT) {
     for (const auto& [ours, theirs] : kV2) {
       if (std::strcmp(ours, member) == 0) return theirs;

@@ -113,7 +113,9 @@ Failure implementation_missing(const std::string& layer, const std::string& op, 
   if (!provider.library.empty()) facts.emplace_back("library", provider.library);
   if (!provider.distribution.empty()) facts.emplace_back("distribution", provider.distribution);
   std::string hint;
-  if (!provider.python.empty()) hint = "Import " + provider.python.substr(0, provider.python.find(':'));
+  if (!provider.python.empty())
+    hint = "Register it (registry.add_op, or register_creator for a creator): it was written in Python, " +
+           provider.python;
   if (!provider.library.empty())
     hint = "Load " + provider.library + " (registry.load_library, dt_runtime_load_library)";
   if (!provider.distribution.empty())

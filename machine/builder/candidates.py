@@ -240,7 +240,7 @@ def descs_of(layer: GraphLayer, candidate: Candidate, profile: int, with_data: b
 
 def _nothing_runs(layer: GraphLayer, graph: Graph, config: IBuilderConfig, machine: Machine) -> DovetailError:
     failures = layer.trace.failures
-    if failures and not layer.trace.facts():
+    if failures and len(layer.trace.facts()) <= len(failures):  # nothing was refused but for its failure
         return failures[0]
     wanted = ", ".join(
         f"{tensor.name} {tensor.dtype.name} [{', '.join(map(str, tensor.dims))}]"

@@ -43,9 +43,9 @@ def test_an_op_comes_with_its_implementations(offer, op, names):
 
 
 def test_an_object_that_describes_no_op_is_refused(offer):
-    with pytest.raises(DefinitionError, match="add_op cannot take int"):
+    with pytest.raises(DefinitionError, match="add_op cannot take an object of int"):
         offer.add_op(3)
-    with pytest.raises(DefinitionError, match="add_op cannot take dict"):
+    with pytest.raises(DefinitionError, match="add_op cannot take the class dict"):
         offer.add_op(dict)
 
 
