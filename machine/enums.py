@@ -62,6 +62,7 @@ class BuilderFlag(IntEnum):
     STRIP_PLAN = 21
     REFIT_IDENTICAL = 22
     WEIGHT_STREAMING = 23
+    EDITABLE_TIMING_CACHE = 24
 
 
 class MemoryPoolType(IntEnum):

@@ -203,6 +203,11 @@ class IPluginCreator:
     device: DeviceType = DeviceType.CPU
     field_names: Iterable[PluginField] = PluginFieldCollection([])
 
+    @property
+    def tensorrt_version(self) -> int:
+        """The version of TensorRT whose contract this follows: 8.5."""
+        return 8500
+
     def create_plugin(self, name: str, field_collection: PluginFieldCollection) -> IPluginV2DynamicExt | None:
         """A plugin for the layer `name`, or None."""
         raise NotImplementedError(f"{type(self).__name__} does not have create_plugin")

@@ -17,12 +17,12 @@ from matrices import PRINTED
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ROOT / "examples" / "layers"
-SUPPORT = ROOT / "tests" / "support"
+ON_CPU = ROOT / "examples" / "tensorrt_scripts"  # where the memory of the host in the place of CUDA's is
 OUTPUT = re.compile(r"^==== (.*)\n(?:.*\n)*?outputH0: \((.*)\)\n((?:[ \[].*\n|\n)*)", re.MULTILINE)
 ON_THE_HOST = """
 import runpy, sys
-import frame, host_cudart
-frame.cudart, frame.why_no_gpu = host_cudart, lambda: ""
+import frame, cuda_on_cpu
+frame.cudart, frame.why_no_gpu = cuda_on_cpu, lambda: ""
 runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
 
@@ -96,7 +96,7 @@ def check(layer, text):
 
 
 def run(command, **more):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(LAYERS), str(SUPPORT), *pythonpath()])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(LAYERS), str(ON_CPU), *pythonpath()])}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, **more)
 
 

@@ -31,6 +31,7 @@ FLAGS: dict[BuilderFlag, str] = {
     BuilderFlag.STRIP_PLAN: _REFIT,
     BuilderFlag.DISABLE_TIMING_CACHE: "equal layers of one build share their measurements; nothing is kept after it.",
     BuilderFlag.ERROR_ON_TIMING_CACHE_MISS: "there is no timing cache.",
+    BuilderFlag.EDITABLE_TIMING_CACHE: "there is no timing cache.",
     BuilderFlag.SPARSE_WEIGHTS: "no kernel uses structured sparsity; the weights are computed with as dense ones.",
     BuilderFlag.SAFETY_SCOPE: "there is no safety runtime.",
     BuilderFlag.DIRECT_IO: _TYPES,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from dovetail.core.errors import FieldValueError, ShapeError
+from dovetail.core.strict import Strict
 from dovetail.plugins.builtin._recurrent import RELU, TANH, RecurrentDirection
 
 
@@ -59,7 +60,7 @@ PORTS = {"sequence_lens": 4, "hidden_state": 5, "cell_state": 6}
 STATES = ("hidden_state", "cell_state")
 
 
-class RNNv2:
+class RNNv2(Strict):
     """What `network.add_rnn_v2` returns: `layer_count` recurrent layers, each fed by the one below.
 
     Inputs    input         [batch..., max_seq_length, data_length]: any number of batch dims, at most one unknown
@@ -72,6 +73,13 @@ class RNNv2:
               hidden_size]; with BIDIRECTION layers are counted as the states are. Biases are 0 until they are set
     Source    TensorRT 8.5 IRNNv2Layer, which is deprecated
     """
+
+    op: RNNOperation
+    layer_count: int
+    hidden_size: int
+    max_seq_length: int
+    data_length: int
+    layers: list[Any]
 
     def __init__(
         self, network: Any, input: Any, layer_count: int, hidden_size: int, max_seq_length: int, op: RNNOperation
@@ -144,6 +152,10 @@ class RNNv2:
     def name(self, name: str) -> None:
         for index, layer in enumerate(self.layers):
             layer.name = f"{name}:{index}" if index else name
+
+    @property
+    def num_layers(self) -> int:
+        return self.layer_count
 
     @property
     def num_outputs(self) -> int:

@@ -202,6 +202,13 @@ def test_rnn_v2_takes_any_number_of_batch_dims(batch, direction):
         np.testing.assert_allclose(found[name].reshape(array.shape), array, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def test_rnn_v2_refuses_settings_that_it_does_not_have():
+    rnn = Rnnv2(trt.RNNOperation.GRU, 2)
+    assert rnn.layer.num_layers == rnn.layer.layer_count == 2
+    with pytest.raises(AttributeError, match="Did you mean 'hidden_state'"):
+        rnn.layer.hidden_stat = None
+
+
 def test_rnn_v2_refuses_what_is_no_sequence():
     network = trt.Builder(trt.Logger()).create_network()
     for name, shape in (("a", (4,)), ("b", (2, 5, 3)), ("c", (-1, -1, 4, 3)), ("d", (2, 4, -1))):
