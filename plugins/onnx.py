@@ -99,6 +99,7 @@ class OnnxOp:
     )  # fields that it has without saying so, or defaults of its own
     renamed: Mapping[str, str] = field(default_factory=dict)  # ONNX attribute -> field
     rewrite: Rewrite | None = None
+    mixes_types: bool = False
 
     def takes(self, domain: str, op_type: str, opset: int) -> bool:
         return (
@@ -117,6 +118,7 @@ def onnx_op(
     attrs: Mapping[str, Any] | None = None,
     renamed: Mapping[str, str] | None = None,
     rewrite: Rewrite | None = None,
+    mixes_types: bool = False,
 ) -> OnnxOp:
     """A row of `Plugin.onnx`.
 
@@ -129,5 +131,6 @@ def onnx_op(
         attrs: field values that the operator implies; an attribute of the node goes before them.
         renamed: attributes whose field has another name.
         rewrite: makes the layers instead: function(node) -> tensor, or tensors for several outputs.
+        mixes_types: the rewrite converts inputs itself, so they may have other types than ONNX allows.
     """
-    return OnnxOp(op_type, since, until, domain, dict(attrs or {}), dict(renamed or {}), rewrite)
+    return OnnxOp(op_type, since, until, domain, dict(attrs or {}), dict(renamed or {}), rewrite, mixes_types)

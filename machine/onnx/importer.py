@@ -209,12 +209,13 @@ class Importer:
         local = self._functions.get(function_key(node.proto))
         if local is not None:
             return self._function(node, scope, local)
-        self._check_types(node, scope)
+        found = self._rewrites.find(node.domain, node.op_type, node.opset)
+        if found is None or not found[1].mixes_types:
+            self._check_types(node, scope)
         if node.op_type in CONTROL_FLOW and node.domain in MAIN:
             return followed(node, self._body(node, scope))
         if node.op_type in ON_SEQUENCES and node.domain in MAIN:
             return [ON_SEQUENCES[node.op_type](node)]
-        found = self._rewrites.find(node.domain, node.op_type, node.opset)
         if found is None:
             function = body_of(node.proto, node.opset, [scope.type_proto(name) for name in node.proto.input])
             if function is not None:

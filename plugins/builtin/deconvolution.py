@@ -11,7 +11,7 @@ import numpy
 from dovetail.plugins import deconvolution_extent, onnx_op
 from dovetail.plugins.builtin._convolving import Convolving, onnx_convolved, onnx_inputs, onnx_window
 from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, is_given, rank_of, sliced
+from dovetail.plugins.builtin._onnx_shapes import Counts, extents, is_given, joined, rank_of, sliced
 
 
 def conv_transpose(node):
@@ -21,11 +21,14 @@ def conv_transpose(node):
     none = (0,) * (spatial == 1)
     longer = list(none + tuple(node.attr("output_padding", (0,) * spatial)))
     if node.attr("output_shape") is not None:
-        wanted = none + tuple(node.attr("output_shape")[-spatial:])
-        _pad_for(node, spatial, wanted, longer, fields)
+        wanted = tuple(node.attr("output_shape")[-spatial:])
+        if -1 in node[0].shape[2:]:
+            return _cut_out(node, spatial, wanted, longer[len(none) :], fields)
+        ones = (1,) * len(none)
+        _pad_for(node, ones + tuple(node[0].shape[2:]), ones + wanted, longer, fields)
+    elif "padding_mode" in fields and any(longer):  # at most stride times as long: one padding for all extents
+        _pad_for(node, (1,) * len(longer), fields["stride_nd"], list(longer), fields)
     behind = fields.get("post_padding", (0,) * len(longer))
-    if "padding_mode" in fields and any(longer):
-        raise node.fail("auto_pad with output_padding is not imported", output_padding=tuple(longer))
     if "padding_mode" not in fields:
         fields["post_padding"] = tuple(max(0, have - more) for more, have in zip(longer, behind, strict=True))
     missing = [max(0, more - have) for more, have in zip(longer, behind, strict=True)][-spatial:]
@@ -33,25 +36,37 @@ def conv_transpose(node):
         return onnx_convolved(node, "Deconvolution", spatial, onnx_inputs(node), **fields)
     y = onnx_convolved(node, "Deconvolution", spatial, [node[0], node[1]], **fields)
     more = [0] * (rank_of(y) - spatial) + missing
-    y = sliced(node, y, Counts(node, [0] * rank_of(y)), extents(node, y) + more, mode="FILL")
+    return _part_with_bias(node, y, Counts(node, [0] * rank_of(y)), extents(node, y) + more)
+
+
+def _part_with_bias(node, y, starts, sizes):
+    """A part of y, 0 where that is beyond it, and the bias added."""
+    y = sliced(node, y, starts, sizes, mode="FILL")
     return elementwise(node, "SUM", y, channels(node, node[2], rank_of(y), 1)) if is_given(node, 2) else y
 
 
-def _pad_for(node, spatial, wanted, longer, fields):
-    """Padding that makes the output as large as `output_shape` says; an odd cell is behind only for SAME_UPPER.
+def _cut_out(node, spatial, wanted, longer, fields):
+    """An output of extents `wanted` out of one without padding, for extents that are not known yet."""
+    fields.pop("padding_mode", None)
+    fields |= {name: (0,) * len(fields["stride_nd"]) for name in ("pre_padding", "post_padding")}
+    y = onnx_convolved(node, "Deconvolution", spatial, [node[0], node[1]], **fields)
+    total = (extents(node, y)[2:] + longer - wanted).greatest(0)
+    half = total // 2
+    before = half if node.attr("auto_pad", "NOTSET") == "SAME_UPPER" else total - half
+    sizes = joined(node, [extents(node, y)[:2], wanted])
+    return _part_with_bias(node, y, joined(node, [[0, 0], before]), sizes)
+
+
+def _pad_for(node, given, wanted, longer, fields):
+    """Padding that makes outputs of extents `wanted` out of those given; an odd cell is behind only for SAME_UPPER.
 
     What no padding makes large enough grows in `longer`.
     """
-    given = (1,) * (spatial == 1) + tuple(node[0].shape[2:])
-    if any(extent < 0 for extent in given):
-        raise node.fail("output_shape needs extents that are known", x=tuple(node[0].shape))
     facts = zip(
         given, wanted, longer, fields["kernel_size_nd"], fields["stride_nd"], fields["dilation_nd"], strict=True
     )
     before, behind = [], []
     for axis, (extent, want, more, window, stride, dilation) in enumerate(facts):
-        if spatial == 1 and axis == 0:
-            want = 1
         total = stride * (extent - 1) + more + (window - 1) * dilation + 1 - want
         longer[axis] += max(0, -total)
         total = max(0, total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy
 
-from dovetail.core.errors import ShapeError
+from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import as_expr
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_that
@@ -27,6 +27,9 @@ from dovetail.plugins.builtin._onnx_shapes import axis_given, is_given, rank_of,
 def _normalized(node, x, axes, scale, bias, num_groups=1):
     """The layer; scale and bias of any dims that spread over x, or None."""
     fields = {"axes": mask_of(axes), "epsilon": float(node.attr("epsilon", 1e-5)), "num_groups": num_groups}
+    given = [parameter for parameter in (scale, bias) if parameter is not None]
+    if any(parameter.dtype != x.dtype for parameter in given):  # mixtures that no row has, in float32
+        scale, bias = (value if value is None else cast(node, value, DataType.FLOAT) for value in (scale, bias))
     if scale is not None and bias is not None and tuple(scale.shape) == tuple(bias.shape):
         return node.add("Normalization", [x, scale, bias], **fields)
     y = node.add("Normalization", [x, number_like(x, 1), number_like(x, 0)], **fields)
@@ -85,8 +88,9 @@ def lp_normalization(node):
     """ONNX LpNormalization: x / norm(x), 0 where that is 0."""
     x = in_float(node, node[0])
     norm = lp_norm(node, x, [axis_given(node, rank_of(x), -1)], node.attr("p", 2))
-    least = float(numpy.finfo(numpy.float32).tiny)
-    return cast(node, combined(node, "DIV", x, combined(node, "MAX", norm, least)), node[0].dtype)
+    infinite = number_like(x, numpy.inf)
+    norm = node.add("Select", [combined(node, "EQUAL", norm, 0.0), infinite, norm])
+    return cast(node, combined(node, "DIV", x, norm), node[0].dtype)
 
 
 def mean_variance_normalization(node):
@@ -107,7 +111,7 @@ class Normalization(Plugin):
     Outputs   y            dims and type of x
     Numerics  float32 whatever the type; the variance is the mean of (x - mean)^2, without Bessel's correction
     Errors    ShapeError if a bit of `axes` is no axis of x, if scale or bias do not spread over x, or if num_groups
-              does not divide the channels
+              does not divide the channels; DTypeError if scale and bias are neither of x's type nor FLOAT
     Source    TensorRT 8.6 INormalizationLayer. Layer normalisation has the last axes, instance normalisation those
               behind the channels; group normalisation has these and num_groups > 1, and mean and variance are taken
               over the channels of a group too, which are neighbours on axis 1
@@ -125,6 +129,7 @@ class Normalization(Plugin):
 
     def infer(self, x, scale, bias):
         axes_of(self.axes, x.rank, self.label)
+        self._check_types(x, scale, bias)
         for name, tensor in (("scale", scale), ("bias", bias)):
             if tensor.rank != x.rank:
                 raise ShapeError(
@@ -159,6 +164,17 @@ class Normalization(Plugin):
             )
         return x.like()
 
+    def _check_types(self, x, scale, bias):
+        if scale.dtype == bias.dtype and scale.dtype in (x.dtype, DataType.FLOAT):
+            return
+        raise DTypeError(
+            f"{self.label} cannot normalise {x.dtype.name} with scale {scale.dtype.name} and bias {bias.dtype.name}",
+            facts=[("x", x.dtype.name), ("scale", scale.dtype.name), ("bias", bias.dtype.name)],
+            hint="Scale and bias have one type, that of x or FLOAT: convert them with Cast layers.",
+            expected=(x.dtype, DataType.FLOAT),
+            got=(scale.dtype, bias.dtype),
+        )
+
     def reference(self, x, scale, bias):
         axes, dims = axes_of(self.axes, x.ndim, self.label), x.shape
         parameters = [scale, bias]
@@ -175,15 +191,25 @@ class Normalization(Plugin):
         return (y * parameters[0] + parameters[1]).astype(x.dtype)
 
     onnx = (
-        onnx_op("LayerNormalization", rewrite=layer_normalization),
-        onnx_op("InstanceNormalization", rewrite=instance_normalization),
-        onnx_op("GroupNormalization", rewrite=group_normalization),
-        onnx_op("RMSNormalization", rewrite=rms_normalization),
+        onnx_op("LayerNormalization", mixes_types=True, rewrite=layer_normalization),
+        onnx_op("InstanceNormalization", mixes_types=True, rewrite=instance_normalization),
+        onnx_op("GroupNormalization", mixes_types=True, rewrite=group_normalization),
+        onnx_op("RMSNormalization", mixes_types=True, rewrite=rms_normalization),
         onnx_op("LpNormalization", rewrite=lp_normalization),
         onnx_op("MeanVarianceNormalization", rewrite=mean_variance_normalization),
     )
 
     @classmethod
     def add(cls, network, input, scale, bias, axesMask):  # noqa: N803  # TensorRT's name
-        """A Normalization layer; epsilon and num_groups are set on it."""
+        """A Normalization layer; epsilon and num_groups are set on it.
+
+        Scale and bias of other types than x get Cast layers to FLOAT.
+        """
+        if any(tensor.dtype != input.dtype for tensor in (scale, bias)):
+            scale, bias = (
+                tensor
+                if tensor.dtype == DataType.FLOAT
+                else network.add_plugin("Cast", [tensor], {"to_type": DataType.FLOAT}).get_output(0)
+                for tensor in (scale, bias)
+            )
         return network.add_plugin("Normalization", [input, scale, bias], {"axes": axesMask})

@@ -54,7 +54,8 @@ def composed_reduction(node):
         x = in_float(node, x)
     if node.op_type == "ReduceLogSumExp":
         most = reduced(node, "MAX", x, axes)
-        most = combined(node, "MAX", most, float(numpy.finfo(numpy.float32).min))  # that of nothing is -inf
+        limit = float(numpy.finfo(numpy.float32).max)  # inf - inf would be nan; what is left of an inf is inf
+        most = combined(node, "MIN", combined(node, "MAX", most, -limit), limit)
         total = reduced(node, "SUM", applied(node, "EXP", combined(node, "SUB", x, most)), axes)
         y = combined(node, "SUM", applied(node, "LOG", total), most)
         y = y if keep_dims or not axes else node.add("Squeeze", [y, numpy.array(axes)])

@@ -8,7 +8,7 @@ from numpy import float64, sqrt
 
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs
-from dovetail.core.types import FLOATS
+from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.plugins import Input, Output, Plugin, Weights, axis_of, field, onnx_op, require_equal
 from dovetail.plugins.builtin._onnx_math import cast, in_float, reduced
 from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise, scalar, unary
@@ -30,7 +30,8 @@ def batch_normalization(node):
         return normalized(node)
     gain, bias, mean, variance = (value.astype(float64) for value in values)
     scale = gain / sqrt(variance + node.attr("epsilon", 1e-5))
-    shift, dtype = bias - mean * scale, values[0].dtype
+    shift = bias - mean * scale
+    dtype = nptype(DataType.FLOAT if values[0].dtype == nptype(DataType.FLOAT) else node[0].dtype)
     fields = {"scale": scale.astype(dtype), "shift": shift.astype(dtype)}
     return node.add("Scale", [node[0]], mode=ScaleMode.CHANNEL, channel_axis=1, **fields)
 
@@ -123,7 +124,7 @@ class Scale(Plugin):
             return values.reshape((-1,) + (1,) * (x.ndim - axis - 1))
         return values.reshape(x.shape[axis:])
 
-    onnx = (onnx_op("BatchNormalization", rewrite=batch_normalization),)
+    onnx = (onnx_op("BatchNormalization", mixes_types=True, rewrite=batch_normalization),)
 
     @classmethod
     def add_scale(cls, network, input, mode, shift=None, scale=None, power=None):

@@ -10,7 +10,7 @@ from dovetail.core.errors import ShapeError
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.plugins import Input, Output, Plugin, Weights, field, onnx_op, require_that
 from dovetail.plugins.builtin._axes import axes_of
-from dovetail.plugins.builtin._onnx_math import cast, combined
+from dovetail.plugins.builtin._onnx_math import applied, cast, combined
 from dovetail.plugins.builtin._onnx_shapes import Counts, axis_given, extents, rank_of, replaced, reshaped, sliced
 from dovetail.plugins.builtin._onnx_unique import unique
 
@@ -44,6 +44,8 @@ def arg_max(node):
     x = node[0]
     axis = axis_given(node, rank_of(x), 0)
     operation = TopKOperation.MAX if node.op_type == "ArgMax" else TopKOperation.MIN
+    if operation == TopKOperation.MIN and x.dtype in FLOATS:  # a nan is found before all others, as NumPy has it
+        x, operation = applied(node, "NEG", x), TopKOperation.MAX
     dims = extents(node, x)
     if node.attr("select_last_index", 0):
         ones = Counts(node, [1] * len(dims))

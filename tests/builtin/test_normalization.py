@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dovetail as trt
-from dovetail.core.errors import ShapeError
+from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import FLOATS
 from dovetail.machine.testing import Case, check
 
@@ -74,3 +74,12 @@ def test_fields_are_those_of_tensorrt(network):
     layer.num_groups, layer.epsilon = 3, 1e-6
     assert (layer.axes, layer.num_groups, layer.epsilon) == (12, 3, 1e-6)
     assert layer.get_output(0).shape == (2, 6, 4, 5)
+
+
+def test_types_that_no_row_has_are_named_at_once(network):
+    x = network.add_input("x", trt.float32, (2, 3))
+    scale, bias = (network.add_input(name, trt.float16, (1, 3)) for name in ("scale", "bias"))
+    with pytest.raises(DTypeError, match="cannot normalise FLOAT with scale HALF and bias HALF"):
+        network.add_plugin("Normalization", [x, scale, bias], {"axes": 2})
+    layer = network.add_normalization(x, scale, bias, 2)
+    assert [layer.get_input(index).dtype for index in range(3)] == [trt.float32] * 3

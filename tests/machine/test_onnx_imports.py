@@ -221,3 +221,115 @@ def test_scaled_extents_that_are_not_known(scale):
     for n in (3, 10, 20, 30, 100):
         wanted = int(np.float32(n) * np.float32(scale))
         assert context.run({"x": normal(1, 1, 1, n)})["y"].shape == (1, 1, 1, wanted)
+
+
+# ---- ConvTranspose
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize(
+    "attrs",
+    [
+        {"auto_pad": "SAME_UPPER", "output_padding": [1, 0], "strides": [2, 3]},
+        {"auto_pad": "SAME_LOWER", "output_padding": [1, 2], "strides": [2, 3]},
+        {"auto_pad": "VALID", "output_padding": [1, 1], "strides": [2, 2]},
+        {"auto_pad": "SAME_UPPER", "output_padding": [0, 1], "strides": [2, 2], "kernel": (1, 1)},
+        {"output_shape": [9, 11], "strides": [2, 3]},
+        {"output_shape": [7, 12], "strides": [2, 3], "auto_pad": "SAME_UPPER"},
+        {"output_shape": [8, 14], "strides": [2, 3], "auto_pad": "SAME_LOWER"},
+        {"output_shape": [8, 10], "strides": [2, 2], "output_padding": [1, 1]},
+    ],
+)
+def test_transposed_convolutions_pad_as_onnxruntime(attrs, is_known):
+    attrs = dict(attrs)
+    inputs = {"x": normal(2, 3, 4, 5), "w": normal(3, 2, *attrs.pop("kernel", (3, 3))), "b": normal(2)}
+    dims = None if is_known else {"x": (2, 3, "h", "w")}
+    model = one_node("ConvTranspose", inputs, known="*", domain="", main=11, dims=dims, **attrs)
+    shapes = None if is_known else {"x": ((2, 3, 4, 5), (2, 3, 6, 6))}
+    wanted = by_onnxruntime(model, inputs)["y"]
+    np.testing.assert_allclose(computed(model, inputs, shapes)["y"], wanted, rtol=1e-4, atol=1e-4)
+
+
+# ---- Normalisation, reductions
+
+
+@pytest.mark.parametrize("known", [(), "*"])
+@pytest.mark.parametrize("kinds", [("HALF", "FLOAT"), ("FLOAT", "HALF"), ("HALF", "HALF")])
+def test_normalisations_of_mixed_types(kinds, known):
+    of = {"HALF": np.float16, "FLOAT": np.float32}
+    x, parameter = (of[kind] for kind in kinds)
+    data = normal(2, 3, 4, 5).astype(x)
+    row, channel = [normal(5).astype(parameter) for _ in range(2)], [normal(3).astype(parameter) for _ in range(2)]
+    variance = np.abs(channel[1]) + parameter(0.5)
+    wide = data.astype(np.float64)
+
+    def over(*axes):
+        return (wide - wide.mean(axes, keepdims=True)) / np.sqrt(wide.var(axes, keepdims=True) + 1e-5)
+
+    tall = [values.astype(np.float64).reshape(1, 3, 1, 1) for values in (*channel, variance)]
+    rms = wide / np.sqrt((wide * wide).mean(-1, keepdims=True) + 1e-5)
+    cases = {
+        "LayerNormalization": (17, x, row, over(3) * row[0] + row[1]),
+        "InstanceNormalization": (17, x, channel, over(2, 3) * tall[0] + tall[1]),
+        "RMSNormalization": (23, parameter, row[:1], rms * row[0]),
+        "BatchNormalization": (
+            15,
+            x,
+            [*channel, channel[0], variance],
+            (wide - tall[0]) / np.sqrt(tall[2] + 1e-5) * tall[0] + tall[1],
+        ),
+    }
+    for op, (opset, kind, parameters, expected) in cases.items():
+        inputs = {"x": data, **{f"p{index}": values for index, values in enumerate(parameters)}}
+        result = computed(one_node(op, inputs, known=known, domain="", main=opset), inputs)["y"]
+        assert result.dtype == kind
+        np.testing.assert_allclose(result, expected, rtol=5e-3, atol=5e-3, err_msg=op)
+
+
+ROWS = np.float32(
+    [
+        [1, 2, 3],
+        [np.inf, 1, 2],
+        [-np.inf, 1, 2],
+        [-np.inf] * 3,
+        [np.inf, -np.inf, 0],
+        [np.nan, 1, 2],
+        [1, np.nan, np.inf],
+        [1e30, 1e30, 1],
+        [1e38, 3e38, 1e38],
+        [0, 0, 0],
+    ]
+)
+BY_NUMPY = {
+    "ReduceLogSumExp": lambda x: np.logaddexp.reduce(x.astype(np.float64), 1, keepdims=True),
+    "ReduceLogSum": lambda x: np.log(x.sum(1, keepdims=True)),
+    "ReduceL1": lambda x: np.abs(x).sum(1, keepdims=True),
+    "ReduceL2": lambda x: np.sqrt((x * x).sum(1, keepdims=True)),
+    "ReduceSumSquare": lambda x: (x * x).sum(1, keepdims=True),
+    "ReduceMax": lambda x: x.max(1, keepdims=True),
+    "ReduceMin": lambda x: x.min(1, keepdims=True),
+    "ReduceMean": lambda x: x.mean(1, keepdims=True),
+    "ReduceProd": lambda x: x.prod(1, keepdims=True),
+    "ArgMax": lambda x: x.argmax(1)[:, None],
+    "ArgMin": lambda x: x.argmin(1)[:, None],
+    "Hardmax": lambda x: np.eye(3)[x.argmax(1)],
+    "Softmax": lambda x: (
+        np.exp(x - x.max(1, keepdims=True)) / np.exp(x - x.max(1, keepdims=True)).sum(1, keepdims=True)
+    ),
+    "LogSoftmax": lambda x: x - x.max(1, keepdims=True) - np.log(np.exp(x - x.max(1, keepdims=True)).sum(1)[:, None]),
+}
+
+
+@pytest.mark.parametrize("op", BY_NUMPY)
+def test_infinities_and_nan_as_numpy_has_them(op):
+    inputs = {"x": ROWS, "axes": np.int64([1])} if op.startswith("Reduce") else {"x": ROWS}
+    attrs = {} if op.startswith("Reduce") else {"axis": 1}
+    result = computed(one_node(op, inputs, known=("axes",), domain="", main=18, **attrs), inputs)["y"]
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(result, BY_NUMPY[op](ROWS), rtol=1e-5)
+
+
+def test_a_norm_of_0_gives_0():
+    inputs = {"x": np.float32([[0, 0], [1e-30, 1e-30], [3, 4]])}
+    result = computed(one_node("LpNormalization", inputs, domain="", main=18, axis=1), inputs)["y"]
+    np.testing.assert_allclose(result, [[0, 0], [0, 0], [0.6, 0.8]], rtol=1e-6)
