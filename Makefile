@@ -9,7 +9,7 @@ PYTEST  ?=
 VENV    := .venv
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -q
-NATIVE  := $(shell find csrc -type f) machine/facade.py machine/tensorrt.py
+NATIVE  := $(shell find csrc -type f) machine/facade.py machine/cli/__main__.py machine/tensorrt.py
 CPP     := $(shell find csrc examples tests benchmarks -name '*.[ch]' -o -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh')
 
 help:

@@ -136,6 +136,7 @@ def read_plan(plan: Any) -> dict[str, Any]:
         PlanCorrupt: not a plan, or damaged in its header.
     """
     view = memoryview(read_file(plan) if isinstance(plan, (str, Path)) else plan)
+    _native.refuse_foreign(view[:16])
     try:
         (length,) = struct.unpack_from("<Q", view)
         header = json.loads(bytes(view[8 : 8 + length]))

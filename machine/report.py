@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import Any
 
-from dovetail.core.errors import PlanCorrupt
+from dovetail.core.errors import DefinitionError, PlanCorrupt
 
+_SHOWN = 12  # layers in a message
 MAX_BYTES = 64 << 20  # of a report in a plan, as JSON
 
 
@@ -48,13 +50,35 @@ def report_text(document: dict[str, Any], layer: str | None = None) -> str:
     """The report of a plan as text; with `layer`, everything about that one.
 
     Raises:
+        DefinitionError: no layer has that name.
         PlanCorrupt: the plan has a report that nobody can read. The plan itself may run all the same.
     """
     try:
+        if layer is not None:
+            _check_layer(document, layer)
         return _text(document, layer)
+    except DefinitionError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         text = "the build report of this plan cannot be read"
         raise PlanCorrupt(text, facts=[("because", f"{type(error).__name__}: {error}")]) from error
+
+
+def _check_layer(document: dict[str, Any], layer: str) -> None:
+    if "steps" not in document.get("report", {}):
+        return
+    names = [str(step["layer"]) for step in steps_of(document)]
+    if layer in names:
+        return
+    near = difflib.get_close_matches(layer, names, n=3, cutoff=0.5)
+    more = f", ... {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    facts = [("layers", ", ".join(names[:_SHOWN]) + more or "none")]
+    raise DefinitionError(
+        f"the plan '{document.get('name', '')}' has no layer '{layer}'",
+        facts=[("nearest", ", ".join(near)), *facts] if near else facts,
+        got=layer,
+        expected=names,
+    )
 
 
 def _text(document: dict[str, Any], layer: str | None) -> str:
@@ -102,11 +126,7 @@ def _micros(time_ns: float | None) -> str:
 
 
 def _layer_text(report: dict[str, Any], layer: str) -> str:
-    steps = [step for step in report["steps"] if step["layer"] == layer]
-    if not steps:
-        names = ", ".join(step["layer"] for step in report["steps"])
-        return f"no layer '{layer}' in this plan; it has: {names}"
-    step = steps[0]
+    step = next(step for step in report["steps"] if step["layer"] == layer)
     device = step.get("device", "cpu")
     lines = [f"{step['op']} '{layer}' runs on the {device} by {step['runs_on']}, {_micros(step['time_ns'])} us"]
     lines += [f"  inputs   {' '.join(step['inputs'])}", f"  outputs  {' '.join(step['outputs'])}"]

@@ -361,6 +361,13 @@ void bind_engine(py::module_& m) {
   interrupt_check = check_signals;
   m.def("checksum", &checksum_of, py::arg("buffer"),
         "16 hex digits; for a plan: of its bytes with '0' in place of the digits.");
+  m.def(
+      "refuse_foreign",
+      [](const py::object& buffer) {
+        const std::shared_ptr<Py_buffer> view = hold_buffer(buffer, PyBUF_SIMPLE);
+        refuse_foreign(static_cast<const uint8_t*>(view->buf), static_cast<uint64_t>(view->len));
+      },
+      py::arg("buffer"), "Raises PlanCorrupt if these are the first bytes of an ONNX model, a TensorRT engine ...");
   m.def("default_threads", &default_threads, "DOVETAIL_NUM_THREADS, or the number of cores that may be used.");
   m.def(
       "tensor_bytes",

@@ -84,7 +84,29 @@ FileBytes align_bytes(FileBytes bytes) {
           std::shared_ptr<const void>(copy, [](const void* p) { std::free(const_cast<void*>(p)); })};
 }
 
+void refuse_foreign(const uint8_t* data, uint64_t n) {
+  const std::string_view text(reinterpret_cast<const char*>(data), n < 16 ? n : 16);
+  const auto starts = [&](std::string_view magic) { return text.substr(0, magic.size()) == magic; };
+  if (starts("ftrt") || starts("ptrt")) {
+    throw status::foreign_file("a TensorRT engine",
+                               "It runs in TensorRT alone. Build a plan from the ONNX model or the "
+                               "network that it was made of.");
+  }
+  if (starts("PK\x03\x04")) {
+    throw status::foreign_file("a zip archive, as torch.save writes", "Export the model to ONNX: torch.onnx.export.");
+  }
+  // A ModelProto begins with its first field, ir_version, a small number, and goes on with a field of text, number or
+  // message that it has.
+  constexpr std::string_view kTags = "\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca";
+  if (n > 2 && data[0] == 0x08 && data[1] >= 1 && data[1] < 32 &&
+      kTags.find(static_cast<char>(data[2])) != kTags.npos) {
+    throw status::foreign_file("an ONNX model",
+                               "dovetail.load(path) runs it; OnnxParser and Builder make a plan of it.");
+  }
+}
+
 Container read_container(const FileBytes& bytes) {
+  refuse_foreign(bytes.data, bytes.n);
   if (bytes.n < kLengthBytes)
     throw status::plan_corrupt("file", "at least 8 bytes", std::to_string(bytes.n) + " bytes");
   uint64_t header_bytes = 0;

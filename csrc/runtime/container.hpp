@@ -32,6 +32,10 @@ struct Container {
   std::unordered_map<std::string, Blob> blobs;
 };
 
+// Throws Failure (DT_PLAN_CORRUPT) if this is another program's file that is taken for a plan now and then, by its
+// first bytes: an ONNX model, a TensorRT engine, an archive of torch. `n` may be that of the first bytes alone.
+void refuse_foreign(const uint8_t* data, uint64_t n);
+
 // Verifies the checksum and every offset; `bytes.data` must be a multiple of 64. Throws Failure (DT_PLAN_CORRUPT).
 Container read_container(const FileBytes& bytes);
 

@@ -70,6 +70,10 @@ Failure plan_corrupt(const std::string& field, const std::string& expected, cons
               {{"field", field}, {"expected", expected}, {"got", got}});
 }
 
+Failure foreign_file(const std::string& kind, const std::string& hint) {
+  return make(DT_PLAN_CORRUPT, "this is " + kind + ", not a dovetail plan", {}, hint, {{"got", kind}});
+}
+
 Failure plan_version(int64_t major, int64_t minor) {
   return make(DT_PLAN_VERSION, "the plan cannot be loaded: its format is another one",
               {{"plan", std::to_string(major) + "." + std::to_string(minor)}, {"this runtime", "1.x"}},

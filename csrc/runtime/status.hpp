@@ -19,6 +19,8 @@ std::string text_of(const Failure& failure);
 Failure unreadable_file(const std::string& path, const std::string& reason);
 // `field` is the path of what is wrong: "steps[3].inputs[0]", "header", "checksum".
 Failure plan_corrupt(const std::string& field, const std::string& expected, const std::string& got);
+// `kind` of file, "an ONNX model", and what to do with it.
+Failure foreign_file(const std::string& kind, const std::string& hint);
 Failure plan_version(int64_t major, int64_t minor);
 // `reason`: why no device of this type can be used here.
 Failure plan_device(const std::string& type, const std::string& reason);

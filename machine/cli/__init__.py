@@ -1,4 +1,8 @@
-"""The `dovetail` command. Each module of this folder that has `add_arguments` and `run` is a subcommand."""
+"""The `dovetail` command. Each module of this folder that has `add_arguments` and `run` is a subcommand.
+
+Exit status of all of them: 0 what was asked is done, 1 it could not be done or what was asked for is not there (a line
+of error output says why), 2 the command line itself is wrong.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ from types import ModuleType
 
 from dovetail import _native
 from dovetail.core.errors import DovetailError
+
+FAILED = 1
+INTERRUPTED = 130  # as shells count: 128 and the number of the signal
 
 
 def subcommands() -> dict[str, ModuleType]:
@@ -40,13 +47,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status. An error that dovetail raises is printed without a traceback."""
+    """Run the command; its exit status. What is wrong with a file, a name or a plan is printed without a traceback."""
     args = parser().parse_args(argv)
     try:
         return args.run(args) or 0
     except DovetailError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        about = f"'{error.filename}': " if error.filename is not None else ""
+        print(f"cannot read {about}{error.strerror or error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED

@@ -1,7 +1,8 @@
-"""`python -m dovetail.machine.cli`, where the `dovetail` script is not on the path."""
+"""`python -m dovetail` and `python -m dovetail.machine.cli`, where the `dovetail` script is not on the path."""
 
 import sys
 
 from dovetail.machine.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

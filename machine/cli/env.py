@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import sys
 from collections import Counter
 from importlib import metadata
+from typing import Any
 
 from dovetail import _native
 from dovetail.machine.devices import gpus
@@ -17,18 +19,43 @@ _PACKAGES = ("numpy", "pluggy", "safetensors", "ml_dtypes", "cuda-python")
 _CUDA_LIBRARY = "libdovetail_cuda.so"
 
 
+SCHEMA = 1  # of --json: keys may be added, their meaning does not change
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """No arguments."""
+    parser.add_argument("--json", action="store_true", help="as JSON: a section for each part, text by name")
 
 
 def run(args: argparse.Namespace) -> int:
     registry = Registry()
     load_entry_points(registry, strict=False)
-    lines = [*_software(), *_machine(), *_cuda(registry), *_settings(), *_plugins(registry), *_headers(registry)]
+    sections = {
+        "software": _software(),
+        "machine": _machine(),
+        "cuda": _cuda(registry),
+        "settings": _settings(),
+        "plugins": _plugins(registry),
+        "reports": _headers(registry),
+    }
+    if args.json:
+        print(json.dumps({"schema": SCHEMA, **{name: _by_name(lines) for name, lines in sections.items()}}, indent=2))
+        return 0
+    lines = [line for section in sections.values() for line in section]
     width = max(len(left) for left, _ in lines)
     for left, right in lines:
         print(f"{left:<{width}}  {right}")
     return 0
+
+
+def _by_name(lines: list[tuple[str, str]]) -> dict[str, Any]:
+    """Text by name; a name that comes several times has a list."""
+    found: dict[str, Any] = {}
+    for name, text in lines:
+        if name in found:
+            found[name] = [*(found[name] if isinstance(found[name], list) else [found[name]]), text]
+        else:
+            found[name] = text
+    return found
 
 
 def _software() -> list[tuple[str, str]]:

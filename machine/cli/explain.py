@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
+import os
+from pathlib import Path
 
+from dovetail.core.errors import PlanCorrupt
 from dovetail.machine.plan import read_plan
 from dovetail.machine.report import report_text
 
@@ -16,6 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not os.path.exists(args.plan):
+        raise _no_file(Path(args.plan))
+    if os.path.isdir(args.plan):
+        raise PlanCorrupt(f"'{args.plan}' is a folder; a plan is a file", got=args.plan)
     document = read_plan(args.plan)
     print(json.dumps(document, indent=1) if args.json else report_text(document, args.layer))
     return 0
+
+
+def _no_file(path: Path) -> PlanCorrupt:
+    folder = path.parent if path.parent.is_dir() else None
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_file()) if folder else []
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+    facts = [("nearest", ", ".join(str(path.parent / name) for name in near))] if near else []
+    return PlanCorrupt(f"there is no plan '{path}'", facts=facts, got=str(path))

@@ -98,6 +98,9 @@ def _why(registry: Registry, name: str) -> int:
     if found:
         return 0
     print(f"no plugin is called '{name}'")
+    home = _home_of_op(registry, name)
+    if home is not None:
+        print(f"  {home[0]}  is an op of {home[1]}: dovetail ops show {home[0]}")
     names = {text for r in registry.records() for text in (r.name, r.distribution) if text}
     for near in spelled_like(name, names):
         print(f"  {near}  is near")
@@ -106,6 +109,15 @@ def _why(registry: Registry, name: str) -> int:
             print(f"  {path}  is in DOVETAIL_PLUGIN_PATH, not loaded")
     print("  All: dovetail plugins list")
     return 1
+
+
+def _home_of_op(registry: Registry, name: str) -> tuple[str, str] | None:
+    """The id of an op of this name, whatever its case, and the plugin that brings it."""
+    for spec in registry.specs():
+        if name.lower() in (spec.name.lower(), spec.id.lower(), f"{spec.namespace}::{spec.name}".lower()):
+            record = registry.record_of(spec.id)
+            return spec.id, record.name if record else "nobody"
+    return None
 
 
 def describe(record: PluginRecord) -> list[str]:
