@@ -13,6 +13,7 @@ from dovetail.core.errors import DefinitionError, DovetailError
 VARIABLE = "DOVETAIL_RAISE_ON_ERROR"
 _ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _chosen: list[bool] = []  # what raise_on_error said last; empty: the environment decides
+_names: set[str] = set()  # "tensorrt" where the package goes by that name
 _last = threading.local()
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -41,21 +42,27 @@ def raise_on_error(on: bool = True) -> _Restore:
     """Raise, in this process, where TensorRT returns False or None: `trt.raise_on_error(True)`.
 
     `with trt.raise_on_error(True): ...` restores the choice before at the end. Without a call DOVETAIL_RAISE_ON_ERROR
-    decides; without that, errors are logged and False or None is returned.
+    decides; without that, errors are logged and False or None is returned, but by builds, which raise unless
+    dovetail.tensorrt was imported.
     """
     restore = _Restore(list(_chosen))
     _chosen[:] = [bool(on)]
     return restore
 
 
-def raises_on_error() -> bool:
-    """Do calls that fail raise? Raises DefinitionError if DOVETAIL_RAISE_ON_ERROR is neither yes nor no."""
+def go_by_tensorrts_name() -> None:
+    """From now on builds too return None where they fail, unless something else was chosen."""
+    _names.add("tensorrt")
+
+
+def raises_on_error(builds: bool = False) -> bool:
+    """Do calls that fail raise, or `builds`? DefinitionError if DOVETAIL_RAISE_ON_ERROR is neither yes nor no."""
     if _chosen:
         return _chosen[0]
     text = os.environ.get(VARIABLE, "")
     if text.lower() not in (*_ON, *_OFF):
         raise DefinitionError(f"{VARIABLE} = {text!r} is neither 1 nor 0", hint="Set it to 1 or 0, or unset it.")
-    return text.lower() in _ON
+    return text.lower() in _ON if text else builds and not _names
 
 
 def last_error() -> DovetailError | None:
@@ -63,17 +70,17 @@ def last_error() -> DovetailError | None:
     return getattr(_last, "error", None)
 
 
-def failed(owner: Reports, error: DovetailError, value: Any) -> Any:
+def failed(owner: Reports, error: DovetailError, value: Any, builds: bool = False) -> Any:
     """Report `error`; then raise it, or return `value`. To be called where it was caught."""
     owner._report(error)
-    if raises_on_error():
+    if raises_on_error(builds):
         raise error
     _last.error = error
     return value
 
 
-def returns_on_error(value: Any) -> Callable[[Method], Method]:
-    """Decorate a method that, when it fails, returns `value` in TensorRT."""
+def returns_on_error(value: Any, builds: bool = False) -> Callable[[Method], Method]:
+    """Decorate a method that, when it fails, returns `value` in TensorRT; `builds` says that it is of a builder."""
 
     def decorate(method: Method) -> Method:
         @wraps(method)
@@ -81,7 +88,7 @@ def returns_on_error(value: Any) -> Callable[[Method], Method]:
             try:
                 return method(self, *args, **kwargs)
             except DovetailError as error:
-                return failed(self, error, value)
+                return failed(self, error, value, builds)
 
         return cast(Method, call)
 

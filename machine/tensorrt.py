@@ -7,10 +7,12 @@ One line before the script's own imports lets it run on dovetail; docs/tensorrt-
 
 import sys
 
+from dovetail.core.failures import go_by_tensorrts_name
 from dovetail.machine import api
 from dovetail.machine.api import *
 from dovetail.machine.api import __all__, __dir__
 
+go_by_tensorrts_name()
 __version__ = "8.5.3.1"  # of the contract; dovetail's own is dovetail.__version__
 _package_name = "tensorrt"
 tensorrt = sys.modules[__name__]  # where the classes are in TensorRT: trt.tensorrt.ICudaEngine

@@ -39,7 +39,7 @@ ARROWS = [
     ("machine.plan_cache", "core.* machine.* _native"),
     ("machine.api", "*"),
     ("machine.facade", "machine.api"),
-    ("machine.tensorrt", "machine.api"),
+    ("machine.tensorrt", "machine.api core.failures"),
     ("machine.testing*", "*"),
     ("machine.cli*", "*"),
     ("machine*", "core.* machine.*"),

@@ -35,7 +35,7 @@ class Builder(OlderBuilder):
             lookup = default_registry()
         self._lookup = lookup
 
-    @returns_on_error(None)
+    @returns_on_error(None, builds=True)
     def create_network(self, flags: int = 1) -> INetworkDefinition:
         """An empty network, with an explicit batch whatever the flags say.
 
@@ -85,7 +85,7 @@ class Builder(OlderBuilder):
     def num_DLA_cores(self) -> int:  # noqa: N802  TensorRT's spelling
         return 0
 
-    @returns_on_error(None)
+    @returns_on_error(None, builds=True)
     def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory | None:
         """The plan of `network`. Settings that are not honoured are warnings in the log.
 

@@ -294,6 +294,8 @@ def _advice(layer: GraphLayer, graph: Graph, fits_on: DeviceType | None) -> str:
         )
     if not implementations_of(graph.lookup, layer):
         return f"No implementation of {layer.spec.id} is registered: load a library that brings one, or write one."
+    if layer.advice:
+        return layer.advice
     return "Change what is refused above, or load a library with another implementation; error.trace has every row."
 
 

@@ -110,6 +110,8 @@ class GraphLayer:
     chosen: Candidate | None = None
     workspace_bytes: list[int] = field(default_factory=list)  # for each profile
     packed: bytes = b""
+    advice: str = ""  # what to do if nothing can run it
+    converted: str = ""  # how its types differ from those of the network, and why
     inserted_for: str = ""  # why the builder added this layer; "" for the user's own
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
 from dovetail.core.expr import DimsExprs, Expr, constant, input_dim
 from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy, nptype
+from dovetail.machine.builder.conversion import conversion
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ProfileExtents, late_leaves
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.layer import ILayer
@@ -222,27 +223,14 @@ def _layers(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: I
         output = _tensor(tensor, made, graph, config)
         output.producer = None if output.is_constant else result
         if layer.own_type(index) != output.dtype:
-            conversions.append(_conversion(layer, index, output, graph, config))
-            output = conversions[-1].inputs[0]
-            output.producer = result
+            written = GraphTensor(f"{output.name}_unconverted", output.dims, layer.own_type(index), output.ranges)
+            name, why = f"{layer.name}, type of output {index}", f"{layer.label} was asked for {output.dtype.name}"
+            conversions.append(conversion(graph, written, output, name, result.device, why))
+            output, written.producer = written, result
         result.outputs.append(output)
     for leaf in _told(layer, graph):
         graph.sizes[leaf] = result, leaf.leaf.axis  # type: ignore[union-attr]
     return [result, *conversions]
-
-
-def _conversion(layer: ILayer, index: int, output: GraphTensor, graph: Graph, config: IBuilderConfig) -> GraphLayer:
-    """A layer that makes `output` of what `layer` writes, which is the conversion's input."""
-    spec = graph.lookup.with_role("identity")
-    values = {**spec.defaults(), "to": int(output.dtype)}
-    written = GraphTensor(f"{output.name}_unconverted", output.dims, layer.own_type(index), output.ranges)
-    name = f"{layer.name}, type of output {index}"
-    made = GraphLayer(name, spec, values, spec.make(name, values), [written], [output])
-    made.device = config.get_device_type(layer)
-    made.inserted_for = f"{layer.label} was asked for {output.dtype.name}"
-    if not output.is_constant:
-        output.producer = made
-    return made
 
 
 def _told(layer: ILayer, graph: Graph) -> list[Expr]:

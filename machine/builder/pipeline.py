@@ -16,6 +16,7 @@ from dovetail.machine.builder.fold_constants import fold_constants
 from dovetail.machine.builder.graph import Graph
 from dovetail.machine.builder.infer_shapes import infer_shapes
 from dovetail.machine.builder.plan_memory import pack_constants, plan_memory
+from dovetail.machine.builder.run_in_half import run_in_half
 from dovetail.machine.builder.select_formats import Reformats, insert_reformats, select_formats
 from dovetail.machine.builder.separate_outputs import separate_outputs
 from dovetail.machine.builder.serialise import serialise
@@ -46,6 +47,8 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
     # layers between dequantise layers take the INT8 tensors
     ("absorb_quantization", lambda g, b: absorb_quantization(g, b.config, b.machine)),
     ("fold_remaining_constants", lambda g, b: fold_constants(g, b.config, b.machine, b.folding)),
+    # with BuilderFlag.FP16, conversions around layers that take HALF only
+    ("run_in_half", lambda g, b: run_in_half(g, b.config, b.machine)),
     # outputs that no layer computes get a copying layer
     ("separate_outputs", lambda g, b: separate_outputs(g)),
     # implementations x format rows x tactics that fit

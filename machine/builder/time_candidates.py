@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dovetail.core.errors import DovetailError
 from dovetail.core.negotiation import Machine
 from dovetail.core.types import DataType, DeviceType, nptype
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor
@@ -92,6 +93,8 @@ def time_candidates(graph: Graph, timer: Timer) -> Graph:
                 errors.append(error)
                 graph.notes.append(f"{layer.label}: {candidate.row.label} failed while timed and lost: {error}")
         if not timed:
+            if layer.converted and isinstance(errors[0], DovetailError):
+                errors[0].facts.append(("converted", layer.converted))
             raise errors[0]
         layer.candidates = timed
     return graph

@@ -129,13 +129,26 @@ def test_raise_on_error_is_a_call_and_a_context_manager(context):
 
 
 @pytest.mark.parametrize(
-    ("value", "prints"), [(None, "None"), ("0", "None"), ("1", "PlanCorrupt"), ("no?", "DefinitionError")]
+    ("value", "module", "prints"),
+    [
+        (None, "dovetail", "None BuildError"),
+        (None, "dovetail.tensorrt", "None None"),
+        ("0", "dovetail", "None None"),
+        ("1", "dovetail", "PlanCorrupt BuildError"),
+        ("1", "dovetail.tensorrt", "PlanCorrupt BuildError"),
+        ("no?", "dovetail", "DefinitionError DefinitionError"),
+    ],
 )
-def test_the_environment_chooses_for_a_process(value, prints):
+def test_the_environment_and_the_name_choose_for_a_process(value, module, prints):
     code = (
-        "import dovetail as trt\n"
-        "try: print(trt.Runtime(trt.ILogger()).deserialize_cuda_engine(b'nonsense'))\n"
-        "except Exception as error: print(type(error).__name__)"
+        f"import {module} as trt\n"
+        "builder = trt.Builder(trt.ILogger())\n"
+        "def result(call, *arguments):\n"
+        "    try: return call(*arguments)\n"
+        "    except Exception as error: return type(error).__name__\n"
+        "print(result(trt.Runtime(trt.ILogger()).deserialize_cuda_engine, b'nonsense'), end=' ')\n"
+        "with trt.raise_on_error(): network = builder.create_network()\n"
+        "print(result(builder.build_engine, network, builder.create_builder_config()))"
     )
     environment = {name: text for name, text in os.environ.items() if name != "DOVETAIL_RAISE_ON_ERROR"}
     if value is not None:

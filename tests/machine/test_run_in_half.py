@@ -1,0 +1,108 @@
+"""With BuilderFlag.FP16, a layer that only float16 suits gets conversions around it."""
+
+import numpy as np
+import pytest
+from networks import engine_of, new_network
+
+import dovetail as trt
+from dovetail.core.errors import NoImplementation, PluginFailed
+from dovetail.plugins import Input, op
+
+
+class HalfOnly(trt.IPluginV2DynamicExt):
+    """y = 2 x + b, in HALF and nothing else."""
+
+    plugin_type, plugin_namespace = "HalfOnly", "half"
+
+    def get_output_dimensions(self, output_index, inputs, expr_builder):
+        return inputs[0]
+
+    def supports_format_combination(self, pos, in_out, num_inputs):
+        return in_out[pos].type == trt.float16 and in_out[pos].format == trt.TensorFormat.LINEAR
+
+    def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+        assert input_desc[0].type == output_desc[0].type == trt.float16
+        outputs[0].array[...] = inputs[0].array * np.float16(2) + inputs[1].array
+
+
+X = np.array([[1.0, -2.5, 2049.0]], np.float32)  # the last is not a float16
+B = np.array([[0.5, 0.25, 4.0]], np.float32)
+WANTED = X.astype(np.float16) * np.float16(2) + B.astype(np.float16)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    trt.get_plugin_registry().add_op(HalfOnly)
+
+
+@pytest.mark.parametrize("bias_is_constant", [False, True])
+def test_a_half_only_plugin_runs_in_a_float_network(bias_is_constant):
+    builder, network, config = new_network()
+    x = network.add_input("x", trt.float32, X.shape)
+    b = (
+        network.add_constant(B.shape, B).get_output(0)
+        if bias_is_constant
+        else network.add_input("b", trt.float32, B.shape)
+    )
+    layer = network.add_plugin("half::HalfOnly@1", [network.add_identity(x).get_output(0), b], layer_name="halved")
+    behind = network.add_unary(layer.get_output(0), trt.UnaryOperation.NEG)
+    behind.get_output(0).name = "y"
+    network.mark_output(behind.get_output(0))
+    config.set_flag(trt.BuilderFlag.FP16)
+    engine = engine_of(builder, network, config)
+    found = engine.create_execution_context().run({"x": X} if bias_is_constant else {"x": X, "b": B})["y"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, -WANTED.astype(np.float32))
+    assert "takes HALF only" in engine.report()
+
+
+def test_without_the_flag_it_is_an_error():
+    builder, network, config = new_network()
+    inputs = [network.add_input(name, trt.float32, X.shape) for name in "xb"]
+    network.mark_output(network.add_plugin("half::HalfOnly@1", inputs).get_output(0))
+    with pytest.raises(NoImplementation, match="It takes HALF: convert its inputs and outputs with Cast layers"):
+        builder.build_serialized_network(network, config)
+
+
+def test_an_error_of_a_converted_layer_says_that_it_was_converted():
+    class Broken(HalfOnly):
+        plugin_type = "Broken"
+
+        def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+            raise ZeroDivisionError("mine")
+
+    trt.get_plugin_registry().add_op(Broken)
+    builder, network, config = new_network()
+    config.set_flag(trt.BuilderFlag.FP16)
+    inputs = [network.add_input(name, trt.float32, X.shape) for name in "xb"]
+    network.mark_output(network.add_plugin("half::Broken@1", inputs).get_output(0))
+    with pytest.raises(PluginFailed, match="to HALF and back, by Cast layers"):
+        builder.build_serialized_network(network, config)
+
+
+def test_what_runs_in_float_stays_as_it_is():
+    builder, network, config = new_network()
+    layer = network.add_unary(network.add_input("x", trt.float32, X.shape), trt.UnaryOperation.NEG)
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    config.set_flag(trt.BuilderFlag.FP16)
+    engine = engine_of(builder, network, config)
+    assert engine.num_layers == 1
+    np.testing.assert_array_equal(engine.create_execution_context().run({"x": X})["y"], -X)
+
+
+def test_what_nothing_runs_is_still_an_error():
+    @op("half::Integers@1")
+    def integers(x: Input(trt.int32)):
+        """y = x."""
+        return x
+
+    trt.get_plugin_registry().add_op(integers)
+    builder, network, config = new_network()
+    config.set_flag(trt.BuilderFlag.FP16)
+    config.allow_reference = False
+    x = network.add_input("x", trt.int32, X.shape)
+    network.mark_output(network.add_plugin("half::Integers@1", [x]).get_output(0))
+    config.pin_implementation(network.get_layer(0).name, "#nobody")
+    with pytest.raises(NoImplementation):
+        builder.build_serialized_network(network, config)
