@@ -22,8 +22,12 @@ bool is_sync_wanted() {
   return value && *value && std::strcmp(value, "0") != 0;
 }
 
-// Where empty tensors point to: nobody reads or writes it, but it is not null.
-alignas(kAlignment) unsigned char nothing[kAlignment];
+// Where empty tensors point to, and outputs that have no memory yet: it is not null, and cannot be written.
+uint8_t* make_nothing() {
+  void* page = ::mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return page == MAP_FAILED ? nullptr : static_cast<uint8_t*>(page);
+}
+uint8_t* const nothing = make_nothing();
 
 }  // namespace
 

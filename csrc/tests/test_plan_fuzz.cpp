@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Damaged and hostile plans: test_plan_fuzz [--variants N] LIBRARY PLAN... loads thousands of variants of each plan and
-// runs those that load, on buffers that end where the tensors do. Each must run or be refused with a sentence; none may
-// crash or take more memory than a multiple of its size.
+// Damaged and hostile plans: test_plan_fuzz [--variants N] [--library L]... LIBRARY PLAN... loads thousands of variants
+// of each plan and runs those that load, on buffers that end where the tensors do, and as users do: with no address set,
+// and with output allocators. Each must run or be refused with a sentence; none may crash or take more memory than a
+// multiple of its size.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -17,11 +18,14 @@
 #include <vector>
 
 #include "check.hpp"
+#include "exact_memory.hpp"
 #include "runtime/checksum.hpp"
 #include "runtime/context.hpp"
 
 using namespace dovetail;
 using nlohmann::json;
+using tests::Buffer;
+using tests::exact_buffer;
 
 namespace {
 
@@ -33,26 +37,6 @@ std::vector<std::string> row_names, implementation_ids;  // what the library has
 void expect_sentence(const Failure& failure) {
   EXPECT(!failure.message.empty());
   EXPECT(failure.code != DT_OK && failure.code != DT_INTERNAL);
-}
-
-using Buffer = std::unique_ptr<uint8_t, decltype(&std::free)>;
-
-Buffer exact_buffer(size_t n, size_t align) {
-  void* memory = nullptr;
-  if (posix_memalign(&memory, align, n) != 0) std::abort();
-  return {static_cast<uint8_t*>(memory), std::free};
-}
-
-Buffer noise(size_t n, size_t align, std::mt19937& random) {
-  static const std::vector<uint8_t> pool = [] {
-    std::mt19937 own(7);
-    std::vector<uint8_t> bytes(2 * kMaxRunBytes);
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(own());
-    return bytes;
-  }();
-  Buffer memory = exact_buffer(n, align);
-  if (n > 0) std::memcpy(memory.get(), pool.data() + random() % (pool.size() - n), n);
-  return memory;
 }
 
 // Shape inputs get contents of the profile, which the context reads before anything else.
@@ -75,9 +59,15 @@ void set_contents(Context& context, const PlanProfile& profile, std::vector<Buff
   }
 }
 
+// How a user hands over memory.
+enum class Memory { kAddresses, kAllocators, kNothing };
+
 // One execution with these extents, unless it would be large.
-void run(Context& context, const std::vector<Dims>& dims, std::mt19937& random) {
+void run(Context& context, const std::vector<Dims>& dims, Memory how, std::mt19937& random) {
   const Plan& plan = context.engine().plan();
+  const auto memory_of = [&random](uint64_t bytes, size_t align) {
+    return tests::noise(bytes, align, random, kMaxRunBytes);
+  };
   std::vector<Buffer> buffers;
   set_contents(context, plan.profiles[static_cast<size_t>(context.profile())], &buffers);
   for (size_t i = 0; i < plan.inputs.size(); ++i)
@@ -90,12 +80,24 @@ void run(Context& context, const std::vector<Dims>& dims, std::mt19937& random) 
     if (total > kMaxRunBytes) return;
   }
   for (size_t io = 0; io < plan.n_io(); ++io) {
-    if (io < plan.inputs.size() && plan.is_shape_input(io)) continue;
+    const bool is_input = io < plan.inputs.size();
+    if (is_input && plan.is_shape_input(io)) continue;
+    context.set_address(io, nullptr);
+    if (!is_input) context.set_output_allocator(io, {});
+    if (how == Memory::kNothing) continue;
     const uint64_t bytes = context.max_bytes(io);
-    buffers.push_back(noise(bytes, 16, random));  // as those of a user's array
+    if (how == Memory::kAllocators && !is_input) {
+      Context::OutputAllocator allocator;
+      allocator.allocate = [&](uint64_t n, uint64_t align) {
+        return buffers.emplace_back(memory_of(n, align)).get();
+      };
+      context.set_output_allocator(io, std::move(allocator));
+      continue;
+    }
+    buffers.push_back(memory_of(bytes, 16));  // as those of a user's array
     context.set_address(io, buffers.back().get(), bytes);
   }
-  const Buffer arena = noise(context.memory_bytes(), kAlign, random);
+  const Buffer arena = memory_of(context.memory_bytes(), kAlign);
   context.set_memory(arena.get(), context.memory_bytes());
   ++n_ran;
   context.execute();
@@ -111,10 +113,14 @@ void run_profile(const std::shared_ptr<Engine>& engine, int index, std::mt19937&
       between[i][axis] += static_cast<int64_t>(
           random() % static_cast<uint64_t>(profile.max.extents[i][axis] - profile.min.extents[i][axis] + 1));
   for (const std::vector<Dims>& dims : {profile.opt.extents, profile.max.extents, between, profile.min.extents}) {
-    try {
-      run(context, dims, random);
-    } catch (const Failure& failure) {
-      expect_sentence(failure);
+    for (Memory how : {Memory::kNothing, Memory::kAllocators, Memory::kAddresses}) {
+      const bool is_likely = how == Memory::kAddresses || !engine->plan().sizes.empty();
+      if (!is_likely && random() % 8 != 0) continue;
+      try {
+        run(context, dims, how, random);
+      } catch (const Failure& failure) {
+        expect_sentence(failure);
+      }
     }
     if (profile.min.extents == profile.max.extents) break;
   }
@@ -293,10 +299,24 @@ void resize_input(json& plan, std::mt19937& random) {
       if (dims[axis].is_number() || kind == profile["inputs"][input][2]) kind[axis] = extent;
 }
 
+// Does the program of an extent wait for what a layer tells?
+std::vector<bool> find_late_programs(const json& plan) {
+  std::vector<int> needed;
+  for (const json& program : plan["programs"]) needed.push_back(needed_sizes(program.get<DimsProgram>(), needed));
+  return {needed.begin(), needed.end()};
+}
+
 // Intermediate tensors as outputs: each then has a buffer of its own, beyond whose end a sanitizer sees an access.
-json spread(json plan) {
+// `late`: those, too, whose extents are known only when they are written, which must be refused.
+json spread(json plan, bool late) {
+  const std::vector<bool> is_late = find_late_programs(plan);
   for (size_t t = 0; t < plan["tensors"].size(); ++t) {
     if (plan["tensors"][t]["where"] != "arena") continue;
+    const json& dims = plan["tensors"][t]["dims"];
+    const bool waits = std::any_of(dims.begin(), dims.end(), [&](const json& extent) {
+      return extent.is_object() && is_late.at(extent["program"].get<size_t>());
+    });
+    if (waits && !late) continue;
     plan["tensors"][t]["where"] = "output";
     plan["outputs"].push_back(t);
     for (json& profile : plan["profiles"]) profile["offsets"][t] = -1;
@@ -330,6 +350,12 @@ bool follow(json& plan, const Failure& refusal) {
   return false;
 }
 
+std::unique_ptr<Failure> load_document(const Parts& parts, const json& document) {
+  json header = parts.header;
+  header["__metadata__"]["plan"] = document.dump(-1, ' ', false, json::error_handler_t::replace);
+  return load(join(header, parts.data));
+}
+
 void fuzz(const std::string& file, int n_variants, uint32_t seed) {
   std::mt19937 random(seed);
   load(file);
@@ -361,9 +387,10 @@ void fuzz(const std::string& file, int n_variants, uint32_t seed) {
 
   json plan = json::parse(parts.header["__metadata__"]["plan"].get<std::string>());
   plan.erase("report");
-  const json wide = spread(plan);
+  const json wide = spread(plan, false), widest = spread(plan, true);
+  load_document(parts, widest);
   for (int i = 0; i < n_variants; ++i) {
-    json changed = i % 4 == 0 ? plan : wide;
+    json changed = i % 4 == 0 ? plan : i % 16 == 1 ? widest : wide;
     if (random() % 8 == 0) resize_input(changed, random);
     const bool anywhere = i % 4 < 2;
     for (uint32_t k = random() % 3; k < 3; k += anywhere ? 1 : 2) {
@@ -374,9 +401,7 @@ void fuzz(const std::string& file, int n_variants, uint32_t seed) {
       }
     }
     for (int attempt = 0; attempt < 10; ++attempt) {
-      json header = parts.header;
-      header["__metadata__"]["plan"] = changed.dump(-1, ' ', false, json::error_handler_t::replace);
-      const auto refusal = load(join(header, parts.data));
+      const auto refusal = load_document(parts, changed);
       if (!refusal || anywhere || !follow(changed, *refusal)) break;
     }
   }
@@ -418,21 +443,24 @@ void offer(const std::string& path) {
 
 int main(int argc, char** argv) {
   int n_variants = 6000, first = 1;
-  if (argc > 2 && std::strcmp(argv[1], "--variants") == 0) {
-    n_variants = std::atoi(argv[2]);
-    first = 3;
+  std::vector<const char*> libraries;
+  for (; first + 1 < argc && argv[first][0] == '-'; first += 2) {
+    if (std::strcmp(argv[first], "--variants") == 0) n_variants = std::atoi(argv[first + 1]);
+    if (std::strcmp(argv[first], "--library") == 0) libraries.push_back(argv[first + 1]);
   }
   if (argc < first + 2) {
-    std::fprintf(stderr, "usage: %s [--variants N] LIBRARY PLAN...\n", argv[0]);
+    std::fprintf(stderr, "usage: %s [--variants N] [--library L]... LIBRARY PLAN...\n", argv[0]);
     return 2;
   }
   set_log_sink([](int, const char*) {});
-  // A size that comes out of a plan must never be allocated: the largest honest need here is a few MB.
-#if !defined(__SANITIZE_ADDRESS__)
+  // A size that comes out of a plan must never be allocated: the largest honest need here is a few MB. Sanitizers of
+  // addresses and of threads map terabytes for themselves.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   const rlimit limit{size_t{1} << 30, size_t{1} << 30};
   setrlimit(RLIMIT_AS, &limit);
 #endif
-  offer(argv[first]);
+  libraries.push_back(argv[first]);
+  for (const char* library : libraries) offer(library);
   for (int i = first + 1; i < argc; ++i) {
     std::ifstream in(argv[i], std::ios::binary);
     const std::string file((std::istreambuf_iterator<char>(in)), {});

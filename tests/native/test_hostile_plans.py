@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -309,6 +310,32 @@ def plan_of(sketch) -> bytes:
     return sketch().plan()
 
 
+@pytest.fixture(scope="session")
+def v2_library(tmp_path_factory):
+    """The example of a V2 class, which has no rows."""
+    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+    if not compiler:
+        pytest.skip("no C++ compiler (set CXX)")
+    library = tmp_path_factory.mktemp("v2") / "libposterize.so"
+    source = ROOT / "examples" / "plugins" / "cpp_v2" / "posterize.cpp"
+    flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", f"-I{trt.get_include()}"]
+    subprocess.run([compiler, *flags, str(source), "-o", str(library)], check=True)
+    return library
+
+
+def of_v2_classes(is_open: bool) -> bytes:
+    """y = posterize(relu(x)) and z = posterize(y), of 5 or 1..9 rows of 700 values: more than a page is written."""
+    draft = Draft("posterized")
+    rows = {"program": draft.add_program(1, 0, 0)} if is_open else 5
+    x, t = draft.add_tensor("x", [rows, 700], "input"), draft.add_tensor("t", [rows, 700], room=9 * 700 * 4)
+    y, z = (draft.add_tensor(name, [rows, 700], "output") for name in "yz")
+    draft.add_step("Activation@1#cpu", [x], [t], "linear_scalar", fields=[["type", 5, 0]])
+    for source, target in ((t, y), (y, z)):
+        draft.add_step("acme::Posterize@1#cpu", [source], [target], state=draft.add_constant(np.int32([3])))
+    draft.add_profile([[extent, 700] for extent in ((1, 5, 9) if is_open else (5, 5, 5))])
+    return draft.to_bytes()
+
+
 def implementations(plan: bytes) -> set[str]:
     return {step["implementation"] for step in read_plan(plan)["steps"]}
 
@@ -326,11 +353,29 @@ def test_changed_plans_run_or_are_refused(sketch, tmp_path):
         pytest.skip("runs in Python")
     path = tmp_path / f"{sketch.__name__}.plan"
     path.write_bytes(plan)
+    fuzz(path)
+
+
+def fuzz(path: Path, *more: str | Path) -> None:
     # The program has its sanitizers linked in, and looks for leaks.
     environment = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "ASAN_OPTIONS")}
-    command = [f"{PROGRAMS}/test_plan_fuzz", "--variants", VARIANTS, LIBRARY, path]
+    command = [f"{PROGRAMS}/test_plan_fuzz", "--variants", VARIANTS, *more, LIBRARY, path]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+    assert done.returncode == 0, f"exit status {done.returncode}\n" + done.stdout[-4000:] + done.stderr[-8000:]
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_changed_plans_of_v2_classes_run_or_are_refused(is_open, v2_library, tmp_path):
+    if not PROGRAMS:
+        pytest.skip("needs the C++ test programs: make test and .ci/sanitize set DOVETAIL_TEST_PROGRAMS")
+    path = tmp_path / "v2.plan"
+    path.write_bytes(of_v2_classes(is_open))
+    fuzz(path, "--library", v2_library)
+
+
+def test_changed_plans_with_sizes_that_layers_decide_are_among_them():
+    sizes = [sketch for sketch in OF_CASES if read_plan(plan_of(sketch)).get("sizes")]
+    assert any(implementations(plan_of(sketch)) <= NATIVE for sketch in sizes)
 
 
 # ---- what refusals say
