@@ -583,6 +583,7 @@ void Context::check_place(size_t io) {
 
 // To the steps from `first` on that come before the next size is known, and to the one that tells it.
 void Context::tell_shapes(size_t first) {
+  const FloatMode mode;
   const std::vector<PlanSize>& sizes = engine_->plan().sizes;
   const auto known = static_cast<size_t>(n_known_);
   const size_t end = known < sizes.size() ? static_cast<size_t>(sizes[known].step) + 1 : launches_.size();

@@ -100,6 +100,7 @@ std::shared_ptr<Object> Object::load(const dt_op* op, const std::string& subject
 
 Object::~Object() {
   if (!object_) return;
+  const FloatMode mode;
   if (op_ && DT_HAS(dt_op, op_, destroy)) op_->destroy(object_);
   if (implementation_ && DT_HAS(dt_implementation, implementation_, destroy)) implementation_->destroy(object_);
 }
@@ -270,6 +271,7 @@ LayerContext::LayerContext(const Bound& bound) : bound_(bound), context_(bound.o
 }
 
 LayerContext::~LayerContext() {
+  const FloatMode mode;
   if (owned_ && DT_HAS(dt_implementation, bound_.implementation, drop_context)) {
     bound_.implementation->drop_context(context_);
   }
@@ -277,6 +279,7 @@ LayerContext::~LayerContext() {
 
 void LayerContext::shape_changed(Call& call, const dt_run& run) const {
   if (!DT_HAS(dt_implementation, bound_.implementation, shape_changed)) return;
+  const FloatMode mode;
   const dt_code code = bound_.implementation->shape_changed(context_, &run);
   if (code) call.check(code, bound_.subject, "shape_changed", bound_.object->layer());
 }

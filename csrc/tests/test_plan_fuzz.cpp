@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Damaged and hostile plans: test_plan_fuzz [--variants N] [--library L]... LIBRARY PLAN... loads thousands of variants
-// of each plan and runs those that load, on buffers that end where the tensors do, and as users do: with no address set,
-// and with output allocators. Each must run or be refused with a sentence; none may crash or take more memory than a
-// multiple of its size.
+// of each plan and runs those that load, on buffers that end where the tensors do, and as users do: with no address
+// set, and with output allocators. Each must run or be refused with a sentence; none may crash or take more memory than
+// a multiple of its size.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -88,9 +88,7 @@ void run(Context& context, const std::vector<Dims>& dims, Memory how, std::mt199
     const uint64_t bytes = context.max_bytes(io);
     if (how == Memory::kAllocators && !is_input) {
       Context::OutputAllocator allocator;
-      allocator.allocate = [&](uint64_t n, uint64_t align) {
-        return buffers.emplace_back(memory_of(n, align)).get();
-      };
+      allocator.allocate = [&](uint64_t n, uint64_t align) { return buffers.emplace_back(memory_of(n, align)).get(); };
       context.set_output_allocator(io, std::move(allocator));
       continue;
     }
