@@ -141,7 +141,7 @@ def warn_of_near_names(cls: type, where: str) -> None:
         if name.startswith("_") or name in _METHODS or name in IDENTITY or hasattr(value, "dovetail_kernel"):
             continue
         if inspect.isfunction(value):
-            alike = [m for m in _METHODS if m[0] == name[0] and abs(len(m) - len(name)) < 4]  # cheap, and often none
+            alike = [m for m in _METHODS if m[0] == name[0] and abs(len(m) - len(name)) < 6]  # cheap, and often none
             near = difflib.get_close_matches(name, alike, n=1, cutoff=0.8)
             if near and near[0] not in vars(cls):
                 _warn(f"{cls.__name__}.{name} at {where} is called by nobody; is {near[0]} meant?")

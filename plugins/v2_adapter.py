@@ -17,32 +17,110 @@ from dovetail.plugins.v2_spec import cloned, source_clone
 
 
 class Address(int):
-    """Where a tensor is, as `enqueue` gets it, with the tensor itself: `address.array`.
+    """Where a tensor is on a device, as `enqueue` gets it, with the tensor itself: `address.array`, a DeviceArray.
 
-    `np.asarray(address)`, and on a GPU `torch.from_dlpack(address)` or `cupy.asarray(address)`, are the tensor as well.
+    torch.from_dlpack(address) and cupy.asarray(address) take it as well.
     """
 
-    array: Any  # of numpy, or a DeviceArray
+    array: Any
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """The tensor itself, so that writing into it writes the tensor; a copy only where another type is asked for."""
-        if not isinstance(self.array, np.ndarray):
-            return self.array.__array__(dtype, copy)
+    @staticmethod
+    def of(array: Any) -> Address | HostAddress:
+        """The address of an array of NumPy, or of a DeviceArray."""
+        if isinstance(array, np.ndarray):
+            return HostAddress(array)
+        made = Address(int(array))
+        made.array = array
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("__dlpack__", "__dlpack_device__", "__cuda_array_interface__"):
+            return getattr(self.array, name)
+        raise _no_attribute(name)
+
+
+class HostAddress:
+    """Where a tensor is in host memory, as `enqueue` gets it, with the tensor itself: `address.array`.
+
+    It counts and compares as the int that scripts for TensorRT expect, and ctypes takes it for a pointer. It is not an
+    int, which NumPy would take for a number: `np.asarray(address)` is the tensor, so that writing there writes it.
+    """
+
+    __slots__ = ("_address", "array")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self._address = array.ctypes.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         found = self.array if dtype is None else self.array.astype(dtype, copy=False)
         if copy is False and found is not self.array:
             raise ValueError(f"a tensor of {self.array.dtype} cannot be seen as {found.dtype} without a copy")
         return found.copy() if copy and found is self.array else found
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("__dlpack__", "__dlpack_device__", "__cuda_array_interface__"):
-            return getattr(self.array, name)
-        raise AttributeError(f"an Address has no {name}; the tensor is address.array")
+    def __index__(self) -> int:
+        return self._address
 
-    @classmethod
-    def of(cls, array: Any) -> Address:
-        made = cls(array.ctypes.data if isinstance(array, np.ndarray) else int(array))
-        made.array = array
-        return made
+    __int__ = __index__
+
+    @property
+    def _as_parameter_(self) -> int:  # what ctypes passes on
+        return self._address
+
+    @property
+    def __class__(self) -> type:  # what isinstance(address, int) asks
+        return int
+
+    def __hash__(self) -> int:
+        return hash(self._address)
+
+    def __bool__(self) -> bool:
+        return bool(self._address)
+
+    def __repr__(self) -> str:
+        return repr(self._address)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._address, spec)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("__dlpack__", "__dlpack_device__"):
+            return getattr(self.array, name)
+        raise _no_attribute(name)
+
+
+def _counting(name: str) -> Callable[..., Any]:
+    """`int.name`, for an address."""
+    method = getattr(int, name)
+
+    def count(self: HostAddress, *others: Any) -> Any:
+        return method(self._address, *(one._address if type(one) is HostAddress else one for one in others))
+
+    return count
+
+
+for _name in (
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "add",
+    "radd",
+    "sub",
+    "rsub",
+    "mul",
+    "floordiv",
+    "mod",
+    "and",
+    "rshift",
+):
+    setattr(HostAddress, f"__{_name}__", _counting(f"__{_name}__"))
+
+
+def _no_attribute(name: str) -> AttributeError:
+    return AttributeError(f"an address has no {name}; the tensor is address.array, or np.asarray(address)")
 
 
 def largest(descs: Sequence[Any]) -> list[TensorDesc]:

@@ -1,13 +1,16 @@
 """TensorRT's plugin classes in Python: a creator and its plugin, a class alone, and the order of calls."""
 
+import ctypes
 import gc
+import json
 
 import numpy as np
 import pytest
 
 import dovetail as trt
-from dovetail.core.errors import DefinitionError, PluginFailed
+from dovetail.core.errors import DefinitionError, PluginFailed, PluginNotFound
 from dovetail.plugins import IPluginCreator, IPluginV2DynamicExt
+from dovetail.plugins.v2_adapter import Address
 
 
 class Pad(IPluginV2DynamicExt):
@@ -224,3 +227,110 @@ class Untyped(Twice):
 def test_a_class_whose_parameters_have_no_types_needs_a_creator(bench):
     with pytest.raises(DefinitionError, match="parameter 'factor' of Untyped has no type"):
         bench.registry.add_op(Untyped)
+
+
+# ---- objects that a script made
+
+
+class Counter(IPluginV2DynamicExt):
+    """y = x + step; written as for TensorRT, state set in __init__ and as a text."""
+
+    def __init__(self, step=1):
+        IPluginV2DynamicExt.__init__(self)
+        self.step, self.cloned_from = step, None
+        self.plugin_type, self.plugin_namespace, self.plugin_version = "Counter", "acme", "1"
+        self.num_outputs = 1
+
+    def get_output_dimensions(self, output_index, inputs, expr_builder):
+        return inputs[0]
+
+    def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+        np.asarray(outputs[0])[...] = np.asarray(inputs[0]) + self.step
+
+    def clone(self):
+        made = Counter(self.step)
+        made.cloned_from = self
+        return made
+
+    def serialize(self):
+        return json.dumps({"step": self.step})
+
+
+class CounterCreator(IPluginCreator):
+    def __init__(self):
+        IPluginCreator.__init__(self)
+        self.name, self.plugin_namespace, self.plugin_version = "Counter", "acme", "1"
+        self.field_names = trt.PluginFieldCollection([trt.PluginField("step", None, trt.PluginFieldType.INT32)])
+
+    def create_plugin(self, name, field_collection):
+        return Counter(int(field_collection[0].data[0]))
+
+    def deserialize_plugin(self, name, data):
+        return Counter(**json.loads(data.decode("utf-8")))
+
+
+def test_an_object_whose_class_nobody_registered_is_built(bench):
+    layer = bench.network.add_plugin_v2([bench.input(2)], Counter(5))
+    layer.get_output(0).name = "y"
+    bench.network.mark_output(layer.get_output(0))
+    plan = bench.builder.build_serialized_network(bench.network, bench.config)
+    runtime = trt.Runtime(bench.builder.logger)
+    with pytest.raises(PluginNotFound, match=r"register_creator.*Counter|Counter"):
+        runtime.deserialize_cuda_engine(plan)
+    bench.registry.register_creator(CounterCreator())
+    context = runtime.deserialize_cuda_engine(plan).create_execution_context()
+    assert context.run({"x": np.float32([1, 2])})["y"].tolist() == [6, 7]
+
+
+def test_a_build_asks_clones_of_the_object_itself(bench):
+    asked = []
+
+    class Watched(Counter):
+        def clone(self):
+            made = Watched(self.step)
+            made.cloned_from = self.cloned_from or self
+            return made
+
+        def supports_format_combination(self, pos, in_out, num_inputs):
+            asked.append(self.cloned_from)
+            return in_out[pos].format == trt.TensorFormat.LINEAR
+
+    class WatchedCreator(CounterCreator):
+        def deserialize_plugin(self, name, data):
+            return Watched(**json.loads(data))
+
+    bench.registry.register_creator(WatchedCreator())
+    plugin = Watched(5)
+    layer = bench.network.add_plugin_v2([bench.input(2)], plugin)
+    layer.get_output(0).name = "y"
+    bench.network.mark_output(layer.get_output(0))
+    assert bench.builder.build_serialized_network(bench.network, bench.config)
+    assert plugin in asked
+
+
+def test_a_creator_gives_back_the_objects_of_its_author(bench):
+    bench.registry.register_creator(CounterCreator())
+    creator = bench.registry.get_plugin_creator("Counter", "1", "acme")
+    fields = trt.PluginFieldCollection([trt.PluginField("step", np.array([4], np.int32))])
+    plugin = creator.create_plugin("four", fields)
+    assert type(plugin) is Counter and plugin.step == 4
+    again = creator.deserialize_plugin("four", plugin.serialize().encode())
+    assert type(again) is Counter and again.step == 4
+    assert bench.run(bench.network.add_plugin_v2([bench.input(2)], plugin), [1, 2]).tolist() == [5, 6]
+
+
+def test_an_address_is_the_array_for_numpy():
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    address = Address.of(array)
+    assert np.asarray(address) is array and int(address) == array.ctypes.data
+    assert np.array(address).tolist() == array.tolist() and np.array(address) is not array
+    assert np.asarray(address, np.float64).dtype == np.float64
+    np.asarray(address)[0, 0] = 9
+    assert array[0, 0] == 9
+    assert isinstance(address, int) and hex(address) == hex(array.ctypes.data)
+    assert (address + 4) % 4 == array.ctypes.data % 4 and address == Address.of(array)
+    to = np.zeros_like(array)
+    ctypes.memmove(Address.of(to), address, array.nbytes)
+    assert np.array_equal(to, array)
+    with pytest.raises(AttributeError, match=r"the tensor is address.array"):
+        print(address.shape)
