@@ -16,6 +16,7 @@ from dovetail.core.expr import DimsExprs, constraints
 from dovetail.core.strict import Strict, unknown_attribute
 from dovetail.core.types import DataType, Weights, from_numpy
 from dovetail.machine.enums import LayerType
+from dovetail.machine.names import checked_name
 from dovetail.machine.tensor import ITensor
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class ILayer(Strict):
 
     @name.setter
     def name(self, name: str) -> None:
-        self.__dict__["_name"] = str(name)
+        self.__dict__["_name"] = checked_name("a layer", name)
         self._invalidate()
 
     @property
@@ -337,6 +338,7 @@ class ILayer(Strict):
         self._check_types(inputs)
         with constraints() as recorded:
             outputs = list(op.infer(inputs))
+        self._check_extents(inputs, outputs)
         self.__dict__["_constraints"] = recorded
         self.__dict__["_own_types"] = [output.dtype for output in outputs]
         for index, dtype in self._types.items():
@@ -349,6 +351,21 @@ class ILayer(Strict):
         spec = self._network._lookup.with_role("identity")
         op = spec.make(f"{self._name}, type of output {index}", {**spec.defaults(), "to": int(dtype)})
         return op.infer([output])[0]
+
+    def _check_extents(self, inputs: Sequence[SymbolicTensor | None], outputs: Sequence[SymbolicTensor]) -> None:
+        for index, tensor in enumerate(outputs):
+            for axis, dim in enumerate(tensor.dims):
+                if dim.range[1] >= 0:
+                    continue
+                raise ShapeError(
+                    f"{self.label} cannot give output {index} the dims {tensor.dims}: dimension {axis} is negative",
+                    facts=[(t.name or f"input {i}", str(t.dims)) for i, t in enumerate(inputs) if t is not None],
+                    hint="Where an extent is not known yet, a plugin computes it with the expression builder."
+                    if dim.value == -1
+                    else "",
+                    layer=self._name,
+                    got=dim.value,
+                )
 
     def symbolic_inputs(self, op: Op) -> list[SymbolicTensor | None]:
         """What `op.infer` sees. Data given as weights gets the dims that the op expects of it, if it says so."""

@@ -14,6 +14,7 @@ from dovetail.machine import absent
 from dovetail.machine.enums import NetworkDefinitionCreationFlag
 from dovetail.machine.extent_names import ExtentNames
 from dovetail.machine.layer import ILayer
+from dovetail.machine.names import checked_name
 from dovetail.machine.order import LayerOrder
 from dovetail.machine.tensor import ITensor
 
@@ -187,7 +188,7 @@ class INetworkDefinition(Strict):
         layer_name: str | None,
         make_op: Callable[[], Any] | None = None,
     ) -> ILayer:
-        name = layer_name or f"(Unnamed Layer* {len(self._layers)}) [{spec.name}]"
+        name = checked_name("a layer", layer_name or "") or f"(Unnamed Layer* {len(self._layers)}) [{spec.name}]"
         for index, tensor in enumerate(inputs):
             if tensor is not None:
                 self._check_owned(tensor, f"input {index} of {spec.id}")
@@ -370,6 +371,7 @@ class INetworkDefinition(Strict):
             raise DefinitionError(f"{where}: tensor '{tensor.name}' belongs to another network")
 
     def _check_free(self, name: str) -> None:
+        checked_name("a tensor", name)
         if name in self._names:
             owner = self._names[name]
             made = "a network input" if owner._producer is None else f"made by {owner._producer.label}"

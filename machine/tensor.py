@@ -11,6 +11,7 @@ from dovetail.core.errors import DefinitionError, FieldValueError
 from dovetail.core.expr import DimsExprs, Expr, input_element
 from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, Dims, TensorFormat, TensorLocation
+from dovetail.machine.names import checked_name
 from dovetail.machine.settings import Setting, integer, member, yes_or_no
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class ITensor(Strict):
                 f"dimension {index} of tensor '{self.name}' cannot be named",
                 hint="Only dimensions of network inputs have names; others follow from them.",
             )
-        self._dimension_names[index] = name
+        self._dimension_names[index] = checked_name("a dimension", name)
         self._network._name_extents(self)
 
     def get_dimension_name(self, index: int) -> str:

@@ -43,6 +43,13 @@ std::shared_ptr<Engine> load_engine(const py::object& source, int n_threads, int
   return Engine::load(path, n_threads, device);
 }
 
+void check_plan(const py::object& source, int n_threads) {
+  const std::shared_ptr<Py_buffer> view = hold_buffer(source, PyBUF_SIMPLE);
+  FileBytes bytes{static_cast<const uint8_t*>(view->buf), static_cast<uint64_t>(view->len), view};
+  py::gil_scoped_release release;
+  Engine::check(std::move(bytes), n_threads);
+}
+
 py::str checksum_of(const py::object& buffer) {
   const std::shared_ptr<Py_buffer> view = hold_buffer(buffer, PyBUF_SIMPLE);
   uint64_t value = 0;
@@ -387,6 +394,8 @@ void bind_engine(py::module_& m) {
       .def_buffer(&HostMemory::buffer)
       .def_property_readonly("nbytes", &HostMemory::bytes)
       .def("__len__", &HostMemory::bytes);
+  m.def("check_plan", &check_plan, py::arg("plan"), py::arg("n_threads") = 0,
+        "Do all that making an engine of the plan does, but for its memory on a device. Raises as Engine does.");
   py::class_<Engine, std::shared_ptr<Engine>>(m, "Engine", "A loaded plan: verified, its layers made and configured.")
       .def(py::init(&load_engine), py::arg("source"), py::arg("n_threads") = 0, py::arg("device") = -1,
            "From a buffer, which must not change while the engine lives, or a path. Raises PlanCorrupt, "

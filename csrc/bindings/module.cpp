@@ -4,6 +4,7 @@
 
 #include "dovetail/plugin.h"
 #include "runtime/dims.hpp"
+#include "runtime/layout.hpp"
 
 namespace {
 
@@ -35,6 +36,7 @@ void bind_tables(py::module_& m) {
   m.attr("CPU_FEATURES") = features;
   m.attr("ABI_VERSION") = py::make_tuple(DT_ABI_MAJOR, DT_ABI_MINOR);
   m.attr("VERSION") = DOVETAIL_VERSION;
+  m.attr("MAX_BYTES") = dovetail::kMaxBytes;
   m.attr("MAX_PROGRAM_LENGTH") = dovetail::kMaxProgramLength;
   m.attr("MAX_PROGRAM_DEPTH") = dovetail::kMaxProgramDepth;
   m.attr("MAX_PROGRAM_WORDS") = dovetail::kMaxProgramWords;

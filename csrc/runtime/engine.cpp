@@ -164,6 +164,15 @@ std::shared_ptr<Engine> Engine::load(const std::string& path, int n_threads, int
 }
 
 std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads, int device) {
+  std::shared_ptr<Engine> engine = make(std::move(bytes), n_threads, device);
+  const DeviceScope scope(engine->device_);
+  if (!engine->device_.is_cpu()) engine->upload_constants();
+  return engine;
+}
+
+void Engine::check(FileBytes bytes, int n_threads, int device) { make(std::move(bytes), n_threads, device); }
+
+std::shared_ptr<Engine> Engine::make(FileBytes bytes, int n_threads, int device) {
   const FloatMode mode;
   std::shared_ptr<Engine> engine(new Engine);
   engine->plan_ = read_plan(std::move(bytes));
@@ -189,7 +198,6 @@ std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads, int device)
     }
     engine->plan_memory(plan.profiles[p], descs);
   }
-  if (!engine->device_.is_cpu()) engine->upload_constants();
   return engine;
 }
 

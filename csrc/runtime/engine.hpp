@@ -22,6 +22,8 @@ class Engine {
   // The bytes must not change while the engine lives. n_threads 0: default_threads(). device: for a plan for CUDA, -1
   // is the calling thread's current one. Throws Failure.
   static std::shared_ptr<Engine> load(FileBytes bytes, int n_threads = 0, int device = -1);
+  // Everything that load does but to bring constants to the device: a plan that passes can be loaded.
+  static void check(FileBytes bytes, int n_threads = 0, int device = -1);
   static std::shared_ptr<Engine> load(const std::string& path, int n_threads = 0, int device = -1);
 
   const Plan& plan() const { return *plan_; }
@@ -56,6 +58,7 @@ class Engine {
 
  private:
   Engine() = default;
+  static std::shared_ptr<Engine> make(FileBytes bytes, int n_threads, int device);
   void make_step(const PlanStep& step);
   void make_object(const PlanStep& step, Step* made) const;
   void check_rules(const PlanProfile& profile) const;

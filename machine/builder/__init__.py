@@ -87,7 +87,8 @@ class Builder(OlderBuilder):
 
     @returns_on_error(None, builds=True)
     def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory | None:
-        """The plan of `network`. Settings that are not honoured are warnings in the log.
+        """The plan of `network`, which a runtime on this machine loads. Settings that are not honoured are warnings in
+        the log; a long build says at INFO how far it is.
 
         Raises, or returns None (see `raise_on_error`):
             BuildError: no outputs, no profile, or nothing that can run a layer; the log has the same text.
@@ -98,7 +99,7 @@ class Builder(OlderBuilder):
         _native.default_threads()  # the environment may be wrong
         for text in without_effect(network, config):
             self._warn(text)
-        plan = build(network, config)
+        plan = build(network, config, lambda line: self.logger.log(Severity.INFO, line))
         if getattr(self.logger, "min_severity", Severity.VERBOSE) >= Severity.VERBOSE:
             self.logger.log(Severity.VERBOSE, str(plan))
         return plan

@@ -13,6 +13,7 @@ from dovetail.core.errors import DovetailError, NoImplementation
 from dovetail.core.negotiation import Machine, Refusal, Trace, negotiate
 from dovetail.core.types import DataType, DeviceType, TensorFormat
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer
+from dovetail.machine.builder.progress import Progress, silent
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType
 
@@ -26,13 +27,15 @@ NO_LIMIT = 2**63 - 1  # of a memory pool, where none was set
 REFERENCE = "reference"  # the name of the implementation that runs a spec's NumPy reference
 
 
-def list_candidates(graph: Graph, config: IBuilderConfig, machine: Machine) -> Graph:
+def list_candidates(graph: Graph, config: IBuilderConfig, machine: Machine, progress: Progress | None = None) -> Graph:
     """Fill `layer.candidates` and `layer.trace`.
 
     Raises:
         NoImplementation: nothing can run a layer; every row tried is listed with its reason.
     """
-    for layer in graph.layers:
+    progress = progress or silent()
+    for done, layer in enumerate(graph.layers):
+        progress.at("looked up", done, len(graph.layers))
         find_candidates(graph, layer, config, machine)
         if not layer.candidates:
             raise _nothing_runs(layer, graph, config, machine)

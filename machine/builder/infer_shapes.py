@@ -10,9 +10,11 @@ from dovetail.core.errors import BuildError, DefinitionError, ShapeError
 from dovetail.core.expr import DimsExprs, Expr, constant, input_dim
 from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy, nptype
 from dovetail.machine.builder.conversion import conversion
+from dovetail.machine.builder.check_profiles import check_profiles
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ProfileExtents, late_leaves
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.layer import ILayer
+from dovetail.machine.names import checked_name
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.tensor import ITensor
 
@@ -26,13 +28,14 @@ def infer_shapes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
     """
     if not network._outputs:
         raise BuildError("the network has no outputs", hint="Call network.mark_output(tensor).")
+    checked_name("a network", network.name)
     input_dims = _profiles(network, config)
     layers = _in_order(network)
     shape_inputs = network.shape_inputs()
     graph = Graph(network.name, network._lookup, [], [], [], len(input_dims), input_dims)
     graph.input_contents = _contents(network, config, shape_inputs)
     graph.extents = [ProfileExtents(*given) for given in zip(graph.input_dims, graph.input_contents, strict=True)]
-    graph.constraints = _equal_names(network)
+    graph.constraints = _equal_names(network, input_dims)
     made: dict[int, GraphTensor] = {}
     for tensor in network._inputs:
         graph.inputs.append(_tensor(tensor, made, graph, config))
@@ -40,10 +43,14 @@ def infer_shapes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
             graph.inputs[-1].allowed_device = DeviceType.CPU
     for layer in layers:
         graph.layers += _layers(layer, made, graph, config)
-        graph.constraints += [(found.condition, f"{layer.label}: {found.text}") for found in layer._constraints]
+        graph.constraints += [(found.condition, _said_by(layer, found.text)) for found in layer._constraints]
     graph.outputs = [made[id(tensor)] for tensor in network._outputs]
     graph.drop_dead_layers()
-    return graph
+    return check_profiles(graph)
+
+
+def _said_by(layer: ILayer, text: str) -> str:
+    return text if text.startswith(layer.label) else f"{layer.label}: {text}"
 
 
 def _profiles(network: INetworkDefinition, config: IBuilderConfig) -> list[list[tuple]]:
@@ -121,24 +128,41 @@ def _values(tensor: ITensor, profile: IOptimizationProfile, index: int) -> tuple
     return tuple(values)
 
 
-def _equal_names(network: INetworkDefinition) -> list[tuple[Expr, str]]:
-    """Constraints that say: extents of one name are equal."""
-    first: dict[str, tuple[Expr, str]] = {}
+def _equal_names(network: INetworkDefinition, input_dims: list[list[tuple]]) -> list[tuple[Expr, str]]:
+    """Constraints that say: extents of one name are equal. Raises ShapeError where a profile says otherwise."""
+    first: dict[str, tuple[Expr, str, list[list[int]]]] = {}
     result: list[tuple[Expr, str]] = []
     for index, tensor in enumerate(network._inputs):
         for axis, name in sorted(tensor._dimension_names.items()):
+            if not name or not 0 <= axis < len(tensor._declared_shape):
+                continue
             extent = tensor._declared_shape[axis]
             expr = input_dim(index, axis, name) if extent < 0 else constant(extent)
             where = f"dimension {axis} of '{tensor.name}'"
+            ranges = [[dims[axis] for dims in profile[index]] for profile in input_dims]
             if name not in first:
-                first[name] = expr, where
+                first[name] = expr, where, ranges
                 continue
-            other, other_where = first[name]
+            other, other_where, other_ranges = first[name]
+            for profile, (one, two) in enumerate(zip(other_ranges, ranges, strict=True)):
+                if one != two:
+                    raise _unequal(name, profile, (other_where, one), (where, two))
             result.append((other == expr, f"{other_where} and {where} are both named '{name}' and must be equal"))
     for equal, text in result:
         if equal.value == 0:
             raise ShapeError(text)
     return [(equal, text) for equal, text in result if equal.value is None]
+
+
+def _unequal(name: str, profile: int, *ends: tuple[str, list[int]]) -> ShapeError:
+    return ShapeError(
+        f"profile {profile} gives different extents to dimensions of one name, '{name}'",
+        facts=[(where, f"min {low}, opt {likely}, max {high}") for where, (low, likely, high) in ends],
+        hint="Extents of one name are one extent: give them equal values, or name them differently with "
+        "tensor.set_dimension_name(axis, name).",
+        name=name,
+        profile=profile,
+    )
 
 
 def _in_order(network: INetworkDefinition) -> list[ILayer]:
@@ -174,7 +198,7 @@ def _tensor(
         tensor.name,
         symbolic.dims,
         symbolic.dtype,
-        [profile.of(symbolic.dims) for profile in graph.extents],
+        [_extents(tensor, symbolic.dims, profile, graph) for profile in range(graph.n_profiles)],
         allowed_formats=tensor.allowed_formats,
         allowed_device=DeviceType.CPU if on_host else config.default_device_type,
         dimension_names=dict(tensor._dimension_names),
@@ -186,6 +210,15 @@ def _tensor(
         )
     made[id(tensor)] = result
     return result
+
+
+def _extents(tensor: ITensor, dims: DimsExprs, profile: int, graph: Graph) -> tuple:
+    try:
+        return graph.extents[profile].of(dims)
+    except ShapeError as error:
+        made = f"{tensor._producer.label} cannot compute '{tensor.name}'" if tensor._producer else f"'{tensor.name}'"
+        text = f"{made} at the opt extents of profile {profile}: {error.message}"
+        raise ShapeError(text, facts=error.facts, hint=error.hint, profile=profile) from error
 
 
 def constant_tensor(name: str, array: np.ndarray, n_profiles: int, dtype: DataType | None = None) -> GraphTensor:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail.core.errors import BuildError
+from dovetail import _native
+from dovetail.core.errors import BuildError, PlanError
 from dovetail.core.negotiation import Machine
 from dovetail.core.types import DeviceType
 from dovetail.machine.budget import Meter
@@ -17,6 +18,7 @@ from dovetail.machine.builder.graph import Graph
 from dovetail.machine.builder.infer_shapes import infer_shapes
 from dovetail.machine.builder.plan_memory import pack_constants, plan_memory
 from dovetail.machine.builder.run_in_half import run_in_half
+from dovetail.machine.builder.progress import Progress, silent
 from dovetail.machine.builder.select_formats import Reformats, insert_reformats, select_formats
 from dovetail.machine.builder.separate_outputs import separate_outputs
 from dovetail.machine.builder.serialise import serialise
@@ -37,6 +39,7 @@ class Build:
     timer: Timer
     reformats: Reformats
     folding: Meter
+    progress: Progress
 
 
 Pass = Callable[[Graph, Build], Graph]
@@ -52,9 +55,9 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
     # outputs that no layer computes get a copying layer
     ("separate_outputs", lambda g, b: separate_outputs(g)),
     # implementations x format rows x tactics that fit
-    ("list_candidates", lambda g, b: list_candidates(g, b.config, b.machine)),
+    ("list_candidates", lambda g, b: list_candidates(g, b.config, b.machine, b.progress)),
     # each measured on this machine
-    ("time_candidates", lambda g, b: time_candidates(g, b.timer)),
+    ("time_candidates", lambda g, b: time_candidates(g, b.timer, b.progress)),
     # the cheapest choice for the network as a whole, and reformats where neighbours chose differently
     ("select_formats", lambda g, b: select_formats(g, b.reformats)),
     ("insert_reformats", lambda g, b: insert_reformats(g, b.reformats)),
@@ -63,16 +66,39 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
 )
 
 
-def build(network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory:
-    """Run the pipeline. Raises what the passes raise; the network is not changed."""
+def build(network: INetworkDefinition, config: IBuilderConfig, log: Callable[[str], None] | None = None) -> IHostMemory:
+    """Run the pipeline, and load what it wrote once, so that no plan leaves which an engine refuses.
+
+    Args:
+        log: takes a line now and then while the build takes long.
+
+    Raises:
+        BuildError: the plan cannot be loaded. And what the passes raise; the network is not changed.
+    """
+    progress = Progress(log, network.name) if log else silent()
     machine = machine_of(config)
     graph = infer_shapes(network, config)
     timer = Timer(config, machine)
     reformats = Reformats(graph.lookup, graph.n_profiles, timer, machine)
-    shared = Build(config, machine, timer, reformats, config.folding_budget.meter("config.folding_budget"))
+    folding = config.folding_budget.meter("config.folding_budget")
+    shared = Build(config, machine, timer, reformats, folding, progress)
     for _, pass_ in with_plugins(graph.lookup):
         graph = pass_(graph, shared)
-    return serialise(graph, plan_memory(graph), machine, timer.spent_s)
+    plan = serialise(graph, plan_memory(graph), machine, timer.spent_s)
+    check_plan(plan, config)
+    return plan
+
+
+def check_plan(plan: IHostMemory, config: IBuilderConfig) -> None:
+    """Do all that loading does. Raises BuildError where the plan would be refused."""
+    try:
+        _native.check_plan(plan, config.num_threads)
+    except PlanError as error:
+        raise BuildError(
+            "the plan of this network cannot be loaded, so it is not handed out",
+            facts=[("because", f"{type(error).__name__}: {error}")],
+            hint="Profile, names or a plugin's answers do not go together; if they do, this is a fault of dovetail.",
+        ) from error
 
 
 def machine_of(config: IBuilderConfig) -> Machine:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.core.errors import DovetailError
+from dovetail.core.errors import DovetailError, MemoryLimitError
 from dovetail.core.negotiation import Machine
 from dovetail.core.types import DataType, DeviceType, nptype
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor
+from dovetail.machine.builder.progress import Progress
 from dovetail.machine.builder.run_layer import run_candidate
 from dovetail.machine.config import IBuilderConfig
 
@@ -71,7 +72,7 @@ def _sample(tensor: GraphTensor) -> np.ndarray:
     return rng.integers(0, 2 if tensor.dtype == DataType.BOOL else 8, dims).astype(dtype)
 
 
-def time_candidates(graph: Graph, timer: Timer) -> Graph:
+def time_candidates(graph: Graph, timer: Timer, progress: Progress) -> Graph:
     """Give every candidate its time. One that fails while it is timed loses, and the report says so.
 
     Failing includes writing outside of its outputs, changing an input, and leaving elements of outputs unwritten.
@@ -80,21 +81,38 @@ def time_candidates(graph: Graph, timer: Timer) -> Graph:
 
     Raises:
         DovetailError: the only candidates of a layer failed; the first error is raised.
+        MemoryLimitError: there is no memory for the tensors of a layer.
     """
     if timer.config.builder_optimization_level <= 0:
         return graph
-    for layer in graph.layers:
+    for done, layer in enumerate(graph.layers):
         timed: list[Candidate] = []
         errors: list[Exception] = []
         for candidate in layer.candidates:
+            progress.at("timed", done, len(graph.layers))
             try:
                 timed.append(replace(candidate, time_ns=timer.time(layer, candidate)))
             except Exception as error:
                 errors.append(error)
                 graph.notes.append(f"{layer.label}: {candidate.row.label} failed while timed and lost: {error}")
         if not timed:
-            if layer.converted and isinstance(errors[0], DovetailError):
-                errors[0].facts.append(("converted", layer.converted))
-            raise errors[0]
+            error = _no_memory(layer) if isinstance(errors[0], MemoryError) else errors[0]
+            if layer.converted and isinstance(error, DovetailError):
+                error.facts.append(("converted", layer.converted))
+            raise error
         layer.candidates = timed
     return graph
+
+
+def _no_memory(layer: GraphLayer) -> MemoryLimitError:
+    facts = [
+        (tensor.name, f"{list(tensor.ranges[0][1])} {tensor.dtype.name}")
+        for tensor in layer.tensors
+        if tensor is not None
+    ]
+    return MemoryLimitError(
+        f"{layer.label} cannot be timed: there is no memory for its tensors",
+        facts=facts,
+        hint="Give smaller opt extents in the profile, or do not time: config.builder_optimization_level = 0.",
+        layer=layer.name,
+    )

@@ -5,7 +5,7 @@ The GPU of these tests exists on paper: its implementations can be planned for a
 
 import numpy as np
 import pytest
-from paper_gpu import CARD, COPIES, IDENTITY, RELU, SUM, WithGpu, document_of, new_network, on_gpu
+from paper_gpu import CARD, COPIES, IDENTITY, RELU, SUM, WithGpu, built, document_of, new_network, on_gpu
 
 import dovetail as trt
 from dovetail.core import errors
@@ -182,7 +182,7 @@ def test_with_the_flag_it_runs_on_the_cpu_between_two_copies():
 def test_the_report_shows_devices_and_copies():
     builder, network, config = with_scale(RELU, COPIES)
     config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
-    text = str(builder.build_serialized_network(network, config))
+    text = str(built(builder, network, config))
     assert "nothing on the GPU fits; 2 copies inserted" in text
     assert "reformats inserted: 2, 2 of them copies between devices" in text
     assert "Float[1,16,4,4]@cpu" in text and "on the gpu 1024 bytes" in text

@@ -1,0 +1,35 @@
+"""Names that people give: what a plan can hold and plugins can read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dovetail.core.errors import DefinitionError
+
+
+def checked_name(what: str, name: Any) -> str:
+    """The name as a str.
+
+    Args:
+        what: is named, as the subject of a sentence: "a network input".
+
+    Raises:
+        DefinitionError: it holds a NUL or half of a surrogate pair, which plugins written in C and UTF-8 cannot hold.
+    """
+    text = str(name)
+    if "\0" in text:
+        raise DefinitionError(
+            f"{what} cannot be named {text!r}: it holds a NUL",
+            hint="Plugins get names as C strings, which end at a NUL. Leave it out.",
+            got=name,
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DefinitionError(
+            f"{what} cannot be named {text!r}: it is not valid Unicode",
+            facts=[(f"character {error.start}", repr(text[error.start]))],
+            hint="Surrogates come from decoding bytes with errors='surrogateescape'; decode them as what they are.",
+            got=name,
+        ) from None
+    return text
