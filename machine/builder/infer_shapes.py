@@ -9,8 +9,8 @@ import numpy as np
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
 from dovetail.core.expr import DimsExprs, Expr, constant, input_dim
 from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy, nptype
-from dovetail.machine.builder.conversion import conversion
 from dovetail.machine.builder.check_profiles import check_profiles
+from dovetail.machine.builder.conversion import conversion
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ProfileExtents, late_leaves
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.layer import ILayer

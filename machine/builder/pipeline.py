@@ -17,8 +17,8 @@ from dovetail.machine.builder.fold_constants import fold_constants
 from dovetail.machine.builder.graph import Graph
 from dovetail.machine.builder.infer_shapes import infer_shapes
 from dovetail.machine.builder.plan_memory import pack_constants, plan_memory
-from dovetail.machine.builder.run_in_half import run_in_half
 from dovetail.machine.builder.progress import Progress, silent
+from dovetail.machine.builder.run_in_half import run_in_half
 from dovetail.machine.builder.select_formats import Reformats, insert_reformats, select_formats
 from dovetail.machine.builder.separate_outputs import separate_outputs
 from dovetail.machine.builder.serialise import serialise
