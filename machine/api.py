@@ -13,85 +13,65 @@ from pathlib import Path
 from typing import Any
 
 from dovetail import _native
-from dovetail.core import errors
-from dovetail.core.expr import Expr, ExprBuilder
-from dovetail.core.failures import raise_on_error
-from dovetail.core.plugin_field import PluginField, PluginFieldCollection, PluginFieldType
-from dovetail.core.tensor import DynamicPluginTensorDesc, PluginTensorDesc
-from dovetail.core.types import (
-    DataType,
-    DeviceType,
-    DimensionOperation,
-    Dims,
-    Dims2,
-    Dims3,
-    Dims4,
-    DimsHW,
-    Permutation,
-    TensorFormat,
-    TensorIOMode,
-    TensorLocation,
-    Weights,
-    bfloat16,
-    bool,
-    float16,
-    float32,
-    fp8,
-    int8,
-    int32,
-    int64,
-    nptype,
-    uint8,
-    volume,
-)
-from dovetail.machine import absent
-from dovetail.machine.budget import Budget
-from dovetail.machine.builder import Builder
-from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
-from dovetail.machine.context import IExecutionContext, IOutputAllocator
-from dovetail.machine.device_array import DeviceArray
-from dovetail.machine.engine import EngineInspector, ICudaEngine, Runtime
-from dovetail.machine.enums import *
-from dovetail.machine.enums import __all__ as _enums
-from dovetail.machine.interfaces import (
-    IAlgorithmSelector,
-    IErrorRecorder,
-    IGpuAllocator,
-    IInt8Calibrator,
-    IInt8EntropyCalibrator,
-    IInt8EntropyCalibrator2,
-    IInt8LegacyCalibrator,
-    IInt8MinMaxCalibrator,
-    IProgressMonitor,
-)
-from dovetail.machine.layer import ILayer, layer_class
-from dovetail.machine.load import load
-from dovetail.machine.logger import ILogger, Logger
-from dovetail.machine.network import INetworkDefinition
-from dovetail.machine.onnx import OnnxParser, ParserError
-from dovetail.machine.plan import IHostMemory, read_plan
-from dovetail.machine.profiler import IProfiler, Profiler
-from dovetail.machine.report import report_text
-from dovetail.machine.tensor import ITensor
-from dovetail.plugins import Floats, Input, Ints, Output, Plugin, Tensor, field, hookimpl, op
-from dovetail.plugins import Weights as WeightsPort
-from dovetail.plugins.v2 import IPluginCreator, IPluginV2, IPluginV2DynamicExt, IPluginV2Ext
-from dovetail.plugins.v2_spec import DimsExprs
-from dovetail.registry.loader import default_registry
-from dovetail.registry.registry import Registry
 
 __version__ = _native.VERSION
-IExprBuilder, IDimensionExpr, IPluginRegistry = ExprBuilder, Expr, Registry  # TensorRT's names
+
+# Where the public names are, by module: each is imported when one of its names is first asked for, so that a program
+# pays for what it uses. api.pyi says the same to editors and type checkers; a test compares the two.
+_HOMES = {
+    "core": "errors",
+    "core.expr": "ExprBuilder",
+    "core.failures": "raise_on_error",
+    "core.plugin_field": "PluginField PluginFieldCollection PluginFieldType",
+    "core.tensor": "DynamicPluginTensorDesc PluginTensorDesc",
+    "core.types": (
+        "DataType DeviceType DimensionOperation Dims Dims2 Dims3 Dims4 DimsHW Permutation TensorFormat "
+        "TensorIOMode TensorLocation Weights bfloat16 bool float16 float32 fp8 int8 int32 int64 nptype uint8 "
+        "volume"
+    ),
+    "machine.budget": "Budget",
+    "machine.builder": "Builder",
+    "machine.config": "IBuilderConfig IOptimizationProfile",
+    "machine.context": "IExecutionContext IOutputAllocator",
+    "machine.device_array": "DeviceArray",
+    "machine.engine": "EngineInspector ICudaEngine Runtime",
+    "machine.interfaces": (
+        "IAlgorithmSelector IErrorRecorder IGpuAllocator IInt8Calibrator IInt8EntropyCalibrator "
+        "IInt8EntropyCalibrator2 IInt8LegacyCalibrator IInt8MinMaxCalibrator IProgressMonitor"
+    ),
+    "machine.layer": "ILayer",
+    "machine.load": "Model load",
+    "machine.logger": "ILogger Logger",
+    "machine.network": "INetworkDefinition",
+    "machine.onnx": "OnnxParser ParserError",
+    "machine.plan": "IHostMemory",
+    "machine.profiler": "IProfiler Profiler",
+    "machine.tensor": "ITensor",
+    "plugins": "Floats Input Ints Output Plugin Tensor field hookimpl op",
+    "plugins.v2": "IPluginCreator IPluginV2 IPluginV2DynamicExt IPluginV2Ext",
+    "plugins.v2_spec": "DimsExprs",
+}
+_OTHER_NAMES = {  # public name -> (module, what it is called there)
+    "IDimensionExpr": ("core.expr", "Expr"),
+    "IExprBuilder": ("core.expr", "ExprBuilder"),
+    "IPluginRegistry": ("registry.registry", "Registry"),
+    "WeightsPort": ("plugins", "Weights"),
+}
+_ENUMS = "machine.enums"  # whose __all__ is public, too
+_PACKAGES = ("core", "machine", "plugins", "registry", "tensorrt")
+_PLACES = {name: (home, name) for home, names in _HOMES.items() for name in names.split()} | _OTHER_NAMES
 
 
 def get_plugin_registry() -> Any:
     """The registry of this process: everything that plugins brought."""
+    from dovetail.registry.loader import default_registry
+
     return default_registry()
 
 
-def init_libnvinfer_plugins(logger: ILogger | None = None, namespace: str = "") -> bool:
+def init_libnvinfer_plugins(logger: Any = None, namespace: str = "") -> bool:
     """Register plugin libraries opened with `ctypes.CDLL`; built-in plugins are there already. True, as in TensorRT."""
-    default_registry().adopt_opened()
+    get_plugin_registry().adopt_opened()
     return True
 
 
@@ -102,123 +82,72 @@ def get_include() -> str:
 
 def build_report(plan: Any, layer: str | None = None) -> str:
     """What a plan runs, in which formats, how long each step took, what lost and why."""
+    from dovetail.machine.plan import read_plan
+    from dovetail.machine.report import report_text
+
     return report_text(read_plan(plan), layer)
 
 
-__all__ = [
-    *_enums,
-    "Budget",
-    "Builder",
-    "DataType",
-    "DeviceArray",
-    "DeviceType",
-    "DimensionOperation",
-    "Dims",
-    "Dims2",
-    "Dims3",
-    "Dims4",
-    "DimsExprs",
-    "DimsHW",
-    "DynamicPluginTensorDesc",
-    "EngineInspector",
-    "ExprBuilder",
-    "Floats",
-    "IAlgorithmSelector",
-    "IBuilderConfig",
-    "ICudaEngine",
-    "IDimensionExpr",
-    "IErrorRecorder",
-    "IExecutionContext",
-    "IExprBuilder",
-    "IGpuAllocator",
-    "IHostMemory",
-    "IInt8Calibrator",
-    "IInt8EntropyCalibrator",
-    "IInt8EntropyCalibrator2",
-    "IInt8LegacyCalibrator",
-    "IInt8MinMaxCalibrator",
-    "ILayer",
-    "ILogger",
-    "INetworkDefinition",
-    "IOptimizationProfile",
-    "IOutputAllocator",
-    "IPluginCreator",
-    "IPluginRegistry",
-    "IPluginV2",
-    "IPluginV2DynamicExt",
-    "IPluginV2Ext",
-    "IProfiler",
-    "IProgressMonitor",
-    "ITensor",
-    "Input",
-    "Ints",
-    "Logger",
-    "OnnxParser",
-    "Output",
-    "ParserError",
-    "Permutation",
-    "Plugin",
-    "PluginField",
-    "PluginFieldCollection",
-    "PluginFieldType",
-    "PluginTensorDesc",
-    "Profiler",
-    "Runtime",
-    "Tensor",
-    "TensorFormat",
-    "TensorIOMode",
-    "TensorLocation",
-    "Weights",
-    "WeightsPort",
-    "__version__",
-    "bfloat16",
-    "bool",
-    "build_report",
-    "errors",
-    "field",
-    "float16",
-    "float32",
-    "fp8",
-    "get_include",
-    "get_plugin_registry",
-    "hookimpl",
-    "init_libnvinfer_plugins",
-    "int32",
-    "int64",
-    "load",
-    "int8",
-    "nptype",
-    "op",
-    "raise_on_error",
-    "uint8",
-    "volume",
-]  # fmt: skip
+_OWN = ("__version__", "build_report", "get_include", "get_plugin_registry", "init_libnvinfer_plugins")
+
+
+def public_names() -> list[str]:
+    """All names but those that plugins bring, sorted: `__all__`."""
+    return sorted({*_OWN, *_PLACES, *_module(_ENUMS).__all__})
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"dovetail.{name}")
 
 
 def _layer_enums() -> dict[str, type[IntEnum]]:
     """Enumerations of the registered ops' fields and fronts, by name."""
-    specs = default_registry().specs()
+    specs = get_plugin_registry().specs()
     of_fields = [field.enum for spec in specs for field in spec.fields if field.enum is not None]
     return {enum.__name__: enum for enum in of_fields} | {name: e for spec in specs for name, e in spec.enums.items()}
 
 
-def __getattr__(name: str) -> Any:
-    if name == "tensorrt":
-        return importlib.import_module("dovetail.tensorrt")
+def find(name: str) -> Any:
+    """What the public name stands for. Raises AttributeError, with the nearest name, if there is none."""
+    if name in _PLACES:
+        home, there = _PLACES[name]
+        return getattr(_module(home), there)
+    if name in _PACKAGES:
+        for home in _HOMES:  # a package has the modules as attributes that were imported
+            _module(home)
+        return _module(name)
+    if name in _OWN:
+        return globals()[name]
+    if name == "__all__":
+        return public_names()
     if name.startswith("__"):
         raise AttributeError(name)
+    if name in _module(_ENUMS).__all__:
+        return getattr(_module(_ENUMS), name)
+    return _brought(name)
+
+
+def _brought(name: str) -> Any:
+    """An enumeration or a layer's class that plugins bring, or a name of TensorRT's that says why it is not here."""
+    from dovetail.machine import absent
+    from dovetail.machine.layer import layer_class
+
     enums = _layer_enums()
     if name in enums:
         return enums[name]
     if name in absent.MODULE:
         return absent.named(name)
-    kind = layer_class(name, default_registry().specs())
+    kind = layer_class(name, get_plugin_registry().specs())
     if kind is not None:
         return kind
-    near = difflib.get_close_matches(name, [*__all__, *enums], n=1)
+    near = difflib.get_close_matches(name, [*public_names(), *enums], n=1)
     nearest = f"; did you mean '{near[0]}'?" if near else ""
     raise AttributeError(f"module 'dovetail' has no attribute '{name}'{nearest}")
 
 
-def __dir__() -> list[str]:
-    return sorted([*__all__, *_layer_enums()])
+def names() -> list[str]:
+    """For `dir`: the public names and those that plugins bring."""
+    return sorted([*public_names(), *_layer_enums()])
+
+
+__getattr__ = find

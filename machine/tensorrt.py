@@ -6,11 +6,13 @@ One line before the script's own imports lets it run on dovetail; docs/tensorrt-
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 from dovetail.core.failures import go_by_tensorrts_name
 from dovetail.machine import api
-from dovetail.machine.api import *
-from dovetail.machine.api import __all__, __dir__
+
+if TYPE_CHECKING:
+    from dovetail.machine.api import *
 
 go_by_tensorrts_name()
 __version__ = "8.5.3.1"  # of the contract; dovetail's own is dovetail.__version__
@@ -19,4 +21,8 @@ tensorrt = sys.modules[__name__]  # where the classes are in TensorRT: trt.tenso
 
 
 def __getattr__(name):
-    return api.__getattr__(name)
+    return api.find(name)
+
+
+def __dir__():
+    return api.names()

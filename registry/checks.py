@@ -95,8 +95,11 @@ def _rows(spec: OpSpec, implementation: Implementation) -> Iterator[_Pair]:
     """A pair for each row that cannot be read, and for each port one with all types that it does not take."""
     where = os.path.basename(implementation.library)
     excess: dict[Port, tuple[dict[str, None], dict[str, None]]] = {}  # types and tactics, each once
+    claims: dict[str, list[tuple[Port, DataType | str]]] = {}  # rows have few texts between them
     for row in implementation.rows:
-        for port, dtype in _type_claims(spec, row.types):
+        if row.types not in claims:
+            claims[row.types] = list(_type_claims(spec, row.types))
+        for port, dtype in claims[row.types]:
             if isinstance(dtype, str):
                 yield (f"row {row.tactic} says '{row.types}'", where), (dtype, spec.where)
             elif port.types and dtype not in port.types and not (port.quantized and dtype == DataType.INT8):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import inspect
 import sys
 from pathlib import Path
 from typing import Any
 
 from dovetail.core.contract import Lookup
-from dovetail.machine import network
+from dovetail.machine import api, network
 from dovetail.registry.loader import default_registry
 
 _HEADER = '''"""Generated from the built-in ops by `dovetail stubs`; do not edit."""
@@ -64,11 +65,33 @@ def _parameters(front: Any) -> str:
     return ", ".join(texts)
 
 
+def names_stub() -> str:
+    """Text of api.pyi: where each public name is, for editors and type checkers; at run time names are found late."""
+    lines = ['"""Generated from api.py by `dovetail stubs --names`; do not edit."""', "", "from typing import Any", ""]
+    places = {name: (f"dovetail.{home}", there) for name, (home, there) in api._PLACES.items()}
+    places |= {
+        name: (f"dovetail.{api._ENUMS}", name) for name in importlib.import_module(f"dovetail.{api._ENUMS}").__all__
+    }
+    for name, (home, there) in sorted(places.items(), key=lambda item: (item[1][0], item[0])):
+        lines.append(f"from {home} import {there} as {name}")
+    lines += ["", "__version__: str"]
+    tree = ast.parse(Path(inspect.getfile(api)).read_text())
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name in api._OWN:
+            returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+            lines.append(f"def {node.name}({ast.unparse(node.args)}){returns}: ...")
+    return "\n".join(lines) + "\n"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--built-in", action="store_true", help="leave out what third parties bring")
+    parser.add_argument("--names", action="store_true", help="the public names instead, for machine/api.pyi")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.names:
+        sys.stdout.write(names_stub())
+        return 0
     registry = default_registry()
     fronts = built_in_fronts(registry) if args.built_in else registry.fronts()
     sys.stdout.write(network_stub(registry, fronts))
