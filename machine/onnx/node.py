@@ -126,7 +126,7 @@ class Node:
 
     def attr_type(self, name: str, default: str = "FLOAT") -> str:
         value = self.attr(name)
-        return default if value is None else name_of(value)
+        return name_of(value) if value else default  # 0, UNDEFINED, is the default that some writers spell out
 
     def type_name(self, index: int) -> str:
         elem_type = self._types[index] if index < len(self._types) else 0

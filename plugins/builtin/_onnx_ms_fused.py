@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dovetail.plugins import onnx_op
 from dovetail.plugins.builtin._onnx_ms import added, channels_first, channels_last, given_attrs, microsoft
 from dovetail.plugins.builtin._onnx_ms_pointwise import fast_gelu_of, gelu_of
 from dovetail.plugins.builtin._onnx_pointwise import scalar
@@ -110,6 +111,24 @@ def transposing(name: str, rewrite: Callable[[Any], Any], attrs: str) -> Any:
     return microsoft(name, rewrite, (2, 2), f"alpha transA transB {attrs}")
 
 
+def blocked(node: Any) -> Any:
+    """Channels in blocks as wide as the registers of the machine that wrote the model."""
+    raise node.fail(
+        "its layout and weights are those of one machine, as onnxruntime writes them with ORT_ENABLE_ALL; save the "
+        "model with graph_optimization_level = ORT_ENABLE_EXTENDED"
+    )
+
+
+BLOCKED = [
+    "AveragePool",
+    "Conv",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "MaxPool",
+    "ReorderInput",
+    "ReorderOutput",
+    "Upsample",
+]
 ACTIVATION = "activation activation_alpha activation_beta activation_gamma"
 
 rewrites = (
@@ -122,4 +141,5 @@ rewrites = (
     transposing("FusedMatMulActivation", fused_mat_mul, f"transBatchA transBatchB {ACTIVATION}"),
     microsoft("GemmFastGelu", gemm_fast_gelu, (2, 3)),
     microsoft("BiasSoftmax", bias_softmax, (2, 2), "axis is_inner_broadcast"),
+    *(onnx_op(name, domain="com.microsoft.nchwc", rewrite=blocked) for name in BLOCKED),
 )

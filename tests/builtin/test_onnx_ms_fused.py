@@ -211,3 +211,9 @@ def test_what_cannot_be_honoured_is_named(op, attrs, words):
     inputs = {"x": some(3, 4) if op == "FusedGemm" else some(1, 3, 4, 4), "w": some(*second)}
     text = error_of(one_node(op, inputs, **attrs))
     assert not [word for word in (f"({op} 'here')", *words) if word not in text], text
+
+
+@pytest.mark.parametrize("op", ["Conv", "ReorderInput", "MaxPool"])
+def test_layouts_of_one_machine_are_refused_with_the_way_out(op):
+    text = error_of(one_node(op, {"x": some(1, 8, 4, 4), "w": some(8, 8, 1, 1)}, domain="com.microsoft.nchwc"))
+    assert "ORT_ENABLE_EXTENDED" in text
