@@ -489,6 +489,11 @@ void PlanReader::add_sizes(const JsonNode& node, PlanProfile* out) const {
   for (size_t i = 0; i < plan_.sizes.size(); ++i)
     if (results.troubles[static_cast<size_t>(plan_.sizes[i].upper)] != DimsTrouble::kNone)
       node.fail("a profile in which size " + std::to_string(i) + " is bounded");
+  if (!node.has("sizes")) return;
+  // At opt: what the builder took for likely, where not all can be as large as their bounds at once.
+  const JsonNode likely = node.at("sizes");
+  for (size_t i = 0; i < plan_.sizes.size(); ++i)
+    profile.opt.sizes[i] = likely.at(i, plan_.sizes.size()).integer(0, profile.opt.sizes[i]);
 }
 
 void PlanReader::read_offsets(const JsonNode& node, PlanProfile* out) const {

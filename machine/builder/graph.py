@@ -197,17 +197,22 @@ def late_leaves(dims: Sequence[Expr]) -> list[Expr]:
 class ProfileExtents:
     """What extents can be in one profile; parts that extents share are evaluated once."""
 
-    def __init__(
-        self, dims: Sequence[Extents3], contents: Sequence[Extents3 | None], sizes: Mapping[Expr, int] | None = None
-    ) -> None:
+    def __init__(self, dims: Sequence[Extents3], contents: Sequence[Extents3 | None]) -> None:
+        self._dims, self._contents = dims, contents
         self.ranges = Ranges(
             [_intervals(extents) for extents in dims], [None if c is None else _intervals(c) for c in contents]
         )
-        # At min, opt and max of all inputs. Sizes that layers tell are at their bounds, unless `sizes` has them.
-        self.corners = [
-            Values([extents[i] for extents in dims], [None if c is None else c[i] for c in contents], sizes)
-            for i in range(3)
-        ]
+        # At min, opt and max of all inputs, sizes that layers tell at their bounds.
+        self.corners = [self._corner(i) for i in range(3)]
+
+    def _corner(self, i: int, sizes: Mapping[Expr, int] | None = None) -> Values:
+        return Values(
+            [extents[i] for extents in self._dims], [None if c is None else c[i] for c in self._contents], sizes
+        )
+
+    def use_sizes(self, sizes: Mapping[Expr, int]) -> None:
+        """Take these sizes at opt instead of their bounds."""
+        self.corners[1] = self._corner(1, sizes)
 
     def of(self, dims: Sequence[Expr]) -> Extents3:
         """(min, opt, max) extents. Until its layer has run, a tensor with a size needs room for the size's bound."""

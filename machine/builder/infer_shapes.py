@@ -12,6 +12,7 @@ from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy
 from dovetail.machine.builder.check_profiles import check_profiles
 from dovetail.machine.builder.conversion import conversion
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ProfileExtents, late_leaves
+from dovetail.machine.builder.likely_sizes import choose_likely_sizes
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.layer import ILayer
 from dovetail.machine.names import checked_name
@@ -46,7 +47,7 @@ def infer_shapes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
         graph.constraints += [(found.condition, _said_by(layer, found.text)) for found in layer._constraints]
     graph.outputs = [made[id(tensor)] for tensor in network._outputs]
     graph.drop_dead_layers()
-    return check_profiles(graph)
+    return choose_likely_sizes(check_profiles(graph))
 
 
 def _said_by(layer: ILayer, text: str) -> str:

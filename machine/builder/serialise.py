@@ -66,7 +66,7 @@ def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s
         "outputs": [index[id(tensor)] for tensor in graph.outputs],
         "shape_inputs": [i for i, contents in enumerate(graph.input_contents[0]) if contents is not None],
         "sizes": [_size(leaf, graph, index, pool) for leaf in sizes],
-        "profiles": [_profile(graph, tensors, memory[p], p) for p in range(graph.n_profiles)],
+        "profiles": [_profile(graph, tensors, sizes, memory[p], p) for p in range(graph.n_profiles)],
         "steps": [_step(layer, index, pool) for layer in graph.layers],
         "report": _report(graph, timing_s),
     }
@@ -145,8 +145,12 @@ def _tensor(tensor: GraphTensor, where: str, pool: _Pool) -> dict[str, Any]:
     return result
 
 
-def _profile(graph: Graph, tensors: list[GraphTensor], memory: MemoryPlan, profile: int) -> dict[str, Any]:
+def _profile(
+    graph: Graph, tensors: list[GraphTensor], sizes: list[Expr], memory: MemoryPlan, profile: int
+) -> dict[str, Any]:
+    likely = graph.extents[profile].corners[1]
     return {
+        **({"sizes": [likely.of(leaf) for leaf in sizes]} if sizes else {}),
         "inputs": [[list(dims) for dims in ranges] for ranges in graph.input_dims[profile]],
         "contents": [[list(v) for v in values] for values in graph.input_contents[profile] if values is not None],
         **_arenas(memory),

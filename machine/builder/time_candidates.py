@@ -11,7 +11,7 @@ import numpy as np
 from dovetail.core.errors import DovetailError, MemoryLimitError
 from dovetail.core.negotiation import Machine
 from dovetail.core.types import DataType, DeviceType, nptype
-from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor
+from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, late_leaves
 from dovetail.machine.builder.progress import Progress
 from dovetail.machine.builder.run_layer import run_candidate
 from dovetail.machine.config import IBuilderConfig
@@ -95,6 +95,9 @@ def time_candidates(graph: Graph, timer: Timer, progress: Progress) -> Graph:
             except Exception as error:
                 errors.append(error)
                 graph.notes.append(f"{layer.label}: {candidate.row.label} failed while timed and lost: {error}")
+        if not timed and any(leaf.is_size_tensor for t in layer.tensors if t for leaf in late_leaves(t.dims)):
+            graph.notes.append(f"{layer.label} is not timed: no extents were found that its tensors can have at once")
+            continue
         if not timed:
             error = _no_memory(layer) if isinstance(errors[0], MemoryError) else errors[0]
             if layer.converted and isinstance(error, DovetailError):

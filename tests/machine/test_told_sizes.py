@@ -244,3 +244,50 @@ def test_a_size_output_that_cannot_hold_one_is_refused(bench):
     add_sized(bench, Wrong)
     with pytest.raises(DefinitionError, match="declares its output 1 as a size tensor, which it cannot be"):
         bench.context()
+
+
+# ---- two of them in one layer
+
+
+def rows_that_hold(network, name, n):
+    """The [k, 3] rows of an input [n, 3] that a mask [n] selects, both named after it."""
+    x, mask = network.add_input(name, trt.float32, (n, 3)), network.add_input(f"mask_{name}", trt.bool, (n,))
+    places = network.add_non_zero(mask).get_output(0)
+    column = network.add_shuffle(places)
+    column.reshape_dims = (-1,)
+    return network.add_gather(x, column.get_output(0), 0).get_output(0)
+
+
+@pytest.mark.parametrize("level", [0, 3])
+def test_two_sizes_of_unequal_bounds_meet_in_one_layer(bench, level):
+    bench.config.builder_optimization_level = level
+    a, b = rows_that_hold(bench.network, "a", 20), rows_that_hold(bench.network, "b", 30)
+    bench.output(bench.network.add_elementwise(a, b, trt.ElementWiseOperation.SUM).get_output(0), "y")
+    transposed, plain = trt.MatrixOperation.TRANSPOSE, trt.MatrixOperation.NONE
+    bench.output(bench.network.add_matrix_multiply(a, transposed, b, plain).get_output(0), "z")
+    context = bench.context()
+    rng = np.random.default_rng(0)
+    for k in (0, 4, 20):
+        masks = [rng.permutation(np.arange(n) < k) for n in (20, 30)]
+        x = [rng.standard_normal((n, 3)).astype(np.float32) for n in (20, 30)]
+        got = context.run({"a": x[0], "b": x[1], "mask_a": masks[0], "mask_b": masks[1]})
+        rows = [values_[mask] for values_, mask in zip(x, masks, strict=True)]
+        np.testing.assert_allclose(got["y"], rows[0] + rows[1], rtol=1e-6)
+        np.testing.assert_allclose(got["z"], rows[0].T @ rows[1], rtol=1e-4, atol=1e-5)
+    report = context.engine.report()
+    assert "failed while timed" not in report
+
+
+def test_sizes_that_are_unequal_when_run_are_an_error_then(bench):
+    a, b = rows_that_hold(bench.network, "a", 20), rows_that_hold(bench.network, "b", 30)
+    bench.output(bench.network.add_elementwise(a, b, trt.ElementWiseOperation.SUM).get_output(0), "y")
+    x = {"a": np.ones((20, 3), np.float32), "b": np.ones((30, 3), np.float32)}
+    with pytest.raises(ShapeError, match="cannot combine"):
+        bench.context().run(x | {"mask_a": np.arange(20) < 3, "mask_b": np.arange(30) < 4})
+
+
+def test_a_size_and_a_known_extent_meet_in_one_layer(bench):
+    a, b = rows_that_hold(bench.network, "a", 20), bench.network.add_input("b", trt.float32, (7, 3))
+    bench.output(bench.network.add_elementwise(a, b, trt.ElementWiseOperation.SUM).get_output(0), "y")
+    x = {"a": np.ones((20, 3), np.float32), "b": np.ones((7, 3), np.float32), "mask_a": np.arange(20) < 7}
+    np.testing.assert_array_equal(bench.context().run(x)["y"], np.full((7, 3), 2, np.float32))
