@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unittest import SkipTest
 
 import numpy as np
-import pytest
 
-from dovetail.core.contract import Lookup, SymbolicTensor, parse_op_id
+from dovetail.core.contract import Lookup, OpSpec, SymbolicTensor, parse_op_id
+from dovetail.core.errors import DefinitionError, NoImplementation
 from dovetail.core.expr import DimsExprs, constraints, input_dim, leaves_of
 from dovetail.core.negotiation import FormatRow, Refusal, Trace, negotiate
 from dovetail.core.tensor import pack, unpack
@@ -61,6 +62,8 @@ class Case:
             elif port.variadic:
                 inputs += [self._fill(rng, shape, dtype) for shape in given]
             else:
+                if not hasattr(given, "__iter__"):
+                    raise self._refuse(spec, f"gives '{port.name}' as {given!r}", "Give a shape, (2, 3), or an array.")
                 port_dtype = dtype if not port.types or dtype in port.types else port.types[0]
                 inputs.append(self._fill(rng, tuple(given), port_dtype))
         while inputs and inputs[-1] is None:
@@ -69,9 +72,14 @@ class Case:
         for name, value in left.items():
             field = spec.field_named(name)
             if field is None:
-                raise KeyError(f"case '{self.name}': {spec.id} has no input or field '{name}'")
+                raise self._refuse(spec, f"gives '{name}'", "Name its inputs and fields.")
             values[name] = field.check(spec.id, value)
         return inputs, values
+
+    def _refuse(self, spec: OpSpec, what: str, hint: str) -> DefinitionError:
+        facts = [("inputs", ", ".join(p.name for p in spec.inputs)), ("fields", ", ".join(f.name for f in spec.fields))]
+        shown = [(left, right or "none") for left, right in facts]
+        return DefinitionError(f"case '{self.name}' of {spec.id} {what}", facts=shown, hint=hint)
 
     def _fill(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: DataType) -> np.ndarray:
         if dtype in (DataType.FLOAT, DataType.HALF, DataType.BF16):
@@ -288,35 +296,59 @@ class Yardstick:
         assert error <= allowed, f"error {error:.3g}, {facts}"
 
 
-DEVICES = [
-    pytest.param(DeviceType.CPU, 1, id="1"),
-    pytest.param(DeviceType.CPU, 2, id="2"),
-    pytest.param(DeviceType.GPU, 1, id="gpu", marks=pytest.mark.gpu),
-]
-
-
 def check(op: str, cases: Iterable[Case], lookup: Callable[[], Lookup] | None = None) -> Callable[..., None]:
     """A pytest test over cases x types x devices; inside, every row that fits is run and named if it fails.
 
     On the CPU with one and with two threads. What runs on the GPU is marked `gpu`: give pytest a marker of that name,
-    and deselect it (`-m "not gpu"`) where there is none.
+    and deselect it (`-m "not gpu"`) where there is none. Without pytest, a function that runs all of them on the CPU.
+
+    Args:
+        op: "acme::Halves@1", or one implementation of it, "acme::Halves@1#acme.fast".
+
+    Raises:
+        PluginNotFound, NoImplementation: when it runs, with what exists instead.
     """
+    several = list(cases)
+    find = lookup or _default_lookup
+    try:
+        import pytest
+    except ImportError:
+        return lambda: check_now(op, several, find())
+    devices = [
+        pytest.param(DeviceType.CPU, 1, id="1"),
+        pytest.param(DeviceType.CPU, 2, id="2"),
+        pytest.param(DeviceType.GPU, 1, id="gpu", marks=pytest.mark.gpu),
+    ]
+    pairs = [pytest.param(case, dtype, id=f"{case.name}-{dtype.name}") for case in several for dtype in case.dtypes]
 
-    def find() -> Lookup:
-        if lookup is not None:
-            return lookup()
-        from dovetail.registry.loader import default_registry
-
-        return default_registry()
-
-    pairs = [pytest.param(case, dtype, id=f"{case.name}-{dtype.name}") for case in cases for dtype in case.dtypes]
-
-    @pytest.mark.parametrize(("device", "n_threads"), DEVICES)
+    @pytest.mark.parametrize(("device", "n_threads"), devices)
     @pytest.mark.parametrize(("case", "dtype"), pairs)
     def test(case: Case, dtype: DataType, device: DeviceType, n_threads: int) -> None:
         check_case(find(), op, case, dtype, n_threads, device)
 
     return test
+
+
+def check_now(op: str, cases: Iterable[Case], lookup: Lookup | None = None) -> None:
+    """What `check` tests, at once and on the CPU: for scripts, and where pytest is not installed.
+
+    Raises:
+        AssertionError: the first case that fails, with its row.
+        PluginNotFound, NoImplementation: there is nothing to test; what exists is listed.
+    """
+    for case in cases:
+        for dtype in case.dtypes:
+            for n_threads in (1, 2):
+                try:
+                    check_case(lookup or _default_lookup(), op, case, dtype, n_threads)
+                except AssertionError as error:
+                    raise AssertionError(f"case '{case.name}', {dtype.name}: {error}") from error
+
+
+def _default_lookup() -> Lookup:
+    from dovetail.registry.loader import default_registry
+
+    return default_registry()
 
 
 def check_case(
@@ -327,12 +359,20 @@ def check_case(
     n_threads: int = 1,
     device: DeviceType = DeviceType.CPU,
 ) -> int:
-    """Run one case through every row of `device` that fits; their number. Skips, with the reasons, if none does."""
+    """Run one case through every row of `device` that fits; their number. Skips, with the reasons, if none does.
+
+    Raises:
+        PluginNotFound, NoImplementation: no such op, or no such implementation of it.
+        unittest.SkipTest: nothing fits, as pytest and unittest take it.
+    """
+    op, _, wanted = op.partition("#")
     arrays, values = case.arrays(lookup, op, dtype)
     layer = make_layer(lookup, op, arrays, values)
+    _check_offered(lookup, layer, wanted)
     candidates, trace = rows_of(lookup, layer, device)
+    candidates = [one for one in candidates if wanted in ("", one.row.implementation.name)]
     if not candidates:
-        pytest.skip("; ".join(map(str, trace.refused)) or f"no implementation of {op}")
+        raise SkipTest("; ".join(map(str, trace.refused)))
     _check_dynamic_dims(layer, arrays)
     yardstick = Yardstick(layer, arrays)
     for candidate in candidates:
@@ -342,6 +382,21 @@ def check_case(
         except AssertionError as error:
             raise AssertionError(f"{describe(candidate.row)}: {error}") from error
     return len(candidates)
+
+
+def _check_offered(lookup: Lookup, layer: GraphLayer, wanted: str) -> None:
+    """Is there an implementation of that name, or any at all? Nothing to test is not a test that passed."""
+    offered = [one.name for one in lookup.implementations_of(layer.spec.id)]
+    if wanted in offered or (offered and not wanted):
+        return
+    raise NoImplementation(
+        f"{layer.spec.id} has no implementation" + (f" '{wanted}'" if wanted else ", so that nothing can be tested"),
+        facts=[("implementations", ", ".join(offered) or "none")],
+        hint="Load the library that brings it first: registry.load_library(path)."
+        if wanted or layer.spec.reference
+        else "Write a reference or an enqueue, or load a library with kernels.",
+        op=layer.spec.id,
+    )
 
 
 def _check_dynamic_dims(layer: GraphLayer, arrays: Sequence[np.ndarray | None]) -> None:
