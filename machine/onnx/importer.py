@@ -78,8 +78,8 @@ class Importer:
         for tensor in graph.initializer:
             scope.set(tensor.name, self._shared.types.array(tensor), tensor.data_type)
         for sparse in graph.sparse_initializer:
-            name = sparse.values.name
-            raise ModelError(ErrorCode.UNSUPPORTED_GRAPH, f"initializer '{name}' is sparse, which is not imported")
+            array = self._shared.types.dense(sparse, self._shared.limits.use)
+            scope.set(sparse.values.name, array, sparse.values.data_type)
 
     def _add_input(self, entry: Any) -> ITensor:
         if not entry.type.HasField("tensor_type"):

@@ -155,7 +155,9 @@ class Node:
                 value = value.decode("utf-8", "replace")
             elif isinstance(value, onnx.TensorProto):
                 value = self._shared.types.array(value)
-            elif isinstance(value, (onnx.GraphProto, onnx.SparseTensorProto)):
+            elif isinstance(value, onnx.SparseTensorProto):
+                value = self._shared.types.dense(value, self._shared.limits.use)
+            elif isinstance(value, onnx.GraphProto):
                 raise self.fail(
                     f"attribute {attribute.name} is a {type(value).__name__}", code=ErrorCode.UNSUPPORTED_NODE
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,29 @@ class TensorFiles:
             raise
         except Exception as error:  # protobuf, NumPy and onnx each have their own
             raise _unreadable(tensor, f"{type(error).__name__}: {error}") from None
+
+    def dense(self, sparse: Any, reserve: Callable[[str, int], None]) -> np.ndarray:
+        """The contents of a SparseTensorProto. `reserve` is asked for the bytes first. Raises ModelError."""
+        values, places = self.array(sparse.values), self.array(sparse.indices)
+        dims = tuple(sparse.dims)
+        size = math.prod(dims)
+        if any(dim < 0 for dim in dims) or values.ndim != 1 or places.dtype != np.int64:
+            raise _unreadable(
+                sparse.values, f"it is sparse, of dims {_listed(dims)}, and has no list of values and places"
+            )
+        reserve(f"the sparse tensor '{sparse.values.name[:200]}' with all its elements", size * values.itemsize)
+        if places.ndim == 2 and places.shape == (len(values), len(dims)):
+            inside = ((places >= 0) & (places < np.array(dims))).all()
+            places = places @ np.array([math.prod(dims[axis + 1 :]) for axis in range(len(dims))], np.int64)
+        else:
+            inside = places.shape == values.shape and ((places >= 0) & (places < size)).all()
+        if not inside:
+            raise _unreadable(
+                sparse.values, f"it is sparse, and its places are not in {_listed(dims)}, one for each value"
+            )
+        found = np.zeros(size, values.dtype)
+        found[places] = values
+        return found.reshape(dims)
 
     def resolve(self, tensor: Any) -> None:
         """Put external data into the message, for code that reads it by itself. Raises ModelError."""

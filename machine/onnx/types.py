@@ -87,6 +87,10 @@ class ElementTypes:
         array = self._files.array(tensor)
         return carried(array, nptype(self.carrier(name_of(tensor.data_type))))
 
+    def dense(self, sparse: Any, reserve: Callable[[str, int], None]) -> np.ndarray:
+        """The same of a SparseTensorProto, whose bytes `reserve` is asked for. Raises ModelError."""
+        return carried(self._files.dense(sparse, reserve), nptype(self.carrier(name_of(sparse.values.data_type))))
+
 
 def carried(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """An array in the type that carries it; what a float32 cannot hold is infinite, and no warning."""

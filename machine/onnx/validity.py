@@ -47,6 +47,7 @@ class _Check:
         graph = model.graph
         self._once("input", (entry.name for entry in graph.input))
         self._once("initializer", (tensor.name for tensor in graph.initializer))
+        self._once("initializer", (sparse.values.name for sparse in graph.sparse_initializer))
         given = {entry.name: "an input" for entry in graph.input}
         given |= {tensor.name: "an initializer" for tensor in graph.initializer}
         given |= {sparse.values.name: "an initializer" for sparse in graph.sparse_initializer}

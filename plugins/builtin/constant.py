@@ -26,6 +26,8 @@ def constant_of(node):
     for name, dtype in types.items():
         if node.attr(name) is not None:
             return numpy.asarray(node.attr(name), dtype)
+    if node.attr("sparse_value") is not None:
+        return node.attr("sparse_value")
     if node.attr("value") is None:
         raise node.fail("its value is neither a tensor nor a number")
     return node.attr("value")

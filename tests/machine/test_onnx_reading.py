@@ -342,3 +342,43 @@ def test_names_of_a_megabyte():
     assert not parser.parse(model_of(helper.make_node("A" * (1 << 20), ["x"], ["y"])).SerializeToString())
     assert "1048576 characters" in only_error(parser).desc()
     assert len(str(parser.get_error(0))) < 5000
+
+
+# ---- sparse tensors
+
+
+def sparse(values, places, dims):
+    return helper.make_sparse_tensor(
+        numpy_helper.from_array(np.float32(values), "w"), numpy_helper.from_array(np.int64(places), "places"), dims
+    )
+
+
+def test_sparse_tensors_are_filled_up():
+    x = np.random.default_rng(0).standard_normal((3, 4), dtype=np.float32)
+    by_name = model_of(helper.make_node("Add", ["x", "w"], ["y"]))
+    by_name.graph.sparse_initializer.append(sparse([1, 2], [0, 3], (4,)))
+    constant = helper.make_node("Constant", [], ["w"], sparse_value=sparse([1, 2], [[0, 1], [2, 3]], (3, 4)))
+    by_node = model_of(constant, helper.make_node("Add", ["x", "w"], ["y"]))
+    filled = np.zeros((3, 4), np.float32)
+    filled[0, 1], filled[2, 3] = 1, 2
+    for model, added in ((by_name, np.float32([1, 0, 0, 2])), (by_node, filled)):
+        parser = new_parser()
+        assert parser.parse(model.SerializeToString()), parser.get_error(0)
+        np.testing.assert_array_equal(computed(parser, x), x + added)
+
+
+@pytest.mark.parametrize(
+    ("places", "dims", "words"),
+    [
+        ([0, 4], (4,), "places"),
+        ([-1, 3], (4,), "places"),
+        ([0, 1, 2], (4,), "places"),
+        ([[0, 1], [1, 4]], (2, 4), "places"),
+        ([0, 3], (1 << 40,), "parser.budget.bytes"),
+    ],
+)
+def test_sparse_tensors_that_cannot_be_filled_up(places, dims, words):
+    model = model_of(helper.make_node("Add", ["x", "w"], ["y"]))
+    model.graph.sparse_initializer.append(sparse([1, 2], places, dims))
+    error = refused(model)
+    assert "'w'" in error.desc() and words in error.desc()
