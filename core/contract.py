@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from dovetail.core.errors import DTypeError, FieldValueError
 from dovetail.core.expr import DimsExprs, Expr, as_expr
-from dovetail.core.types import DataType, DeviceType, FieldType, Weights
+from dovetail.core.types import MAX_RANK, DataType, DeviceType, FieldType, Weights
 
 REQUIRED: Any = type("REQUIRED", (), {"__repr__": lambda self: "REQUIRED", "__bool__": lambda self: False})()
 
@@ -51,8 +51,8 @@ class Field:
     @property
     def type_name(self) -> str:
         """How a person reads the type: "int64", "float64[2..3]", "PaddingMode", "bool", "str", "tensor"."""
-        if self.wire == FieldType.CHAR:
-            return "str"
+        if self.wire in (FieldType.CHAR, FieldType.DIMS, FieldType.UNKNOWN):
+            return {FieldType.CHAR: "str", FieldType.DIMS: "Dims", FieldType.UNKNOWN: "bytes"}[self.wire]
         base = self.enum.__name__ if self.enum else "bool" if self.is_bool else self.wire.name.lower()
         if self.is_scalar or self.wire == FieldType.TENSOR:
             return base
@@ -62,26 +62,50 @@ class Field:
     def check(self, op: str, value: Any) -> Any:
         """The value in canonical form: int, float, bool, enum member, str, tuple of these, or an array.
 
+        Numbers may come one by one, in a sequence, as `Weights` or as an array of any rank, read in row-major order.
+
         Raises:
             FieldValueError: wrong type, length or range; nothing is narrowed silently.
         """
+        if isinstance(value, Weights):
+            value = value.numpy()
         if self.wire == FieldType.TENSOR:
-            return value.numpy() if isinstance(value, Weights) else value
+            return value
+        if self.wire == FieldType.UNKNOWN:
+            return self._check_bytes(op, value)
         if self.wire == FieldType.CHAR:
             if not isinstance(value, str):
                 raise self._refuse(op, value, "takes a str")
             return value
+        if self.wire == FieldType.DIMS:
+            return self._check_dims(op, value)
         if self.is_scalar:
             return self._check_one(op, self._only(value), value)
-        try:
-            items = tuple(value)
-        except TypeError:
-            items = (value,)
+        items = _items(value)
         upper = self.max_length if self.max_length >= 0 else len(items)
         if not self.min_length <= len(items) <= upper:
             wanted = f"{self.min_length}..{self.max_length if self.max_length >= 0 else ''}"
             raise self._refuse(op, value, f"takes {wanted} values, got {len(items)}")
         return tuple(self._check_one(op, item, value) for item in items)
+
+    def _check_dims(self, op: str, value: Any) -> tuple[int, ...]:
+        """Extents: integers one by one, in a sequence or an array."""
+        items = _items(value)
+        if len(items) > MAX_RANK:
+            raise self._refuse(op, value, f"takes Dims: at most {MAX_RANK} integers, got {len(items)}")
+        for item in items:
+            if isinstance(item, bool) or not hasattr(item, "__index__") or not -(2**63) <= item.__index__() < 2**63:
+                raise self._refuse(op, value, f"takes Dims: integers, got {type(item).__name__} {item!r}")
+        return tuple(item.__index__() for item in items)
+
+    def _check_bytes(self, op: str, value: Any) -> bytes:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return bytes(value)
+        if isinstance(value, str):
+            return value.encode()
+        if hasattr(value, "tobytes"):
+            return value.tobytes()
+        raise self._refuse(op, value, f"takes bytes, a str or an array, got {type(value).__name__}")
 
     def _only(self, value: Any) -> Any:
         """A scalar may come as an array of one element, as scripts for TensorRT give it."""
@@ -138,6 +162,18 @@ class Field:
             expected=rule,
             got=value,
         )
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    """The elements of a value that may be a single one, in row-major order."""
+    if hasattr(value, "reshape"):
+        value = value.reshape(-1)
+    elif isinstance(value, (str, bytes)):
+        return (value,)
+    try:
+        return tuple(value)
+    except TypeError:
+        return (value,)
 
 
 @dataclass(frozen=True)

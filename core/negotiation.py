@@ -2,13 +2,14 @@
 
 A format row assigns a type and a place, which is a format and a device, to every input and output. An implementation
 either lists its rows or is asked position by position (`supportsFormatCombination`): that predicate is walked depth
-first, and nothing is cut off.
+first. A predicate that looks at types only says yes to every combination of formats, ten for each tensor: the walk ends
+after `MOST_COMBINATIONS`, and the trace says so.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from dovetail.core.tensor import DynamicTensorDesc, pack
 from dovetail.core.types import DataType, DeviceType, TensorFormat
 
 Made = dict[tuple[int, TensorFormat], DynamicTensorDesc]  # a tensor's desc in a format, by position
+MOST_COMBINATIONS = 100  # of formats that a predicate is asked about, found or refused; TensorRT's number
 ON_CPU = "@cpu"  # suffix of a format word: the tensor lies in memory of the host, whatever device the row runs on
 
 
@@ -220,33 +222,86 @@ def _walk_predicate(
     made: Made,
 ) -> Iterator[tuple[TensorFormat | None, ...]]:
     """All rows that the predicate accepts, LINEAR tried first at each position."""
-    n_outputs = len(tensors) - n_inputs
     if any(desc is None for desc in tensors):
         trace.refused.append(Refusal(implementation.id, "", -1, "takes no absent inputs"))
         return
+    walk = _Walk(implementation, native_object, tensors, n_inputs, made)
     stack: list[tuple[TensorFormat, ...]] = [()]
-    while stack:
+    tried = 0
+    while stack and tried < MOST_COMBINATIONS:
         chosen = stack.pop()
-        position = len(chosen)
-        if position == len(tensors):
+        if len(chosen) == len(tensors):
+            tried += 1
             yield chosen
             continue
-        accepted = []
-        refused = []
-        for format_ in TensorFormat:
-            if not format_.is_supported or len(tensors[position].dims) < format_.least_rank:  # type: ignore[union-attr]
-                continue
-            descs = _with_formats(tensors, (*chosen, format_), made)
-            if implementation.native.supports(native_object, position, descs, n_inputs, n_outputs):
-                accepted.append((*chosen, format_))
-            else:
-                refused.append(format_.name)
+        accepted, refused = walk.extend(chosen)
         if not accepted:
-            dtype = DataType(tensors[position].dtype).name  # type: ignore[union-attr]
-            given = f" after {', '.join(f.name for f in chosen)}" if chosen else ""
-            reason = f"supportsFormatCombination refused {dtype} in {', '.join(refused)}{given}"
-            trace.refused.append(Refusal(implementation.id, "", position, reason))
-        stack += reversed(accepted)
+            tried += 1
+            trace.refused.append(Refusal(implementation.id, "", len(chosen), walk.reason(chosen, refused)))
+        stack += [(*chosen, format_) for format_ in reversed(accepted)]
+    if stack:
+        yield from _uniform(walk, [row.formats for row in trace.found if row.implementation is implementation])
+        trace.refused.append(Refusal(implementation.id, "", -1, _capped(tensors)))
+
+
+class _Walk:
+    """Questions to one predicate, and its answers in words."""
+
+    def __init__(
+        self,
+        implementation: Implementation,
+        native_object: Any,
+        tensors: Sequence[DynamicTensorDesc | None],
+        n_inputs: int,
+        made: Made,
+    ) -> None:
+        self.native, self.object = implementation.native, native_object
+        self.tensors, self.n_inputs, self.made = tensors, n_inputs, made
+
+    def extend(self, chosen: tuple[TensorFormat, ...]) -> tuple[list[TensorFormat], list[TensorFormat]]:
+        """(accepted, refused) formats of the tensor behind those chosen."""
+        accepted: list[TensorFormat] = []
+        refused: list[TensorFormat] = []
+        for format_ in _formats_for(self.tensors[len(chosen)]):
+            (accepted if self.takes((*chosen, format_)) else refused).append(format_)
+        return accepted, refused
+
+    def takes(self, formats: tuple[TensorFormat, ...]) -> bool:
+        """What the predicate says of the last of `formats`."""
+        descs = _with_formats(self.tensors, formats, self.made)
+        n_outputs = len(self.tensors) - self.n_inputs
+        return self.native.supports(self.object, len(formats) - 1, descs, self.n_inputs, n_outputs)
+
+    def reason(self, chosen: tuple[TensorFormat, ...], refused: Sequence[TensorFormat]) -> str:
+        dtype = DataType(self.tensors[len(chosen)].dtype).name  # type: ignore[union-attr]
+        given = f" after {', '.join(f.name for f in chosen)}" if chosen else ""
+        return f"supportsFormatCombination refused {dtype} in {', '.join(f.name for f in refused)}{given}"
+
+
+def _formats_for(tensor: DynamicTensorDesc | None) -> list[TensorFormat]:
+    """The formats that a tensor of this rank can have."""
+    rank = 0 if tensor is None else len(tensor.dims)
+    return [format_ for format_ in TensorFormat if format_.is_supported and rank >= format_.least_rank]
+
+
+def _uniform(walk: _Walk, known: Sequence[tuple[TensorFormat | None, ...]]) -> Iterator[tuple[TensorFormat, ...]]:
+    """Rows with one format wherever a tensor's rank allows it, so that a walk that ended early has one of each."""
+    for format_ in TensorFormat:
+        row = tuple(format_ if format_ in _formats_for(tensor) else TensorFormat.LINEAR for tensor in walk.tensors)
+        if row in known or format_ not in row or not format_.is_supported:
+            continue
+        if all(walk.takes(row[: position + 1]) for position in range(len(row))):
+            yield row
+
+
+def _capped(tensors: Sequence[DynamicTensorDesc | None]) -> str:
+    possible = 1
+    for tensor in tensors:
+        possible *= len(_formats_for(tensor))
+    return (
+        f"asked about {MOST_COMBINATIONS} combinations of formats of up to {possible}, and those with one format for "
+        "all tensors: supportsFormatCombination should look at inOut[pos].format as well as at its type"
+    )
 
 
 def _with_formats(
@@ -267,3 +322,58 @@ def _with_formats(
 def _in_format(desc: DynamicTensorDesc, format_: TensorFormat) -> DynamicTensorDesc:
     data = desc.data if desc.data is None or format_ == TensorFormat.LINEAR else pack(desc.data, format_)
     return replace(desc, format=format_, data=data)
+
+
+def types_of_row(row: Row, n_inputs: int, n_outputs: int) -> tuple[tuple[DataType, ...], ...]:
+    """The assignments of types that a row takes: one for each of its alternatives; none if it is of other tensors."""
+    wanted = _tensors_of(row.types, "linear", DeviceType.CPU, n_inputs, n_outputs)
+    if wanted is None:
+        return ()
+    n_alternatives = max((len(legal) for _, legal, _ in wanted), default=1)
+    return tuple(tuple(legal[i if len(legal) > 1 else 0] for _, legal, _ in wanted) for i in range(n_alternatives))
+
+
+def types_that_fit(
+    implementation: Implementation,
+    native_object: Any,
+    tensors: Sequence[DynamicTensorDesc],
+    n_inputs: int,
+    choices: Sequence[Sequence[DataType]],
+    answer: Callable[[tuple[DataType, ...]], tuple[DataType, ...] | None],
+) -> tuple[DataType, ...] | None:
+    """The first assignment of types within `choices` that a predicate takes in some formats; None if there is none.
+
+    Args:
+        answer: the types of the outputs for those of the inputs, which are taken; None where there are none.
+    """
+    if any(tensor is None for tensor in tensors):
+        return None
+    outputs: dict[tuple[DataType, ...], tuple[DataType, ...] | None] = {}
+    stack: list[tuple[tuple[DataType, TensorFormat], ...]] = [()]
+    tried = 0
+    while stack and tried < MOST_COMBINATIONS:
+        chosen = stack.pop()
+        position = len(chosen)
+        types = tuple(dtype for dtype, _ in chosen)
+        if position == len(tensors):
+            return types
+        legal: Sequence[DataType] = choices[position]
+        if position >= n_inputs:
+            given = types[:n_inputs]
+            if given not in outputs:
+                outputs[given] = answer(given)
+            wanted = (outputs[given] or ())[position - n_inputs : position - n_inputs + 1]
+            legal = [dtype for dtype in legal if dtype in wanted]
+        accepted = []
+        for dtype, format_ in ((d, f) for d in legal for f in _formats_for(tensors[position])):
+            trial = [
+                replace(desc, dtype=d, format=f)
+                for desc, (d, f) in zip(tensors, (*chosen, (dtype, format_)), strict=False)
+            ]
+            descs = [*trial, *tensors[position + 1 :]]
+            n_outputs = len(tensors) - n_inputs
+            if implementation.native.supports(native_object, position, descs, n_inputs, n_outputs):
+                accepted.append((dtype, format_))
+        tried += not accepted
+        stack += [(*chosen, one) for one in reversed(accepted)]
+    return None

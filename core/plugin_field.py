@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from dovetail.core.errors import DTypeError
-from dovetail.core.strict import Strict
-from dovetail.core.types import FieldType
+from dovetail.core.types import FieldType, Weights
 
 PluginFieldType = FieldType
 
@@ -25,20 +24,18 @@ _FROM_NUMPY = {
 }
 
 
-class PluginField(Strict):
+class PluginField:
     """A value with its name and type; without data it advertises that a creator takes such a field.
 
     Args:
-        data: an array, a number, a sequence of numbers, or a text; all but texts are kept as arrays.
+        data: an array, `Weights`, a number, a sequence of numbers, or a text; all but texts are kept as arrays.
         type: left out, it follows from the data.
     """
 
-    name: str
-    data: Any
-    type: FieldType
-
     def __init__(self, name: str = "", data: Any = None, type: FieldType = FieldType.UNKNOWN) -> None:
         self.name = name
+        if isinstance(data, Weights):
+            data = data.numpy()
         self.data = data if data is None or isinstance(data, (str, bytes)) else np.asarray(data)
         self.type = FieldType(type)
         if self.type == FieldType.UNKNOWN and self.data is not None:
@@ -67,7 +64,7 @@ class PluginField(Strict):
         return f"PluginField({self.name!r}, {self.data!r}, {self.type})"
 
 
-class PluginFieldCollection(list[PluginField], Strict):
+class PluginFieldCollection(list[PluginField]):
     """The fields that a creator takes, or the values given to it. A list."""
 
     def __init__(self, fields: Iterable[PluginField] = ()) -> None:

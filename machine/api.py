@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import math
-from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,8 @@ _HOMES = {
     "core.tensor": "DynamicPluginTensorDesc PluginTensorDesc",
     "core.types": (
         "DataType DeviceType DimensionOperation Dims Dims2 Dims3 Dims4 DimsHW Permutation TensorFormat "
-        "TensorIOMode TensorLocation Weights bfloat16 bool float16 float32 fp8 int8 int32 int64 nptype uint8"
+        "TensorIOMode TensorLocation Weights bfloat16 bool float16 float32 fp8 int8 int32 int64 nptype uint8 "
+        "volume"
     ),
     "machine.budget": "Budget",
     "machine.builder": "Builder",
@@ -76,11 +75,6 @@ def init_libnvinfer_plugins(logger: Any = None, namespace: str = "") -> bool:
     return True
 
 
-def volume(iterable: Iterable[int]) -> int:
-    """The product of extents. As in TensorRT it is negative where one extent is unknown, -1."""
-    return math.prod(iterable)
-
-
 def get_include() -> str:
     """Folder of the C and C++ headers that native plugins are built against."""
     return str(Path(_native.__file__).parent / "include")
@@ -94,7 +88,7 @@ def build_report(plan: Any, layer: str | None = None) -> str:
     return report_text(read_plan(plan), layer)
 
 
-_OWN = ("__version__", "build_report", "get_include", "get_plugin_registry", "init_libnvinfer_plugins", "volume")
+_OWN = ("__version__", "build_report", "get_include", "get_plugin_registry", "init_libnvinfer_plugins")
 
 
 def public_names() -> list[str]:

@@ -13,23 +13,16 @@ import numpy as np
 from dovetail.core.contract import REQUIRED, Op, OpSpec
 from dovetail.core.errors import DefinitionError, FieldValueError, PlanCorrupt
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection
-from dovetail.core.strict import Strict
-from dovetail.core.types import FieldType
+from dovetail.core.types import FieldType, Weights
 
 _FORMAT = "dovetail.plugin"
 
 
-class CreatedPlugin(Strict):
+class CreatedPlugin:
     """An op with its fields set, as TensorRT's scripts hold it: `network.add_plugin_v2(inputs, plugin)`.
 
     `values` are what was given or has a default, weights among them; `op` answers for shapes and types.
     """
-
-    spec: OpSpec
-    values: dict[str, Any]
-    op: Op
-    layer: str
-    plugin_namespace: str
 
     def __init__(self, spec: OpSpec, values: Mapping[str, Any], op: Op, layer: str = "") -> None:
         self.spec = spec
@@ -83,10 +76,8 @@ class CreatedPlugin(Strict):
         return f"<plugin {self.spec.id} '{self.layer}'>"
 
 
-class RegisteredCreator(Strict):
+class RegisteredCreator:
     """The creator of one registered op, however it was written."""
-
-    spec: OpSpec
 
     def __init__(self, spec: OpSpec) -> None:
         self.spec = spec
@@ -129,7 +120,7 @@ class RegisteredCreator(Strict):
             if field is not None:
                 fields[name] = field.check(label, value)
             elif port is not None and port.weights:
-                weights[name] = np.asarray(value)
+                weights[name] = value.numpy() if isinstance(value, Weights) else np.asarray(value)
             elif name in spec.properties and spec.properties[name].set is not None:
                 spellings[name] = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
             else:

@@ -12,10 +12,12 @@ from typing import Any
 
 from dovetail import _native
 from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, Port, Row, SymbolicTensor
+from dovetail.core.errors import LibraryRefused, ShapeError
 from dovetail.core.expr import DimsExprs, ExprBuilder
 from dovetail.core.types import DataType, DeviceType, FieldType
 
 _ENTRY = f"dovetail_plugin_entry_v{_native.ABI_VERSION[0]}"
+PATH = "DOVETAIL_PLUGIN_PATH"  # folders of libraries, separated as in PATH
 _SUFFIXES = (".so", ".dylib", ".dll")
 _OPTIONAL, _VARIADIC, _WEIGHTS = 1, 2, 4  # DT_PORT_*
 _TRAITS = {"op_object": 1, "capture_safe": 2, "in_place": 4, "python": 8}  # DT_TRAIT_*
@@ -41,9 +43,25 @@ class LibraryOp:
         types = [-1 if tensor is None else int(tensor.dtype) for tensor in inputs]
         n_outputs = len(self.spec.outputs) or self.native.count_outputs(len(inputs))
         return [
-            SymbolicTensor(DimsExprs(self.native.infer_dims(i, dims, builder)), self._type(i, inputs, types))
+            SymbolicTensor(self._dims(i, self.native.infer_dims(i, dims, builder)), self._type(i, inputs, types))
             for i in range(n_outputs)
         ]
+
+    def _dims(self, index: int, dims: Sequence[Any]) -> DimsExprs:
+        """The extents that the library gave. Raises ShapeError for one that cannot be."""
+        wrong = [(axis, dim.value) for axis, dim in enumerate(dims) if dim.value is not None and dim.value < 0]
+        if wrong:
+            layer = f" of layer '{self.native.layer}'" if self.native.layer else ""
+            raise ShapeError(
+                f"{self.spec.id} failed in getOutputDimensions{layer}: output {index} cannot have these extents",
+                facts=[(f"dimension {axis}", f"is {value}; extents are 0 or more") for axis, value in wrong],
+                hint="An extent not known yet is not -1: hand on inputs[i].d[k], or compute it with exprBuilder.",
+                plugin=self.spec.id,
+                layer=self.native.layer,
+                method="getOutputDimensions",
+                got=[value for _, value in wrong],
+            )
+        return DimsExprs(dims)
 
     def _type(self, index: int, inputs: Sequence[SymbolicTensor | None], types: list[int]) -> DataType:
         like = self.spec.outputs[index].like if self.spec.outputs else None
@@ -79,15 +97,40 @@ class LibraryMaker:
 
 
 def open_library(path: str | os.PathLike[str]) -> Any:
-    """The opened library; a bare file name is also looked for in DOVETAIL_PLUGIN_PATH.
+    """The opened library; `locate` says which file a bare name is.
 
     Raises:
         LibraryRefused: no such file, or not a library that works with this host. Nothing of it is kept.
     """
+    return _native.open_library(locate(path))
+
+
+def locate(path: str | os.PathLike[str]) -> str:
+    """The file that is meant: a bare name is searched in DOVETAIL_PLUGIN_PATH, then in the working directory.
+
+    Raises:
+        LibraryRefused: a bare name that is in none of these folders; `searched` has them.
+    """
     text = os.fspath(path)
-    if os.sep not in text and not os.path.exists(text):
-        text = next((str(known) for known in known_libraries() if known.name == text), text)
-    return _native.open_library(text)
+    if isinstance(text, bytes):
+        text = os.fsdecode(text)
+    if os.sep in text:
+        return text
+    folders = [folder for folder in os.environ.get(PATH, "").split(os.pathsep) if folder]
+    for folder in [*folders, os.getcwd()]:
+        if text and os.path.isfile(os.path.join(folder, text)):
+            return os.path.join(folder, text)
+    raise LibraryRefused(
+        f"{text} was not opened",
+        facts=[
+            ("reason", "there is no such file"),
+            (PATH, os.pathsep.join(folders) or "not set"),
+            ("working directory", os.getcwd()),
+        ],
+        hint=f"Give a path with a '/', or put the folder into {PATH}.",
+        path=text,
+        searched=(*folders, os.getcwd()),
+    )
 
 
 def closed_because(device: DeviceType) -> str:
@@ -103,22 +146,23 @@ def closed_because(device: DeviceType) -> str:
 def known_libraries() -> list[Path]:
     """Libraries lying in the folders of DOVETAIL_PLUGIN_PATH, sorted in each. Nothing is opened."""
     found: list[Path] = []
-    for folder in os.environ.get("DOVETAIL_PLUGIN_PATH", "").split(os.pathsep):
+    for folder in os.environ.get(PATH, "").split(os.pathsep):
         if folder and os.path.isdir(folder):
             found += sorted(path for path in Path(folder).iterdir() if path.suffix in _SUFFIXES)
     return found
 
 
 def opened_libraries(known: set[str]) -> list[str]:
-    """Paths of libraries in this process, opened by whomever, that have a plugin's entry point and are not in `known`.
+    """Paths of libraries in this process that have a plugin's entry point and that dovetail did not open itself.
 
-    All that are looked at are added to `known`. Where there is no /proc the list is empty.
+    Those in `known` are left out; all that are looked at are added to it. Where there is no /proc the list is empty.
     """
     try:
         lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
     except OSError:
         return []
     mapped = {parts[5] for parts in (line.split(maxsplit=5) for line in lines) if len(parts) == 6 and "x" in parts[1]}
+    known.update(_native.opened_paths())
     new = sorted(path for path in mapped - known if path.startswith("/"))
     known.update(new)
     return [path for path in new if _is_plugin(path)]
@@ -219,10 +263,17 @@ def _row(row: Mapping[str, Any], index: int) -> Row:
         tactic=row["tactic"] or "",
         types=row["types"],
         formats=row["formats"] or "linear",
-        needs=tuple(name for name, bit in _FEATURES.items() if row["needs"] & bit),
+        needs=_needs(row["needs"]),
         min_sm=row["min_sm"],
         index=index,
     )
+
+
+def _needs(bits: int) -> tuple[str, ...]:
+    """Names of instruction sets; one that this host does not know has a name that no machine has."""
+    unknown = bits & ~sum(_FEATURES.values())
+    names = [name for name, bit in _FEATURES.items() if bits & bit]
+    return (*names, *(f"instruction set {bit} (unknown to this host)" for bit in range(64) if unknown >> bit & 1))
 
 
 def bound(implementation: Implementation) -> Implementation:

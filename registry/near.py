@@ -15,6 +15,7 @@ from dovetail.registry.records import AT_RUN_TIME, PluginRecord
 from dovetail.registry.tables import Tables, natural
 
 _MOST = 6  # lines in one message
+_LONGEST = 200  # characters of a name in a message; longer ones are cut
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ def not_found(
     """The error for a miss, with everything near it."""
     misses = near_misses(name, version, namespace, tables, records)
     advice = [miss.advice for miss in misses if miss.advice] or ["See what is here: dovetail plugins list --ops"]
+    asked = op_id(name, version, namespace)
+    shown = asked if len(asked) <= _LONGEST else f"{asked[:_LONGEST]}... ({len(asked)} characters)"
     return PluginNotFound(
-        f"no plugin {op_id(name, version, namespace)}",
+        f"no plugin {shown}",
         facts=[(miss.what, miss.why) for miss in misses],
         hint=advice[0],
-        op=op_id(name, version, namespace),
+        op=asked,
         name=name,
         version=version,
         namespace=namespace,
@@ -59,9 +62,12 @@ def not_found(
 def spelled_like(word: str, known: Iterable[str]) -> list[str]:
     """Words within two letters of `word`, or alike as a whole; best first, at most three."""
     lower = {candidate.lower(): candidate for candidate in known}
+    if len(word) > _LONGEST:  # no name is like it, and comparing takes as many steps as both have letters, multiplied
+        return []
     close = difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.75)
     reach = 2 if len(word) > 4 else 1
-    close += [c for c in lower if c not in close and edit_distance(word.lower(), c) <= reach]
+    alike = (c for c in lower if c not in close and abs(len(c) - len(word)) <= reach)
+    close += [c for c in alike if edit_distance(word.lower(), c) <= reach]
     return [lower[candidate] for candidate in close][:3]
 
 

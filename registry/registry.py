@@ -15,6 +15,7 @@ from dovetail.core.contract import Implementation, OpSpec, op_id, parse_op_id
 from dovetail.core.errors import DovetailError, LibraryRefused, PluginNotFound
 from dovetail.registry import hookspecs, native, near
 from dovetail.registry.checks import check_implementation
+from dovetail.registry.isolated import TIMEOUT_S, check_library
 from dovetail.registry.offer import Offer, describe
 from dovetail.registry.records import AT_RUN_TIME, PluginRecord
 from dovetail.registry.tables import Front, Tables
@@ -196,24 +197,41 @@ class Registry(TensorRTNames):
         offer.add_implementation(implementation)
         self.commit(offer)
 
-    def load_library(self, path: str | os.PathLike[str], replace: bool = False) -> PluginRecord:
+    def load_library(
+        self,
+        path: str | os.PathLike[str],
+        replace: bool = False,
+        isolated: bool = False,
+        timeout_s: float = TIMEOUT_S,
+    ) -> PluginRecord:
         """Open a library and register all it brings; its record. The same contents again: the same record.
 
         Args:
-            path: of the file; a bare name is also looked for in DOVETAIL_PLUGIN_PATH.
+            path: of the file; a bare name is looked for in DOVETAIL_PLUGIN_PATH, then in the working directory.
             replace: put it in the place of an earlier library of the same path or plugin name.
+            isolated: open it in a child process first, and refuse it if that one crashes, ends or is held up.
+            timeout_s: seconds that the child may take.
 
         Raises:
-            LibraryRefused: it cannot work with this host. None of it was registered.
+            LibraryRefused: it cannot work with this host, or the child did not survive it. None of it was registered.
             ImplementationMismatch, PluginConflict: what it brings does not fit. None of it was registered.
         """
-        return self.adopt_library(path, PluginRecord(os.path.basename(path), source="load_library"), replace)
+        record = PluginRecord(os.path.basename(path), source="load_library")
+        return self.adopt_library(path, record, replace, timeout_s if isolated else None)
 
-    def adopt_library(self, path: str | os.PathLike[str], record: PluginRecord, replace: bool = False) -> PluginRecord:
-        """`load_library` with a record that says where the library comes from."""
+    def adopt_library(
+        self,
+        path: str | os.PathLike[str],
+        record: PluginRecord,
+        replace: bool = False,
+        child_timeout_s: float | None = None,
+    ) -> PluginRecord:
+        """`load_library` with a record that says where the library comes from. No timeout: not isolated."""
         with self._lock:
             record.path, record.kind = os.fspath(path), "native"
             try:
+                if child_timeout_s is not None:
+                    check_library(path, child_timeout_s)
                 library = native.open_library(path)
                 for known in self._records:
                     if known.hash == library.hash and known.state == "loaded":

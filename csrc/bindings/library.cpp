@@ -126,6 +126,8 @@ void bind_library(py::module_& m) {
       });
   m.def("open_library", open_path, py::arg("path"),
         "The library, checked; the same file or a copy of it gives the same object. Raises LibraryRefused.");
+  m.def("opened_paths", &opened_paths, py::call_guard<py::gil_scoped_release>(),
+        "Paths of the files that open_library has mapped, refused ones too.");
   m.def("register_implementation", register_native, py::arg("implementation"), py::arg("op").none(true) = nullptr,
         "Let engines of this process find it by its id. Raises PluginConflict if the id is taken by another table.");
   m.def("deregister_implementation", &deregister_implementation, py::arg("id"),

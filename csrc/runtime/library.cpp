@@ -142,6 +142,7 @@ struct Registry {
   std::map<std::tuple<dev_t, ino_t, int64_t, int64_t, off_t>, std::shared_ptr<Library>> by_file;
   std::map<std::string, std::shared_ptr<Library>> by_hash;
   std::map<void*, std::string> hash_by_handle;  // of refused ones too
+  std::vector<std::string> opened;              // paths of the same
 
   std::shared_mutex table_lock;
   std::map<std::string, ImplementationEntry> implementations;
@@ -156,6 +157,7 @@ void* open_handle(const std::string& path, const std::string& hash) {
   const FloatMode mode;  // code linked with -ffast-math sets flush-to-zero when it is loaded
   void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) throw dlopen_refusal(path, ::dlerror());
+  registry().opened.push_back(path);
   const auto [known, is_new] = registry().hash_by_handle.emplace(handle, hash);
   if (!is_new && known->second != hash) {
     throw refusal(path, {{"contents", "changed since this process opened the file; the old code is still in use"}},
@@ -245,6 +247,11 @@ std::shared_ptr<Library> open_library(const std::string& given_path) {
   here.by_file[key] = library;
   here.by_hash[hash] = library;
   return library;
+}
+
+std::vector<std::string> opened_paths() {
+  std::lock_guard<std::mutex> guard(registry().loader_lock);
+  return registry().opened;
 }
 
 std::string op_id(const dt_plugin& plugin, const dt_op& op) {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "dovetail/plugin.h"
 
@@ -19,6 +20,9 @@ struct Library {
 // Opens and checks; the same file twice gives the same object, and so does a copy of it. Throws Failure
 // (DT_INCOMPATIBLE) with every fact that speaks against the library; nothing of it is in use then.
 std::shared_ptr<Library> open_library(const std::string& path);
+
+// Paths of the files that open_library has mapped, refused ones too.
+std::vector<std::string> opened_paths();
 
 // "acme::NMS@2"; the plugin's namespace where the op gives none.
 std::string op_id(const dt_plugin& plugin, const dt_op& op);

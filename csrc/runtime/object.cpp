@@ -118,6 +118,7 @@ std::shared_ptr<Object> Object::clone() const {
     void* object = nullptr;
     call.check(op_->clone(&call, object_, &object), subject_, "clone", layer_);
     copy->object_ = object;
+    check_copy(*copy);
     return copy;
   }
   if (!fields_) {  // it was loaded
@@ -125,6 +126,36 @@ std::shared_ptr<Object> Object::clone() const {
     return load(op_, subject_, layer_, blob.data(), blob.size(), keep_);
   }
   return create(op_, subject_, layer_, fields_, keep_);
+}
+
+// A clone that serialises to something else forgot part of the state, and would compute something else.
+void Object::check_copy(const Object& copy) const {
+  if (!has_save()) return;
+  std::string mine, its;
+  try {
+    mine = save();
+    its = copy.save();
+  } catch (const Failure&) {  // some can be saved only when they are configured: the plan's own save reports it
+    return;
+  }
+  if (mine == its) return;
+  size_t at = 0;
+  while (at < mine.size() && at < its.size() && mine[at] == its[at]) ++at;
+  // Bytes that differ between two objects of the same fields say nothing: members that nobody has set yet.
+  if (mine.size() == its.size() && fields_) {
+    const std::string twin = create(op_, subject_, layer_, fields_, keep_)->save();
+    if (twin.size() == mine.size())
+      while (at < mine.size() && (mine[at] == its[at] || mine[at] != twin[at])) ++at;
+    if (at == mine.size()) return;
+  }
+  throw Failure{DT_PLUGIN_FAILED,
+                subject_ + " failed in clone" + (layer_.empty() ? "" : " of layer '" + layer_ + "'"),
+                {{"original", "serialize() gives " + std::to_string(mine.size()) + " bytes"},
+                 {"its clone", "serialize() gives " + std::to_string(its.size()) + " bytes, others from byte " +
+                                   std::to_string(at) + " on"}},
+                "clone() must copy every member that serialize() writes: the clone is what runs.",
+                {},
+                {{"plugin", subject_}, {"layer", layer_}, {"method", "clone"}}};
 }
 
 bool Object::has_save() const { return op_ && DT_HAS(dt_op, op_, save); }

@@ -75,7 +75,8 @@ class Object {
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
 
-  // A copy in the same state: the table's clone, or made again from the same fields.
+  // A copy in the same state: the table's clone, or made again from the same fields. Throws Failure where the clone
+  // saves to something else.
   std::shared_ptr<Object> clone() const;
   bool has_save() const;
   std::string save() const;
@@ -94,6 +95,7 @@ class Object {
 
  private:
   Object() = default;
+  void check_copy(const Object& copy) const;
   void* object_ = nullptr;
   const dt_op* op_ = nullptr;
   const dt_implementation* implementation_ = nullptr;

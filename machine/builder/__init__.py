@@ -10,6 +10,8 @@ from dovetail.core.errors import DefinitionError, DovetailError, DTypeError
 from dovetail.core.failures import returns_on_error
 from dovetail.core.types import DeviceType
 from dovetail.machine.builder.candidates import list_candidates
+from dovetail.machine.builder.carry_scales import carry_scales
+from dovetail.machine.builder.fit_types import fit_types
 from dovetail.machine.builder.infer_shapes import infer_shapes
 from dovetail.machine.builder.older import OlderBuilder
 from dovetail.machine.builder.pipeline import build, machine_of
@@ -115,7 +117,8 @@ class Builder(OlderBuilder):
         """Could `build_serialized_network` choose an implementation for every layer?"""
         try:
             machine = machine_of(config)
-            list_candidates(separate_outputs(infer_shapes(network, config)), config, machine)
+            graph = separate_outputs(carry_scales(infer_shapes(network, config)))
+            list_candidates(fit_types(graph, config, machine), config, machine)
         except DovetailError as error:
             self.logger.log(Severity.WARNING, str(error))
             return False

@@ -200,6 +200,7 @@ def _tensor(
         symbolic.dims,
         symbolic.dtype,
         [_extents(tensor, symbolic.dims, profile, graph) for profile in range(graph.n_profiles)],
+        scale=_scale_of(tensor, symbolic.dtype),
         allowed_formats=tensor.allowed_formats,
         allowed_device=DeviceType.CPU if on_host else config.default_device_type,
         dimension_names=dict(tensor._dimension_names),
@@ -220,6 +221,13 @@ def _extents(tensor: ITensor, dims: DimsExprs, profile: int, graph: Graph) -> tu
         made = f"{tensor._producer.label} cannot compute '{tensor.name}'" if tensor._producer else f"'{tensor.name}'"
         text = f"{made} at the opt extents of profile {profile}: {error.message}"
         raise ShapeError(text, facts=error.facts, hint=error.hint, profile=profile) from error
+
+
+def _scale_of(tensor: ITensor, dtype: DataType) -> float:
+    """What one step of a stored INT8 number means, where a dynamic range says so; -1 elsewhere."""
+    if dtype != DataType.INT8 or tensor.dynamic_range is None:
+        return -1.0
+    return max(abs(end) for end in tensor.dynamic_range) / 127 or -1.0
 
 
 def constant_tensor(name: str, array: np.ndarray, n_profiles: int, dtype: DataType | None = None) -> GraphTensor:

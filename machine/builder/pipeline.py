@@ -13,12 +13,13 @@ from dovetail.core.types import DeviceType
 from dovetail.machine.budget import Meter
 from dovetail.machine.builder.absorb_quantization import absorb_quantization
 from dovetail.machine.builder.candidates import list_candidates
+from dovetail.machine.builder.carry_scales import carry_scales
+from dovetail.machine.builder.fit_types import fit_types
 from dovetail.machine.builder.fold_constants import fold_constants
 from dovetail.machine.builder.graph import Graph
 from dovetail.machine.builder.infer_shapes import infer_shapes
 from dovetail.machine.builder.plan_memory import pack_constants, plan_memory
 from dovetail.machine.builder.progress import Progress, silent
-from dovetail.machine.builder.run_in_half import run_in_half
 from dovetail.machine.builder.select_formats import Reformats, insert_reformats, select_formats
 from dovetail.machine.builder.separate_outputs import separate_outputs
 from dovetail.machine.builder.serialise import serialise
@@ -45,15 +46,17 @@ class Build:
 Pass = Callable[[Graph, Build], Graph]
 
 PIPELINE: tuple[tuple[str, Pass], ...] = (
+    # INT8 tensors have the scales of the Quantize and Dequantize layers beside them
+    ("carry_scales", lambda g, b: carry_scales(g)),
     # what depends on constants alone is computed now; dequantise layers wait for the next pass
     ("fold_constants", lambda g, b: fold_constants(g, b.config, b.machine, b.folding, keep="dequantize")),
     # layers between dequantise layers take the INT8 tensors
     ("absorb_quantization", lambda g, b: absorb_quantization(g, b.config, b.machine)),
     ("fold_remaining_constants", lambda g, b: fold_constants(g, b.config, b.machine, b.folding)),
-    # with BuilderFlag.FP16, conversions around layers that take HALF only
-    ("run_in_half", lambda g, b: run_in_half(g, b.config, b.machine)),
     # outputs that no layer computes get a copying layer
     ("separate_outputs", lambda g, b: separate_outputs(g)),
+    # conversions around layers that nothing runs in the types they have
+    ("fit_types", lambda g, b: fit_types(g, b.config, b.machine)),
     # implementations x format rows x tactics that fit
     ("list_candidates", lambda g, b: list_candidates(g, b.config, b.machine, b.progress)),
     # each measured on this machine

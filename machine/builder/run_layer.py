@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from dovetail.core.errors import PluginFailed
+from dovetail.core.errors import MemoryLimitError, PluginFailed
 from dovetail.core.expr import leaves_of
 from dovetail.core.tensor import DynamicTensorDesc, pack, unpack
-from dovetail.core.types import DataType, TensorFormat, storage_nptype
+from dovetail.core.types import DataType, DeviceType, TensorFormat, storage_nptype
 from dovetail.machine.builder.candidates import descs_of
 from dovetail.machine.builder.graph import Candidate, GraphLayer
 
@@ -29,6 +30,7 @@ def prepare(layer: GraphLayer, candidate: Candidate, n_threads: int) -> tuple[by
         descs = descs_of(layer, candidate, profile)
         native.configure(candidate.object, descs[:n_inputs], descs[n_inputs:])
         sizes.append(native.workspace(candidate.object, row.row, descs[:n_inputs], descs[n_inputs:], n_threads))
+        _check_workspace(layer, candidate, sizes[-1], profile)
     if row.row >= 0:
         full = [
             None if tensor is None else _packed_desc(tensor, format_)
@@ -36,6 +38,27 @@ def prepare(layer: GraphLayer, candidate: Candidate, n_threads: int) -> tuple[by
         ]
         packed = native.prepare(candidate.object, row.row, full[:n_inputs], full[n_inputs:]) or b""
     return packed, sizes
+
+
+def _check_workspace(layer: GraphLayer, candidate: Candidate, n_bytes: int, profile: int) -> None:
+    """Raise where a workspace on the CPU is larger than the memory of this machine: no context could have it."""
+    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if candidate.device != DeviceType.CPU or n_bytes <= most:
+        return
+    row = candidate.row
+    raise MemoryLimitError(
+        f"{row.label} asks for a workspace of {n_bytes} bytes in {layer.label}",
+        facts=[
+            ("this machine", f"{most} bytes of memory"),
+            ("asked for", f"getWorkspaceSize at the largest extents of profile {profile}"),
+            ("plugin", row.implementation.plugin or "not known"),
+        ],
+        hint="Correct what it returns, or narrow the profile; config.set_memory_pool_limit refuses it earlier.",
+        plugin=row.implementation.id,
+        layer=layer.name,
+        method="getWorkspaceSize",
+        got=n_bytes,
+    )
 
 
 def _packed_desc(tensor: Any, format_: TensorFormat) -> DynamicTensorDesc:

@@ -15,14 +15,13 @@ MOST_NAMES = 4  # of layers or tensors in one line
 
 _NARROW = (
     "every layer computes in the types that the network states. Convert where you want {0}: network.add_cast(x, {0}), "
-    "or layer.set_output_type(0, {0})."
+    "or layer.set_output_type(0, {0}). Only layers that nothing can run in FLOAT are converted to and from it."
 )
 _TYPES = "the types of the network are kept, and reformats are inserted where they are cheaper than doing without."
 _REFIT = "engines cannot be refitted. Build a new plan when weights change."
 _ONE_VERSION = "a plan is read by the version of dovetail that wrote it, and holds no runtime."
 FLAGS: dict[BuilderFlag, str] = {
-    BuilderFlag.FP16: _NARROW.format("trt.float16")
-    + " Only layers that nothing can run in FLOAT are converted to and from HALF.",
+    BuilderFlag.FP16: _NARROW.format("trt.float16"),
     BuilderFlag.BF16: _NARROW.format("trt.bfloat16"),
     BuilderFlag.FP8: "no layer computes in FP8.",
     BuilderFlag.DEBUG: "context.debug_sync or DOVETAIL_SYNC=1 waits after each layer of a run.",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from dovetail.registry import PluginRecord, Registry, load_entry_points
+from dovetail.registry.isolated import TIMEOUT_S, check_library
 from dovetail.registry.near import known_libraries, spelled_like
 from dovetail.registry.records import BROKEN, STATES
 
@@ -25,12 +26,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--strict", action="store_true", help="exit status 1 if a plugin is broken")
     why = actions.add_parser("why", help="all about one plugin, with the traceback if it failed")
     why.add_argument("name", help="name of a plugin, distribution or library")
+    check = actions.add_parser("check-load", help="open a library in a child process, and say what it brings")
+    check.add_argument("path", help="of the library; a bare name is looked for in DOVETAIL_PLUGIN_PATH first")
+    check.add_argument(
+        "--timeout", type=float, default=TIMEOUT_S, metavar="S", help="seconds it may take (%(default)g)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.action == "check-load":
+        return _check_load(args.path, args.timeout)
     registry = Registry()
     load_entry_points(registry, strict=False)
     return _list(registry, args) if args.action == "list" else _why(registry, args.name)
+
+
+def _check_load(path: str, timeout_s: float) -> int:
+    """Raises LibraryRefused, which the command prints with exit status 1."""
+    library = check_library(path, timeout_s)
+    print(
+        f"{library['path']} can be loaded: {library['name']} {library['version']}, interface {library['abi']}".rstrip()
+    )
+    for noun in ("ops", "implementations"):
+        print(f"  {noun:<15}  {', '.join(library[noun]) or 'none'}")
+    return 0
 
 
 def _list(registry: Registry, args: argparse.Namespace) -> int:

@@ -180,8 +180,6 @@ def counts_given(node: Any, index: int, name: str) -> Counts:
     tensor = node[index]
     if rank_of(tensor) != 1 or tensor.shape[0] < 0:
         raise node.fail(f"its {name} must be a list of known length", **{name: f"'{tensor.name}' {tensor.shape}"})
-    if tensor.shape[0] > MOST_KNOWN:
-        raise node.fail(f"its {name} is too long a list", **{name: f"'{tensor.name}' {tensor.shape}"})
     return Counts(
         node, tensor if tensor.dtype == DataType.INT64 else node.add("Cast", [tensor], to_type=DataType.INT64)
     )

@@ -5,6 +5,7 @@ import pytest
 
 from dovetail.core.errors import DTypeError
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection, PluginFieldType
+from dovetail.core.types import Weights
 
 
 def test_types_have_the_values_of_tensorrt():
@@ -54,3 +55,9 @@ def test_a_collection_is_a_list():
     collection = PluginFieldCollection([PluginField("a")])
     collection.append(PluginField("b"))
     assert [field.name for field in collection] == ["a", "b"]
+
+
+def test_weights_are_taken_as_their_array():
+    field = PluginField("kernel", Weights(np.ones((2, 3), np.float32)))
+    assert field.type == PluginFieldType.FLOAT32
+    assert (field.size, field.value.shape) == (6, (2, 3))

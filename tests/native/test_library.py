@@ -10,6 +10,7 @@ import pytest
 
 from dovetail import _native
 from dovetail.core.errors import LibraryRefused, PluginConflict
+from dovetail.registry import native
 
 
 def refusal(path) -> LibraryRefused:
@@ -213,6 +214,19 @@ def test_open_that_fails_is_quoted(compile_plugin):
             "refused::Op@1#plain row only",
             "types 'f32|f16 i8|i32|u8 -> f32': alternatives of 2 and of 3 words",
         ),
+        ('PLUGIN_NAME="\\xff\\xfe"', "plugin", "its name is not UTF-8: '\\xff\\xfe'"),
+        ('FIELD_NAME="mode\\xc0\\xaf"', "op refused::Op@1 field 0", "its name is not UTF-8: 'mode\\xc0\\xaf'"),
+        ('FIELD_NAME="\\xed\\xa0\\x80"', "op refused::Op@1 field 0", "its name is not UTF-8"),  # a surrogate
+        ('FIELD_DOC="\\xe2\\x82"', "op refused::Op@1 field 0", "its doc is not UTF-8"),
+        ('IMPLEMENTATION="\\x80"', "implementation 0", "its name is not UTF-8"),
+        ('TYPES="\\xff"', "refused::Op@1#plain row 0", "its types is not UTF-8"),
+        ("N_OPS=1000000000", "plugin", "says 1000000000 ops, 65536 are the most"),
+        ("N_FIELDS=4000000000u", "op refused::Op@1", "says 4000000000 fields, 65536 are the most"),
+        ("LENGTHS=3, 2", "op refused::Op@1 field 0", "'mode' takes 3 to 2 elements"),
+        ("LENGTHS=-4, -1", "op refused::Op@1 field 0", "'mode' takes -4 to -1 elements"),
+        ("RANGE=2, 1", "op refused::Op@1 field 0", "'mode' is allowed from 2"),
+        ("DEFAULT_LENGTH=-5", "op refused::Op@1 field 0", "'mode' has a default without data, of -5 elements"),
+        ("DEFAULT_LENGTH=9000000000", "op refused::Op@1 field 0", "'mode' has a default without data"),
         ('FORMATS="nchw"', "refused::Op@1#plain row only", "formats 'nchw': 'nchw' is no format"),
         (
             'FORMATS="linear linear -> linear linear"',
@@ -242,7 +256,18 @@ def test_all_violations_are_told_at_once(compile_plugin):
     ] * 2
 
 
+def test_a_name_that_is_too_long_is_refused(compile_plugin):
+    error = refusal(compile_plugin("refused.c", f'FIELD_NAME="{"n" * 300}"'))
+    assert ("op refused::Op@1 field 0", "its name is longer than 255 bytes") in error.facts
+
+
 # ---- what is opened
+
+
+def test_a_row_for_an_instruction_set_that_this_host_does_not_know_is_not_run(compile_plugin):
+    library = _native.open_library(compile_plugin("refused.c", "NEEDS=1ull << 60", "DEFAULT_LENGTH=1"))
+    row = native.implementations_of(library, "refused")[0].rows[0]
+    assert row.needs == ("instruction set 60 (unknown to this host)",)
 
 
 def test_a_library_says_who_it_is(compile_plugin):

@@ -1,5 +1,7 @@
 """What a look-up that failed might have meant."""
 
+import time
+
 import pytest
 from registry_parts import spec
 
@@ -90,3 +92,13 @@ def test_edit_distance(a, b, distance):
 def test_short_words_need_to_be_nearer():
     assert spelled_like("Pad", ["Add", "Pads"]) == ["Pads"]
     assert spelled_like("Convolutoin", ["Convolution", "Deconvolution"])[0] == "Convolution"
+
+
+def test_a_name_of_a_megabyte_is_answered_at_once_and_cut_in_the_message(registry):
+    registry.add_op(spec("NMS", namespace="acme"), ACME)
+    started = time.monotonic()
+    error = miss(registry, "N" * 1_000_000)
+    assert time.monotonic() - started < 5
+    assert len(str(error)) < 1000 and "(1000002 characters)" in str(error)
+    assert error.name == "N" * 1_000_000
+    assert spelled_like("N" * 1_000_000, ["NMS"]) == []

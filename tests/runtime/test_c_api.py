@@ -71,6 +71,16 @@ def test_the_example_reads_inputs_and_writes_outputs(tiny_library, plan, tmp_pat
     done = subprocess.run([program, *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "y [ 12 ] 0 4 8 12 16 20 24 28\n"), done.stderr
     assert np.frombuffer((tmp_path / "y.bin").read_bytes(), np.float32).tolist() == (4 * x).tolist()
+    (tmp_path / "short.bin").write_bytes(b"1234")
+    for wrong, said in (
+        (f"X={tmp_path / 'x.bin'}", "'X'"),
+        (f"x={tmp_path / 'absent.bin'}", "absent.bin cannot be read"),
+        (f"x={tmp_path / 'short.bin'}", "input 'x' takes 48 bytes"),
+    ):
+        done = subprocess.run([program, plan, tiny_library, wrong], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, "") and said in done.stderr, done.stderr
+    done = subprocess.run([program, plan, tiny_library], capture_output=True, text=True)
+    assert done.returncode == 0 and "input 'x' has no file: it is zero" in done.stderr
     done = subprocess.run([program, tmp_path / "x.bin"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("PlanCorrupt: the plan cannot be loaded: its header length is wrong")

@@ -55,6 +55,30 @@
 #ifndef CREATE
 #define CREATE create
 #endif
+#ifndef N_OPS
+#define N_OPS sizeof(ops) / sizeof(ops[0])
+#endif
+#ifndef N_FIELDS
+#define N_FIELDS 1
+#endif
+#ifndef FIELD_NAME
+#define FIELD_NAME "mode"
+#endif
+#ifndef FIELD_DOC
+#define FIELD_DOC NULL
+#endif
+#ifndef LENGTHS
+#define LENGTHS 1, 1
+#endif
+#ifndef RANGE
+#define RANGE NAN, NAN
+#endif
+#ifndef DEFAULT_LENGTH
+#define DEFAULT_LENGTH 1
+#endif
+#ifndef NEEDS
+#define NEEDS 0
+#endif
 #ifndef EXTENSIONS
 #define N_EXTENSIONS 0
 #define EXTENSIONS NULL
@@ -89,8 +113,9 @@ static dt_code open_it(void* call) {
 }
 
 static const int32_t one = 1;
-static const dt_field value = {DT_HDR(dt_field), "mode", DEFAULT_TYPE, 1, &one};
-static const dt_field_spec mode = {DT_HDR(dt_field_spec), "mode", DT_FIELD_INT32, 1, 1, 0, &value, NAN, NAN, NULL};
+static const dt_field value = {DT_HDR(dt_field), "mode", DEFAULT_TYPE, DEFAULT_LENGTH, &one};
+static const dt_field_spec mode = {
+    DT_HDR(dt_field_spec), FIELD_NAME, DT_FIELD_INT32, LENGTHS, 0, &value, RANGE, FIELD_DOC};
 static const dt_field_spec* const fields[] = {&mode};
 static const dt_port x = {DT_HDR(dt_port), "x", "f32 f16", 0, NULL};
 static const dt_port y = {DT_HDR(dt_port), "y", OUTPUT_TYPES, 0, NULL};
@@ -101,7 +126,7 @@ static const dt_op op = {{OP_SIZE, DT_ABI_MAJOR, 0},
                          "1",
                          NULL,
                          NULL,
-                         1,
+                         N_FIELDS,
                          fields,
                          1,
                          inputs,
@@ -116,7 +141,7 @@ static const dt_op op = {{OP_SIZE, DT_ABI_MAJOR, 0},
                          NULL,
                          infer_dims};
 static const dt_op* const ops[] = {OPS};
-static const dt_row row = {DT_HDR(dt_row), "only", 0, 0, 0, TYPES, FORMATS, NULL, NULL, NULL, ENQUEUE};
+static const dt_row row = {DT_HDR(dt_row), "only", NEEDS, 0, 0, TYPES, FORMATS, NULL, NULL, NULL, ENQUEUE};
 static const dt_row* const rows[] = {&row};
 static const dt_implementation implementation = {DT_HDR(dt_implementation),
                                                  IMPLEMENTED,
@@ -151,7 +176,7 @@ static const dt_plugin plugin = {{PLUGIN_SIZE, MAJOR, 0},
                                  EXTENSIONS,
                                  open_it,
                                  NULL,
-                                 sizeof(ops) / sizeof(ops[0]),
+                                 N_OPS,
                                  ops,
                                  sizeof(implementations) / sizeof(implementations[0]),
                                  implementations,

@@ -1,0 +1,211 @@
+"""Layers that no implementation runs in the types they have: conversions around them, where the config allows it.
+
+In a weakly typed network a FLOAT tensor may be HALF with the flag FP16 and BF16 with the flag BF16; what is HALF or
+BF16 may always be FLOAT. A layer gets the first assignment that an implementation takes and the op answers with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dovetail.core.contract import Implementation, SymbolicTensor
+from dovetail.core.errors import DovetailError
+from dovetail.core.negotiation import Machine, types_of_row, types_that_fit
+from dovetail.core.types import DataType, nptype
+from dovetail.machine.builder.candidates import find_candidates, find_on, implementations_of, make_object
+from dovetail.machine.builder.conversion import conversion
+from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
+from dovetail.machine.builder.infer_shapes import constant_tensor
+from dovetail.machine.config import IBuilderConfig
+from dovetail.machine.enums import BuilderFlag
+
+FLAGS = {DataType.HALF: BuilderFlag.FP16, DataType.BF16: BuilderFlag.BF16}  # what FLOAT may be instead
+
+Types = tuple[DataType | None, ...]
+
+
+def fit_types(graph: Graph, config: IBuilderConfig, machine: Machine) -> Graph:
+    """Insert conversions around layers that need them; where a flag would help, note it on the layer."""
+    converted: dict[tuple[int, DataType], GraphTensor] = {}
+    layers: list[GraphLayer] = []
+    for layer in graph.layers:
+        types = _types_for(graph, layer, config, machine)
+        if types is None:
+            layers.append(layer)
+            continue
+        names, flags = _changed(layer, types)
+        by = f"BuilderFlag.{' and BuilderFlag.'.join(flag.name for flag in flags)} put" if flags else "the builder put"
+        layer.converted = f"to {names} and back, by Cast layers that {by} around it"
+        graph.notes.append(f"{layer.label} takes {names} only: converted {layer.converted}")
+        before = _convert_inputs(graph, layer, types, converted)
+        layers += [*before, layer, *_convert_outputs(graph, layer, types)]
+    graph.layers = layers
+    return graph
+
+
+def _types_for(graph: Graph, layer: GraphLayer, config: IBuilderConfig, machine: Machine) -> Types | None:
+    """Types to convert the layer to; None where it can stay, or nothing helps."""
+    here = [i for i in implementations_of(graph.lookup, layer) if i.device == layer.device]
+    n_inputs = len(layer.inputs)
+    given = tuple(None if tensor is None else tensor.dtype for tensor in layer.tensors)
+    if any(_takes(i, given, n_inputs) for i in here):  # almost every layer: nothing more is asked
+        return None
+    if any(teller is layer for teller, _ in graph.sizes.values()) or not here:
+        return None
+    notes = list(graph.notes)
+    find_candidates(graph, layer, config, machine)
+    graph.notes[:] = notes  # list_candidates asks again
+    if layer.candidates:
+        return None
+    allowed = {dtype for dtype, flag in FLAGS.items() if config.get_flag(flag)}
+    types = _search(graph, layer, here, allowed, config, machine)
+    if types is None and len(allowed) < len(FLAGS):
+        wider = _search(graph, layer, here, set(FLAGS), config, machine)
+        layer.advice = "" if wider is None else _advice(layer, wider)
+    return types
+
+
+def _takes(implementation: Implementation, types: Types, n_inputs: int) -> bool:
+    """Has it a row of just these types?"""
+    n_outputs = len(types) - n_inputs
+    return any(
+        all(t is None or t == wanted for t, wanted in zip(types, offered, strict=True))
+        for row in implementation.rows
+        for offered in types_of_row(row, n_inputs, n_outputs)
+    )
+
+
+def _choices(dtype: DataType, allowed: set[DataType]) -> tuple[DataType, ...]:
+    """The types that a tensor of this type may have instead, its own first."""
+    if dtype == DataType.FLOAT:
+        return (dtype, *(other for other in FLAGS if other in allowed))
+    return (dtype, DataType.FLOAT) if dtype in FLAGS else (dtype,)
+
+
+def _search(
+    graph: Graph,
+    layer: GraphLayer,
+    implementations: Sequence[Implementation],
+    allowed: set[DataType],
+    config: IBuilderConfig,
+    machine: Machine,
+) -> Types | None:
+    choices = [None if t is None else _choices(t.dtype, allowed) for t in layer.tensors]
+    if all(several is None or len(several) == 1 for several in choices):
+        return None
+    for implementation in implementations:
+        for types in _offered(layer, implementation, choices):
+            probe = _retyped(layer, types)
+            find_on(layer.device, graph, probe, config, machine)
+            if any(c.row.implementation is implementation for c in probe.candidates):
+                return types
+    return None
+
+
+def _offered(layer: GraphLayer, implementation: Implementation, choices: list[Any]) -> list[Types]:
+    """Assignments within `choices` that the implementation may take and the op answers with."""
+    n_inputs = len(layer.inputs)
+    answer = _answers_of(layer)
+    if not implementation.rows:
+        try:
+            native_object = make_object(layer, implementation)
+            descs = [None if tensor is None else tensor.desc() for tensor in layer.tensors]
+            found = types_that_fit(implementation, native_object, descs, n_inputs, choices, answer)
+        except DovetailError:  # the plugin broke: list_candidates asks again, and reports it
+            return []
+        return [] if found is None else [found]
+    offered: list[Types] = []
+    for row in implementation.rows:
+        for types in types_of_row(row, n_inputs, len(layer.outputs)):
+            fits = all(several is None or t in several for t, several in zip(types, choices, strict=True))
+            full = tuple(None if several is None else t for t, several in zip(types, choices, strict=True))
+            if fits and full not in offered and answer(full[:n_inputs]) == full[n_inputs:]:
+                offered.append(full)
+    return offered
+
+
+def _answers_of(layer: GraphLayer) -> Callable[[Types], Types | None]:
+    """What types the op says its outputs have for inputs of these types; None: it refuses them."""
+
+    def answer(types: Types) -> Types | None:
+        inputs = [
+            None if tensor is None else SymbolicTensor(tensor.dims, dtype, tensor.name, tensor.constant)  # type: ignore[arg-type]
+            for tensor, dtype in zip(layer.inputs, types, strict=True)
+        ]
+        try:
+            return tuple(tensor.dtype for tensor in layer.op.infer(inputs))
+        except DovetailError:
+            return None
+
+    return answer
+
+
+def _retyped(layer: GraphLayer, types: Types) -> GraphLayer:
+    tensors = [
+        None if tensor is None else replace(tensor, dtype=dtype, constant=_as_type(tensor, dtype))
+        for tensor, dtype in zip(layer.tensors, types, strict=True)
+    ]
+    n_inputs = len(layer.inputs)
+    return replace(layer, inputs=tensors[:n_inputs], outputs=tensors[n_inputs:])
+
+
+def _as_type(tensor: GraphTensor, dtype: Any) -> Any:
+    if tensor.constant is None or tensor.dtype == dtype:
+        return tensor.constant
+    return tensor.constant.astype(nptype(dtype))
+
+
+def _convert_inputs(
+    graph: Graph, layer: GraphLayer, types: Types, converted: dict[tuple[int, DataType], GraphTensor]
+) -> list[GraphLayer]:
+    inserted = []
+    for index, tensor in enumerate(layer.inputs):
+        dtype = types[index]
+        if tensor is None or dtype is None or tensor.dtype == dtype:
+            continue
+        key = (id(tensor), dtype)
+        if key not in converted and tensor.is_constant:
+            array = _as_type(tensor, dtype)
+            converted[key] = constant_tensor(f"{tensor.name} as {dtype.name}", array, graph.n_profiles, dtype)
+        elif key not in converted:
+            converted[key] = GraphTensor(f"{tensor.name} as {dtype.name}", tensor.dims, dtype, tensor.ranges)
+            inserted.append(_conversion(graph, layer, tensor, converted[key]))
+        layer.inputs[index] = converted[key]
+    return inserted
+
+
+def _convert_outputs(graph: Graph, layer: GraphLayer, types: Types) -> list[GraphLayer]:
+    inserted = []
+    for index, tensor in enumerate(layer.outputs):
+        dtype = types[len(layer.inputs) + index]
+        if dtype is None or tensor.dtype == dtype:
+            continue
+        own = GraphTensor(f"{tensor.name} as {dtype.name}", tensor.dims, dtype, tensor.ranges, producer=layer)
+        layer.outputs[index] = own
+        inserted.append(_conversion(graph, layer, own, tensor))
+    return inserted
+
+
+def _conversion(graph: Graph, layer: GraphLayer, source: GraphTensor, target: GraphTensor) -> GraphLayer:
+    name = f"{layer.name}, {source.name} as {target.dtype.name}"
+    return conversion(graph, source, target, name, layer.device, f"{layer.label}, which runs in other types")
+
+
+def _changed(layer: GraphLayer, types: Types) -> tuple[str, list[BuilderFlag]]:
+    """Names of the types that `types` brings in, and the flags that allow them."""
+    pairs = zip(layer.tensors, types, strict=True)
+    changed = sorted({new for tensor, new in pairs if tensor is not None and new is not None and tensor.dtype != new})
+    return " and ".join(dtype.name for dtype in changed), [FLAGS[dtype] for dtype in changed if dtype in FLAGS]
+
+
+def _advice(layer: GraphLayer, types: Types) -> str:
+    names, flags = _changed(layer, types)
+    calls = " and ".join(f"config.set_flag(trt.BuilderFlag.{flag.name})" for flag in flags)
+    short = {DataType.HALF: "trt.float16", DataType.BF16: "trt.bfloat16"}
+    wanted = next(name for dtype, name in short.items() if FLAGS[dtype] in flags)
+    return (
+        f"It takes {names}: convert its inputs and outputs with Cast layers, network.add_cast(x, {wanted}), or let the "
+        f"builder do it with {calls}."
+    )
