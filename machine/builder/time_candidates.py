@@ -95,16 +95,24 @@ def time_candidates(graph: Graph, timer: Timer, progress: Progress) -> Graph:
             except Exception as error:
                 errors.append(error)
                 graph.notes.append(f"{layer.label}: {candidate.row.label} failed while timed and lost: {error}")
-        if not timed and any(leaf.is_size_tensor for t in layer.tensors if t for leaf in late_leaves(t.dims)):
+        is_late = any(leaf.is_size_tensor for t in layer.tensors if t for leaf in late_leaves(t.dims))
+        if not timed and is_late and not any(_trespassed(error) for error in errors):
             graph.notes.append(f"{layer.label} is not timed: no extents were found that its tensors can have at once")
             continue
         if not timed:
-            error = _no_memory(layer) if isinstance(errors[0], MemoryError) else errors[0]
+            error = errors[0]
+            if isinstance(error, MemoryError) and not isinstance(error, DovetailError):
+                error = _no_memory(layer)
             if layer.converted and isinstance(error, DovetailError):
                 error.facts.append(("converted", layer.converted))
             raise error
         layer.candidates = timed
     return graph
+
+
+def _trespassed(error: Exception) -> bool:
+    """Did the candidate write where it may not? What it wrote is among the facts."""
+    return isinstance(error, DovetailError) and any(name == "written" for name, _ in error.facts)
 
 
 def _no_memory(layer: GraphLayer) -> MemoryLimitError:
