@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,11 @@ def test_an_import_pays_for_what_it_uses():
     assert ours == {"dovetail._native", "dovetail.machine", "dovetail.machine.api"}
     for heavy in ("dovetail.machine.builder", "dovetail.machine.onnx", "dovetail.machine.network", "onnx"):
         assert heavy not in with_runtime, heavy
+
+
+def test_what_pip_shows_is_true():
+    shown = metadata.metadata("dovetail")
+    assert shown["Author"] == "The dovetail authors"
+    assert shown["License-Expression"] == "Apache-2.0"
+    assert shown["Summary"]
+    assert shown["Home-page"] is None and shown["Project-URL"] is None  # there is none yet
