@@ -49,7 +49,9 @@ class Cumulative(Plugin):
         if self.exclusive:
             first = numpy.full((min(len(x), 1), *x.shape[1:]), int(self.op == CumulativeOperation.PROD), x.dtype)
             x = numpy.concatenate([first, x[:-1]])
-        y = join(x, axis=0, dtype=x.dtype)
+        # NumPy's sum is one chain of additions, which in float32 drifts.
+        is_float_sum = self.op == CumulativeOperation.SUM and x.dtype.kind not in "biu"
+        y = join(x, axis=0, dtype=numpy.float64 if is_float_sum else x.dtype).astype(x.dtype)
         return numpy.moveaxis(y[::-1] if self.reverse else y, 0, self.axis)
 
     @classmethod

@@ -132,7 +132,7 @@ class Reduce(Plugin):
             if self.op == ReduceOperation.MAX:
                 return numpy.max(x, **how, initial=least)
             return numpy.min(x, **how, initial=greatest)
-        dtype = numpy.promote_types(x.dtype, numpy.float32) if is_float else x.dtype
+        dtype = numpy.float64 if is_float else x.dtype  # NumPy sums along outer axes in one chain of additions
         if self.op == ReduceOperation.PROD:
             return numpy.prod(x, **how, dtype=dtype).astype(x.dtype)
         total = numpy.sum(x, **how, dtype=dtype)

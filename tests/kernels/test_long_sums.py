@@ -32,15 +32,15 @@ def values(rng, kind, shape):
 KINDS = pytest.mark.parametrize(("kind", "bound"), [("equal", EQUAL), ("uniform", RANDOM), ("offset", RANDOM)])
 
 
-def check_rows(name, inputs, exact, bound, constant=(), threads=1, **fields):
-    """Every row of the CPU, which is every instruction set of this machine, the reference among them."""
+def check_rows(name, inputs, exact, bound, constant=(), threads=1, device=DeviceType.CPU, **fields):
+    """Every row of the device; on the CPU these are all instruction sets of this machine, and the reference."""
     registry = default_registry()
     spec = registry.find(name)
     given = {key: spec.field_named(key).check(name, value) for key, value in fields.items()}
     layer = make_layer(registry, spec.id, inputs, {**spec.defaults(), **given})
     for index in constant:
         layer.inputs[index].constant = inputs[index]
-    candidates, _ = rows_of(registry, layer, DeviceType.CPU)
+    candidates, _ = rows_of(registry, layer, device)
     native = [one for one in candidates if one.row.implementation.name != "reference"]
     assert native
     for candidate in native:
@@ -192,3 +192,23 @@ def test_averages_of_large_regions(rng):
     given = {"output_height": 1, "output_width": 1}
     exact = np.asarray(spec.reference({**spec.defaults(), **given}, wide(x), wide(regions), np.array(images)))
     check_rows("RoiAlign", [x, regions, np.array(images)], exact, RANDOM, **given)
+
+
+@pytest.mark.gpu
+@KINDS
+def test_gpus_sum_in_blocks_as_well(rng, kind, bound):
+    """A piece of a matrix product has 1024 terms there, and a warp's lanes have their own sums."""
+    on_gpu = {"bound": 5 * bound, "device": DeviceType.GPU}
+    for m, k, n in [(1, N, 1), (3, N, 2), (40, N // 16, 3), (130, N // 16, 140)]:
+        a, b = values(rng, kind, (m, k)), values(rng, kind, (k, n))
+        check_rows("MatrixMultiply", [a, b], wide(a) @ wide(b), **on_gpu)
+    for shape, axes in [((N,), 1), ((N, 16), 1), ((2, N), 2)]:
+        x = values(rng, kind, shape)
+        over = axes >> 1
+        check_rows("Reduce", [x], np.asarray(wide(x).mean(over)), op=4, axes=axes, **on_gpu)
+        check_rows("Cumulative", [x], wide(x).cumsum(over), axis=over, **on_gpu)
+    x = values(rng, kind, (1, 1, 1024, 1024))
+    check_rows("Pooling", [x], wide(x).mean((2, 3), keepdims=True), type=1, window_size_nd=(1024, 1024), **on_gpu)
+    x = rng.random((1, N), np.float32)
+    e = np.exp(wide(x))
+    check_rows("RaggedSoftMax", [x, np.array([[N]], np.int32)], e / e.sum(1), **on_gpu)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cumulative@1#cuda: a thread for each column where there are many, else a block, whose threads join pieces of it.
+#include <type_traits>
+
 #include "dovetail/cuda.hpp"
 #include "rows.hpp"
 
@@ -51,6 +53,10 @@ __device__ void write_element(const CumulativeArgs& a, int64_t at, uint64_t v) {
   }
 }
 
+// What all elements in front of some make: a chain of float32 additions would lose what grows with its length.
+template <class T>
+using Before = std::conditional_t<std::is_same_v<T, float>, double, T>;
+
 template <class T>
 __device__ T joined(const CumulativeArgs& a, T left, T right) {
   return a.is_product ? left * right : left + right;
@@ -61,13 +67,13 @@ __global__ void __launch_bounds__(kBlock) columns(const __grid_constant__ Cumula
   for (int64_t item = first_item(); item < a.outer * a.inner; item += item_stride()) {
     int64_t column;
     const int64_t base = by_inner.split(item, &column) * a.n * a.inner + column;
-    T total = static_cast<T>(a.is_product);
+    Before<T> total = static_cast<Before<T>>(a.is_product);
     for (int64_t k = 0; k < a.n; ++k) {
       const int64_t at = base + (a.reverse ? a.n - 1 - k : k) * a.inner;
       T v;
       read_element(a, at, &v);
-      const T next = joined(a, total, v);
-      write_element(a, at, a.exclusive ? total : next);
+      const Before<T> next = joined(a, total, static_cast<Before<T>>(v));
+      write_element(a, at, static_cast<T>(a.exclusive ? total : next));
       total = next;
     }
   }
@@ -81,7 +87,7 @@ __global__ void __launch_bounds__(kBlock) blocks(const __grid_constant__ Cumulat
   for (int64_t item = blockIdx.x; item < a.outer * a.inner; item += gridDim.x) {
     int64_t column;
     const int64_t base = by_inner.split(item, &column) * a.n * a.inner + column;
-    T before = static_cast<T>(a.is_product);  // all earlier steps
+    Before<T> before = static_cast<Before<T>>(a.is_product);  // all earlier steps
     for (int64_t start = 0; start < a.n; start += kBlock * kEach) {
       const int64_t own = start + static_cast<int64_t>(thread) * kEach;
       T v[kEach], total = static_cast<T>(a.is_product);
@@ -101,8 +107,9 @@ __global__ void __launch_bounds__(kBlock) blocks(const __grid_constant__ Cumulat
         side = 1 - side;
         __syncthreads();
       }
-      T running = thread > 0 ? joined(a, before, totals[side][thread - 1]) : before;
-      before = joined(a, before, totals[side][kBlock - 1]);
+      typedef Before<T> B;
+      T running = static_cast<T>(thread > 0 ? joined(a, before, static_cast<B>(totals[side][thread - 1])) : before);
+      before = joined(a, before, static_cast<B>(totals[side][kBlock - 1]));
 #pragma unroll
       for (int i = 0; i < kEach; ++i) {
         const int64_t k = own + i;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // float32 matrix products in full float32. In shared memory a slab is [k][row of a] and [k][column of b]; each thread
-// keeps 8 x 8 or 4 x 4 sums in registers and reads both operands as float4.
+// keeps 8 x 8 or 4 x 4 sums in registers and reads both operands as float4. A long k is summed in pieces, which are
+// added to y: a chain of k float32 additions would lose what grows with k.
 #include "cuda_gemm.cuh"
 
 DOVETAIL_OPEN_NAMESPACE
@@ -50,6 +51,33 @@ struct Loader {
   }
 };
 
+// Writes a thread's sums, or adds them to what y has.
+template <class T>
+__device__ __forceinline__ void put(const CudaGemm& args, const Block& block, int own_m, int own_n,
+                                    const float (&sums)[T::kOwn][T::kOwn], bool adds, bool is_last) {
+  constexpr int kStep = T::kSize / (T::kOwn / 4);
+  float* const y = static_cast<float*>(args.y) + gemm_offset(args.batch, kGemmY, block.batch);
+  int64_t rows[T::kOwn];  // offsets; -1 outside
+#pragma unroll
+  for (int i = 0; i < T::kOwn; ++i) {
+    const int64_t m = block.m + own_m + i / 4 * kStep + i % 4;
+    rows[i] = m < args.m.n ? gemm_offset(args.m, kGemmY, m) : -1;
+  }
+#pragma unroll
+  for (int j = 0; j < T::kOwn; ++j) {
+    const int64_t n = block.n + own_n + j / 4 * kStep + j % 4;
+    if (n >= args.n.n) continue;
+    const int64_t column = gemm_offset(args.n, kGemmY, n);
+    const float bias = is_last ? bias_at(args, n) : 0.0f;
+#pragma unroll
+    for (int i = 0; i < T::kOwn; ++i) {
+      if (rows[i] < 0) continue;
+      float* const to = y + rows[i] + column;
+      *to = (adds ? *to : 0.0f) + sums[i][j] + bias;
+    }
+  }
+}
+
 template <class T>
 __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ CudaGemm args) {
   __shared__ __align__(16) float memory[2][2][T::kSlab * T::kPitch];
@@ -69,49 +97,37 @@ __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ 
     b.fetch(args, kGemmB, slab * T::kSlab, memory[slab % 2][1]);
     commit_copies();
   };
-  float sums[T::kOwn][T::kOwn] = {};
+  // As many slabs in a piece as there are pieces, but so many that what y costs does not show.
+  int64_t piece = 64;
+  while (piece * piece < slabs) piece *= 2;
   if (slabs > 0) fetch(0);
-  for (int64_t slab = 0; slab < slabs; ++slab) {
-    wait_for_copies<0>();
-    __syncthreads();  // this slab is complete, and nobody reads the other any more
-    if (slab + 1 < slabs) fetch(slab + 1);
-    const float* const as = memory[slab % 2][0] + own_m;
-    const float* const bs = memory[slab % 2][1] + own_n;
+  for (int64_t slab = 0, first = 0; first == 0 || first < slabs; first += piece) {
+    const int64_t end = first + piece < slabs ? first + piece : slabs;
+    float sums[T::kOwn][T::kOwn] = {};
+    for (; slab < end; ++slab) {
+      wait_for_copies<0>();
+      __syncthreads();  // this slab is complete, and nobody reads the other any more
+      if (slab + 1 < slabs) fetch(slab + 1);
+      const float* const as = memory[slab % 2][0] + own_m;
+      const float* const bs = memory[slab % 2][1] + own_n;
 #pragma unroll
-    for (int k = 0; k < T::kSlab; ++k) {
-      float p[T::kOwn], q[T::kOwn];
+      for (int k = 0; k < T::kSlab; ++k) {
+        float p[T::kOwn], q[T::kOwn];
 #pragma unroll
-      for (int i = 0; i < T::kOwn; i += 4) {
-        const float4 v = *reinterpret_cast<const float4*>(as + k * T::kPitch + i / 4 * kStep);
-        const float4 w = *reinterpret_cast<const float4*>(bs + k * T::kPitch + i / 4 * kStep);
-        p[i] = v.x, p[i + 1] = v.y, p[i + 2] = v.z, p[i + 3] = v.w;
-        q[i] = w.x, q[i + 1] = w.y, q[i + 2] = w.z, q[i + 3] = w.w;
-      }
+        for (int i = 0; i < T::kOwn; i += 4) {
+          const float4 v = *reinterpret_cast<const float4*>(as + k * T::kPitch + i / 4 * kStep);
+          const float4 w = *reinterpret_cast<const float4*>(bs + k * T::kPitch + i / 4 * kStep);
+          p[i] = v.x, p[i + 1] = v.y, p[i + 2] = v.z, p[i + 3] = v.w;
+          q[i] = w.x, q[i + 1] = w.y, q[i + 2] = w.z, q[i + 3] = w.w;
+        }
 #pragma unroll
-      for (int i = 0; i < T::kOwn; ++i) {
+        for (int i = 0; i < T::kOwn; ++i) {
 #pragma unroll
-        for (int j = 0; j < T::kOwn; ++j) sums[i][j] = fmaf(p[i], q[j], sums[i][j]);
+          for (int j = 0; j < T::kOwn; ++j) sums[i][j] = fmaf(p[i], q[j], sums[i][j]);
+        }
       }
     }
-  }
-
-  float* const y = static_cast<float*>(args.y) + gemm_offset(args.batch, kGemmY, block.batch);
-  int64_t rows[T::kOwn];  // offsets; -1 outside
-#pragma unroll
-  for (int i = 0; i < T::kOwn; ++i) {
-    const int64_t m = block.m + own_m + i / 4 * kStep + i % 4;
-    rows[i] = m < args.m.n ? gemm_offset(args.m, kGemmY, m) : -1;
-  }
-#pragma unroll
-  for (int j = 0; j < T::kOwn; ++j) {
-    const int64_t n = block.n + own_n + j / 4 * kStep + j % 4;
-    if (n >= args.n.n) continue;
-    const int64_t column = gemm_offset(args.n, kGemmY, n);
-    const float bias = bias_at(args, n);
-#pragma unroll
-    for (int i = 0; i < T::kOwn; ++i) {
-      if (rows[i] >= 0) y[rows[i] + column] = sums[i][j] + bias;
-    }
+    put<T>(args, block, own_m, own_n, sums, first > 0, end == slabs);
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Matrix products with one output a thread, for all types, or one a warp: for vectors and small matrices.
 #include "cuda_gemm.cuh"
+#include "dovetail/cuda/long_sum.cuh"
 
 DOVETAIL_OPEN_NAMESPACE
 namespace cuda_gemm {
@@ -42,21 +43,19 @@ __device__ __forceinline__ typename Types<X>::Sum value_of(X v) {
 template <class X>
 __device__ __forceinline__ typename Types<X>::Sum sum_from(const CudaGemm& args, const X* a, const X* b, int64_t first,
                                                            int64_t step) {
-  typename Types<X>::Sum sum = 0;
+  using Sum = typename Types<X>::Sum;
   if (a == nullptr || b == nullptr) {  // one input alone
     const X* const x = a == nullptr ? b : a;
     const int t = a == nullptr ? kGemmB : kGemmA;
-    for (int64_t k = first; k < args.k.n; k += step) sum += value_of(x[gemm_offset(args.k, t, k)]);
-  } else if (args.k.rank <= 1) {
-    const int64_t a_k = DT_ISA::gemm_step(args.k, kGemmA), b_k = DT_ISA::gemm_step(args.k, kGemmB);
-#pragma unroll 4
-    for (int64_t k = first; k < args.k.n; k += step) sum += value_of(a[k * a_k]) * value_of(b[k * b_k]);
-  } else {
-    for (int64_t k = first; k < args.k.n; k += step) {
-      sum += value_of(a[gemm_offset(args.k, kGemmA, k)]) * value_of(b[gemm_offset(args.k, kGemmB, k)]);
-    }
+    return long_sum<Sum>(first, args.k.n, step, [&](int64_t k) { return value_of(x[gemm_offset(args.k, t, k)]); });
   }
-  return sum;
+  if (args.k.rank <= 1) {
+    const int64_t a_k = DT_ISA::gemm_step(args.k, kGemmA), b_k = DT_ISA::gemm_step(args.k, kGemmB);
+    return long_sum<Sum>(first, args.k.n, step, [&](int64_t k) { return value_of(a[k * a_k]) * value_of(b[k * b_k]); });
+  }
+  return long_sum<Sum>(first, args.k.n, step, [&](int64_t k) {
+    return value_of(a[gemm_offset(args.k, kGemmA, k)]) * value_of(b[gemm_offset(args.k, kGemmB, k)]);
+  });
 }
 
 template <class X>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pooling@1#cuda: a thread an output, or a warp an output where windows are large.
 #include "dovetail/cuda.hpp"
+#include "dovetail/cuda/long_sum.cuh"
 #include "dovetail/simd/math.hpp"
 #include "rows.hpp"
 
@@ -59,12 +60,10 @@ __global__ void __launch_bounds__(kBlock) pool_windows(PoolingArgs args, PoolInd
     int64_t pack, w, h, d;
     const int64_t plane = index.by_depth.split(
         index.by_height.split(index.by_width.split(index.by_packs.split(item, &pack), &w), &h), &d);
-    float most[n], sum[n];
+    float most[n];
+    LongSums<n> sums;
 #pragma unroll
-    for (int j = 0; j < n; ++j) {
-      most[j] = -INFINITY;
-      sum[j] = 0.0f;
-    }
+    for (int j = 0; j < n; ++j) most[j] = -INFINITY;
     for (int64_t z = low_cell(depth, d); z < high_cell(depth, d); ++z) {
       for (int64_t r = low_cell(height, h); r < high_cell(height, h); ++r) {
         const X* row = x + (((plane * depth.in + z) * height.in + r) * width.in * index.packs + pack) * n;
@@ -75,8 +74,9 @@ __global__ void __launch_bounds__(kBlock) pool_windows(PoolingArgs args, PoolInd
           for (int j = 0; j < n; ++j) {
             const float v = read_cell(cell[j]);
             most[j] = larger(most[j], v);
-            sum[j] += v;
+            sums.part[j] += v;
           }
+          sums.added();
         }
       }
     }
@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(kBlock) pool_windows(PoolingArgs args, PoolInd
     Y out[n];
 #pragma unroll
     for (int j = 0; j < n; ++j) {
-      out[j] = pack * n + j >= index.channels ? Y() : written<Y>(pooled(args, most[j], sum[j], cells));
+      out[j] = pack * n + j >= index.channels ? Y() : written<Y>(pooled(args, most[j], sums.value(j), cells));
     }
     store_pack<n>(y + item * n, out);
   }
@@ -100,7 +100,8 @@ __global__ void __launch_bounds__(kBlock) pool_wide_windows(PoolingArgs args, Po
     int64_t w, h, d;
     const int64_t plane = index.by_depth.split(index.by_height.split(index.by_width.split(item, &w), &h), &d);
     const int64_t columns = high_cell(width, w) - low_cell(width, w), rows = high_cell(height, h) - low_cell(height, h);
-    float most = -INFINITY, sum = 0.0f;
+    float most = -INFINITY;
+    LongSums<1> sums;
     for (int64_t z = low_cell(depth, d); z < high_cell(depth, d) && rows > 0 && columns > 0; ++z) {
       const X* corner = x + ((plane * depth.in + z) * height.in + low_cell(height, h)) * width.in + low_cell(width, w);
       // Cells lane, lane + 32, ... of the window, without dividing for each.
@@ -109,7 +110,8 @@ __global__ void __launch_bounds__(kBlock) pool_wide_windows(PoolingArgs args, Po
       while (r < rows) {
         const float v = read_cell(corner[r * width.in + c]);
         most = larger(most, v);
-        sum += v;
+        sums.part[0] += v;
+        sums.added();
         r += row_step;
         c += column_step;
         if (c >= columns) {
@@ -118,6 +120,7 @@ __global__ void __launch_bounds__(kBlock) pool_wide_windows(PoolingArgs args, Po
         }
       }
     }
+    float sum = sums.value(0);
     for (int other = 16; other > 0; other /= 2) {
       most = larger(most, __shfl_xor_sync(0xffffffffu, most, other));
       sum += __shfl_xor_sync(0xffffffffu, sum, other);

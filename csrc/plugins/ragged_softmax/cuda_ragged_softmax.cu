@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RaggedSoftMax@1#cuda: a warp for each row.
 #include "dovetail/cuda.hpp"
+#include "dovetail/cuda/long_sum.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;
@@ -22,10 +23,10 @@ __global__ void __launch_bounds__(kBlock)
   for (int64_t row = first_item() / 32; row < rows; row += item_stride() / 32) {
     const T* from = x + row * size;
     const int64_t bound = bounds[row], count = bound < 0 ? 0 : bound > size ? size : bound;
-    float largest = -INFINITY, sum = 0;
+    float largest = -INFINITY;
     for (int64_t i = lane; i < count; i += 32) largest = greater(to_float(from[i]), largest);
     largest = over_lanes(largest, greater);
-    for (int64_t i = lane; i < count; i += 32) sum += expf(to_float(from[i]) - largest);
+    const float sum = long_sum<float>(lane, count, 32, [&](int64_t i) { return expf(to_float(from[i]) - largest); });
     const float scale = 1.0f / over_lanes(sum, [](float a, float b) { return a + b; });
     for (int64_t i = lane; i < size; i += 32) {
       y[row * size + i] = float_to<T>(i < count ? expf(to_float(from[i]) - largest) * scale : 0.0f);

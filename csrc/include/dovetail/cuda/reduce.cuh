@@ -135,14 +135,19 @@ struct Member {
   }
 };
 
-// f(i) for the elements i of this member, joined into one; partial results of 32 elements bound the error of long sums.
+// f(i) for the elements i of this member, joined into one; partial results of 32, and of 32 times
+// 32 elements, bound the error of long sums.
 template <class T, class M, class Join, class F>
 __device__ T gather(const M& member, int64_t count, T identity, const Join& with, const F& f) {
   T total = identity;
   for (int64_t i = member.rank; i < count;) {
-    T part = identity;
-    for (int k = 0; k < 32 && i < count; ++k, i += M::size) part = with(part, f(i));
-    total = with(total, part);
+    T group = identity;
+    for (int g = 0; g < 32 && i < count; ++g) {
+      T part = identity;
+      for (int k = 0; k < 32 && i < count; ++k, i += M::size) part = with(part, f(i));
+      group = with(group, part);
+    }
+    total = with(total, group);
   }
   return total;
 }
