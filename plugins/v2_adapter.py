@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.core.errors import PluginFailed
+from dovetail.core.contract import SymbolicTensor
+from dovetail.core.errors import PluginFailed, ShapeError
+from dovetail.core.expr import DimsExprs as FrozenDims
+from dovetail.core.expr import as_expr
 from dovetail.core.tensor import DynamicTensorDesc, TensorDesc
 from dovetail.plugins.author import shown
 from dovetail.plugins.results import bytes_of, naming
 from dovetail.plugins.v2_check import defined_at
-from dovetail.plugins.v2_spec import cloned, source_clone
+from dovetail.plugins.v2_spec import V2Op, cloned, source_clone
 
 
 class Address(int):
@@ -133,6 +136,27 @@ def ranged(descs: Sequence[Any]) -> list[DynamicTensorDesc]:
     return [DynamicTensorDesc(d.dims, d.dtype, d.format, d.scale) for d in descs]
 
 
+def refuse_other_outputs(plugin: Any, ins: Sequence[Any], outs: Sequence[tuple[Any, Any]]) -> None:
+    """Ask the plugin again what it makes of these (dims, dtype): a plan may say anything.
+
+    Raises:
+        ShapeError: the outputs are not those. Extents that the kernel itself decides are not compared.
+    """
+    inferred = V2Op(plugin).infer([given and SymbolicTensor(FrozenDims(given[0]), given[1]) for given in ins])
+    if len(inferred) != len(outs):
+        raise ShapeError(f"it has {len(inferred)} outputs, the plan {len(outs)}")
+    for index, (tensor, (dims, dtype)) in enumerate(zip(inferred, outs, strict=True)):
+        extents = [as_expr(extent) for extent in tensor.dims]
+        wanted = [extent.value if extent.is_constant else -1 for extent in extents]
+        is_same = len(wanted) == len(dims) and all(n in (-1, d) for n, d in zip(wanted, dims, strict=True))
+        if not is_same or tensor.dtype != dtype:
+            raise ShapeError(
+                f"output {index} is {tensor.dtype.name} {wanted}, not {dtype.name} {list(dims)}",
+                facts=[("inputs", ", ".join("absent" if g is None else str(list(g[0])) for g in ins))],
+                hint="Build the plan again with the plugins that are installed here.",
+            )
+
+
 class V2Factory:
     """Makes objects from what makes plugins: (layer, values) -> plugin; clones, of an object that was handed over."""
 
@@ -161,6 +185,7 @@ class V2Object:
             return bool(answer)
 
     def configure(self, ins: Sequence[Any], outs: Sequence[Any]) -> None:
+        refuse_other_outputs(self.plugin, [d and (d.opt, d.dtype) for d in ins], [(d.opt, d.dtype) for d in outs])
         with naming("configure_plugin", defined_at(self.plugin, "configure_plugin")):
             self.plugin.configure_plugin(list(ins), list(outs))
 
@@ -189,6 +214,9 @@ class V2Context:
             plugin.attach_to_context(None, None, None)
 
     def shape_changed(self, in_descs: Sequence[Any], out_descs: Sequence[Any]) -> None:
+        refuse_other_outputs(
+            self.plugin, [d and (d.dims, d.dtype) for d in in_descs], [(d.dims, d.dtype) for d in out_descs]
+        )
         self.ins, self.outs = list(in_descs), list(out_descs)
         with naming("configure_plugin", defined_at(self.plugin, "configure_plugin")):
             self.plugin.configure_plugin(ranged(in_descs), ranged(out_descs))

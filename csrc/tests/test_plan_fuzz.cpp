@@ -453,7 +453,12 @@ int main(int argc, char** argv) {
   set_log_sink([](int, const char*) {});
   // A size that comes out of a plan must never be allocated: the largest honest need here is a few MB. Sanitizers of
   // addresses and of threads map terabytes for themselves.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define DOVETAIL_MAPS_TERABYTES
+#endif
+#endif
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(DOVETAIL_MAPS_TERABYTES)
   const rlimit limit{size_t{1} << 30, size_t{1} << 30};
   setrlimit(RLIMIT_AS, &limit);
 #endif

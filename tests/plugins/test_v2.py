@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import dovetail as trt
-from dovetail.core.errors import DefinitionError, PluginFailed, PluginNotFound
+from dovetail import _native
+from dovetail.core.errors import DefinitionError, DovetailError, PluginFailed, PluginNotFound
 from dovetail.plugins import IPluginCreator, IPluginV2DynamicExt
 from dovetail.plugins.v2_adapter import Address
+from tests.runtime.plans import draft_of
 
 
 class Pad(IPluginV2DynamicExt):
@@ -334,3 +336,24 @@ def test_an_address_is_the_array_for_numpy():
     assert np.array_equal(to, array)
     with pytest.raises(AttributeError, match=r"the tensor is address.array"):
         print(address.shape)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda y: y.update(dims=[2, 1]), r"output 0 is FLOAT \[2, 5\], not FLOAT \[2, 1\]"),
+        (lambda y: y.update(dims=[2, 7]), r"output 0 is FLOAT \[2, 5\], not FLOAT \[2, 7\]"),
+        (lambda y: y.update(dims=[10], dim_names=[None]), r"output 0 is FLOAT \[2, 5\], not FLOAT \[10\]"),
+        (lambda y: y.update(dtype=3), "supports refuses tensor 1"),
+    ],
+)
+def test_a_plan_with_other_outputs_than_the_plugin_says_is_refused(bench, calls, change, text):
+    bench.registry.add_op(PadCreator())
+    layer = bench.network.add_plugin("Pad", [bench.input(2, 2)], {"pads": (1, 2)})
+    layer.get_output(0).name = "y"
+    bench.network.mark_output(layer.get_output(0))
+    draft = draft_of(bytes(bench.builder.build_serialized_network(bench.network, bench.config)))
+    assert _native.Engine(draft.to_bytes()).n_profiles == 1
+    change(next(tensor for tensor in draft.plan["tensors"] if tensor["name"] == "y"))
+    with pytest.raises(DovetailError, match=text):
+        _native.Engine(draft.to_bytes())
