@@ -52,7 +52,10 @@ class ILayer(Strict):
     @name.setter
     def name(self, name: str) -> None:
         self.__dict__["_name"] = checked_name("a layer", name)
-        self._invalidate()
+        if self._constraints or any(port.size for port in self._spec.outputs):
+            self._invalidate()  # their texts have the name
+        else:
+            self.__dict__["_op"] = None
 
     @property
     def spec(self) -> OpSpec:
