@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from dovetail import _native
-from dovetail.core.contract import Lookup
-from dovetail.core.errors import BindingError, BuildError
+from dovetail.core.contract import Lookup, parse_op_id
+from dovetail.core.errors import BindingError, BuildError, PluginNotFound
 from dovetail.core.failures import failed, last_error, returns_on_error
 from dovetail.core.types import DataType, DeviceType, Dims, TensorFormat, TensorIOMode, TensorLocation
 from dovetail.machine import absent
@@ -76,7 +76,16 @@ class Runtime(Reporting):
 
     @returns_on_error(None)
     def _deserialize(self, plan: Any, device: int) -> ICudaEngine:
-        return ICudaEngine(plan, self._max_threads, device, self.logger)
+        try:
+            return ICudaEngine(plan, self._max_threads, device, self.logger)
+        except PluginNotFound as error:
+            error.facts += self._left_out(getattr(error, "op", ""))
+            raise
+
+    def _left_out(self, op: str) -> list[tuple[str, str]]:
+        """Plugins that are installed, and were blocked, or failed, or lie in a library that is not loaded."""
+        near = self._lookup.near_misses(*parse_op_id(op)) if op else []
+        return [(what, why) for what, why in near if why.startswith("known, ") or why.endswith("not loaded")]
 
     def get_plugin_registry(self) -> Lookup:
         return self._lookup

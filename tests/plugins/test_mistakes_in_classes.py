@@ -184,6 +184,13 @@ LATER = [
         "at most",
         "[2]",
     ),
+    (
+        "a reference of another kind",
+        method("reference(self, x)", "return x > 0", more=""),
+        PluginFailed,
+        "it returned bool for output 'y', which is FLOAT",
+        FILE,
+    ),
     ("an input of another type", cls(COPY, ports="x = Input(trt.int32)\ny = Output(like='x')\n"), DTypeError, "INT32"),
     ("a field that is not there", cls(COPY, "use(A, {'alpha': 1.0})"), DovetailError, "'alpha'", "A@1 'mine'"),
 ]
@@ -234,3 +241,8 @@ def test_constants_and_helpers_are_no_mistakes(recwarn):
 def test_what_ends_the_program_stays_what_it_is(name, kind):
     with pytest.raises(kind):
         run(method(name, f"raise {kind.__name__}", more="" if "enqueue" in name else COPY))
+
+
+def test_a_reference_may_be_wider_than_its_output():
+    code = cls("def reference(self, x):\n    return np.float64(2) / 3 * x\n", "result = use(A)")
+    assert run(code).tolist() == [[pytest.approx(2 / 3)] * 3] * 2

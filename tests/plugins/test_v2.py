@@ -12,6 +12,7 @@ from dovetail import _native
 from dovetail.core.errors import DefinitionError, DovetailError, PluginFailed, PluginNotFound
 from dovetail.plugins import IPluginCreator, IPluginV2DynamicExt
 from dovetail.plugins.v2_adapter import Address
+from dovetail.registry.records import PluginRecord
 from tests.runtime.plans import draft_of
 
 
@@ -357,3 +358,15 @@ def test_a_plan_with_other_outputs_than_the_plugin_says_is_refused(bench, calls,
     change(next(tensor for tensor in draft.plan["tensors"] if tensor["name"] == "y"))
     with pytest.raises(DovetailError, match=text):
         _native.Engine(draft.to_bytes())
+
+
+def test_a_plan_whose_plugin_is_blocked_says_so(bench):
+    layer = bench.network.add_plugin_v2([bench.input(2)], Counter(5))
+    layer.get_output(0).name = "y"
+    bench.network.mark_output(layer.get_output(0))
+    plan = bench.builder.build_serialized_network(bench.network, bench.config)
+    blocked = PluginRecord("acme-counter", source="entry point")
+    blocked.fail("disabled", "DOVETAIL_PLUGINS_BLOCK=acme*")
+    bench.registry.note(blocked)
+    with pytest.raises(PluginNotFound, match=r"acme-counter +known, disabled: DOVETAIL_PLUGINS_BLOCK=acme\*"):
+        trt.Runtime(bench.builder.logger, bench.registry).deserialize_cuda_engine(plan)
