@@ -214,7 +214,7 @@ class Model:
         self._config._profiles[:] = [profile_of(ranges, self._dynamic)] if self._dynamic else []
         for text in without_effect(self._network, self._config):
             self._logger.log(Severity.WARNING, text)
-        plan = build(self._network, self._config)
+        plan = build(self._network, self._config, lambda line: self._logger.log(Severity.INFO, line))
         self._use(ICudaEngine(plan))
         self._ranges = ranges
         self._store(plan)

@@ -99,6 +99,16 @@ def test_fully_connected_and_einsum(rng, kind, bound):
     )
 
 
+@pytest.mark.parametrize(("batch", "threads"), [(1, 1), (3, 2), (40, 1)])
+def test_recurrent_products(batch, threads):
+    """h = relu(x w^T + h r^T) for one step of a very long input."""
+    hidden, inputs = 5, N // 8
+    x, w = np.full((1, batch, inputs), 0.1, np.float32), np.full((1, hidden, inputs), 0.01, np.float32)
+    r = np.zeros((1, hidden, hidden), np.float32)
+    exact = wide(x[0]) @ wide(w[0]).T
+    check_rows("RNN", [x, w, r], exact.reshape(1, 1, batch, hidden), EQUAL, threads=threads, activations=(0,))
+
+
 @KINDS
 @pytest.mark.parametrize(
     ("channels", "maps", "groups", "kernel"),

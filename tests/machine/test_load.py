@@ -42,7 +42,7 @@ def builds(monkeypatch):
     """Counts the builds of a test."""
     done = []
     build = loading.build
-    monkeypatch.setattr(loading, "build", lambda network, config: done.append(network.name) or build(network, config))
+    monkeypatch.setattr(loading, "build", lambda network, *more: done.append(network.name) or build(network, *more))
     return done
 
 
@@ -123,10 +123,10 @@ def test_a_call_that_does_not_fit_widens_the_ranges_with_room(file, builds):
 def test_what_has_no_room_is_built_for_the_shapes_alone(file, monkeypatch):
     build = loading.build
 
-    def at_most_six_rows(network, config):
+    def at_most_six_rows(network, config, log):
         if config.profiles[0].get_shape("x")[2][0] > 6:
             raise errors.BuildError("seven rows are too many")
-        return build(network, config)
+        return build(network, config, log)
 
     monkeypatch.setattr(loading, "build", at_most_six_rows)
     log = Log()

@@ -27,7 +27,9 @@ DT_RECURRENT_KERNELS(scalar)
 // y[m][n] = bias[n] + sum over k of a[m][k] * w[n][k] in float32, by the kernels of matrix products. w is packed first.
 class PackedProduct {
  public:
-  static constexpr int64_t kScratch = 4 << 10;  // floats of a that are packed at once: more than a panel of any kernel
+  static constexpr int64_t kPacked = 4 << 10;  // floats of a that are packed at once: more than a panel of any kernel
+  static constexpr int64_t kSums = 4 << 10;    // of y, that are added up apart where k is very long
+  static constexpr int64_t kScratch = kPacked + kSums;
 
   PackedProduct(const GemmKernels& kernels, int64_t n, int64_t k)
       : kernels_(kernels), n_(n), k_(k), panels_((n + kernels.tile - 1) / kernels.tile) {}
@@ -50,7 +52,7 @@ class PackedProduct {
     if (m * n_ == 0) return;
     const GemmArgs args = set(a, a_type, m, nullptr, DT_TYPE_FLOAT, bias, y);
     const GemmPacked packed = set_packed(m, w, 1);
-    kernels_.packed(args, packed, 0, blocks(m, packed), scratch);
+    kernels_.packed(args, packed, 0, blocks(m, packed) * packed.splits, scratch);
   }
   // The same on the host's threads, with kScratch floats for each of them.
   void multiply(const Run& run, const void* a, int32_t a_type, int64_t m, const float* w, const float* bias, float* y,
@@ -62,7 +64,8 @@ class PackedProduct {
     if (pieces < 1) pieces = 1;
     GemmPacked packed = set_packed(m, w, pieces);
     int64_t items = blocks(m, packed);
-    packed.splits = items >= pieces ? 1 : (pieces + items - 1) / items;
+    const int64_t splits = items >= pieces ? 1 : (pieces + items - 1) / items;
+    if (packed.splits < splits) packed.splits = splits;
     if (packed.splits > panels_) packed.splits = panels_;
     items *= packed.splits;
     if (pieces > items) pieces = items;
@@ -103,10 +106,17 @@ class PackedProduct {
     packed.last_panel = panels_;
     const int64_t n = (m + kernels_.panel - 1) / kernels_.panel, depth = k_ < 1 ? 1 : k_ < kGemmDepth ? k_ : kGemmDepth;
     packed.panel = (m + n - 1) / n;
-    packed.block = kScratch / (packed.panel * depth);
+    packed.block = kPacked / (packed.panel * depth);
     const int64_t even = (n + threads - 1) / threads;
     if (packed.block > even) packed.block = even;
     packed.splits = 1;
+    const int64_t pieces = (k_ + kGemmDepth - 1) / kGemmDepth;
+    if (pieces > kGemmPieces) {
+      packed.group = kGemmPieces;
+      packed.sums_at = kPacked;
+      const int64_t fit = kSums / (packed.panel * packed.block * kernels_.tile);
+      packed.splits = (panels_ + fit - 1) / fit;
+    }
     return packed;
   }
   static int64_t blocks(int64_t m, const GemmPacked& packed) {
