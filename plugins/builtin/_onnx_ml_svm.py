@@ -115,6 +115,7 @@ def _pairs(node: Any, n: int) -> tuple[Any, Any]:
     if len(counts) != n or coefficients.size != (n - 1) * total or rho.size != n_pairs:
         facts = {"classes": n, "vectors_per_class": len(counts), "coefficients": coefficients.size, "rho": rho.size}
         raise node.fail("its attributes do not fit together", **facts)
+    node.reserve(f"the weights of {total} vectors for {n_pairs} pairs", bytes=total * n_pairs * 12 + n_pairs * n * 24)
     coefficients = coefficients.reshape(n - 1, total)
     ends = numpy.cumsum([0, *counts])
     weights, first, second = numpy.zeros((total, n_pairs)), numpy.zeros((n_pairs, n)), numpy.zeros((n_pairs, n))

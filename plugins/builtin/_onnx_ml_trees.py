@@ -70,11 +70,14 @@ class Forest:
     def fields(self, node: Any) -> dict[str, numpy.ndarray]:
         """The arrays of the layer."""
         order = self.order(node)
+        unknown = [feature for feature in self.feature if not 0 <= feature < 2**31]
+        if unknown:
+            raise node.fail("a node asks for a feature that cannot be", feature=unknown[0])
         new = {old: place for place, old in enumerate(order)}
         columns = numpy.array(
             [
                 (
-                    *(column[old] for column in (self.feature, self.mode, self.tracks_true)),
+                    *(self.feature[old], self.mode[old], bool(self.tracks_true[old])),
                     *(child if child < 0 else new[child] for child in (self.if_true[old], self.if_false[old])),
                 )
                 for old in order
@@ -83,6 +86,8 @@ class Forest:
         ).reshape(-1, 5)
         splits = narrowed(numpy.array([self.split[old] for old in order]), columns[:, 1])
         votes = [vote for leaf in self.votes for vote in leaf]
+        if columns.size and not int(columns[:, 0].min()) >= 0:
+            raise node.fail("a node asks for a feature that is negative")
         return {
             "nodes": columns,
             "splits": splits,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from dovetail.plugins import onnx_op
 from dovetail.plugins.builtin._onnx_shapes import rank_of
 
 DOMAIN = "com.microsoft"
+COUNTS = ("K", "N", "block_size", "groups", "kv_num_heads", "num_heads")  # attributes that count something
 ELEMENT_TYPES = {"FLOAT": 1, "UINT8": 2, "INT8": 3, "UINT16": 4, "INT16": 5, "INT32": 6, "INT64": 7, "FLOAT16": 10}
 
 
@@ -20,6 +21,8 @@ def microsoft(
     only: Mapping[str, Any] | None = None,
     outputs: int = 1,
     domain: str = DOMAIN,
+    needs: str = "",
+    optional: Container[int] = (),
 ) -> Any:
     """A row of an operator as onnxruntime writes it. Whatever the rewrite would not honour is refused by name.
 
@@ -28,14 +31,23 @@ def microsoft(
         attrs: names of the attributes that the rewrite reads, or that concern speed alone.
         only: attributes that must have this value, if they are there.
         outputs: how many of the outputs can be made.
+        needs: names of attributes that have to be there; those that are counts are 1 or more.
+        optional: places among the least number of inputs that may be empty.
     """
-    known, fixed = set(attrs.split()), dict(only or {})
+    known, fixed = {*attrs.split(), *needs.split()}, dict(only or {})
 
     def checked(node: Any) -> Any:
         least, most = inputs
         if not least <= len(node) or (most is not None and len(node) > most):
             wanted = f"{least} to {'any number' if most is None else most}"
             raise node.fail("it has another number of inputs", inputs=len(node), wanted=wanted)
+        empty = [index for index in range(least) if node.value(index) is None and index not in optional]
+        if empty:
+            raise node.fail(f"its input {empty[0]} is missing")
+        for name in needs.split():
+            value = node.attr(name)
+            if value is None or (name in COUNTS and value < 1):
+                raise node.fail(f"its attribute {name} is {'missing' if value is None else f'{value}, not 1 or more'}")
         for name, value in node.attributes().items():
             if name in fixed and value != fixed[name]:
                 raise node.fail(f"{name} is {value}, and only {fixed[name]} is imported")

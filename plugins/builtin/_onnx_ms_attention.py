@@ -34,6 +34,8 @@ class Keys:
         size = extent if rank_of(self.q) == 4 else extent // self.heads
         if extent < 0:
             raise self.node.fail("the size of a head has to be known", query=self.q.symbolic.dims)
+        if size < 1:
+            raise self.node.fail("the heads have no values", query=self.q.symbolic.dims, num_heads=self.heads)
         return 1 / sqrt(size)
 
     def attend(self, mask: Any) -> Any:
@@ -192,6 +194,9 @@ def _three(node: Any) -> tuple[Any, Any, Any]:
         k, v = (_picked(node, k, 2, which) for which in range(2))
     elif v is None:
         raise node.fail("its value is missing, and the key is not packed", key=k.symbolic.dims)
+    if (rank_of(q), rank_of(k)) not in ((3, 3), (3, 4)) or rank_of(v) != rank_of(k):
+        facts = {"query": q.symbolic.dims, "key": k.symbolic.dims, "value": v.symbolic.dims}
+        raise node.fail("its query, key and value have other numbers of dims", **facts)
     if bias is None:
         return q, k, v
     sizes = [x.shape[-1] if rank_of(x) == 3 else x.shape[1] * x.shape[-1] for x in (q, k, v)]
@@ -212,7 +217,7 @@ def _picked(node: Any, packed: Any, n: int, which: int) -> Any:
 
 
 SHARED = {"do_rotary": 0, "past_present_share_buffer": 0}
-COMMON = "mask_filter_value num_heads scale unidirectional"
+COMMON = "mask_filter_value scale unidirectional"
 
 rewrites = (
     microsoft(
@@ -222,7 +227,8 @@ rewrites = (
         f"{COMMON} qkv_hidden_sizes",
         only={**SHARED, "rotary_embedding_dim": 0},
         outputs=2,
+        needs="num_heads",
     ),
-    microsoft("QAttention", q_attention, (5, 9), COMMON, only=SHARED, outputs=2),
-    microsoft("MultiHeadAttention", multi_head_attention, (1, 10), COMMON, outputs=3),
+    microsoft("QAttention", q_attention, (5, 9), COMMON, only=SHARED, outputs=2, needs="num_heads"),
+    microsoft("MultiHeadAttention", multi_head_attention, (1, 10), COMMON, outputs=3, needs="num_heads"),
 )

@@ -48,6 +48,7 @@ def mat_mul_n_bits(node: Any) -> Any:
     wanted = (n, blocks, block * bits // 8)
     if packed.shape != wanted or scales.size != n * blocks:
         raise node.fail("its weights and scales do not fit", weights=packed.shape, scales=scales.shape, wanted=wanted)
+    node.reserve(f"weights of {n} by {k} numbers", bytes=n * blocks * block * 12)
     steps = unpacked(packed, bits).astype(numpy.float32)
     if zeros is None:
         zeros = numpy.float32(2 ** (bits - 1))
@@ -73,6 +74,7 @@ def mat_mul_bnb4(node: Any) -> Any:
     packed, scales = known(node, 1, "weights"), known(node, 2, "absmax")
     if packed.size != -(-n * k // 2) or scales.size != -(-n * k // block):
         raise node.fail("its weights and absmax do not fit", weights=packed.shape, absmax=scales.shape, N=n, K=k)
+    node.reserve(f"weights of {n} by {k} numbers", bytes=n * k * 12)
     table = numpy.array(NF4 if kind else (*FP4, *(-value for value in FP4)), numpy.float32)
     high_first = numpy.stack([packed.reshape(-1) >> 4, packed.reshape(-1) & 15], -1).reshape(-1)[: n * k]
     weights = (table[high_first] * numpy.repeat(scales.reshape(-1), block)[: n * k].astype(numpy.float32)).reshape(n, k)
@@ -87,15 +89,25 @@ def gather_block_quantized(node: Any) -> Any:
         axis_of(node.attr(name, default), data.ndim, node.op_type)
         for name, default in (("gather_axis", 0), ("quantize_axis", 1))
     )
-    if kind not in ("UINT8", "INT8", "UINT4", "INT4") or bits not in (2, 4, 8) or block < 1:
+    if (
+        kind not in ("UINT8", "INT8", "UINT4", "INT4")
+        or bits not in (2, 4, 8)
+        or block < 1
+        or data.dtype.kind not in "iu"
+    ):
         raise node.fail("its table has another type", data=kind, bits=bits, block_size=block)
+    if zeros is not None and (zeros.dtype.kind not in "iu" or zeros.ndim != data.ndim):
+        raise node.fail("its zero_points are not of the table's type and rank", zero_points=zeros.shape)
     steps = data
     if kind == "UINT8":
         steps, zeros = unpacked(data, bits), None if zeros is None else unpacked(zeros, bits)
     default = 2 ** (bits - 1) if kind == "UINT8" else 0
     wanted = tuple(-(-e // block) if axis == spread else e for axis, e in enumerate(steps.shape))
-    if scales.shape != wanted:
-        raise node.fail("its scales are not one for each block", scales=scales.shape, wanted=wanted)
+    for name, values in (("scales", scales), ("zero_points", zeros)):
+        is_short = values is not None and any(map(int.__lt__, values.shape, wanted))  # zeros may have bits to spare
+        if is_short or (name == "scales" and scales.shape != wanted):
+            raise node.fail(f"its {name} are not one for each block", **{name: values.shape, "wanted": wanted})
+    node.reserve(f"a table of {steps.size} numbers", bytes=steps.size * 16)
     offset = numpy.float32(default) if zeros is None else _by_element(zeros[_all(wanted)], spread, block, steps.shape)
     factor = _by_element(scales, spread, block, steps.shape)
     table = ((steps.astype(numpy.float32) - offset) * factor).astype(scales.dtype)
@@ -117,9 +129,12 @@ rewrites = (
         "MatMulNBits",
         mat_mul_n_bits,
         (3, 6),
-        "K N accuracy_level bits block_size",
+        "accuracy_level bits",
         only={"weight_prepacked": 0},
+        needs="K N block_size",
     ),
-    microsoft("MatMulBnb4", mat_mul_bnb4, (3, 3), "K N block_size quant_type transB", only={"training_mode": 0}),
+    microsoft(
+        "MatMulBnb4", mat_mul_bnb4, (3, 3), "transB", only={"training_mode": 0}, needs="K N block_size quant_type"
+    ),
     microsoft("GatherBlockQuantized", gather_block_quantized, (3, 4), "bits block_size gather_axis quantize_axis"),
 )

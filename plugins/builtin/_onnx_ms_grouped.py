@@ -15,7 +15,9 @@ from dovetail.core.types import nptype
 from dovetail.plugins.builtin._onnx_ms import ELEMENT_TYPES, absent, added, microsoft
 from dovetail.plugins.builtin._onnx_ms_attention import in_heads, split_last, steps
 from dovetail.plugins.builtin._onnx_ms_rotary import angles, turned
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, joined, replaced, sliced
+from dovetail.plugins.builtin._onnx_shapes import Counts, extents, joined, rank_of, replaced, sliced
+
+RANKS = (("query", 3), ("key", 3), ("value", 3), ("past_key", 4), ("past_value", 4))
 
 
 class Grouped:
@@ -24,6 +26,10 @@ class Grouped:
     def __init__(self, node: Any) -> None:
         self.node = node
         self.heads, self.kv_heads = node.attr("num_heads"), node.attr("kv_num_heads")
+        ranks = [(name, node.get(i), n) for i, (name, n) in enumerate(RANKS) if node.get(i) is not None]
+        for name, tensor, rank in ranks:
+            if rank_of(tensor) != rank:
+                raise node.fail(f"its {name} has not {rank} dims", **{name: tensor.symbolic.dims})
         self.q, self.k, self.v = self._split()
         self.length = extents(node, self.q)[2]
         self.past = [node.get(3), node.get(4)]
@@ -71,8 +77,8 @@ class Grouped:
         if not node.attr("do_rotary", 0):
             return
         caches = node.value(7), node.value(8)
-        if caches[0] is None or caches[1] is None:
-            raise node.fail("do_rotary needs cos_cache and sin_cache")
+        if any(cache is None or rank_of(cache) != 2 for cache in caches):
+            raise node.fail("do_rotary needs cos_cache and sin_cache, [positions, values]")
         cos, sin = angles(node, caches, self.positions(), 1)
         width, interleaved = 2 * caches[0].shape[1], bool(node.attr("rotary_interleaved", 0))
         self.q, self.k = (turned(node, x, cos, sin, width, interleaved) for x in (self.q, self.k))
@@ -175,8 +181,8 @@ rewrites = (
         "GroupQueryAttention",
         group_query_attention,
         (7, 17),
-        "causal do_rotary k_norm_epsilon kv_num_heads local_window_size num_heads q_norm_epsilon qk_norm_epsilon "
-        "rotary_interleaved scale smooth_softmax softcap",
+        "causal do_rotary k_norm_epsilon local_window_size q_norm_epsilon qk_norm_epsilon rotary_interleaved scale "
+        "smooth_softmax softcap",
         only={
             "k_quant_type": "NONE",
             "kv_cache_bit_width": 0,
@@ -185,5 +191,7 @@ rewrites = (
             "v_quant_type": "NONE",
         },
         outputs=3,
+        needs="num_heads kv_num_heads",
+        optional=range(1, 5),
     ),
 )

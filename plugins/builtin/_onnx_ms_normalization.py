@@ -120,6 +120,8 @@ def _embedded(node: Any, tables: list[Any], parameters: list[Any], positions: An
     """(layer normalisation of the sum of rows, the sum)."""
     ids, segments = node[0], node.value(1)
     words, places, kinds = tables
+    if rank_of(ids) != 2:
+        raise node.fail("its input_ids are not [batch, length]", input_ids=ids.symbolic.dims)
     if (segments is None) != (kinds is None):
         raise node.fail("segment_ids and segment_embedding are there together or not at all")
     if positions is None:
@@ -157,8 +159,17 @@ rewrites = (
     microsoft("SimplifiedLayerNormalization", simplified_layer_normalization, (2, 2), FLAT, outputs=2),
     microsoft("SkipLayerNormalization", skip_layer_normalization, (3, 5), "epsilon", outputs=4),
     microsoft("SkipSimplifiedLayerNormalization", skip_simplified_layer_normalization, (3, 4), "epsilon", outputs=4),
-    microsoft("GroupNorm", group_norm, (3, 3), "activation channels_last epsilon groups"),
-    microsoft("SkipGroupNorm", skip_group_norm, (4, 5), "activation channels_last epsilon groups", outputs=2),
-    microsoft("EmbedLayerNormalization", embed_layer_normalization, (7, 9), "epsilon mask_index_type", outputs=3),
-    microsoft("QEmbedLayerNormalization", q_embed_layer_normalization, (13, 18), "epsilon", outputs=2),
+    microsoft("GroupNorm", group_norm, (3, 3), "activation channels_last epsilon", needs="groups"),
+    microsoft("SkipGroupNorm", skip_group_norm, (4, 5), "activation channels_last epsilon", outputs=2, needs="groups"),
+    microsoft(
+        "EmbedLayerNormalization",
+        embed_layer_normalization,
+        (7, 9),
+        "epsilon mask_index_type",
+        outputs=3,
+        optional=(1, 4),
+    ),
+    microsoft(
+        "QEmbedLayerNormalization", q_embed_layer_normalization, (13, 18), "epsilon", outputs=2, optional=(1, 4, 7, 10)
+    ),
 )

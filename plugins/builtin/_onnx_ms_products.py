@@ -89,7 +89,9 @@ def _weights(node: Any, index: int, scale: int) -> Any:
 rewrites = (
     microsoft("MatMulIntegerToFloat", mat_mul_integer_to_float, (4, 7)),
     microsoft("DynamicQuantizeMatMul", dynamic_quantize_mat_mul, (3, 5)),
-    microsoft("QGemm", q_gemm, (6, 9), "alpha transA transB"),
+    microsoft("QGemm", q_gemm, (6, 9), "alpha transA transB", optional=(2, 5)),
     microsoft("MatMulInteger16", mat_mul_integer_16, (2, 2)),
-    microsoft("DynamicQuantizeLSTM", dynamic_quantize_lstm, (12, 12), " ".join(RECURRENT), outputs=3),
+    microsoft(
+        "DynamicQuantizeLSTM", dynamic_quantize_lstm, (12, 12), " ".join(RECURRENT), outputs=3, optional=range(3, 8)
+    ),
 )

@@ -135,22 +135,25 @@ def nhwc_max_pool(node: Any) -> Any:
 
 
 POOL = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides")
+AVERAGED = f"{' '.join(POOL)} channels_last"
 
 rewrites = (
     microsoft("QuantizeLinear", quantize, (2, 3), "axis"),
     microsoft("DequantizeLinear", dequantize, (2, 3), "axis"),
-    microsoft("QLinearAdd", binary("Add"), (7, 8)),
-    microsoft("QLinearMul", binary("Mul"), (7, 8)),
-    microsoft("QLinearSigmoid", unary("Sigmoid"), (4, 5)),
-    microsoft("QLinearLeakyRelu", q_linear_leaky_relu, (4, 5), "alpha"),
-    microsoft("QLinearSoftmax", q_linear_softmax, (4, 5), "axis opset"),
-    microsoft("QLinearAveragePool", unary("AveragePool", *POOL, opset=19), (4, 5), f"{' '.join(POOL)} channels_last"),
-    microsoft("QLinearGlobalAveragePool", unary("GlobalAveragePool"), (4, 5), "channels_last"),
-    microsoft("QLinearReduceMean", unary("ReduceMean", "axes", "keepdims", opset=13), (4, 5), "axes keepdims"),
-    microsoft("QLinearConcat", q_linear_concat, (5, None), "axis"),
+    microsoft("QLinearAdd", binary("Add"), (7, 8), optional=(2, 5)),
+    microsoft("QLinearMul", binary("Mul"), (7, 8), optional=(2, 5)),
+    microsoft("QLinearSigmoid", unary("Sigmoid"), (4, 5), optional=(2,)),
+    microsoft("QLinearLeakyRelu", q_linear_leaky_relu, (4, 5), "alpha", optional=(2,)),
+    microsoft("QLinearSoftmax", q_linear_softmax, (4, 5), "axis opset", optional=(2,)),
+    microsoft("QLinearAveragePool", unary("AveragePool", *POOL, opset=19), (4, 5), AVERAGED, optional=(2,)),
+    microsoft("QLinearGlobalAveragePool", unary("GlobalAveragePool"), (4, 5), "channels_last", optional=(2,)),
+    microsoft(
+        "QLinearReduceMean", unary("ReduceMean", "axes", "keepdims", opset=13), (4, 5), "axes keepdims", optional=(2,)
+    ),
+    microsoft("QLinearConcat", q_linear_concat, (5, None), needs="axis"),
     microsoft("QLinearWhere", q_linear_where, (8, 9)),
     microsoft("QLinearConv", q_linear_conv, (8, 9), "auto_pad channels_last dilations group kernel_shape pads strides"),
-    microsoft("MulInteger", mul_integer, (3, 4)),
+    microsoft("MulInteger", mul_integer, (3, 4), optional=(1,)),
     microsoft("ReduceSumInteger", reduce_sum_integer, (1, 1), "axes keepdims"),
     microsoft("NhwcMaxPool", nhwc_max_pool, (1, 1), " ".join(WINDOW)),
 )

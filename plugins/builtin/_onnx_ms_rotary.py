@@ -46,8 +46,10 @@ def angles(node: Any, caches: tuple[Any, Any], positions: Any, axis: int) -> lis
 def rotary_embedding(node: Any) -> Any:
     """input, position_ids, cos_cache, sin_cache."""
     x, positions, caches = node[0], node[1], (node.value(2), node.value(3))
-    width = node.attr("rotary_embedding_dim", 0) or 2 * caches[0].shape[1]
     heads, rank = node.attr("num_heads", 0), rank_of(x)
+    if rank_of(caches[0]) != 2 or rank_of(caches[1]) != 2:
+        raise node.fail("its caches are not [positions, values]", cos_cache=tuple(caches[0].shape))
+    width = node.attr("rotary_embedding_dim", 0) or 2 * caches[0].shape[1]
     if rank not in (3, 4) or width <= 0 or width % 2 or 2 * caches[0].shape[1] != width:
         facts = {"input": x.symbolic.dims, "cos_cache": tuple(caches[0].shape), "rotary_embedding_dim": width}
         raise node.fail("its input and caches do not fit", **facts)

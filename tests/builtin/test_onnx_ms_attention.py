@@ -247,6 +247,7 @@ def test_packed_inputs():
         ({}, {"past_present_share_buffer": 1}, ["past_present_share_buffer is 1"]),
         ({}, {"flash": 1}, ["not known: flash"]),
         ({}, {"num_heads": 3}, ["heads"]),
+        ({}, {"num_heads": 0}, ["num_heads is 0, not 1 or more"]),
         ({"mask": np.zeros(8, np.int32)}, {}, ["mask 8", "batch 2"]),
         ({"past": None, "bias": None, "length": np.int32(3)}, {}, ["input 6", "shared buffer"]),
     ],

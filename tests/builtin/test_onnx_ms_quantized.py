@@ -292,3 +292,9 @@ def test_parts_of_a_concatenation_come_in_threes():
         "w": some(3),
     }
     assert "x, scale and zero point each" in error_of(one_node("QLinearConcat", inputs, axis=0))
+
+
+def test_what_is_missing_is_named():
+    inputs = {"ys": np.float32(1), "yz": np.uint8(0), "x": some(3), "xs": np.float32(1), "xz": np.uint8(0)}
+    assert "its attribute axis is missing" in error_of(one_node("QLinearConcat", inputs))
+    assert "its input 3 is missing" in error_of(one_node("QLinearConcat", inputs | {"xs": None}, axis=0))
