@@ -10,6 +10,7 @@ import dovetail as trt
 from dovetail.core.errors import (
     DovetailError,
     FieldValueError,
+    LibraryRefused,
     MemoryLimitError,
     NoImplementation,
     PluginFailed,
@@ -19,6 +20,7 @@ from dovetail.core.negotiation import MOST_COMBINATIONS
 from dovetail.machine.builder.candidates import find_candidates
 from dovetail.machine.builder.infer_shapes import infer_shapes
 from dovetail.machine.builder.pipeline import machine_of
+from dovetail.registry import Registry
 
 QUIET = trt.Logger.INTERNAL_ERROR
 
@@ -248,6 +250,78 @@ def test_dims_are_taken_in_any_spelling(library, value):
 def test_what_is_no_dims_is_refused_by_name(library, value):
     with pytest.raises(FieldValueError, match="window"):
         Net("Lists", shape=(8,), fields={"window": value})
+
+
+# ---- what a creator says while its library is opened
+
+CREATOR = """
+#include <memory>
+#include "dovetail/plugin.hpp"
+using namespace dovetail;
+struct Odd : IPluginCreator {
+  const char* getPluginName() const override { return %(name)s; }
+  const char* getPluginVersion() const override { return %(version)s; }
+  const PluginFieldCollection* getFieldNames() override {
+    static PluginField fields[2] = {PluginField(%(field)s, nullptr, PluginFieldType::kINT32, 1)};
+    static PluginFieldCollection all;
+    all.nbFields = %(n)s;
+    all.fields = %(fields)s;
+    return &all;
+  }
+  IPluginV2* createPlugin(const char*, const PluginFieldCollection*) override { return nullptr; }
+  IPluginV2* deserializePlugin(const char*, const void*, size_t) override { return nullptr; }
+};
+REGISTER_DOVETAIL_PLUGIN(Odd)
+DOVETAIL_LIBRARY("odd", "1", "odd")
+"""
+RIGHT = {"name": '"Odd"', "version": '"1"', "field": '"a"', "n": "1", "fields": "fields"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"n": "1000000000"}, "getFieldNames() says 1000000000 fields"),
+        ({"n": "-3"}, "getFieldNames() says -3 fields"),
+        ({"fields": "nullptr"}, "getFieldNames() says 1 fields, the array is null"),
+        ({"field": "nullptr"}, "getFieldNames(): the name of field 0 is null"),
+        ({"field": '"\\xff"'}, "its name is not UTF-8"),
+        ({"name": "nullptr"}, "getPluginName() returned nullptr"),
+        ({"version": "nullptr"}, "getPluginVersion() returned nullptr"),
+        ({"name": '"Od\\xe9"'}, "its name is not UTF-8: 'Od\\xe9'"),
+    ],
+)
+def test_a_creator_that_says_what_cannot_be_is_refused_with_its_library(toolchain, tmp_path, change, said):
+    done = compiled(toolchain, tmp_path, CREATOR % (RIGHT | change), "-shared", "-fvisibility=hidden")
+    assert done.returncode == 0, done.stderr
+    registry = Registry()
+    with pytest.raises(LibraryRefused) as info:
+        registry.load_library(tmp_path / "wrong.so")
+    assert said in " ".join(text for _, text in info.value.facts)
+    assert registry.specs() == [] and registry.records()[0].state == "incompatible"
+
+
+def test_a_plugin_in_python_that_leaves_outputs_unwritten_is_an_error_too():
+    class Half(trt.IPluginV2DynamicExt):
+        plugin_type, plugin_namespace = "HalfWritten", "mistaken_in_python"
+
+        def get_output_dimensions(self, output_index, inputs, expr_builder):
+            return inputs[0]
+
+        def supports_format_combination(self, pos, in_out, num_inputs):
+            return in_out[pos].type == trt.float32 and in_out[pos].format == trt.TensorFormat.LINEAR
+
+        def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+            outputs[0].array[0] = 1
+
+    trt.get_plugin_registry().add_op(Half, owner="mistaken_in_python")
+    builder = trt.Builder(trt.Logger(QUIET))
+    network = builder.create_network(1)
+    x = network.add_input("x", trt.float32, (2, 4))
+    layer = network.add_plugin("mistaken_in_python::HalfWritten@1", [x], layer_name="half")
+    network.mark_output(layer.get_output(0))
+    with pytest.raises(PluginFailed, match="left elements of its outputs unwritten") as info:
+        builder.build_serialized_network(network, builder.create_builder_config())
+    assert dict(info.value.facts)["output 0"] == "FLOAT [2, 4]: 4 of 8 elements"
 
 
 # ---- what the compiler and the linker say

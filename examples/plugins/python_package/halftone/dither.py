@@ -28,4 +28,4 @@ class Dither(Plugin):
     def reference(self, x):
         rows, columns = (np.arange(extent) % 4 for extent in x.shape[-2:])
         steps = self.levels - 1
-        return np.floor(np.clip(x, 0, 1) * steps + BAYER[rows[:, None], columns]) / steps
+        return (np.floor(np.clip(x, 0, 1) * steps + BAYER[rows[:, None], columns]) / steps).astype(x.dtype)
