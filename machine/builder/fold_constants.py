@@ -42,8 +42,7 @@ def _fold(
 ) -> bool:
     """Compute with the first candidate that takes row-major tensors; False if there is none, or no budget for it."""
     growth = _growth(layer)
-    is_free = layer.spec.role == "constant"  # the weights themselves
-    reason = "" if is_free else meter.refusal(bytes=growth, layers=1)
+    reason = meter.refusal(bytes=growth, layers=1)
     if reason:
         refused.append(f"{layer.label} is not folded into a constant: {reason}")
         return False
@@ -60,8 +59,7 @@ def _fold(
         for tensor, array in zip(layer.outputs, results, strict=True):
             tensor.constant = array
             tensor.producer = None
-        if not is_free:
-            meter.count(bytes=growth, layers=1)
+        meter.count(bytes=growth, layers=1)
         return True
     return False
 

@@ -205,7 +205,9 @@ def _tensor(
         allowed_device=DeviceType.CPU if on_host else config.default_device_type,
         dimension_names=dict(tensor._dimension_names),
     )
-    if symbolic.values is not None and all(value.is_constant for value in symbolic.values):
+    if symbolic.constant is not None and -1 not in result.static_dims:
+        result.constant = np.ascontiguousarray(symbolic.constant).reshape(result.static_dims)
+    elif symbolic.values is not None and all(value.is_constant for value in symbolic.values):
         extents = tuple(dim.value for dim in symbolic.dims)
         result.constant = (
             np.array([value.value for value in symbolic.values]).astype(nptype(symbolic.dtype)).reshape(extents)
