@@ -19,7 +19,7 @@ from dovetail.machine.model_source import Source
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.plan import IHostMemory
 from dovetail.machine.plan_cache import PlanCache, key_of
-from dovetail.machine.ranges import DynamicInput, Range, Ranges, covering, given_ranges, profile_of, widened
+from dovetail.machine.ranges import DynamicInput, Range, Ranges, covering, given_ranges, profile_of, text_of, widened
 
 
 def load(
@@ -91,7 +91,7 @@ class Model:
             self._take_cached()
         if self._engine is None:
             self._import()
-        wanted = given_ranges(shapes, self._dynamic, self.inputs)
+        wanted = given_ranges(shapes, self._dynamic, self._dims)
         if self._engine is not None and covering(self._ranges, wanted):
             return
         ranges = {**self._ranges, **widened(self._ranges, wanted, with_room=False)}
@@ -197,15 +197,14 @@ class Model:
     def _widen(self, seen: Ranges) -> None:
         """Build for wider ranges: with room for other extents if the model allows it, else for those alone."""
         wide, narrow = (widened(self._ranges, seen, with_room) for with_room in (True, False))
-        before = ", ".join(f"{name} {one}" for name, one in self._ranges.items())
-        after = ", ".join(f"{name} {one}" for name, one in wide.items())
+        before, after = text_of(self._ranges), text_of(wide)
         self._logger.log(Severity.INFO, f"'{self._source.title}' is built again: {before} becomes {after}")
         try:
             self._build(wide)
         except DovetailError as error:
             reason = str(error).partition("\n")[0]
-            after = ", ".join(f"{name} {one}" for name, one in narrow.items())
-            self._logger.log(Severity.INFO, f"'{self._source.title}' has no room for more than {after}: {reason}")
+            text = f"'{self._source.title}' has no room for more than {text_of(narrow)}: {reason}"
+            self._logger.log(Severity.INFO, text)
             self._build(narrow)
 
     def _build(self, ranges: Ranges) -> None:
@@ -227,7 +226,8 @@ class Model:
         network = self._network = self._source.network(self._logger)
         network.name = self._cache.plan_name if self._cache is not None else network.name or self._source.title
         tensors = [network.get_input(index) for index in range(network.num_inputs)]
-        self.inputs = [tensor.name for tensor in tensors]
+        self._dims = {tensor.name: tuple(tensor.shape) for tensor in tensors}
+        self.inputs = list(self._dims)
         self.outputs = [network.get_output(index).name for index in range(network.num_outputs)]
         if self._engine is None:
             shape_inputs = network.shape_inputs()
@@ -258,11 +258,12 @@ class Model:
             self._logger.log(Severity.INFO, f"the plan '{self._cache.path}' is not used: it is of '{engine.name}'")
             return
         self._use(engine)
+        self._dims = {name: tuple(engine.get_tensor_shape(name)) for name in self.inputs}
         shapes = {name: engine.is_shape_inference_io(name) for name in self.inputs}
         self._dynamic = [
-            DynamicInput(name, tuple(engine.get_tensor_shape(name)), is_shape)
+            DynamicInput(name, self._dims[name], is_shape)
             for name, is_shape in shapes.items()
-            if is_shape or -1 in engine.get_tensor_shape(name)
+            if is_shape or -1 in self._dims[name]
         ]
         self._ranges = {one.name: _range_of(engine, one) for one in self._dynamic}
 

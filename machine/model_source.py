@@ -35,8 +35,18 @@ class Source:
             with self.path.open("rb") as file:
                 head = file.read(16)
         else:
-            head = bytes(memoryview(given)[:16])
+            head = self._head()
         self.is_plan = _starts_as_plan(head) or head[:4] in _FOREIGN
+
+    def _head(self) -> bytes:
+        try:
+            return bytes(memoryview(self.data)[:16])
+        except TypeError:
+            raise DefinitionError(
+                f"load cannot take a {type(self.data).__name__}",
+                hint="Give the path of an ONNX model or of a plan, its bytes, or an onnx.ModelProto.",
+                got=self.data,
+            ) from None
 
     @property
     def title(self) -> str:

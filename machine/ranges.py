@@ -98,16 +98,22 @@ class DynamicInput:
 Ranges = dict[str, Range]  # by input
 
 
-def given_ranges(shapes: Mapping[str, Any] | None, inputs: Sequence[DynamicInput], names: Sequence[str]) -> Ranges:
+def given_ranges(
+    shapes: Mapping[str, Any] | None, inputs: Sequence[DynamicInput], dims: Mapping[str, Values]
+) -> Ranges:
     """Ranges of `shapes=`, by input.
 
+    Args:
+        dims: of all inputs, the dynamic ones among them.
+
     Raises:
-        DefinitionError: no such input, or a value that is not a shape or three.
+        DefinitionError: no such input, a value that is not a shape or three, or one that the model does not leave open.
     """
-    dynamic = {one.name for one in inputs}
+    names = list(dims)
+    dynamic = {one.name: one for one in inputs}
     ranges = {}
     for name, value in (shapes or {}).items():
-        if name not in names:
+        if name not in dims:
             near = difflib.get_close_matches(str(name), names, n=1)
             raise DefinitionError(
                 f"shapes names an input '{name}', which the model does not have",
@@ -115,8 +121,19 @@ def given_ranges(shapes: Mapping[str, Any] | None, inputs: Sequence[DynamicInput
                 hint=f"Did you mean '{near[0]}'?" if near else "",
                 got=name,
             )
+        given = Range.given(name, value)
+        is_shape = name in dynamic and dynamic[name].is_shape
+        for side in () if is_shape else (given.low, given.likely, given.high):
+            if len(side) != len(dims[name]) or any(a not in (-1, b) for a, b in zip(dims[name], side, strict=True)):
+                needed = ", ".join("any" if extent < 0 else str(extent) for extent in dims[name])
+                raise DefinitionError(
+                    f"shapes gives input '{name}' {list(side)}, which the model does not take",
+                    facts=[("needed", f"[{needed}]")],
+                    expected=dims[name],
+                    got=side,
+                )
         if name in dynamic:
-            ranges[name] = Range.given(name, value)
+            ranges[name] = given
     return ranges
 
 
@@ -127,6 +144,10 @@ def covering(ranges: Ranges, seen: Ranges) -> bool:
 def widened(ranges: Ranges, seen: Ranges, with_room: bool) -> Ranges:
     """Ranges that cover both; an input that had none gets what was seen."""
     return {name: ranges[name].widened(one, with_room) if name in ranges else one for name, one in seen.items()}
+
+
+def text_of(ranges: Ranges) -> str:
+    return ", ".join(f"{name} {one}" for name, one in ranges.items())
 
 
 def profile_of(ranges: Ranges, inputs: Sequence[DynamicInput]) -> IOptimizationProfile:

@@ -157,6 +157,11 @@ def test_wrong_ranges_are_named(file):
         trt.load(file, shapes={"xx": (2, 3)})
     with pytest.raises(errors.DefinitionError, match="smallest, likeliest and largest"):
         trt.load(file, shapes={"x": "2, 3"})
+    with pytest.raises(errors.DefinitionError, match=r"needed  \[any, 3\]"):
+        trt.load(file, shapes={"x": ((1, 3), (2, 3), (4, 4))})
+    with pytest.raises(errors.DefinitionError, match=r"needed  \[2\]"):
+        trt.load(twice(2), shapes={"x": (3,)})
+    assert trt.load(twice(2), shapes={"x": (2,)})(ones(2)).tolist() == [2, 2]
     with pytest.raises(errors.ShapeError, match="out of order in dimension 0"):
         trt.load(file, shapes={"x": ((4, 3), (2, 3), (8, 3))})
 
@@ -198,6 +203,8 @@ def test_a_model_that_was_not_built_says_so(file):
 def test_files_that_are_not_models_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx"):
         trt.load(tmp_path / "nowhere.onnx")
+    with pytest.raises(errors.DefinitionError, match="load cannot take a NoneType"):
+        trt.load(None)
     with pytest.raises(IsADirectoryError):
         trt.load(tmp_path)
     (tmp_path / "text.onnx").write_text("not a model")
