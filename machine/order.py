@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dovetail.machine.layer import ILayer
 
 Neighbours = Callable[["ILayer"], Iterable["ILayer"]]
+_GAP = 1 << 256  # between neighbouring places at first: so many times can one be put between two
 
 
 class LayerOrder:
     """Finds the cycle that an edge would close, looking only at layers between its two ends.
 
-    Source: Pearce & Kelly, "A dynamic topological sort algorithm for directed acyclic graphs", ACM JEA 11, 2006.
+    Where an edge goes against the order, what lies in front of its beginning and what lies behind its end are searched
+    in step; the one that is searched through first is moved. Each layer's place is a number between its neighbours'.
+    Source: Bender, Fineman, Gilbert & Tarjan, "A new approach to incremental cycle detection", ACM TALG 12, 2016.
     """
 
     def __init__(self, producers: Neighbours, consumers: Neighbours) -> None:
         self._producers, self._consumers = producers, consumers
         self._places: dict[ILayer, int] = {}
-        self._n_appended = 0
+        self._before: dict[ILayer, ILayer | None] = {}
+        self._after: dict[ILayer, ILayer | None] = {}
+        self._last: ILayer | None = None
 
     def __contains__(self, layer: ILayer) -> bool:
         return layer in self._places
 
     def append(self, layer: ILayer) -> None:
         """Put a new layer behind all others; nothing may consume it yet."""
-        self._places[layer] = self._n_appended
-        self._n_appended += 1
-
-    def remove(self, layer: ILayer) -> None:
-        """Take out a layer that nothing consumes."""
-        del self._places[layer]
+        self._places[layer] = _GAP + (self._places[self._last] if self._last is not None else 0)
+        self._link(self._last, layer, None)
 
     def connect(self, producer: ILayer, consumer: ILayer) -> list[ILayer]:
         """Make room for an edge that is about to be added; [] if it can be.
@@ -45,19 +46,26 @@ class LayerOrder:
         low, high = self._places[consumer], self._places[producer]
         if high < low:
             return []
-        came_from: dict[ILayer, ILayer | None] = {consumer: None}
-        self._reach(came_from, self._consumers, lambda place: place <= high)
-        if producer in came_from:
-            return _path(producer, came_from)
-        before: dict[ILayer, ILayer | None] = {producer: None}
-        self._reach(before, self._producers, lambda place: place >= low)
-        self._reorder(list(before), list(came_from))
-        return []
+        behind: dict[ILayer, ILayer | None] = {consumer: None}
+        front: dict[ILayer, ILayer | None] = {producer: None}
+        searches = [
+            self._reach(behind, self._consumers, lambda place: place <= high),
+            self._reach(front, self._producers, lambda place: place >= low),
+        ]
+        while True:
+            for search, found, end in zip(searches, (behind, front), (producer, consumer), strict=True):
+                is_through = next(search, None) is None
+                if end in found:
+                    path = _path(end, found)
+                    return path[::-1] if found is behind else path
+                if is_through:
+                    self._move(found, producer, consumer, found is behind)
+                    return []
 
     def _reach(
         self, found: dict[ILayer, ILayer | None], neighbours: Neighbours, is_inside: Callable[[int], bool]
-    ) -> None:
-        """Add to `found` what can be reached from it inside the range of places, and where it was reached from."""
+    ) -> Iterator[ILayer]:
+        """Add to `found` what can be reached from it inside the range of places, and where from, edge by edge."""
         pending = list(found)
         while pending:
             layer = pending.pop()
@@ -65,19 +73,51 @@ class LayerOrder:
                 if other in self._places and other not in found and is_inside(self._places[other]):
                     found[other] = layer
                     pending.append(other)
+                yield other
 
-    def _reorder(self, before: list[ILayer], after: list[ILayer]) -> None:
-        """Share out the places of both groups anew, those of `before` first, each group in its old order."""
-        place = self._places.__getitem__
-        layers = [*sorted(before, key=place), *sorted(after, key=place)]
-        for layer, new in zip(layers, sorted(map(place, layers)), strict=True):
-            self._places[layer] = new
+    def _move(self, layers: Iterable[ILayer], producer: ILayer, consumer: ILayer, is_behind: bool) -> None:
+        """Put `layers`, in their order, right behind the producer or right before the consumer."""
+        in_order = sorted(layers, key=self._places.__getitem__)
+        for layer in in_order:
+            self._link(self._before[layer], None, self._after[layer])
+        at = producer if is_behind else self._before[consumer]
+        for layer in in_order:
+            self._link(at, layer, self._after[at] if at is not None else consumer)
+            self._place(layer)
+            at = layer
+
+    def _link(self, before: ILayer | None, layer: ILayer | None, after: ILayer | None) -> None:
+        """Let `layer` stand between two neighbours, or these beside each other if it is None."""
+        if layer is not None:
+            self._before[layer], self._after[layer] = before, after
+        if before is not None:
+            self._after[before] = layer if layer is not None else after
+        if after is not None:
+            self._before[after] = layer if layer is not None else before
+        else:
+            self._last = layer if layer is not None else before
+
+    def _place(self, layer: ILayer) -> None:
+        before, after = self._before[layer], self._after[layer]
+        low = self._places[before] if before is not None else 0
+        high = self._places[after] if after is not None else low + 2 * _GAP
+        self._places[layer] = (low + high) // 2
+        if not low < self._places[layer] < high:
+            self._spread()
+
+    def _spread(self) -> None:
+        """Give all layers places as far from each other as at first."""
+        layer, count = self._last, len(self._places)
+        while layer is not None:
+            self._places[layer] = count * _GAP
+            layer, count = self._before[layer], count - 1
 
 
 def _path(end: ILayer, came_from: dict[ILayer, ILayer | None]) -> list[ILayer]:
+    """From `end` back to where the search began."""
     path: list[ILayer] = []
     layer: ILayer | None = end
     while layer is not None:
         path.append(layer)
         layer = came_from[layer]
-    return path[::-1]
+    return path

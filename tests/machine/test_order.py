@@ -1,6 +1,7 @@
 """The order of layers: inputs may be set in any order, cycles are refused at once."""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from networks import engine_of, new_network
 
 import dovetail as trt
 from dovetail.core import errors
+from dovetail.machine import order
 
 
 def relus(network, n):
@@ -91,6 +93,23 @@ def test_any_order_of_edits_agrees_with_a_search():
         except errors.DefinitionError:
             was_refused = True
         assert was_refused == is_cycle
+
+
+def test_layers_may_be_wired_from_the_last_to_the_first():
+    _, network, _ = new_network()
+    x = network.add_input("x", trt.float32, (4,))
+    layers = [network.add_activation(x, trt.ActivationType.RELU) for _ in range(700)]
+    for taker, giver in pairwise(layers):
+        taker.set_input(0, giver.get_output(0))
+    with pytest.raises(errors.DefinitionError, match="computed from its own output") as raised:
+        layers[-1].set_input(0, layers[0].get_output(0))
+    assert len(raised.value.cycle) == 700
+    assert layers[0].get_output(0).shape == (4,)
+
+
+def test_a_layer_may_be_moved_before_another_again_and_again(monkeypatch):
+    monkeypatch.setattr(order, "_GAP", 4)  # so that all places are soon spread anew
+    test_any_order_of_edits_agrees_with_a_search()
 
 
 # ---- names of extents
