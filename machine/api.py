@@ -48,7 +48,8 @@ _HOMES = {
     "machine.profiler": "IProfiler Profiler",
     "machine.tensor": "ITensor",
     "plugins": "Floats Input Ints Output Plugin Tensor field hookimpl op",
-    "plugins.v2": "IPluginCreator IPluginV2 IPluginV2DynamicExt IPluginV2Ext",
+    "plugins.v2": "IPluginV2 IPluginV2DynamicExt IPluginV2Ext",
+    "plugins.v2_creator": "IPluginCreator",
     "plugins.v2_spec": "DimsExprs",
 }
 _OTHER_NAMES = {  # public name -> (module, what it is called there)

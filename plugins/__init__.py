@@ -11,7 +11,8 @@ from dovetail.plugins.padding import PaddingMode, convolution_extent, deconvolut
 from dovetail.plugins.plugin import Plugin
 from dovetail.plugins.ports import Input, Output, Weights
 from dovetail.plugins.shapes import all_equal, axis_of, broadcast, known_extent, require_equal, require_that
-from dovetail.plugins.v2 import IPluginCreator, IPluginV2DynamicExt
+from dovetail.plugins.v2 import IPluginV2DynamicExt
+from dovetail.plugins.v2_creator import IPluginCreator
 
 hookimpl = HookimplMarker("dovetail")
 

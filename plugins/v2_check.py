@@ -93,7 +93,18 @@ def _check_name(cls: type, name: str, function: Any, methods: Mapping[str, tuple
         )
 
 
-def check_object(plugin: Any, base: type) -> None:
+def by_default(method: Any) -> Any:
+    """Mark a method of the contract's own classes, so that it can be told from one that an author wrote."""
+    method.is_by_default = True
+    return method
+
+
+def writes(cls: type, method: str) -> bool:
+    """Did an author write this method?"""
+    return not getattr(getattr(cls, method), "is_by_default", False)
+
+
+def check_object(plugin: Any) -> None:
     """Has the object what a layer needs: a name, a version, outputs and the two methods without a default?
 
     Raises:
@@ -117,15 +128,15 @@ def check_object(plugin: Any, base: type) -> None:
     count = plugin.num_outputs
     if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
         raise refuse("has no num_outputs that is a number from 1 on", count, "Such as self.num_outputs = 1.")
-    check_needed(cls, base, NEEDED)
+    check_needed(cls, NEEDED)
 
 
-def check_needed(cls: type, base: type, needed: tuple[str, ...]) -> None:
+def check_needed(cls: type, needed: tuple[str, ...]) -> None:
     """Are these methods written? Raises DefinitionError with the one to write."""
     known = PLUGIN_METHODS | CREATOR_METHODS
     for name in needed:
-        if getattr(cls, name) is getattr(base, name):
-            own = [other for other in dir(cls) if other not in dir(base)]
+        if not writes(cls, name):
+            own = [other for other in dir(cls) if other not in known and not other.startswith("_")]
             near = difflib.get_close_matches(name, own, n=1, cutoff=0.6)
             raise DefinitionError(
                 f"{cls.__name__} does not have {name}",
@@ -154,3 +165,16 @@ def _line_of(thing: Any) -> str:
     functions = [value for value in vars(thing).values() if inspect.isfunction(value)]
     name = f"{thing.__module__}.{thing.__qualname__}"
     return f"{name}, {functions[0].__code__.co_filename}" if functions else name
+
+
+def parameters_of(cls: Any) -> list[inspect.Parameter]:
+    """Of `__init__`, without self. Raises DefinitionError where an annotation cannot be read."""
+    if cls.__init__ is object.__init__:
+        return []
+    try:
+        return list(inspect.signature(cls.__init__, eval_str=True).parameters.values())[1:]
+    except Exception as error:
+        raise DefinitionError(
+            f"the annotations of {cls.__name__}.__init__ cannot be read",
+            facts=[("reason", f"{type(error).__name__}: {error}")],
+        ) from None

@@ -9,7 +9,7 @@ import numpy as np
 from dovetail.core.contract import Lookup, OpSpec
 from dovetail.core.errors import DefinitionError, PluginFailed, PluginNotFound
 from dovetail.plugins.author import calling, shown
-from dovetail.plugins.v2_check import check_object, identity_of
+from dovetail.plugins.v2_check import check_object, identity_of, writes
 from dovetail.plugins.v2_spec import STATE, V2Maker, V2Op, cloned, spec_of, state_of
 
 _PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, np.ndarray, np.generic, type(None))
@@ -23,7 +23,6 @@ class CreatedV2:
     arguments of `__init__`. That this gives the same object is checked here.
 
     Args:
-        base: IPluginV2DynamicExt.
         lookup: where the class or its creator may be registered.
 
     Raises:
@@ -31,9 +30,9 @@ class CreatedV2:
         PluginFailed: one of its methods raised.
     """
 
-    def __init__(self, plugin: Any, base: type, lookup: Lookup | None = None) -> None:
-        check_object(plugin, base)
-        self.plugin, self._base = plugin, base
+    def __init__(self, plugin: Any, lookup: Lookup | None = None) -> None:
+        check_object(plugin)
+        self.plugin = plugin
         self.name = identity_of(plugin)
         registered = self._registered(lookup)
         if registered is None:
@@ -78,11 +77,12 @@ class CreatedV2:
                 hint="Give it another plugin_type or plugin_namespace, or register its own class or creator instead.",
             )
         self.spec = spec
-        reads = any("deserialize_plugin" in vars(base) for base in type(creator).__mro__[:-2])
         if made_by is not None:
             self.values = self._arguments(spec)
             self._check_again(made_by, "its arguments")
-        elif self._writes("serialize") and (reads or "_fields" not in vars(self.plugin)):
+        elif self._writes("serialize") and (
+            writes(type(creator), "deserialize_plugin") or "_fields" not in vars(self.plugin)
+        ):
             self.values = {STATE: np.frombuffer(self._state(), np.uint8)}
             self._check_state(creator)
         elif "_fields" in vars(self.plugin) or len(spec.fields) == 1:
@@ -103,7 +103,7 @@ class CreatedV2:
         return {**dict(zip(names, args, strict=False)), **kwargs}
 
     def _writes(self, method: str) -> bool:
-        return getattr(type(self.plugin), method) is not getattr(self._base, method)
+        return writes(type(self.plugin), method)
 
     @property
     def _class(self) -> str:

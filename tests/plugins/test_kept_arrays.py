@@ -35,8 +35,7 @@ class Keep(Plugin):
             raise ValueError("nan")
 
 
-@pytest.fixture(scope="module")
-def engine():
+def build():
     """x -> three times (negated, kept) -> negated: every array of the first ones is used again later in the run."""
     registry = trt.get_plugin_registry()
     registry.add_op(Keep)
@@ -53,9 +52,12 @@ def engine():
     last = network.add_unary(tensor, trt.UnaryOperation.NEG).get_output(0)
     last.name = "y"
     network.mark_output(last)
-    return trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(
-        builder.build_serialized_network(network, config)
-    )
+    return builder.build_serialized_network(network, config)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(build())
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +154,13 @@ def test_a_traceback_keeps_the_arrays_of_a_run_that_failed(engine):
         trace = trace.tb_next
     held = trace.tb_frame.f_locals["outputs"][0]
     assert held.shape == (1000,) and np.isnan(held).all()
+
+
+def test_arrays_of_a_build_are_kept_as_well():
+    assert build()
+    gc.collect()
+    assert KEPT
+    for inputs, outputs, workspace in KEPT:
+        assert np.array_equal(outputs[0], inputs[0] + 1) and (workspace == 7).all()
+    for _, outputs, _ in KEPT:
+        outputs[0][...] = 3  # their memory, and nobody else's

@@ -9,7 +9,7 @@ from registry_parts import ids, implementation, spec
 
 from dovetail.core.errors import DefinitionError, PluginNotFound
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection, PluginFieldType
-from dovetail.plugins.v2 import IPluginCreator, IPluginV2DynamicExt
+from dovetail.plugins import IPluginCreator, IPluginV2DynamicExt
 from dovetail.registry import native
 
 
