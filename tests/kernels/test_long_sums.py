@@ -178,8 +178,9 @@ def test_ragged_softmax(rng):
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((2, N), 2), ((N, 2), 1)])
-def test_normalization(rng, shape, axes):
-    x = values(rng, "uniform", shape)
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_normalization(rng, shape, axes, offset):
+    x = offset + values(rng, "uniform", shape)
     over = axes >> 1
     one = np.ones((1, 1), np.float32)
     centered = wide(x) - wide(x).mean(over, keepdims=True)

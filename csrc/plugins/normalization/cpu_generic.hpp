@@ -15,27 +15,44 @@ struct Parameters {
   int64_t step;  // along the innermost axis: 1 or 0
 };
 
+// A mean in two floats: where elements have a large one in common, float32 alone would shift them all by its rounding.
+struct Mean {
+  float near, rest;
+  explicit Mean(double mean)
+      : near(static_cast<float>(mean)), rest(static_cast<float>(mean - static_cast<double>(near))) {
+    if (rest != rest) rest = 0;  // of an infinite mean
+  }
+  Mean(float n, float r) : near(n), rest(r) {}
+
+  // 1 / sqrt(variance + epsilon), from the mean square of what is left when `near` is taken off.
+  float factor(double square, float epsilon) const {
+    const double shift = static_cast<double>(rest), variance = square - shift * shift;
+    return static_cast<float>(1.0 / __builtin_sqrt((variance < 0 ? 0.0 : variance) + static_cast<double>(epsilon)));
+  }
+};
+
 void normalize_row(const NormalizationArgs& args, const Parameters& parameters, const Strip& strip) {
   float out[kStripChunk];
   double sum = 0, squares = 0;
   const double count = static_cast<double>(args.over.count);
   each_piece(strip, [&](const float* x, int64_t, int64_t, int64_t n) { sum += sum_of(x, n); });
-  const float mean = static_cast<float>(sum / count);
+  const Mean mean(sum / count);
+  const float near = mean.near, rest = mean.rest;
   each_piece(strip, [&](const float* x, int64_t, int64_t, int64_t n) {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * (x[i] - mean);
+    for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - near) * (x[i] - near);
     squares += sum_of(out, n);
   });
-  const float factor = static_cast<float>(1.0 / __builtin_sqrt(squares / count + static_cast<double>(args.epsilon)));
+  const float factor = mean.factor(squares / count, args.epsilon);
   each_piece(strip, [&](const float* x, int64_t at, int64_t other, int64_t n) {
     const float *scale = parameters.scale + other, *bias = parameters.bias + other;
     if (parameters.step == 0) {
       const float a = scale[0], b = bias[0];
 #pragma GCC ivdep
-      for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * factor * a + b;
+      for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - near - rest) * factor * a + b;
     } else {
 #pragma GCC ivdep
-      for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean) * factor * scale[i] + bias[i];
+      for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - near - rest) * factor * scale[i] + bias[i];
     }
     store_floats(out, args.y, args.type, at, n);
   });
@@ -44,31 +61,33 @@ void normalize_row(const NormalizationArgs& args, const Parameters& parameters, 
 void normalize_columns(const NormalizationArgs& args, const Parameters& parameters, const Strip& strip) {
   const int64_t columns = strip.columns;
   const double count = static_cast<double>(args.over.count);
-  float mean[kStripColumns], factor[kStripColumns], out[kStripColumns];
+  float near[kStripColumns], rest[kStripColumns], factor[kStripColumns], out[kStripColumns];
   double sum[kStripColumns];
   for (int64_t i = 0; i < columns; ++i) sum[i] = 0;
   each_piece(strip, [&](const float* x, int64_t, int64_t, int64_t n) {
     for (int64_t i = 0; i < n; ++i) sum[i] += static_cast<double>(x[i]);
   });
   for (int64_t i = 0; i < columns; ++i) {
-    mean[i] = static_cast<float>(sum[i] / count);
+    const Mean mean(sum[i] / count);
+    near[i] = mean.near;
+    rest[i] = mean.rest;
     sum[i] = 0;
   }
   each_piece(strip, [&](const float* x, int64_t, int64_t, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) sum[i] += static_cast<double>((x[i] - mean[i]) * (x[i] - mean[i]));
+    for (int64_t i = 0; i < n; ++i) sum[i] += static_cast<double>((x[i] - near[i]) * (x[i] - near[i]));
   });
   for (int64_t i = 0; i < columns; ++i) {
-    factor[i] = static_cast<float>(1.0 / __builtin_sqrt(sum[i] / count + static_cast<double>(args.epsilon)));
+    factor[i] = Mean(near[i], rest[i]).factor(sum[i] / count, args.epsilon);
   }
   each_piece(strip, [&](const float* x, int64_t at, int64_t other, int64_t n) {
     const float *scale = parameters.scale + other, *bias = parameters.bias + other;
     if (parameters.step == 0) {
       const float a = scale[0], b = bias[0];
 #pragma GCC ivdep
-      for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean[i]) * factor[i] * a + b;
+      for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - near[i] - rest[i]) * factor[i] * a + b;
     } else {
 #pragma GCC ivdep
-      for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - mean[i]) * factor[i] * scale[i] + bias[i];
+      for (int64_t i = 0; i < n; ++i) out[i] = (x[i] - near[i] - rest[i]) * factor[i] * scale[i] + bias[i];
     }
     store_floats(out, args.y, args.type, at, n);
   });
