@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Protocol, TypeVar, cast
 
-from dovetail.core.errors import DefinitionError, DovetailError
+from dovetail.core.environment import switch
+from dovetail.core.errors import DovetailError
 
 VARIABLE = "DOVETAIL_RAISE_ON_ERROR"
-_ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _chosen: list[bool] = []  # what raise_on_error said last; empty: the environment decides
 _names: set[str] = set()  # "tensorrt" where the package goes by that name
 _last = threading.local()
@@ -59,10 +58,7 @@ def raises_on_error(builds: bool = False) -> bool:
     """Do calls that fail raise, or `builds`? DefinitionError if DOVETAIL_RAISE_ON_ERROR is neither yes nor no."""
     if _chosen:
         return _chosen[0]
-    text = os.environ.get(VARIABLE, "")
-    if text.lower() not in (*_ON, *_OFF):
-        raise DefinitionError(f"{VARIABLE} = {text!r} is neither 1 nor 0", hint="Set it to 1 or 0, or unset it.")
-    return text.lower() in _ON if text else builds and not _names
+    return switch(VARIABLE, builds and not _names)
 
 
 def last_error() -> DovetailError | None:

@@ -17,6 +17,7 @@ from typing import Any
 import pluggy
 
 from dovetail.core.contract import Library
+from dovetail.core.environment import switch
 from dovetail.core.errors import DovetailError, LibraryRefused, PluginFailed
 from dovetail.registry import hookspecs, native, near
 from dovetail.registry.offer import Offer
@@ -28,7 +29,6 @@ BLOCK = "DOVETAIL_PLUGINS_BLOCK"  # names or globs, separated by commas
 AUTOLOAD = "DOVETAIL_PLUGIN_AUTOLOAD"  # "0": third-party plugins stay out
 STRICT = "DOVETAIL_PLUGINS_STRICT"  # "1": the first failure is raised
 _OWN = "dovetail"  # the distribution whose plugins are the built-in ones
-_FALSE = ("0", "false", "no", "off")
 
 
 _Step = Callable[..., list[Any]]
@@ -56,7 +56,7 @@ def load_entry_points(registry: Registry, strict: bool | None = None) -> list[Pl
         strict: raise the first failure instead; None asks DOVETAIL_PLUGINS_STRICT.
     """
     if strict is None:
-        strict = os.environ.get(STRICT, "").lower() not in ("", *_FALSE)
+        strict = switch(STRICT, False)
     found = _entry_points(registry)
     _apply_rules(registry, found)
     active = [one for one in found if one.record.state == "loaded"]
@@ -153,7 +153,7 @@ def _apply_rules(registry: Registry, found: Iterable[_Found]) -> None:
     """Mark what the environment keeps out; nothing of it is imported."""
     active = [one for one in found if one.record.state == "loaded"]
     patterns = [part.strip() for part in os.environ.get(BLOCK, "").split(",") if part.strip()]
-    autoload = os.environ.get(AUTOLOAD, "1").lower() not in _FALSE
+    autoload = switch(AUTOLOAD, True)
     for pattern in patterns:
         hit = [one for one in active if _matches(one.record, pattern)]
         for one in hit:

@@ -19,7 +19,9 @@ constexpr uint64_t kHugePage = uint64_t{2} << 20;
 
 bool is_sync_wanted() {
   const char* value = std::getenv("DOVETAIL_SYNC");
-  return value && *value && std::strcmp(value, "0") != 0;
+  if (!value || !*value || std::strcmp(value, "0") == 0) return false;
+  if (std::strcmp(value, "1") == 0) return true;
+  throw status::environment_invalid("DOVETAIL_SYNC", value, "yes or no", "1, 0");
 }
 
 // Where empty tensors point to, and outputs that have no memory yet: it is not null, and cannot be written.

@@ -280,10 +280,10 @@ Failure argument_missing(const std::string& argument) {
   return make(DT_INVALID_ARGUMENT, "argument " + argument + " cannot be null");
 }
 
-Failure environment_invalid(const std::string& variable, const std::string& value, int most) {
-  return make(DT_INVALID_ARGUMENT, variable + " = " + quoted(value) + " is not a number of threads",
-              {{"allowed", "1.." + std::to_string(most) + "; 0 or unset: as many as this process may use"}},
-              "Set it to a number, or unset it.");
+Failure environment_invalid(const std::string& variable, const std::string& value, const std::string& what,
+                            const std::string& allowed) {
+  return make(DT_INVALID_ARGUMENT, variable + " = " + quoted(value) + " is not " + what, {{"allowed", allowed}},
+              "Set it to one of these, or unset it.");
 }
 
 Failure addresses_missing(const std::vector<std::string>& tensors) {

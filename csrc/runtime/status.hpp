@@ -76,8 +76,9 @@ Failure no_such_profile(int64_t profile, size_t n_profiles);
 Failure no_such_tensor(int64_t index, size_t n_tensors);
 Failure no_such_name(const std::string& name, const std::vector<std::string>& present);
 Failure argument_missing(const std::string& argument);
-// A variable that should be a number from 0, which is as good as unset, to `most`.
-Failure environment_invalid(const std::string& variable, const std::string& value, int most);
+// A variable of the environment that is not `what`; `allowed` says which values are.
+Failure environment_invalid(const std::string& variable, const std::string& value, const std::string& what,
+                            const std::string& allowed);
 
 // ---- addresses and memory
 Failure addresses_missing(const std::vector<std::string>& tensors);

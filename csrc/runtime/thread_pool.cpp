@@ -80,7 +80,9 @@ int default_threads() {
     errno = 0;
     const long n = std::strtol(text, &end, 10);
     if (end == text || *end || errno || n < 0 || n > kMaxThreads) {
-      if (*text) throw status::environment_invalid("DOVETAIL_NUM_THREADS", text, kMaxThreads);
+      if (*text)
+        throw status::environment_invalid("DOVETAIL_NUM_THREADS", text, "a number of threads",
+                                          "1.." + std::to_string(kMaxThreads) + "; 0: as many as this process may use");
     } else if (n > 0) {
       return static_cast<int>(n);
     }

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from dovetail import _native
+from dovetail.core.errors import FieldValueError
 from tests.runtime.plans import chain
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -71,6 +72,19 @@ def test_a_number_of_threads_that_is_none_is_an_error(text):
     assert out.returncode == 1
     assert f"FieldValueError: DOVETAIL_NUM_THREADS = '{text}' is not a number of threads" in out.stderr
     assert "1..1024" in out.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("1", ""), ("0", ""), ("perhaps", "DOVETAIL_SYNC = 'perhaps' is not yes")]
+)
+def test_a_switch_of_the_runtime_that_is_neither_yes_nor_no_is_an_error(monkeypatch, text, message):
+    engine = _native.Engine(chain(3, 1000).to_bytes(), 1)
+    monkeypatch.setenv("DOVETAIL_SYNC", text)
+    if not message:
+        assert _native.Context(engine).debug_sync is (text == "1")
+        return
+    with pytest.raises(FieldValueError, match=message):
+        _native.Context(engine)
 
 
 def test_one_thread_starts_no_other():
