@@ -562,7 +562,7 @@ void Context::check_addresses() {
   for (size_t io = 0; io < addresses_.size(); ++io)
     if (bytes_of(io) > rooms_[io] && is_due(io))
       throw status::buffer_too_small(tensor_of(io).name, rooms_[io], bytes_of(io));
-  overlap_.clear();
+  overlap_.begin(given_bytes_ > 0 ? memory_ : nullptr, memory_bytes());
   for (size_t io = 0; io < addresses_.size(); ++io)
     if (is_due(io)) overlap_.add(io, addresses_[io], bytes_of(io));
   overlap_.check();

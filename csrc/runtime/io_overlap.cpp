@@ -27,10 +27,23 @@ IoOverlap::IoOverlap(const Engine& engine) : engine_(engine) {
   }
 }
 
-void IoOverlap::add(size_t io, const void* address, uint64_t bytes) {
+IoOverlap::Range IoOverlap::range_of(size_t io, const void* address, uint64_t bytes) {
   const auto begin = reinterpret_cast<uintptr_t>(address);
-  const uintptr_t end = bytes > UINTPTR_MAX - begin ? UINTPTR_MAX : begin + bytes;
-  (io < engine_.plan().inputs.size() ? inputs_ : outputs_).push_back({begin, end, io});
+  return {begin, bytes > UINTPTR_MAX - begin ? UINTPTR_MAX : begin + bytes, io};
+}
+
+void IoOverlap::begin(const void* memory, uint64_t bytes) {
+  inputs_.clear();
+  outputs_.clear();
+  memory_ = range_of(0, memory, memory ? bytes : 0);
+}
+
+void IoOverlap::add(size_t io, const void* address, uint64_t bytes) {
+  const Range range = range_of(io, address, bytes);
+  if (range.begin < memory_.end && memory_.begin < range.end)
+    throw status::io_in_memory(engine_.plan().tensors[static_cast<size_t>(engine_.plan().io_tensor(io))].name,
+                               {range.begin, range.end}, {memory_.begin, memory_.end});
+  (io < engine_.plan().inputs.size() ? inputs_ : outputs_).push_back(range);
 }
 
 void IoOverlap::check() {

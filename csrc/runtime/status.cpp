@@ -306,6 +306,12 @@ Failure output_over_input(const std::string& output, Extent at, const std::strin
               {{"output", output}, {"input", input}});
 }
 
+Failure io_in_memory(const std::string& tensor, Extent at, Extent memory) {
+  return make(DT_BINDING, "tensor " + quoted(tensor) + " cannot lie in the memory that the context works in",
+              {{quoted(tensor), range(at)}, {"device_memory", range(memory)}},
+              "Give device_memory (dt_context_set_memory) bytes that nothing else uses.", {{"tensor", tensor}});
+}
+
 Failure context_in_use(const std::string& engine, bool by_another_thread) {
   const std::string subject = "a context of engine " + quoted(engine) + " cannot be used ";
   if (by_another_thread)

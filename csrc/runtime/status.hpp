@@ -88,6 +88,8 @@ struct Extent {
 };
 Failure outputs_overlap(const std::string& first, Extent at, const std::string& second, Extent other);
 Failure output_over_input(const std::string& output, Extent at, const std::string& input, Extent other);
+// In what the user set as device_memory.
+Failure io_in_memory(const std::string& tensor, Extent at, Extent memory);
 Failure context_in_use(const std::string& engine, bool by_another_thread);
 Failure buffer_too_small(const std::string& tensor, uint64_t given, uint64_t needed);
 Failure out_of_memory(const std::string& what, uint64_t bytes);

@@ -319,3 +319,44 @@ def test_a_plan_that_is_not_a_regular_file_is_refused_at_once(tmp_path, kind):
     if kind != "folder":
         with pytest.raises(trt.errors.LibraryRefused, match="not a regular file"):
             trt.get_plugin_registry().load_library(str(path))
+
+
+def test_tensors_in_the_memory_that_the_context_works_in_are_refused():
+    builder, network, config = convolution_chain(3)
+    engine = engine_of(builder, network, config)
+    context = engine.create_execution_context_without_device_memory()
+    x = rng.standard_normal((1, 3, 24, 24), dtype=np.float32)
+    memory = np.zeros(engine.device_memory_size + 64, np.uint8)
+    start = memory.ctypes.data + -memory.ctypes.data % 64
+    context.device_memory = start
+    y = np.zeros((1, 32, 24, 24), np.float32)
+    assert context.execute_v2([x.ctypes.data, y.ctypes.data])
+    for bindings, name in ([(start, y.ctypes.data), "x"], [(x.ctypes.data, start + 4096), "y"]):
+        with pytest.raises(BindingError, match=f"tensor '{name}' cannot lie in the memory that the context works in"):
+            context.execute_v2(list(bindings))
+
+
+def test_an_interrupt_ends_a_long_build():
+    code = """
+        import os, signal, threading, time
+        import numpy as np
+        import dovetail as trt
+        builder = trt.Builder(trt.Logger(trt.Logger.ERROR)); network = builder.create_network()
+        tensor = network.add_input("x", trt.float32, (1, 64, 224, 224))
+        for i in range(40):  # of different sizes, so that each is timed
+            maps = 64 + i
+            kernel = np.zeros((maps, tensor.shape[1], 3, 3), np.float32)
+            layer = network.add_convolution_nd(tensor, maps, (3, 3), kernel)
+            layer.padding_nd = (1, 1)
+            tensor = layer.get_output(0)
+        network.mark_output(tensor)
+        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+        start = time.monotonic()
+        try:
+            builder.build_serialized_network(network, builder.create_builder_config())
+            print("built")
+        except KeyboardInterrupt:
+            print("interrupted", time.monotonic() - start < 60)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines() == ["interrupted True"], done.stderr

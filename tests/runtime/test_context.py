@@ -9,6 +9,8 @@ import pytest
 
 from dovetail import _native
 from dovetail.core.errors import BindingError, NoImplementation, PluginFailed, ProfileError, ShapeError
+from dovetail.core.tensor import TensorDesc
+from dovetail.core.types import DataType
 from tests.runtime.plans import Draft, chain, fixed, open_chain
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -365,3 +367,44 @@ def context_result(draft):
 def test_what_is_not_an_engine_is_a_type_error(argument):
     with pytest.raises(TypeError):
         _native.Context(argument)
+
+
+class Greedy:
+    """An implementation without rows that asks for this workspace."""
+
+    def __init__(self, n_bytes):
+        self.n_bytes = n_bytes
+
+    def create(self, layer, fields):
+        return self
+
+    def supports(self, pos, descs, n_inputs, n_outputs):
+        return True
+
+    def workspace(self, inputs, outputs):
+        return self.n_bytes
+
+    def enqueue(self, *arguments):
+        raise AssertionError("it must not run")
+
+
+@pytest.mark.parametrize("n_bytes", [2**64 - 1, 2**64 - 256, 2**63, 2**47 + 1, 2**47])
+def test_an_absurd_workspace_is_an_error_that_names_layer_and_plugin(n_bytes):
+    made = _native.make_python_implementation("greedy::Op@1", "python", 1, [], Greedy(n_bytes))
+    _native.register_implementation(made, None)
+    try:
+        draft = Draft("greedy")
+        x, y = draft.add_tensor("x", [4], "input"), draft.add_tensor("y", [4], "output")
+        draft.add_step("greedy::Op@1#python", [x], [y])
+        draft.add_profile(fixed(4))
+        with pytest.raises(MemoryError) as error:
+            _native.Context(_native.Engine(draft.to_bytes()))
+        assert "'layer0'" in str(error.value)
+        assert "greedy::Op@1#python" in str(error.value)
+        assert str(n_bytes) in str(error.value)
+        x, y = (np.zeros(4, np.float32) for _ in range(2))
+        desc = TensorDesc((4,), DataType.FLOAT)
+        with pytest.raises(MemoryError):
+            made.run_step(made.create("layer0", []), -1, [(desc, x)], [(desc, y)], workspace_bytes=n_bytes)
+    finally:
+        _native.deregister_implementation(made.id)
