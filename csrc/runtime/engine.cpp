@@ -393,8 +393,6 @@ void Engine::plan_memory(const PlanProfile& profile, const std::vector<dt_desc>&
     if (profile.workspace_offsets[i] >= 0) workspace.offset = static_cast<uint64_t>(profile.workspace_offsets[i]);
     const uint64_t needed = steps_[i].bound.workspace(descs_of(plan_->steps[i], descs), n_threads());
     if (needed > workspace.bytes) {
-      if (needed > kMaxBytes)
-        throw status::workspace_too_large(plan_->steps[i].layer, plan_->steps[i].implementation, needed);
       const bool on_cuda = plan_->steps[i].device == DT_DEVICE_CUDA;
       workspace = {on_cuda ? end_of_cuda : end_of_cpu, needed};
       uint64_t& beyond = on_cuda ? beyond_cuda : beyond_cpu;

@@ -331,13 +331,6 @@ Failure out_of_memory(const std::string& what, uint64_t bytes) {
               {{"needed", number(bytes) + " bytes"}});
 }
 
-Failure workspace_too_large(const std::string& layer, const std::string& implementation, uint64_t bytes) {
-  return make(DT_OUT_OF_MEMORY,
-              implementation + " cannot have the workspace that it asks for in layer " + quoted(layer),
-              {{"workspace", number(bytes) + " bytes"}}, "Look at what its workspace function computes.",
-              {{"layer", layer}, {"plugin", implementation}});
-}
-
 Failure no_context_memory(uint64_t bytes, const std::string& layer, const std::string& implementation,
                           uint64_t workspace_bytes) {
   Facts facts = {{"needed", number(bytes) + " bytes"}};

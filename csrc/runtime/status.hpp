@@ -93,7 +93,6 @@ Failure io_in_memory(const std::string& tensor, Extent at, Extent memory);
 Failure context_in_use(const std::string& engine, bool by_another_thread);
 Failure buffer_too_small(const std::string& tensor, uint64_t given, uint64_t needed);
 Failure out_of_memory(const std::string& what, uint64_t bytes);
-Failure workspace_too_large(const std::string& layer, const std::string& implementation, uint64_t bytes);
 // `layer` has the largest workspace: it may be why.
 Failure no_context_memory(uint64_t bytes, const std::string& layer, const std::string& implementation,
                           uint64_t workspace_bytes);

@@ -397,7 +397,7 @@ def test_an_absurd_workspace_is_an_error_that_names_layer_and_plugin(n_bytes):
         x, y = draft.add_tensor("x", [4], "input"), draft.add_tensor("y", [4], "output")
         draft.add_step("greedy::Op@1#python", [x], [y])
         draft.add_profile(fixed(4))
-        with pytest.raises(MemoryError) as error:
+        with pytest.raises((MemoryError, PluginFailed)) as error:
             _native.Context(_native.Engine(draft.to_bytes()))
         assert "'layer0'" in str(error.value)
         assert "greedy::Op@1#python" in str(error.value)
