@@ -1,61 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // ai.onnx.ml::PairwiseCoupling@1#cpu: a row at a time on each thread.
 #include <algorithm>
-#include <cmath>
 
-#include "pairwise_coupling.hpp"
+#include "rows.hpp"
 
 using namespace dovetail;
 
 namespace {
 
-constexpr int kMostRounds = 100;  // as libsvm has it
-constexpr double kPrecision = 0.005;
-
-// The matrix whose form p Q p is least, from r(i, j) = x of the pair and r(j, i) = 1 - r(i, j).
-void fill(const float* x, int64_t k, double* q) {
-  for (int64_t i = 0; i < k; ++i) q[i * k + i] = 0.0;
-  int64_t pair = 0;
-  for (int64_t i = 0; i < k; ++i) {
-    for (int64_t j = i + 1; j < k; ++j, ++pair) {
-      const double r = static_cast<double>(x[pair]), rest = 1.0 - r;
-      q[i * k + i] += rest * rest;
-      q[j * k + j] += r * r;
-      q[i * k + j] = q[j * k + i] = -rest * r;
-    }
-  }
-}
-
-// `q` has room for k (k + 2) numbers.
-void couple(const float* x, int64_t k, double* q, float* y) {
-  double *const p = q + k * k, *const qp = p + k;
-  fill(x, k, q);
-  std::fill(p, p + k, 1.0 / static_cast<double>(k));
-  for (int round = 0; round < kMostRounds; ++round) {
-    double pqp = 0.0, error = 0.0;
-    for (int64_t i = 0; i < k; ++i) {
-      qp[i] = 0.0;
-      for (int64_t j = 0; j < k; ++j) qp[i] += q[i * k + j] * p[j];
-      pqp += p[i] * qp[i];
-    }
-    for (int64_t i = 0; i < k; ++i) error = std::max(error, std::fabs(qp[i] - pqp));
-    if (error < kPrecision / static_cast<double>(k)) break;
-    for (int64_t i = 0; i < k; ++i) {
-      const double step = (pqp - qp[i]) / q[i * k + i], sum = 1.0 + step;
-      p[i] += step;
-      pqp = (pqp + step * (step * q[i * k + i] + 2.0 * qp[i])) / sum / sum;
-      for (int64_t j = 0; j < k; ++j) {
-        qp[j] = (qp[j] + step * q[i * k + j]) / sum;
-        p[j] /= sum;
-      }
-    }
-  }
-  for (int64_t i = 0; i < k; ++i) y[i] = static_cast<float>(p[i]);
-}
-
+// A thread's room, in whole lines of the cache.
 uint64_t slot_bytes(const PairwiseCouplingParams& params) {
-  const uint64_t k = static_cast<uint64_t>(params.n_classes);
-  return (k * (k + 2) * sizeof(double) + 63) / 64 * 64;
+  return (room_of(params.n_classes) * sizeof(double) + 63) / 64 * 64;
 }
 
 uint64_t workspace(const PairwiseCouplingParams& params, const Descs&, const Descs&, int n_threads) {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ai.onnx.ml::TreeEnsemble@1#cpu: rows in blocks, so that a tree is in the cache for all of a block.
 #include <algorithm>
-#include <cmath>
 
-#include "tree_ensemble.hpp"
+#include "rows.hpp"
 
 using namespace dovetail;
 
@@ -11,84 +10,28 @@ namespace {
 
 constexpr int64_t kBlock = 64;  // rows
 
-struct Trees {
-  explicit Trees(const TreeEnsembleParams& p)
-      : nodes(p.all<TreeNode>(p.nodes)),
-        splits(p.all<float>(p.splits)),
-        roots(p.all<int32_t>(p.roots)),
-        leaves(p.all<int32_t>(p.leaves)),
-        targets(p.all<int32_t>(p.vote_targets)),
-        weights(p.all<float>(p.vote_weights)),
-        base(p.base_values ? p.all<float>(p.base_values) : nullptr),
-        n_trees(p.count(p.roots)),
-        n_targets(p.n_targets),
-        aggregate(static_cast<Aggregate>(p.aggregate)) {}
-
-  const TreeNode* nodes;
-  const float* splits;
-  const int32_t *roots, *leaves, *targets;
-  const float *weights, *base;
-  int64_t n_trees, n_targets;
-  Aggregate aggregate;
-};
-
-bool goes_to_true(const TreeNode& node, float value, float split) {
-  if (node.tracks_true != 0 && std::isnan(value)) return true;
-  switch (static_cast<Branch>(node.mode)) {
-    case Branch::kLeq:
-      return value <= split;
-    case Branch::kLess:
-      return value < split;
-    case Branch::kGeq:
-      return value >= split;
-    case Branch::kGreater:
-      return value > split;
-    case Branch::kEqual:
-      return value == split;
-    default:
-      return value != split;
-  }
-}
-
-int32_t leaf_of(const Trees& trees, int32_t place, const float* x) {
-  while (place >= 0) {
-    const TreeNode& node = trees.nodes[place];
-    place = goes_to_true(node, x[node.feature], trees.splits[place]) ? node.if_true : node.if_false;
-  }
-  return -1 - place;
-}
-
-// NaN stands for no vote yet where votes are not summed.
-void take(Aggregate aggregate, double weight, double& total) {
-  if (aggregate == Aggregate::kMin) {
-    total = weight < total || std::isnan(total) ? weight : total;
-  } else if (aggregate == Aggregate::kMax) {
-    total = weight > total || std::isnan(total) ? weight : total;
-  } else {
-    total += weight;
-  }
+Trees trees_of(const TreeEnsembleParams& p) {
+  Trees trees = {};
+  trees.nodes = p.all<TreeNode>(p.nodes);
+  trees.splits = p.all<float>(p.splits);
+  trees.roots = p.all<int32_t>(p.roots);
+  trees.leaves = p.all<int32_t>(p.leaves);
+  trees.targets = p.all<int32_t>(p.vote_targets);
+  trees.weights = p.all<float>(p.vote_weights);
+  trees.base = p.base_values ? p.all<float>(p.base_values) : nullptr;
+  trees.n_trees = p.count(p.roots);
+  trees.n_targets = p.n_targets;
+  trees.aggregate = static_cast<Aggregate>(p.aggregate);
+  return trees;
 }
 
 // `totals` has room for n rows.
 void block_of(const Trees& trees, const float* x, int64_t n_features, int64_t n, double* totals, float* y) {
-  const bool is_sum = trees.aggregate == Aggregate::kSum || trees.aggregate == Aggregate::kAverage;
-  std::fill(totals, totals + n * trees.n_targets, is_sum ? 0.0 : static_cast<double>(NAN));
+  std::fill(totals, totals + n * trees.n_targets, nothing_yet(trees.aggregate));
   for (int64_t tree = 0; tree < trees.n_trees; ++tree) {
-    for (int64_t row = 0; row < n; ++row) {
-      const int32_t leaf = leaf_of(trees, trees.roots[tree], x + row * n_features);
-      for (int32_t vote = trees.leaves[leaf]; vote < trees.leaves[leaf + 1]; ++vote) {
-        const double weight = static_cast<double>(trees.weights[vote]);
-        take(trees.aggregate, weight, totals[row * trees.n_targets + trees.targets[vote]]);
-      }
-    }
+    for (int64_t row = 0; row < n; ++row) vote(trees, tree, x + row * n_features, totals + row * trees.n_targets);
   }
-  const double divisor =
-      trees.aggregate == Aggregate::kAverage ? static_cast<double>(std::max(trees.n_trees, int64_t{1})) : 1.0;
-  for (int64_t i = 0; i < n * trees.n_targets; ++i) {
-    const double total = is_sum ? totals[i] / divisor : std::isnan(totals[i]) ? 0.0 : totals[i];
-    const double base = trees.base ? static_cast<double>(trees.base[i % trees.n_targets]) : 0.0;
-    y[i] = static_cast<float>(total + base);
-  }
+  for (int64_t i = 0; i < n * trees.n_targets; ++i) y[i] = result_of(trees, totals[i], i % trees.n_targets);
 }
 
 uint64_t block_bytes(const TreeEnsembleParams& params) {
@@ -106,7 +49,7 @@ void enqueue(const TreeEnsembleParams& params, const Run& run) {
   const uint64_t slot = block_bytes(params);
   const int64_t slots = static_cast<int64_t>(run.workspace_bytes() / slot);
   if (slots < 1) fail(DT_INTERNAL, "the workspace lacks %llu bytes", static_cast<unsigned long long>(slot));
-  const Trees trees(params);
+  const Trees trees = trees_of(params);
   const int64_t blocks = (n_rows + kBlock - 1) / kBlock;
   const int64_t pieces = std::min({slots, int64_t{run.n_threads()}, blocks});
   run.parallel_for(pieces, [&](int32_t piece) {
