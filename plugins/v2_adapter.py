@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,10 +14,12 @@ from dovetail.core.errors import PluginFailed, ShapeError
 from dovetail.core.expr import DimsExprs as FrozenDims
 from dovetail.core.expr import as_expr
 from dovetail.core.tensor import DynamicTensorDesc, TensorDesc
-from dovetail.plugins.author import shown
+from dovetail.plugins.author import place_of, shown
 from dovetail.plugins.results import bytes_of, naming
-from dovetail.plugins.v2_check import defined_at
+from dovetail.plugins.v2_check import defined_at, identity_of
 from dovetail.plugins.v2_spec import V2Op, cloned, source_clone
+
+_log = logging.getLogger("dovetail")
 
 
 class Address(int):
@@ -175,7 +178,7 @@ class V2Object:
     def __init__(self, plugin: Any) -> None:
         self.plugin = plugin
         self._started = [False]  # shared with the finalizer, which must not hold this object
-        weakref.finalize(self, _end, plugin, self._started)
+        weakref.finalize(self, _end_object, plugin, self._started)
 
     def supports(self, pos: int, descs: Sequence[Any], n_in: int, n_out: int) -> bool:
         with naming("supports_format_combination", defined_at(self.plugin, "supports_format_combination")):
@@ -233,8 +236,7 @@ class V2Context:
                 _succeed(code)
 
     def drop(self) -> None:
-        self.plugin.detach_from_context()
-        self.plugin.destroy()
+        _end(self.plugin, ("detach_from_context", "destroy"))
 
 
 def _succeed(code: Any) -> None:
@@ -250,7 +252,15 @@ def _succeed(code: Any) -> None:
     )
 
 
-def _end(plugin: Any, started: list[bool]) -> None:
-    if started[0]:
-        plugin.terminate()
-    plugin.destroy()
+def _end_object(plugin: Any, started: list[bool]) -> None:
+    _end(plugin, ("terminate", "destroy") if started[0] else ("destroy",))
+
+
+def _end(plugin: Any, methods: tuple[str, ...]) -> None:
+    """Call each of the methods. What one raises goes to the log, and the next one follows."""
+    for method in methods:
+        try:
+            getattr(plugin, method)()
+        except Exception as error:
+            where = place_of(error.__traceback__)
+            _log.error("%s failed in %s: %s: %s (%s)", identity_of(plugin), method, type(error).__name__, error, where)

@@ -11,7 +11,7 @@ import dovetail as trt
 from dovetail import _native
 from dovetail.core.errors import DefinitionError, DovetailError, PluginFailed, PluginNotFound
 from dovetail.plugins import IPluginCreator, IPluginV2DynamicExt
-from dovetail.plugins.v2_adapter import Address
+from dovetail.plugins.v2_adapter import Address, V2Object
 from dovetail.registry.records import PluginRecord
 from tests.runtime.plans import draft_of
 
@@ -371,3 +371,30 @@ def test_a_plan_whose_plugin_is_blocked_says_so(bench):
     bench.registry.note(blocked)
     with pytest.raises(PluginNotFound, match=r"acme-counter +known, disabled: DOVETAIL_PLUGINS_BLOCK=acme\*"):
         trt.Runtime(bench.builder.logger, bench.registry).deserialize_cuda_engine(plan)
+
+
+def test_what_the_end_of_an_object_raises_is_logged_and_the_rest_is_called(caplog):
+    ended = []
+
+    class Stubborn(Counter):
+        def clone(self):
+            return Stubborn(self.step)
+
+        def detach_from_context(self):
+            raise RuntimeError("still attached")
+
+        def terminate(self):
+            raise RuntimeError("still running")
+
+        def destroy(self):
+            ended.append(self)
+
+    made = V2Object(Stubborn(5))
+    context = made.make_context()
+    with caplog.at_level("ERROR", "dovetail"):
+        context.drop()
+        del made, context
+        gc.collect()
+    assert "acme::Counter@1 failed in detach_from_context: RuntimeError: still attached" in caplog.text
+    assert "acme::Counter@1 failed in terminate: RuntimeError: still running" in caplog.text
+    assert len(ended) == 2
