@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dovetail.core.errors import DTypeError
+from dovetail.core.strict import Strict
 from dovetail.core.types import FieldType, Weights
 
 PluginFieldType = FieldType
@@ -24,13 +25,17 @@ _FROM_NUMPY = {
 }
 
 
-class PluginField:
+class PluginField(Strict):
     """A value with its name and type; without data it advertises that a creator takes such a field.
 
     Args:
         data: an array, `Weights`, a number, a sequence of numbers, or a text; all but texts are kept as arrays.
         type: left out, it follows from the data.
     """
+
+    name: str
+    data: Any
+    type: FieldType
 
     def __init__(self, name: str = "", data: Any = None, type: FieldType = FieldType.UNKNOWN) -> None:
         self.name = name
@@ -64,7 +69,7 @@ class PluginField:
         return f"PluginField({self.name!r}, {self.data!r}, {self.type})"
 
 
-class PluginFieldCollection(list[PluginField]):
+class PluginFieldCollection(list[PluginField], Strict):
     """The fields that a creator takes, or the values given to it. A list."""
 
     def __init__(self, fields: Iterable[PluginField] = ()) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from dovetail import _native
 from dovetail.core.dims import MAX_RANK, Dims, Dims2, Dims3, Dims4, DimsHW, Permutation, volume
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
+from dovetail.core.strict import Strict
 
 __all__ = [
     "ALL_TYPES",
@@ -293,11 +294,13 @@ def formats_in(mask: int) -> tuple[TensorFormat, ...]:
     return tuple(item for item in TensorFormat if mask & item.mask)
 
 
-class Weights:
+class Weights(Strict):
     """A view of an array: `Weights(array)`; or none, `Weights()` and `Weights(DataType.HALF)`.
 
     Nothing is copied unless the array is not contiguous.
     """
+
+    dtype: DataType
 
     def __init__(self, a: Any = DataType.FLOAT) -> None:
         if isinstance(a, DataType):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
+from collections.abc import Iterable
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,7 @@ _HOMES = {
     "core.tensor": "DynamicPluginTensorDesc PluginTensorDesc",
     "core.types": (
         "DataType DeviceType DimensionOperation Dims Dims2 Dims3 Dims4 DimsHW Permutation TensorFormat "
-        "TensorIOMode TensorLocation Weights bfloat16 bool float16 float32 fp8 int8 int32 int64 nptype uint8 "
-        "volume"
+        "TensorIOMode TensorLocation Weights bfloat16 bool float16 float32 fp8 int8 int32 int64 nptype uint8"
     ),
     "machine.budget": "Budget",
     "machine.builder": "Builder",
@@ -76,6 +77,11 @@ def init_libnvinfer_plugins(logger: Any = None, namespace: str = "") -> bool:
     return True
 
 
+def volume(iterable: Iterable[int]) -> int:
+    """The product of extents. As in TensorRT it is negative where one extent is unknown, -1."""
+    return math.prod(iterable)
+
+
 def get_include() -> str:
     """Folder of the C and C++ headers that native plugins are built against."""
     return str(Path(_native.__file__).parent / "include")
@@ -89,7 +95,7 @@ def build_report(plan: Any, layer: str | None = None) -> str:
     return report_text(read_plan(plan), layer)
 
 
-_OWN = ("__version__", "build_report", "get_include", "get_plugin_registry", "init_libnvinfer_plugins")
+_OWN = ("__version__", "build_report", "get_include", "get_plugin_registry", "init_libnvinfer_plugins", "volume")
 
 
 def public_names() -> list[str]:

@@ -1,5 +1,6 @@
 """Generated from api.py by `dovetail stubs --names`; do not edit."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from dovetail.core import errors as errors
@@ -35,7 +36,6 @@ from dovetail.core.types import int64 as int64
 from dovetail.core.types import int8 as int8
 from dovetail.core.types import nptype as nptype
 from dovetail.core.types import uint8 as uint8
-from dovetail.core.types import volume as volume
 from dovetail.machine.budget import Budget as Budget
 from dovetail.machine.builder import Builder as Builder
 from dovetail.machine.config import IBuilderConfig as IBuilderConfig
@@ -108,5 +108,6 @@ from dovetail.registry.registry import Registry as IPluginRegistry
 __version__: str
 def get_plugin_registry() -> Any: ...
 def init_libnvinfer_plugins(logger: Any=None, namespace: str='') -> bool: ...
+def volume(iterable: Iterable[int]) -> int: ...
 def get_include() -> str: ...
 def build_report(plan: Any, layer: str | None=None) -> str: ...

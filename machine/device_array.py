@@ -9,18 +9,21 @@ import numpy as np
 
 from dovetail import _native
 from dovetail.core.errors import BindingError
+from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, DeviceType, nptype
 
 _CUDA, _CUDA_MANAGED = 2, 13  # DLPack's numbers
 _DEFAULT_STREAM = 1  # how DLPack and the CUDA array interface call the legacy default stream
 
 
-class DeviceArray(_native.DeviceArray):
+class DeviceArray(_native.DeviceArray, Strict):
     """A result on a GPU: `torch.from_dlpack(y)`, `cupy.asarray(y)` see its memory, `y.numpy()` copies it to the host.
 
     It may still be computed on its stream: whoever takes it through DLPack or the CUDA array interface, with the stream
     that it will use, is ordered behind that; `numpy()` waits.
     """
+
+    dtype: DataType
 
     def __init__(self, shape: tuple[int, ...], dtype: DataType, device: int, stream: int) -> None:
         self._memory = _native.DeviceMemory(max(1, math.prod(shape) * dtype.itemsize), device)

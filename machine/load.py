@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dovetail.core.errors import BindingError, DefinitionError, DovetailError, ProfileError
+from dovetail.core.strict import Strict
 from dovetail.core.types import DeviceType
 from dovetail.machine.builder.pipeline import build
 from dovetail.machine.builder.without_effect import without_effect
@@ -54,13 +55,16 @@ def load(
     return Model(Source(model), shapes, cache, device, configure, logger or Logger())
 
 
-class Model:
+class Model(Strict):
     """A model or plan that is called with arrays. Made by `dovetail.load`.
 
     `model(x)`, `model(a, b)` in the order of `inputs`, `model(x=a)` or `model({"x": a})` by name. One output comes back
     as an array, several as a dict by name, in the model's order. Any number of threads may call it at once: each has a
     context of its own, kept as long as the thread lives, and a build makes the others wait.
     """
+
+    inputs: list[str]
+    outputs: list[str]
 
     def __init__(
         self,

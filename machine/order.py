@@ -35,6 +35,11 @@ class LayerOrder:
         self._places[layer] = _GAP + (self._places[self._last] if self._last is not None else 0)
         self._link(self._last, layer, None)
 
+    def remove(self, layer: ILayer) -> None:
+        """Take out a layer that nothing consumes."""
+        self._link(self._before.pop(layer), None, self._after.pop(layer))
+        del self._places[layer]
+
     def connect(self, producer: ILayer, consumer: ILayer) -> list[ILayer]:
         """Make room for an edge that is about to be added; [] if it can be.
 

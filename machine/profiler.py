@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from dovetail.core.strict import Strict
+
 
 class IProfiler(ABC):
     """Derive from it and set it as `context.profiler`; executions are then timed layer by layer."""
@@ -13,7 +15,7 @@ class IProfiler(ABC):
         """Called for each layer after an execution, in order. `ms` is its time in milliseconds."""
 
 
-class Profiler(IProfiler):
+class Profiler(IProfiler, Strict):
     """Prints a line a layer, with its time in milliseconds."""
 
     def report_layer_time(self, layer_name: str, ms: float) -> None:

@@ -47,6 +47,9 @@ class OnnxNode(Protocol):
     def contents(self, value: Any) -> np.ndarray | None:
         """The same of any tensor of the network, or an array."""
 
+    def source(self, tensor: Any) -> tuple[str, list[Any], dict[str, Any]]:
+        """(op name, inputs, field values) of the layer that makes a tensor; ("", [], {}) of an input of the network."""
+
     def type_name(self, index: int) -> str:
         """What the model calls the type of input `index`: "FLOAT16". The tensor's own may be one that carries it."""
 

@@ -13,16 +13,23 @@ import numpy as np
 from dovetail.core.contract import REQUIRED, Op, OpSpec
 from dovetail.core.errors import DefinitionError, FieldValueError, PlanCorrupt
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection
+from dovetail.core.strict import Strict
 from dovetail.core.types import FieldType, Weights
 
 _FORMAT = "dovetail.plugin"
 
 
-class CreatedPlugin:
+class CreatedPlugin(Strict):
     """An op with its fields set, as TensorRT's scripts hold it: `network.add_plugin_v2(inputs, plugin)`.
 
     `values` are what was given or has a default, weights among them; `op` answers for shapes and types.
     """
+
+    spec: OpSpec
+    values: dict[str, Any]
+    op: Op
+    layer: str
+    plugin_namespace: str
 
     def __init__(self, spec: OpSpec, values: Mapping[str, Any], op: Op, layer: str = "") -> None:
         self.spec = spec
@@ -76,8 +83,10 @@ class CreatedPlugin:
         return f"<plugin {self.spec.id} '{self.layer}'>"
 
 
-class RegisteredCreator:
+class RegisteredCreator(Strict):
     """The creator of one registered op, however it was written."""
+
+    spec: OpSpec
 
     def __init__(self, spec: OpSpec) -> None:
         self.spec = spec

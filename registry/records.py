@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from dovetail.core.strict import Strict
+
 STATES = ("loaded", "disabled", "failed", "incompatible", "shadowed", "quarantined")
 KINDS = ("built-in", "python", "native")
 AT_RUN_TIME = "registered at run time"  # source of what a script or program registered itself
@@ -11,7 +13,7 @@ BROKEN = ("failed", "incompatible", "quarantined")
 
 
 @dataclass(eq=False)
-class PluginRecord:
+class PluginRecord(Strict):
     """One plugin: a module found by an entry point, a library, or what a script registered itself.
 
     Two records are equal only if they are the same object.

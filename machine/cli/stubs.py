@@ -67,7 +67,8 @@ def _parameters(front: Any) -> str:
 
 def names_stub() -> str:
     """Text of api.pyi: where each public name is, for editors and type checkers; at run time names are found late."""
-    lines = ['"""Generated from api.py by `dovetail stubs --names`; do not edit."""', "", "from typing import Any", ""]
+    lines = ['"""Generated from api.py by `dovetail stubs --names`; do not edit."""', ""]
+    lines += ["from collections.abc import Iterable", "from typing import Any", ""]
     places = {name: (f"dovetail.{home}", there) for name, (home, there) in api._PLACES.items()}
     places |= {
         name: (f"dovetail.{api._ENUMS}", name) for name in importlib.import_module(f"dovetail.{api._ENUMS}").__all__

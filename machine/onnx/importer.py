@@ -154,7 +154,8 @@ class Importer:
         except MemoryError as error:
             code, text = ErrorCode.MEM_ALLOC_FAILED, f"there is not enough memory for it: {error}"
         except Exception as error:  # a rewrite that did not expect what a damaged model has: an entry, not a crash
-            code, text = ErrorCode.INVALID_NODE, f"{type(error).__name__}: {error}"
+            text = f"its inputs or attributes do not fit its operator: {type(error).__name__}: {error}"
+            code = ErrorCode.INVALID_NODE
         self._fail(ParserError(code, text, index, proto.name, proto.op_type))
         scope.broken.update(name for name in proto.output if name)
 
@@ -299,4 +300,4 @@ class Importer:
 
 def _is_name(text: str) -> bool:
     """Does a dim of this name mean the same wherever it is? "?" and the like stand for any extent."""
-    return any(letter.isalnum() for letter in text)
+    return isinstance(text, str) and any(letter.isalnum() for letter in text)

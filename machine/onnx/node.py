@@ -120,6 +120,11 @@ class Node:
             return self._shared.constants.contents(value)
         return value if isinstance(value, np.ndarray) else None
 
+    def source(self, tensor: ITensor) -> tuple[str, list[Any], dict[str, Any]]:
+        """See `OnnxNode.source`."""
+        layer = tensor._producer
+        return ("", [], {}) if layer is None else (layer.spec.name, list(layer._inputs), dict(layer._values))
+
     # ---- types
     def carrier(self, type_name: str) -> DataType:
         return self._shared.types.carrier(type_name)

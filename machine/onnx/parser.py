@@ -19,6 +19,7 @@ from dovetail.machine.onnx.rewrites import Rewrites
 from dovetail.machine.onnx.sequences import ON_SEQUENCES
 from dovetail.machine.onnx.validity import errors_in
 
+MOST_LAYERS = 100_000  # of an import whose budget nobody has set
 Groups = list[tuple[list[int], bool]]
 
 
@@ -36,7 +37,7 @@ class OnnxParser(ParserFlags):
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
         self._network, self.logger = network, checked(logger)
         self._errors: list[ParserError] = []
-        self.budget = Budget()
+        self.budget = Budget(layers=MOST_LAYERS)
 
     # ---- models
     def parse(self, model: Any, path: str | os.PathLike[str] | None = None) -> bool:

@@ -36,6 +36,9 @@ class _Check:
     # ---- models
     def model(self, model: Any) -> None:
         self._versions(model)
+        self._names(model)
+        if self.errors:
+            return  # without names and versions the rest has no meaning
         if len(self._functions) < len(model.functions):
             keys = [(found.domain, found.name, getattr(found, "overload", "")) for found in model.functions]
             twice = next(key for key in keys if keys.count(key) > 1)
@@ -71,10 +74,33 @@ class _Check:
             self._add("the model imports no opset, so its operators have no meaning; opset_import says which")
         if "" not in versions and versions and any(map(self._is_main, model.graph.node)):
             self._add("the model has operators of domain 'ai.onnx', and its opset_import does not say of which opset")
+        for domain, found in versions.items():
+            wrong = [version for version in found if domain and not 0 < version < 1 << 31]
+            if wrong:
+                self._add(f"the model imports version {wrong[0]} of domain '{domain}'; versions begin with 1")
         for version in versions.get("", ()):
             if not 1 <= version <= newest:
                 reason = "opsets begin with 1" if version < 1 else f"{hint} (opsets up to {newest})"
                 self._add(f"the model's opset is {version}: {reason}")
+
+    def _names(self, model: Any) -> None:
+        """Protobuf gives bytes where a string is not UTF-8."""
+        waiting = [model.graph]
+        names: list[Any] = [name for function in model.functions for name in (*function.input, *function.output)]
+        nodes = [node for function in model.functions for node in function.node]
+        while waiting or nodes:
+            if waiting:
+                graph = waiting.pop()
+                names += [entry.name for entry in (*graph.input, *graph.output, *graph.initializer)]
+                nodes += graph.node
+            for node in nodes:
+                names += [*node.input, *node.output, node.op_type, node.domain, node.name]
+                names += [attribute.name for attribute in node.attribute]
+                waiting += [graph for _, graph in graphs_of(node)]
+            nodes = []
+        wrong = [name for name in names if isinstance(name, bytes)]
+        if wrong:
+            self._add(f"the model has a name that is not UTF-8: {wrong[0][:100]!r}")
 
     def _is_main(self, node: Any) -> bool:
         return node.domain in MAIN and function_key(node) not in self._functions

@@ -10,6 +10,8 @@ import numpy
 
 from dovetail.core.types import DataType
 from dovetail.plugins import axis_of
+from dovetail.plugins.builtin._onnx_counts import as_extents
+from dovetail.plugins.builtin._onnx_math import cast
 
 MOST_KNOWN = 1 << 16  # elements of an array that is made while importing; what is larger is computed by a layer
 
@@ -180,9 +182,9 @@ def counts_given(node: Any, index: int, name: str) -> Counts:
     tensor = node[index]
     if rank_of(tensor) != 1 or tensor.shape[0] < 0:
         raise node.fail(f"its {name} must be a list of known length", **{name: f"'{tensor.name}' {tensor.shape}"})
-    return Counts(
-        node, tensor if tensor.dtype == DataType.INT64 else node.add("Cast", [tensor], to_type=DataType.INT64)
-    )
+    if tensor.shape[0] > MOST_KNOWN:
+        raise node.fail(f"its {name} is too long a list", **{name: f"'{tensor.name}' {tensor.shape}"})
+    return Counts(node, as_extents(node, cast(node, tensor, DataType.INT64)))
 
 
 # ---- layers

@@ -79,6 +79,7 @@ def _keys(node: Any, x: Any, axis: int) -> Any:
         n_groups = -(-rows // size)
         digits = _numbers(node, keys)
         if n_groups * size > rows:
+            node.reserve(f"{n_groups * size - rows} rows of {n} zeros", bytes=(n_groups * size - rows) * n * 8)
             digits = node.add("Concatenation", [digits, numpy.zeros((n_groups * size - rows, n), numpy.int64)], axis=0)
         weights = numpy.int64(n) ** numpy.arange(size - 1, -1, -1, dtype=numpy.int64)
         digits = combined(node, "PROD", reshaped(node, digits, [n_groups, size, n]), weights.reshape(1, size, 1))

@@ -11,6 +11,7 @@ from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
+from dovetail.plugins.builtin._onnx_counts import as_extents
 from dovetail.plugins.builtin._onnx_math import applied, cast, combined
 from dovetail.plugins.builtin._onnx_shapes import MOST_KNOWN, Counts, extents, off_diagonal, rank_of, reshaped
 from dovetail.plugins.builtin._values import elements_of, follow
@@ -49,10 +50,16 @@ def range_(node):
         n = Counts(node, reshaped(node, whole, (1,))).greatest(0)
     else:
         step = int(step.reshape(()))
-        first, last = (Counts(node, reshaped(node, cast(node, x, DataType.INT64), (1,))) for x in (start, limit))
+        first, last = (_extent(node, x) for x in (start, limit))
         n = (last - first if step > 0 else first - last).ceil_div(abs(step)).greatest(0)
     inputs = [n.tensor(), start, reshaped(node, delta, (1,))]
     return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
+
+
+def _extent(node, x):
+    """An integer as a list of one, which may be an extent."""
+    counts = Counts(node, reshaped(node, cast(node, x, DataType.INT64), (1,)))
+    return counts if counts.known is not None else Counts(node, as_extents(node, counts.value))
 
 
 def eye_like(node):

@@ -10,7 +10,7 @@ from dovetail.core.contract import LayerProperty
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import select
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Floats, Input, Ints, Output, Plugin, field, onnx_op, require_that
+from dovetail.plugins import Floats, Input, Ints, Output, Plugin, axis_of, field, onnx_op, require_that
 from dovetail.plugins.builtin._onnx_shapes import counts_given, extents, replaced
 from dovetail.plugins.builtin._sampling import InterpolationMode
 from dovetail.plugins.builtin._scaled_extents import scaled
@@ -330,9 +330,19 @@ def known_values(node, index, name):
     return values.reshape(-1).tolist()
 
 
+def axes_of_attribute(node, rank):
+    """The axes that are resized, counted from the front; all of them where there is no attribute."""
+    axes = [axis_of(axis, rank, node.op_type) for axis in node.attr("axes") or range(rank)]
+    if len(set(axes)) < len(axes):
+        raise node.fail("an axis is given twice", axes=node.attr("axes"))
+    return axes
+
+
 def upsample(node):
     """ONNX Upsample."""
     scales = node.attr("scales") if node.opset < 9 else known_values(node, 1, "scales")
+    if scales is None:
+        raise node.fail("it has no scales")
     mode = choice(node, "mode", "nearest", MODES)
     return node.add("Resize", [node[0]], scales=tuple(scales), resize_mode=mode, coordinates_by_scales=True)
 
@@ -342,9 +352,11 @@ def resize(node):
     if node.opset < 11:
         return upsample(node)
     rank = len(node[0].shape)
-    axes = [axis % rank for axis in node.attr("axes") or range(rank)]
+    axes = axes_of_attribute(node, rank)
 
     def on_axes(values, other):
+        if len(values) != len(axes):
+            raise node.fail("it needs one value for each axis", values=len(values), axes=len(axes))
         spread = [other] * rank
         for axis, value in zip(axes, values, strict=True):
             spread[axis] = value
@@ -367,7 +379,10 @@ def resize(node):
         return node.add("Resize", [node[0]], scales=scales, coordinates_by_scales=True, **fields)
     policy = node.attr("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":
-        sizes = replaced(extents(node, node[0]), axes, counts_given(node, 3, "sizes"))
+        wanted = counts_given(node, 3, "sizes")
+        if len(wanted) != len(axes):
+            raise node.fail("it needs one size for each axis", sizes=len(wanted), axes=len(axes))
+        sizes = replaced(extents(node, node[0]), axes, wanted)
         if sizes.known is None:
             return node.add("Resize", [node[0], sizes.tensor()], **fields)
         return node.add("Resize", [node[0]], shape=tuple(sizes.known.tolist()), **fields)

@@ -6,6 +6,7 @@ from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, as_expr, maximum, select
 from dovetail.core.types import DataType
 from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
+from dovetail.plugins.builtin._onnx_counts import as_extents
 from dovetail.plugins.builtin._onnx_shapes import extents, rank_of, reshaped, transposed
 from dovetail.plugins.builtin._values import elements_of, follow
 
@@ -22,7 +23,7 @@ def reshape(node):
     shape = node.constant(1)
     if shape is not None:
         return node.add("Shuffle", [node[0]], reshape_dims=tuple(shape.tolist()), **fields)
-    return node.add("Shuffle", [node[0], node[1]], **fields)
+    return node.add("Shuffle", [node[0], as_extents(node, node[1])], **fields)
 
 
 def transpose(node):

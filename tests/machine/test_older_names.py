@@ -248,5 +248,10 @@ def test_a_name_is_there(name):
     assert hasattr(trt, name)
 
 
+def test_the_volume_of_unknown_extents_is_what_scripts_expect():
+    assert [trt.volume(dims) for dims in ((2, 3), (), (-1, 3, 4))] == [6, 1, -12]
+    assert trt.volume(trt.Dims3(-1, 2, 5)) * -1 == 10  # what a batch of one has
+
+
 def test_plugin_classes_derive_as_in_tensorrt():
     assert issubclass(trt.IPluginV2DynamicExt, trt.IPluginV2Ext) and issubclass(trt.IPluginV2Ext, trt.IPluginV2)

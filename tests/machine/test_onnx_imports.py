@@ -333,3 +333,71 @@ def test_a_norm_of_0_gives_0():
     inputs = {"x": np.float32([[0, 0], [1e-30, 1e-30], [3, 4]])}
     result = computed(one_node("LpNormalization", inputs, domain="", main=18, axis=1), inputs)["y"]
     np.testing.assert_allclose(result, [[0, 0], [0, 0], [0.6, 0.8]], rtol=1e-6)
+
+
+# ---- counts that data decide
+
+
+MASK = [("Greater", ["x", "zero"], ["mask"], {}), ("Cast", ["mask"], ["ones"], {"to": INT64})]
+COUNT = [*MASK, ("ReduceSum", ["ones"], ["n"], {"keepdims": 0}), ("Reshape", ["n", "one"], ["count"], {})]
+FOUND = [("NonZero", ["mask"], ["found"], {}), ("Transpose", ["found"], ["places"], {"perm": [1, 0]})]
+
+
+def counting(nodes, dims=(4, 5), kind="x", **weights):
+    known = {
+        "zero": np.float32(0),
+        "one": np.int64([1]),
+        "five": np.int64([5]),
+        "origin": np.int64(0),
+        "step": np.int64(1),
+    }
+    return model_of([*COUNT, *nodes], [given(kind, dims)], weights=known | weights, opset=18)
+
+
+@pytest.mark.parametrize("dims", [(4, 5), ("a", 5)])
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        (
+            [*FOUND, ("Expand", ["zero", "count"], ["u"], {}), ("ScatterND", ["x", "places", "u"], ["y"], {})],
+            np.minimum,
+        ),
+        ([("ConstantOfShape", ["count"], ["y"], {})], lambda x, _: np.zeros((x > 0).sum())),
+        ([("Range", ["origin", "n", "step"], ["y"], {})], lambda x, _: np.arange((x > 0).sum())),
+        (
+            [("Concat", ["count", "five"], ["s"], {"axis": 0}), ("Expand", ["zero", "s"], ["y"], {})],
+            lambda x, _: np.zeros(((x > 0).sum(), 5)),
+        ),
+        (
+            [("Add", ["count", "five"], ["more"], {}), ("ConstantOfShape", ["more"], ["y"], {})],
+            lambda x, _: np.zeros((x > 0).sum() + 5),
+        ),
+        (
+            [
+                ("ReduceSum", ["ones", "one"], ["rows"], {"keepdims": 0}),
+                ("ReduceMax", ["rows"], ["longest"], {"keepdims": 0}),
+                ("Range", ["origin", "longest", "step"], ["y"], {}),
+            ],
+            lambda x, _: np.arange((x > 0).sum(1).max()),
+        ),
+        (
+            [*FOUND, ("GatherND", ["x", "places"], ["g"], {}), ("Reshape", ["g", "count"], ["y"], {})],
+            lambda x, _: x[x > 0],
+        ),
+    ],
+)
+def test_counts_of_a_mask_become_extents(nodes, expected, dims):
+    model = counting(nodes, dims)
+    context = context_of(model) if dims == (4, 5) else context_of(model, x=((1, 5), (4, 5)))
+    for _ in range(3):
+        x = normal(4, 5)
+        np.testing.assert_array_equal(context.run({"x": x})["y"], expected(x, 0))
+    for x in (np.full((4, 5), 1, np.float32), np.full((4, 5), -1, np.float32)):
+        if "longest" not in str(nodes) or x[0, 0] > 0:
+            np.testing.assert_array_equal(context.run({"x": x})["y"], expected(x, 0))
+
+
+def test_counts_without_a_limit_are_not_extents():
+    nodes = [("Cast", ["x"], ["n"], {"to": INT64}), ("ConstantOfShape", ["n"], ["y"], {})]
+    (error,) = parsed(model_of(nodes, [given("x", (1,))]))[2]
+    assert "(ConstantOfShape 'y')" in error and "cannot tell the contents" in error

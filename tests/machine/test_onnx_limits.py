@@ -58,12 +58,15 @@ REFUSED = [
         {"i": [2**20, 2**20], "b": [1, 1]},
         ["cells of windows", "budget.bytes"],
     ),
+    (("Resize", ["x", "", "s"], ["y"], {}), given(3, 4), {"s": [1.0, 2.0, 3.0]}, ["values 3", "axes 2"]),
+    (("Resize", ["x", "", "", "s"], ["y"], {}), given(3, 4), {"s": [5]}, ["sizes 1", "axes 2"]),
+    (("Resize", ["x", "", "s"], ["y"], {"axes": [0, -2]}), given(3, 4), {"s": [2.0, 2.0]}, ["twice"]),
     (("Split", ["x"], ["y"], {"num_outputs": HUGE}), given(3, 4), {}, [f"num_outputs {HUGE}", "outputs 1"]),
 ]
 
 
 def as_weights(values):
-    return {k: np.asarray(v, np.float32 if isinstance(v, float) else np.int64) for k, v in values.items()}
+    return {k: np.asarray(v, np.float32 if isinstance(np.ravel(v)[0], float) else np.int64) for k, v in values.items()}
 
 
 @pytest.mark.parametrize(("node", "inputs", "weights", "words"), REFUSED)

@@ -85,6 +85,7 @@ REFUSED = {
     "an opset to come": (model_of(RELU, opsets=(("", 99),)), ["opset is 99", "pip install -U onnx"]),
     "opset 0": (model_of(RELU, opsets=(("", 0),)), ["opset is 0"]),
     "two opsets": (model_of(RELU, opsets=(("", 17), ("ai.onnx", 13))), ["opsets 13 and 17"]),
+    "an opset beyond all": (model_of(RELU, opsets=(("", 17), ("local", 1 << 40))), [str(1 << 40), "'local'"]),
     "a format to come": (model_of(RELU, ir=99), ["ir_version is 99"]),
     "no format": (model_of(RELU, ir=0), ["ir_version is 0"]),
     "types that differ": (
@@ -142,6 +143,15 @@ def test_what_is_not_valid_is_refused_by_name(case):
     _, _, errors = parsed(model)
     assert errors
     assert not [word for word in words if word not in errors[0]], errors
+
+
+def test_names_that_are_not_text():
+    data = model_of(node("Relu", ["xx"], ["y"]), inputs=(helper.make_tensor_value_info("xx", FLOAT, (3,)),))
+    wrong = data.SerializeToString().replace(b"xx", b"\xff\xfe")
+    quiet = trt.Logger(trt.Logger.INTERNAL_ERROR)
+    parser = trt.OnnxParser(trt.Builder(quiet).create_network(), quiet)
+    assert not parser.parse(wrong)
+    assert "not UTF-8" in parser.get_error(0).desc() or "not an ONNX model" in parser.get_error(0).desc()
 
 
 def test_nothing_is_imported_of_what_is_not_valid():

@@ -139,3 +139,21 @@ def test_layers_follow_when_the_extents_of_an_input_get_one_name():
     for tensor in (a, b):
         tensor.set_dimension_name(0, "n")
     assert str(total.symbolic.dims) == "[n]"
+
+
+def test_layers_that_were_added_last_can_be_taken_out_again():
+    """What the import of a model does with a branch that cannot be taken."""
+    network = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR)).create_network()
+    x = network.add_input("x", trt.float32, (2,))
+    kept = network.add_activation(x, trt.ActivationType.RELU)
+    kept.get_output(0).name = "kept"
+    for _ in range(2):
+        first = network.add_activation(kept.get_output(0), trt.ActivationType.TANH)
+        second = network.add_activation(first.get_output(0), trt.ActivationType.RELU)
+        second.get_output(0).name = "gone"
+        network._forget_behind(1)
+        assert [layer.name for layer in network] == [kept.name]
+    again = network.add_activation(kept.get_output(0), trt.ActivationType.TANH)
+    again.get_output(0).name = "gone"
+    with pytest.raises(errors.DefinitionError):
+        kept.set_input(0, again.get_output(0))

@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 import dovetail as trt
@@ -28,11 +29,20 @@ class Scene:
         self.context = self.engine.create_execution_context()
         self.inspector = self.engine.create_engine_inspector()
         self.registry = trt.get_plugin_registry()
+        self.creator = self.registry.get_plugin_creator("Activation", "1")
+        self.field = trt.PluginField("type", np.int32(0))
+        self.fields = trt.PluginFieldCollection([self.field])
+        self.plugin = self.creator.create_plugin("act", self.fields)
+        self.record = self.registry.records()[0]
+        self.weights = trt.Weights(np.ones(3, np.float32))
+        self.profiler = trt.Profiler()
+        self.model = trt.load(self.plan)
 
 
 NAMES = [
     "logger", "builder", "network", "tensor", "layer", "config", "profile", "parser", "runtime", "plan", "engine",
-    "context", "inspector", "registry",
+    "context", "inspector", "registry", "creator", "field", "fields", "plugin", "record", "weights", "profiler",
+    "model",
 ]  # fmt: skip
 
 

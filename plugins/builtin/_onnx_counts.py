@@ -1,0 +1,109 @@
+"""Counts that data decide as extents, as `x[mask] = 0` and a range up to `mask.sum()` need them.
+
+A count becomes an extent when the layers before it have run. What is needed for that is the most that it can be.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy
+
+from dovetail.core.types import DataType
+from dovetail.plugins.builtin._onnx_math import applied, cast, combined
+
+MOVING = ("Shuffle", "Unsqueeze", "Squeeze", "Gather", "Identity")  # elements are those of the first input
+SUM, PROD, MAX, MIN, SUB = range(5)  # operations of ElementWise; the first four of Reduce too
+INTEGERS = (DataType.BOOL, DataType.INT32, DataType.INT64, DataType.UINT8, DataType.INT8)
+DEEPEST = 32  # layers that are looked through
+
+
+def as_extents(node: Any, tensor: Any) -> Any:
+    """A list of integers as a tensor whose contents may be extents; `tensor` itself where they are, or cannot be."""
+    if tensor.symbolic.elements() is not None:
+        return tensor
+    op, inputs, _ = node.source(tensor)
+    if op == "Concatenation":
+        parts = [as_extents(node, part) for part in inputs]
+        if all(new is old for new, old in zip(parts, inputs, strict=True)):
+            return tensor
+        return node.add("Concatenation", [cast(node, part, tensor.dtype) for part in parts], axis=0)
+    most = _most(node, tensor, DEEPEST)
+    if most is None or len(tensor.shape) != 1 or tensor.shape[0] < 1:
+        return tensor
+    counts = [_counted(node, _element(node, tensor, index), most) for index in range(tensor.shape[0])]
+    joined = counts[0] if len(counts) == 1 else node.add("Concatenation", counts, axis=0)
+    return cast(node, joined, tensor.dtype)
+
+
+def _element(node: Any, tensor: Any, index: int) -> Any:
+    return tensor if tensor.shape[0] == 1 else node.add("Gather", [tensor, numpy.array([index])], axis=0)
+
+
+def _counted(node: Any, count: Any, most: Any) -> Any:
+    """[1] int64: how many of 0, 1, 2 ... up to `most` are below a count [1]: the size that a NonZero layer tells."""
+    line = {"operation": "LINSPACE", "to_type": DataType.INT64}
+    numbers = node.add("Fill", [most, numpy.zeros((), numpy.int64), numpy.ones(1, numpy.int64)], **line)
+    below = combined(node, "LESS", numbers, cast(node, count, DataType.INT64))
+    found = node.network.add_plugin("NonZero", [below], {"to": int(DataType.INT64)}).get_output(1)
+    return node.add("Shuffle", [found], reshape_dims=(1,))
+
+
+def _most(node: Any, tensor: Any, depth: int) -> Any:
+    """[1] int64 of known contents: what no element of an integer or bool tensor exceeds in size; None if not known."""
+    known = node.contents(tensor)
+    if known is not None:
+        return numpy.array([max((abs(int(value)) for value in known.reshape(-1)), default=0)], numpy.int64)
+    if tensor.dtype == DataType.BOOL:
+        return numpy.ones(1, numpy.int64)
+    elements = tensor.symbolic.elements()
+    if elements is not None and len(elements) == 1:
+        return applied(node, "ABS", cast(node, node.add("Shuffle", [tensor], reshape_dims=(1,)), DataType.INT64))
+    if depth == 0:
+        return None
+    op, inputs, fields = node.source(tensor)
+    how = _how(op, inputs, fields)
+    below = [_most(node, source, depth - 1) for source in inputs[how.first : how.last]] if how else []
+    if not below or any(value is None for value in below):
+        return None
+    result = below[0]
+    for other in below[1:]:
+        result = _pair(node, how.op, result, other)
+    if how.times_elements:
+        volume = node.add("Reduce", [node.add("Shape", [inputs[0]], to=int(DataType.INT64))], op="PROD", axes=1)
+        result = _pair(node, "PROD", result, node.add("Shuffle", [volume], reshape_dims=(1,)))
+    return result
+
+
+class How(NamedTuple):
+    """How the bound of a layer's output follows from those of its inputs `first` up to `last`."""
+
+    first: int
+    last: int
+    op: str = "MAX"
+    times_elements: bool = False
+
+
+def _how(op: str, inputs: list[Any], fields: dict[str, Any]) -> How | None:
+    if None in inputs[:1] or not inputs:
+        return None
+    if op == "ElementWise":
+        known = {SUM: "SUM", SUB: "SUM", PROD: "PROD", MAX: "MAX", MIN: "MAX"}
+        return How(0, 2, known[fields["op"]]) if fields["op"] in known else None
+    if op in ("Reduce", "Cumulative"):
+        is_sum, is_kept = fields["op"] == SUM, op == "Reduce" and fields["op"] in (MAX, MIN)
+        return How(0, 1, times_elements=is_sum) if is_sum or is_kept else None
+    if op == "Cast":
+        return How(0, 1) if inputs[0].dtype in INTEGERS else None
+    if op == "Slice":
+        return How(0, 1) if len(inputs) < 5 else None  # the last is what it fills with
+    if op == "Select":
+        return How(1, 3)
+    return How(0, len(inputs)) if op == "Concatenation" else How(0, 1) if op in MOVING else None
+
+
+def _pair(node: Any, op: str, a: Any, b: Any) -> Any:
+    known = [node.contents(value) for value in (a, b)]
+    if all(value is not None for value in known):
+        return {"SUM": numpy.add, "PROD": numpy.multiply, "MAX": numpy.maximum}[op](*known)
+    return combined(node, op, *(value if hasattr(value, "symbolic") else node.as_tensor(value) for value in (a, b)))
