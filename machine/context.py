@@ -69,6 +69,9 @@ class IExecutionContext(OlderContext):
         self._packed: list[tuple[Port, np.ndarray, np.ndarray]] = []  # outputs to be reformatted after the run
         self._staging: dict[int, Any] = {}  # memory on the GPU for host arrays, by input or output
         self._on_gpu = engine.device_type == DeviceType.GPU
+        # What each run looks up, at once: attributes of a strict class take their time.
+        self._hot = (engine._ports, engine._n_inputs, self._context, self._kept, self._is_asked_for, self._packed)
+        self._cpu_context = None if self._on_gpu else self._context
 
     # ---- shapes
     @returns_on_error(False)
@@ -298,10 +301,11 @@ class IExecutionContext(OlderContext):
             DeviceFault: the GPU failed, perhaps in earlier work.
         """
         try:
-            if self._on_gpu or self.profiler is not None:
+            context = self._cpu_context
+            if context is None or self.profiler is not None:
                 self._execute(stream_number(stream_handle))
             else:
-                self._context.execute()
+                context.execute()
         except DovetailError as error:
             return failed(self, error, False)
         return True
@@ -379,12 +383,13 @@ class IExecutionContext(OlderContext):
             BindingError: an input is missing or unknown, a type, shape or device does not fit; both sides are named.
             ProfileError: an extent is outside the profile.
         """
+        _, n_inputs, context, _, _, packed = self._hot
         if type(inputs) is not dict:
             inputs = self.engine._named_inputs(inputs)
-        if len(inputs) != self.engine._n_inputs:
+        if len(inputs) != n_inputs:
             self._check_names(inputs)
-        with self._context:  # the calling thread has it, to the end
-            self._packed.clear()
+        with context:  # the calling thread has it, to the end
+            packed.clear()
             if outputs:
                 inputs = self._apart(inputs, outputs)
             if not self._on_gpu:
@@ -393,8 +398,7 @@ class IExecutionContext(OlderContext):
                 return self._run_on_gpu(inputs, outputs or {}, stream_number(stream))
 
     def _run_on_cpu(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any] | None) -> dict[str, Any]:
-        ports, n_inputs = self.engine._ports, self.engine._n_inputs
-        context, kept = self._context, self._kept
+        ports, n_inputs, context, kept, is_asked_for, packed = self._hot
         for index in range(n_inputs):
             port = ports[index]
             value = inputs.get(port.name)
@@ -412,13 +416,20 @@ class IExecutionContext(OlderContext):
         results: dict[str, Any] = {}
         for index in range(n_inputs, len(ports)):
             port = ports[index]
-            if self._is_asked_for[index]:
+            if is_asked_for[index]:
                 self._let_allocate(index, port, outputs, results)
-            else:
+            elif outputs or not port.is_linear:
                 results[port.name] = self._output(index, port, outputs)
+            else:
+                array = np.empty(context.tensor_shape(index), port.numpy_type)
+                context.set_buffer(index, array)
+                kept[port.name] = results[port.name] = array
         if not self._asks:
-            self._execute(0)
-            return self._unpacked(results) if self._packed else results
+            if self.profiler is None:
+                context.execute()
+            else:
+                self._execute(0)
+            return self._unpacked(results) if packed else results
         try:
             self._execute(0)
         finally:
