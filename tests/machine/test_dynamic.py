@@ -6,6 +6,7 @@ from networks import convolution_chain, engine_of, new_network, profile_of
 
 import dovetail as trt
 from dovetail.core import errors
+from dovetail.machine.plan import read_plan
 
 
 def test_one_plan_serves_all_shapes_of_its_profile():
@@ -92,3 +93,48 @@ def test_sums_of_many_inputs_of_different_unknown_extents():
         np.testing.assert_array_equal(context.run(arrays)["y"], np.full(n, sum(range(40)), np.float32))
     with pytest.raises(errors.ShapeError, match="cannot combine"):
         context.run({v.name: np.ones(2 + i % 2, np.float32) for i, v in enumerate(vectors)})
+
+
+def attention_layer(network, x, mask, memory):
+    """x + softmax(x memory' + mask) memory, whose extents are all unknown and named differently."""
+    none, transposed = trt.MatrixOperation.NONE, trt.MatrixOperation.TRANSPOSE
+    scores = network.add_matrix_multiply(x, none, memory, transposed).get_output(0)
+    masked = network.add_elementwise(scores, mask, trt.ElementWiseOperation.SUM).get_output(0)
+    weights = network.add_softmax(masked)
+    weights.axes = 1 << 2
+    found = network.add_matrix_multiply(weights.get_output(0), none, memory, none).get_output(0)
+    return network.add_elementwise(x, found, trt.ElementWiseOperation.SUM).get_output(0)
+
+
+def decoder(n_layers, x, mask, memory):
+    """Builder, network and config for inputs of these dims."""
+    builder, network, config = new_network()
+    config.builder_optimization_level = 0
+    y = network.add_input("x", trt.float32, x)
+    mask, memory = network.add_input("mask", trt.float32, mask), network.add_input("m", trt.float32, memory)
+    for _ in range(n_layers):
+        y = attention_layer(network, y, mask, y)
+        y = attention_layer(network, y, mask, memory)
+    y.name = "y"
+    network.mark_output(y)
+    return builder, network, config
+
+
+def test_a_decoder_whose_masks_and_memories_have_extents_of_their_own():
+    builder, network, config = decoder(24, (-1, -1, 8), (-1, -1, -1), (-1, -1, 8))
+    ends = (1, 1), (2, 3), (4, 9)
+    rows, squares = [(b, s, 8) for b, s in ends], [(b, s, s) for b, s in ends]
+    profile_of(builder, config, x=rows, mask=squares, m=rows)
+    plan = builder.build_serialized_network(network, config)
+    assert sum(map(len, read_plan(plan)["programs"])) < 3000
+    context = trt.Runtime(builder.logger).deserialize_cuda_engine(plan).create_execution_context()
+    rng = np.random.default_rng(0)
+    for b, s, mask_b in ((1, 3, 1), (4, 5, 1), (4, 9, 4)):
+        given = {
+            "x": rng.standard_normal((b, s, 8), dtype=np.float32),
+            "mask": rng.standard_normal((mask_b, 1, s), dtype=np.float32),
+            "m": rng.standard_normal((b, s, 8), dtype=np.float32),
+        }
+        static = engine_of(*decoder(24, *(array.shape for array in given.values())))
+        expected = static.create_execution_context().run(given)["y"]
+        np.testing.assert_allclose(context.run(given)["y"], expected, rtol=1e-4)
