@@ -40,8 +40,10 @@ def fit_types(graph: Graph, config: IBuilderConfig, machine: Machine) -> Graph:
         layer.converted = f"to {names} and back, by Cast layers that {by} around it"
         graph.notes.append(f"{layer.label} takes {names} only: converted {layer.converted}")
         before = _convert_inputs(graph, layer, types, converted)
-        layers += [*before, layer, *_convert_outputs(graph, layer, types)]
+        layers += [*before, layer, *_convert_outputs(graph, layer, types, converted)]
     graph.layers = layers
+    if converted:
+        graph.drop_dead_layers()  # a conversion back, where only layers follow that take the other type
     return graph
 
 
@@ -176,7 +178,9 @@ def _convert_inputs(
     return inserted
 
 
-def _convert_outputs(graph: Graph, layer: GraphLayer, types: Types) -> list[GraphLayer]:
+def _convert_outputs(
+    graph: Graph, layer: GraphLayer, types: Types, converted: dict[tuple[int, DataType], GraphTensor]
+) -> list[GraphLayer]:
     inserted = []
     for index, tensor in enumerate(layer.outputs):
         dtype = types[len(layer.inputs) + index]
@@ -184,6 +188,7 @@ def _convert_outputs(graph: Graph, layer: GraphLayer, types: Types) -> list[Grap
             continue
         own = GraphTensor(f"{tensor.name} as {dtype.name}", tensor.dims, dtype, tensor.ranges, producer=layer)
         layer.outputs[index] = own
+        converted[id(tensor), dtype] = own
         inserted.append(_conversion(graph, layer, own, tensor))
     return inserted
 

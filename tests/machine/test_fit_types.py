@@ -106,3 +106,52 @@ def test_what_nothing_runs_is_still_an_error():
     config.pin_implementation(network.get_layer(0).name, "#nobody")
     with pytest.raises(NoImplementation):
         builder.build_serialized_network(network, config)
+
+
+class Mixed(HalfOnly):
+    """y = 2 x + b; x in BF16, b in FLOAT, y in FLOAT."""
+
+    plugin_type = "Mixed"
+
+    def get_output_datatype(self, index, input_types):
+        return trt.float32
+
+    def supports_format_combination(self, pos, in_out, num_inputs):
+        wanted = trt.bfloat16 if pos == 0 else trt.float32
+        return in_out[pos].type == wanted and in_out[pos].format == trt.TensorFormat.LINEAR
+
+    def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+        assert [desc.type for desc in input_desc] == [trt.bfloat16, trt.float32]
+        wide = (np.asarray(inputs[0].array).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        outputs[0].array[...] = 2 * wide + inputs[1].array
+
+
+def test_each_tensor_has_the_type_that_suits_it():
+    trt.get_plugin_registry().add_op(Mixed)
+    builder, network, config = new_network()
+    inputs = [network.add_input(name, trt.float32, X.shape) for name in "xb"]
+    y = network.add_plugin("half::Mixed@1", inputs).get_output(0)
+    y.name = "y"
+    network.mark_output(y)
+    config.set_flag(trt.BuilderFlag.BF16)
+    engine = engine_of(builder, network, config)
+    x = np.array([[1.0, -2.5, 3.0]], np.float32)  # each is a bfloat16
+    np.testing.assert_array_equal(engine.create_execution_context().run({"x": x, "b": B})["y"], 2 * x + B)
+    assert engine.num_layers == 2  # one conversion
+
+
+def test_between_two_such_layers_nothing_is_converted():
+    builder, network, config = new_network()
+    x, b = (network.add_input(name, trt.float32, X.shape) for name in "xb")
+    for _ in range(3):
+        x = network.add_plugin("half::HalfOnly@1", [x, b]).get_output(0)
+    x.name = "y"
+    network.mark_output(x)
+    config.set_flag(trt.BuilderFlag.FP16)
+    engine = engine_of(builder, network, config)
+    assert engine.num_layers == 3 + 3  # x, b and the output are converted
+    x = X.astype(np.float16)
+    for _ in range(3):
+        x = x * np.float16(2) + B.astype(np.float16)
+    found = engine.create_execution_context().run({"x": X, "b": B})["y"]
+    np.testing.assert_array_equal(found, x.astype(np.float32))
