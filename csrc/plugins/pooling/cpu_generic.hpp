@@ -12,7 +12,7 @@
 namespace DT_ISA {
 namespace {
 
-constexpr int64_t kPoolBlock = 64;  // rows, or cells along the width, that are added in float32
+constexpr int64_t kPoolBlock = 256;  // rows, or cells along the width, that are added in float32
 
 // Elements [first, first + n) as floats: where they lie, or in `buffer`.
 const float* row_at(const PoolingArgs& args, int64_t first, int64_t n, float* buffer) {

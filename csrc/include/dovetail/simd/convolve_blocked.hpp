@@ -102,19 +102,19 @@ template <int outputs, int v>
 struct TileSums {
   static constexpr int64_t kTerms = 512;  // of a block; with fewer the additions here would show
   const bool is_long;
-  int64_t terms = 0, n_blocks = 0;
+  const int64_t channels;  // of a block, a multiple of kBlock
+  int64_t n_blocks = 0;
   VecF group[outputs][v], all[outputs][v];
 
-  explicit TileSums(int64_t depth) : is_long(depth > kTerms) {
+  TileSums(int64_t taps, int64_t all_channels)
+      : is_long(taps * all_channels > kTerms),
+        channels(is_long ? (kTerms + taps * kBlock - 1) / (taps * kBlock) * kBlock : all_channels) {
     for (int p = 0; is_long && p < outputs; ++p) {
       for (int i = 0; i < v; ++i) group[p][i] = all[p][i] = VecF{};
     }
   }
-  inline __attribute__((always_inline)) void added(int64_t n_terms, VecF (&sum)[outputs][v]) {
+  inline __attribute__((always_inline)) void end_block(VecF (&sum)[outputs][v]) {
     if (!is_long) return;
-    terms += n_terms;
-    if (terms < kTerms) return;
-    terms = 0;
 #pragma GCC unroll 16
     for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
@@ -161,30 +161,33 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
 #pragma GCC unroll 16
     for (int p = 0; p < outputs; ++p) sum[p][i] = first;
   }
-  TileSums<outputs, v> sums(b.taps * c.taps * args.channels);
+  TileSums<outputs, v> sums(b.taps * c.taps, args.channels);
   const float* weights = tile.weights;
-  for (int64_t c0 = 0; c0 < args.channels; c0 += kBlock) {
-    const int64_t n_channels = args.channels - c0 < kBlock ? args.channels - c0 : kBlock;
-    const float* x = tile.x + c0 * plane;
-    for (int64_t th = 0; th < b.taps; ++th) {
-      const int64_t h = tile.h[0] + th * b.off_step;
-      if (!tile.is_flat && (h < 0 || h >= b.in)) {
-        weights += c.taps * kBlock * kBlock;
-        continue;
-      }
-      for (int64_t tw = 0; tw < c.taps; ++tw, weights += kBlock * kBlock) {
-        const int64_t w = tile.w[0] + tw * c.off_step;
-        if (step != 0 && !tile.is_flat && w >= 0 && w + (outputs - 1) * step < c.in) {
-          const float* row = x + (h * c.in + w) * (is_linear ? 1 : kBlock);
-          add_tap<outputs, v>(sum, row, step * (is_linear ? 1 : kBlock), is_linear ? plane : 1, weights,
-                              tile.weight_block, n_channels);
-        } else {
-          gather_tap(args, tile, x, th, tw, outputs, n_channels, scratch);
-          add_tap<outputs, v>(sum, scratch, kBlock, 1, weights, tile.weight_block, n_channels);
+  for (int64_t first = 0; first < args.channels; first += sums.channels) {
+    const int64_t end = args.channels - first < sums.channels ? args.channels : first + sums.channels;
+    for (int64_t c0 = first; c0 < end; c0 += kBlock) {
+      const int64_t n_channels = args.channels - c0 < kBlock ? args.channels - c0 : kBlock;
+      const float* x = tile.x + c0 * plane;
+      for (int64_t th = 0; th < b.taps; ++th) {
+        const int64_t h = tile.h[0] + th * b.off_step;
+        if (!tile.is_flat && (h < 0 || h >= b.in)) {
+          weights += c.taps * kBlock * kBlock;
+          continue;
+        }
+        for (int64_t tw = 0; tw < c.taps; ++tw, weights += kBlock * kBlock) {
+          const int64_t w = tile.w[0] + tw * c.off_step;
+          if (step != 0 && !tile.is_flat && w >= 0 && w + (outputs - 1) * step < c.in) {
+            const float* row = x + (h * c.in + w) * (is_linear ? 1 : kBlock);
+            add_tap<outputs, v>(sum, row, step * (is_linear ? 1 : kBlock), is_linear ? plane : 1, weights,
+                                tile.weight_block, n_channels);
+          } else {
+            gather_tap(args, tile, x, th, tw, outputs, n_channels, scratch);
+            add_tap<outputs, v>(sum, scratch, kBlock, 1, weights, tile.weight_block, n_channels);
+          }
         }
       }
     }
-    sums.added(b.taps * c.taps * n_channels, sum);
+    sums.end_block(sum);
   }
   sums.end(sum);
 #pragma GCC unroll 16
