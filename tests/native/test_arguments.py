@@ -1,0 +1,85 @@
+"""Arguments that make no sense, to everything that `_native` offers: an exception each time, never a crash."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from dovetail import _native
+
+CODE = """
+    import inspect, itertools, os, random, sys
+    import numpy as np
+    import dovetail as trt
+    from dovetail import _native
+    from dovetail.core.tensor import TensorDesc
+
+    builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR))
+    network = builder.create_network()
+    layer = network.add_activation(network.add_input("x", trt.float32, (8,)), trt.ActivationType.RELU)
+    network.mark_output(layer.get_output(0))
+    plan = bytes(builder.build_serialized_network(network, builder.create_builder_config()))
+    engine = _native.Engine(plan)
+    folder = os.path.join(os.path.dirname(_native.__file__), "lib")
+    library = _native.open_library(os.path.join(folder, "libdovetail_cpu.so"))
+    relu = next(i for i in library.implementations if i.id == "Activation@1#cpu")
+    made = relu.create("layer", [("type", 5, 0)])
+    desc = TensorDesc((8,), trt.float32)
+    garbage = [
+        None, -1, 0, 3, 2**31, 2**63 - 1, 2**64 - 1, -(2**63), 2**70, 1.5, float("nan"), "x", "", "a\\0b", b"",
+        [], [None], [[]], (), {}, object(), [1] * 9, [2**62] * 8, [-1], desc, [desc], [desc, None], engine, made, relu,
+        np.zeros(0), np.zeros((2, 2)), [(desc, np.zeros(8, np.float32))], [(desc, np.zeros(1, np.float32))],
+        [("type", 5, 0)], [("type", 5, "x")], [("w", 64, None)], type, print,
+    ]
+    # Addresses are numbers that nobody can check; these replace what the process prints and raises.
+    skipped = {"set_address", "set_device_memory", "copy", "set_error_factory", "set_desc_factory", "set_log_sink"}
+    chance = random.Random(SEED)
+
+    def attempt(function):
+        arguments = [chance.choice(garbage) for _ in range(chance.randrange(9))]
+        try:
+            function(*arguments)
+        except Exception:
+            return
+        except SystemError as error:
+            sys.exit(f"{function}{arguments}: {error}")
+
+    def methods(owner):
+        names = [name for name in dir(owner) if not name.startswith("_") and name not in skipped]
+        return [getattr(owner, name) for name in names if callable(getattr(owner, name, None))]
+
+    for round in range(40):
+        context = _native.Context(engine)
+        for owner in (_native, engine, context, library, relu, made):
+            for function in methods(owner):
+                attempt(function)
+        _native.register_implementation(relu, None)
+    print("alive")
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_garbage_is_refused(seed):
+    code = textwrap.dedent(CODE).replace("SEED", str(seed))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1:] == ["alive"]
+
+
+@pytest.mark.parametrize("argument", [None, 0, "engine", object()])
+def test_where_an_object_is_needed_none_is_a_type_error(argument):
+    with pytest.raises(TypeError):
+        _native.Context(argument)
+    library = _native.open_library(f"{_native.__file__.rpartition('/')[0]}/lib/libdovetail_cpu.so")
+    relu = next(i for i in library.implementations if i.id == "Activation@1#cpu")
+    for call in (
+        lambda: relu.fits(argument, 0, [], []),
+        lambda: relu.configure(argument, [], []),
+        lambda: relu.prepare(argument, 0, [], []),
+        lambda: relu.workspace(argument, 0, [], []),
+        lambda: relu.run_step(argument, 0, [], []),
+        lambda: relu.supports(argument, 0, [], 0, 0),
+    ):
+        with pytest.raises(TypeError):
+            call()
