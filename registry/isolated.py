@@ -15,7 +15,7 @@ from typing import Any
 from dovetail.core.errors import DovetailError, LibraryRefused
 from dovetail.registry import native
 
-TIMEOUT_S = 60.0  # for a child to start, open a library and read its tables
+TIMEOUT_S = 20.0  # for a child to start, open a library and read its tables
 _HERE = "None of its code has run in this process."
 _TAIL = 400  # characters of what the child wrote to stderr that a message shows
 
