@@ -105,12 +105,7 @@ class TensorRTSettings(Strict):
 
     @DLA_core.setter
     def DLA_core(self, core: int) -> None:  # noqa: N802
-        if core != -1:
-            raise DefinitionError(
-                f"DLA core {core} cannot be used: nothing here drives a DLA",
-                hint="Use DeviceType.GPU or DeviceType.CPU.",
-                got=core,
-            )
+        refuse_dla(core)
 
     # ---- without effect
     def set_preview_feature(self, feature: PreviewFeature, enable: bool) -> None:
@@ -167,4 +162,14 @@ def refuse_calibrator(owner: str, calibrator: Any) -> None:
             f"calibrators are not in dovetail 0.1: {owner} cannot take a {type(calibrator).__name__}",
             hint=NO_CALIBRATION,
             field="int8_calibrator",
+        )
+
+
+def refuse_dla(core: int) -> None:
+    """Raises DefinitionError unless it is -1, no core."""
+    if core != -1:
+        raise DefinitionError(
+            f"DLA core {core} cannot be used: nothing here drives a DLA",
+            hint="Use DeviceType.GPU or DeviceType.CPU.",
+            got=core,
         )

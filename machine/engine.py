@@ -14,6 +14,7 @@ from dovetail.core.errors import BindingError, BuildError, PluginNotFound
 from dovetail.core.failures import failed, last_error, returns_on_error
 from dovetail.core.types import DataType, DeviceType, Dims, TensorFormat, TensorIOMode, TensorLocation
 from dovetail.machine import absent
+from dovetail.machine.config_settings import refuse_dla
 from dovetail.machine.context import IExecutionContext
 from dovetail.machine.enums import (
     EngineCapability,
@@ -92,8 +93,12 @@ class Runtime(Reporting):
 
     @property
     def DLA_core(self) -> int:  # noqa: N802  TensorRT's spelling
-        """-1: nothing here drives a DLA."""
+        """-1: nothing here drives a DLA. Setting another value raises DefinitionError."""
         return -1
+
+    @DLA_core.setter
+    def DLA_core(self, core: int) -> None:  # noqa: N802
+        refuse_dla(core)
 
     @property
     def num_DLA_cores(self) -> int:  # noqa: N802  TensorRT's spelling

@@ -102,12 +102,13 @@ class INetworkDefinition(Strict):
         if tensor not in self._outputs:
             self._outputs.append(tensor)
 
-    def mark_output_for_shapes(self, tensor: ITensor) -> None:
-        """Make a shape tensor an output. It lies in host memory, on whatever device the network runs."""
+    def mark_output_for_shapes(self, tensor: ITensor) -> bool:
+        """Make a shape tensor an output, which lies in host memory whatever the device of the network. True."""
         self.mark_output(tensor)
         tensor.location = TensorLocation.HOST
         if tensor not in self.shape_outputs:
             self.shape_outputs.append(tensor)
+        return True
 
     def unmark_output_for_shapes(self, tensor: ITensor) -> bool:
         if tensor not in self.shape_outputs:

@@ -153,9 +153,10 @@ class ITensor(Strict):
     def get_dimension_name(self, index: int) -> str:
         return self._dimension_names.get(index, "")
 
-    def set_dynamic_range(self, min: float, max: float) -> None:
+    def set_dynamic_range(self, min: float, max: float) -> bool:
         """Symmetric range of the tensor for implicit quantisation."""
         self.dynamic_range = (min, max)
+        return True
 
     def reset_dynamic_range(self) -> None:
         self.dynamic_range = None

@@ -30,7 +30,7 @@ class OlderBuilder(Reporting):
     max_batch_size = Setting(1, integer(1), _BATCH)
     max_DLA_batch_size = Setting(1, integer(1), "nothing here drives a DLA.")  # noqa: N815  TensorRT's spelling
     gpu_allocator = Setting(None, None, "memory comes from the device's own allocator.")
-    max_workspace_size = Setting(None, integer(0))
+    max_workspace_size = Setting(0, integer(0))  # bytes; 0: no limit
     fp16_mode = Setting(False, yes_or_no)
     int8_mode = Setting(False, yes_or_no)
     strict_type_constraints = Setting(False, yes_or_no)
@@ -80,7 +80,7 @@ class OlderBuilder(Reporting):
         for name, flag in self._OLDER_FLAGS.items():
             if getattr(self, name):
                 config.set_flag(flag)
-        if self.max_workspace_size is not None:
+        if self.max_workspace_size:
             config.set_memory_pool_limit(MemoryPoolType.WORKSPACE, self.max_workspace_size)
         config.avg_timing_iterations = self.average_find_iterations
         config.min_timing_iterations = self.min_find_iterations

@@ -190,6 +190,7 @@ def test_an_algorithm_selector_is_refused_where_it_is_set(scene):
         ("config", "flags", 1 << 60),
         ("config", "allow_reference", 2),
         ("config", "DLA_core", 0),
+        ("runtime", "DLA_core", 1),
         ("tensor", "allowed_formats", 0),
         ("tensor", "dynamic_range", (1.0, -1.0)),
         ("tensor", "dynamic_range", 3),
@@ -236,6 +237,14 @@ def test_max_threads_that_nobody_set_is_the_number_in_use(scene):
     assert trt.Runtime(scene.logger).max_threads == trt.Builder(scene.logger).max_threads == _native.default_threads()
     scene.runtime.max_threads = 0
     assert scene.runtime.max_threads == _native.default_threads()
+
+
+def test_setters_return_what_they_do_in_tensorrt():
+    scene = Scene()
+    assert scene.tensor.set_dynamic_range(-1, 1) is True and scene.config.set_tactic_sources(0) is True
+    assert scene.network.mark_output_for_shapes(scene.network.add_shape(scene.tensor).get_output(0)) is True
+    assert scene.config.add_optimization_profile(scene.profile) == 0
+    assert (scene.builder.max_workspace_size, scene.config.DLA_core, scene.runtime.DLA_core) == (0, -1, -1)
 
 
 def test_a_logger_has_log():
