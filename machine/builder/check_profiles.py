@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from dovetail import _native
+from dovetail.core.assignment import Values
 from dovetail.core.errors import MemoryLimitError, ShapeError
 from dovetail.core.expr import Expr, leaves_of
 from dovetail.machine.builder.graph import Graph, GraphTensor
@@ -46,13 +47,37 @@ def _is_told(dim: Expr) -> bool:
 
 def _check_extents(graph: Graph, label: str, tensor: GraphTensor) -> None:
     for axis, dim in enumerate(tensor.dims):
-        if dim.op is None or _is_told(dim) or dim.range[0] >= 0:
+        if dim.op is None or _is_told(dim):
             continue
         for profile, extents in enumerate(graph.extents):
             for corner in range(3):
-                value = extents.corners[corner].of(dim)
+                value = _value(extents.corners[corner], dim)
+                if value is None:
+                    raise _impossible(graph, f"{label} cannot compute '{tensor.name}'", axis, dim, profile, corner)
                 if value < 0:
                     raise _negative(graph, f"{label} cannot compute '{tensor.name}'", axis, dim, profile, corner, value)
+
+
+def _value(values: Values, expr: Expr) -> int | None:
+    """None where it divides by zero, or is beyond 64 bits."""
+    try:
+        return values.of(expr)
+    except ShapeError:
+        return None
+
+
+def _impossible(graph: Graph, subject: str, axis: int, dim: Expr, profile: int, corner: int) -> ShapeError:
+    try:
+        graph.extents[profile].corners[corner].of(dim)
+        reason = ""
+    except ShapeError as error:
+        reason = error.message
+    return ShapeError(
+        f"{subject} at the {CORNERS[corner]} extents of profile {profile}: {reason}",
+        facts=[(f"dimension {axis}", str(dim)), *_at(graph, profile, corner)],
+        hint=f"Change {CORNERS[corner]} in profile.set_shape(name, min, opt, max) of profile {profile}.",
+        profile=profile,
+    )
 
 
 def _negative(graph: Graph, subject: str, axis: int, dim: Expr, profile: int, corner: int, value: int) -> ShapeError:
@@ -152,7 +177,7 @@ def _check_constraints(graph: Graph) -> None:
         if _is_told(condition):
             continue
         for profile, extents in enumerate(graph.extents):
-            broken = [corner for corner in (1, 0, 2) if not extents.corners[corner].of(condition)]
+            broken = [corner for corner in (1, 0, 2) if not _value(extents.corners[corner], condition)]
             if broken and broken[0] == 1:
                 facts = [("required", str(condition)), *_at(graph, profile, 1)]
                 hint = f"Change opt in the shapes or values of profile {profile}, so that this holds."

@@ -11,7 +11,9 @@ from networks import convolution_chain, engine_of, new_network, profile_of
 import dovetail as trt
 from dovetail import _native
 from dovetail.core import errors
+from dovetail.core.types import DataType
 from dovetail.machine.builder import pipeline, progress
+from dovetail.plugins import Input, Output, Plugin
 
 
 def with_a_window(kind, low):
@@ -65,6 +67,35 @@ def test_the_largest_extents_may_be_too_large():
     with pytest.raises(errors.ShapeError, match="at the max extents of profile 0") as raised:
         builder.build_serialized_network(network, config)
     assert set(raised.value.works_with) == {"x.0 <= 4", "s[0] >= 9"}
+
+
+class Quotient(Plugin):
+    """y = as many zeros as columns fit into the rows"""
+
+    namespace = "profiles"
+    x = Input(DataType.FLOAT)
+    y = Output(like="x")
+
+    def infer(self, x):
+        return x.like([x.dims[0] // x.dims[1]])
+
+    def reference(self, x):
+        return np.zeros(x.shape[0] // x.shape[1], x.dtype)
+
+
+def test_an_extent_that_divides_by_zero_is_named():
+    registry = trt.get_plugin_registry()
+    if not any(spec.id == Quotient.dovetail_spec.id for spec in registry.specs()):
+        registry.add_op(Quotient, "profiles")
+    builder, network, config = new_network()
+    x = network.add_input("x", trt.float32, (-1, -1))
+    layer = network.add_plugin("profiles::Quotient@1", [x], layer_name="ratio")
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    profile_of(builder, config, x=((4, 0), (4, 2), (8, 2)))
+    with pytest.raises(errors.ShapeError, match="'ratio' cannot compute 'y' at the min extents of profile 0") as raised:
+        builder.build_serialized_network(network, config)
+    assert "divides by zero" in str(raised.value) and "[4, 0]" in str(raised.value)
 
 
 def test_extents_of_one_name_need_one_range():
