@@ -54,6 +54,7 @@ class Node:
         self._inputs = list(inputs)
         self._types = list(types)
         self._tensors: dict[int, ITensor] = {}
+        self._attributes: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self._inputs)
@@ -150,7 +151,12 @@ class Node:
         return next((int(attribute.i) for attribute in self.proto.attribute if attribute.name == name), default)
 
     def attributes(self) -> dict[str, Any]:
-        """All attributes that the node has."""
+        """All attributes that the node has. They are read once: trees have millions of numbers."""
+        if self._attributes is None:
+            self._attributes = self._read_attributes()
+        return self._attributes
+
+    def _read_attributes(self) -> dict[str, Any]:
         import onnx
 
         found: dict[str, Any] = {}
@@ -166,8 +172,10 @@ class Node:
                 raise self.fail(
                     f"attribute {attribute.name} is a {type(value).__name__}", code=ErrorCode.UNSUPPORTED_NODE
                 )
+            elif attribute.type == onnx.AttributeProto.STRINGS:
+                value = tuple(text.decode("utf-8", "replace") for text in value)
             elif not isinstance(value, (int, float, str)):
-                value = tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value)
+                value = tuple(value)
             found[attribute.name] = value
         return found
 

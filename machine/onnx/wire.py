@@ -15,6 +15,7 @@ FIELDS = {
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph"},
 }
+LISTS = (7, 8, 9)  # floats, ints and strings of an attribute, one field each: trees have millions, no tensor among them
 RAW_DATA, EXTERNAL_DATA, DATA_LOCATION, EXTERNAL = 9, 13, 14, 1
 
 
@@ -39,6 +40,8 @@ def _message(data: memoryview, start: int, end: int, kind: str, location: str, d
     copied = start  # all before it is in `pieces`
     for number, first, begin, stop in _fields(data, start, end):
         inner = FIELDS.get(kind, {}).get(number)
+        if kind == "attribute" and number in LISTS:
+            break
         if stop - begin < LEAST_BYTES or not (inner or (kind == "tensor" and number == RAW_DATA)):
             continue
         pieces.append(data[copied:first])
