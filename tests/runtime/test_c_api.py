@@ -161,3 +161,20 @@ def test_only_the_interface_is_exported():
 def test_plans_of_version_1_0_stay_what_they_are(name):
     """The stored files are loaded by the C++ tests; a later reader must load them too."""
     assert (HERE / "golden" / f"{name}_1_0.safetensors").read_bytes() == GOLDEN[name]().to_bytes()
+
+
+def test_a_context_that_runs_refuses_to_be_changed(tiny_library, plan, tmp_path):
+    source, program = HERE / "use_in_threads.c", tmp_path / "use_in_threads"
+    program = compile_with("CC", ("cc", "gcc"), source, program, "-std=c11", "-pthread")
+    done = subprocess.run([program, tiny_library, plan], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    subject = "12 BindingError: a context of engine 'open' cannot be used"
+    assert done.stdout.splitlines()[:12] == [
+        *["0 "] * 3,
+        *[f"{subject} by two threads at once: another one is using it"] * 3,
+        *[f"{subject} from within its own execution"] * 3,
+        "0 ",
+        "4 8 12 16 20 24 ",
+        "0 ",
+    ]
+    assert done.stdout.splitlines()[12:15] == ["0 "] * 3

@@ -11,8 +11,8 @@
  *   dt_context_execute(context, NULL);
  *
  * Every function returns DT_OK or a code of plugin.h, and then dt_last_error() is the text. Out-parameters are
- * untouched on failure. An engine may be used by many threads at once, a context by one at a time. A context keeps its
- * engine.
+ * untouched on failure. An engine may be used by many threads at once, a context by one at a time: a call on a context
+ * that another thread is using returns DT_BINDING and changes nothing. A context keeps its engine.
  */
 #ifndef DOVETAIL_RUNTIME_H
 #define DOVETAIL_RUNTIME_H
