@@ -91,7 +91,9 @@ template <int lanes>
 void sum_along(const PoolAxis& axis, const float* row, float* out, double* wide) {
   if (lanes == 1 && axis.out == 1) {
     const int64_t low = low_cell(axis, 0), n = high_cell(axis, 0) - low;
-    out[0] = n > 0 ? static_cast<float>(sum_of(row + low, n)) : 0.0f;
+    out[0] = n <= 0            ? 0.0f
+             : n <= kPoolBlock ? fold_block<SumOp>(row + low, n)
+                               : static_cast<float>(sum_of(row + low, n));
     return;
   }
   const int64_t n = axis.out * lanes;
@@ -111,16 +113,18 @@ void pool(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) 
         *sums = maxima + out;
   double *wide_row = reinterpret_cast<double*>(scratch + pool_floats(in, out)), *wide_sums = wide_row + in;
   const bool has_max = args.kind != kPoolAverage, has_sum = args.kind != kPoolMax;
+  const bool is_long = depth.window * height.window > kPoolBlock;  // blocks of rows, whose sums are float32
   for (int64_t item = first; item < last; ++item) {
     const int64_t h = item % height.out, d = item / height.out % depth.out, plane = item / height.out / depth.out;
     int64_t n_rows = 0;
     for (int64_t z = low_cell(depth, d); z < high_cell(depth, d); ++z) {
       for (int64_t r = low_cell(height, h); r < high_cell(height, h); ++r, ++n_rows) {
         const float* row = row_at(args, ((plane * depth.in + z) * height.in + r) * in, in, loaded);
-        const bool begins = n_rows % kPoolBlock == 0;  // a block, whose sum is float32
-        if (has_sum && begins && n_rows > 0) widen(row_sum, wide_row, in, n_rows == kPoolBlock);
-        if (has_max) join<MaxOp>(row_max, row, in, n_rows == 0);
-        if (has_sum) join<SumOp>(row_sum, row, in, begins);
+        const bool is_first = n_rows == 0, begins = is_first || (is_long && n_rows % kPoolBlock == 0);
+        if (has_max) join<MaxOp>(row_max, row, in, is_first);
+        if (!has_sum) continue;
+        if (begins && !is_first) widen(row_sum, wide_row, in, n_rows == kPoolBlock);
+        join<SumOp>(row_sum, row, in, begins);
       }
     }
     if (n_rows == 0) {  // all rows are outside
