@@ -86,7 +86,8 @@ def run_candidate(
             inputs.append(None)
             continue
         desc = _at_opt(tensor, format_)
-        flat = np.ascontiguousarray(pack(array, format_)).reshape(-1).view(np.uint8)
+        packed = array if format_ == TensorFormat.LINEAR else pack(array, format_)  # the run makes a copy of its own
+        flat = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
         missing = desc.allocated_size - flat.size
         inputs.append((desc, np.pad(flat, (0, missing)) if missing else flat))
     outputs, times = _run(layer, candidate, prepared, inputs, n_threads, repeat, POISONS[0])
