@@ -8,6 +8,7 @@ from typing import Any
 
 from dovetail.core.contract import Lookup, OpSpec, Port, parse_op_id
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError, UnknownAttribute
+from dovetail.core.plugin_field import PluginField
 from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, TensorLocation
 from dovetail.machine import absent
@@ -158,10 +159,14 @@ class INetworkDefinition(Strict):
             FieldValueError: unknown field, or a value of wrong type, count or range.
             ShapeError, DTypeError: these inputs do not fit. The network is as it was before the call.
         """
+        if not isinstance(name, str):
+            spec = getattr(name, "dovetail_spec", None)
+            hint = f'Pass its id, "{spec.id}".' if isinstance(spec, OpSpec) else 'Such as "acme::HardSwish@1".'
+            raise DTypeError(f"add_plugin takes the name of an op, got {type(name).__name__}", hint=hint)
         if "::" in name or "@" in name:
             name, version, namespace = parse_op_id(name)
         spec = self._lookup.find(name, version, namespace)
-        return self._add_layer(spec, inputs, dict(fields or {}), layer_name)
+        return self._add_layer(spec, inputs, _values_of(fields), layer_name)
 
     def add_plugin_v2(self, inputs: Sequence[ITensor], plugin: Any) -> ILayer:
         """A layer from a plugin object: one that a creator made, or an instance of a Python IPluginV2DynamicExt class.
@@ -190,6 +195,8 @@ class INetworkDefinition(Strict):
         make_op: Callable[[], Any] | None = None,
     ) -> ILayer:
         name = checked_name("a layer", layer_name or "") or f"(Unnamed Layer* {len(self._layers)}) [{spec.name}]"
+        if not hasattr(inputs, "__iter__"):
+            raise DTypeError(f"inputs of {spec.id} are a list, got {type(inputs).__name__}", hint="Write [x] for one.")
         for index, tensor in enumerate(inputs):
             if tensor is not None:
                 self._check_owned(tensor, f"input {index} of {spec.id}")
@@ -423,3 +430,14 @@ def _closes_cycle(layer: ILayer, tensor: ITensor, cycle: list[ILayer]) -> Defini
 def _describe(port: Port) -> str:
     kind = "any number of " if port.variadic else "optional " if port.optional else ""
     return f"{kind}{port.name}"
+
+
+def _values_of(fields: Any) -> dict[str, Any]:
+    """Field values by name: of a mapping, or of a collection of PluginFields."""
+    if isinstance(fields, (list, tuple)) and all(isinstance(field, PluginField) for field in fields):
+        return {field.name: field.value for field in fields if field.data is not None}
+    try:
+        return dict(fields or {})
+    except (TypeError, ValueError):
+        hint = 'Pass a dict, {"axis": 1}, or a PluginFieldCollection.'
+        raise DTypeError(f"fields cannot be a {type(fields).__name__}", hint=hint) from None

@@ -214,7 +214,15 @@ def _port(parameter: inspect.Parameter, where: str) -> PortDeclaration:
             if annotation in (Input, Weights)
             else "Write `x: Input(FLOATS)`, or no annotation where any type is fine; fields go after a star.",
         )
-    if parameter.default is not parameter.empty and parameter.default is not REQUIRED:
+    if parameter.default is not parameter.empty and parameter.default is not None:
+        value = parameter.default
+        name = type(value).__name__ if type(value) in (bool, int, float, str) else "float"
+        raise DefinitionError(
+            f"input '{parameter.name}' cannot have the default {shown(value)}",
+            facts=[("inputs", "have no default, or None where they may be absent"), ("defined at", where)],
+            hint=f"A field goes after a star: *, {parameter.name}: {name} = {value!r}.",
+        )
+    if parameter.default is not parameter.empty:
         port.facts["optional"] = True
     if parameter.kind == parameter.VAR_POSITIONAL:
         port.facts["variadic"] = True

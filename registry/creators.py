@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dovetail.core.contract import REQUIRED, Op, OpSpec
-from dovetail.core.errors import DefinitionError, FieldValueError, PlanCorrupt
+from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, PlanCorrupt
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection
 from dovetail.core.strict import Strict
 from dovetail.core.types import FieldType, Weights
@@ -83,6 +83,19 @@ class CreatedPlugin(Strict):
         return f"<plugin {self.spec.id} '{self.layer}'>"
 
 
+def values_of(fields: Iterable[PluginField]) -> dict[str, Any]:
+    """Values by name, of those that have one. Raises DTypeError for what is not a collection of PluginFields."""
+    given = list(fields) if hasattr(fields, "__iter__") else [fields]
+    wrong = [field for field in given if not isinstance(field, PluginField)]
+    if wrong or isinstance(fields, Mapping):
+        raise DTypeError(
+            f"fields of a plugin cannot be {fields!r:.80}",
+            facts=[("expected", "a PluginFieldCollection of PluginFields")],
+            hint='Such as PluginFieldCollection([PluginField("axis", np.array([1], np.int32))]).',
+        )
+    return {field.name: field.value for field in given if field.data is not None}
+
+
 class RegisteredCreator(Strict):
     """The creator of one registered op, however it was written."""
 
@@ -116,8 +129,7 @@ class RegisteredCreator(Strict):
         Raises:
             FieldValueError: an unknown or missing field, or a value of wrong type, count or range.
         """
-        given = {field.name: field.value for field in field_collection if field.data is not None}
-        return self._create(name, given)
+        return self._create(name, values_of(field_collection))
 
     def _create(self, layer: str, given: Mapping[str, Any]) -> Any:
         spec = self.spec
@@ -155,7 +167,7 @@ class RegisteredCreator(Strict):
         Raises:
             PlanCorrupt: these bytes are not of this op.
         """
-        data = bytes(serialized_plugin)
+        data = serialized_plugin.encode() if isinstance(serialized_plugin, str) else bytes(serialized_plugin)
         document = _document(data)
         load = getattr(self.spec.make, "load", None)
         if document is None and load is not None:

@@ -32,6 +32,7 @@ AT_THE_DECORATOR = [
         "not of the class F",
         "derived from dovetail.plugins.Plugin",
     ),
+    ("a field before the star", f("x, k=2.0"), "input 'k' cannot have the default 2.0", "*, k: float = 2.0"),
     ("a field without type", f("x, *, alpha=1.5"), "field 'alpha' of f has no type", "alpha: float = 1.5"),
     ("a field of no known type", f("x, *, alpha: dict = None"), "cannot have the type dict", "int, float, bool"),
     ("a default of another type", f("x, *, n: int = 1.5"), "cannot have the default 1.5", "int64"),
@@ -105,6 +106,20 @@ WHEN_A_LAYER_IS_MADE = [
         FieldValueError,
         "a = 'two'",
         "str",
+    ),
+    (
+        "a tensor for a list",
+        f(then="registry.add_op(f)\nnetwork.add_plugin('acme::F', input((2,), trt.float32))"),
+        DTypeError,
+        "[x]",
+    ),
+    ("the function for its name", f(then="network.add_plugin(f, [])"), DTypeError, 'its id, "acme::F@1"'),
+    (
+        "pairs for fields",
+        f(then="registry.add_op(f)\nnetwork.add_plugin('acme::F', [], 3)"),
+        DTypeError,
+        "int",
+        "a dict",
     ),
     ("another input type", f("x: Input(trt.int32)"), DTypeError, "cannot take FLOAT on input 'x'", "INT32"),
 ]

@@ -250,6 +250,12 @@ CREATORS = [
         "Plud@1",
         "Plus@1",
     ),
+    (
+        "a dict of fields",
+        creator(then=CREATED.replace('"mine", fields', '"mine", {"k": 4}')),
+        DTypeError,
+        "PluginField(",
+    ),
     ("a class", creator(then="registry.register_creator(PlusCreator)"), DefinitionError, "PlusCreator()"),
     ("a plugin", cls(names="", then="registry.register_creator(Plus())"), DefinitionError, "plugin_type"),
     (

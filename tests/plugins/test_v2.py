@@ -318,8 +318,9 @@ def test_a_creator_gives_back_the_objects_of_its_author(bench):
     fields = trt.PluginFieldCollection([trt.PluginField("step", np.array([4], np.int32))])
     plugin = creator.create_plugin("four", fields)
     assert type(plugin) is Counter and plugin.step == 4
-    again = creator.deserialize_plugin("four", plugin.serialize().encode())
-    assert type(again) is Counter and again.step == 4
+    for data in (plugin.serialize(), plugin.serialize().encode()):
+        again = creator.deserialize_plugin("four", data)
+        assert type(again) is Counter and again.step == 4
     assert bench.run(bench.network.add_plugin_v2([bench.input(2)], plugin), [1, 2]).tolist() == [5, 6]
 
 
