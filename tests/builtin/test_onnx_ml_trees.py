@@ -234,7 +234,7 @@ def full(seed):
     return [tree for tree in forest(seed, n_trees=9) if tree is not None]
 
 
-@pytest.mark.parametrize(("number", "aggregate"), enumerate(["AVERAGE", "SUM", "MIN", "MAX"]))
+@pytest.mark.parametrize(("number", "aggregate"), list(enumerate(["AVERAGE", "SUM", "MIN", "MAX"])))
 @pytest.mark.parametrize("n_targets", [1, 3])
 def test_ensembles(number, aggregate, n_targets):
     trees, x = full(10), rows(10, 70)
