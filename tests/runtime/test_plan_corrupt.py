@@ -270,5 +270,13 @@ def test_long_chains_of_views_and_many_tensors_of_one_layer_take_linear_time():
     draft.plan["profiles"] = []
     draft.add_profile([[8]] * 3)
     assert _native.Engine(draft.to_bytes()).n_profiles == 1
-    draft.plan["tensors"][-1]["alias_of"] = first
+    many = [draft.add_tensor(f"m{i}", [8], room=32) for i in range(20_000)]
+    draft.add_step("tiny::Nop@1#c", [draft.plan["inputs"][0]] * 20_000, many)
+    draft.plan["profiles"] = []
+    draft.add_profile([[8]] * 3)
+    assert _native.Engine(draft.to_bytes()).n_profiles == 1
+    draft.plan["profiles"][0]["offsets"][many[7]] += 64
+    assert "'m7'" in (got := refused(draft.to_bytes()).got) and "into the same memory" in got
+    draft.plan["profiles"][0]["offsets"][many[7]] -= 64
+    draft.plan["tensors"][first + n - 1]["alias_of"] = first
     assert refused(draft.to_bytes()).expected == "a chain that ends"
