@@ -93,6 +93,9 @@ def spelled_out(node):
     """The letters of each input and of y, those of an ellipsis among them."""
     left, arrow, y = "".join(node.attr("equation", "").split()).partition("->")
     terms = left.split(",")
+    if any(rank_of(node[i]) != len(term) for i, term in enumerate(terms[: len(node)]) if "..." not in term):
+        facts = {f"input {i}": node[i].shape for i in range(len(node))}
+        raise node.fail("its terms have another number of letters than its inputs dims", equation=left, **facts)
     if len(terms) != len(node):
         raise node.fail("its equation has another number of terms than it has inputs", equation=node.attr("equation"))
     free = [letter for letter in LETTERS if letter not in left + y]

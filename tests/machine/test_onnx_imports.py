@@ -401,3 +401,9 @@ def test_counts_without_a_limit_are_not_extents():
     nodes = [("Cast", ["x"], ["n"], {"to": INT64}), ("ConstantOfShape", ["n"], ["y"], {})]
     (error,) = parsed(model_of(nodes, [given("x", (1,))]))[2]
     assert "(ConstantOfShape 'y')" in error and "cannot tell the contents" in error
+
+
+def test_terms_of_einsum_that_do_not_fit_are_named():
+    inputs = {"a": normal(2, 3, 4), "b": normal(4)}
+    (error,) = parsed(one_node("Einsum", inputs, domain="", equation="ij,j->i"))[2]
+    assert "(Einsum 'here')" in error and "ij,j" in error and "(2, 3, 4)" in error
