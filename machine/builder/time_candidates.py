@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from dovetail.machine.builder.progress import Progress
 from dovetail.machine.builder.run_layer import run_candidate
 from dovetail.machine.config import IBuilderConfig
 
+_log = logging.getLogger("dovetail")
 TARGET_NS = 2_000_000  # repeat a candidate until it has run for this long, or
 MOST_REPEATS = 50  # this often
 
@@ -95,6 +97,8 @@ def time_candidates(graph: Graph, timer: Timer, progress: Progress) -> Graph:
             except Exception as error:
                 errors.append(error)
                 graph.notes.append(f"{layer.label}: {candidate.row.label} failed while timed and lost: {error}")
+                if _trespassed(error):  # elsewhere it may damage what nobody watches
+                    _log.warning("%s", graph.notes[-1])
         is_late = any(leaf.is_size_tensor for t in layer.tensors if t for leaf in late_leaves(t.dims))
         if not timed and is_late and not any(_trespassed(error) for error in errors):
             graph.notes.append(f"{layer.label} is not timed: no extents were found that its tensors can have at once")
