@@ -67,7 +67,11 @@ class Forest:
             ],
             numpy.int32,
         ).reshape(-1, 5)
-        splits = narrowed(numpy.array([self.split[old] for old in order]), columns[:, 1])
+        splits = numpy.array([self.split[old] for old in order])
+        # Features that were float64 were rounded to the nearest float32, and so are the splits that they may equal.
+        with numpy.errstate(over="ignore"):
+            near = splits.astype(numpy.float32)
+        splits = near if node.type_name(0) == "DOUBLE" else narrowed(splits, near, columns[:, 1])
         votes = [vote for leaf in self.votes for vote in leaf]
         if columns.size and not int(columns[:, 0].min()) >= 0:
             raise node.fail("a node asks for a feature that is negative")
@@ -81,14 +85,12 @@ class Forest:
         }
 
 
-def narrowed(splits: numpy.ndarray, modes: numpy.ndarray) -> numpy.ndarray:
-    """float64 splits as float32 that divide float32 features as they do.
+def narrowed(splits: numpy.ndarray, near: numpy.ndarray, modes: numpy.ndarray) -> numpy.ndarray:
+    """float64 splits, of which `near` are the nearest float32, as float32 that divide float32 features as they do.
 
     x <= split holds for the same x if the split is rounded down, x < split if it is rounded up; no x is equal to a
     split that is not a float32, nor to nan.
     """
-    with numpy.errstate(over="ignore"):
-        near = splits.astype(numpy.float32)
     wide, limit = near.astype(numpy.float64), numpy.float32(numpy.inf)
     down, up = (modes == 0) | (modes == 3), (modes == 1) | (modes == 2)
     near = numpy.where(down & (wide > splits), numpy.nextafter(near, -limit), near)

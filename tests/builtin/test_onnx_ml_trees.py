@@ -119,6 +119,17 @@ def test_splits_of_float64_divide_as_they_do():
         np.testing.assert_array_equal(got, np.stack(holds, 1))
 
 
+def test_features_of_float64_that_equal_a_split():
+    """Both become the same float32."""
+    trees, votes = [(0, 0, 0, 1.2, None, None)], {"0:t": [(0, 1.0)], "0:f": [(0, 2.0)]}
+    attrs = onnx_attributes(trees, votes, "target")
+    attrs["nodes_values_as_tensor"] = numpy_helper.from_array(np.float64(attrs.pop("nodes_values")))
+    attrs["target_weights_as_tensor"] = numpy_helper.from_array(np.float64(attrs.pop("target_weights")))
+    x = np.float64([[1.2], [1.1], [1.3]])
+    got = computed(node("TreeEnsembleRegressor", x, n_targets=1, **attrs), {"x": x})["y"]
+    assert got[:, 0].tolist() == [1, 1, 2]
+
+
 # ---- classifiers
 
 
