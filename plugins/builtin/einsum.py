@@ -7,9 +7,10 @@ import re
 import numpy
 
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
-from dovetail.core.types import FLOATS, DataType, nptype
+from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_equal
-from dovetail.plugins.builtin._onnx_shapes import rank_of
+from dovetail.plugins.builtin._onnx_math import combined, number_like, reduced
+from dovetail.plugins.builtin._onnx_shapes import extents, off_diagonal, rank_of
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
 EQUATION = re.compile(r"[A-Za-z]*(,[A-Za-z]*)?(->[A-Za-z]*)?")
@@ -60,13 +61,12 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 def einsum(node):
     """ONNX Einsum: an ellipsis becomes letters, diagonals are taken first, and inputs are joined two by two."""
     terms, y = spelled_out(node)
-    free = [letter for letter in LETTERS if letter not in "".join(terms) + y]
     tensors = []
     for index, term in enumerate(terms):
         x = node[index]
         for letter in sorted(set(term)):
             while term.count(letter) > 1:
-                x, term = diagonal(node, x, term, letter, free[0])
+                x, term = diagonal(node, x, term, letter)
         tensors.append((x, term))
     tensors = without_repeated(node, tensors)
     while len(tensors) > 1:
@@ -110,16 +110,26 @@ def spelled_out(node):
     return terms, ellipsis + "".join(sorted(x for x in set(every) - set(ellipsis) if every.count(x) == 1))
 
 
-def diagonal(node, x, term, letter, fresh):
-    """x and its term without the second of two equal letters: summed with the unit matrix over it."""
-    extent = x.shape[term.index(letter)]
-    if extent < 0:
-        raise node.fail("a diagonal needs an extent that is known", term=term)
-    node.reserve(f"the unit matrix for '{term}' of {extent} by {extent}", bytes=extent * extent * 8)
-    second = term.index(letter, term.index(letter) + 1)
-    kept = term[:second] + term[second + 1 :]
-    equation = f"{term[:second]}{fresh}{term[second + 1 :]},{letter}{fresh}->{kept}"
-    return node.add("Einsum", [x, numpy.eye(extent, dtype=nptype(x.dtype))], equation=equation), kept
+def diagonal(node, x, term, letter):
+    """x and its term without the second of two equal letters: what is off the diagonal is 0, then summed over it.
+
+    A product with the unit matrix would make NaN of infinities that are not on the diagonal.
+    """
+    first = term.index(letter)
+    second = term.index(letter, first + 1)
+    dims = extents(node, x)[[first, second]]
+    rule = f"the extents of '{letter}' in the term '{term}' must be equal"
+    if dims.known is None:
+        same = combined(node, "EQUAL", dims[0].tensor(), dims[1].tensor())
+        node.network.add_plugin("Assertion", [same], {"message": rule})
+    elif dims.known[0] != dims.known[1]:
+        raise node.fail(rule, **{f"axis {axis}": x.shape[axis] for axis in (first, second)})
+    off = off_diagonal(node, dims)
+    on = node.as_tensor(off == 0) if isinstance(off, numpy.ndarray) else combined(node, "EQUAL", off, 0)
+    others = numpy.array([axis for axis in range(rank_of(x)) if axis not in (first, second)], numpy.int64)
+    on = node.add("Unsqueeze", [on, others]) if others.size else on
+    kept = node.add("Select", [on, x, number_like(x, 0)])
+    return reduced(node, "SUM", kept, [second], keep_dims=False), term[:second] + term[second + 1 :]
 
 
 class Einsum(Plugin):

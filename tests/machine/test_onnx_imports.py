@@ -7,6 +7,7 @@ from onnx import TensorProto, helper
 from onnx_models import model_of, parsed
 
 import dovetail as trt
+from dovetail.core.errors import ShapeError
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 RNG = np.random.default_rng(0)
@@ -69,6 +70,9 @@ def test_one_scale_needs_no_axis(dims, scale, kind):
         ("ij,jk->ik", [(2, 1), (4, 3)]),
         ("...ij,...jk,...kl->...il", [(1, 2, 3), (4, 3, 2), (1, 2, 5)]),
         ("...ii->...i", [(2, 3, 3)]),
+        ("iii->i", [(3, 3, 3)]),
+        ("ijji->ij", [(2, 3, 3, 2)]),
+        ("ii,jj->ij", [(3, 3), (4, 4)]),
         ("ij...,j...->i...", [(2, 3, 1), (3, 4)]),
         ("a,a->a", [(1,), (1,)]),
     ],
@@ -78,6 +82,26 @@ def test_extents_of_1_are_repeated_in_einsum(equation, shapes):
     model = one_node("Einsum", inputs, domain="", equation=equation)
     expected = np.einsum(equation, *inputs.values())
     np.testing.assert_allclose(computed(model, inputs)["y"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_diagonals_of_einsum_ignore_what_is_beside_them():
+    x = np.array([[1, np.inf], [np.nan, 2]], np.float32)
+    assert computed(one_node("Einsum", {"x": x}, domain="", equation="ii->i"), {"x": x})["y"].tolist() == [1, 2]
+
+
+def test_diagonals_of_einsum_follow_unknown_extents():
+    model = model_of([("Einsum", ["x"], ["y"], {"equation": "bii->bi"})], [given("x", (2, "rows", "columns"))])
+    context = context_of(model, x=((2, 1, 1), (2, 5, 5)))
+    x = normal(2, 4, 4)
+    np.testing.assert_array_equal(context.run({"x": x})["y"], np.einsum("bii->bi", x))
+    for shape in ((2, 3, 4), (2, 1, 4), (2, 4, 1)):
+        with pytest.raises(ShapeError, match="'i' in the term 'bii' must be equal"):
+            context.run({"x": normal(*shape)})
+
+
+def test_diagonals_of_einsum_need_equal_extents():
+    (error,) = parsed(one_node("Einsum", {"x": normal(1, 3)}, domain="", equation="ii->i"))[2]
+    assert "the extents of 'i' in the term 'ii' must be equal; axis 0 1; axis 1 3" in error
 
 
 # ---- extents
