@@ -243,6 +243,10 @@ class SymbolicTensor:
                 hint="Say a DataType, such as trt.float32 or DataType.INT64.",
                 got=dtype,
             )
+        if dims is not None and not isinstance(dims, Iterable):
+            raise DTypeError(
+                f"like cannot take the dims {dims}", hint="Give a list of all extents, [n] for one.", got=dims
+            )
         return SymbolicTensor(self.dims if dims is None else DimsExprs(dims), self.dtype if dtype is None else dtype)
 
 

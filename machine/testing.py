@@ -308,7 +308,7 @@ def check(op: str, cases: Iterable[Case], lookup: Callable[[], Lookup] | None = 
     Raises:
         PluginNotFound, NoImplementation: when it runs, with what exists instead.
     """
-    several = list(cases)
+    several = _checked(op, cases)
     find = lookup or _default_lookup
     try:
         import pytest
@@ -336,13 +336,34 @@ def check_now(op: str, cases: Iterable[Case], lookup: Lookup | None = None) -> N
         AssertionError: the first case that fails, with its row.
         PluginNotFound, NoImplementation: there is nothing to test; what exists is listed.
     """
-    for case in cases:
+    for case in _checked(op, cases):
         for dtype in case.dtypes:
             for n_threads in (1, 2):
                 try:
                     check_case(lookup or _default_lookup(), op, case, dtype, n_threads)
                 except AssertionError as error:
                     raise AssertionError(f"case '{case.name}', {dtype.name}: {error}") from error
+
+
+def _checked(op: Any, cases: Any) -> list[Case]:
+    """The cases, if they are some. Raises DefinitionError: a test of nothing would always pass."""
+    if not isinstance(op, str) or not op:
+        spec = getattr(op, "dovetail_spec", None)
+        known = f', here "{spec.id}"' if isinstance(spec, OpSpec) else ', such as "acme::Halves@1"'
+        raise DefinitionError(f"check cannot take {op!r} as an op", hint=f"Give its name{known}.", got=op)
+    several = list(cases) if isinstance(cases, Iterable) and not isinstance(cases, str) else [cases]
+    wrong = [case for case in several if not isinstance(case, Case)]
+    if isinstance(cases, Case) or wrong or not several:
+        raise DefinitionError(
+            f"check of {op} takes a list of cases",
+            facts=[("got", f"{(wrong or cases)!r:.100}")],
+            hint='Write [Case("odd", x=(3, 7))], one for each shape to be tested.',
+            got=cases,
+        )
+    for case in several:
+        if not case.dtypes:
+            raise DefinitionError(f"case '{case.name}' of {op} has no dtypes", hint="Leave them out, or name some.")
+    return several
 
 
 def _default_lookup() -> Lookup:

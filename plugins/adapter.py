@@ -18,7 +18,7 @@ import numpy as np
 from dovetail.core.contract import Implementation, OpSpec, Row
 from dovetail.core.errors import DefinitionError
 from dovetail.core.types import ALL_TYPES, DataType, DeviceType, TensorFormat, storage_nptype
-from dovetail.plugins.author import note_method
+from dovetail.plugins.author import note_method, shown
 from dovetail.plugins.ports import bind
 from dovetail.plugins.results import bytes_of, method_name, naming, refuse_result, results_of, store, widen
 
@@ -59,6 +59,13 @@ def kernel(
 def _check_words(text: str, what: str, known: Any) -> None:
     """Are all words of a row's text known ones? Raises DefinitionError with those that are."""
     shorts = {one.short: one for one in known}
+    if not isinstance(text, str):
+        raise DefinitionError(
+            f"{what} of a kernel cannot be {shown(text)}",
+            facts=[("known", " ".join(shorts))],
+            hint=f"Write a text, such as {what}='{next(iter(shorts))}'.",
+            got=text,
+        )
     for word in text.replace("->", " ").replace("|", " ").split():
         plain = word.removesuffix("...").removesuffix("@cpu")
         if plain in shorts:
@@ -126,7 +133,7 @@ def _kernels_of(cls: Any) -> dict[DeviceType, list[tuple[Row, str]]]:
                 marked[name] = row, cls.device if device is None else device
     kernels: dict[DeviceType, list[tuple[Row, str]]] = {}
     for name, (row, device) in marked.items():
-        if device not in PYTHON_NAMES:
+        if not isinstance(device, DeviceType) or device not in PYTHON_NAMES:
             raise DefinitionError(
                 f"plugin {cls.__name__} cannot have a kernel on {device}",
                 facts=[(name, f"device = {device!r}")],

@@ -17,7 +17,9 @@ from typing import Any
 
 from dovetail.core.contract import REQUIRED, Field, LayerProperty, Port
 from dovetail.core.errors import DefinitionError
+from dovetail.plugins.author import shown
 from dovetail.plugins.fields import FieldDeclaration, make_field, untyped
+from dovetail.plugins.onnx import OnnxOp
 from dovetail.plugins.ports import PORTS, PortDeclaration
 
 IDENTITY = ("name", "version", "namespace", "role", "scalar", "onnx", "type_rows", "device")
@@ -201,6 +203,10 @@ def check(cls: type, found: Declaration, where: str) -> None:
     for port in ports[:-1]:
         if port.variadic:
             raise refuse(f"has inputs after the variadic '{port.name}'", "Only the last input may be variadic.")
+    for name in _METHODS:
+        value = getattr(cls, name, check)
+        if not callable(value):
+            raise refuse(f"has {name} = {shown(value)}, which is no method", f"Write def {name}(self, ...).")
     for method in TAKES_INPUTS:
         _check_parameters(cls, method, tuple(found.inputs), refuse)
     for name, value in vars(cls).items():
@@ -209,6 +215,7 @@ def check(cls: type, found: Declaration, where: str) -> None:
         elif name in TAKES_DESCS and inspect.isfunction(value):
             _check_count(cls, name, value, ("inputs", "outputs"), refuse)
     _check_init(cls, found, refuse)
+    _check_onnx(cls, refuse)
     doc = (cls.__doc__ or "").strip()
     if not doc and sys.flags.optimize < 2:
         raise refuse("has no formula line", "Let the first line of its docstring say what it computes.")
@@ -238,6 +245,14 @@ def _check_count(
             f"has {method}{inspect.signature(function)}, which cannot be called with {' and '.join(wanted)}",
             f"Write def {method}({', '.join(('self', *wanted))}).",
         ) from None
+
+
+def _check_onnx(cls: Any, refuse: Callable[..., DefinitionError]) -> None:
+    rows = cls.onnx
+    if isinstance(rows, (tuple, list)) and all(isinstance(row, OnnxOp) for row in rows):
+        return
+    name = rows if isinstance(rows, str) else cls.name
+    raise refuse("has an onnx that is no tuple of onnx_op", f'Write onnx = (onnx_op("{name}"),).', got=shown(rows))
 
 
 def _check_init(cls: Any, found: Declaration, refuse: Callable[..., DefinitionError]) -> None:

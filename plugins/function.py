@@ -71,6 +71,13 @@ def op(
                 facts=[("defined at", where)],
                 hint="A class is derived from dovetail.plugins.Plugin instead.",
             )
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            kind = "a coroutine (async def)" if inspect.iscoroutinefunction(function) else "a generator (yield)"
+            raise DefinitionError(
+                f"@op cannot take {function.__name__}, which is {kind}",
+                facts=[("defined at", where)],
+                hint="Write a plain function that returns its arrays.",
+            )
         _check_outputs(outputs, where)
         body = _class_body(function, infer, where)
         body.update(name=name, version=version, namespace=namespace)

@@ -32,7 +32,7 @@ def method_name(plugin: Any) -> str:
 
 def bytes_of(size: Any) -> int:
     """A workspace in bytes, as get_workspace_size returned it. Raises PluginFailed if it is not a number of bytes."""
-    if isinstance(size, bool) or not hasattr(size, "__index__") or size.__index__() < 0:
+    if isinstance(size, bool) or not hasattr(size, "__index__") or not 0 <= size.__index__() < 1 << 64:
         raise PluginFailed(f"it returned {shown(size)}", hint="Return the number of bytes as an int; 0 for none.")
     return int(size.__index__())
 

@@ -156,9 +156,9 @@ def cloned(plugin: Any) -> Any:
     """What `clone` returns. Raises PluginFailed if that is not another object of the same state."""
     copy = plugin.clone()
     name = identity_of(plugin)
-    if copy is None or not hasattr(copy, "enqueue"):
+    if copy is None or copy is plugin or not hasattr(copy, "enqueue"):
         raise PluginFailed(
-            f"clone of {name} returned {shown(copy)}",
+            f"clone of {name} returned {'the object itself' if copy is plugin else shown(copy)}",
             hint="Return a new object of the class, in the same state.",
             plugin=name,
             method="clone",

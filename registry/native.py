@@ -42,10 +42,16 @@ class LibraryOp:
         dims = [None if tensor is None else list(tensor.dims) for tensor in inputs]
         types = [-1 if tensor is None else int(tensor.dtype) for tensor in inputs]
         n_outputs = len(self.spec.outputs) or self.native.count_outputs(len(inputs))
-        return [
-            SymbolicTensor(self._dims(i, self.native.infer_dims(i, dims, builder)), self._type(i, inputs, types))
-            for i in range(n_outputs)
-        ]
+        try:
+            return [
+                SymbolicTensor(self._dims(i, self.native.infer_dims(i, dims, builder)), self._type(i, inputs, types))
+                for i in range(n_outputs)
+            ]
+        except ShapeError as error:
+            if self.spec.id not in error.message:  # the builder's own, as of a division by zero
+                layer = f" of layer '{self.native.layer}'" if self.native.layer else ""
+                error.facts.append(("raised in", f"getOutputDimensions of {self.spec.id}{layer}"))
+            raise
 
     def _dims(self, index: int, dims: Sequence[Any]) -> DimsExprs:
         """The extents that the library gave. Raises ShapeError for one that cannot be."""

@@ -26,13 +26,13 @@ class Offer:
         self.implementations: list[tuple[Implementation, PluginRecord]] = []
         self.libraries: list[PluginRecord] = []
 
-    def add_op(self, op: Any) -> OpSpec:
+    def add_op(self, op: Any, called: str = "add_op") -> OpSpec:
         """Offer an op: an OpSpec, a Plugin class or a creator, with the implementations that it brings along.
 
         Raises:
-            DefinitionError: `op` is none of these.
+            DefinitionError: `op` is none of these; what the author `called` is named.
         """
-        spec, implementations = described(op)
+        spec, implementations = described(op, called)
         self.specs.append((spec, self.record))
         for implementation in implementations:
             self.add_implementation(implementation)
@@ -84,7 +84,7 @@ def describe(record: PluginRecord, library: Any) -> None:
     record.hash = library.hash
 
 
-def described(op: Any) -> tuple[OpSpec, Iterable[Implementation]]:
+def described(op: Any, called: str) -> tuple[OpSpec, Iterable[Implementation]]:
     """The spec that `op` stands for, and the implementations that come with it.
 
     An OpSpec stands for itself. Anything else says it with `dovetail_spec` and `dovetail_implementations`,
@@ -96,7 +96,7 @@ def described(op: Any) -> tuple[OpSpec, Iterable[Implementation]]:
     spec = _value(getattr(source, "dovetail_spec", None))
     if not isinstance(spec, OpSpec):
         raise DefinitionError(
-            f"add_op cannot take {_shown(op)}",
+            f"{called} cannot take {_shown(op)}",
             facts=[("dovetail_spec", "missing" if spec is None else f"is a {type(spec).__name__}")],
             hint=_instead_of(op),
             got=op,

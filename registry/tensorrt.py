@@ -59,7 +59,7 @@ class TensorRTNames(Strict):
         offer = Offer(self._record_named("user"))
         if plugin_namespace and isinstance(getattr(creator, "plugin_namespace", None), str):
             creator.plugin_namespace = plugin_namespace
-        spec = offer.add_op(creator)
+        spec = offer.add_op(creator, "register_creator")
         if plugin_namespace and spec.namespace != plugin_namespace:
             moved = replace(spec, namespace=plugin_namespace)
             offer.specs = [(moved, record) for _, record in offer.specs]

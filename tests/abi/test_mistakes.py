@@ -155,6 +155,29 @@ def test_a_clone_that_forgets_is_an_error(library):
     assert (Net("Forgetful").run(x) == x).all()  # with the default there is nothing to forget
 
 
+def test_a_clone_that_is_the_object_itself_is_an_error(library):
+    net = Net("Same")
+    with pytest.raises(
+        PluginFailed, match=r"(?s)failed in clone of layer 'the layer'.*in use already; return a new one"
+    ):
+        net.build()
+    net.y.shape  # noqa: B018  the object is still there
+
+
+def test_a_creator_that_hands_out_one_object_twice_is_an_error(library):
+    first = Net("Only")
+    first.y.shape  # noqa: B018
+    with pytest.raises(PluginFailed, match=r"(?s)failed in createPlugin of layer 'the layer'.*in use already"):
+        Net("Only").y.shape  # noqa: B018
+
+
+def test_a_division_by_zero_names_layer_and_plugin(library):
+    with pytest.raises(
+        ShapeError, match=r"(?s)divides by zero.*getOutputDimensions of mistaken::NoQuotient@1 of layer"
+    ):
+        Net("NoQuotient", shape=(-1, 4)).y.shape  # noqa: B018
+
+
 # ---- unusual and right
 
 

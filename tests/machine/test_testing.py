@@ -104,6 +104,23 @@ def test_all_cases_at_once(lookup):
         check_now("bench::Wrong@1", [Case("line", x=(5,))], lookup)
 
 
+@pytest.mark.parametrize("run", [check, check_now])
+@pytest.mark.parametrize(
+    ("op", "cases", "words"),
+    [
+        ("bench::Plus@1", [], "check of bench::Plus@1 takes a list of cases\n  got  \\[\\]"),
+        ("bench::Plus@1", Case("line", x=(5,)), "takes a list of cases"),
+        ("bench::Plus@1", ["line"], "got  \\['line'\\]"),
+        ("", [Case("line", x=(5,))], "cannot take '' as an op"),
+        (Plus, [Case("line", x=(5,))], 'Give its name, here "bench::Plus@1"'),
+        ("bench::Plus@1", [Case("line", x=(5,), dtypes=())], "case 'line' of bench::Plus@1 has no dtypes"),
+    ],
+)
+def test_a_test_of_nothing_is_refused(run, op, cases, words):
+    with pytest.raises(DefinitionError, match=words):
+        run(op, cases)
+
+
 test_plus = check("Scale@1", [Case("one channel", x=(1, 3, 2, 2))])  # as authors write it
 
 WITHOUT_PYTEST = """

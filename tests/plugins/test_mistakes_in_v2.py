@@ -239,6 +239,13 @@ CREATORS = [
     ),
     ("clone forgets", creator(changes={"clone(self)": "return Plus()"}), PluginFailed, "clone of mine::Plus@1 forgets"),
     (
+        "clone returns the object",
+        creator(changes={"clone(self)": "return self"}),
+        PluginFailed,
+        "clone of mine::Plus@1 returned the object itself",
+        "Return a new object",
+    ),
+    (
         "another name",
         creator(
             'name, plugin_namespace = "Plus"',
@@ -256,7 +263,13 @@ CREATORS = [
         DTypeError,
         "PluginField(",
     ),
-    ("a class", creator(then="registry.register_creator(PlusCreator)"), DefinitionError, "PlusCreator()"),
+    (
+        "a class",
+        creator(then="registry.register_creator(PlusCreator)"),
+        DefinitionError,
+        "register_creator cannot",
+        "PlusCreator()",
+    ),
     ("a plugin", cls(names="", then="registry.register_creator(Plus())"), DefinitionError, "plugin_type"),
     (
         "no serialize",

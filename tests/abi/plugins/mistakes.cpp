@@ -146,6 +146,34 @@ struct Forgetful : Base<Forgetful> {
   IPluginV2DynamicExt* clone() const override { return new Forgetful; }
 };
 
+// Its clone is the object itself.
+struct Same : Base<Same> {
+  static constexpr const char* kName = "Same";
+  IPluginV2DynamicExt* clone() const override { return const_cast<Same*>(this); }
+};
+
+// There is one object, whoever asks for one.
+struct Only : Base<Only> {
+  static constexpr const char* kName = "Only";
+};
+
+struct OnlyCreator : Creator<Only> {
+  IPluginV2* createPlugin(const char*, const PluginFieldCollection*) override {
+    static Only* const only = new Only;
+    return only;
+  }
+};
+
+// Divides by zero to find an extent.
+struct NoQuotient : Base<NoQuotient> {
+  static constexpr const char* kName = "NoQuotient";
+  DimsExprs getOutputDimensions(int32_t, const DimsExprs* inputs, int32_t, IExprBuilder& builder) override {
+    DimsExprs out = inputs[0];
+    out.d[0] = builder.operation(DimensionOperation::kFLOOR_DIV, *out.d[0], *builder.constant(0));
+    return out;
+  }
+};
+
 // Looks at types only.
 struct AnyFormat : Base<AnyFormat> {
   static constexpr const char* kName = "AnyFormat";
@@ -250,6 +278,9 @@ REGISTER_DOVETAIL_PLUGIN(Creator<StaleExtent>)
 REGISTER_DOVETAIL_PLUGIN(Creator<InitializeFails>)
 REGISTER_DOVETAIL_PLUGIN(Creator<Workspace>)
 REGISTER_DOVETAIL_PLUGIN(Creator<Forgetful>)
+REGISTER_DOVETAIL_PLUGIN(Creator<Same>)
+REGISTER_DOVETAIL_PLUGIN(OnlyCreator)
+REGISTER_DOVETAIL_PLUGIN(Creator<NoQuotient>)
 REGISTER_DOVETAIL_PLUGIN(Creator<AnyFormat>)
 REGISTER_DOVETAIL_PLUGIN(Creator<HalfOnly>)
 REGISTER_DOVETAIL_PLUGIN(Creator<Int8Double>)

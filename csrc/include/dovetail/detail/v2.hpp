@@ -158,6 +158,14 @@ struct StreamInfo {
 namespace detail {
 struct V2Context;
 struct V2Object;
+
+// Is an object in use already? Copies of it are not.
+struct InUse {
+  bool yes = false;
+  InUse() = default;
+  InUse(const InUse&) {}
+  InUse& operator=(const InUse&) { return *this; }
+};
 }  // namespace detail
 
 class IPluginV2DynamicExt {
@@ -191,7 +199,7 @@ class IPluginV2DynamicExt {
   virtual void attachToContext(void*, void*, void*) {}
   virtual void detachFromContext() {}
 
-  // A copy in the same state, ready to run if this object is; null: failure.
+  // A copy in the same state, ready to run if this object is; null: failure. Always another object: each is destroyed.
   virtual IPluginV2DynamicExt* clone() const = 0;
   virtual void destroy() { delete this; }
 
@@ -222,6 +230,7 @@ class IPluginV2DynamicExt {
   const AsciiChar* namespace_ = "";
   int32_t device_ = DT_DEVICE_CPU;
   const dt_run* run_ = nullptr;
+  detail::InUse in_use_;
 };
 
 using IPluginV2 = IPluginV2DynamicExt;

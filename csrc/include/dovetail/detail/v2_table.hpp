@@ -139,12 +139,21 @@ struct V2Object {
   bool initialized = false;
   bool loaded = false;
 
-  V2Object(const V2Kind* k, IPluginV2DynamicExt* p) : kind(k), plugin(p) {}
+  V2Object(const V2Kind* k, IPluginV2DynamicExt* p) : kind(k), plugin(p) { plugin->in_use_.yes = true; }
   V2Object(const V2Object&) = delete;
   V2Object& operator=(const V2Object&) = delete;
   ~V2Object() {
     terminate();
+    plugin->in_use_.yes = false;
     quietly(*kind, "destroy", [&] { plugin->destroy(); });
+  }
+  // What a method of the author's returned. Throws if that is null, or the plugin of another object: both would destroy
+  // it, and each would see the other's configurePlugin.
+  static IPluginV2DynamicExt* checked(IPluginV2DynamicExt* made) {
+    if (!made) fail(DT_PLUGIN_FAILED, nowhere("returned nullptr"));
+    if (made->in_use_.yes)
+      fail(DT_PLUGIN_FAILED, nowhere("returned an object that is in use already; return a new one from each call"));
+    return made;
   }
   // The plugin, told where it is to run.
   IPluginV2DynamicExt* on(int32_t device) const {
@@ -164,11 +173,6 @@ struct V2Object {
   }
 };
 
-inline IPluginV2DynamicExt* checked(IPluginV2DynamicExt* made) {
-  if (!made) fail(DT_PLUGIN_FAILED, nowhere("returned nullptr"));
-  return made;
-}
-
 // One context's clone, and what enqueue hands over: descriptions from shape_changed, pointers from each run.
 struct V2Context {
   const V2Kind* kind;
@@ -183,11 +187,14 @@ struct V2Context {
   V2Context& operator=(const V2Context&) = delete;
   ~V2Context() {
     if (attached) quietly(*kind, "detachFromContext", [&] { plugin->detachFromContext(); });
-    if (plugin) quietly(*kind, "destroy", [&] { plugin->destroy(); });
+    if (!plugin) return;
+    plugin->in_use_.yes = false;
+    quietly(*kind, "destroy", [&] { plugin->destroy(); });
   }
   // A clone need not have copied where the object was to run.
   void take(IPluginV2DynamicExt* clone, int32_t device) {
-    plugin = checked(clone);
+    plugin = V2Object::checked(clone);
+    plugin->in_use_.yes = true;
     plugin->device_ = device;
   }
   void configure(const dt_run& run) {
@@ -229,7 +236,7 @@ V2Object* v2_own(const V2Kind* kind, Make make) {
     ~Holder() {
       if (plugin) quietly(*kind, "destroy", [&] { plugin->destroy(); });
     }
-  } holder{kind, checked(make())};
+  } holder{kind, V2Object::checked(make())};
   V2Object* object = new V2Object(kind, holder.plugin);
   holder.plugin = nullptr;
   return object;
