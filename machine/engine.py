@@ -21,6 +21,7 @@ from dovetail.machine.enums import (
     ExecutionContextAllocationStrategy,
     HardwareCompatibilityLevel,
     LayerInformationFormat,
+    ProfilingVerbosity,
 )
 from dovetail.machine.exchange import Port
 from dovetail.machine.logger import ILogger, Logger, Reporting, checked
@@ -314,6 +315,18 @@ class ICudaEngine(Reporting):
     def get_binding_format(self, index: int | str) -> TensorFormat:
         return self.get_tensor_format(self._binding(index))
 
+    def get_binding_format_desc(self, index: int | str) -> str:
+        return self.get_tensor_format_desc(self._binding(index))
+
+    def get_binding_vectorized_dim(self, index: int | str) -> int:
+        return self.get_tensor_vectorized_dim(self._binding(index))
+
+    def get_binding_components_per_element(self, index: int | str) -> int:
+        return self.get_tensor_components_per_element(self._binding(index))
+
+    def get_binding_bytes_per_component(self, index: int | str) -> int:
+        return self.get_tensor_bytes_per_component(self._binding(index))
+
     def get_location(self, index: int | str) -> TensorLocation:
         return self.get_tensor_location(self._binding(index))
 
@@ -356,6 +369,11 @@ class ICudaEngine(Reporting):
     @property
     def refittable(self) -> bool:
         return False
+
+    @property
+    def profiling_verbosity(self) -> ProfilingVerbosity:
+        """DETAILED whatever the config said: the report is part of the plan."""
+        return ProfilingVerbosity.DETAILED
 
     @property
     def engine_capability(self) -> EngineCapability:

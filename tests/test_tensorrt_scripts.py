@@ -41,3 +41,25 @@ def test_a_script_with_pycuda_builds_stores_and_runs(tmp_path):
 def test_a_script_with_cuda_python_binds_by_name():
     found, _ = numbers("scale_cudart.py")
     np.testing.assert_array_equal(found, np.arange(6).reshape(2, 3) ** 2)
+
+
+@pytest.mark.unsanitized
+def test_the_helpers_of_the_samples_find_what_they_import(tmp_path):
+    """As common.py of TensorRT 8.5 allocates: page-locked memory seen as an array, errors of driver and run time."""
+    script = tmp_path / "helpers.py"
+    script.write_text(
+        "import ctypes, numpy as np, pycuda.driver\n"
+        "from cuda import cuda, cudart\n"
+        "assert not isinstance(cudart.cudaMalloc(4)[0], cuda.CUresult)\n"
+        "error, address = cudart.cudaMallocHost(16)\n"
+        "host = np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_float)), (4,))\n"
+        "host[:] = [1, 2, 3, 4]\n"
+        "_, device = cudart.cudaMalloc(16)\n"
+        "cudart.cudaMemcpyAsync(device, host, 16, cudart.cudaMemcpyKind.cudaMemcpyHostToDevice, 0)\n"
+        "back = pycuda.driver.pagelocked_zeros(4, np.float32)\n"
+        "pycuda.driver.memcpy_dtoh(back, device)\n"
+        "print(back)\n"
+        "assert cudart.cudaFreeHost(host.ctypes.data) == (cudart.cudaError_t.cudaSuccess,)\n"
+    )
+    found, _ = numbers(script)
+    np.testing.assert_array_equal(found, [[1, 2, 3, 4]])

@@ -9,6 +9,7 @@ Device memory is host memory, which is what engines for the CPU read and write; 
 from __future__ import annotations
 
 import ctypes
+import os
 import runpy
 import sys
 import types
@@ -42,6 +43,10 @@ class cudaError_t(IntEnum):
     cudaSuccess = 0
 
 
+class CUresult(IntEnum):
+    CUDA_SUCCESS = 0
+
+
 class cudaMemcpyKind(IntEnum):
     cudaMemcpyHostToHost = 0
     cudaMemcpyHostToDevice = 1
@@ -70,6 +75,18 @@ def cudaFreeAsync(address: int, stream: int) -> tuple[cudaError_t]:
     return cudaFree(address)
 
 
+def cudaMallocHost(n_bytes: int) -> tuple[cudaError_t, int]:
+    return OK, _allocate(n_bytes)
+
+
+def cudaHostAlloc(n_bytes: int, flags: int) -> tuple[cudaError_t, int]:
+    return OK, _allocate(n_bytes)
+
+
+def cudaFreeHost(address: int) -> tuple[cudaError_t]:
+    return cudaFree(address)
+
+
 def cudaMemcpy(to: Any, source: Any, n_bytes: int, kind: cudaMemcpyKind) -> tuple[cudaError_t]:
     ctypes.memmove(_address(to), _address(source), int(n_bytes))
     return (OK,)
@@ -84,7 +101,25 @@ def cudaMemset(address: Any, value: int, n_bytes: int) -> tuple[cudaError_t]:
     return (OK,)
 
 
+def cudaMemsetAsync(address: Any, value: int, n_bytes: int, stream: int) -> tuple[cudaError_t]:
+    return cudaMemset(address, value, n_bytes)
+
+
+def cudaMemGetInfo() -> tuple[cudaError_t, int, int]:
+    """Free and total memory, in bytes."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    return OK, os.sysconf("SC_AVPHYS_PAGES") * page, os.sysconf("SC_PHYS_PAGES") * page
+
+
 def cudaStreamCreate() -> tuple[cudaError_t, int]:
+    return OK, 0
+
+
+def cudaStreamCreateWithFlags(flags: int) -> tuple[cudaError_t, int]:
+    return OK, 0
+
+
+def cudaStreamCreateWithPriority(flags: int, priority: int) -> tuple[cudaError_t, int]:
     return OK, 0
 
 
@@ -104,13 +139,31 @@ def cudaSetDevice(index: int) -> tuple[cudaError_t]:
     return (OK,)
 
 
+def cudaGetDevice() -> tuple[cudaError_t, int]:
+    return OK, 0
+
+
+def cudaGetDeviceCount() -> tuple[cudaError_t, int]:
+    return OK, 1
+
+
+def cudaGetLastError() -> tuple[cudaError_t]:
+    return (OK,)
+
+
+def cudaGetErrorString(error: cudaError_t) -> tuple[cudaError_t, bytes]:
+    return OK, b"no error"
+
+
 def cudaGetErrorName(error: cudaError_t) -> tuple[cudaError_t, bytes]:
     return OK, cudaError_t(error).name.encode()
 
 
 RUNTIME = (
-    cudaError_t, cudaMemcpyKind, cudaMalloc, cudaMallocAsync, cudaFree, cudaFreeAsync, cudaMemcpy, cudaMemcpyAsync,
-    cudaMemset, cudaStreamCreate, cudaStreamSynchronize, cudaStreamDestroy, cudaDeviceSynchronize, cudaSetDevice,
+    cudaError_t, cudaMemcpyKind, cudaMalloc, cudaMallocAsync, cudaMallocHost, cudaHostAlloc, cudaFree, cudaFreeAsync,
+    cudaFreeHost, cudaMemcpy, cudaMemcpyAsync, cudaMemset, cudaMemsetAsync, cudaMemGetInfo, cudaStreamCreate,
+    cudaStreamCreateWithFlags, cudaStreamCreateWithPriority, cudaStreamSynchronize, cudaStreamDestroy,
+    cudaDeviceSynchronize, cudaSetDevice, cudaGetDevice, cudaGetDeviceCount, cudaGetLastError, cudaGetErrorString,
     cudaGetErrorName,
 )  # fmt: skip
 
@@ -185,8 +238,14 @@ class Device:
     def count() -> int:
         return 1
 
-    def make_context(self) -> Context:
+    def make_context(self, flags: int = 0) -> Context:
         return Context()
+
+    def retain_primary_context(self) -> Context:
+        return Context()
+
+    def name(self) -> str:
+        return "CPU"
 
 
 def init() -> None:
@@ -199,6 +258,32 @@ def mem_alloc(n_bytes: int) -> DeviceAllocation:
 
 def pagelocked_empty(shape: Any, dtype: Any, **options: Any) -> np.ndarray:
     return np.empty(shape, dtype)
+
+
+def pagelocked_zeros(shape: Any, dtype: Any, **options: Any) -> np.ndarray:
+    return np.zeros(shape, dtype)
+
+
+def pagelocked_empty_like(array: np.ndarray, **options: Any) -> np.ndarray:
+    return np.empty_like(array)
+
+
+def to_device(array: np.ndarray) -> DeviceAllocation:
+    made = DeviceAllocation(array.nbytes)
+    memcpy_htod(made, array)
+    return made
+
+
+def mem_get_info() -> tuple[int, int]:
+    return cudaMemGetInfo()[1:]
+
+
+def memcpy_dtod(to: Any, source: Any, n_bytes: int) -> None:
+    ctypes.memmove(_address(to), _address(source), n_bytes)
+
+
+def memcpy_dtod_async(to: Any, source: Any, n_bytes: int, stream: Stream | None = None) -> None:
+    memcpy_dtod(to, source, n_bytes)
 
 
 def memcpy_htod(to: Any, source: Any) -> None:
@@ -218,8 +303,9 @@ def memcpy_dtoh_async(to: Any, source: Any, stream: Stream | None = None) -> Non
 
 
 DRIVER = (
-    DeviceAllocation, Stream, Event, Context, Device, init, mem_alloc, pagelocked_empty, memcpy_htod, memcpy_dtoh,
-    memcpy_htod_async, memcpy_dtoh_async,
+    DeviceAllocation, Stream, Event, Context, Device, init, mem_alloc, mem_get_info, pagelocked_empty, pagelocked_zeros,
+    pagelocked_empty_like, to_device, memcpy_htod, memcpy_dtoh, memcpy_dtod, memcpy_htod_async, memcpy_dtoh_async,
+    memcpy_dtod_async,
 )  # fmt: skip
 
 
@@ -238,7 +324,9 @@ def install() -> None:
     for name in ("pycuda", "pycuda.autoinit", "cuda", "cuda.bindings"):
         _module(name)
     _module("pycuda.driver", DRIVER)
+    _module("cuda.cuda", (CUresult,))
     _module("cuda.cudart", RUNTIME)
+    _module("cuda.bindings.driver", (CUresult,))
     _module("cuda.bindings.runtime", RUNTIME)
 
 

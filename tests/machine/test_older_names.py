@@ -156,6 +156,21 @@ def test_strides_count_elements_or_vectors(format_, strides):
     assert context.get_tensor_strides("x") == context.get_strides(0) == strides
 
 
+def test_formats_of_bindings_are_those_of_their_tensors():
+    builder, network, config = new_network()
+    x = network.add_input("x", trt.float16, (2, 12, 5, 7))
+    x.allowed_formats = 1 << int(trt.TensorFormat.CHW16)
+    network.mark_output(network.add_unary(x, trt.UnaryOperation.NEG).get_output(0))
+    engine = engine_of(builder, network, config)
+    for binding in (0, "x"):
+        assert engine.get_binding_format(binding) == trt.TensorFormat.CHW16
+        assert engine.get_binding_format_desc(binding) == engine.get_tensor_format_desc("x")
+        assert engine.get_binding_vectorized_dim(binding) == 1
+        assert engine.get_binding_components_per_element(binding) == 16
+        assert engine.get_binding_bytes_per_component(binding) == 2
+    assert engine.profiling_verbosity == trt.ProfilingVerbosity.DETAILED
+
+
 def test_memory_of_the_user_with_its_size():
     engine = engine_of(*convolution_chain(3))
     context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
