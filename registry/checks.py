@@ -95,20 +95,26 @@ def _rows(spec: OpSpec, implementation: Implementation) -> Iterator[_Pair]:
     """A pair for each row that cannot be read, and for each port one with all types that it does not take."""
     where = os.path.basename(implementation.library)
     excess: dict[Port, tuple[dict[str, None], dict[str, None]]] = {}  # types and tactics, each once
-    claims: dict[str, list[tuple[Port, DataType | str]]] = {}  # rows have few texts between them
+    faults: dict[str, list[tuple[Port, DataType | str]]] = {}  # rows have few texts between them
     for row in implementation.rows:
-        if row.types not in claims:
-            claims[row.types] = list(_type_claims(spec, row.types))
-        for port, dtype in claims[row.types]:
+        if row.types not in faults:
+            faults[row.types] = [claim for claim in _type_claims(spec, row.types) if not _is_taken(*claim)]
+        for port, dtype in faults[row.types]:
             if isinstance(dtype, str):
                 yield (f"row {row.tactic} says '{row.types}'", where), (dtype, spec.where)
-            elif port.types and dtype not in port.types and not (port.quantized and dtype == DataType.INT8):
+            else:
                 types, tactics = excess.setdefault(port, ({}, {}))
                 types[dtype.name] = tactics[row.tactic] = None
     for port, (types, tactics) in excess.items():
         others = f" and {len(tactics) - 1} more" if len(tactics) > 1 else ""
         mine = f"row {next(iter(tactics))}{others}: '{port.name}' as {' | '.join(types)}"
         yield (mine, where), (f"{port.name}: {' | '.join(t.name for t in port.types)}", spec.where)
+
+
+def _is_taken(port: Port, dtype: DataType | str) -> bool:
+    if isinstance(dtype, str):
+        return False
+    return not port.types or dtype in port.types or (port.quantized and dtype == DataType.INT8)
 
 
 def _type_claims(spec: OpSpec, text: str) -> Iterator[tuple[Port, DataType | str]]:

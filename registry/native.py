@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,7 @@ def _row(row: Mapping[str, Any], index: int) -> Row:
     )
 
 
+@cache
 def _needs(bits: int) -> tuple[str, ...]:
     """Names of instruction sets; one that this host does not know has a name that no machine has."""
     unknown = bits & ~sum(_FEATURES.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from enum import IntEnum
 
 import numpy as np
@@ -215,6 +216,8 @@ def refuse(**body):
         ({"label": Input()}, "cannot have something called 'label'"),
         ({"infer": lambda self, a: a}, "has infer(self, a), whose parameters are not those expected"),
         ({"reference": lambda self, x, y: x}, "Write def reference(self, x)."),
+        ({"reference": lambda self, x, *, y: x}, "has reference(self, x, *, y), whose"),
+        ({"reference": lambda self, x, **y: x}, "has reference(self, x, **y), whose"),
         ({"enqueue": lambda self, x: x}, "Write def enqueue(self, inputs, outputs, workspace, stream)."),
         ({"__doc__": None}, "has no formula line"),
         ({"y": None}, "has no output"),
@@ -224,6 +227,19 @@ def refuse(**body):
 )
 def test_a_mistake_is_told_when_the_class_is_made(body, words):
     assert words in refuse(**body)
+
+
+def test_a_wrapped_method_has_the_parameters_of_what_it_wraps():
+    class Wrapped(Plugin):
+        """y = x."""
+
+        x, y = Input(FLOATS), Output(like="x")
+
+        @functools.wraps(lambda self, x: x)
+        def reference(*args):
+            return args[1]
+
+    assert Wrapped.dovetail_spec.reference is not None
 
 
 def test_a_port_named_like_a_field_is_refused():
