@@ -98,10 +98,10 @@ from dovetail.plugins import Weights as WeightsPort
 from dovetail.plugins import field as field
 from dovetail.plugins import hookimpl as hookimpl
 from dovetail.plugins import op as op
-from dovetail.plugins.v2 import IPluginCreator as IPluginCreator
 from dovetail.plugins.v2 import IPluginV2 as IPluginV2
 from dovetail.plugins.v2 import IPluginV2DynamicExt as IPluginV2DynamicExt
 from dovetail.plugins.v2 import IPluginV2Ext as IPluginV2Ext
+from dovetail.plugins.v2_creator import IPluginCreator as IPluginCreator
 from dovetail.plugins.v2_spec import DimsExprs as DimsExprs
 from dovetail.registry.registry import Registry as IPluginRegistry
 
