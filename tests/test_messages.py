@@ -4,7 +4,11 @@ A changed message is a reviewed change: `pytest tests/test_messages.py --refresh
 depends on the machine (folders, instruction sets, versions) is replaced before texts are compared.
 """
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -299,15 +303,26 @@ def stable(text: str, folder: Path) -> str:
     return re.sub(rf"\b{re.escape(trt.__version__)}\b", "<version>", re.sub(r"\.py:\d+", ".py:<line>", text))
 
 
+def collected(folder: Path) -> dict[str, str]:
+    """The message of each case, by its name."""
+    found = {}
+    for index, (name, function) in enumerate(CASES.items()):
+        own = folder / str(index)
+        own.mkdir()
+        with pytest.raises(DovetailError) as error:
+            function(own)
+        found[name] = stable(f"{type(error.value).__name__}: {error.value}", own)
+    return found
+
+
 @pytest.fixture(scope="module")
 def messages(tmp_path_factory):
-    found = {}
-    for name, function in CASES.items():
-        folder = tmp_path_factory.mktemp("messages")
-        with pytest.raises(DovetailError) as error:
-            function(folder)
-        found[name] = stable(f"{type(error.value).__name__}: {error.value}", folder)
-    return found
+    """Collected in a process of its own: messages list plugins, and other tests leave theirs in the registry."""
+    command = [sys.executable, __file__, str(tmp_path_factory.mktemp("messages"))]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent / "support")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_messages_are_those_that_were_reviewed(messages, request):
@@ -326,3 +341,7 @@ def test_a_message_has_the_agreed_anatomy(messages, name):
     assert messages[name].isascii()
     empty = re.search(r"\b(failed to|invalid argument|sorry|oops)\b|!", messages[name], re.IGNORECASE)
     assert not empty, "words that say nothing"
+
+
+if __name__ == "__main__":
+    print(json.dumps(collected(Path(sys.argv[1]))))
