@@ -33,6 +33,7 @@ __all__ = [
     "TensorFormat",
     "TensorIOMode",
     "TensorLocation",
+    "TypeOfLayer",
     "Weights",
     "bfloat16",
     "bool",
@@ -63,6 +64,30 @@ class _Named(IntEnum):
 
     __str__ = Enum.__str__
     __format__ = Enum.__format__
+
+
+class TypeOfLayer(_Named):
+    """What `layer.type` may be: the kind of a layer, or the field of that name that some kinds of layers have.
+
+    In TensorRT a layer of `network.get_layer(i)` has the first, one that `add_activation` returns has the second. Here
+    both are one object, so the second equals the kind that has it, and no other: ActivationType.RELU equals
+    LayerType.ACTIVATION, not LayerType.CONVOLUTION, although both are 0.
+    """
+
+    @property
+    def _kind(self) -> str:
+        name = type(self).__name__.removesuffix("Type").upper()
+        return self.name if name == "LAYER" else name
+
+    def __eq__(self, other: object) -> Any:
+        if isinstance(other, TypeOfLayer) and type(other) is not type(self):
+            return self._kind == other._kind
+        return int(self) == other
+
+    def __ne__(self, other: object) -> Any:
+        return not self == other
+
+    __hash__ = int.__hash__
 
 
 class _DataType(_Named):

@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from dovetail.core.types import TypeOfLayer
+
 __all__ = [
     "BuilderFlag",
     "CalibrationAlgoType",
@@ -92,6 +94,9 @@ class EngineCapability(IntEnum):
     STANDARD = 0
     SAFETY = 1
     DLA_STANDALONE = 2
+    DEFAULT = 0  # names of TensorRT 7
+    SAFE_GPU = 1
+    SAFE_DLA = 2
 
 
 class LayerInformationFormat(IntEnum):
@@ -101,7 +106,7 @@ class LayerInformationFormat(IntEnum):
     JSON = 1
 
 
-class LayerType(IntEnum):
+class LayerType(TypeOfLayer):
     """Kinds of layers, `layer.type`. Kinds that only this project has are PLUGIN_V2, as plugins of others are."""
 
     CONVOLUTION = 0

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from numpy import abs, clip, exp, expm1, finfo, float32, log1p, maximum, tanh, where
 
-from dovetail.core.types import FLOATS, DataType
+from dovetail.core.types import FLOATS, DataType, TypeOfLayer
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._onnx_math import cast
 from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar
 from dovetail.plugins.builtin._onnx_shapes import is_given, rank_of
 
 
-class ActivationType(IntEnum):
+class ActivationType(TypeOfLayer):
     """Which function; a is alpha, b is beta."""
 
     RELU = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from enum import IntEnum
 from functools import reduce
 from itertools import product
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import numpy
 
 from dovetail.core.errors import ShapeError
-from dovetail.core.types import FLOATS, DataType
+from dovetail.core.types import FLOATS, DataType, TypeOfLayer
 from dovetail.plugins import (
     Input,
     Ints,
@@ -114,7 +113,7 @@ def _pooled(node, x, window, type, **fields):
     return cast(node, y, x.dtype)
 
 
-class PoolingType(IntEnum):
+class PoolingType(TypeOfLayer):
     """What a window becomes."""
 
     MAX = 0

@@ -202,6 +202,25 @@ def test_the_type_of_a_layer_is_its_kind():
     assert convolution.type in trt.LayerType.__members__.values()
 
 
+def test_a_field_named_type_equals_the_kind_that_has_it():
+    _, network, _ = new_network()
+    x = network.add_input("x", trt.float32, (1, 4, 8, 8))
+    network.add_activation(x, trt.ActivationType.RELU)
+    network.add_pooling_nd(x, trt.PoolingType.MAX, (2, 2))
+    network.add_convolution_nd(x, 2, (1, 1), np.ones(8, np.float32))
+    kinds = (trt.LayerType.ACTIVATION, trt.LayerType.POOLING, trt.LayerType.CONVOLUTION)
+    for index, kind in enumerate(kinds):
+        found = network.get_layer(index).type
+        assert (
+            [found == each for each in kinds] == [kind == found for kind in kinds] == [kind is each for each in kinds]
+        )
+        assert [found != each for each in kinds] == [kind is not each for each in kinds]
+        assert kind in (found,) and found in kinds
+    assert network.get_layer(0).type == trt.ActivationType.RELU == 0 != trt.ActivationType.SIGMOID
+    assert f"{kinds[0]} {kinds[0]!s}" == "LayerType.ACTIVATION LayerType.ACTIVATION"
+    assert {trt.ActivationType.RELU: 1}[network.get_layer(0).type] == 1
+
+
 def test_a_layer_is_an_instance_of_tensorrts_class_for_it():
     _, network, _ = new_network()
     x = network.add_input("x", trt.float32, (1, 4, 8, 8))
@@ -261,6 +280,11 @@ def test_the_module_under_tensorrts_name():
 )  # fmt: skip
 def test_a_name_is_there(name):
     assert hasattr(trt, name)
+
+
+def test_capabilities_have_their_older_names():
+    assert trt.EngineCapability.DEFAULT is trt.EngineCapability.STANDARD
+    assert trt.EngineCapability["SAFE_DLA"] is trt.EngineCapability.DLA_STANDALONE
 
 
 def test_the_volume_of_unknown_extents_is_what_scripts_expect():
