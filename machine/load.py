@@ -59,8 +59,9 @@ class Model(Strict):
     """A model or plan that is called with arrays. Made by `dovetail.load`.
 
     `model(x)`, `model(a, b)` in the order of `inputs`, `model(x=a)` or `model({"x": a})` by name. One output comes back
-    as an array, several as a dict by name, in the model's order. Any number of threads may call it at once: each has a
-    context of its own, kept as long as the thread lives, and a build makes the others wait.
+    as an array, several as a dict by name, in the model's order. Inputs of a type that networks lack (DOUBLE ...)
+    are converted to the one that carries it, of which the import warns. Any number of threads may call it at once: each
+    has a context of its own, kept as long as the thread lives, and a build makes the others wait.
     """
 
     inputs: list[str]
@@ -152,6 +153,11 @@ class Model(Strict):
             except ProfileError:
                 if not self._fit(inputs, engine):
                     raise
+            except BindingError:
+                carried = self._source.carried(inputs)
+                if carried is None:
+                    raise
+                inputs = carried
         return next(iter(results.values())) if len(results) == 1 else results
 
     def _by_name(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> Mapping[str, Any]:

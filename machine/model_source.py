@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from dovetail.core.errors import DefinitionError
 from dovetail.machine.logger import ILogger, Severity
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.onnx import OnnxParser
+from dovetail.machine.onnx.types import carried, carried_inputs, is_lacking
 from dovetail.machine.plan import ALIGNMENT
 from dovetail.registry.loader import default_registry
 
@@ -37,6 +38,7 @@ class Source:
         else:
             head = self._head()
         self.is_plan = _starts_as_plan(head) or head[:4] in _FOREIGN
+        self._carriers: dict[str, tuple[Any, Any]] | None = None  # by input: declared, carrier
 
     def _head(self) -> bytes:
         try:
@@ -70,6 +72,29 @@ class Source:
             file = self.path.parent / location
             if file.is_file():  # a missing one is the parser's to report
                 yield file
+
+    def carried(self, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The inputs, with arrays of types that networks lack, as the model declares them, in those that carry them.
+
+        Returns:
+            None where no array has such a type that the model declares for it.
+        """
+        if self.is_plan or not any(is_lacking(array) for array in inputs.values()):
+            return None
+        if self._carriers is None:
+            import onnx
+
+            if self.path is not None:
+                model = onnx.load(str(self.path), load_external_data=False)
+            else:
+                model = onnx.load_from_string(bytes(self.data))  # type: ignore[arg-type]
+            self._carriers = carried_inputs(model)
+        converted = {
+            name: carried(array, self._carriers[name][1])
+            for name, array in inputs.items()
+            if name in self._carriers and is_lacking(array) and array.dtype == self._carriers[name][0]
+        }
+        return {**inputs, **converted} if converted else None
 
     def network(self, logger: ILogger) -> INetworkDefinition:
         """The model as a network. Raises DefinitionError with the first things that are wrong with it."""

@@ -107,8 +107,16 @@ def given_ranges(
         dims: of all inputs, the dynamic ones among them.
 
     Raises:
-        DefinitionError: no such input, a value that is not a shape or three, or one that the model does not leave open.
+        DefinitionError: `shapes` is no mapping, no such input, a value that is not a shape or three, or one that the
+            model does not leave open.
     """
+    if not isinstance(shapes, Mapping | None):
+        raise DefinitionError(
+            f"shapes cannot be a {type(shapes).__name__}",
+            facts=[("inputs", ", ".join(dims))],
+            hint='Give shapes by input: shapes={"x": (1, 3, 224, 224)}.',
+            got=shapes,
+        )
     names = list(dims)
     dynamic = {one.name: one for one in inputs}
     ranges = {}

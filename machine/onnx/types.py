@@ -96,3 +96,26 @@ def carried(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """An array in the type that carries it; what a float32 cannot hold is infinite, and no warning."""
     with np.errstate(over="ignore"):
         return array if array.dtype == dtype else array.astype(dtype)
+
+
+def is_lacking(value: Any) -> bool:
+    """Is this an array of a type that networks lack?"""
+    if not isinstance(value, np.ndarray):
+        return False
+    try:
+        from_numpy(value.dtype)
+    except DTypeError:
+        return True
+    return False
+
+
+def carried_inputs(model: Any) -> dict[str, tuple[np.dtype, np.dtype]]:
+    """By input: the type that the model declares, and the one that carries it, where these are not the same."""
+    import onnx
+
+    declared = {entry.name: entry.type.tensor_type.elem_type for entry in model.graph.input}
+    return {
+        name: (onnx.helper.tensor_dtype_to_np_dtype(elem_type), nptype(CARRIERS[name_of(elem_type)]))
+        for name, elem_type in declared.items()
+        if name_of(elem_type) in CARRIERS
+    }

@@ -333,3 +333,36 @@ def test_constants_may_be_outputs():
     model = model_of([("Identity", ["w"], ["y"], {})], [floats("x", 1)], weights={"w": np.array([7], np.float32)})
     assert numpy_helper.to_array(model.graph.initializer[0]).tolist() == [7]
     assert trt.load(model)(ones(1)).tolist() == [7]
+
+
+# ---- types that networks lack
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.int16, np.uint16, np.uint32, np.uint64])
+@pytest.mark.parametrize("dims", [(3,), ("n",)])
+def test_inputs_of_types_that_networks_lack_are_converted(kind, dims, tmp_path):
+    elem_type = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    inputs = [helper.make_tensor_value_info("x", elem_type, dims), floats("z", *dims)]
+    model = model_of([("Cast", ["x"], ["f"], {"to": TensorProto.FLOAT}), ("Add", ["f", "z"], ["y"], {})], inputs)
+    path, log = tmp_path / "model.onnx", Log()
+    path.write_bytes(model.SerializeToString())
+    x, z = np.array([1, 2, 3], kind), np.ones(3, np.float32)
+    for given in (model, path, path):  # built, built, from the cache
+        log.lines.clear()
+        loaded = trt.load(given, cache=tmp_path / "plans", logger=log)
+        assert loaded(x, z).tolist() == loaded(x=x, z=z).tolist() == [2, 3, 4]
+    with pytest.raises(errors.BindingError, match="input 'z' cannot be float64"):
+        loaded(x, z.astype(np.float64))
+
+
+def test_arrays_of_other_types_than_the_model_declares_are_refused():
+    with pytest.raises(errors.BindingError, match="input 'x' cannot be float64"):
+        trt.load(twice(2))(np.ones(2))
+    model = model_of([("Exp", ["x"], ["y"], {})], [helper.make_tensor_value_info("x", TensorProto.DOUBLE, (2,))])
+    with pytest.raises(errors.BindingError, match="input 'x' cannot be int16"):
+        trt.load(model, logger=Log())(np.ones(2, np.int16))
+
+
+def test_shapes_are_given_by_input():
+    with pytest.raises(errors.DefinitionError, match="shapes cannot be a list"):
+        trt.load(twice("n"), shapes=[(2,)])
