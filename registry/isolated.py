@@ -24,9 +24,16 @@ def check_library(path: str | os.PathLike[str], timeout_s: float = TIMEOUT_S) ->
     """What a library says of itself, read in a child process: name, version, abi, hash, ops and implementations.
 
     Raises:
-        LibraryRefused: it cannot work with this host, or the child crashed, ended, or took longer than `timeout_s`.
+        LibraryRefused: it cannot work with this host, or the child crashed, ended, or took longer than `timeout_s`,
+            which has to be above 0.
     """
     file = native.locate(path)
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, (int, float)) or not timeout_s > 0:
+        raise LibraryRefused(
+            f"{os.path.basename(file)} was not opened: its time cannot be {timeout_s!r}",
+            hint=f"timeout_s is a number of seconds above 0; {TIMEOUT_S:g} if it is left out.",
+            path=file,
+        )
     status, answer, errors = _run_child(file, timeout_s)
     if answer is None:
         facts = [("child process", _ending(status, timeout_s)), ("file", file)]

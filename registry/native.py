@@ -112,6 +112,12 @@ def open_library(path: str | os.PathLike[str]) -> Any:
     return _native.open_library(locate(path))
 
 
+BRINGS_NOTHING = (
+    "it brings no op and no implementation: write REGISTER_DOVETAIL_PLUGIN(Creator) for a class, "
+    "DOVETAIL_IMPLEMENTS(...) for rows"
+)
+
+
 def locate(path: str | os.PathLike[str]) -> str:
     """The file that is meant: a bare name is searched in DOVETAIL_PLUGIN_PATH, then in the working directory.
 

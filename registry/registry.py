@@ -216,6 +216,12 @@ class Registry(TensorRTNames):
             LibraryRefused: it cannot work with this host, or the child did not survive it. None of it was registered.
             ImplementationMismatch, PluginConflict: what it brings does not fit. None of it was registered.
         """
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            raise LibraryRefused(
+                f"load_library cannot take an object of {type(path).__name__}",
+                hint='Give the path of a file, such as "./libacme.so".',
+                got=path,
+            )
         record = PluginRecord(os.path.basename(path), source="load_library")
         return self.adopt_library(path, record, replace, timeout_s if isolated else None)
 
@@ -240,6 +246,9 @@ class Registry(TensorRTNames):
                 offer = Offer(record)
                 offer.add_library(library)
                 self.commit(offer, (lambda _, old: _same_library(old, record)) if replace else None)
+                if not offer.specs and not offer.implementations:
+                    record.reason = native.BRINGS_NOTHING
+                    _log.warning("%s: %s (%s)", record.name, record.reason, library.path)
             except DovetailError as error:
                 refused = isinstance(error, LibraryRefused) and os.path.exists(path)
                 reason = f"{type(error).__name__}: {error}"

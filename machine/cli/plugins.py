@@ -9,6 +9,7 @@ from dataclasses import fields
 
 from dovetail.registry import PluginRecord, Registry, load_entry_points
 from dovetail.registry.isolated import TIMEOUT_S, check_library
+from dovetail.registry.native import BRINGS_NOTHING
 from dovetail.registry.near import known_libraries, spelled_like
 from dovetail.registry.records import BROKEN, STATES
 
@@ -49,6 +50,8 @@ def _check_load(path: str, timeout_s: float) -> int:
     )
     for noun in ("ops", "implementations"):
         print(f"  {noun:<15}  {', '.join(library[noun]) or 'none'}")
+    if not library["ops"] and not library["implementations"]:
+        print(f"  warning          {BRINGS_NOTHING}")
     return 0
 
 

@@ -65,9 +65,23 @@ def test_a_library_whose_constructor_never_returns_is_refused_after_the_time(tmp
     assert time.monotonic() - started < 60
 
 
-def test_a_library_that_is_fine_is_loaded_as_without(tmp_path):
+def test_a_library_that_is_fine_is_loaded_as_without(tmp_path, caplog):
     record = Registry().load_library(library(tmp_path, ""), isolated=True)
     assert (record.name, record.version, record.state) == ("odd", "1.5", "loaded")
+    assert "odd: it brings no op and no implementation: write REGISTER_DOVETAIL_PLUGIN" in caplog.text
+    assert record.reason.startswith("it brings no op")
+
+
+@pytest.mark.parametrize("time", [-1, 0, "20", None, True, float("nan")])
+def test_a_time_that_cannot_be_is_not_blamed_on_the_library(tmp_path, time):
+    with pytest.raises(LibraryRefused, match=f"(?s)its time cannot be {time!r}.*seconds above 0; 20 if"):
+        check_library(library(tmp_path, ""), time)
+
+
+@pytest.mark.parametrize("path", [None, 5, ["libodd.so"]])
+def test_what_is_no_path_is_said_to_be_none(path):
+    with pytest.raises(LibraryRefused, match="load_library cannot take an object of"):
+        Registry().load_library(path)
 
 
 def test_what_the_host_refuses_is_said_in_its_own_words(tmp_path):
@@ -97,7 +111,7 @@ def command(*arguments, **environment):
 
 def test_the_command_says_what_a_library_brings_or_why_it_cannot(tmp_path):
     status, text = command(library(tmp_path, ""))
-    assert status == 0 and "can be loaded: odd 1.5, interface 1.0" in text
+    assert status == 0 and "can be loaded: odd 1.5, interface 1.0" in text and "brings no op" in text
     status, text = command(library(tmp_path, CONSTRUCTORS["crashes"]))
     assert status == 1 and "LibraryRefused" in text and "SIGSEGV" in text
     status, text = command("--timeout", 2, library(tmp_path, CONSTRUCTORS["never returns"]))
