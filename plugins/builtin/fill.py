@@ -9,7 +9,7 @@ import numpy
 from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import DimsExprs
-from dovetail.core.types import FLOATS, DataType, nptype
+from dovetail.core.types import FLOATS, DataType, from_numpy, nptype
 from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
 from dovetail.plugins.builtin._onnx_counts import as_extents
 from dovetail.plugins.builtin._onnx_math import applied, cast, combined
@@ -123,7 +123,7 @@ class Fill(Plugin):
               alphas  optional, one value, instead of the field `alpha`; of the type of y
               betas   optional, instead of the field `beta`; of the type of y: for LINSPACE one for each axis
                       of y, else one value
-    Outputs   y       of type `to_type`
+    Outputs   y       of type `to_type`; if that is FLOAT and a LINSPACE has integer alphas, of their type
     Numerics  LINSPACE        alpha + the sum over axes k of beta[k] * index[k]; y has one axis unless betas is
                               given. In float64, rounded once; integers wrap around
               RANDOM_UNIFORM  alpha + (beta - alpha) * u, u uniform in [0, 1) in steps of 2^-24; floats only
@@ -173,14 +173,15 @@ class Fill(Plugin):
                 expected=1,
                 got=len(extents),
             )
+        to_type = self._type_of_y(None if alphas is None else alphas.dtype)
         for name, tensor, wanted in (("alphas", alphas, 1), ("betas", betas, len(extents) if is_line else 1)):
             if tensor is None:
                 continue
-            if tensor.dtype != self.to_type:
+            if tensor.dtype != to_type:
                 raise DTypeError(
-                    f"{self.label} cannot give {self.to_type.name} from {name} of {tensor.dtype.name}",
-                    facts=[(name, tensor.dtype.name), ("to_type", self.to_type.name), ("rule", "one type")],
-                    expected=self.to_type,
+                    f"{self.label} cannot give {to_type.name} from {name} of {tensor.dtype.name}",
+                    facts=[(name, tensor.dtype.name), ("to_type", to_type.name), ("rule", "one type")],
+                    expected=to_type,
                     got=tensor.dtype,
                 )
             require_that(
@@ -189,14 +190,21 @@ class Fill(Plugin):
                 [(name, tensor.dims), ("dims", extents), ("operation", self.operation.name)],
                 expected=wanted,
             )
-        y = SymbolicTensor(extents, self.to_type)
+        y = SymbolicTensor(extents, to_type)
         given = [tensor for tensor in (alphas, betas) if tensor is not None]
-        return follow(y, lambda *arrays: self._line(extents.known(), *self._given(alphas, betas, arrays)), *given)
+        return follow(
+            y, lambda *arrays: self._line(extents.known(), *self._given(to_type, alphas, betas, arrays)), *given
+        )
 
-    def _given(self, alphas, betas, arrays):
+    def _type_of_y(self, alphas):
+        """The type of y, where `alphas` is that of the input or None."""
+        is_integer = self.operation == FillOperation.LINSPACE and alphas is not None and alphas not in FLOATS
+        return alphas if is_integer and self.to_type == DataType.FLOAT else self.to_type
+
+    def _given(self, to_type, alphas, betas, arrays):
         """alpha and a list of betas: elements of the inputs that are there, in order in `arrays`, else the fields."""
         left = list(arrays)
-        whole = float if self.to_type in FLOATS else int
+        whole = float if to_type in FLOATS else int
         alpha = whole(self.alpha) if alphas is None else left.pop(0).reshape(-1)[0]
         return alpha, [whole(self.beta)] if betas is None else list(left.pop(0).reshape(-1))
 
@@ -213,12 +221,13 @@ class Fill(Plugin):
 
     def reference(self, dims, alphas, betas):
         shape = tuple(self.shape if dims is None else dims.tolist())
-        alpha, betas = self._given(alphas, betas, [array for array in (alphas, betas) if array is not None])
+        to_type = self._type_of_y(from_numpy(alphas.dtype) if alphas is not None and alphas.dtype.kind == "i" else None)
+        alpha, betas = self._given(to_type, alphas, betas, [array for array in (alphas, betas) if array is not None])
         if self.operation == FillOperation.LINSPACE:
-            if self.to_type in FLOATS:
+            if to_type in FLOATS:
                 return self._line(shape, float(alpha), betas, numpy.float64).astype(numpy.float32)
             with numpy.errstate(over="ignore"):
-                return self._line(shape, alpha, betas, numpy.int64).astype(nptype(self.to_type))
+                return self._line(shape, alpha, betas, numpy.int64).astype(nptype(to_type))
         n = int(numpy.prod(shape, dtype=numpy.int64))
         words = philox(numpy.arange((n + 3) // 4), self.seed)
         is_uniform = self.operation == FillOperation.RANDOM_UNIFORM

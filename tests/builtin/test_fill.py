@@ -125,8 +125,30 @@ def test_what_does_not_fit_is_named(infer):
         infer("Fill", dims(-1, 3), operation=UNIFORM)
     with pytest.raises(DTypeError, match="random numbers of type INT32"):
         infer("Fill", shape=(2,), operation=UNIFORM, to_type=DataType.INT32)
+    with pytest.raises(DTypeError, match="INT64 from alphas of INT32"):
+        infer("Fill", dims(2), np.array(0, np.int32), to_type=DataType.INT64)
+    with pytest.raises(DTypeError, match="INT32 from betas of FLOAT"):
+        infer("Fill", dims(2), np.array(0, np.int32), np.array([1], np.float32))
     with pytest.raises(DTypeError, match="FLOAT from alphas of INT32"):
-        infer("Fill", dims(2), np.array(0, np.int32))
+        infer("Fill", dims(2), np.array(0, np.int32), operation=UNIFORM)
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["set_output_type", "nothing set"])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_a_line_from_integers_is_of_their_type(network, asks, dtype):
+    """As in TensorRT 8.5, whose add_fill takes no type."""
+    x = network.add_input("x", getattr(trt, dtype.__name__), ())
+    layer = network.add_fill((4,), trt.FillOperation.LINSPACE)
+    layer.set_input(1, x)
+    layer.set_input(2, network.add_constant((1,), np.array([16777217], dtype)).get_output(0))
+    if asks:
+        layer.set_output_type(0, x.dtype)
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    builder = trt.Builder(trt.Logger())
+    engine = builder.build_engine(network, builder.create_builder_config())
+    y = engine.create_execution_context().run({"x": np.array(5, dtype)})["y"]
+    assert (y.dtype, y.tolist()) == (dtype, [5, 16777222, 33554439, 50331656])
 
 
 def test_it_is_added_as_in_tensorrt(network):
