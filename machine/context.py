@@ -15,6 +15,7 @@ from dovetail.core.failures import failed, returns_on_error
 from dovetail.core.tensor import TensorDesc, unpack
 from dovetail.core.types import DeviceType, Dims
 from dovetail.machine import absent
+from dovetail.machine.addresses import address_of
 from dovetail.machine.device_array import DeviceArray, Found, device_view, lies_on_gpu, stream_number
 from dovetail.machine.exchange import Port, host_view
 from dovetail.machine.older_context import OlderContext
@@ -112,12 +113,18 @@ class IExecutionContext(OlderContext):
         """Let `output_allocator` give memory for an output in each execution, once its extents are known.
 
         Raises:
-            BindingError: no such output.
+            BindingError: no such output, or the object is not an allocator.
         """
         index = self._output_index(name)
         if output_allocator is None:
             self._context.set_output_allocator(index, None, None)
             return self._remember_allocator(index, name, None)
+        if isinstance(output_allocator, type) or not callable(getattr(output_allocator, "reallocate_output", None)):
+            raise BindingError(
+                f"output '{name}' cannot have {output_allocator!r} as its allocator",
+                hint="Give an object of a class derived from IOutputAllocator, with reallocate_output.",
+                got=output_allocator,
+            )
         # The native context holds these functions, and nobody could see a cycle through it.
         reference = weakref.ref(self)
 
@@ -125,7 +132,7 @@ class IExecutionContext(OlderContext):
             context: Any = reference()
             before = context.get_tensor_address(name)
             given = context._allocators[name].reallocate_output(name, before, n_bytes, alignment)
-            context._addresses[name] = int(given or 0)
+            context._addresses[name] = 0 if given is None else address_of(given, f"output '{name}'")
             return context._addresses[name]
 
         def notify(dims: tuple[int, ...]) -> None:
@@ -243,11 +250,11 @@ class IExecutionContext(OlderContext):
     @device_memory.setter
     def device_memory(self, address: int) -> None:
         """Address of at least `engine.device_memory_size` bytes, aligned to 64; the caller keeps them alive."""
-        self._context.set_device_memory(int(address), self.engine.device_memory_size)
+        self._context.set_device_memory(address_of(address, "device_memory"), self.engine.device_memory_size)
 
     def set_device_memory(self, memory: int, size: int) -> None:
         """`device_memory` with its size in bytes, which is checked. Raises BindingError."""
-        self._context.set_device_memory(int(memory), int(size))
+        self._context.set_device_memory(address_of(memory, "device_memory"), int(size))
 
     # ---- addresses
     @returns_on_error(False)
@@ -258,7 +265,7 @@ class IExecutionContext(OlderContext):
             BindingError: no such tensor.
         """
         self.engine._of(name)
-        self._set_address(name, int(memory))
+        self._set_address(name, address_of(memory, f"tensor '{name}'"))
         return True
 
     def _set_address(self, name: str, memory: int) -> None:
@@ -358,7 +365,7 @@ class IExecutionContext(OlderContext):
             if info.name in self._shape_values:  # set_shape_input says them, wherever the binding points
                 self._bind_shape_values(info.name)
             else:
-                self._set_address(info.name, int(address))
+                self._set_address(info.name, address_of(address, f"tensor '{info.name}'"))
 
     # ---- arrays in and out
     def run(self, inputs: Any, outputs: Mapping[str, Any] | None = None, stream: Any = 0) -> dict[str, Any]:
@@ -390,7 +397,7 @@ class IExecutionContext(OlderContext):
             self._check_names(inputs)
         with context:  # the calling thread has it, to the end
             packed.clear()
-            if outputs:
+            if outputs is not None:
                 inputs = self._apart(inputs, outputs)
             if not self._on_gpu:
                 return self._run_on_cpu(inputs, outputs)
@@ -440,10 +447,17 @@ class IExecutionContext(OlderContext):
         """The inputs, with a copy of those whose memory an output is to be written to.
 
         Raises:
-            BindingError: no such output, or two of them share memory.
+            BindingError: not a mapping, no such output, or two of them share memory.
         """
         ports, n_inputs = self.engine._ports, self.engine._n_inputs
         wanted = [port.name for port in ports[n_inputs:]]
+        if not isinstance(outputs, Mapping):
+            raise BindingError(
+                f"outputs= cannot be a {type(outputs).__name__}",
+                facts=[("outputs", ", ".join(wanted))],
+                hint="Give arrays by name: outputs={name: array}.",
+                got=outputs,
+            )
         unknown = [str(name) for name in outputs if name not in wanted]
         if unknown:
             facts = [("unknown", ", ".join(unknown)), ("outputs", ", ".join(wanted))]

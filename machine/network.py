@@ -398,6 +398,10 @@ class INetworkDefinition(Strict):
     def _rename(self, tensor: ITensor, name: str) -> None:
         if name == tensor._name:
             return
+        if not name or not isinstance(name, str):
+            raise DefinitionError(
+                f"tensor '{tensor._name}' cannot be named {name!r}", hint="Give a non-empty string.", got=name
+            )
         self._check_free(name)
         self._names.pop(tensor._name, None)
         self._names[name] = tensor

@@ -66,11 +66,12 @@ class OlderContext(Reporting):
 
     def report_to_profiler(self) -> bool:
         """Give the profiler the times of the last execution. False if there are none, or they were given already."""
-        if self.profiler is None or not self._times:
+        profiler = self.profiler  # which may take itself away
+        if profiler is None or not self._times:
             return False
         times, self._times = self._times, ()
         for layer, time_ns in times:
-            self.profiler.report_layer_time(layer, time_ns / 1e6)
+            profiler.report_layer_time(layer, time_ns / 1e6)
         return True
 
     def execute(self, batch_size: int = 1, bindings: Sequence[int] = ()) -> bool:
