@@ -9,7 +9,7 @@ from typing import Any
 
 from dovetail.core.contract import Implementation, OpSpec
 from dovetail.core.errors import DefinitionError, PluginConflict
-from dovetail.registry.records import PluginRecord
+from dovetail.registry.records import AT_RUN_TIME, PluginRecord
 
 _FORBIDDEN = re.compile(r"[@#\s]|::")
 
@@ -93,13 +93,11 @@ class Tables:
         if owner != record.owner:
             everyone = [*self.homes.values(), *self.bringers.values()]
             holder = next((r for r in everyone if r.owner == owner), None)
-            raise self._conflict(
-                f"{what} cannot be registered: namespace '{namespace}' is another plugin's",
-                holder or PluginRecord(owner),
-                "",
-                record,
-                where,
-            )
+            holder = holder or PluginRecord(owner)
+            message = f"{what} cannot be registered: namespace '{namespace}' is another plugin's"
+            error = self._conflict(message, holder, "", record, where)
+            error.hint += _if_both_are_yours(holder, record)
+            raise error
 
     def _add_fronts(self, spec: OpSpec, record: PluginRecord) -> None:
         for name, function in spec.fronts.items():
@@ -127,10 +125,10 @@ class Tables:
             raise self._conflict(f"{implementation.id} is registered twice", holder, "", record, "")
         home = self.homes.get(implementation.op)
         if home is None or home.owner != record.owner:
-            self._check_name(implementation, record)
+            self._check_name(implementation, home, record)
         self._keep(implementation, record)
 
-    def _check_name(self, implementation: Implementation, record: PluginRecord) -> None:
+    def _check_name(self, implementation: Implementation, home: PluginRecord | None, record: PluginRecord) -> None:
         """Somebody else's op is implemented under a name of one's own: "acme.winograd"."""
         namespace, _, rest = implementation.name.rpartition(".")
         if not namespace or not rest:
@@ -139,7 +137,7 @@ class Tables:
                 f"{implementation.id} of {record.owner} needs a namespace in its name",
                 facts=[("name", f"'{implementation.name}'"), ("wanted", f"such as '{wanted}'")],
                 hint=f"Only the plugin that defines {implementation.op} may leave it out. "
-                f"Nothing of {record.name} was registered.",
+                f"Nothing of {record.name} was registered.{_if_both_are_yours(home, record)}",
                 implementation=implementation.id,
                 owners=(record.owner,),
             )
@@ -170,6 +168,14 @@ class Tables:
             owners=(first.owner, second.owner),
             paths=(first.path, second.path),
         )
+
+
+def _if_both_are_yours(first: PluginRecord | None, second: PluginRecord) -> str:
+    """What to do where a script registered one side and a library brings the other, both perhaps of one author."""
+    library = next((record for record in (first, second) if record and record.kind == "native"), None)
+    if first is None or library is None or AT_RUN_TIME not in (first.source, second.source):
+        return ""
+    return f' If both are yours, register the op in the name of the library: add_op(..., owner="{library.owner}").'
 
 
 def _word(name: str) -> str:

@@ -5,6 +5,7 @@ from registry_parts import implementation, spec
 
 from dovetail.core.errors import DefinitionError, PluginConflict
 from dovetail.registry import PluginRecord
+from dovetail.registry.records import AT_RUN_TIME
 from dovetail.registry.tables import Tables, natural
 
 ACME = PluginRecord("acme", "2.1", distribution="acme-nms")
@@ -60,6 +61,19 @@ def test_a_named_namespace_belongs_to_the_first(tables):
     error = conflict(tables.add_spec, spec("Sharpen", namespace="acme"), ZETA)
     assert "namespace 'acme' is another plugin's" in str(error)
     tables.add_spec(spec("Sharpen"), ZETA)  # the empty one is open to all
+
+
+def test_a_script_and_a_library_of_one_author_are_told_how_to_share(tables):
+    script, library = PluginRecord("user", source=AT_RUN_TIME), PluginRecord("acme-cpu", kind="native")
+    tables.add_spec(spec(namespace="acme"), script)
+    yours = 'If both are yours, register the op in the name of the library: add_op(..., owner="acme-cpu").'
+    assert yours in conflict(tables.add_implementation, implementation("acme::Blur@1", "acme.fast"), library).hint
+    assert yours in conflict(tables.add_implementation, implementation("acme::Blur@1", "cpu"), library).hint
+    assert yours not in conflict(tables.add_spec, spec("Sharpen", namespace="acme"), ZETA).hint
+    again = Tables()
+    again.add_spec(spec(namespace="acme"), PluginRecord("acme-cpu", source=AT_RUN_TIME))
+    again.add_implementation(implementation("acme::Blur@1", "cpu"), library)
+    assert [one.name for one in again.implementations["acme::Blur@1"]] == ["cpu"]
 
 
 def test_a_library_shares_the_namespace_of_its_plugin(tables):
