@@ -71,6 +71,11 @@ def get_plugin_registry() -> Any:
     return default_registry()
 
 
+def get_builder_plugin_registry(capability: Any = None) -> Any:
+    """The registry of this process, which serves builds of every `EngineCapability`."""
+    return get_plugin_registry()
+
+
 def init_libnvinfer_plugins(logger: Any = None, namespace: str = "") -> bool:
     """Register plugin libraries opened with `ctypes.CDLL`; built-in plugins are there already. True, as in TensorRT."""
     get_plugin_registry().adopt_opened()
@@ -95,7 +100,10 @@ def build_report(plan: Any, layer: str | None = None) -> str:
     return report_text(read_plan(plan), layer)
 
 
-_OWN = ("__version__", "build_report", "get_include", "get_plugin_registry", "init_libnvinfer_plugins", "volume")
+_OWN = (
+    "__version__", "build_report", "get_builder_plugin_registry", "get_include", "get_plugin_registry",
+    "init_libnvinfer_plugins", "volume",
+)  # fmt: skip
 
 
 def public_names() -> list[str]:

@@ -62,11 +62,26 @@ def checked(logger: Any) -> Any:
     return logger
 
 
+# Objects of the user that are called later, and what is called: a wrong one is refused where it is set.
+_CALLED = {"error_recorder": "report_error", "profiler": "report_layer_time"}
+
+
 class Reporting(Strict):
     """An object with a log, and TensorRT's `error_recorder`, whose `report_error(code, text)` gets every error."""
 
     logger: ILogger
     error_recorder: Any = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        method = _CALLED.get(name)
+        if method is not None and value is not None and not callable(getattr(value, method, None)):
+            raise DTypeError(
+                f"a {type(value).__name__} cannot be the {name} of {type(self).__name__}",
+                facts=[("lacks", f"the method {method}")],
+                hint=f"Pass None, or an object of a class derived from trt.I{name.title().replace('_', '')}.",
+                got=value,
+            )
+        super().__setattr__(name, value)
 
     def _report(self, error: DovetailError) -> None:
         text = f"{type(error).__name__}: {error}"

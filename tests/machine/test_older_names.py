@@ -8,7 +8,7 @@ import pytest
 from networks import convolution_chain, engine_of, new_network
 
 import dovetail as trt
-from dovetail.core.errors import BindingError
+from dovetail.core.errors import BindingError, DTypeError
 
 X = np.array([[1.0, -2.0, 3.0], [-4.0, 5.0, -6.0]], np.float32)
 Y = np.maximum(X, 0)
@@ -180,6 +180,19 @@ def test_memory_of_the_user_with_its_size():
     np.testing.assert_array_equal(context.run({"x": x})["y"], engine.create_execution_context().run({"x": x})["y"])
 
 
+def test_what_cannot_be_called_later_is_refused_where_it_is_set(context):
+    before = context.profiler = trt.Profiler()
+    with pytest.raises(DTypeError, match="a int cannot be the profiler of IExecutionContext") as error:
+        context.profiler = 3
+    assert "report_layer_time" in str(error.value) and "trt.IProfiler" in str(error.value)
+    assert context.profiler is before
+    for holder in (context, context.engine, trt.Runtime(trt.Logger()), trt.Builder(trt.Logger())):
+        with pytest.raises(DTypeError, match="IErrorRecorder"):
+            holder.error_recorder = []
+        holder.error_recorder = None
+    context.profiler = None
+
+
 # ---- layers
 
 
@@ -285,6 +298,10 @@ def test_a_name_is_there(name):
 def test_capabilities_have_their_older_names():
     assert trt.EngineCapability.DEFAULT is trt.EngineCapability.STANDARD
     assert trt.EngineCapability["SAFE_DLA"] is trt.EngineCapability.DLA_STANDALONE
+
+
+def test_builds_have_the_registry_of_the_process():
+    assert trt.get_builder_plugin_registry(trt.EngineCapability.STANDARD) is trt.get_plugin_registry()
 
 
 def test_the_volume_of_unknown_extents_is_what_scripts_expect():
