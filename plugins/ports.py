@@ -55,7 +55,8 @@ class Input(PortDeclaration):
         optional: may be absent; `infer` and `reference` then get None.
         variadic: any number of tensors, as a list; only the last input.
         shape: its contents decide extents and nothing else (`infer` reads its `elements()`). Where they follow from
-            constants and extents, kernels do not get it.
+            constants and extents, kernels and `reference` get None in its place, so that an `enqueue` is needed,
+            which finds the extents in the shapes of its outputs.
         quantized: may be INT8 with a scale, standing for stored * scale.
         checked: a constant that `infer` checks; kernels and `reference` do not get it. Only the last inputs.
         like: name of another input whose type this one has in every row of a Python implementation.
