@@ -219,7 +219,19 @@ class IBuilderConfig(TensorRTSettings):
         self._default_device = _usable(device)
 
     def set_device_type(self, layer: ILayer, device: DeviceType) -> None:
-        """Let `layer` run on `device`; copies are inserted where its neighbours run on another."""
+        """Let `layer` run on `device`; copies are inserted where its neighbours run on another.
+
+        Raises:
+            DTypeError: `layer` is not a layer, but its name for instance.
+        """
+        from dovetail.machine.layer import ILayer
+
+        if not isinstance(layer, ILayer):
+            raise DTypeError(
+                f"set_device_type takes a layer, got {type(layer).__name__}",
+                hint="Pass what network.add_... or network.get_layer(index) returned.",
+                got=layer,
+            )
         self._devices[layer] = _usable(device)
 
     def get_device_type(self, layer: ILayer) -> DeviceType:

@@ -55,6 +55,14 @@ def test_build_cuda_engine_takes_the_builders_own_settings():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("layer", [None, "conv1", 0])
+def test_a_device_is_set_for_a_layer_and_not_for_its_name(layer):
+    _, _, config = new_network()
+    with pytest.raises(DTypeError, match=f"set_device_type takes a layer, got {type(layer).__name__}"):
+        config.set_device_type(layer, trt.DeviceType.CPU)
+    assert not config.is_device_type_set(layer)
+
+
 # ---- executions
 
 
