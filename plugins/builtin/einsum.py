@@ -124,6 +124,9 @@ def diagonal(node, x, term, letter):
         node.network.add_plugin("Assertion", [same], {"message": rule})
     elif dims.known[0] != dims.known[1]:
         raise node.fail(rule, **{f"axis {axis}": x.shape[axis] for axis in (first, second)})
+    else:
+        extent = int(dims.known[0])
+        node.reserve(f"the mask of the diagonal of '{term}', {extent} by {extent}", bytes=extent * extent * 8)
     off = off_diagonal(node, dims)
     on = node.as_tensor(off == 0) if isinstance(off, numpy.ndarray) else combined(node, "EQUAL", off, 0)
     others = numpy.array([axis for axis in range(rank_of(x)) if axis not in (first, second)], numpy.int64)
