@@ -9,6 +9,7 @@ import numpy as np
 
 from dovetail.core.contract import OpSpec, op_id
 from dovetail.core.errors import DefinitionError, DovetailError, PluginNotFound
+from dovetail.core.types import from_numpy
 from dovetail.machine.budget import Budget
 from dovetail.machine.logger import Severity
 from dovetail.machine.network import INetworkDefinition
@@ -24,7 +25,7 @@ from dovetail.machine.onnx.rewrites import Rewrites
 from dovetail.machine.onnx.scope import Scope, inferred_types
 from dovetail.machine.onnx.sequences import ON_SEQUENCES
 from dovetail.machine.onnx.signatures import PLUGIN_ATTRIBUTES, signature_of, types_that_differ
-from dovetail.machine.onnx.types import ElementTypes, name_of
+from dovetail.machine.onnx.types import ElementTypes, carries, name_of
 from dovetail.machine.tensor import ITensor
 
 Log = Callable[[Severity, str], None]
@@ -60,8 +61,9 @@ class Importer:
                 scope.set(entry.name, self._add_input(entry), entry.type.tensor_type.elem_type)
         for index in self._order(graph, graph.node):
             self._take(index, graph.node[index], scope)
-        for name in dict.fromkeys(entry.name for entry in graph.output):
+        for name, entry in {entry.name: entry for entry in graph.output}.items():
             self._mark(name, scope)
+            self._check_declared(entry, scope)
 
     def _order(self, graph: Any, nodes: Sequence[Any]) -> Sequence[int]:
         """Places of the nodes, each behind those it needs."""
@@ -133,6 +135,17 @@ class Importer:
             self._fail(ParserError(ErrorCode.INVALID_GRAPH, str(error)))
             return
         self._network.mark_output(value)
+
+    def _check_declared(self, entry: Any, scope: Scope) -> None:
+        """Warn where an output has another type than the model declares for it."""
+        declared = entry.type.tensor_type.elem_type if entry.type.HasField("tensor_type") else 0
+        value = scope.values.get(entry.name)
+        if not declared or entry.name in scope.broken or not isinstance(value, (ITensor, np.ndarray)):
+            return
+        if not carries(value.dtype if isinstance(value, ITensor) else from_numpy(value.dtype), declared):
+            made = name_of(scope.type(entry.name))
+            text = f"output '{entry.name}' is declared {name_of(declared)}, and the nodes make {made}: it is {made}"
+            self._log(Severity.WARNING, text)
 
     # ---- nodes
     def _take(self, index: int, proto: Any, scope: Scope) -> None:

@@ -55,6 +55,14 @@ def elem_type_of(dtype: DataType) -> int:
     return int(onnx.helper.np_dtype_to_tensor_dtype(nptype(dtype)))
 
 
+def carries(dtype: DataType, elem_type: int) -> bool:
+    """Is this the network's type for tensors of ONNX's type?"""
+    name = name_of(elem_type)
+    if name in CARRIERS:
+        return CARRIERS[name] == dtype
+    return dtype == DataType.FP8 or elem_type_of(dtype) == elem_type
+
+
 class ElementTypes:
     """The types of one model. Each that is carried in another is told once, through `tell`."""
 

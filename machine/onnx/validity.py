@@ -10,6 +10,7 @@ from dovetail.machine.onnx.domains import MAIN, function_key, functions_of, impo
 from dovetail.machine.onnx.errors import ErrorCode, ParserError
 from dovetail.machine.onnx.order import graphs_of, names_read, order_of
 from dovetail.machine.onnx.signatures import differences, signature_of
+from dovetail.machine.onnx.types import name_of
 
 MOST_ERRORS = 50  # of one model; the rest is counted
 MOST_LETTERS = 256  # of an operator's name
@@ -48,12 +49,30 @@ class _Check:
         self._once("input", (entry.name for entry in graph.input))
         self._once("initializer", (tensor.name for tensor in graph.initializer))
         self._once("initializer", (sparse.values.name for sparse in graph.sparse_initializer))
+        self._defaults(graph)
         given = {entry.name: "an input" for entry in graph.input}
         given |= {tensor.name: "an initializer" for tensor in graph.initializer}
         given |= {sparse.values.name: "an initializer" for sparse in graph.sparse_initializer}
         self._nodes(graph.node, given, {}, opsets, False, "", None)
         for function in model.functions:
             self._function(function)
+
+    def _defaults(self, graph: Any) -> None:
+        """Initializers that are defaults of inputs have the types and extents that these declare."""
+        inputs = {entry.name: entry.type.tensor_type for entry in graph.input if entry.type.HasField("tensor_type")}
+        for tensor in graph.initializer:
+            declared = inputs.get(tensor.name)
+            if declared is None:
+                continue
+            if declared.elem_type not in (0, tensor.data_type):
+                needed, given = name_of(declared.elem_type), name_of(tensor.data_type)
+                self._add(f"input '{tensor.name}' is {needed}, and the initializer of that name {given}")
+            if not declared.HasField("shape"):
+                continue
+            dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in declared.shape.dim]
+            fits = [one in (-1, extent) for one, extent in zip(dims, tensor.dims, strict=False)]
+            if len(dims) != len(tensor.dims) or not all(fits):
+                self._add(f"input '{tensor.name}' has the shape {dims}, and its initializer {list(tensor.dims)}")
 
     def _versions(self, model: Any) -> None:
         import onnx

@@ -302,14 +302,14 @@ def test_types_that_networks_lack_are_carried_in_others():
     inputs = {"x": ((2,), TensorProto.DOUBLE), "n": ((2,), TensorProto.UINT16)}
     nodes = [helper.make_node("Exp", ["x"], ["y"]), helper.make_node("BitwiseNot", ["n"], ["m"])]
     model = model_of(nodes, inputs, outputs=("y", "m"), opset=18)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    model.graph.output[1].type.tensor_type.elem_type = TensorProto.UINT16
     builder, logger = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR)), Told()
     network = builder.create_network()
     assert trt.OnnxParser(network, logger).parse(model.SerializeToString())
     assert [network.get_input(index).dtype for index in range(2)] == [trt.float32, trt.int32]
     assert [severity for severity, _ in logger.messages] == [trt.Logger.WARNING] * 2
     assert "DOUBLE" in logger.messages[0][1]
-    model.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
-    model.graph.output[1].type.tensor_type.elem_type = TensorProto.UINT16
     y, m = backend.prepare(model).run([np.array([0.0, 1.0]), np.array([0, 65535], np.uint16)])
     assert (y.dtype, m.dtype) == (np.float64, np.uint16)
     np.testing.assert_allclose(y, np.exp([0.0, 1.0]), rtol=1e-6)

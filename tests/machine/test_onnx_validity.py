@@ -72,6 +72,18 @@ REFUSED = {
     "a name made twice": (model_of(RELU, node("Neg", ["x"], ["y"])), ["node 1 (Neg)", "'y'", "node 0 (Relu)"]),
     "an input made by a node": (model_of(node("Neg", ["x"], ["x"]), RELU), ["'x'", "an input"]),
     "an initializer made by a node": (model_of(node("Neg", ["x"], ["w"]), ADD_W, weights=[W]), ["'w'", "initializer"]),
+    "a default of another type": (
+        model_of(ADD_W, inputs=(X, helper.make_tensor_value_info("w", TensorProto.INT64, (4,))), weights=[W]),
+        ["input 'w' is INT64", "FLOAT"],
+    ),
+    "a default of other extents": (
+        model_of(ADD_W, inputs=(X, helper.make_tensor_value_info("w", FLOAT, ("n", 4))), weights=[W]),
+        ["input 'w' has the shape [-1, 4]", "[4]"],
+    ),
+    "a default of another extent": (
+        model_of(ADD_W, inputs=(X, helper.make_tensor_value_info("w", FLOAT, (1,))), weights=[W]),
+        ["input 'w' has the shape [1]", "[4]"],
+    ),
     "two inputs of a name": (model_of(RELU, inputs=(X, X)), ["input 'x' is defined twice"]),
     "two initializers of a name": (model_of(ADD_W, weights=[W, W]), ["initializer 'w' is defined twice"]),
     "nothing makes it": (model_of(node("Relu", ["xs"], ["y"])), ["nothing makes its input 'xs'", "did you mean 'x'?"]),
@@ -227,3 +239,26 @@ def test_dims_named_by_a_question_mark_are_not_equal():
     first, second, third, fourth = network.get_input(0).symbolic.dims
     assert not first.same(second)
     assert third.same(fourth)
+
+
+class Told(trt.ILogger):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.texts = []
+
+    def log(self, severity, text):
+        self.texts.append((severity.name, text))
+
+
+@pytest.mark.parametrize("made", ["Shape", "Relu"])
+def test_outputs_of_another_type_than_declared_are_warned_of(made):
+    kind = {"Shape": TensorProto.INT64, "Relu": FLOAT}[made]
+    model = model_of(node(made, ["x"], ["y"]))
+    for declared in (FLOAT, TensorProto.INT64, TensorProto.STRING, 0):
+        model.graph.output[0].type.tensor_type.elem_type = declared
+        network, told = trt.Builder(Told()).create_network(), Told()
+        assert trt.OnnxParser(network, told).parse(model.SerializeToString())
+        given, has = (TensorProto.DataType.Name(one) for one in (declared, kind))
+        text = f"output 'y' is declared {given}, and the nodes make {has}: it is {has}"
+        assert told.texts == ([] if declared in (kind, 0) else [("WARNING", text)])
