@@ -12,6 +12,8 @@ from dovetail.core.contract import op_id
 from dovetail.core.errors import DefinitionError
 from dovetail.plugins.author import shown
 
+MOST_OUTPUTS = 4096  # of one layer, whichever language its plugin is written in: kMostOutputs of the runtime
+
 # The contract's methods with their parameters, as TensorRT's Python classes have them.
 PLUGIN_METHODS = {
     "get_output_dimensions": ("output_index", "inputs", "expr_builder"),
@@ -128,7 +130,20 @@ def check_object(plugin: Any) -> None:
     count = plugin.num_outputs
     if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
         raise refuse("has no num_outputs that is a number from 1 on", count, "Such as self.num_outputs = 1.")
+    if count > MOST_OUTPUTS:
+        raise refuse(f"has more than {MOST_OUTPUTS} outputs", count, "Give them as one tensor, or use several layers.")
+    for attribute in ("plugin_type", "plugin_version", "plugin_namespace"):
+        if not _is_c_text(str(getattr(plugin, attribute))):
+            hint = "Plans and plugins hold names as C strings in UTF-8: leave out NULs and halves of surrogate pairs."
+            raise refuse(f"has a {attribute} that is not valid text", getattr(plugin, attribute), hint)
     check_needed(cls, NEEDED)
+
+
+def _is_c_text(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def check_needed(cls: type, needed: tuple[str, ...]) -> None:

@@ -91,6 +91,9 @@ WHEN_GIVEN = [
     ("no version", cls(names=NAMES + "plugin_version = None\n"), DefinitionError, "plugin_version", "None"),
     ("no namespace", cls(names=NAMES + "plugin_namespace = None\n"), DefinitionError, "plugin_namespace", "None"),
     ("no outputs", cls(names=NAMES + "num_outputs = 0\n"), DefinitionError, "num_outputs", "from 1 on"),
+    ("a billion outputs", cls(names=NAMES + "num_outputs = 10**9\n"), DefinitionError, "more than 4096 outputs", FILE),
+    ("a NUL", cls(names=NAMES + "plugin_type = 'a' + chr(0)\n"), DefinitionError, "plugin_type that is not valid"),
+    ("a surrogate", cls(names=NAMES + "plugin_namespace = chr(0xD800)\n"), DefinitionError, "plugin_namespace", FILE),
     ("outputs as a method", cls({"num_outputs(self)": "return 1"}), DefinitionError, "num_outputs", "a number"),
     (
         "no dims",
