@@ -35,7 +35,7 @@ def calling(plugin: str, layer: str, method: str) -> Iterator[None]:
 
 def fail(plugin: str, layer: str, method: str, error: Exception) -> NoReturn:
     """Raises PluginFailed for `error`, which came out of the author's code."""
-    method = getattr(error, "dovetail_method", method)
+    method = vars(error).pop("dovetail_method", method)  # an exception may be raised again elsewhere
     where = place_of(error.__traceback__)
     raise PluginFailed(
         f"{plugin} failed in {method}" + (f" of layer '{layer}'" if layer else ""),

@@ -117,6 +117,9 @@ dt_code raise_from_python(Call* call, py::error_already_set& error) {
     if (message.empty()) message = "no text";
     place = place_of(error.value(), error.trace() ? py::object(error.trace()) : py::object(py::none()));
     method = py::str(py::getattr(error.value(), "dovetail_method", py::str()));
+    for (const char* note : {"dovetail_method", "dovetail_where"}) {  // an exception may be raised again elsewhere
+      if (py::hasattr(error.value(), note)) py::delattr(error.value(), note);
+    }
   } catch (const py::error_already_set&) {  // an exception whose text cannot be made
   } catch (const py::cast_error&) {
   }

@@ -6,8 +6,9 @@ import textwrap
 
 import pytest
 
+import dovetail as trt
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, PluginFailed, ShapeError
-from tests.support.mistakes import FILE, run
+from tests.support.mistakes import FILE, Author, run
 
 BODY = {
     "get_output_dimensions(self, index, inputs, builder)": "return inputs[0]",
@@ -312,6 +313,28 @@ def test_it_is_said_with_plugin_layer_and_method_when_it_is_built(code, words):
 @pytest.mark.parametrize(("code", "words"), named(CREATORS))
 def test_it_is_said_of_a_creator(code, words):
     check(code, words[0], words[1:])
+
+
+@pytest.mark.parametrize("method", ["clone", "configure_plugin", "enqueue", "initialize"])
+def test_an_exception_that_was_raised_before_names_where_it_is_raised_now(method):
+    again = ValueError("again")
+
+    def fails(*arguments):
+        raise again
+
+    body = {"plugin_type": "Again", "get_output_dimensions": lambda self, index, inputs, builder: inputs[0]}
+    body["enqueue"] = lambda self, in_descs, out_descs, inputs, outputs, space, stream: None
+    for name in (
+        "serialize",
+        "configure_plugin",
+        "serialize",
+        method,
+    ):  # serialize is called by Python, others natively
+        made = type("Again", (trt.IPluginV2DynamicExt,), body | {name: fails})()
+        author = Author()
+        with pytest.raises(PluginFailed, match=f"failed in {name}"):
+            author.use_v2(made)
+        author.forget()
 
 
 def test_a_misspelt_method_is_a_warning():
