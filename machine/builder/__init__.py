@@ -99,7 +99,7 @@ class Builder(OlderBuilder):
         """
         _check_types(network, config)
         _native.default_threads()  # the environment may be wrong
-        for text in without_effect(network, config):
+        for text in (*self._not_in(config), *without_effect(network, config)):
             self._warn(text)
         plan = build(network, config, lambda line: self.logger.log(Severity.INFO, line))
         if getattr(self.logger, "min_severity", Severity.VERBOSE) >= Severity.VERBOSE:

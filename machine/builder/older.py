@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dovetail import _native
@@ -46,7 +47,14 @@ class OlderBuilder(Reporting):
         "refittable": BuilderFlag.REFIT,
         "debug_sync": BuilderFlag.DEBUG,
     }
+    _USED_INSTEAD = {
+        **{name: f"config.set_flag(trt.BuilderFlag.{flag.name})" for name, flag in _OLDER_FLAGS.items()},
+        "max_workspace_size": "config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, bytes)",
+        "average_find_iterations": "config.avg_timing_iterations",
+        "min_find_iterations": "config.min_timing_iterations",
+    }
     _max_threads = 0
+    _own_config: IBuilderConfig | None = None  # the last one that `build_cuda_engine` made
 
     @property
     def max_threads(self) -> int:
@@ -76,7 +84,7 @@ class OlderBuilder(Reporting):
     def build_cuda_engine(self, network: INetworkDefinition) -> ICudaEngine | None:
         """`build_engine` with a config made of the builder's own settings."""
         warnings.warn("Use build_serialized_network with a config instead.", DeprecationWarning, stacklevel=2)
-        config = self.create_builder_config()
+        config = self._own_config = self.create_builder_config()
         for name, flag in self._OLDER_FLAGS.items():
             if getattr(self, name):
                 config.set_flag(flag)
@@ -85,6 +93,14 @@ class OlderBuilder(Reporting):
         config.avg_timing_iterations = self.average_find_iterations
         config.min_timing_iterations = self.min_find_iterations
         return self.build_engine(network, config)
+
+    def _not_in(self, config: IBuilderConfig) -> Iterator[str]:
+        """A sentence for each of the builder's own settings that a build with `config` does not look at."""
+        for name, instead in self._USED_INSTEAD.items():
+            value = getattr(self, name)
+            if config is not self._own_config and value != getattr(type(self), name).default:
+                why = f"the build was given a config, which decides. Use {instead}."
+                yield without_effect(self, name, value, why)
 
 
 _threads: Check = integer(0, 1024)  # 0: as many as this process may use

@@ -55,6 +55,17 @@ def test_build_cuda_engine_takes_the_builders_own_settings():
     ]  # fmt: skip
 
 
+def test_settings_of_the_builder_are_warned_about_where_a_config_decides():
+    log = Log()
+    builder = trt.Builder(log)
+    builder.fp16_mode, builder.max_workspace_size, builder.min_find_iterations = True, 1 << 20, 2
+    assert builder.build_engine(relu(builder), builder.create_builder_config())
+    assert [text.partition(" = ")[0] for text in log.lines] == [
+        "Builder.fp16_mode", "Builder.max_workspace_size", "Builder.min_find_iterations",
+    ]  # fmt: skip
+    assert "a config, which decides. Use config.set_flag(trt.BuilderFlag.FP16)" in log.lines[0]
+
+
 @pytest.mark.parametrize("layer", [None, "conv1", 0])
 def test_a_device_is_set_for_a_layer_and_not_for_its_name(layer):
     _, _, config = new_network()
