@@ -94,4 +94,7 @@ class Constant(Plugin):
     @classmethod
     def add(cls, network, shape, weights):
         """A Constant layer: add_constant((2, 3), array)."""
+        given = weights.numpy() if hasattr(weights, "numpy") else weights
+        if given is not None:
+            from_numpy(numpy.asarray(given).dtype)  # refuses float64 at the line that is wrong, not in the build
         return network.add_plugin("Constant", [], {"shape": tuple(shape), "weights": weights})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dovetail as trt
-from dovetail.core.errors import ShapeError
+from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import DataType
 
 
@@ -55,3 +55,10 @@ def test_weights_objects_are_built(network, set_later):
     engine = builder.build_engine(network, builder.create_builder_config())
     assert engine.create_execution_context().run({})["y"].tolist() == values.tolist()
     assert layer.weights.tolist() == values.tolist()
+
+
+@pytest.mark.parametrize("values", [np.array([3.0]), [3.0], np.array([1j])], ids=["float64", "list", "complex"])
+def test_values_of_a_type_that_is_not_here_are_refused_where_they_are_added(network, values):
+    with pytest.raises(DTypeError, match="has no data type here"):
+        network.add_constant((1,), values)
+    assert network.num_layers == 0
