@@ -34,7 +34,11 @@ def _json(report: dict[str, Any], cut: str) -> bytes:
 
 def with_report(document: dict[str, Any], report: bytes) -> dict[str, Any]:
     """The document of a plan with its report; plans of earlier versions have it in the document already."""
-    found = json.loads(report) if report.strip() else {}
+    try:
+        found = json.loads(report) if report.strip() else {}
+    except (ValueError, RecursionError) as error:
+        facts = [("reading it", str(error))]
+        raise PlanCorrupt("the build report of this plan is damaged", facts=facts) from None
     return {**document, "report": found} if isinstance(found, dict) and found else document
 
 
