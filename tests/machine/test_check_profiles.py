@@ -1,9 +1,5 @@
 """Profiles that cannot be: errors of the build that name layer, tensor, profile and what works."""
 
-import signal
-import threading
-import time
-
 import numpy as np
 import pytest
 from networks import convolution_chain, engine_of, new_network, profile_of
@@ -236,13 +232,3 @@ def test_a_quick_build_says_nothing():
     _, network, config = convolution_chain(1)
     trt.Builder(logger).build_serialized_network(network, config)
     assert logger.lines == []
-
-
-def test_a_build_is_interrupted_between_two_candidates():
-    builder, network, config = convolution_chain(40, channels=48)
-    config.avg_timing_iterations = 1
-    started = time.monotonic()
-    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
-    with pytest.raises(KeyboardInterrupt):
-        while time.monotonic() - started < 60:
-            builder.build_serialized_network(network, config)
