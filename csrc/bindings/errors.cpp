@@ -60,7 +60,7 @@ py::object held(const std::shared_ptr<void>& holder) {
 }
 
 py::object exception_of(const Failure& failure) {
-  // Ctrl-C and sys.exit() end what is being done: nobody may take them for a plugin's failure.
+  // Ctrl-C and sys.exit() end the call as they are; they are not failures of the plugin.
   if (failure.origin && !PyErr_GivenExceptionMatches(held(failure.origin).ptr(), PyExc_Exception))
     return held(failure.origin);
   py::object exception;

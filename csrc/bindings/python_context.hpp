@@ -28,7 +28,7 @@ py::object make_desc(const py::tuple& dims, int32_t data_type, int32_t format, f
 // The extents that array_view gives a tensor of the host's: flat, in the order of memory, where rows are not in order.
 DeviceArray device_array(const dt_tensor& tensor, bool is_read_only, std::shared_ptr<void> owner);
 
-// What keeps the memory at `data` alive, null where nobody knows.
+// What keeps the memory at `data` alive, null if it is not known.
 std::shared_ptr<void> owner_of(const dt_run* run, const void* data);
 // Does anything but this tuple refer to it or to its arrays? A view of an array refers to it, as everything does that
 // looks at its memory by anything but a bare address.

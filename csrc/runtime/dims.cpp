@@ -164,7 +164,7 @@ std::string verify_program(const DimsProgram& program, const LeafCounts& counts,
       const int64_t index = program[i + 1];
       if (opcode == kSize && (index < 0 || index >= counts.sizes)) return "names size " + std::to_string(index);
       if (opcode == kProgram && (index < 0 || index >= static_cast<int64_t>(n_earlier)))
-        return "uses program " + std::to_string(index) + ", which is no earlier one";
+        return "uses program " + std::to_string(index) + ", which does not come before it";
       if (opcode == kInputDim || opcode == kElement) {
         const std::vector<int>& lengths = opcode == kInputDim ? counts.ranks : counts.contents;
         if (index < 0 || index >= static_cast<int64_t>(lengths.size())) return "names input " + std::to_string(index);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The floating-point mode of a thread: rounding, flush-to-zero, denormals-are-zero, masks of exceptions. A plugin may
-// set it, or the start-up code of its library (-ffast-math); nobody else must compute with it.
+// set it, or the start-up code of its library (-ffast-math); no other code may compute with it.
 #ifndef DOVETAIL_RUNTIME_FLOAT_MODE_HPP
 #define DOVETAIL_RUNTIME_FLOAT_MODE_HPP
 

@@ -41,7 +41,7 @@ class ConvolveRow {
     if (f_.n_spatial != 2) return "blocks of 16 channels are for two spatial dims";
     const double taps = static_cast<double>(f_.kernel[1]) * static_cast<double>(f_.kernel[2]);
     if (taps > static_cast<double>(kind_ == ConvolveKind::depthwise ? kMostDepthwiseTaps : kMostBlockedTaps)) {
-      return "a kernel of so many elements is summed in shorter chains by the linear rows";
+      return "the kernel has too many elements for one float32 sum; the rows for linear tensors add in shorter blocks";
     }
     if (kind_ == ConvolveKind::depthwise) {
       return f_.groups == channels && f_.groups == maps ? nullptr : "not one channel and one map a group";
