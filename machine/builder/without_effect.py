@@ -59,6 +59,8 @@ def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Itera
     yield from config.without_effect()
     for profile in config.profiles:
         yield from settings_without_effect(profile)
+    of_tensors = (text for tensor in network.tensors() for text in settings_without_effect(tensor))
+    yield from dict.fromkeys(of_tensors)  # once, however many tensors have it
     yield from _precisions(network, config)
     yield from _ranges(network)
 

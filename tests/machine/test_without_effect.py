@@ -148,3 +148,10 @@ def test_an_implicit_batch_is_a_warning():
     log = Log()
     network = trt.Builder(log).create_network(0)
     assert not network.has_implicit_batch_dimension and "explicit batch" in log.warnings()[0]
+
+
+def test_a_setting_of_tensors_is_one_warning_however_many_have_it(building):
+    building.x.broadcast_across_batch = True
+    building.layer.get_output(0).broadcast_across_batch = True
+    (warning,) = building.warnings()
+    assert "ITensor.broadcast_across_batch = True has no effect" in warning and "explicit batch" in warning
