@@ -97,7 +97,9 @@ def _loop(node: Node, body: Body) -> list[Value | None]:
     """Iterations up to the trip count, or until the condition is false."""
     trips = None if node.is_absent(0) else node.constant(0)
     if trips is None and not node.is_absent(0):
-        raise _unsupported(node, "its trip count is not known")
+        raise _unknown(node, "trip count", node[0], "M")
+    if trips is not None and trips.size != 1:
+        raise node.fail("its trip count is not one element", trip_count=list(trips.shape))
     most = MOST_STEPS + 1 if trips is None else int(trips.reshape(-1)[0])
     condition: Value | None = np.array(True) if node.is_absent(1) else node.value(1)
     states: list[Value | None] = [node.value(index) for index in range(2, len(node))]
@@ -106,17 +108,38 @@ def _loop(node: Node, body: Body) -> list[Value | None]:
     for step in range(most):
         known = node.contents(condition)
         if known is None:
-            raise _unsupported(node, "its condition is not known")
+            raise _unknown(node, f"condition before step {step}", condition, "cond")
         if not known.reshape(-1)[0]:
             break
         if step == MOST_STEPS:
-            raise _unsupported(node, f"it takes more than {MOST_STEPS} steps")
+            raise _unsupported(
+                node,
+                f"it takes more than {MOST_STEPS} steps",
+                trip_count=most if trips is not None else "without a limit",
+                hint="its steps are layers of the network, so write the body for all of them at once, as an operator "
+                "on a further axis, or run the loop around the network",
+            )
         condition, *results = body("body", [np.array(step, np.int64), known, *states])
         states = results[:n_states]
         collected.append(results[n_states:])
     if not collected and node.n_outputs > n_states:
         raise _unsupported(node, "it takes no step, and its outputs have no type")
     return states + [_stacked(node, list(values), 0) for values in zip(*collected, strict=True)]
+
+
+def _unknown(node: Node, what: str, value: Any, name: str) -> Exception:
+    """What decides the steps of a loop follows from extents that are not known yet, or from data."""
+    elements = value.symbolic.elements() if isinstance(value, ITensor) else None
+    if elements is None or len(elements) != 1:
+        source, hint = "what the network computes", "run the loop around the network, with its body as the network"
+    else:
+        source = f"extents or contents of inputs, {elements[0]}"
+        hint = (
+            "write numbers into the model, onnx.tools.update_model_dims for extents and an initializer for contents; or "
+            "run the loop around the network, with its body as the network"
+        )
+    reason = f"its {what} (input '{name}') is not known when the network is built"
+    return _unsupported(node, reason, follows_from=source, steps="must be known, they become layers", hint=hint)
 
 
 def _scan(node: Node, body: Body) -> list[Value | None]:

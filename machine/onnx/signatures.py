@@ -32,6 +32,7 @@ class Signature:
     inputs: tuple[Port, ...]
     n_inputs: tuple[int, int]
     n_outputs: tuple[int, int]
+    outputs: tuple[tuple[str, bool], ...]  # name, and is it required?
     attributes: Mapping[str, str]  # name -> type
     required: tuple[str, ...]
     is_deprecated: bool
@@ -61,6 +62,7 @@ def signature_of(domain: str, op_type: str, opset: int) -> Signature | None:
         ports,
         (schema.min_input, schema.max_input),
         (schema.min_output, schema.max_output),
+        tuple((port.name, port.option == option.Single) for port in schema.outputs),
         attributes,
         tuple(name for name, attribute in schema.attributes.items() if attribute.required),
         schema.deprecated,
@@ -78,7 +80,11 @@ def differences(node: Any, signature: Signature, in_function: bool = False) -> l
         return [f"{signature.label} is deprecated: ONNX has no such operator from that opset on"]
     found = []
     if any(node.output) or signature.n_outputs[0]:
-        found += _count("output", list(node.output), signature.n_outputs, signature.label)
+        wrong = _count("output", list(node.output), signature.n_outputs, signature.label)
+        found += wrong
+        for index, (name, (port_name, is_required)) in enumerate(zip(node.output, signature.outputs, strict=False)):
+            if not name and is_required and not wrong:
+                found.append(f"its output {index} ('{port_name}') has no name, and {signature.label} requires it")
     inputs = list(node.input)
     while len(inputs) > signature.n_inputs[1] and not inputs[-1]:
         inputs.pop()

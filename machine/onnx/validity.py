@@ -205,8 +205,14 @@ class _Check:
         given |= {tensor.name: "an initializer" for tensor in graph.initializer}
         made = self._nodes(graph.node, given, outer, opsets, in_function, where, at)
         for entry in graph.output:
-            if entry.name not in made and entry.name not in outer:
-                self._add(f"{where}nothing makes its output '{entry.name[:100]}'", *at)
+            if entry.name in made:
+                continue
+            name = entry.name[:100]
+            if entry.name in outer:  # ONNX's checker and ONNX Runtime refuse it too
+                text = f"its output '{name}' is a tensor of the graph around it; Identity of that, in the body, may be"
+            else:
+                text = f"nothing makes its output '{name}'"
+            self._add(where + text, *at)
 
     def _node(self, node: Any, opsets: Mapping[str, int], in_function: bool, tell: Callable[[str], None]) -> None:
         if not node.op_type:

@@ -242,8 +242,23 @@ def test_control_flow_says_not_yet():
         [helper.make_tensor_value_info(name, kind, None) for name, kind in (("on", 9), ("t", 1))],
     )
     node = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
-    (error,) = errors_of(model_of([node], X | {"n": ((), TensorProto.INT64)}))
-    assert "not imported yet" in error.desc() and "trip count" in error.desc()
+    nodes = [helper.make_node("ReduceSum", ["m"], ["n"], keepdims=0), node]
+    (error,) = errors_of(model_of(nodes, X | {"m": ((2, 99), TensorProto.INT64)}))
+    assert "not imported yet" in error.desc() and "trip count (input 'M') is not known" in error.desc()
+    assert "follows_from what the network computes" in error.desc() and "around the network" in error.desc()
+    nodes = [
+        helper.make_node("Shape", ["x"], ["dims"]),
+        helper.make_node("Gather", ["dims", "first"], ["rows"]),
+        helper.make_node("Add", ["rows", "one"], ["n"]),
+        node,
+    ]
+    weights = {"first": np.array(0), "one": np.array(1)}
+    (error,) = errors_of(model_of(nodes, {"x": (("rows", 4), TensorProto.FLOAT)}, weights=weights))
+    assert error.code() == trt.ParserError.Code.UNSUPPORTED_NODE
+    assert "extents or contents of inputs, rows + 1" in error.desc() and "update_model_dims" in error.desc()
+    node.input[:] = ["", "go", "x"]
+    (error,) = errors_of(model_of([node], X | {"go": ((), TensorProto.BOOL)}))
+    assert "condition before step 0 (input 'cond') is not known" in error.desc()
 
 
 def test_old_opsets_are_converted():
@@ -371,7 +386,7 @@ def test_loops_of_known_length_are_laid_out():
     weights["n"] = np.array(1000)
     (error,) = errors_of(model_of([node], X, outputs=("last", "all"), weights=weights))
     assert error.code() == trt.ParserError.Code.UNSUPPORTED_NODE
-    assert "more than 64 steps" in error.desc()
+    assert "more than 64 steps" in error.desc() and "trip_count 1000" in error.desc()
 
 
 def test_scans_are_laid_out():

@@ -63,6 +63,14 @@ REFUSED = {
     "too many inputs": (model_of(node("Relu", ["x", "x"], ["y"])), ["node 0 (Relu)", "2 inputs", "Relu of opset 14"]),
     "too many outputs": (model_of(node("Relu", ["x"], ["y", "z"])), ["2 outputs ('y', 'z')", "takes 1"]),
     "an input without a name": (model_of(node("Add", ["x", ""], ["y"])), ["input 1 ('B')", "no name"]),
+    "an output without a name": (
+        model_of(node("Relu", ["x"], [""]), node("Neg", ["x"], ["y"])),
+        ["node 0 (Relu)", "output 0 ('Y')", "no name"],
+    ),
+    "a later output without a name": (
+        model_of(node("TopK", ["x", "k"], ["y", ""]), weights=[numpy_helper.from_array(np.int64([1]), "k")]),
+        ["node 0 (TopK)", "output 1 ('Indices')", "no name"],
+    ),
     "unknown attribute": (model_of(node("Softmax", ["x"], ["y"], axes=1)), ["no attribute 'axes'", "axis"]),
     "attribute of another type": (model_of(node("Softmax", ["x"], ["y"], axis=0.5)), ["'axis'", "FLOAT", "INT"]),
     "missing attribute": (model_of(node("Cast", ["x"], ["y"])), ["lacks the attribute 'to' (INT)"]),
@@ -129,6 +137,14 @@ REFUSED = {
     "a body that makes no output": (
         model_of(branches(outputs=("q",)), weights=[TRUE]),
         ["nothing makes its output 'q'"],
+    ),
+    "a body that returns an input of the model": (
+        model_of(branches(outputs=("x",)), weights=[TRUE]),
+        ["else_branch", "its output 'x' is a tensor of the graph around it", "Identity"],
+    ),
+    "a body that returns another node's output": (
+        model_of(node("Neg", ["x"], ["n"]), branches(node("Relu", ["x"], ["k"]), outputs=("n",)), weights=[TRUE]),
+        ["node 1 (If)", "else_branch", "its output 'n' is a tensor of the graph around it"],
     ),
     "a function defined twice": (
         model_of(CALL, functions=[function_of("F", RELU_OF_A), function_of("F", RELU_OF_A)]),
@@ -229,6 +245,17 @@ def test_trailing_inputs_without_a_name_do_not_count():
     np.testing.assert_array_equal(
         run(model_of(node("Relu", ["x", ""], ["y"])), {"x": VALUES})["y"], np.maximum(VALUES, 0)
     )
+
+
+def test_optional_outputs_need_no_name():
+    for made in (["y", ""], ["y"]):
+        model = model_of(node("Dropout", ["x"], made))
+        np.testing.assert_array_equal(run(model, {"x": VALUES})["y"], VALUES)
+
+
+def test_a_branch_may_return_what_is_its_own():
+    model = model_of(branches(outputs=("w",), weights=[W]), weights=[numpy_helper.from_array(np.array(False), "c")])
+    np.testing.assert_array_equal(run(model, {"x": VALUES})["y"], np.ones(4, np.float32))
 
 
 def test_dims_named_by_a_question_mark_are_not_equal():
