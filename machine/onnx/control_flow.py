@@ -135,7 +135,7 @@ def _unknown(node: Node, what: str, value: Any, name: str) -> Exception:
     else:
         source = f"extents or contents of inputs, {elements[0]}"
         hint = (
-            "write numbers into the model, onnx.tools.update_model_dims for extents and an initializer for contents; or "
+            "write numbers into the model (onnx.tools.update_model_dims for extents, initializers for contents) or "
             "run the loop around the network, with its body as the network"
         )
     reason = f"its {what} (input '{name}') is not known when the network is built"
