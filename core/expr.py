@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from dovetail.core.errors import FieldValueError, PlanCorrupt, ShapeError
 from dovetail.core.expr_text import CONSTANT, INPUT_DIM, INPUT_ELEMENT, OPERATION, SIZE, operands_first
 from dovetail.core.folding import operation
-from dovetail.core.node import Expr, as_expr, constant, input_dim, input_element, size_tensor
+from dovetail.core.node import Expr, as_expr, constant, input_dim, input_element, no_size, size_tensor
 from dovetail.core.types import MAX_RANK, Dims
 from dovetail.core.types import DimensionOperation as Op
 
@@ -36,6 +36,7 @@ __all__ = [
     "maximum",
     "minimum",
     "modulo",
+    "no_size",
     "operation",
     "program",
     "require",

@@ -265,9 +265,25 @@ def input_element(input: int, index: int, name: str = "") -> Expr:
 
 
 def size_tensor(output: int, opt: Expr, upper: Expr, name: str = "") -> Expr:
-    """An extent that a kernel writes to its 0-D output `output`; each call makes another one."""
-    range_ = (0, max(0, upper.range[1]))
+    """An extent that a kernel writes to its 0-D output `output`; each call makes another one.
+
+    Raises:
+        ShapeError: `upper` is negative, or `opt` no size up to it, whatever the inputs are.
+    """
+    if upper.range[1] < 0 or opt.range[1] < 0 or (opt - upper).range[0] > 0:
+        raise no_size(name or f"of output {output}", str(opt), str(upper))
+    range_ = (0, upper.range[1])
     return made(("size", next(_serials)), leaf=Leaf(-1, output, name, opt, upper), range=range_)
+
+
+def no_size(name: str, opt: str, upper: str, facts: Sequence[tuple[str, str]] = ()) -> ShapeError:
+    """The error for a size that is declared with bounds which no size is within."""
+    return ShapeError(
+        f"the size {name} is declared as likely {opt}, at most {upper}, which no size can be",
+        facts=[("rule", "0 <= opt <= upper"), *facts],
+        hint="upper is the largest size that the kernel may tell, and opt the likeliest one.",
+        got=(opt, upper),
+    )
 
 
 def as_expr(value: Any) -> Expr:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
-from dovetail.core.expr import DimsExprs, Expr, constant, input_dim
+from dovetail.core.expr import DimsExprs, Expr, constant, input_dim, no_size
 from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy, nptype
 from dovetail.machine.builder.check_profiles import check_profiles
 from dovetail.machine.builder.conversion import conversion
@@ -291,4 +291,18 @@ def _told(layer: ILayer, graph: Graph) -> list[Expr]:
                 f"{layer.label} declares its output {index} as a size tensor, which it cannot be",
                 facts=[(f"output {index}", found), ("rule", "INT32 or INT64 without dims")],
             )
+        _check_bounds(layer, leaf, graph)
     return told
+
+
+def _check_bounds(layer: ILayer, size: Expr, graph: Graph) -> None:
+    """Raise ShapeError for a size whose likeliest value at a profile's opt extents is none, or beyond its bound."""
+    told = size.leaf
+    for profile, extents in enumerate(graph.extents):
+        opt, upper = extents.corners[1].of(told.opt), extents.corners[1].of(told.upper)  # type: ignore[union-attr]
+        if not 0 <= opt <= upper:
+            at = ("at", f"the opt extents of profile {profile}")
+            told_as = (f"{told.opt} = {opt}", f"{told.upper} = {upper}")  # type: ignore[union-attr]
+            error = no_size(f"of output {told.axis} of {layer.label}", *told_as, facts=[at])  # type: ignore[union-attr]
+            error.layer, error.profile = layer.name, profile  # type: ignore[attr-defined]
+            raise error

@@ -325,6 +325,17 @@ def test_a_size_tensor_is_bounded_but_has_no_program():
     assert not size.same(ExprBuilder().declare_size_tensor(1, N, N * 2))
 
 
+@mark.parametrize(("opt", "upper"), [(3, 2), (0, -1), (-1, 4), (N + 1, N), (N * 2 + 1, N * 2), (N, N - N - 1)])
+def test_a_size_that_no_size_can_be_is_refused(opt, upper):
+    with raises(ShapeError, match="is declared as likely .*, at most .*, which no size can be"):
+        ExprBuilder().declare_size_tensor(0, opt, upper)
+
+
+@mark.parametrize(("opt", "upper"), [(2, 2), (0, 0), (N, N), (N // 2, N), (1, N), (N, C)])
+def test_a_size_that_may_be_one_is_taken(opt, upper):
+    assert ExprBuilder().declare_size_tensor(0, opt, upper).is_size_tensor()
+
+
 # ---- TensorRT's names
 
 

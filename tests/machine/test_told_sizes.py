@@ -207,13 +207,13 @@ class Liar(AtLeast):
         outputs[1][...] = inputs[0].size + 1
 
 
-def add_sized(bench, plugin):
+def add_sized(bench, plugin, **fields):
     registry = trt.get_plugin_registry()
     if not any(spec.id == plugin.dovetail_spec.id for spec in registry.specs()):
         registry.add_op(plugin, "sizes")
     x = bench.network.add_input("x", trt.float32, (-1,))
     bench.profile(x=((0,), (6,), (20,)))
-    bench.output(bench.network.add_plugin(plugin.dovetail_spec.id, [x], {"low": 2.0}).get_output(0), "y")
+    bench.output(bench.network.add_plugin(plugin.dovetail_spec.id, [x], {"low": 2.0} | fields).get_output(0), "y")
 
 
 def test_a_plugin_tells_a_size(bench):
@@ -244,6 +244,41 @@ def test_a_size_output_that_cannot_hold_one_is_refused(bench):
     add_sized(bench, Wrong)
     with pytest.raises(DefinitionError, match="declares its output 1 as a size tensor, which it cannot be"):
         bench.context()
+
+
+class Bounded(AtLeast):
+    """Declares what its fields say."""
+
+    name = "Bounded"
+    opt: int = 0
+    less: int = 0
+
+    def infer(self, x):
+        count = self.declare_size("count", opt=self.opt, upper=x.dims[0] - self.less)
+        return x.like([count]), x.like((), DataType.INT64)
+
+
+@pytest.mark.parametrize(
+    ("opt", "less", "said"),
+    [
+        (7, 0, "likely 7 = 7, at most x.0 = 6"),  # opt of the profile is 6
+        (0, 7, "likely 0 = 0, at most x.0 - 7 = -1"),
+    ],
+)
+def test_a_size_that_cannot_be_at_the_profiles_opt_is_refused_with_the_layer(bench, opt, less, said):
+    add_sized(bench, Bounded, opt=opt, less=less)
+    with pytest.raises(ShapeError) as error:
+        bench.context()
+    assert said in str(error.value) and "the opt extents of profile 0" in str(error.value)
+    assert error.value.layer in str(error.value)
+
+
+def test_a_bound_that_is_negative_when_run_allows_no_size_but_0(bench):
+    add_sized(bench, Bounded, less=3)
+    context = bench.context()
+    assert context.run({"x": np.ones(2, np.float32)})["y"].tolist() == []
+    with pytest.raises(ShapeError, match="gave 'y' the wrong dims"):
+        context.run({"x": np.full(2, 5, np.float32)})
 
 
 # ---- two of them in one layer
