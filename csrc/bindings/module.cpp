@@ -42,6 +42,26 @@ void bind_tables(py::module_& m) {
   m.attr("MAX_PROGRAM_WORDS") = dovetail::kMaxProgramWords;
 }
 
+PyObject* refuse_new(PyTypeObject* type, PyObject*, PyObject*) {
+  PyErr_Format(PyExc_TypeError, "%s cannot be made from Python: the runtime hands its objects out", type->tp_name);
+  return nullptr;
+}
+
+void* refuse_unmade(size_t) { throw py::type_error("this object was never made: its __init__ was not called"); }
+
+// pybind11 gives an object whose __init__ was not called memory that holds anything at all when a method is called,
+// which crashes: X.__new__(X), and what derives from X and forgets super().__init__().
+void refuse_unmade_objects(const py::module_& m) {
+  for (const auto& [name, value] : py::reinterpret_borrow<py::dict>(m.attr("__dict__"))) {
+    if (!PyType_Check(value.ptr())) continue;
+    auto* type = reinterpret_cast<PyTypeObject*>(value.ptr());
+    py::detail::type_info* info = py::detail::get_type_info(type);
+    if (!info) continue;
+    info->operator_new = refuse_unmade;  // it is asked for memory in that case alone
+    if (type->tp_init == py::detail::pybind11_object_init) type->tp_new = refuse_new;  // it has no constructor
+  }
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, m) {
@@ -55,4 +75,5 @@ PYBIND11_MODULE(_native, m) {
   bind_engine(m);
   bind_device(m);
   bind_dlpack(m);
+  refuse_unmade_objects(m);
 }

@@ -83,3 +83,48 @@ def test_where_an_object_is_needed_none_is_a_type_error(argument):
     ):
         with pytest.raises(TypeError):
             call()
+
+
+UNMADE = """
+    import inspect, sys
+    import numpy as np
+    from dovetail import _native
+    from dovetail.machine.device_array import DeviceArray
+    from dovetail.machine.plan import IHostMemory
+
+    refused = (TypeError, RuntimeError, BufferError, AttributeError)
+    classes = {cls for _, cls in inspect.getmembers(_native, inspect.isclass)} | {DeviceArray, IHostMemory}
+    derived = [type("Derived", (cls,), {"__init__": lambda self: None}) for cls in classes]
+    left = 0
+    for cls in [*classes, *derived]:
+        try:
+            unmade = cls.__new__(cls)
+        except TypeError as error:
+            assert "cannot be made from Python" in str(error) or "is not safe" in str(error), error
+            left += 1
+            continue
+        native = next(base for base in cls.__mro__ if base.__module__ == "dovetail._native")
+        for name in set(vars(native)) - {"__doc__", "__module__", "__new__", "__init__", "__dict__"}:
+            for n_arguments in range(10):
+                try:
+                    member = getattr(unmade, name)
+                    member(*[0] * n_arguments)
+                except refused:
+                    continue
+                if name != "__exit__":  # CurrentDevice's does nothing
+                    sys.exit(f"{cls}.{name} took {n_arguments} arguments")
+        for use in (memoryview, bytes, len, _native.Engine, _native.Context, np.asarray):
+            try:
+                use(unmade)
+            except refused:
+                continue
+            assert use is np.asarray, (cls, use)  # it makes an array of objects of anything
+    print(f"{len(classes)} classes, {left} refused")
+"""
+
+
+def test_an_object_that_was_never_made_is_refused():
+    """Of every class of the module: `__new__` without `__init__`, and a class that derives and forgets it."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(UNMADE)], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == ["14 classes, 8 refused"]
