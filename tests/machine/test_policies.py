@@ -11,7 +11,7 @@ from dovetail.core.types import FLOATS
 from dovetail.machine.plan import read_plan
 from dovetail.plugins import Input, Output, Plugin
 
-OURS, THEIRS = "policies::Doubled@1#python", "policies::Doubled@1#acme.python"
+OURS, THEIRS = "policies::Doubled@1#python", "policies::Doubled@1#rivals.python"
 
 
 class Doubled(Plugin):
@@ -69,7 +69,7 @@ def rivals():
     registry = trt.get_plugin_registry()
     registry.add_op(Doubled, owner="ours")
     (theirs,) = Rival.dovetail_implementations
-    registry.add_implementation(replace(theirs, name="acme.python"), owner="acme")
+    registry.add_implementation(replace(theirs, name="rivals.python"), owner="rivals")
 
 
 @pytest.fixture
