@@ -153,11 +153,9 @@ def _scan(node: Node, body: Body) -> list[Value | None]:
         )
     n_states = len(node) - n_scanned
     states: list[Value | None] = [node.value(index) for index in range(n_states)]
-    axes = [
-        axis % len(node[n_states + i].shape)
-        for i, axis in enumerate(node.numbers("scan_input_axes") or (0,) * n_scanned)
-    ]
-    backwards = node.numbers("scan_input_directions") or (0,) * n_scanned
+    given = _one_each(node, "scan_input_axes", n_scanned)
+    axes = [_axis(node, axis, len(node[n_states + i].shape)) for i, axis in enumerate(given)]
+    backwards = _one_each(node, "scan_input_directions", n_scanned)
     lengths = {node[n_states + i].shape[axis] for i, axis in enumerate(axes)}
     if len(lengths) != 1 or not 0 < min(lengths) <= MOST_STEPS:
         raise _unsupported(node, f"it does not take 1 to {MOST_STEPS} steps", steps=sorted(lengths))
@@ -170,15 +168,34 @@ def _scan(node: Node, body: Body) -> list[Value | None]:
             for i, (axis, place) in enumerate(zip(axes, places, strict=True))
         ]
         results = body("body", [*states, *slices])
+        if len(results) < n_states:
+            raise node.fail("its body has fewer outputs than states", outputs=len(results), states=n_states)
         states = results[:n_states]
         collected.append(results[n_states:])
     columns = [list(values) for values in zip(*collected, strict=True)]
-    out_axes = node.numbers("scan_output_axes") or (0,) * len(columns)
-    prepended = node.numbers("scan_output_directions") or (0,) * len(columns)
+    out_axes = _one_each(node, "scan_output_axes", len(columns))
+    prepended = _one_each(node, "scan_output_directions", len(columns))
     return states + [
         _stacked(node, values[::-1] if back else values, axis)
         for values, axis, back in zip(columns, out_axes, prepended, strict=True)
     ]
+
+
+def _one_each(node: Node, name: str, n: int) -> tuple[int, ...]:
+    """An attribute with a number for each of n inputs or outputs, 0 where it is absent."""
+    given = node.numbers(name) or (0,) * n
+    if len(given) != n:
+        raise node.fail(f"{name} has not one number for each that is scanned", **{name: list(given)}, scanned=n)
+    if name.endswith("directions") and not set(given) <= {0, 1}:
+        raise node.fail(f"{name} are 0 or 1", **{name: list(given)})
+    return given
+
+
+def _axis(node: Node, axis: int, rank: int) -> int:
+    """The axis, counted from the front."""
+    if not -rank <= axis < rank:
+        raise node.fail(f"it cannot use axis {axis} of a tensor with {rank} dims")
+    return axis % rank
 
 
 def _map(node: Node, body: Body) -> list[Value | None]:
@@ -197,7 +214,7 @@ def _map(node: Node, body: Body) -> list[Value | None]:
 def _stacked(node: Node, values: Sequence[Value | None], axis: int) -> Value:
     """Tensors side by side along a new axis."""
     tensors = [node.as_tensor(value) if isinstance(value, np.ndarray) else value for value in values]
-    axis = axis % (len(tensors[0].shape) + 1)
+    axis = _axis(node, axis, len(tensors[0].shape) + 1)
     tall = [node.network.add_unsqueeze(tensor, [axis]).get_output(0) for tensor in tensors]
     joined = node.network.add_concatenation(tall)
     joined.axis = axis

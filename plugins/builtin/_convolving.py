@@ -202,6 +202,10 @@ def onnx_window(node: Any, kernel: Any) -> tuple[int, dict[str, Any]]:
     pads = node.attr("pads", (0,) * (2 * spatial))
     mode = node.attr("auto_pad", "NOTSET")
     extents = node.attr("kernel_shape") or tuple(kernel.shape[2:])
+    for name in ("kernel_shape", "strides", "dilations", "output_padding"):
+        if len(node.attr(name) or (0,) * spatial) != spatial or len(pads) != 2 * spatial:
+            facts = {name: node.attr(name), "pads": pads, "window": f"{spatial} dims"}
+            raise node.fail("a list has not one number for each dim of the window, pads two", **facts)
     if any(extent < 1 for extent in extents):
         raise node.fail("the window must be known", kernel_shape=extents)
     fields: dict[str, Any] = {

@@ -16,6 +16,8 @@ def deform_conv(node: Any) -> Any:
     """x [N, C, spatial...], kernel, offsets [N, groups * cells * axes, out...], bias, and weights of the samples."""
     x, kernel, offsets = node[0], node[1], node[2]
     n_axes, n_groups = rank_of(x) - 2, node.attr("offset_group", 1)
+    if n_axes not in (2, 3) or rank_of(kernel) != n_axes + 2 or rank_of(offsets) != n_axes + 2:
+        raise node.fail("x, W and offset need 4 dims, or 5", x=x.shape, W=kernel.shape, offset=offsets.shape)
     window = tuple(node.attr("kernel_shape") or kernel.shape[2:])
     n_cells, maps, channels = prod(window), kernel.shape[0], x.shape[1]
     _check(node, window, n_cells * n_groups)
@@ -45,12 +47,12 @@ def deform_conv(node: Any) -> Any:
 
 def _check(node: Any, window: tuple[int, ...], n_sampled: int) -> None:
     """Raises the error to raise where dims do not fit each other."""
-    x, kernel, offsets, n_axes = node[0], node[1], node[2], rank_of(node[0]) - 2
+    x, kernel, n_axes = node[0], node[1], rank_of(node[0]) - 2
     groups, offset_groups = node.attr("group", 1), node.attr("offset_group", 1)
-    if n_axes not in (2, 3) or rank_of(kernel) != n_axes + 2 or rank_of(offsets) != n_axes + 2:
-        raise node.fail("x, W and offset need 4 dims, or 5", x=x.shape, W=kernel.shape, offset=offsets.shape)
     if -1 in (x.shape[1], *kernel.shape) or len(window) != n_axes or tuple(kernel.shape[2:]) != window:
         raise node.fail("channels and window must be known, and those of W", x=x.shape, W=kernel.shape, window=window)
+    if min(groups, offset_groups) < 1:
+        raise node.fail("group and offset_group are 1 or more", group=groups, offset_group=offset_groups)
     if x.shape[1] % groups or kernel.shape[1] * groups != x.shape[1] or x.shape[1] % offset_groups:
         facts = {"channels": x.shape[1], "W": kernel.shape, "group": groups, "offset_group": offset_groups}
         raise node.fail("channels are not group times those of W, or offset_group does not divide them", **facts)

@@ -29,7 +29,15 @@ def reduced(node: Any, op: str, x: Any, axes: Iterable[int], keep_dims: bool = T
     return node.add("Reduce", [x], op=op, axes=mask_of(axes), keep_dims=keep_dims)
 
 
-def lp_norm(node: Any, x: Any, axes: Iterable[int], p: int, keep_dims: bool = True) -> Any:
+def norm_order(node: Any) -> float:
+    """The attribute p of a norm. Raises the error to raise where it makes none."""
+    p = node.attr("p", 2)
+    if not p >= 1:
+        raise node.fail("an Lp norm has a p of 1 or more", p=p)
+    return p
+
+
+def lp_norm(node: Any, x: Any, axes: Iterable[int], p: float, keep_dims: bool = True) -> Any:
     """(sum of |x|^p)^(1/p)."""
     if p == 2:
         return applied(node, "SQRT", reduced(node, "SUM", combined(node, "PROD", x, x), axes, keep_dims))

@@ -79,6 +79,9 @@ def window_of(node: Any) -> Window:
     strides, dilations = (tuple(node.attr(name, (1,) * n)) for name in ("strides", "dilations"))
     if n < 1 or not len(kernel) == len(strides) == len(dilations) == len(pads) / 2 == n:
         raise node.fail("its window has another number of dims than its input", window=kernel, x=node[0].shape)
+    if min((*kernel, *strides, *dilations)) < 1:
+        facts = {"window": kernel, "strides": strides, "dilations": dilations}
+        raise node.fail("windows, strides and dilations are 1 or more", **facts)
     auto = node.attr("auto_pad", "NOTSET")
     if auto not in ("NOTSET", "VALID", *AUTO_PAD):
         raise node.fail("auto_pad has no such value", auto_pad=auto)

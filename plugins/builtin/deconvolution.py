@@ -22,6 +22,8 @@ def conv_transpose(node):
     longer = list(none + tuple(node.attr("output_padding", (0,) * spatial)))
     if node.attr("output_shape") is not None:
         wanted = tuple(node.attr("output_shape")[-spatial:])
+        if len(wanted) != spatial:
+            raise node.fail(f"output_shape needs {spatial} extents", output_shape=node.attr("output_shape"))
         if -1 in node[0].shape[2:]:
             return _cut_out(node, spatial, wanted, longer[len(none) :], fields)
         ones = (1,) * len(none)

@@ -7,7 +7,7 @@ import numpy
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import as_expr
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_that
+from dovetail.plugins import Input, Output, Plugin, axis_of, field, onnx_op, require_that
 from dovetail.plugins.builtin._axes import axes_of
 from dovetail.plugins.builtin._onnx_math import (
     applied,
@@ -16,6 +16,7 @@ from dovetail.plugins.builtin._onnx_math import (
     in_float,
     lp_norm,
     mask_of,
+    norm_order,
     number_like,
     reduced,
 )
@@ -87,7 +88,7 @@ def rms_normalization(node):
 def lp_normalization(node):
     """ONNX LpNormalization: x / norm(x), 0 where that is 0."""
     x = in_float(node, node[0])
-    norm = lp_norm(node, x, [axis_given(node, rank_of(x), -1)], node.attr("p", 2))
+    norm = lp_norm(node, x, [axis_given(node, rank_of(x), -1)], norm_order(node))
     infinite = number_like(x, numpy.inf)
     norm = node.add("Select", [combined(node, "EQUAL", norm, 0.0), infinite, norm])
     return cast(node, combined(node, "DIV", x, norm), node[0].dtype)
@@ -96,7 +97,7 @@ def lp_normalization(node):
 def mean_variance_normalization(node):
     """ONNX MeanVarianceNormalization: (x - mean) / (deviation + 1e-9)."""
     x, axes = in_float(node, node[0]), node.attr("axes", (0, 2, 3))
-    axes = [axis % rank_of(x) for axis in axes]
+    axes = [axis_of(axis, rank_of(x), node.op_type) for axis in axes]
     centered = combined(node, "SUB", x, reduced(node, "AVG", x, axes))
     deviation = applied(node, "SQRT", reduced(node, "AVG", combined(node, "PROD", centered, centered), axes))
     return cast(node, combined(node, "DIV", centered, combined(node, "SUM", deviation, 1e-9)), node[0].dtype)

@@ -25,7 +25,7 @@ from dovetail.plugins import (
     renamed,
     require_that,
 )
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, reduced
+from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, norm_order, reduced
 from dovetail.plugins.builtin._onnx_shapes import extents, joined, reshaped
 from dovetail.plugins.builtin._onnx_windows import gathered, known_plane, window_of
 from dovetail.plugins.padding import pooling_extent
@@ -87,7 +87,7 @@ def average_pool(node):
 
 def lp_pool(node):
     """ONNX LpPool: (sum of |x|^p over the window)^(1/p)."""
-    x, window, p = node[0], window_of(node), node.attr("p", 2)
+    x, window, p = node[0], window_of(node), norm_order(node)
     sizes = known_plane(node, x)
     powers = combined(node, "POW", applied(node, "ABS", in_float(node, x)), p)
     total = reduced(node, "SUM", gathered(node, powers, window.places(node, sizes)[0], 0), [3], keep_dims=False)

@@ -13,7 +13,7 @@ from dovetail.core.expr import maximum, minimum
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._axes import axes_of
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, lp_norm, reduced
+from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, lp_norm, norm_order, reduced
 from dovetail.plugins.builtin._onnx_shapes import axes_given, rank_of
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
@@ -73,7 +73,7 @@ def global_pool(node):
     x = node[0]
     axes = range(2, rank_of(x))
     if node.op_type == "GlobalLpPool":
-        return lp_norm(node, x, axes, node.attr("p", 2))
+        return lp_norm(node, x, axes, norm_order(node))
     return reduced(node, "MAX" if node.op_type == "GlobalMaxPool" else "AVG", x, axes)
 
 

@@ -44,7 +44,7 @@ def flatten(node):
 
 def depth_to_space(node):
     """ONNX DepthToSpace: channels become blocks of the plane."""
-    x, size = node[0], node.attr("blocksize")
+    x, size = node[0], _block_size(node)
     n, c, h, w = _plane(node, x)
     is_crd = node.attr("mode", "DCR") == "CRD"
     blocks = [n, c // (size * size), size, size, h, w] if is_crd else [n, size, size, c // (size * size), h, w]
@@ -55,11 +55,18 @@ def depth_to_space(node):
 
 def space_to_depth(node):
     """ONNX SpaceToDepth: blocks of the plane become channels."""
-    x, size = node[0], node.attr("blocksize")
+    x, size = node[0], _block_size(node)
     n, c, h, w = _plane(node, x)
     order = (0, 3, 5, 1, 2, 4) if node.attr("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
     y = transposed(node, reshaped(node, x, [n, c, h // size, size, w // size, size]), order)
     return reshaped(node, y, [n, c * (size * size), h // size, w // size])
+
+
+def _block_size(node):
+    size = node.attr("blocksize")
+    if not 1 <= size < 2**31:
+        raise node.fail("blocks have 1 to 2147483647 cells in each axis", blocksize=size)
+    return size
 
 
 def _plane(node, x):

@@ -15,10 +15,10 @@ def given(*dims, kind=TensorProto.FLOAT):
     return [helper.make_tensor_value_info("x", kind, dims)]
 
 
-def scan(n):
+def scan(n, **attributes):
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("s", "t")]
     body = helper.make_graph([helper.make_node("Identity", ["s"], ["t"])], "body", made[:1], made[1:])
-    return ("Scan", ["x"], ["y"], {"body": body, "num_scan_inputs": n})
+    return ("Scan", ["x"], ["y"], {"body": body, "num_scan_inputs": n, **attributes})
 
 
 def ngrams(**facts):
@@ -61,6 +61,28 @@ REFUSED = [
     (("Resize", ["x", "", "s"], ["y"], {}), given(3, 4), {"s": [1.0, 2.0, 3.0]}, ["values 3", "axes 2"]),
     (("Resize", ["x", "", "", "s"], ["y"], {}), given(3, 4), {"s": [5]}, ["sizes 1", "axes 2"]),
     (("Resize", ["x", "", "s"], ["y"], {"axes": [0, -2]}), given(3, 4), {"s": [2.0, 2.0]}, ["twice"]),
+    (scan(1, scan_input_axes=[0]), given(), {}, ["cannot use axis 0 of a tensor with 0 dims"]),
+    (scan(1, scan_input_axes=[2]), given(3, 4), {}, ["cannot use axis 2 of a tensor with 2 dims"]),
+    (scan(1, scan_input_axes=[0, 1]), given(3, 4), {}, ["scan_input_axes [0, 1]", "scanned 1"]),
+    (scan(1, scan_input_directions=[1, 1]), given(3, 4), {}, ["scan_input_directions [1, 1]", "scanned 1"]),
+    (scan(1, scan_input_directions=[2]), given(3, 4), {}, ["scan_input_directions are 0 or 1"]),
+    (scan(1, scan_output_axes=[0, 0]), given(3, 4), {}, ["scan_output_axes [0, 0]", "scanned 1"]),
+    (scan(1, scan_output_axes=[-3]), given(3, 4), {}, ["cannot use axis -3 of a tensor with 2 dims"]),
+    (scan(1, scan_output_directions=[0, 0]), given(3, 4), {}, ["scan_output_directions [0, 0]", "scanned 1"]),
+    (("LpPool", ["x"], ["y"], {"kernel_shape": [2], "p": 0}), given(1, 4, 6), {}, ["p of 1 or more; p 0"]),
+    (("LpPool", ["x"], ["y"], {"kernel_shape": [2], "strides": [0]}), given(1, 4, 6), {}, ["strides (0,)"]),
+    (("GlobalLpPool", ["x"], ["y"], {"p": 0}), given(1, 4, 6), {}, ["p of 1 or more; p 0"]),
+    (("LpNormalization", ["x"], ["y"], {"p": 0}), given(4), {}, ["p of 1 or more; p 0"]),
+    (("MeanVarianceNormalization", ["x"], ["y"], {"axes": [0]}), given(), {}, ["cannot use axis 0"]),
+    (("MeanVarianceNormalization", ["x"], ["y"], {"axes": [4]}), given(3, 4), {}, ["cannot use axis 4"]),
+    (("DepthToSpace", ["x"], ["y"], {"blocksize": 0}), given(1, 4, 6, 6), {}, ["blocksize 0"]),
+    (("SpaceToDepth", ["x"], ["y"], {"blocksize": HUGE}), given(1, 4, 6, 6), {}, [f"blocksize {HUGE}"]),
+    (("NonMaxSuppression", ["x", "x"], ["y"], {"center_point_box": 7}), given(1, 4, 4), {}, ["center_point_box 7"]),
+    (("DeformConv", ["x", "x", "x"], ["y"], {}), given(), {}, ["need 4 dims, or 5"]),
+    (("DeformConv", ["x", "x", "x"], ["y"], {"group": 0}), given(4, 4, 1, 1), {}, ["group 0"]),
+    (("ConvTranspose", ["x", "x"], ["y"], {"pads": [0]}), given(4, 4, 3), {}, ["window 1 dims", "pads (0,)"]),
+    (("ConvTranspose", ["x", "x"], ["y"], {"output_padding": [0]}), given(4, 4, 3, 3), {}, ["output_padding (0,)"]),
+    (("ConvTranspose", ["x", "x"], ["y"], {"output_shape": [0]}), given(4, 4, 3, 3), {}, ["needs 2 extents"]),
     (("Split", ["x"], ["y"], {"num_outputs": HUGE}), given(3, 4), {}, [f"num_outputs {HUGE}", "outputs 1"]),
 ]
 
