@@ -33,7 +33,11 @@ def nms(node):
     box_format = node.attr("center_point_box", 0)
     if box_format not in list(BoundingBoxFormat):
         raise node.fail("center_point_box is neither 0 nor 1", center_point_box=box_format)
-    return node.add("Cast", [node.add("NMS", inputs, bounding_box_format=BoundingBoxFormat(box_format))], to_type=int(DataType.INT64))
+    return node.add(
+        "Cast",
+        [node.add("NMS", inputs, bounding_box_format=BoundingBoxFormat(box_format))],
+        to_type=int(DataType.INT64),
+    )
 
 
 class NMS(Plugin):

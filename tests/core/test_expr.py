@@ -327,7 +327,7 @@ def test_a_size_tensor_is_bounded_but_has_no_program():
 
 @mark.parametrize(("opt", "upper"), [(3, 2), (0, -1), (-1, 4), (N + 1, N), (N * 2 + 1, N * 2), (N, N - N - 1)])
 def test_a_size_that_no_size_can_be_is_refused(opt, upper):
-    with raises(ShapeError, match="is declared as likely .*, at most .*, which no size can be"):
+    with raises(ShapeError, match=r"is declared as likely .*, at most .*, which no size can be"):
         ExprBuilder().declare_size_tensor(0, opt, upper)
 
 
