@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from enum import Enum, IntEnum
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from dovetail import _native
 from dovetail.core.dims import MAX_RANK, Dims, Dims2, Dims3, Dims4, DimsHW, Permutation, volume
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
+from dovetail.core.named import Named, spelled_like
 from dovetail.core.strict import Strict
 
 __all__ = [
@@ -59,14 +59,7 @@ _FORMAT_FACTS = {
 _FIELD_BYTES = {value: n_bytes for _, value, n_bytes in _native.FIELD_TYPES}
 
 
-class _Named(IntEnum):
-    """An IntEnum that prints as `DataType.FLOAT` on every version of Python."""
-
-    __str__ = Enum.__str__
-    __format__ = Enum.__format__
-
-
-class TypeOfLayer(_Named):
+class TypeOfLayer(Named):
     """What `layer.type` may be: the kind of a layer, or the field of that name that some kinds of layers have.
 
     In TensorRT a layer of `network.get_layer(i)` has the first, one that `add_activation` returns has the second. Here
@@ -90,7 +83,7 @@ class TypeOfLayer(_Named):
     __hash__ = int.__hash__
 
 
-class _DataType(_Named):
+class _DataType(Named):
     @property
     def bits(self) -> int:
         return _TYPE_FACTS[self][0]
@@ -115,12 +108,23 @@ class _DataType(_Named):
         return _TYPE_FACTS[self][3]
 
     @classmethod
+    def _nearest(cls, enum: Any, value: Any) -> str:
+        """The member for a type of numpy's, or for its name."""
+        if isinstance(value, str):
+            name = value.lower().rpartition(".")[2]
+            return _FROM_NUMPY[name].name if name in _FROM_NUMPY else spelled_like(enum, name)
+        try:
+            return from_numpy(value).name if isinstance(value, (type, np.dtype)) else ""
+        except (DTypeError, TypeError):
+            return ""
+
+    @classmethod
     def from_short(cls, text: str) -> DataType:
         """The type that "f32" or "Float" names. Raises DTypeError."""
         return _find(text, _TYPES_BY_NAME, "data type")
 
 
-class _TensorFormat(_Named):
+class _TensorFormat(Named):
     @property
     def lanes(self) -> int:
         """Channels stored together; the channel extent is padded up to a multiple of it."""
@@ -181,7 +185,7 @@ class _TensorFormat(_Named):
         return _find(text, _FORMATS_BY_NAME, "tensor format")
 
 
-class _FieldType(_Named):
+class _FieldType(Named):
     @property
     def n_bytes(self) -> int:
         """Bytes of one element; 0 for a tensor."""
@@ -208,7 +212,7 @@ TensorFormat = _TensorFormat("TensorFormat", _pairs(_native.TENSOR_FORMATS), mod
 FieldType = _FieldType("FieldType", _pairs(_native.FIELD_TYPES), module=__name__)
 _TYPES_BY_NAME = {name: t for t in DataType for name in (t.short, t.word)}
 _FORMATS_BY_NAME = {f.short: f for f in TensorFormat}
-DimensionOperation = _Named("DimensionOperation", _pairs(_native.DIM_OPERATIONS), module=__name__)
+DimensionOperation = Named("DimensionOperation", _pairs(_native.DIM_OPERATIONS), module=__name__)
 
 FLOATS = (DataType.FLOAT, DataType.HALF, DataType.BF16)
 INTEGERS = (DataType.INT8, DataType.UINT8, DataType.INT32, DataType.INT64)
@@ -216,7 +220,7 @@ NUMBERS = FLOATS + INTEGERS
 ALL_TYPES = tuple(DataType)
 
 
-class DeviceType(_Named):
+class DeviceType(Named):
     """Where a layer runs. GPU and DLA have TensorRT's values; CPU is ours."""
 
     GPU = 0
@@ -234,7 +238,7 @@ class DeviceType(_Named):
 _DLPACK_DEVICES = {DeviceType.CPU: 1, DeviceType.GPU: 2}
 
 
-class TensorIOMode(_Named):
+class TensorIOMode(Named):
     """What a named tensor is to an engine."""
 
     NONE = 0
@@ -242,7 +246,7 @@ class TensorIOMode(_Named):
     OUTPUT = 2
 
 
-class TensorLocation(_Named):
+class TensorLocation(Named):
     """Where a tensor's contents are."""
 
     DEVICE = 0

@@ -1,7 +1,6 @@
 """Enumerations of the machine, with TensorRT 8.5's names and values; those of later versions follow them."""
 
-from enum import IntEnum
-
+from dovetail.core.named import Named
 from dovetail.core.types import TypeOfLayer
 
 __all__ = [
@@ -29,7 +28,7 @@ __all__ = [
 ]
 
 
-class NetworkDefinitionCreationFlag(IntEnum):
+class NetworkDefinitionCreationFlag(Named):
     """Bits of `Builder.create_network(flags)`. Every network here has an explicit batch and the types it states."""
 
     EXPLICIT_BATCH = 0
@@ -37,7 +36,7 @@ class NetworkDefinitionCreationFlag(IntEnum):
     STRONGLY_TYPED = 2
 
 
-class BuilderFlag(IntEnum):
+class BuilderFlag(Named):
     """Switches of `IBuilderConfig`. Precision flags permit kernels of that type, they do not force them."""
 
     FP16 = 0
@@ -67,7 +66,7 @@ class BuilderFlag(IntEnum):
     EDITABLE_TIMING_CACHE = 24
 
 
-class MemoryPoolType(IntEnum):
+class MemoryPoolType(Named):
     """What `IBuilderConfig.set_memory_pool_limit` bounds, in bytes."""
 
     WORKSPACE = 0
@@ -78,7 +77,7 @@ class MemoryPoolType(IntEnum):
     TACTIC_SHARED_MEMORY = 5
 
 
-class ProfilingVerbosity(IntEnum):
+class ProfilingVerbosity(Named):
     """How much the plan keeps about its layers for the inspector."""
 
     LAYER_NAMES_ONLY = 0
@@ -88,7 +87,7 @@ class ProfilingVerbosity(IntEnum):
     VERBOSE = 2
 
 
-class EngineCapability(IntEnum):
+class EngineCapability(Named):
     """Kind of run time that a plan is for; only STANDARD exists here."""
 
     STANDARD = 0
@@ -99,7 +98,7 @@ class EngineCapability(IntEnum):
     SAFE_DLA = 2
 
 
-class LayerInformationFormat(IntEnum):
+class LayerInformationFormat(Named):
     """Form of the inspector's answers."""
 
     ONELINE = 0
@@ -160,7 +159,7 @@ class LayerType(TypeOfLayer):
     PLUGIN_V3 = 48
 
 
-class PreviewFeature(IntEnum):
+class PreviewFeature(Named):
     """Switches of `config.set_preview_feature`; none has an effect here."""
 
     FASTER_DYNAMIC_SHAPES_0805 = 0
@@ -170,7 +169,7 @@ class PreviewFeature(IntEnum):
     RUNTIME_ACTIVATION_RESIZE_10_10 = 4
 
 
-class TacticSource(IntEnum):
+class TacticSource(Named):
     """Libraries of kernels, as bits of `config.set_tactic_sources`."""
 
     CUBLAS = 0
@@ -180,13 +179,13 @@ class TacticSource(IntEnum):
     JIT_CONVOLUTIONS = 4
 
 
-class QuantizationFlag(IntEnum):
+class QuantizationFlag(Named):
     """Switches of calibration, which is not in dovetail 0.1."""
 
     CALIBRATE_BEFORE_FUSION = 0
 
 
-class CalibrationAlgoType(IntEnum):
+class CalibrationAlgoType(Named):
     """Kinds of calibrators."""
 
     LEGACY_CALIBRATION = 0
@@ -195,7 +194,7 @@ class CalibrationAlgoType(IntEnum):
     MINMAX_CALIBRATION = 3
 
 
-class HardwareCompatibilityLevel(IntEnum):
+class HardwareCompatibilityLevel(Named):
     """GPUs that a plan should run on, beside the one it was built on."""
 
     NONE = 0
@@ -203,14 +202,14 @@ class HardwareCompatibilityLevel(IntEnum):
     SAME_COMPUTE_CAPABILITY = 2
 
 
-class RuntimePlatform(IntEnum):
+class RuntimePlatform(Named):
     """Operating system that a plan is for."""
 
     SAME_AS_BUILD = 0
     WINDOWS_AMD64 = 1
 
 
-class TilingOptimizationLevel(IntEnum):
+class TilingOptimizationLevel(Named):
     """Effort for tiling across layers."""
 
     NONE = 0
@@ -219,14 +218,14 @@ class TilingOptimizationLevel(IntEnum):
     FULL = 3
 
 
-class TripLimit(IntEnum):
+class TripLimit(Named):
     """What ends a loop; loops are not in dovetail 0.1."""
 
     COUNT = 0
     WHILE = 1
 
 
-class LoopOutput(IntEnum):
+class LoopOutput(Named):
     """What a loop gives."""
 
     LAST_VALUE = 0
@@ -234,7 +233,7 @@ class LoopOutput(IntEnum):
     REVERSE = 2
 
 
-class WeightsRole(IntEnum):
+class WeightsRole(Named):
     """Which weights of a layer a refitter means; refitting is not in dovetail 0.1."""
 
     KERNEL = 0
@@ -245,7 +244,7 @@ class WeightsRole(IntEnum):
     ANY = 5
 
 
-class ExecutionContextAllocationStrategy(IntEnum):
+class ExecutionContextAllocationStrategy(Named):
     """Who allocates the memory of a context."""
 
     STATIC = 0
@@ -253,20 +252,20 @@ class ExecutionContextAllocationStrategy(IntEnum):
     USER_MANAGED = 2
 
 
-class OnnxParserFlag(IntEnum):
+class OnnxParserFlag(Named):
     """Switches of `OnnxParser`; layers are imported as they are, so none has an effect."""
 
     NATIVE_INSTANCENORM = 0
 
 
-class TempfileControlFlag(IntEnum):
+class TempfileControlFlag(Named):
     """Whether a runtime may write temporary files; this one never does."""
 
     ALLOW_IN_MEMORY_FILES = 0
     ALLOW_TEMPORARY_FILES = 1
 
 
-class ErrorCodeTRT(IntEnum):
+class ErrorCodeTRT(Named):
     """Codes of TensorRT's error recorders; those of dovetail's errors are `error.code`."""
 
     SUCCESS = 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from enum import IntEnum
 from typing import Any
 
 from dovetail.core.errors import DovetailError, DTypeError
+from dovetail.core.named import Named
 from dovetail.core.strict import Strict
 
 
-class Severity(IntEnum):
+class Severity(Named):
     """How grave a message is; lower is graver. Values are TensorRT's."""
 
     INTERNAL_ERROR = 0
@@ -18,6 +18,9 @@ class Severity(IntEnum):
     WARNING = 2
     INFO = 3
     VERBOSE = 4
+
+
+Severity.__qualname__ = "Logger.Severity"  # where users find it
 
 
 class ILogger(Strict):

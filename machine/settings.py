@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from dovetail.core.errors import FieldValueError
+from dovetail.core.named import member_of
 
 Check = Callable[[str, Any], Any]  # (what it is called, value) -> the value to keep; raises FieldValueError
 
@@ -73,16 +74,30 @@ def yes_or_no(what: str, value: Any) -> bool:
     return bool(value)
 
 
+def bits(enum: type[IntEnum]) -> Check:
+    """A mask of members, `1 << int(member)` each."""
+
+    def check(what: str, value: Any) -> int:
+        known = sum(1 << int(item) for item in enum)
+        is_integer = hasattr(value, "__index__") and not isinstance(value, bool)
+        if not is_integer or value.__index__() & ~known:
+            one = next(iter(enum))
+            raise FieldValueError(
+                f"{what} cannot be {value!r:.200}",
+                facts=[("allowed", ", ".join(f"1 << {int(item)} {item.name}" for item in enum))],
+                hint=f"Combine bits with |, such as 1 << int(trt.{one}).",
+                expected=known,
+                got=value,
+            )
+        return value.__index__()
+
+    return check
+
+
 def member(enum: type[IntEnum]) -> Check:
     """A member of `enum`, or its value."""
 
     def check(what: str, value: Any) -> IntEnum:
-        try:
-            return enum(value)
-        except ValueError:
-            names = ", ".join(f"{enum.__name__}.{item.name}" for item in enum)
-            raise FieldValueError(
-                f"{what} cannot be {value!r}", facts=[("allowed", names)], expected=names, got=value
-            ) from None
+        return member_of(enum, value, what)
 
     return check

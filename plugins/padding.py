@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any
 
 from dovetail.core.expr import ceil_div, maximum, minimum
+from dovetail.core.named import Named
 
 
-class PaddingMode(IntEnum):
+class PaddingMode(Named):
     """How explicit padding and rounding decide the output extent. The SAME modes ignore explicit padding."""
 
     EXPLICIT_ROUND_DOWN = 0

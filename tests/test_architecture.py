@@ -21,7 +21,7 @@ PACKAGES = ("core", "registry", "plugins", "machine")
 # name out again. What stands under `if TYPE_CHECKING` is not imported.
 ARROWS = [
     ("core.errors", "_native"),
-    ("core.types", "_native core.errors core.dims core.strict"),
+    ("core.types", "_native core.errors core.dims core.named core.strict"),
     ("core*", "_native core.*"),
     ("plugins.builtin", "plugins core.*"),
     ("plugins.builtin.*", "plugins plugins.* core.* !plugins.builtin !plugins.builtin.[!_]*"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+
+from dovetail.core.named import Named
 
 MOST_LETTERS = 256  # of a node's name in a message
 
 
-class ErrorCode(IntEnum):
+class ErrorCode(Named):
     """Kinds of errors. Values are TensorRT's."""
 
     SUCCESS = 0

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any, ClassVar
 
 import numpy
 
 from dovetail.core.errors import ShapeError
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Floats, Input, Output, Plugin, Weights, all_equal, field, onnx_op, require_that
 
 GATES_FIRST = "[directions, gates * hidden, "
 
 
-class RecurrentDirection(IntEnum):
+class RecurrentDirection(Named):
     """Which way the sequence is read. BIDIRECTIONAL has two cells with weights of their own."""
 
     FORWARD = 0
@@ -22,7 +22,7 @@ class RecurrentDirection(IntEnum):
     BIDIRECTIONAL = 2
 
 
-class RecurrentActivation(IntEnum):
+class RecurrentActivation(Named):
     """A function inside a cell; a is its alpha, b its beta.
 
     RELU max(v, 0); TANH; SIGMOID 1 / (1 + e^-v); AFFINE a v + b; LEAKY_RELU v if v >= 0 else a v; THRESHOLDED_RELU v

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from enum import IntEnum
 from math import prod
 from typing import Any
 
 import numpy
 
 from dovetail.core.errors import FieldValueError, ShapeError
+from dovetail.core.named import Named
 from dovetail.core.strict import Strict
 from dovetail.plugins.builtin._recurrent import RELU, TANH, RecurrentDirection
 
 
-class RNNOperation(IntEnum):
+class RNNOperation(Named):
     """What a cell computes; GRU multiplies the state before it is reset."""
 
     RELU = 0
@@ -23,21 +23,21 @@ class RNNOperation(IntEnum):
     GRU = 3
 
 
-class RNNDirection(IntEnum):
+class RNNDirection(Named):
     """Is the sequence read from its end too?"""
 
     UNIDIRECTION = 0
     BIDIRECTION = 1
 
 
-class RNNInputMode(IntEnum):
+class RNNInputMode(Named):
     """Is the input of the first layer multiplied by weights, or given to each gate as it is?"""
 
     LINEAR = 0
     SKIP = 1
 
 
-class RNNGateType(IntEnum):
+class RNNGateType(Named):
     """The gates: INPUT of a plain cell; INPUT, OUTPUT, FORGET, CELL of LSTM; UPDATE, RESET, HIDDEN of GRU."""
 
     INPUT = 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from dovetail.core.named import Named
 
 
-class InterpolationMode(IntEnum):
+class InterpolationMode(Named):
     """What an element is made of: one cell, a line between two, or a cubic curve through four, on each axis."""
 
     NEAREST = 0
@@ -13,7 +13,7 @@ class InterpolationMode(IntEnum):
     CUBIC = 2
 
 
-class SampleMode(IntEnum):
+class SampleMode(Named):
     """What is read beyond the edges."""
 
     STRICT_BOUNDS = 0  # nothing: it is an error

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import as_expr
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, Weights, all_equal, field, known_extent, require_that
 from dovetail.plugins.builtin._attention_onnx import onnx_attention
 
 
-class AttentionNormalizationOp(IntEnum):
+class AttentionNormalizationOp(Named):
     """What becomes of the scores of a query: nothing, or their softmax."""
 
     NONE = 0

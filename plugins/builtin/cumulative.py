@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.errors import ShapeError
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, axis_of, field, onnx_op
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64, DataType.INT8, DataType.UINT8)
 
 
-class CumulativeOperation(IntEnum):
+class CumulativeOperation(Named):
     """What elements are joined by. TensorRT has SUM."""
 
     SUM = 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from math import floor
 
 import numpy
 
 from dovetail.core.errors import DTypeError
 from dovetail.core.expr import maximum, minimum, select
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op
 from dovetail.plugins.builtin._fractions import Ratio
@@ -19,7 +19,7 @@ from dovetail.plugins.builtin._values import follow_each
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
 
 
-class ElementWiseOperation(IntEnum):
+class ElementWiseOperation(Named):
     """How two elements are combined."""
 
     SUM = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import DimsExprs
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType, from_numpy, nptype
 from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
 from dovetail.plugins.builtin._onnx_counts import as_extents
@@ -74,7 +73,7 @@ def eye_like(node):
     return cast(node, combined(node, "EQUAL", off, k), dtype)
 
 
-class FillOperation(IntEnum):
+class FillOperation(Named):
     """What a tensor is filled with."""
 
     LINSPACE = 0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.errors import ShapeError
+from dovetail.core.named import Named
 from dovetail.core.types import DataType
 from dovetail.plugins import (
     Input,
@@ -66,7 +65,7 @@ def col2im(node):
     return reshaped(node, y, [dims[0], dims[1] // window.volume, image])
 
 
-class GatherMode(IntEnum):
+class GatherMode(Named):
     """What the indices are for."""
 
     DEFAULT = 0

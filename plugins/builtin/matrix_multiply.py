@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.errors import DTypeError, ShapeError
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op, require_equal
 from dovetail.plugins.builtin._onnx_fourier import dft, stft
@@ -19,7 +18,7 @@ from dovetail.plugins.builtin._onnx_shapes import is_given, rank_of, with_rank
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64, DataType.INT8)
 
 
-class MatrixOperation(IntEnum):
+class MatrixOperation(Named):
     """How an input is seen: as matrices, as their transposes, or as vectors."""
 
     NONE = 0

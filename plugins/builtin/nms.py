@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, minimum
+from dovetail.core.named import Named
 from dovetail.core.types import DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_equal
 
@@ -16,7 +15,7 @@ FLOATS = (DataType.FLOAT, DataType.HALF, DataType.BF16)
 INTEGERS = (DataType.INT32, DataType.INT64)
 
 
-class BoundingBoxFormat(IntEnum):
+class BoundingBoxFormat(Named):
     """What the four numbers of a box are."""
 
     CORNER_PAIRS = 0  # x and y of two opposite corners, in any order

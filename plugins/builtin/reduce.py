@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import operator
 from dataclasses import replace
-from enum import IntEnum
 from functools import reduce
 
 import numpy
 
 from dovetail.core.expr import maximum, minimum
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._axes import axes_of
@@ -77,7 +77,7 @@ def global_pool(node):
     return reduced(node, "MAX" if node.op_type == "GlobalMaxPool" else "AVG", x, axes)
 
 
-class ReduceOperation(IntEnum):
+class ReduceOperation(Named):
     """What becomes of the elements."""
 
     SUM = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.contract import LayerProperty
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import select
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Floats, Input, Ints, Output, Plugin, axis_of, field, onnx_op, require_that
 from dovetail.plugins.builtin._onnx_shapes import counts_given, extents, replaced
@@ -23,7 +22,7 @@ WORDS = "|".join(t.short for t in TYPES)
 HALF = 0.5 + 1e-6  # from a cell to the middle between two, with what float32 does to places
 
 
-class ResizeCoordinateTransformation(IntEnum):
+class ResizeCoordinateTransformation(Named):
     """Where in x an element of y lies. TensorRT has the first three."""
 
     ALIGN_CORNERS = 0
@@ -35,14 +34,14 @@ class ResizeCoordinateTransformation(IntEnum):
     CROP_AND_RESIZE = 6
 
 
-class ResizeSelector(IntEnum):
+class ResizeSelector(Named):
     """What the only element of an axis is made of: what the coordinate says, or the first cell."""
 
     FORMULA = 0
     UPPER = 1
 
 
-class ResizeRoundMode(IntEnum):
+class ResizeRoundMode(Named):
     """How a coordinate becomes the number of a cell."""
 
     HALF_UP = 0

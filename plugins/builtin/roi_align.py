@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.errors import DTypeError, ShapeError
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_equal, require_that
 
@@ -14,7 +13,7 @@ INDICES = (DataType.INT32, DataType.INT64)
 WORDS = "f32|f16|bf16"
 
 
-class RoiAlignMode(IntEnum):
+class RoiAlignMode(Named):
     """What the samples of a bin become."""
 
     AVERAGE = 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from numpy import float64, sqrt
 
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.plugins import Input, Output, Plugin, Weights, axis_of, field, onnx_op, require_equal
 from dovetail.plugins.builtin._onnx_math import cast, in_float, reduced
@@ -15,7 +14,7 @@ from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise, scal
 from dovetail.plugins.builtin._onnx_shapes import rank_of
 
 
-class ScaleMode(IntEnum):
+class ScaleMode(Named):
     """How many values scale, shift and power have."""
 
     UNIFORM = 0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.errors import DTypeError, ShapeError
+from dovetail.core.named import Named
 from dovetail.core.types import DataType, nptype
 from dovetail.plugins import (
     Input,
@@ -100,14 +99,14 @@ def tensor_scatter(node):
     return node.add("Scatter", [cache, places, update], mode=ScatterMode.ND)
 
 
-class ScatterMode(IntEnum):
+class ScatterMode(Named):
     """What the indices are for."""
 
     ELEMENT = 0
     ND = 1
 
 
-class ScatterReduction(IntEnum):
+class ScatterReduction(Named):
     """What becomes of an element and its update."""
 
     NONE = 0

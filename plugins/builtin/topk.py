@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.errors import ShapeError
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.plugins import Input, Output, Plugin, Weights, field, onnx_op, require_that
 from dovetail.plugins.builtin._axes import axes_of
@@ -69,7 +68,7 @@ def hardmax(node):
     return y if node.opset >= 13 else reshaped(node, y, dims)
 
 
-class TopKOperation(IntEnum):
+class TopKOperation(Named):
     """Which elements come first."""
 
     MAX = 0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy
 
 from dovetail.core.errors import FieldValueError
+from dovetail.core.named import Named
 from dovetail.core.types import DataType
 from dovetail.plugins import Input, Output, Plugin, Tensor, field, onnx_op, require_that
 from dovetail.plugins.builtin._onnx_ml_trees import classified, ensemble, regressed
@@ -14,7 +13,7 @@ from dovetail.plugins.builtin._onnx_ml_trees import classified, ensemble, regres
 FEATURE, MODE, TRACKS_TRUE, IF_TRUE, IF_FALSE = range(5)  # columns of nodes
 
 
-class TreeAggregate(IntEnum):
+class TreeAggregate(Named):
     """What becomes of the votes for a target: their sum, the sum by the number of trees, the least, the greatest."""
 
     SUM = 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from enum import IntEnum
 
 import numpy
 
 from dovetail.core.errors import DTypeError
 from dovetail.core.expr import maximum
+from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._fractions import Ratio
@@ -18,7 +18,7 @@ from dovetail.plugins.builtin._values import follow_each
 SIGNED = (DataType.INT8, DataType.INT32, DataType.INT64)
 
 
-class UnaryOperation(IntEnum):
+class UnaryOperation(Named):
     """Which function of one element."""
 
     EXP = 0
