@@ -313,9 +313,28 @@ def op_id(name: str, version: str = "1", namespace: str = "") -> str:
 
 def parse_op_id(text: str) -> tuple[str, str, str]:
     """(name, version, namespace) of `namespace::Name@version`; version "1" if left out."""
+    if not isinstance(text, str):
+        raise _no_op_name("the name of an op", text)
     namespace, _, rest = text.rpartition("::")
     name, _, version = rest.partition("@")
     return name, version or "1", namespace
+
+
+def checked_op_name(name: Any, version: Any, namespace: Any) -> None:
+    """Raises DTypeError unless all three are texts."""
+    for what, value in (("name", name), ("version", version), ("namespace", namespace)):
+        if not isinstance(value, str):
+            raise _no_op_name(f"the {what} of an op", value)
+
+
+def _no_op_name(what: str, value: Any) -> DTypeError:
+    is_number = isinstance(value, int)
+    return DTypeError(
+        f"{what} cannot be {value!r:.200}",
+        facts=[("allowed", "a str"), ("given", type(value).__name__)],
+        hint=f'Write "{value}".' if is_number else "",
+        got=value,
+    )
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
+from dovetail.core.named import member_of
 from dovetail.core.strict import Strict
 from dovetail.core.types import DeviceType, Dims
+from dovetail.machine.arguments import extents, integers, text
 from dovetail.machine.budget import Budget
 from dovetail.machine.config_settings import TensorRTSettings
 from dovetail.machine.devices import default_device
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType
-from dovetail.machine.settings import Setting, integer, yes_or_no
+from dovetail.machine.settings import Setting, bits, integer, yes_or_no
 
 if TYPE_CHECKING:
     from dovetail.machine.layer import ILayer
@@ -38,8 +38,11 @@ class IOptimizationProfile(Strict):
 
         Raises:
             ShapeError: ranks differ, an extent is negative, or not min <= opt <= max; both sides are named.
+            DTypeError: a shape is no sequence of integers, or `input` no name.
         """
-        shapes = Dims(min), Dims(opt), Dims(max)
+        _named(input)
+        given = {"min": min, "opt": opt, "max": max}
+        shapes = [Dims(extents(f"{side} of input '{input}'", shape)) for side, shape in given.items()]
         if len({len(shape) for shape in shapes}) != 1:
             raise ShapeError(
                 f"profile of input '{input}' cannot mix ranks",
@@ -53,11 +56,11 @@ class IOptimizationProfile(Strict):
                     facts=[("min", low), ("opt", likely), ("max", high)],
                     hint="Each extent needs 0 <= min <= opt <= max.",
                 )
-        self._shapes[input] = shapes
+        self._shapes[input] = (shapes[0], shapes[1], shapes[2])
 
     def get_shape(self, input: str) -> list[Dims]:
         """[min, opt, max] of an input. Raises DefinitionError if none was set."""
-        if input not in self._shapes:
+        if _named(input) not in self._shapes:
             raise DefinitionError(
                 f"no shape was set for input '{input}' in this profile",
                 facts=[("inputs set", ", ".join(self._shapes) or "none")],
@@ -70,8 +73,11 @@ class IOptimizationProfile(Strict):
 
         Raises:
             ShapeError: lengths differ, or not min <= opt <= max; all are named.
+            DTypeError: contents are no integers, or `input` no name.
         """
-        values = tuple(tuple(int(v) for v in np.ravel(side)) for side in (min, opt, max))
+        _named(input)
+        given = {"min": min, "opt": opt, "max": max}
+        values = tuple(integers(f"{side} of shape input '{input}'", side_values) for side, side_values in given.items())
         low, likely, high = values
         facts = [("min", str(list(low))), ("opt", str(list(likely))), ("max", str(list(high)))]
         if len({len(side) for side in values}) != 1:
@@ -86,7 +92,7 @@ class IOptimizationProfile(Strict):
 
     def get_shape_input(self, input: str) -> list[tuple[int, ...]]:
         """[min, opt, max] contents of an input that is a shape; [] if none were set."""
-        return list(self._contents.get(input, ()))
+        return list(self._contents.get(_named(input), ()))
 
     @property
     def inputs(self) -> Iterable[str]:
@@ -125,36 +131,37 @@ class IBuilderConfig(TensorRTSettings):
 
     @flags.setter
     def flags(self, flags: int) -> None:
-        known = sum(1 << int(flag) for flag in BuilderFlag)
-        if not hasattr(flags, "__index__") or int(flags) & ~known:
-            raise DefinitionError(
-                f"builder flags cannot be {flags!r}", facts=[("known bits", f"{known:#x}")], got=flags
-            )
-        self._flags = int(flags)
+        self._flags = bits(BuilderFlag)("builder flags", flags)
 
     def set_flag(self, flag: BuilderFlag) -> None:
-        self._flags |= 1 << int(BuilderFlag(flag))
+        """Switch a flag on. Raises DTypeError or FieldValueError for what is no flag."""
+        self._flags |= 1 << _flag(flag)
 
     def clear_flag(self, flag: BuilderFlag) -> None:
-        self._flags &= ~(1 << int(BuilderFlag(flag)))
+        self._flags &= ~(1 << _flag(flag))
 
     def get_flag(self, flag: BuilderFlag) -> bool:
-        return bool(self._flags >> int(flag) & 1)
+        return bool(self._flags >> _flag(flag) & 1)
 
     # ---- memory
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
         """Bound a pool, in bytes. WORKSPACE bounds the scratch of each layer.
 
         Raises:
-            DefinitionError: negative size, or not an integer.
+            DefinitionError: no such pool, negative size, or not an integer.
         """
+        pool = _pool(pool)
         if not hasattr(pool_size, "__index__") or pool_size < 0:
-            raise DefinitionError(f"pool {MemoryPoolType(pool).name} cannot be limited to {pool_size!r} bytes")
-        self._pools[MemoryPoolType(pool)] = int(pool_size)
+            raise DefinitionError(
+                f"pool {pool.name} cannot be limited to {pool_size!r:.200} bytes",
+                facts=[("allowed", "an integer, 0 or more")],
+                got=pool_size,
+            )
+        self._pools[pool] = int(pool_size)
 
     def get_memory_pool_limit(self, pool: MemoryPoolType) -> int:
         """The bound in bytes; 2**63 - 1 where none was set."""
-        return self._pools.get(MemoryPoolType(pool), 2**63 - 1)
+        return self._pools.get(_pool(pool), 2**63 - 1)
 
     @property
     def pools_set(self) -> set[MemoryPoolType]:
@@ -224,24 +231,16 @@ class IBuilderConfig(TensorRTSettings):
         Raises:
             DTypeError: `layer` is not a layer, but its name for instance.
         """
-        from dovetail.machine.layer import ILayer
-
-        if not isinstance(layer, ILayer):
-            raise DTypeError(
-                f"set_device_type takes a layer, got {type(layer).__name__}",
-                hint="Pass what network.add_... or network.get_layer(index) returned.",
-                got=layer,
-            )
-        self._devices[layer] = _usable(device)
+        self._devices[_layer("set_device_type", layer)] = _usable(device)
 
     def get_device_type(self, layer: ILayer) -> DeviceType:
-        return self._devices.get(layer, self.default_device_type)
+        return self._devices.get(_layer("get_device_type", layer), self.default_device_type)
 
     def is_device_type_set(self, layer: ILayer) -> bool:
-        return layer in self._devices
+        return _layer("is_device_type_set", layer) in self._devices
 
     def reset_device_type(self, layer: ILayer) -> None:
-        self._devices.pop(layer, None)
+        self._devices.pop(_layer("reset_device_type", layer), None)
 
     def can_run_on_DLA(self, layer: ILayer) -> bool:  # noqa: N802  TensorRT's spelling
         return False
@@ -254,10 +253,11 @@ class IBuilderConfig(TensorRTSettings):
     # ---- choice of implementations
     def pin_implementation(self, layer: str, implementation: str) -> None:
         """Let `layer` run on this implementation alone: its id, or `#name`, or `#name:tactic`."""
-        self._pins[layer] = implementation
+        named = text("the layer to be pinned", layer, _PINNED)
+        self._pins[named] = text(f"the implementation of layer '{named}'", implementation, _PINNED)
 
     def pinned_implementation(self, layer: str) -> str | None:
-        return self._pins.get(layer)
+        return self._pins.get(text("the layer asked about", layer, _PINNED))
 
     def reset(self) -> None:
         """Back to the state of a new config."""
@@ -267,10 +267,38 @@ class IBuilderConfig(TensorRTSettings):
 
 def _usable(device: DeviceType) -> DeviceType:
     """Raises DefinitionError for a DLA, which nothing here drives."""
-    if DeviceType(device) == DeviceType.DLA:
+    device = member_of(DeviceType, device, "the device of a layer")
+    if device == DeviceType.DLA:
         raise DefinitionError(
             "no layer can run on a DLA: nothing here drives one",
             hint="Use DeviceType.GPU or DeviceType.CPU.",
             got=device,
         )
-    return DeviceType(device)
+    return device
+
+
+_PINNED = 'Give names, as in config.pin_implementation(layer.name, "#naive").'
+
+
+def _named(input: Any) -> str:
+    return text("the input of a profile", input, "Give the name of an input, tensor.name.")
+
+
+def _flag(flag: Any) -> int:
+    return int(member_of(BuilderFlag, flag, "a builder flag"))
+
+
+def _pool(pool: Any) -> MemoryPoolType:
+    return member_of(MemoryPoolType, pool, "a memory pool")
+
+
+def _layer(method: str, layer: Any) -> ILayer:
+    from dovetail.machine.layer import ILayer
+
+    if not isinstance(layer, ILayer):
+        raise DTypeError(
+            f"{method} takes a layer, got {type(layer).__name__}",
+            hint="Pass what network.add_... or network.get_layer(index) returned.",
+            got=layer,
+        )
+    return layer

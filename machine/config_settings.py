@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from dovetail.core.errors import DefinitionError, NotAvailable
+from dovetail.core.named import member_of
 from dovetail.core.strict import Strict
 from dovetail.machine.enums import (
     EngineCapability,
@@ -17,7 +18,7 @@ from dovetail.machine.enums import (
     TacticSource,
     TilingOptimizationLevel,
 )
-from dovetail.machine.settings import Setting, integer, member, settings_without_effect
+from dovetail.machine.settings import Setting, bits, integer, member, settings_without_effect
 
 NO_CALIBRATION = (
     "INT8 is explicit: give the network Quantize and Dequantize layers (network.add_quantize, or an ONNX file that a "
@@ -109,16 +110,14 @@ class TensorRTSettings(Strict):
 
     # ---- without effect
     def set_preview_feature(self, feature: PreviewFeature, enable: bool) -> None:
-        self._preview[PreviewFeature(feature)] = bool(enable)
+        self._preview[_feature(feature)] = bool(enable)
 
     def get_preview_feature(self, feature: PreviewFeature) -> bool:
-        return self._preview.get(PreviewFeature(feature), False)
+        return self._preview.get(_feature(feature), False)
 
     def set_tactic_sources(self, tactic_sources: int) -> bool:
         """Keep a mask of `TacticSource` bits; the build warns. Raises DefinitionError for unknown bits."""
-        if not 0 <= int(tactic_sources) <= ALL_SOURCES:
-            raise DefinitionError(f"tactic sources {tactic_sources} have unknown bits; all are {ALL_SOURCES}")
-        self._sources = int(tactic_sources)
+        self._sources = bits(TacticSource)("the mask of tactic sources", tactic_sources)
         return True
 
     def get_tactic_sources(self) -> int:
@@ -130,16 +129,16 @@ class TensorRTSettings(Strict):
 
     @quantization_flags.setter
     def quantization_flags(self, flags: int) -> None:
-        self._quantization_flags = int(flags)
+        self._quantization_flags = bits(QuantizationFlag)("quantization flags", flags)
 
     def set_quantization_flag(self, flag: QuantizationFlag) -> None:
-        self._quantization_flags |= 1 << int(QuantizationFlag(flag))
+        self._quantization_flags |= 1 << _quantization_flag(flag)
 
     def clear_quantization_flag(self, flag: QuantizationFlag) -> None:
-        self._quantization_flags &= ~(1 << int(QuantizationFlag(flag)))
+        self._quantization_flags &= ~(1 << _quantization_flag(flag))
 
     def get_quantization_flag(self, flag: QuantizationFlag) -> bool:
-        return bool(self._quantization_flags >> int(QuantizationFlag(flag)) & 1)
+        return bool(self._quantization_flags >> _quantization_flag(flag) & 1)
 
     def without_effect(self) -> Iterator[str]:
         """A sentence for each of these settings that was made and is not honoured."""
@@ -153,6 +152,14 @@ class TensorRTSettings(Strict):
             )
         if self._quantization_flags:
             yield f"quantization flags have no effect in dovetail 0.1. {NO_CALIBRATION}"
+
+
+def _feature(feature: Any) -> PreviewFeature:
+    return member_of(PreviewFeature, feature, "a preview feature")
+
+
+def _quantization_flag(flag: Any) -> int:
+    return int(member_of(QuantizationFlag, flag, "a quantization flag"))
 
 
 def refuse_calibrator(owner: str, calibrator: Any) -> None:

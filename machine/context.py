@@ -16,7 +16,8 @@ from dovetail.core.tensor import TensorDesc, unpack
 from dovetail.core.types import DeviceType, Dims
 from dovetail.machine import absent
 from dovetail.machine.addresses import address_of
-from dovetail.machine.device_array import DeviceArray, Found, device_view, lies_on_gpu, stream_number
+from dovetail.machine.arguments import extents, integers, sequence, whole
+from dovetail.machine.device_array import DeviceArray, Found, device_view, handle_number, lies_on_gpu, stream_number
 from dovetail.machine.exchange import Port, host_view
 from dovetail.machine.older_context import OlderContext
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dovetail.machine.engine import ICudaEngine
 
 
+_BINDINGS = "Pass one address for each input and output, in binding order; context.run(inputs) takes arrays by name."
 _CUDA_STREAM = 1  # dt_stream.kind
 
 
@@ -88,7 +90,7 @@ class IExecutionContext(OlderContext):
 
     def _set_input_shape(self, name: str, shape: Sequence[int]) -> None:
         index = self._input_index(name)
-        self._context.set_input_shape(index, [int(extent) for extent in shape])
+        self._context.set_input_shape(index, extents(f"the shape of input '{name}'", shape))
 
     def get_tensor_shape(self, name: str) -> Dims:
         """Extents now; -1 where they depend on an input shape that is not set."""
@@ -197,7 +199,8 @@ class IExecutionContext(OlderContext):
         info = self.engine._io[index]
         if not info.is_shape:
             raise BindingError(f"'{name}' is no shape input: its contents decide no extents", got=name)
-        values = np.asarray(shape, dtype=self.engine._ports[index].numpy_type).reshape(-1)
+        given = integers(f"the contents of shape input '{name}'", shape)
+        values = np.asarray(given, dtype=self.engine._ports[index].numpy_type).reshape(-1)
         if values.size != int(np.prod(info.dims, dtype=np.int64)):
             raise BindingError(
                 f"shape input '{name}' cannot take {values.size} values", facts=[("dims", str(list(info.dims)))]
@@ -235,8 +238,9 @@ class IExecutionContext(OlderContext):
         Raises:
             BindingError: no such profile.
         """
-        self._context.set_profile(int(profile_index))
-        self._profile = int(profile_index)
+        index = whole("the index of a profile", profile_index)
+        self._context.set_profile(index)
+        self._profile = index
         return True
 
     @active_optimization_profile.setter
@@ -254,7 +258,10 @@ class IExecutionContext(OlderContext):
 
     def set_device_memory(self, memory: int, size: int) -> None:
         """`device_memory` with its size in bytes, which is checked. Raises BindingError."""
-        self._context.set_device_memory(address_of(memory, "device_memory"), int(size))
+        bytes_given = whole("the size of device memory", size)
+        if bytes_given < 0:
+            raise BindingError(f"device memory cannot have {bytes_given} bytes", got=size)
+        self._context.set_device_memory(address_of(memory, "device_memory"), bytes_given)
 
     # ---- addresses
     @returns_on_error(False)
@@ -290,7 +297,7 @@ class IExecutionContext(OlderContext):
     @returns_on_error(False)
     def set_input_consumed_event(self, event: Any) -> bool:
         """A cudaEvent_t that is recorded once the inputs may be changed again; 0 takes it away."""
-        self._context.input_consumed_event = int(event)
+        self._context.input_consumed_event = _event_number(event)
         return True
 
     def get_input_consumed_event(self) -> int:
@@ -347,12 +354,13 @@ class IExecutionContext(OlderContext):
         """
         self._bind(bindings)
         if input_consumed is not None:
-            self._context.input_consumed_event = int(input_consumed)
+            self._context.input_consumed_event = _event_number(input_consumed)
         self._execute(stream_number(stream_handle))
         return True
 
     def _bind(self, bindings: Sequence[int]) -> None:
         n_io = len(self.engine._io)
+        sequence("the bindings of an execution", bindings, "addresses", _BINDINGS)
         if len(bindings) < n_io * (self._profile + 1):
             names = ", ".join(info.name for info in self.engine._io)
             raise BindingError(
@@ -652,6 +660,10 @@ class IExecutionContext(OlderContext):
             return flat
         _check_output(f"output '{port.name}'", array.shape, shape)
         return array
+
+
+def _event_number(event: Any) -> int:
+    return handle_number(event, "an event", "a cudaEvent_t or its number, or 0 for none")
 
 
 def _check_output(what: str, given: tuple[int, ...], needed: tuple[int, ...]) -> None:

@@ -56,14 +56,37 @@ class DeviceArray(_native.DeviceArray, Strict):
 
 
 def stream_number(stream: Any) -> int:
-    """A cudaStream_t as a number, from cuda-python, torch, CuPy, anything with `__cuda_stream__`, or a number."""
+    """A cudaStream_t as a number, from cuda-python, torch, CuPy, anything with `__cuda_stream__`, or a number.
+
+    Raises:
+        BindingError: it is none of these.
+    """
     if hasattr(stream, "__cuda_stream__"):
         own = stream.__cuda_stream__
         return int((own() if callable(own) else own)[1])
     for attribute in ("cuda_stream", "ptr"):  # torch's and CuPy's own
         if hasattr(stream, attribute):
             return int(getattr(stream, attribute))
-    return int(stream or 0)
+    return handle_number(stream or 0, "a stream", "a cudaStream_t or its number, or 0 for the default one")
+
+
+def handle_number(handle: Any, what: str, allowed: str) -> int:
+    """A handle of CUDA's as a number; those of PyCUDA and cuda-python have `__int__` or `handle`.
+
+    Raises:
+        BindingError: it is no handle.
+    """
+    try:
+        if isinstance(handle, (str, bytes, float)):
+            raise TypeError("int() would read its digits, or cut its fraction")
+        number = int(getattr(handle, "handle", handle))
+    except (TypeError, ValueError):
+        number = -1
+    if 0 <= number < 1 << 64:
+        return number
+    raise BindingError(
+        f"{what} cannot be {handle!r:.200}", facts=[("allowed", allowed), ("given", type(handle).__name__)], got=handle
+    )
 
 
 class Found(NamedTuple):

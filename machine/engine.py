@@ -10,10 +10,12 @@ from typing import Any
 
 from dovetail import _native
 from dovetail.core.contract import Lookup, parse_op_id
-from dovetail.core.errors import BindingError, BuildError, PluginNotFound
+from dovetail.core.errors import BindingError, BuildError, DTypeError, PluginNotFound
 from dovetail.core.failures import failed, last_error, returns_on_error
+from dovetail.core.named import member_of
 from dovetail.core.types import DataType, DeviceType, Dims, TensorFormat, TensorIOMode, TensorLocation
 from dovetail.machine import absent
+from dovetail.machine.arguments import text, whole
 from dovetail.machine.config_settings import refuse_dla
 from dovetail.machine.context import IExecutionContext
 from dovetail.machine.enums import (
@@ -68,6 +70,7 @@ class Runtime(Reporting):
         Raises, or returns None (see `raise_on_error`):
             PlanCorrupt, PlanVersionError: damaged, foreign, or made for another kind of machine.
             PluginNotFound: the plan needs a plugin that is not here; says which and how to get it.
+            DTypeError: it is something else.
             BuildError: `serialized_engine` is None, as a build returns that failed. Not raised but returned, as an
                 object that is false and raises when it is used: the error of the build is in its text.
         """
@@ -78,6 +81,16 @@ class Runtime(Reporting):
 
     @returns_on_error(None)
     def _deserialize(self, plan: Any, device: int) -> ICudaEngine:
+        if isinstance(plan, ICudaEngine) or not (isinstance(plan, (str, os.PathLike)) or _is_buffer(plan)):
+            raise DTypeError(
+                f"a plan cannot be {plan!r:.200}",
+                facts=[("allowed", "bytes, what build_serialized_network returned, or the path of a file")],
+                hint="An engine needs no deserializing: builder.build_engine returns one that is ready."
+                if isinstance(plan, ICudaEngine)
+                else "Pass what builder.build_serialized_network returned, or open(path, 'rb').read().",
+                got=plan,
+            )
+        device = whole("the device of an engine", device)
         try:
             return ICudaEngine(plan, self._max_threads, device, self.logger)
         except PluginNotFound as error:
@@ -104,6 +117,14 @@ class Runtime(Reporting):
     @property
     def num_DLA_cores(self) -> int:  # noqa: N802  TensorRT's spelling
         return 0
+
+
+def _is_buffer(value: Any) -> bool:
+    try:
+        memoryview(value)
+    except TypeError:
+        return False
+    return True
 
 
 class NoEngine:
@@ -173,16 +194,19 @@ class ICudaEngine(Reporting):
 
     def get_tensor_name(self, index: int) -> str | None:
         """Name of an input or output, the inputs first; None if there are not as many."""
-        return self._io[index].name if 0 <= index < len(self._io) else None
+        return self._io[index].name if 0 <= whole("the index of a tensor", index) < len(self._io) else None
 
     def _of(self, name: str) -> Any:
-        if name not in self._index:
+        try:
+            return self._io[self._index[name]]
+        except (KeyError, TypeError):  # or what no dict can be asked for
+            shown = f"'{name}'" if isinstance(name, str) else f"{name!r:.200}"
             raise BindingError(
-                f"the engine has no input or output '{name}'",
+                f"the engine has no input or output {shown}",
                 facts=[("it has", ", ".join(self._index))],
+                hint="" if isinstance(name, str) else "Tensors are named by a str, as engine.get_tensor_name(i) gives.",
                 got=name,
-            )
-        return self._io[self._index[name]]
+            ) from None
 
     def _named_inputs(self, given: Any) -> Mapping[str, Any]:
         """Arrays by input name, from a mapping, a list in the engine's order, or the one array of an only input."""
@@ -205,7 +229,7 @@ class ICudaEngine(Reporting):
         return dict(zip(names, arrays, strict=True))
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
-        if name not in self._index:
+        if text("the name of a tensor", name) not in self._index:
             return TensorIOMode.NONE
         return TensorIOMode.INPUT if self._index[name] < self._n_inputs else TensorIOMode.OUTPUT
 
@@ -267,7 +291,7 @@ class ICudaEngine(Reporting):
         return [Dims(dims) for dims in ranges]
 
     def _check_profile(self, index: int) -> None:
-        if not 0 <= index < self.num_optimization_profiles:
+        if not 0 <= whole("the index of a profile", index) < self.num_optimization_profiles:
             raise BindingError(
                 f"the engine has no profile {index}",
                 facts=[("profiles", f"0..{self.num_optimization_profiles - 1}")],
@@ -277,6 +301,7 @@ class ICudaEngine(Reporting):
         """[min, opt, max] contents of an input that is a shape."""
         if not self.is_shape_inference_io(name):
             raise BindingError(f"'{name}' is no shape input: its contents decide no extents", got=name)
+        self._check_profile(profile_index)
         shapes = [i for i in range(self._n_inputs) if self._io[i].is_shape]
         ranges = self._document()["profiles"][profile_index]["contents"][shapes.index(self._index[name])]
         return [tuple(values) for values in ranges]
@@ -292,19 +317,19 @@ class ICudaEngine(Reporting):
     def _binding(self, index: int | str) -> str:
         if isinstance(index, str):
             return self._of(index).name
-        if not 0 <= index < self.num_bindings:
+        if not 0 <= whole("a binding", index, "Give its index, or its name.") < self.num_bindings:
             last = self.num_bindings - 1
             raise BindingError(f"the engine has no binding {index}", facts=[("bindings", f"0..{last}")])
         return self._io[index % len(self._io)].name
 
     def get_binding_name(self, index: int) -> str:
-        name = self._binding(index)
+        name = self._binding(whole("the index of a binding", index))
         profile = index // len(self._io)
         return f"{name} [profile {profile}]" if profile else name
 
     def get_binding_index(self, name: str) -> int:
         """Index of a binding, -1 if there is none of that name."""
-        return self._index.get(name, -1)
+        return self._index.get(text("the name of a binding", name), -1)
 
     def get_binding_shape(self, index: int | str) -> Dims:
         return self.get_tensor_shape(self._binding(index))
@@ -421,7 +446,7 @@ class ICudaEngine(Reporting):
         Args:
             strategy: USER_MANAGED leaves the memory to `context.device_memory`.
         """
-        strategy = ExecutionContextAllocationStrategy(strategy)
+        strategy = member_of(ExecutionContextAllocationStrategy, strategy, "the strategy of a context")
         return IExecutionContext(self, own_memory=strategy != ExecutionContextAllocationStrategy.USER_MANAGED)
 
     @returns_on_error(None)
@@ -468,7 +493,7 @@ class EngineInspector(Reporting):
             BindingError: there is no such layer, or the plan has no build report.
         """
         steps = steps_of(self._engine._document())
-        if not 0 <= layer_index < len(steps):
+        if not 0 <= whole("the index of a layer", layer_index) < len(steps):
             facts = [("layers", f"0..{len(steps) - 1}" if steps else "none: the plan has no build report")]
             raise BindingError(f"the inspector has no layer {layer_index}", facts=facts, got=layer_index)
         step = steps[layer_index]

@@ -66,6 +66,13 @@ def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) ->
     """
     array = _as_array(value, dtype, what)
     wanted = nptype(dtype)
+    if array.dtype.kind in "OSU" and not isinstance(value, np.ndarray):
+        raise BindingError(
+            f"{what} cannot be {value!r:.200}",
+            facts=[("given", type(value).__name__), ("needed", f"an array of {wanted}")],
+            expected=str(wanted),
+            got=value,
+        )
     if array.dtype != wanted:
         if isinstance(value, (int, float, list, tuple)) and not writable:
             array = array.astype(wanted)  # Python numbers have no type of their own

@@ -13,8 +13,10 @@ import numpy as np
 from dovetail.core.contract import Op, OpSpec, Port, SymbolicTensor
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, ShapeError, UnknownAttribute
 from dovetail.core.expr import DimsExprs, constraints
+from dovetail.core.named import member_of
 from dovetail.core.strict import Strict, unknown_attribute
 from dovetail.core.types import DataType, Weights, from_numpy
+from dovetail.machine.arguments import text, whole
 from dovetail.machine.enums import LayerType
 from dovetail.machine.names import checked_name
 from dovetail.machine.tensor import ITensor
@@ -77,10 +79,10 @@ class ILayer(Strict):
         return len(self._outputs)
 
     def get_input(self, index: int) -> ITensor | None:
-        return self._inputs[index] if 0 <= index < len(self._inputs) else None
+        return self._inputs[index] if 0 <= whole("the index of an input", index) < len(self._inputs) else None
 
     def get_output(self, index: int) -> ITensor | None:
-        return self._outputs[index] if 0 <= index < len(self._outputs) else None
+        return self._outputs[index] if 0 <= whole("the index of an output", index) < len(self._outputs) else None
 
     def set_input(self, index: int, tensor: ITensor) -> None:
         """Feed input `index`. Data set earlier for the same port is dropped.
@@ -88,7 +90,7 @@ class ILayer(Strict):
         Raises:
             DefinitionError: the op has no such input, the tensor is another network's, or it depends on this layer.
         """
-        port = self._port(index)
+        port = self._port(whole(f"the index of an input of {self.label}", index))
         if port is None:
             names = ", ".join(f"{i} {p.name}" for i, p in enumerate(self._spec.inputs))
             raise DefinitionError(f"{self.label} has no input {index}", facts=[("inputs", names)])
@@ -139,7 +141,7 @@ class ILayer(Strict):
 
     @precision.setter
     def precision(self, dtype: DataType) -> None:
-        self.__dict__["_precision"] = DataType(dtype)
+        self.__dict__["_precision"] = member_of(DataType, dtype, f"the precision of {self.label}")
 
     @property
     def precision_is_set(self) -> bool:
@@ -155,7 +157,7 @@ class ILayer(Strict):
             DefinitionError: the layer has no such output.
         """
         self._check_output(index)
-        self._types[index] = DataType(dtype)
+        self._types[index] = member_of(DataType, dtype, f"the type of output {index} of {self.label}")
         self._invalidate()
 
     def get_output_type(self, index: int) -> DataType:
@@ -163,14 +165,16 @@ class ILayer(Strict):
         return self._outputs[index].dtype
 
     def output_type_is_set(self, index: int) -> bool:
+        self._check_output(index)
         return index in self._types
 
     def reset_output_type(self, index: int) -> None:
+        self._check_output(index)
         self._types.pop(index, None)
         self._invalidate()
 
     def _check_output(self, index: int) -> None:
-        if not 0 <= index < len(self._outputs):
+        if not 0 <= whole(f"the index of an output of {self.label}", index) < len(self._outputs):
             raise DefinitionError(
                 f"{self.label} has no output {index}",
                 facts=[("outputs", f"0..{len(self._outputs) - 1}")],
@@ -179,6 +183,7 @@ class ILayer(Strict):
 
     def own_type(self, index: int) -> DataType:
         """The type in which the layer itself writes output `index`. Raises what inference raises."""
+        self._check_output(index)
         self.infer()
         return self._own_types[index]
 
@@ -215,7 +220,7 @@ class ILayer(Strict):
 
     def set_field(self, name: str, value: Any) -> None:
         """Set a field, a weights port or a second spelling. Raises FieldValueError with the rule that was broken."""
-        prop = self._spec.properties.get(name)
+        prop = self._spec.properties.get(text(f"the name of a field of {self.label}", name))
         field = self._spec.field_named(name)
         port = self._spec.port_named(name)
         if prop is not None:

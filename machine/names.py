@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dovetail.core.errors import DefinitionError
+from dovetail.core.errors import DefinitionError, DTypeError
 
 
 def checked_name(what: str, name: Any) -> str:
@@ -14,8 +14,15 @@ def checked_name(what: str, name: Any) -> str:
         what: is named, as the subject of a sentence: "a network input".
 
     Raises:
+        DTypeError: it is no str.
         DefinitionError: it holds a NUL or half of a surrogate pair, which plugins written in C and UTF-8 cannot hold.
     """
+    if not isinstance(name, str):
+        raise DTypeError(
+            f"{what} cannot be named {name!r:.200}",
+            facts=[("allowed", "a str"), ("given", type(name).__name__)],
+            got=name,
+        )
     text = str(name)
     if "\0" in text:
         raise DefinitionError(

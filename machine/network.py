@@ -8,18 +8,18 @@ from typing import Any
 
 from dovetail.core.contract import Lookup, OpSpec, Port, parse_op_id
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError, UnknownAttribute
+from dovetail.core.named import member_of
 from dovetail.core.plugin_field import PluginField
 from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, TensorLocation
 from dovetail.machine import absent
+from dovetail.machine.arguments import extents, whole
 from dovetail.machine.enums import NetworkDefinitionCreationFlag
 from dovetail.machine.extent_names import ExtentNames
 from dovetail.machine.layer import ILayer
 from dovetail.machine.names import checked_name
 from dovetail.machine.order import LayerOrder
 from dovetail.machine.tensor import ITensor
-
-MAX_RANK = 8
 
 
 class INetworkDefinition(Strict):
@@ -55,17 +55,18 @@ class INetworkDefinition(Strict):
 
         Raises:
             DefinitionError: the name is taken or empty.
+            DTypeError: no such type, or the shape is no sequence of integers.
             ShapeError: an extent below -1, or more than 8 dimensions.
         """
         if not name or not isinstance(name, str):
             raise DefinitionError(f"a network input cannot be named {name!r}", hint="Give a non-empty string.")
         self._check_free(name)
         tensor = ITensor(self, name, None, len(self._inputs))
-        tensor._dtype = DataType(dtype)
+        tensor._dtype = member_of(DataType, dtype, f"the type of input '{name}'")
         self._inputs.append(tensor)
         try:
             self._set_input_shape(tensor, shape)
-        except ShapeError:
+        except (ShapeError, DTypeError):
             self._inputs.pop()
             raise
         self._names[name] = tensor
@@ -74,14 +75,14 @@ class INetworkDefinition(Strict):
     def _set_input_shape(self, tensor: ITensor, shape: Sequence[int]) -> None:
         if tensor._producer is not None:
             raise DefinitionError(f"the shape of '{tensor.name}' follows from its layer and cannot be set")
-        extents = tuple(int(extent) for extent in shape)
-        if len(extents) > MAX_RANK or any(extent < -1 for extent in extents):
+        dims = extents(f"the shape of input '{tensor.name}'", shape)
+        if any(extent < -1 for extent in dims):
             raise ShapeError(
-                f"input '{tensor.name}' cannot have the shape {list(extents)}",
-                facts=[("extents", "-1 (known at run time) or more"), ("rank", f"{len(extents)}, at most {MAX_RANK}")],
-                got=extents,
+                f"input '{tensor.name}' cannot have the shape {list(dims)}",
+                facts=[("extents", "-1 (known at run time) or more")],
+                got=dims,
             )
-        tensor._declared_shape = extents
+        tensor._declared_shape = dims
         self._name_extents(tensor)
 
     def _name_extents(self, tensor: ITensor) -> None:
@@ -291,7 +292,7 @@ class INetworkDefinition(Strict):
         return self._flags
 
     def get_flag(self, flag: NetworkDefinitionCreationFlag) -> bool:
-        return bool(self._flags >> int(NetworkDefinitionCreationFlag(flag)) & 1)
+        return bool(self._flags >> int(member_of(NetworkDefinitionCreationFlag, flag, "a network flag")) & 1)
 
     @property
     def has_implicit_batch_dimension(self) -> bool:
@@ -303,15 +304,15 @@ class INetworkDefinition(Strict):
 
     def get_layer(self, index: int) -> ILayer | None:
         """Layer `index`, or None if there are not as many. `network[index]` raises IndexError."""
-        return self._layers[index] if 0 <= index < len(self._layers) else None
+        return self._layers[index] if 0 <= whole("the index of a layer", index) < len(self._layers) else None
 
     def get_input(self, index: int) -> ITensor | None:
         """Input `index`, or None if there are not as many."""
-        return self._inputs[index] if 0 <= index < len(self._inputs) else None
+        return self._inputs[index] if 0 <= whole("the index of an input", index) < len(self._inputs) else None
 
     def get_output(self, index: int) -> ITensor | None:
         """Output `index`, or None if there are not as many."""
-        return self._outputs[index] if 0 <= index < len(self._outputs) else None
+        return self._outputs[index] if 0 <= whole("the index of an output", index) < len(self._outputs) else None
 
     def tensors(self) -> Iterator[ITensor]:
         """All tensors: the inputs, then what the layers make."""

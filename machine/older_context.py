@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dovetail.core.errors import BindingError
 from dovetail.core.types import Dims
+from dovetail.machine.arguments import sequence, whole
 from dovetail.machine.enums import ProfilingVerbosity
 from dovetail.machine.logger import Reporting
 from dovetail.machine.settings import Setting, integer, member, without_effect, yes_or_no
@@ -87,13 +88,14 @@ class OlderContext(Reporting):
         return self.execute_async_v2(bindings, stream_handle, input_consumed)
 
     def _warn_of_batch(self, batch_size: int) -> None:
-        if batch_size > 1 and not self._batch_warned:
+        if whole("batch_size", batch_size) > 1 and not self._batch_warned:
             self._batch_warned = True
             self._warn(f"batch_size = {batch_size} has no effect: the batch is the first extent of the inputs.")
 
     def set_aux_streams(self, aux_streams: Sequence[int]) -> None:
         """Without effect, and warns: an execution uses one stream."""
-        self._warn(without_effect(self, "aux_streams", list(aux_streams), "an execution uses one stream."))
+        streams = list(sequence("aux_streams", aux_streams, "streams"))
+        self._warn(without_effect(self, "aux_streams", streams, "an execution uses one stream."))
 
     def __del__(self) -> None:
         """Nothing: scripts may call it, and memory is freed with the last reference."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from dovetail.core.contract import Port, SymbolicTensor
 from dovetail.core.errors import DefinitionError, FieldValueError
 from dovetail.core.expr import DimsExprs, Expr, input_element
+from dovetail.core.named import member_of
 from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, Dims, TensorFormat, TensorLocation
+from dovetail.machine.arguments import whole
 from dovetail.machine.names import checked_name
 from dovetail.machine.settings import Setting, integer, member, yes_or_no
 
@@ -103,7 +105,7 @@ class ITensor(Strict):
         if self._producer is not None:
             self._producer.set_output_type(self._index, dtype)
             return
-        self._dtype = DataType(dtype)
+        self._dtype = member_of(DataType, dtype, f"the type of tensor '{self.name}'")
         self._network._invalidate_from(self)
 
     @property
@@ -147,11 +149,12 @@ class ITensor(Strict):
                 f"dimension {index} of tensor '{self.name}' cannot be named",
                 hint="Only dimensions of network inputs have names; others follow from them.",
             )
+        index = whole(f"the dimension of tensor '{self.name}' to be named", index)
         self._dimension_names[index] = checked_name("a dimension", name)
         self._network._name_extents(self)
 
     def get_dimension_name(self, index: int) -> str:
-        return self._dimension_names.get(index, "")
+        return self._dimension_names.get(whole("the index of a dimension", index), "")
 
     def set_dynamic_range(self, min: float, max: float) -> bool:
         """Symmetric range of the tensor for implicit quantisation."""

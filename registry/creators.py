@@ -166,8 +166,9 @@ class RegisteredCreator(Strict):
 
         Raises:
             PlanCorrupt: these bytes are not of this op.
+            DTypeError: they are no bytes.
         """
-        data = serialized_plugin.encode() if isinstance(serialized_plugin, str) else bytes(serialized_plugin)
+        data = _bytes_of(serialized_plugin, self.spec.id)
         document = _document(data)
         load = getattr(self.spec.make, "load", None)
         if document is None and load is not None:
@@ -190,6 +191,17 @@ class RegisteredCreator(Strict):
 
     def __repr__(self) -> str:
         return f"<creator of {self.spec.id}>"
+
+
+def _bytes_of(data: Any, op: str) -> bytes:
+    try:
+        return data.encode() if isinstance(data, str) else bytes(memoryview(data))
+    except TypeError:
+        raise DTypeError(
+            f"{op} cannot be read from {data!r:.200}",
+            facts=[("allowed", "bytes, as plugin.serialize() gives"), ("given", type(data).__name__)],
+            got=data,
+        ) from None
 
 
 def _as_author_made(spec: OpSpec, values: Mapping[str, Any], op: Op, layer: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pluggy
 
-from dovetail.core.contract import Implementation, OpSpec, op_id, parse_op_id
+from dovetail.core.contract import Implementation, OpSpec, checked_op_name, op_id, parse_op_id
 from dovetail.core.errors import DovetailError, LibraryRefused, PluginNotFound
 from dovetail.registry import hookspecs, native, near
 from dovetail.registry.checks import check_implementation
@@ -55,7 +55,9 @@ class Registry(TensorRTNames):
 
         Raises:
             PluginNotFound: there is none; the text lists near misses.
+            DTypeError: name, version or namespace is no str.
         """
+        checked_op_name(name, version, namespace)
         if "::" in name or "@" in name:
             name, version, namespace = parse_op_id(name)
         spec = self._inherited_or_own(op_id(name, version, namespace))
@@ -80,6 +82,7 @@ class Registry(TensorRTNames):
 
     def near_misses(self, name: str, version: str = "1", namespace: str = "") -> list[tuple[str, str]]:
         """(what, why) lines for a look-up that failed, nearest first."""
+        checked_op_name(name, version, namespace)
         misses = near.near_misses(name, version, namespace, *self._visible())
         return [(miss.what, miss.why) for miss in misses]
 

@@ -114,7 +114,8 @@ class Builder(OlderBuilder):
     build_engine_with_config = build_engine
 
     def is_network_supported(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
-        """Could `build_serialized_network` choose an implementation for every layer?"""
+        """Could `build_serialized_network` choose an implementation for every layer? Raises DTypeError."""
+        _check_types(network, config)
         try:
             machine = machine_of(config)
             graph = separate_outputs(carry_scales(infer_shapes(network, config)))

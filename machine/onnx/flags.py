@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from dovetail.core.named import member_of
 from dovetail.machine.enums import OnnxParserFlag
 from dovetail.machine.logger import Reporting
+from dovetail.machine.settings import bits
 
 
 class ParserFlags(Reporting):
@@ -20,16 +22,16 @@ class ParserFlags(Reporting):
 
     @flags.setter
     def flags(self, flags: int) -> None:
-        self._flags = int(flags)
+        self._flags = bits(OnnxParserFlag)("parser flags", flags)
 
     def set_flag(self, flag: OnnxParserFlag) -> None:
-        self._flags |= 1 << int(OnnxParserFlag(flag))
+        self._flags |= 1 << _flag(flag)
 
     def clear_flag(self, flag: OnnxParserFlag) -> None:
-        self._flags &= ~(1 << int(OnnxParserFlag(flag)))
+        self._flags &= ~(1 << _flag(flag))
 
     def get_flag(self, flag: OnnxParserFlag) -> bool:
-        return bool(self._flags >> int(OnnxParserFlag(flag)) & 1)
+        return bool(self._flags >> _flag(flag) & 1)
 
     def get_used_vc_plugin_libraries(self) -> list[str]:
         """[]: a model needs no library beside those that are registered."""
@@ -38,3 +40,7 @@ class ParserFlags(Reporting):
     def set_builder_config(self, builder_config: Any) -> bool:
         """True: an import does not depend on the config."""
         return True
+
+
+def _flag(flag: Any) -> int:
+    return int(member_of(OnnxParserFlag, flag, "a parser flag"))

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from dovetail.core.errors import DovetailError
+from dovetail.core.errors import DefinitionError, DovetailError, DTypeError
+from dovetail.machine.arguments import text, whole
 from dovetail.machine.budget import Budget
 from dovetail.machine.logger import ILogger, Severity, checked
 from dovetail.machine.network import INetworkDefinition
@@ -35,6 +36,12 @@ class OnnxParser(ParserFlags):
     budget: Budget
 
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
+        if not isinstance(network, INetworkDefinition):
+            raise DTypeError(
+                f"OnnxParser takes a network, got {type(network).__name__}",
+                hint="Make one: trt.OnnxParser(builder.create_network(), logger).",
+                got=network,
+            )
         self._network, self.logger = network, checked(logger)
         self._errors: list[ParserError] = []
         self.budget = Budget(layers=MOST_LAYERS)
@@ -56,9 +63,10 @@ class OnnxParser(ParserFlags):
 
     def supports_operator(self, op_name: str) -> bool:
         """Are there operators of this name that can be imported, in some opset?"""
+        text("the name of an operator", op_name)
         lookup = self._network._lookup
         is_followed = op_name in CONTROL_FLOW or op_name in ON_SEQUENCES
-        is_row = any(Rewrites(lookup, lambda text: self.logger.log(Severity.WARNING, text)).named(op_name))
+        is_row = any(Rewrites(lookup, lambda line: self.logger.log(Severity.WARNING, line)).named(op_name))
         return is_followed or is_row or any(spec.name == op_name for spec in lookup.specs())
 
     def supports_model(self, model: Any, path: Any = None) -> tuple[bool, Groups]:
@@ -112,6 +120,13 @@ class OnnxParser(ParserFlags):
         return len(self._errors)
 
     def get_error(self, index: int) -> ParserError:
+        """Error `index`, from 0. Raises DefinitionError if there are not as many."""
+        if not 0 <= whole("the index of an error", index) < len(self._errors):
+            raise DefinitionError(
+                f"the parser has no error {index}",
+                facts=[("errors", f"0..{len(self._errors) - 1}" if self._errors else "none")],
+                got=index,
+            )
         return self._errors[index]
 
     def clear_errors(self) -> None:

@@ -1,5 +1,7 @@
 """What a user does wrong ends in a sentence that names it, and leaves everything as it was."""
 
+import inspect
+
 import numpy as np
 import pytest
 from networks import convolution_chain, engine_of, new_network, profile_of
@@ -17,6 +19,184 @@ def setup():
 
 def weights(*shape):
     return np.ones(shape, np.float32)
+
+
+# ---- arguments of the wrong type
+
+NO_VALUE = [None, 5, "a", -1, [], 1.5, object()]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda c: c.set_flag("FP16"), TypeError, ["builder flag", "'FP16'", "INT8, DEBUG", "trt.BuilderFlag.FP16"]),
+        (lambda c: c.set_flag("builderflag.fp_16"), TypeError, ["Write trt.BuilderFlag.FP16."]),
+        (lambda c: c.clear_flag(99), errors.FieldValueError, ["builder flag", "99", "STRICT_TYPES"]),
+        (lambda c: c.get_flag(-1), errors.FieldValueError, ["builder flag", "-1"]),
+        (lambda c: c.set_tactic_sources("a"), errors.FieldValueError, ["tactic sources", "'a'", "1 << 0 CUBLAS"]),
+        (lambda c: c.set_tactic_sources(1 << 9), errors.FieldValueError, ["tactic sources", "512"]),
+        (lambda c: c.set_preview_feature(99, True), errors.FieldValueError, ["preview feature", "99", "SHARING"]),
+        (lambda c: c.set_memory_pool_limit("WORKSPACE", 1), TypeError, ["trt.MemoryPoolType.WORKSPACE"]),
+        (lambda c: setattr(c, "flags", 1 << 40), errors.FieldValueError, ["builder flags", "1 << 0 FP16"]),
+        (lambda c: setattr(c, "quantization_flags", "a"), errors.FieldValueError, ["quantization flags"]),
+        (lambda c: c.pin_implementation([], "#naive"), TypeError, ["layer to be pinned", "[]", "layer.name"]),
+        (lambda c: setattr(c, "default_device_type", "gpu"), TypeError, ["trt.DeviceType.GPU"]),
+    ],
+)
+def test_a_config_names_the_setting_that_it_refuses(setup, call, error, words):
+    config = setup[2]
+    before = config.flags, config.get_tactic_sources(), config.quantization_flags, config.pools_set
+    with pytest.raises(error) as caught:
+        call(config)
+    assert isinstance(caught.value, errors.DefinitionError)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert (config.flags, config.get_tactic_sources(), config.quantization_flags, config.pools_set) == before
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda n, x: setattr(x, "shape", "abc"), ["shape of input 'x'", "'abc'", "integers"]),
+        (lambda n, x: setattr(x, "shape", 5), ["shape of input 'x'", "Write (5,)"]),
+        (lambda n, x: setattr(x, "dtype", "float16"), ["type of tensor 'x'", "trt.DataType.HALF"]),
+        (lambda n, x: setattr(x, "name", None), ["tensor 'x'", "None"]),
+        (lambda n, x: n.add_input("z", np.float32, (1,)), ["type of input 'z'", "trt.DataType.FLOAT"]),
+        (lambda n, x: n.add_input("z", trt.float32, None), ["shape of input 'z'", "None"]),
+        (lambda n, x: n.get_layer("conv"), ["index of a layer", "'conv'"]),
+        (lambda n, x: setattr(n[0], "name", None), ["a layer", "None", "a str"]),
+        (lambda n, x: setattr(n[0], "precision", "half"), ["precision of Identity@1", "trt.DataType.HALF"]),
+        (lambda n, x: n[0].set_output_type(0, "int8"), ["output 0 of Identity@1", "trt.DataType.INT8"]),
+        (lambda n, x: n[0].get_output("y"), ["index of an output", "'y'"]),
+        (lambda n, x: n.add_plugin("Identity", [x], version=1), ["version of an op", 'Write "1"']),
+        (lambda n, x: trt.get_plugin_registry().get_plugin_creator("Scale", 1), ["version of an op", 'Write "1"']),
+        (lambda n, x: trt.OnnxParser(None, trt.Logger()), ["OnnxParser takes a network", "NoneType"]),
+    ],
+)
+def test_a_network_names_the_argument_that_it_refuses(setup, call, words):
+    _, network, _, x = setup
+    network.add_identity(x).name = "first"
+    before = str(network)
+    with pytest.raises((errors.DTypeError, errors.DefinitionError)) as caught:
+        call(network, x)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert str(network) == before
+
+
+def test_a_numpy_string_or_a_list_of_texts_is_no_input(dynamic):
+    context = dynamic.create_execution_context()
+    for value in (None, "a", ["a"], [None], object()):
+        with pytest.raises(errors.BindingError, match="input 'x' cannot be") as caught:
+            context.run({"x": value})
+        assert "an array of float32" in str(caught.value) and type(value).__name__ in str(caught.value)
+    with pytest.raises(errors.BindingError, match="input 'x' cannot be None"):
+        context.run(None)
+
+
+def test_a_context_names_the_argument_that_it_refuses(dynamic):
+    context = dynamic.create_execution_context()
+    with trt.raise_on_error(True):
+        for call, words in (
+            (lambda: context.execute_v2(None), ["bindings of an execution", "None", "context.run"]),
+            (lambda: context.execute(1, 5), ["bindings of an execution", "5"]),
+            (lambda: context.execute("a", [0, 0]), ["batch_size", "'a'"]),
+            (lambda: context.execute_async_v2([0, 0], "s"), ["a stream", "'s'"]),
+            (lambda: context.set_input_consumed_event([]), ["an event", "[]"]),
+            (lambda: context.set_input_shape("x", None), ["shape of input 'x'", "None"]),
+            (lambda: context.set_input_shape(None, (1,)), ["None", "it has"]),
+            (lambda: context.set_optimization_profile_async("a", 0), ["index of a profile", "'a'"]),
+        ):
+            with pytest.raises(errors.DovetailError) as caught:
+                call()
+            assert all(word in str(caught.value) for word in words), str(caught.value)
+    with trt.raise_on_error(False):
+        assert context.execute_v2(None) is False
+
+
+@pytest.mark.parametrize("plan", [5, [], 1.5, object()])
+def test_what_is_no_plan_is_named(plan):
+    with trt.raise_on_error(True), pytest.raises(errors.DTypeError, match="a plan cannot be") as caught:
+        load(plan)
+    assert repr(plan) in str(caught.value) and "the path of a file" in str(caught.value)
+    with trt.raise_on_error(False):
+        assert trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR)).deserialize_cuda_engine(plan) is None
+
+
+def test_an_engine_is_no_plan(dynamic):
+    with trt.raise_on_error(True), pytest.raises(errors.DTypeError, match="ready"):
+        load(dynamic)
+
+
+def _settable(cls, name):
+    attribute = inspect.getattr_static(cls, name)
+    return getattr(attribute, "fset", None) is not None or (
+        hasattr(attribute, "__set__") and not isinstance(attribute, property)
+    )
+
+
+def _refused(method, arguments):
+    """What a call raises; an exception of Python's own that is not dovetail's is a failure of the test."""
+    try:
+        method(*arguments)
+    except errors.DovetailError:
+        return
+    except Exception as error:
+        pytest.fail(f"{method} of {arguments!r:.200}: {type(error).__name__}: {error}")
+
+
+@pytest.mark.parametrize("kind", ["builder", "network", "tensor", "layer", "config", "profile"])
+def test_no_method_lets_an_error_of_pythons_own_out_while_a_network_is_made(setup, kind):
+    """One argument is wrong at a time; the others are what the method asks for."""
+    builder, network, config, x = setup
+    objects = {
+        "builder": builder, "network": network, "tensor": x, "layer": network.add_identity(x), "config": config,
+        "profile": builder.create_optimization_profile(),
+    }  # fmt: skip
+    good = {
+        "layer": objects["layer"], "tensor": x, "network": network, "config": config, "inputs": [x], "dtype": trt.int8,
+        "input": "x", "min": (1,), "opt": (1,), "max": (1,), "shape": (1, 4, 8, 8), "device": trt.DeviceType.CPU,
+        "flag": 0, "pool": trt.MemoryPoolType.WORKSPACE, "feature": trt.PreviewFeature.PROFILE_SHARING_0806,
+        "name": "Identity", "index": 0, "fields": {},
+    }  # fmt: skip
+    assert_no_errors_of_python(objects[kind], good)
+
+
+@pytest.mark.parametrize("kind", ["runtime", "engine", "context", "inspector", "parser"])
+def test_no_method_lets_an_error_of_pythons_own_out_at_run_time(dynamic, kind):
+    context = dynamic.create_execution_context()
+    context.set_input_shape("x", (1, 3, 8, 8))
+    logger = trt.Logger(trt.Logger.INTERNAL_ERROR)
+    objects = {
+        "runtime": trt.Runtime(logger), "engine": dynamic, "context": context,
+        "inspector": dynamic.create_engine_inspector(), "parser": trt.OnnxParser(new_network()[1], logger),
+    }  # fmt: skip
+    good = {
+        "name": "x", "index": 0, "profile_index": 0, "binding": 0, "shape": (1, 3, 8, 8), "memory": 0, "size": 0,
+        "inputs": {"x": np.zeros((1, 3, 8, 8), np.float32)}, "layer_index": 0, "bindings": [0, 0], "flag": 0,
+        "format": trt.LayerInformationFormat.JSON,
+    }  # fmt: skip
+    with trt.raise_on_error(True):
+        assert_no_errors_of_python(objects[kind], good)
+
+
+def assert_no_errors_of_python(target, good):
+    cls = type(target)
+    calls = 0
+    for name in sorted((n for n in dir(cls) if n[0] != "_"), key=lambda n: _settable(cls, n)):  # settings last
+        if _settable(cls, name):
+            for value in NO_VALUE:
+                _refused(setattr, (target, name, value))
+                calls += 1
+            continue
+        if not inspect.isroutine(inspect.getattr_static(cls, name)):
+            continue
+        parameters = [p for p in inspect.signature(getattr(target, name)).parameters.values() if p.kind <= 1]
+        for place, _ in enumerate(parameters):
+            needed = [p for i, p in enumerate(parameters) if i <= place or p.default is p.empty]
+            arguments = [good.get(p.name) if p.default is p.empty else p.default for p in needed]
+            for value in NO_VALUE:
+                _refused(getattr(target, name), [*arguments[:place], value, *arguments[place + 1 :]])
+                calls += 1
+    assert calls > 20 or cls.__name__ in ("Runtime", "EngineInspector")
 
 
 # ---- look-up

@@ -71,7 +71,7 @@ def test_a_device_is_set_for_a_layer_and_not_for_its_name(layer):
     _, _, config = new_network()
     with pytest.raises(DTypeError, match=f"set_device_type takes a layer, got {type(layer).__name__}"):
         config.set_device_type(layer, trt.DeviceType.CPU)
-    assert not config.is_device_type_set(layer)
+    assert config.devices_in_use == {config.default_device_type}
 
 
 # ---- executions

@@ -1,0 +1,72 @@
+"""Checks of what public methods are given: a wrong value is named with its argument, and with what is allowed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.dims import MAX_RANK
+from dovetail.core.errors import DTypeError, ShapeError
+
+
+def whole(what: str, value: Any, hint: str = "") -> int:
+    """`value` as an int.
+
+    Args:
+        what: is named, as the subject of a sentence: "the index of a layer".
+
+    Raises:
+        DTypeError: it is no integer.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise _wrong(what, value, "an integer", hint) from None
+
+
+def text(what: str, value: Any, hint: str = "") -> str:
+    """`value`, which has to be a str. Raises DTypeError."""
+    if not isinstance(value, str):
+        raise _wrong(what, value, "a str", hint)
+    return value
+
+
+def extents(what: str, value: Any) -> tuple[int, ...]:
+    """Extents as a tuple of ints. Raises DTypeError for what is no sequence of integers, ShapeError for too many."""
+    try:
+        dims = tuple(operator.index(extent) for extent in value)
+    except TypeError:
+        is_one = hasattr(value, "__index__")
+        hint = f"Write ({value},) for one dimension." if is_one else ""
+        raise _wrong(what, value, f"a sequence of integers, at most {MAX_RANK}", hint) from None
+    if len(dims) > MAX_RANK:
+        raise ShapeError(f"{what} cannot have {len(dims)} dims", facts=[("allowed", f"at most {MAX_RANK}")], got=dims)
+    return dims
+
+
+def integers(what: str, values: Any) -> tuple[int, ...]:
+    """Contents of a shape, whatever holds them, as ints. Raises DTypeError."""
+    try:
+        return tuple(operator.index(value) for value in np.ravel(values).tolist())
+    except TypeError:
+        raise _wrong(what, values, "integers") from None
+
+
+def sequence(what: str, value: Any, of: str, hint: str = "") -> Sequence[Any]:
+    """`value`, which has to have a length and items, as a list, a tuple or an array has. Raises DTypeError."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or not hasattr(value, "__getitem__"):
+        raise _wrong(what, value, f"a sequence of {of}", hint)
+    return value
+
+
+def _wrong(what: str, value: Any, allowed: str, hint: str = "") -> DTypeError:
+    return DTypeError(
+        f"{what} cannot be {value!r:.200}",
+        facts=[("allowed", allowed), ("given", type(value).__name__)],
+        hint=hint,
+        expected=allowed,
+        got=value,
+    )
