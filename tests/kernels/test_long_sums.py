@@ -206,6 +206,7 @@ def test_averages_of_large_regions(rng):
 
 
 @pytest.mark.gpu
+@pytest.mark.unsanitized
 @KINDS
 def test_gpus_sum_in_blocks_as_well(rng, kind, bound):
     """A piece of a matrix product has 1024 terms there, and a warp's lanes have their own sums."""

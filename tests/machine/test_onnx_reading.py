@@ -97,6 +97,7 @@ def test_large_weights_of_files_and_of_bytes(tmp_path):
         np.testing.assert_allclose(computed(parser, x), x @ total, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.unsanitized  # memory of the sanitizer's own is counted as well
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_file_is_held_once(tmp_path):
     """In a process of its own: what the import adds to its memory, in sizes of the file."""
