@@ -1,4 +1,4 @@
-"""Arithmetic beneath `expr`: the nine operations on numbers and on intervals, and polynomials in expressions.
+"""Arithmetic beneath `expr`: its operations on numbers and on intervals, and polynomials in expressions.
 
 A polynomial is a dict from monomial to coefficient; a monomial is a tuple of factors in order of creation,
 and the empty one stands for the constant. Factors are compared by identity, which is enough because equal
@@ -13,7 +13,9 @@ from fractions import Fraction
 from itertools import product
 from typing import Any
 
+from dovetail.core import floats
 from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import FloatOperation
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MAX_TERMS = 12  # beyond this an expression is left as it was written
@@ -27,7 +29,7 @@ def ceil_quotient(a: int, b: int) -> int:
     return -(-a // b)
 
 
-OPERATIONS: dict[Op, Callable[[int, int], int]] = {
+OPERATIONS: dict[Op | FloatOperation, Callable[[int, int], int]] = {
     Op.SUM: lambda a, b: a + b,
     Op.PROD: lambda a, b: a * b,
     Op.MAX: max,
@@ -37,8 +39,10 @@ OPERATIONS: dict[Op, Callable[[int, int], int]] = {
     Op.LESS: lambda a, b: int(a < b),
     Op.FLOOR_DIV: lambda a, b: a // b,
     Op.CEIL_DIV: ceil_quotient,
+    **floats.OPERATIONS,
 }
 QUOTIENTS = (Op.FLOOR_DIV, Op.CEIL_DIV)
+DIVISIONS = (*QUOTIENTS, *floats.QUOTIENTS)  # by zero they are an error
 
 
 def fits(value: int) -> bool:
@@ -48,17 +52,20 @@ def fits(value: int) -> bool:
 # ---- intervals
 
 
-def interval(op: Op, a: Interval, b: Interval) -> Interval:
+def interval(op: Op | FloatOperation, a: Interval, b: Interval) -> Interval:
     """The least interval that holds `x op y` for x in a and y in b, y not zero under a division.
 
     Cut to int64: what lies beyond is an error when evaluated, not a value.
     """
     if op in (Op.EQUAL, Op.LESS):
         return _comparison(op, a, b)
+    divisors = _without_zero(b) if op in DIVISIONS else [b]
+    if isinstance(op, FloatOperation):
+        low, high = floats.interval(op, a, divisors)
+        return _cut(low), _cut(high)
     if op == Op.SUB:
         corners = [a[0] - b[1], a[1] - b[0]]
     elif op == Op.PROD or op in QUOTIENTS:
-        divisors = [b] if op == Op.PROD else _without_zero(b)
         corners = [OPERATIONS[op](x, y) for part in divisors for x, y in product(a, part)]
     else:
         corners = [OPERATIONS[op](a[0], b[0]), OPERATIONS[op](a[1], b[1])]

@@ -16,7 +16,7 @@ from dovetail.core.errors import FieldValueError, PlanCorrupt, ShapeError
 from dovetail.core.expr_text import CONSTANT, INPUT_DIM, INPUT_ELEMENT, OPERATION, SIZE, operands_first
 from dovetail.core.folding import operation
 from dovetail.core.node import Expr, as_expr, constant, input_dim, input_element, no_size, size_tensor
-from dovetail.core.types import MAX_RANK, Dims
+from dovetail.core.types import MAX_RANK, Dims, FloatOperation
 from dovetail.core.types import DimensionOperation as Op
 
 __all__ = [
@@ -199,13 +199,18 @@ def from_program(
                 stack.append(sizes[words[at + 1]])
             else:
                 b, a = stack.pop(), stack.pop()
-                stack.append(operation(Op(opcode - OPERATION), a, b))
+                stack.append(operation(_operation_of(opcode - OPERATION), a, b))
             at += {CONSTANT: 2, INPUT_DIM: 3, INPUT_ELEMENT: 3, SIZE: 2}.get(opcode, 1)
         (expr,) = stack
     except (IndexError, ValueError, TypeError) as error:
         where = [("word", f"{at} of {len(words)}"), ("because", error)]
         raise PlanCorrupt("a dims program cannot be read", facts=where, position=at) from error
     return expr
+
+
+def _operation_of(number: int) -> Op | FloatOperation:
+    """Raises ValueError if there is none."""
+    return FloatOperation(number) if number in FloatOperation._value2member_map_ else Op(number)
 
 
 class DimsExprs(tuple):

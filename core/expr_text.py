@@ -9,7 +9,9 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any, overload
 
 from dovetail.core.errors import ShapeError
+from dovetail.core.floats import number_at
 from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import FloatOperation, Rounding
 
 _MOST_WORDS = 100_000  # of one program that shares nothing
 _LONGEST_PART = 120  # characters; longer operands are shown as "..."
@@ -29,9 +31,16 @@ _INFIX = {
     Op.SUB: (" - ", _SUM, _SUM, _PRODUCT),
     Op.PROD: ("*", _PRODUCT, _PRODUCT, _ATOM),
     Op.FLOOR_DIV: ("//", _PRODUCT, _PRODUCT, _ATOM),
+    FloatOperation.FLOAT_SUM: (" + ", _SUM, _SUM, _PRODUCT),
+    FloatOperation.FLOAT_SUB: (" - ", _SUM, _SUM, _PRODUCT),
+    FloatOperation.FLOAT_PROD: ("*", _PRODUCT, _PRODUCT, _ATOM),
+    FloatOperation.FLOAT_DIV: ("/", _PRODUCT, _PRODUCT, _ATOM),
     Op.EQUAL: (" == ", _COMPARISON, _SUM, _SUM),
     Op.LESS: (" < ", _COMPARISON, _SUM, _SUM),
 }
+
+
+_ROUNDINGS = {Rounding.TO_ZERO: "trunc", Rounding.DOWN: "floor", Rounding.UP: "ceil", Rounding.TO_EVEN: "round"}
 
 
 @overload
@@ -88,7 +97,7 @@ def _operand(root: Any) -> tuple[str, int]:
     return root.text
 
 
-def operation_text(op: Op, a: Any, b: Any) -> str:
+def operation_text(op: Op | FloatOperation, a: Any, b: Any) -> str:
     """The text of `a op b`, whether or not there is such an expression."""
     return _operation_text(op, a, b)[0]
 
@@ -99,11 +108,20 @@ def _leaf_text(node: Any) -> tuple[str, int]:
     return str(node.value), _ATOM if node.value >= 0 else _SUM
 
 
-def _operation_text(op: Op, a: Any, b: Any) -> tuple[str, int]:
+def _operation_text(op: Op | FloatOperation, a: Any, b: Any) -> tuple[str, int]:
     def operand(side: Any, least: int) -> str:
         text, strength = side.text or _operand(side)
         return text if strength >= least else f"({text})"
 
+    if op == FloatOperation.FLOAT_OF:
+        divisor = "" if b.value == 1 else f", {operand(b, 0)}"
+        return f"float({operand(a, 0)}{divisor})", _ATOM
+    if op == FloatOperation.FLOAT_ROUND:
+        name = _ROUNDINGS.get(b.value, "?")
+        return f"{name}({_number(a) or operand(a, 0)})", _ATOM
+    if isinstance(op, FloatOperation):
+        sign, strength, left, right = _INFIX[op]
+        return f"{_number(a) or operand(a, left)}{sign}{_number(b) or operand(b, right)}", strength
     if op in (Op.MAX, Op.MIN):
         return f"{op.name.lower()}({operand(a, 0)}, {operand(b, 0)})", _ATOM
     if op == Op.CEIL_DIV:
@@ -115,6 +133,14 @@ def _operation_text(op: Op, a: Any, b: Any) -> tuple[str, int]:
         return f"{operand(a, _SUM)} - {-b.value}", _SUM
     sign, strength, left, right = _INFIX[op]
     return f"{operand(a, left)}{sign}{operand(b, right)}", strength
+
+
+def _number(operand: Any) -> str:
+    """A constant that stands for a float32 number, in as few digits as tell it apart; "" of anything else."""
+    if operand.value is None:
+        return ""
+    number = number_at(operand.value)
+    return str(number) if number >= 0 else f"({number})"
 
 
 def program_of(root: Any, sizes: Mapping[Any, int]) -> list[int]:

@@ -10,13 +10,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dovetail.core import algebra
+from dovetail.core import algebra, floats
 from dovetail.core.algebra import OPERATIONS, QUOTIENTS, Interval, Poly
 from dovetail.core.node import Expr, as_expr, compute, constant, made
 from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import FloatOperation
 
 
-def operation(op: Op, a: Any, b: Any) -> Expr:
+def operation(op: Op | FloatOperation, a: Any, b: Any) -> Expr:
     """`a op b`, folded as far as it is known.
 
     Raises:
@@ -25,6 +26,10 @@ def operation(op: Op, a: Any, b: Any) -> Expr:
     a, b = as_expr(a), as_expr(b)
     if a.value is not None and b.value is not None:
         return constant(compute(op, a, b, a.value, b.value))
+    if isinstance(op, FloatOperation):  # rounded: nothing cancels
+        if op in floats.QUOTIENTS and b.value == 0:
+            compute(op, a, b, 0, 0)
+        return _node(op, a, b)
     if op in QUOTIENTS:
         return _divide(op, a, b)
     if op == Op.PROD:
@@ -211,7 +216,7 @@ def _is_zero(a: Expr, b: Expr) -> bool:
     return difference is not None and algebra.multiplied_out(difference) == {}
 
 
-def _node(op: Op, a: Expr, b: Expr) -> Expr:
+def _node(op: Op | FloatOperation, a: Expr, b: Expr) -> Expr:
     if op == Op.PROD:
         poly = _product(a, b)
     else:

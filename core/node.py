@@ -14,11 +14,12 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from dovetail.core import algebra
-from dovetail.core.algebra import INT64_MAX, INT64_MIN, OPERATIONS, QUOTIENTS, Interval, Poly
+from dovetail.core.algebra import DIVISIONS, INT64_MAX, INT64_MIN, OPERATIONS, Interval, Poly
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr_text import operands_first, operation_text, program_of, text_of
 from dovetail.core.operators import Operators
 from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import FloatOperation
 
 
 class _Answer(int):
@@ -54,7 +55,7 @@ class Expr(Operators):
 
     __slots__ = ("__weakref__", "a", "b", "late", "leaf", "op", "poly", "range", "serial", "text", "value")
 
-    op: Op | None
+    op: Op | FloatOperation | None
     a: Expr
     b: Expr
     value: int | None
@@ -300,9 +301,9 @@ def as_expr(value: Any) -> Expr:
     )
 
 
-def compute(op: Op, a: Expr, b: Expr, x: int, y: int) -> int:
+def compute(op: Op | FloatOperation, a: Expr, b: Expr, x: int, y: int) -> int:
     """x op y. The expressions that have these values are named if it cannot be done."""
-    if y == 0 and op in QUOTIENTS:
+    if y == 0 and op in DIVISIONS:
         raise ShapeError(
             f"dimension {operation_text(op, a, b)} divides by zero",
             facts=[] if b.value == 0 else [("dividend", _with_value(a, x)), ("divisor", _with_value(b, y))],
@@ -311,11 +312,19 @@ def compute(op: Op, a: Expr, b: Expr, x: int, y: int) -> int:
     value = OPERATIONS[op](x, y)
     if not algebra.fits(value):
         raise ShapeError(
-            f"dimension {operation_text(op, a, b)} does not fit into 64 bits",
-            facts=[("left", _with_value(a, x)), ("right", _with_value(b, y)), ("value", value)],
+            f"dimension {operation_text(op, a, b)} does not fit into {_width(op)}",
+            facts=[("left", _with_value(a, x)), ("right", _with_value(b, y)), *_beyond(op, value)],
             got=value,
         )
     return value
+
+
+def _width(op: Op | FloatOperation) -> str:
+    return "float32" if isinstance(op, FloatOperation) and op != FloatOperation.FLOAT_ROUND else "64 bits"
+
+
+def _beyond(op: Op | FloatOperation, value: int) -> list[tuple[str, int]]:
+    return [] if isinstance(op, FloatOperation) else [("value", value)]
 
 
 def _with_value(expr: Expr, value: int) -> str:

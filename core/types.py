@@ -29,7 +29,9 @@ __all__ = [
     "Dims4",
     "DimsHW",
     "FieldType",
+    "FloatOperation",
     "Permutation",
+    "Rounding",
     "TensorFormat",
     "TensorIOMode",
     "TensorLocation",
@@ -213,6 +215,8 @@ FieldType = _FieldType("FieldType", _pairs(_native.FIELD_TYPES), module=__name__
 _TYPES_BY_NAME = {name: t for t in DataType for name in (t.short, t.word)}
 _FORMATS_BY_NAME = {f.short: f for f in TensorFormat}
 DimensionOperation = Named("DimensionOperation", _pairs(_native.DIM_OPERATIONS), module=__name__)
+FloatOperation = Named("FloatOperation", _pairs(_native.FLOAT_OPERATIONS), module=__name__)  # see core.floats
+Rounding = Named("Rounding", _pairs(_native.ROUNDINGS), module=__name__)  # how FLOAT_ROUND makes an integer
 
 FLOATS = (DataType.FLOAT, DataType.HALF, DataType.BF16)
 INTEGERS = (DataType.INT8, DataType.UINT8, DataType.INT32, DataType.INT64)

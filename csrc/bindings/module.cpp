@@ -15,23 +15,29 @@ void append(py::list& rows, Values... values) {
 
 // Each table keeps the columns and the order of its X macro.
 void bind_tables(py::module_& m) {
-  py::list codes, data_types, formats, operations, fields, features;
+  py::list codes, data_types, formats, operations, float_operations, roundings, fields, features;
 #define DT_CODE(name, value, error) append(codes, #name, value, error);
 #define DT_TYPE(name, value, bits, dlpack, word, log) append(data_types, #name, value, bits, dlpack, word, log);
 #define DT_FORMAT(name, value, lanes, kind, spatial, word) append(formats, #name, value, lanes, kind, spatial, word);
 #define DT_OPERATION(name, value) append(operations, #name, value);
+#define DT_FLOAT_OPERATION(name, value) append(float_operations, #name, value);
+#define DT_ROUNDING(name, value) append(roundings, #name, value);
 #define DT_FIELD(name, value, bytes) append(fields, #name, value, bytes);
 #define DT_FEATURE(name, bit) append(features, #name, bit);
   DT_CODES(DT_CODE)
   DT_DATA_TYPES(DT_TYPE)
   DT_TENSOR_FORMATS(DT_FORMAT)
   DT_DIM_OPERATIONS(DT_OPERATION)
+  DT_FLOAT_OPERATIONS(DT_FLOAT_OPERATION)
+  DT_ROUNDINGS(DT_ROUNDING)
   DT_FIELD_TYPES(DT_FIELD)
   DT_CPU_FEATURES(DT_FEATURE)
   m.attr("CODES") = codes;
   m.attr("DATA_TYPES") = data_types;
   m.attr("TENSOR_FORMATS") = formats;
   m.attr("DIM_OPERATIONS") = operations;
+  m.attr("FLOAT_OPERATIONS") = float_operations;
+  m.attr("ROUNDINGS") = roundings;
   m.attr("FIELD_TYPES") = fields;
   m.attr("CPU_FEATURES") = features;
   m.attr("ABI_VERSION") = py::make_tuple(DT_ABI_MAJOR, DT_ABI_MINOR);

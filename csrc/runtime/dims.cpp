@@ -2,14 +2,17 @@
 #include "runtime/dims.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 
 namespace dovetail {
 namespace {
 
 constexpr int64_t kConstant = 0, kInputDim = 1, kElement = 2, kSize = 3, kProgram = 4, kOperation = 16;
-constexpr int64_t kNOperations = DT_DIM_CEIL_DIV + 1;
 constexpr size_t kLongestOperand = 120;  // characters
 
 DimsTrouble divide(int64_t a, int64_t b, bool up, int64_t* value) {
@@ -22,7 +25,76 @@ DimsTrouble divide(int64_t a, int64_t b, bool up, int64_t* value) {
   return DimsTrouble::kNone;
 }
 
+constexpr int64_t kLargestFloat = 0x7f7fffff;  // the place of the largest float32 number
+
+bool is_float_operation(int64_t op) { return op >= DT_DIM_FLOAT_OF && op <= DT_DIM_FLOAT_ROUND; }
+
+bool is_operation(int64_t op) { return (op >= DT_DIM_SUM && op <= DT_DIM_CEIL_DIV) || is_float_operation(op); }
+
+bool is_place(int64_t place) { return place >= -kLargestFloat && place <= kLargestFloat; }
+
+float number_at(int64_t place) {
+  const auto bits = static_cast<uint32_t>(place < 0 ? -place : place);
+  float number = 0;
+  std::memcpy(&number, &bits, sizeof number);
+  return place < 0 ? -number : number;
+}
+
+DimsTrouble place_of(float number, int64_t* place) {
+  if (!std::isfinite(number)) return DimsTrouble::kOverflow;
+  uint32_t bits = 0;
+  std::memcpy(&bits, &number, sizeof bits);
+  const auto size = static_cast<int64_t>(bits & 0x7fffffff);
+  *place = bits >> 31 ? -size : size;
+  return DimsTrouble::kNone;
+}
+
+DimsTrouble rounded(float number, int64_t how, int64_t* value) {
+  float whole = 0;
+  switch (how) {
+    case DT_ROUND_TO_ZERO:
+      whole = std::trunc(number);
+      break;
+    case DT_ROUND_DOWN:
+      whole = std::floor(number);
+      break;
+    case DT_ROUND_UP:
+      whole = std::ceil(number);
+      break;
+    case DT_ROUND_TO_EVEN:
+      whole = std::nearbyint(number);
+      break;
+    default:
+      return DimsTrouble::kOverflow;  // nothing that a builder writes
+  }
+  if (!(whole >= -0x1p63F && whole < 0x1p63F)) return DimsTrouble::kOverflow;
+  *value = static_cast<int64_t>(whole);
+  return DimsTrouble::kNone;
+}
+
+DimsTrouble apply_to_floats(int64_t op, int64_t a, int64_t b, int64_t* value) {
+  if (op == DT_DIM_FLOAT_OF) {
+    if (b == 0) return DimsTrouble::kDivisionByZero;
+    return place_of(static_cast<float>(a) / static_cast<float>(b), value);
+  }
+  if (!is_place(a) || !is_place(b)) return DimsTrouble::kOverflow;
+  const float x = number_at(a), y = number_at(b);
+  switch (op) {
+    case DT_DIM_FLOAT_SUM:
+      return place_of(x + y, value);
+    case DT_DIM_FLOAT_SUB:
+      return place_of(x - y, value);
+    case DT_DIM_FLOAT_PROD:
+      return place_of(x * y, value);
+    case DT_DIM_FLOAT_DIV:
+      return b == 0 ? DimsTrouble::kDivisionByZero : place_of(x / y, value);
+    default:
+      return rounded(x, b, value);
+  }
+}
+
 DimsTrouble apply(int64_t op, int64_t a, int64_t b, int64_t* value) {
+  if (is_float_operation(op)) return apply_to_floats(op, a, b, value);
   bool overflows = false;
   switch (op) {
     case DT_DIM_SUM:
@@ -87,7 +159,37 @@ Interval divide(const Interval& a, const Interval& b, bool up) {
   return hull({corners(a, below, by), corners(a, above, by)});
 }
 
+// Rounding keeps order, so the ends are at the corners here too; beyond the largest numbers there is none.
+Interval apply_to_floats(int64_t op, Interval a, Interval b) {
+  const auto within = [](const Interval& x) {
+    return Interval{std::clamp(x.low, -kLargestFloat, kLargestFloat),
+                    std::clamp(x.high, -kLargestFloat, kLargestFloat)};
+  };
+  if (op != DT_DIM_FLOAT_OF) a = within(a);
+  if (op != DT_DIM_FLOAT_OF && op != DT_DIM_FLOAT_ROUND) b = within(b);
+  const auto at = [op](int64_t x, int64_t y) {
+    int64_t value = 0;
+    if (apply_to_floats(op, x, y, &value) == DimsTrouble::kNone) return value;
+    if (op == DT_DIM_FLOAT_ROUND)
+      return x < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+    const bool is_negative = op == DT_DIM_FLOAT_SUM || op == DT_DIM_FLOAT_SUB ? x < 0 : (x < 0) != (y < 0);
+    return is_negative ? -kLargestFloat : kLargestFloat;
+  };
+  if (op == DT_DIM_FLOAT_SUM) return {at(a.low, b.low), at(a.high, b.high)};
+  if (op == DT_DIM_FLOAT_SUB) return {at(a.low, b.high), at(a.high, b.low)};
+  if (op == DT_DIM_FLOAT_PROD) return corners(a, b, at);
+  if (op == DT_DIM_FLOAT_ROUND) {
+    return {at(a.low, b.low == b.high ? b.low : DT_ROUND_DOWN), at(a.high, b.low == b.high ? b.low : DT_ROUND_UP)};
+  }
+  const Interval below = {b.low, std::min<int64_t>(b.high, -1)}, above = {std::max<int64_t>(b.low, 1), b.high};
+  if (below.low > below.high && above.low > above.high) return {0, 0};  // by zero: an error, not a value
+  if (below.low > below.high) return corners(a, above, at);
+  if (above.low > above.high) return corners(a, below, at);
+  return hull({corners(a, below, at), corners(a, above, at)});
+}
+
 Interval apply(int64_t op, const Interval& a, const Interval& b) {
+  if (is_float_operation(op)) return apply_to_floats(op, a, b);
   switch (op) {
     case DT_DIM_SUM:
       return {cut(__int128{a.low} + b.low), cut(__int128{a.high} + b.high)};
@@ -122,19 +224,46 @@ int64_t pushed(const int64_t* code, const Leaves& leaves) {
 
 struct Term {
   std::string text;
-  int strength;  // 3 a name or number, 2 a product, 1 a sum, 0 a comparison
+  int strength;                          // 3 a name or number, 2 a product, 1 a sum, 0 a comparison
+  std::optional<int64_t> constant = {};  // may turn out to stand for a float32 number
 };
+
+// Operand of an operation on float32 numbers.
+Term number_term(const Term& term) {
+  if (!term.constant || !is_place(*term.constant)) return term;
+  const float number = number_at(*term.constant);
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, number).ptr;
+  return {std::string(text, end), number < 0 ? 1 : 3};
+}
 
 std::string bracketed(const Term& term, int needed) {
   return term.strength < needed ? "(" + term.text + ")" : term.text;
 }
 
-Term join(int64_t op, const Term& a, const Term& b) {
+Term join(int64_t op, Term a, Term b) {
+  static constexpr const char* kRoundings[] = {"trunc", "floor", "ceil", "round"};
+  const bool rounds = op == DT_DIM_FLOAT_ROUND;
+  if (is_float_operation(op) && op != DT_DIM_FLOAT_OF) {
+    a = number_term(a);
+    if (!rounds) b = number_term(b);
+  }
   switch (op) {
+    case DT_DIM_FLOAT_OF:
+      return {"float(" + a.text + (b.text == "1" ? "" : ", " + b.text) + ")", 3};
+    case DT_DIM_FLOAT_DIV:
+      return {bracketed(a, 2) + "/" + bracketed(b, 3), 2};
+    case DT_DIM_FLOAT_ROUND:
+      return {std::string(b.constant && *b.constant >= 0 && *b.constant < 4 ? kRoundings[*b.constant] : "?") + "(" +
+                  a.text + ")",
+              3};
+    case DT_DIM_FLOAT_SUM:
     case DT_DIM_SUM:
       return {bracketed(a, 1) + " + " + bracketed(b, 1), 1};
+    case DT_DIM_FLOAT_SUB:
     case DT_DIM_SUB:
       return {bracketed(a, 1) + " - " + bracketed(b, 2), 1};
+    case DT_DIM_FLOAT_PROD:
     case DT_DIM_PROD:
       return {bracketed(a, 2) + "*" + bracketed(b, 3), 2};
     case DT_DIM_FLOOR_DIV:
@@ -174,7 +303,7 @@ std::string verify_program(const DimsProgram& program, const LeafCounts& counts,
                  std::to_string(index);
       }
       ++depth;
-    } else if (opcode >= kOperation && opcode < kOperation + kNOperations) {
+    } else if (opcode >= kOperation && is_operation(opcode - kOperation)) {
       if (depth < 2) return "an operation finds fewer than two operands";
       --depth;
     } else {
@@ -254,7 +383,7 @@ std::string program_text(const std::vector<DimsProgram>& programs, size_t index,
     for (size_t i = 0; i < programs[p].size(); i += length_of(programs[p][i])) {
       const int64_t* code = &programs[p][i];
       if (code[0] == kConstant) {
-        push({std::to_string(code[1]), code[1] < 0 ? 1 : 3});
+        push({std::to_string(code[1]), code[1] < 0 ? 1 : 3, code[1]});
       } else if (code[0] == kSize) {
         push({names.size(static_cast<int>(code[1])), 3});
       } else if (code[0] == kProgram) {

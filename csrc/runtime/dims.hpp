@@ -47,6 +47,22 @@ std::string verify_program(const DimsProgram& program, const LeafCounts& counts,
 // The sizes that have to be known: one more than the last one that it, or an earlier program that it uses, looks up.
 int needed_sizes(const DimsProgram& program, const std::vector<int>& earlier = {});
 
+// Operations on float32 numbers: models compute extents with them, each step rounded. A number is written as its place
+// among all: 0 is 0.0, 1 the least number above it, and that of -x is minus that of x, so that places compare as the
+// numbers do. Infinities and nan have none: what would be one is an overflow or a division by zero.
+//   FLOAT_OF     a / b of integers, both rounded to float32 first
+//   FLOAT_SUM, FLOAT_SUB, FLOAT_PROD, FLOAT_DIV  of float32 numbers
+//   FLOAT_ROUND  the float32 number a as an integer; b says how, DT_ROUND_*
+#define DT_FLOAT_OPERATIONS(X) \
+  X(FLOAT_OF, 32) X(FLOAT_SUM, 33) X(FLOAT_SUB, 34) X(FLOAT_PROD, 35) X(FLOAT_DIV, 36) X(FLOAT_ROUND, 37)
+#define DT_ROUNDINGS(X) X(TO_ZERO, 0) X(DOWN, 1) X(UP, 2) X(TO_EVEN, 3)
+#define DT_NUMBERED(name, value) DT_DIM_##name = value,
+enum : int64_t { DT_FLOAT_OPERATIONS(DT_NUMBERED) };
+#undef DT_NUMBERED
+#define DT_NUMBERED(name, value) DT_ROUND_##name = value,
+enum : int64_t { DT_ROUNDINGS(DT_NUMBERED) };
+#undef DT_NUMBERED
+
 enum class DimsTrouble { kNone, kOverflow, kDivisionByZero };
 
 // What each program of a plan gave; the value is meaningless where there is trouble.

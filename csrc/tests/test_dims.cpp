@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs over extents: what is refused, what they give, how they print.
+#include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "check.hpp"
@@ -58,6 +60,48 @@ void test_overflow_and_division_by_zero_are_told() {
   EXPECT(trouble(DT_DIM_CEIL_DIV, 0, 0) == DimsTrouble::kDivisionByZero);
 }
 
+// The place of a float32 number among all.
+int64_t place(float number) {
+  int32_t bits = 0;
+  std::memcpy(&bits, &number, sizeof bits);
+  return bits < 0 ? -int64_t{bits & 0x7fffffff} : int64_t{bits};
+}
+
+void test_operations_on_float32_numbers_round_each_step() {
+  EXPECT_EQ(apply(DT_DIM_FLOAT_OF, 7, 2), place(3.5F));
+  EXPECT_EQ(apply(DT_DIM_FLOAT_OF, 16777217, 1), place(16777216.0F));
+  EXPECT_EQ(apply(DT_DIM_FLOAT_OF, kMin, -1), place(0x1p63F));
+  EXPECT_EQ(apply(DT_DIM_FLOAT_OF, 0, -5), 0);
+  EXPECT_EQ(apply(DT_DIM_FLOAT_SUM, place(0.1F), place(0.2F)), place(0.1F + 0.2F));
+  EXPECT_EQ(apply(DT_DIM_FLOAT_SUB, place(0.1F), place(0.2F)), -place(0.1F));
+  EXPECT_EQ(apply(DT_DIM_FLOAT_PROD, place(10.0F), place(0.7F)), place(7.0F));
+  EXPECT_EQ(apply(DT_DIM_FLOAT_DIV, place(-1.0F), place(49.0F)), place(-1.0F / 49.0F));
+  const float numbers[] = {-2.5F, -1.5F, -0.5F, -0.25F, 0.0F, 0.5F, 1.5F, 2.5F, 2.75F, 8388607.5F};
+  for (const float x : numbers) {
+    EXPECT_EQ(apply(DT_DIM_FLOAT_ROUND, place(x), DT_ROUND_TO_ZERO), static_cast<int64_t>(x));
+    EXPECT_EQ(apply(DT_DIM_FLOAT_ROUND, place(x), DT_ROUND_DOWN), static_cast<int64_t>(std::floor(x)));
+    EXPECT_EQ(apply(DT_DIM_FLOAT_ROUND, place(x), DT_ROUND_UP), static_cast<int64_t>(std::ceil(x)));
+    EXPECT_EQ(apply(DT_DIM_FLOAT_ROUND, place(x), DT_ROUND_TO_EVEN), static_cast<int64_t>(std::nearbyint(x)));
+  }
+}
+
+void test_float32_numbers_that_do_not_exist() {
+  const int64_t largest = place(std::numeric_limits<float>::max());
+  EXPECT(trouble(DT_DIM_FLOAT_OF, 1, 0) == DimsTrouble::kDivisionByZero);
+  EXPECT(trouble(DT_DIM_FLOAT_DIV, place(1.0F), 0) == DimsTrouble::kDivisionByZero);
+  EXPECT(trouble(DT_DIM_FLOAT_SUM, largest, largest) == DimsTrouble::kOverflow);
+  EXPECT(trouble(DT_DIM_FLOAT_PROD, largest, -largest) == DimsTrouble::kOverflow);
+  EXPECT(trouble(DT_DIM_FLOAT_ROUND, place(0x1p63F), DT_ROUND_DOWN) == DimsTrouble::kOverflow);
+  EXPECT(trouble(DT_DIM_FLOAT_ROUND, place(1.5F), 4) == DimsTrouble::kOverflow);
+  EXPECT(trouble(DT_DIM_FLOAT_ROUND, place(1.5F), -1) == DimsTrouble::kOverflow);
+  for (int op = DT_DIM_FLOAT_SUM; op <= DT_DIM_FLOAT_ROUND; ++op) {
+    for (const int64_t beyond : {largest + 1, -largest - 1, kMin, kMax}) {
+      EXPECT(trouble(op, beyond, 1) == DimsTrouble::kOverflow);
+      EXPECT(trouble(op, 1, beyond) == DimsTrouble::kOverflow);
+    }
+  }
+}
+
 void test_broken_programs_are_refused() {
   const LeafCounts ranks = {{2, 1}, {0, 3}, 2};
   EXPECT_EQ(verify_program({0, 1}, ranks), "");
@@ -83,6 +127,8 @@ void test_broken_programs_are_refused() {
                                                             {2},
                                                             {0, 1, 0, 2, 15},
                                                             {0, 1, 0, 2, 16 + 9},
+                                                            {0, 1, 0, 2, 16 + 31},
+                                                            {0, 1, 0, 2, 16 + 38},
                                                             {-1},
                                                             {kMax},
                                                             {kMin}})
@@ -126,6 +172,32 @@ void test_bounds_hold_between_the_ends() {
       }
     }
   }
+  // float(n + k) op float(m + k), whose places are far apart; and that rounded
+  for (int op = DT_DIM_FLOAT_OF; op <= DT_DIM_FLOAT_DIV; ++op) {
+    for (int64_t n = -3; n <= 3; ++n) {
+      DimsProgram program = {1, 0, 0, 0, n, 16 + DT_DIM_SUM, 0, 1, 16 + DT_DIM_FLOAT_OF,
+                             1, 0, 1, 0, n, 16 + DT_DIM_SUM};
+      if (op == DT_DIM_FLOAT_OF) program.erase(program.begin() + 6, program.begin() + 9);
+      if (op != DT_DIM_FLOAT_OF) program.insert(program.end(), {0, 1, 16 + DT_DIM_FLOAT_OF});
+      program.push_back(16 + op);
+      for (int64_t how = -1; how <= DT_ROUND_TO_EVEN; ++how) {
+        DimsProgram whole = program;
+        if (how >= 0) whole.insert(whole.end(), {0, how, 16 + DT_DIM_FLOAT_ROUND});
+        EXPECT_EQ(verify_program(whole, {{2}, {0}, 0}), "");
+        const Interval bounds = bounds_of(whole, least_leaves, most_leaves);
+        for (Dims at = low; at[0] <= high[0]; ++at[0]) {
+          for (at[1] = low[1]; at[1] <= high[1]; ++at[1]) {
+            int64_t value = 0;
+            if (evaluate(whole, {{at}, {}, {}}, &value) != DimsTrouble::kNone) continue;
+            EXPECT(value >= bounds.low && value <= bounds.high);
+          }
+        }
+      }
+    }
+  }
+  is({1, 0, 1, 0, 1, 16 + DT_DIM_FLOAT_OF, 0, place(0.7F), 16 + DT_DIM_FLOAT_PROD, 0, 1, 16 + DT_DIM_FLOAT_ROUND}, 0,
+     4);
+  is({0, 5, 0, 1, 16 + DT_DIM_FLOAT_OF, 1, 0, 0, 16 + DT_DIM_FLOAT_ROUND}, 5, 5);  // whichever way it is rounded
   is({1, 0, 1}, 1, 6);
   is({1, 0, 1, 0, 5, 1, 0, 1, 16 + DT_DIM_SUB, 16 + DT_DIM_PROD}, -6, 24);  // n * (5 - n), largest between the ends
   is({1, 0, 0, 0, 2, 16 + DT_DIM_FLOOR_DIV}, -4, 4);
@@ -144,12 +216,16 @@ void test_programs_print_as_people_write_them() {
                                              {1, 0, 0, 1, 0, 1, 0, 1, 16 + 4, 16 + 4},
                                              {1, 0, 0, 0, 3, 16 + 2, 0, 2, 16 + 1},
                                              {2, 0, 4, 3, 1, 16 + 1},
-                                             {4, 0, 4, 1, 16 + 1}};
+                                             {4, 0, 4, 1, 16 + 1},
+                                             {1, 0, 0, 0, 1, 48, 0, place(0.7F), 51, 0, 1, 53},
+                                             {0, 3, 1, 0, 0, 48, 0, place(-0.5F), 50, 0, place(2.0F), 52}};
   EXPECT_EQ(program_text(programs, 0, leaf), "(N + 2)//4");
   EXPECT_EQ(program_text(programs, 1, leaf), "N - (O - 1)");
   EXPECT_EQ(program_text(programs, 2, leaf), "max(N, 3)*2");
   EXPECT_EQ(program_text(programs, 3, leaf), "v4*size1");
   EXPECT_EQ(program_text(programs, 4, leaf), "(N + 2)//4*(N - (O - 1))");
+  EXPECT_EQ(program_text(programs, 5, leaf), "floor(float(N)*0.7)");
+  EXPECT_EQ(program_text(programs, 6, leaf), "(float(3, N) - (-0.5))/2");
   std::vector<DimsProgram> doubled = {{1, 0, 0}};  // each the sum of the one before and itself
   for (int64_t i = 0; i < 500; ++i) doubled.push_back({4, i, 4, i, 16 + 0});
   EXPECT_EQ(program_text(doubled, 2, leaf), "N + N + N + N");
@@ -179,6 +255,8 @@ int main() {
   test_division_floors_and_ceils_for_every_sign();
   test_the_other_operations();
   test_overflow_and_division_by_zero_are_told();
+  test_operations_on_float32_numbers_round_each_step();
+  test_float32_numbers_that_do_not_exist();
   test_broken_programs_are_refused();
   test_leaves_are_looked_up_and_sizes_counted();
   test_bounds_hold_between_the_ends();

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy
 
 from dovetail.core.expr import as_expr
-from dovetail.core.types import FLOATS, DataType, nptype
+from dovetail.core.types import FLOATS, DataType, Rounding, nptype
 from dovetail.plugins.builtin._fractions import follow_ratios, ratios_of
 from dovetail.plugins.builtin._values import follow_each
 
@@ -34,8 +34,10 @@ def infer_converted(x, to):
     if to == DataType.FLOAT:
         return follow_ratios(y, lambda a: a, x)
     if x.dtype == DataType.FLOAT:
-        ratios = ratios_of(x) if x.fractions is not None and to in (DataType.INT32, DataType.INT64) else None
-        return y if ratios is None else replace(y, values=tuple(as_expr(ratio.trunc()) for ratio in ratios.reshape(-1)))
+        numbers = ratios_of(x) if x.fractions is not None and to in (DataType.INT32, DataType.INT64) else None
+        if numbers is None:
+            return y
+        return replace(y, values=tuple(as_expr(number.whole(Rounding.TO_ZERO)) for number in numbers.reshape(-1)))
     if to == DataType.BOOL:
         return follow_each(y, lambda element: element != 0, x)
     return follow_each(y, lambda element: element, x) if to in (x.dtype, DataType.INT32, DataType.INT64) else y

@@ -1,6 +1,7 @@
-"""Contents of small float tensors that follow from extents: how `Range(0, Cast(height) / 8)` gets to be an extent.
+"""Contents of small float tensors that follow from extents: how `Cast(Floor(Cast(height) * 0.7))` gets to be an extent.
 
-Only what float32 computes exactly is followed: whole extents, times and divided by constants of few digits.
+Where float32 computes exactly, as whole extents times and divided by constants of few digits, a number is a `Ratio` of
+integer expressions, in which factors cancel. Any other is a `Single`, whose steps are rounded as those of the model.
 """
 
 from __future__ import annotations
@@ -13,102 +14,178 @@ from typing import Any
 import numpy
 
 from dovetail.core.contract import MAX_ELEMENTS
-from dovetail.core.expr import as_expr, maximum, minimum, select
-from dovetail.core.types import DataType
+from dovetail.core.errors import ShapeError
+from dovetail.core.expr import as_expr, maximum, minimum, operation, select
+from dovetail.core.floats import place_of
+from dovetail.core.types import DataType, FloatOperation, Rounding
 
 MOST_DIGITS = 256  # an odd factor below this: times an extent below 65536 it is exact in the 24 bits of a float32
 
 
 class NotFollowed(Exception):  # an answer, not an error
-    """The result is not known, or not exact."""
+    """The result is not known."""
+
+
+class Number:
+    """A float32 number that follows from extents. Operators give further ones; raises NotFollowed where none is."""
+
+    def single(self) -> Single:
+        """The same with its steps rounded."""
+        raise NotImplementedError
+
+    def whole(self, how: Rounding) -> Any:
+        """The integer that it is rounded to, an expression."""
+        return operation(FloatOperation.FLOAT_ROUND, self.single().place, how)
+
+    def rounded(self, how: Rounding) -> Ratio:
+        """The same as a float."""
+        return Ratio(self.whole(how))
+
+    def __add__(self, other: Number) -> Number:
+        return self._combined(FloatOperation.FLOAT_SUM, other)
+
+    def __sub__(self, other: Number) -> Number:
+        return self._combined(FloatOperation.FLOAT_SUB, other)
+
+    def __mul__(self, other: Number) -> Number:
+        return self._combined(FloatOperation.FLOAT_PROD, other)
+
+    def __truediv__(self, other: Number) -> Number:
+        return self._combined(FloatOperation.FLOAT_DIV, other)
+
+    def __neg__(self) -> Number:
+        return Single(-self.single().place)
+
+    def greatest(self, other: Number) -> Number:
+        return Single(maximum(self.single().place, other.single().place))
+
+    def least(self, other: Number) -> Number:
+        return Single(minimum(self.single().place, other.single().place))
+
+    def _combined(self, op: FloatOperation, other: Number) -> Number:
+        return Single(operation(op, self.single().place, other.single().place))
 
 
 @dataclass(frozen=True)
-class Ratio:
+class Single(Number):
+    """The number at a place, which is an expression; see `dovetail.core.floats`."""
+
+    place: Any
+
+    def single(self) -> Single:
+        return self
+
+
+@dataclass(frozen=True)
+class Ratio(Number):
     """over / under, the first an expression over extents, the second a positive number."""
 
     over: Any
     under: int = 1
 
-    def _plain(self) -> bool:
+    def single(self) -> Single:
+        return Single(operation(FloatOperation.FLOAT_OF, self.over, self.under))
+
+    def _is_plain(self) -> bool:
+        """Is it a dyadic fraction? Any other is rounded, though never to another whole number."""
         return self.under & (self.under - 1) == 0
 
-    def _with(self, other: Ratio, function: Any) -> Ratio:
-        """Both over one number, which is a power of two: other sums are rounded."""
-        if not (self._plain() and other._plain()):
-            raise NotFollowed
+    def _with(self, other: Number, function: Any) -> Ratio | None:
+        """Both over one number, which is a power of two; None where that is not exact."""
+        if not (isinstance(other, Ratio) and self._is_plain() and other._is_plain()):
+            return None
         under = max(self.under, other.under)
         return Ratio(function(self.over * (under // self.under), other.over * (under // other.under)), under)
 
-    def __add__(self, other: Ratio) -> Ratio:
-        return self._with(other, lambda a, b: a + b)
+    def __add__(self, other: Number) -> Number:
+        return self._with(other, lambda a, b: a + b) or super().__add__(other)
 
-    def __sub__(self, other: Ratio) -> Ratio:
-        return self._with(other, lambda a, b: a - b)
+    def __sub__(self, other: Number) -> Number:
+        return self._with(other, lambda a, b: a - b) or super().__sub__(other)
 
-    def __mul__(self, other: Ratio) -> Ratio:
-        if not (self._plain() and other._plain()):
-            raise NotFollowed
-        return Ratio(self.over * other.over, self.under * other.under)
+    def __mul__(self, other: Number) -> Number:
+        if not (isinstance(other, Ratio) and self._is_plain() and other._is_plain()):
+            return super().__mul__(other)
+        over = as_expr(self.over * other.over)
+        factors = [_odd(c) for monomial, c in over.as_poly().items() if monomial]
+        return (
+            Ratio(over, self.under * other.under) if max(factors, default=0) < MOST_DIGITS else super().__mul__(other)
+        )
 
-    def __neg__(self) -> Ratio:
+    def __neg__(self) -> Number:
         return Ratio(-self.over, self.under)
 
-    def __truediv__(self, other: Ratio) -> Ratio:
-        """By a constant alone. A quotient that is no dyadic fraction is rounded, but never to another whole number."""
-        divisor = as_expr(other.over).value
-        if not divisor or not self._plain():
+    def __truediv__(self, other: Number) -> Number:
+        if not (isinstance(other, Ratio) and self._is_plain() and other._is_plain()):
+            return super().__truediv__(other)
+        over, divisor = as_expr(self.over), as_expr(other.over)
+        if divisor.value == 0:
             raise NotFollowed
-        sign = -1 if divisor < 0 else 1
-        return Ratio(self.over * (sign * other.under), self.under * abs(divisor))
+        if divisor.value is None:
+            return self._quotient(over * other.under, divisor * self.under)
+        sign = -1 if divisor.value < 0 else 1
+        return Ratio(over * (sign * other.under), self.under * abs(divisor.value))
 
-    def greatest(self, other: Ratio) -> Ratio:
-        return self._with(other, maximum)
+    def _quotient(self, a: Any, b: Any) -> Number:
+        """a / b of integers. Where the one is so many times the other, whatever the extents, it is a number."""
+        times, parts = a // b, 0 if a.value == 0 else b // a
+        if as_expr(times).value and a.same(b * times):
+            return Ratio(times)
+        if as_expr(parts).value and b.same(a * parts):
+            return Ratio(as_expr(1), parts.value)
+        return Single(operation(FloatOperation.FLOAT_OF, a, b))
 
-    def least(self, other: Ratio) -> Ratio:
-        return self._with(other, minimum)
+    def greatest(self, other: Number) -> Number:
+        return self._with(other, maximum) or super().greatest(other)
 
-    def floor(self) -> Any:
-        return self.over if self.under == 1 else self.over // self.under
+    def least(self, other: Number) -> Number:
+        return self._with(other, minimum) or super().least(other)
 
-    def ceil(self) -> Any:
-        return -(-self).floor()
-
-    def trunc(self) -> Any:
+    def whole(self, how: Rounding) -> Any:
         if self.under == 1:
             return self.over
-        return select(as_expr(self.over) >= 0, self.floor(), self.ceil())
+        down, up = self.over // self.under, -(-self.over // self.under)
+        if how == Rounding.TO_ZERO:
+            return select(as_expr(self.over) >= 0, down, up)
+        if how == Rounding.TO_EVEN:
+            return super().whole(how)
+        return down if how == Rounding.DOWN else up
 
 
 def ratios_of(tensor: Any) -> numpy.ndarray | None:
-    """The elements of a tensor as an array of Ratio in its dims, None where they are not known."""
+    """The elements of a tensor as an array of Number in its dims, None where they are not known."""
     if not tensor.dims.is_constant or tensor.dims.volume.value > MAX_ELEMENTS:
         return None
     if tensor.dtype == DataType.FLOAT and tensor.fractions is None and tensor.constant is not None:
-        given = [_constant(value) for value in tensor.constant.reshape(-1).tolist()]
+        given = [constant(value) for value in tensor.constant.reshape(-1).tolist()]
     elif tensor.dtype == DataType.FLOAT:
         given = list(tensor.fractions or [None])
     else:
         given = [Ratio(element) for element in tensor.elements() or ()] or [None]
-    if any(ratio is None for ratio in given):
+    if any(number is None for number in given):
         return None
     array = numpy.empty(len(given), dtype=object)
     array[:] = given
     return array.reshape([dim.value for dim in tensor.dims])
 
 
-def _constant(value: float) -> Ratio | None:
+def constant(value: float) -> Number | None:
+    """A known number, None where it is not finite."""
     if not math.isfinite(value):
         return None
     exact = Fraction(value)
-    odd = abs(exact.numerator)
-    while odd and odd % 2 == 0:
-        odd //= 2
-    return Ratio(as_expr(exact.numerator), exact.denominator) if odd < MOST_DIGITS and exact < 2**40 else None
+    if _odd(exact.numerator) < MOST_DIGITS and abs(exact) < 2**40 and exact.denominator < 2**40:
+        return Ratio(as_expr(exact.numerator), exact.denominator)
+    return Single(as_expr(place_of(value)))
+
+
+def _odd(factor: int) -> int:
+    """Its digits: what is left of it without powers of two."""
+    return abs(factor) // (factor & -factor) if factor else 0
 
 
 def follow_ratios(output: Any, function: Any, *inputs: Any) -> Any:
-    """`output`, a float tensor, with its contents, function(*arrays of Ratio), if those of the inputs are known.
+    """`output`, a float tensor, with its contents, function(*arrays of Number), if those of the inputs are known.
 
     Where all inputs are constants nothing is followed: what is constant is computed.
     """
@@ -122,6 +199,6 @@ def follow_ratios(output: Any, function: Any, *inputs: Any) -> Any:
         return output
     try:
         result = numpy.asarray(function(*arrays), dtype=object).reshape(-1)
-    except NotFollowed:
+    except (NotFollowed, ShapeError):  # of constants: a division by 0, or what is not finite
         return output
     return replace(output, fractions=tuple(result))

@@ -9,9 +9,8 @@ import numpy
 from dovetail.core.errors import DTypeError
 from dovetail.core.expr import maximum, minimum, select
 from dovetail.core.named import Named
-from dovetail.core.types import FLOATS, DataType
+from dovetail.core.types import FLOATS, DataType, Rounding
 from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op
-from dovetail.plugins.builtin._fractions import Ratio
 from dovetail.plugins.builtin._onnx_math import cast
 from dovetail.plugins.builtin._onnx_pointwise import UNSIGNED, all_inputs, elementwise, scalar, wrapped
 from dovetail.plugins.builtin._values import follow_each
@@ -162,9 +161,9 @@ FOLLOWED_FLOATS = {
     ElementWiseOperation.SUB: lambda a, b: a - b,
     ElementWiseOperation.PROD: lambda a, b: a * b,
     ElementWiseOperation.DIV: lambda a, b: a / b,
-    ElementWiseOperation.MAX: Ratio.greatest,
-    ElementWiseOperation.MIN: Ratio.least,
-    ElementWiseOperation.FLOOR_DIV: lambda a, b: Ratio((a / b).floor()),
+    ElementWiseOperation.MAX: lambda a, b: a.greatest(b),
+    ElementWiseOperation.MIN: lambda a, b: a.least(b),
+    ElementWiseOperation.FLOOR_DIV: lambda a, b: (a / b).rounded(Rounding.DOWN),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy
 
 from dovetail.core.contract import SymbolicTensor
@@ -10,6 +12,7 @@ from dovetail.core.expr import DimsExprs
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType, from_numpy, nptype
 from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
+from dovetail.plugins.builtin._fractions import Single
 from dovetail.plugins.builtin._onnx_counts import as_extents
 from dovetail.plugins.builtin._onnx_math import applied, cast, combined
 from dovetail.plugins.builtin._onnx_shapes import MOST_KNOWN, Counts, extents, off_diagonal, rank_of, reshaped
@@ -41,7 +44,12 @@ def range_(node):
         inputs = [Counts(node, [n]).tensor(), start, reshaped(node, delta, (1,))]
         return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
     if dtype in FLOATS:
-        steps = combined(node, "DIV", combined(node, "SUB", limit, start), delta)
+        length, by = combined(node, "SUB", limit, start), abs(float(step.reshape(())))
+        if math.frexp(by)[0] != 0.5 and any(isinstance(number, Single) for number in length.symbolic.fractions or ()):
+            facts = {"start": start.name, "limit": limit.name, "delta": float(step.reshape(()))}
+            hint = "compute the number of elements with integers, or with a delta that is a power of two"
+            raise node.fail("float32 would round the number of its elements", **facts, hint=hint)
+        steps = combined(node, "DIV", length, delta)
         whole = cast(node, applied(node, "CEIL", steps), DataType.INT64)
         if whole.symbolic.elements() is None:
             facts = {"start": start.name, "limit": limit.name, "delta": float(step.reshape(()))}

@@ -9,7 +9,7 @@ import numpy
 from dovetail.core.errors import DTypeError
 from dovetail.core.expr import maximum
 from dovetail.core.named import Named
-from dovetail.core.types import FLOATS, DataType
+from dovetail.core.types import FLOATS, DataType, Rounding
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._fractions import Ratio
 from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar, unary
@@ -96,9 +96,12 @@ FOLLOWED = {
 }
 
 FOLLOWED_FLOATS = {
-    Op.NEG: lambda ratio: -ratio,
-    Op.FLOOR: lambda ratio: Ratio(ratio.floor()),
-    Op.CEIL: lambda ratio: Ratio(ratio.ceil()),
+    Op.NEG: lambda number: -number,
+    Op.ABS: lambda number: number.greatest(-number),
+    Op.RECIP: lambda number: Ratio(1) / number,
+    Op.FLOOR: lambda number: number.rounded(Rounding.DOWN),
+    Op.CEIL: lambda number: number.rounded(Rounding.UP),
+    Op.ROUND: lambda number: number.rounded(Rounding.TO_EVEN),
 }
 
 

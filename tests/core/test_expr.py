@@ -28,7 +28,9 @@ from dovetail.core.expr import (
     require,
     select,
 )
+from dovetail.core.floats import BEYOND, number_at, place_of
 from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import FloatOperation, Rounding
 
 N, C, H, W = (input_dim(0, axis, name) for axis, name in enumerate("NCHW"))
 M = input_dim(1, 0, "M")
@@ -95,6 +97,57 @@ def test_an_operation_is_the_same_at_once_and_at_run_time(op, a, b, result):
     assert operation(op, a, b).value == result
     x, y = input_dim(0, 0), input_dim(0, 1)
     assert operation(op, x, y).evaluate([[a, b]]) == result
+
+
+@mark.parametrize("op", FloatOperation)
+def test_operations_on_float32_numbers_are_those_of_numpy(op):
+    random = np.random.default_rng(0)
+    numbers = np.concatenate([random.normal(0, 10.0**scale, 60) for scale in (-3, 0, 3, 30)]).astype(np.float32)
+    functions = {
+        FloatOperation.FLOAT_SUM: np.add,
+        FloatOperation.FLOAT_SUB: np.subtract,
+        FloatOperation.FLOAT_PROD: np.multiply,
+        FloatOperation.FLOAT_DIV: np.divide,
+    }
+    for x, y in zip(numbers, random.permutation(numbers), strict=True):
+        if op == FloatOperation.FLOAT_OF:
+            x, y = np.int64(x * 2.0**20 if abs(x) < 1e9 else 3), np.int64(y if 1 < abs(y) < 1e9 else 1)
+            a, b, wanted = int(x), int(y), np.float32(x) / np.float32(y)
+        elif op == FloatOperation.FLOAT_ROUND:
+            a, b, wanted = place_of(x), Rounding.TO_EVEN, int(np.rint(x))
+        else:
+            with np.errstate(over="ignore"):
+                a, b, wanted = place_of(x), place_of(y), functions[op](x, y)
+        if (op == FloatOperation.FLOAT_ROUND and abs(wanted) >= 2**63) or not np.isfinite(wanted):
+            with raises(ShapeError, match="does not fit into"):
+                operation(op, a, b)
+            continue
+        expected = wanted if op == FloatOperation.FLOAT_ROUND else place_of(wanted)
+        assert operation(op, a, b).value == expected
+        e = operation(op, input_dim(0, 0), input_dim(0, 1))
+        assert e.evaluate([[a, b]]) == expected
+        assert from_program(program(e)) is e
+        low, high = operation(op, N, b).bounds([[(a - 5, a + 5)]])
+        assert low <= expected <= high
+
+
+def test_places_of_float32_numbers_keep_their_order():
+    numbers = np.float32([-1e30, -1, -1e-45, 0, 1e-45, 0.7, 1, 3e38])
+    places = [place_of(number) for number in numbers]
+    assert places == sorted(places) and len(set(places)) == len(places)
+    assert [number_at(place) for place in places] == list(numbers)
+    assert place_of(-0.0) == 0 and place_of(np.inf) == -place_of(-np.inf) == BEYOND
+
+
+def test_operations_on_float32_numbers_are_read_by_people():
+    scaled = operation(FloatOperation.FLOAT_PROD, operation(FloatOperation.FLOAT_OF, N, 1), place_of(0.7))
+    assert str(scaled) == "float(N)*0.7"
+    assert str(operation(FloatOperation.FLOAT_ROUND, scaled, Rounding.UP)) == "ceil(float(N)*0.7)"
+    assert str(operation(FloatOperation.FLOAT_SUB, operation(FloatOperation.FLOAT_OF, 3, N), place_of(-0.5))) == (
+        "float(3, N) - (-0.5)"
+    )
+    with raises(ShapeError, match=r"float\(N, 0\) divides by zero"):
+        operation(FloatOperation.FLOAT_OF, N, 0)
 
 
 def test_numpy_integers_are_integers():

@@ -165,10 +165,57 @@ def test_whole_numbers_of_floats_become_extents():
     assert context.run({"x": normal(5, 7)})["y"].shape == (7, 3)
 
 
-def test_what_float32_rounds_is_not_taken_for_an_extent():
-    model = a_range(("Mul", ["f", "k"], ["limit"], {}), k=0.7)
-    (error,) = parsed(model)[2]
-    assert "(Range 'y')" in error and "constants and extents" in error
+ROUNDING = {
+    "Mul": ([("Mul", ["f", "k"], ["g"], {})], 0.7),
+    "Mul and Floor": ([("Mul", ["f", "k"], ["h"], {}), ("Floor", ["h"], ["g"], {})], 0.1),
+    "Mul and Ceil": ([("Mul", ["f", "k"], ["h"], {}), ("Ceil", ["h"], ["g"], {})], 0.1),
+    "Mul and Round": ([("Mul", ["f", "k"], ["h"], {}), ("Round", ["h"], ["g"], {})], 0.5),
+    "Div": ([("Div", ["f", "k"], ["g"], {})], 0.7),
+    "Div by an extent": ([("Div", ["k", "f"], ["h"], {}), ("Mul", ["f", "h"], ["g"], {})], 37.0),
+    "Reciprocal": ([("Reciprocal", ["f"], ["h"], {}), ("Mul", ["h", "k"], ["g"], {})], 1000.0),
+    "Add": ([("Add", ["f", "k"], ["h"], {}), ("Mul", ["h", "h"], ["g"], {})], 0.3),
+    "Sub, Abs and Neg": (
+        [
+            ("Sub", ["k", "f"], ["h"], {}),
+            ("Abs", ["h"], ["i"], {}),
+            ("Neg", ["i"], ["j"], {}),
+            ("Neg", ["j"], ["g"], {}),
+        ],
+        50.1,
+    ),
+    "a third of thirds": ([("Div", ["f", "k"], ["h"], {}), ("Mul", ["h", "k"], ["g"], {})], 3.0),
+    "Min and Max": (
+        [("Min", ["f", "k"], ["h"], {}), ("Max", ["h", "k"], ["i"], {}), ("Mul", ["i", "f"], ["g"], {})],
+        9.7,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ROUNDING)
+def test_extents_are_rounded_as_float32_rounds(case):
+    nodes, k = ROUNDING[case]
+    nodes = [
+        ("Shape", ["x"], ["s"], {}),
+        ("Cast", ["s"], ["f"], {"to": FLOAT}),
+        *nodes,
+        ("Cast", ["g"], ["sizes"], {"to": INT64}),
+        ("Expand", ["one", "sizes"], ["y"], {}),
+    ]
+    model = model_of(nodes, [given("x", ("n",))], weights={"k": np.float32([k]), "one": np.float32([1])})
+    context = context_of(model, x=((1,), (4000,)))
+    for n in (*range(1, 60), 100, 333, 1001, 3999):
+        x = np.zeros(n, np.float32)
+        expected = by_onnxruntime(model, {"x": x})["y"]
+        assert context.run({"x": x})["y"].shape == expected.shape
+
+
+def test_ranges_whose_limits_float32_rounds():
+    context = context_of(a_range(("Mul", ["f", "k"], ["limit"], {}), k=0.7, delta=0.5), x=((1, 1), (4, 100)))
+    for n in (1, 10, 20, 30, 100):
+        limit = np.float32(n) * np.float32(0.7)
+        np.testing.assert_array_equal(context.run({"x": normal(2, n)})["y"], np.arange(0, limit, 0.5, np.float32))
+    (error,) = parsed(a_range(("Mul", ["f", "k"], ["limit"], {}), k=0.7, delta=0.3))[2]
+    assert "(Range 'y')" in error and "float32 would round the number" in error and "power of two" in error
 
 
 # ---- If
@@ -242,7 +289,7 @@ def test_scaled_extents_that_are_not_known(scale):
     inputs = {"x": normal(1, 1, 1, 10), "roi": None, "s": np.float32([1, 1, 1, scale])}
     model = one_node("Resize", inputs, known="*", domain="", main=19, dims={"x": (1, 1, 1, "n")}, mode="nearest")
     context = context_of(model, x=((1, 1, 1, 2), (1, 1, 1, 100)))
-    for n in (3, 10, 20, 30, 100):
+    for n in (3, 10, 20, 30, 49, 100):
         wanted = int(np.float32(n) * np.float32(scale))
         assert context.run({"x": normal(1, 1, 1, n)})["y"].shape == (1, 1, 1, wanted)
 
