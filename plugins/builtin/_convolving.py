@@ -25,6 +25,7 @@ from dovetail.plugins import (
     renamed,
     require_that,
 )
+from dovetail.plugins.builtin._batch import front_dims_hint
 from dovetail.plugins.builtin._onnx_shapes import rank_of
 
 QUANTIZABLE = (*FLOATS, DataType.INT8)
@@ -106,6 +107,7 @@ class Convolving(Plugin, abstract=True):
                     ("x", f"{x.dims}, rank {x.rank}"),
                     ("needed", f"[batch, channels, spatial...], rank {self.spatial + 2} or more"),
                 ],
+                hint=front_dims_hint(x.dims, self.spatial),
                 expected=self.spatial + 2,
                 got=x.rank,
             )

@@ -25,6 +25,7 @@ from dovetail.plugins import (
     renamed,
     require_that,
 )
+from dovetail.plugins.builtin._batch import front_dims_hint
 from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, norm_order, reduced
 from dovetail.plugins.builtin._onnx_shapes import extents, joined, reshaped
 from dovetail.plugins.builtin._onnx_windows import gathered, known_plane, window_of
@@ -185,6 +186,7 @@ class Pooling(Plugin):
                     ("x", f"{dims}, rank {len(dims)}"),
                     ("needed", f"[channels, spatial...], rank {n + 1} or more"),
                 ],
+                hint=front_dims_hint(dims, n),
                 expected=n + 1,
                 got=len(dims),
             )

@@ -9,6 +9,7 @@ from dovetail.core.expr import DimsExprs
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.plugins import Input, Output, Plugin, Weights, axis_of, field, onnx_op, require_equal
+from dovetail.plugins.builtin._batch import front_dims_hint
 from dovetail.plugins.builtin._onnx_math import cast, in_float, reduced
 from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise, scalar, unary
 from dovetail.plugins.builtin._onnx_shapes import rank_of
@@ -133,7 +134,8 @@ class Scale(Plugin):
             raise ShapeError(
                 f"add_scale cannot find the channels of a tensor with {rank} dims",
                 facts=[("rank", f"{rank}, at least 4 is needed"), ("tensor", input.name)],
-                hint="Say where they are: add_scale_nd(input, mode, shift, scale, power, channel_axis).",
+                hint="Say where they are: add_scale_nd(input, mode, shift, scale, power, channel_axis). "
+                + front_dims_hint(input.shape, 2),
                 expected=4,
                 got=rank,
             )

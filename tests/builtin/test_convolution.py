@@ -192,6 +192,24 @@ def test_too_few_dims_are_named(infer):
     with pytest.raises(ShapeError) as error:
         infer("Convolution", (5, 8, 8), (4, 5, 3, 3), num_output_maps=4, kernel_size_nd=(3, 3))
     assert (error.value.expected, error.value.got) == (4, 3)
+    assert "Batches are explicit" in error.value.hint
+    assert "(1, 5, 8, 8)" in error.value.hint and "(-1, 5, 8, 8)" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("add", "shape", "with_batch"),
+    [
+        (lambda n, x: n.add_convolution_nd(x, 2, (3, 3), np.ones((2, 3, 3, 3), np.float32)), (3, 8, 8), "(1, 3, 8, 8)"),
+        (lambda n, x: n.add_deconvolution_nd(x, 2, (3, 3), np.ones(54, np.float32)), (3, -1, 8), "(-1, 3, -1, 8)"),
+        (lambda n, x: n.add_pooling_nd(x, trt.PoolingType.MAX, (2, 2)), (8, 8), "(1, 1, 8, 8)"),
+        (lambda n, x: n.add_scale(x, trt.ScaleMode.UNIFORM), (3, 8, 8), "(1, 3, 8, 8)"),
+    ],
+)
+def test_an_input_without_its_batch_is_shown_with_it(network, add, shape, with_batch):
+    x = network.add_input("image", trt.float32, shape)
+    with pytest.raises(ShapeError) as error:
+        add(network, x).get_output(0).shape  # noqa: B018  raises
+    assert "Batches are explicit" in error.value.hint and with_batch in error.value.hint
 
 
 def test_a_list_of_another_length_is_named(infer):
