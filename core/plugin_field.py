@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.core.errors import DTypeError
+from dovetail.core.errors import DTypeError, FieldValueError
 from dovetail.core.strict import Strict
 from dovetail.core.types import FieldType, Weights
 
@@ -74,6 +74,28 @@ class PluginFieldCollection(list[PluginField], Strict):
 
     def __init__(self, fields: Iterable[PluginField] = ()) -> None:
         super().__init__(fields)
+
+
+def values_by_name(fields: Iterable[PluginField]) -> dict[str, Any]:
+    """Values of the fields that have data, which is what a layer is set to.
+
+    Raises:
+        FieldValueError: a name is there twice, so that one of its values would be lost.
+    """
+    given = [field for field in fields if field.data is not None]
+    values: dict[str, Any] = {}
+    for field in given:
+        if field.name in values:
+            both = [other for other in given if other.name == field.name]
+            raise FieldValueError(
+                f"field '{field.name}' is given {len(both)} times in one collection",
+                facts=[(f"value {number}", f"{one.value!r:.100}") for number, one in enumerate(both, 1)],
+                hint="Keep one of them: a field has one value.",
+                field=field.name,
+                got=[one.value for one in both],
+            )
+        values[field.name] = field.value
+    return values
 
 
 def _type_of(data: Any) -> FieldType:

@@ -9,7 +9,7 @@ from typing import Any
 from dovetail.core.contract import Lookup, OpSpec, Port, parse_op_id
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError, UnknownAttribute
 from dovetail.core.named import member_of
-from dovetail.core.plugin_field import PluginField
+from dovetail.core.plugin_field import PluginField, values_by_name
 from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, TensorLocation
 from dovetail.machine import absent
@@ -440,7 +440,7 @@ def _describe(port: Port) -> str:
 def _values_of(fields: Any) -> dict[str, Any]:
     """Field values by name: of a mapping, or of a collection of PluginFields."""
     if isinstance(fields, (list, tuple)) and all(isinstance(field, PluginField) for field in fields):
-        return {field.name: field.value for field in fields if field.data is not None}
+        return values_by_name(fields)
     try:
         return dict(fields or {})
     except (TypeError, ValueError):

@@ -12,7 +12,7 @@ import numpy as np
 
 from dovetail.core.contract import REQUIRED, Op, OpSpec
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, PlanCorrupt
-from dovetail.core.plugin_field import PluginField, PluginFieldCollection
+from dovetail.core.plugin_field import PluginField, PluginFieldCollection, values_by_name
 from dovetail.core.strict import Strict
 from dovetail.core.types import FieldType, Weights
 
@@ -84,7 +84,9 @@ class CreatedPlugin(Strict):
 
 
 def values_of(fields: Iterable[PluginField]) -> dict[str, Any]:
-    """Values by name, of those that have one. Raises DTypeError for what is not a collection of PluginFields."""
+    """Values by name, of those that have one. Raises DTypeError for what is not a collection of PluginFields,
+    FieldValueError for a name that is there twice.
+    """
     given = list(fields) if hasattr(fields, "__iter__") else [fields]
     wrong = [field for field in given if not isinstance(field, PluginField)]
     if wrong or isinstance(fields, Mapping):
@@ -93,7 +95,7 @@ def values_of(fields: Iterable[PluginField]) -> dict[str, Any]:
             facts=[("expected", "a PluginFieldCollection of PluginFields")],
             hint='Such as PluginFieldCollection([PluginField("axis", np.array([1], np.int32))]).',
         )
-    return {field.name: field.value for field in given if field.data is not None}
+    return values_by_name(given)
 
 
 class RegisteredCreator(Strict):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dovetail.core.errors import DTypeError
-from dovetail.core.plugin_field import PluginField, PluginFieldCollection, PluginFieldType
+import dovetail as trt
+from dovetail.core.errors import DTypeError, FieldValueError
+from dovetail.core.plugin_field import PluginField, PluginFieldCollection, PluginFieldType, values_by_name
 from dovetail.core.types import Weights
 
 
@@ -55,6 +56,28 @@ def test_a_collection_is_a_list():
     collection = PluginFieldCollection([PluginField("a")])
     collection.append(PluginField("b"))
     assert [field.name for field in collection] == ["a", "b"]
+
+
+def test_a_name_that_is_there_twice_is_refused_with_both_values():
+    once, twice = PluginField("axis", np.array([1])), PluginField("axis", np.array([2]))
+    with pytest.raises(FieldValueError, match="field 'axis' is given 2 times") as error:
+        values_by_name(PluginFieldCollection([once, twice]))
+    assert "[1]" in str(error.value) and "[2]" in str(error.value)
+    only_advertised = PluginField("axis")
+    assert values_by_name([only_advertised, twice]) == {"axis": twice.value}
+
+
+@pytest.mark.parametrize("way", ["creator", "network"])
+def test_neither_a_creator_nor_a_network_takes_a_name_twice(way):
+    fields = PluginFieldCollection([PluginField("alpha", np.array([value], np.float32)) for value in (1, 2)])
+    network = trt.Builder(trt.Logger()).create_network()
+    x = network.add_input("x", trt.float32, (1,))
+    with pytest.raises(FieldValueError, match="field 'alpha' is given 2 times"):
+        if way == "creator":
+            trt.get_plugin_registry().get_plugin_creator("Activation", "1").create_plugin("a", fields)
+        else:
+            network.add_plugin("Activation", [x], fields)
+    assert network.num_layers == 0
 
 
 def test_weights_are_taken_as_their_array():
