@@ -15,7 +15,7 @@ from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, S
 from dovetail.core.expr import DimsExprs, constraints
 from dovetail.core.named import member_of
 from dovetail.core.strict import Strict, unknown_attribute
-from dovetail.core.types import DataType, Weights, from_numpy
+from dovetail.core.types import FLOATS, DataType, Weights, from_numpy
 from dovetail.machine.arguments import text, whole
 from dovetail.machine.enums import LayerType
 from dovetail.machine.names import checked_name
@@ -424,10 +424,14 @@ class ILayer(Strict):
             if tensor is None or port is None or not port.types or tensor.dtype in port.types:
                 continue
             legal = ", ".join(t.name for t in port.types)
+            to_quantized = tensor.dtype in FLOATS and DataType.INT8 in port.types and not set(port.types) & {*FLOATS}
             raise DTypeError(
                 f"{self.label} cannot take {tensor.dtype.name} on input '{port.name}'",
                 facts=[(port.name, f"{tensor.dtype.name}, tensor '{tensor.name}'"), ("allowed", legal)],
-                hint="Convert with an Identity layer: network.add_identity(x).set_output_type(0, dtype).",
+                hint="Put a Quantize layer in front, network.add_quantize(x, scale), and a Dequantize layer behind, "
+                "network.add_dequantize(y, scale)."
+                if to_quantized
+                else "Convert with an Identity layer: network.add_identity(x).set_output_type(0, dtype).",
                 layer=self._name,
                 expected=legal,
                 got=tensor.dtype.name,

@@ -63,10 +63,20 @@ def _types_for(graph: Graph, layer: GraphLayer, config: IBuilderConfig, machine:
         return None
     allowed = {dtype for dtype, flag in FLAGS.items() if config.get_flag(flag)}
     types = _search(graph, layer, here, allowed, config, machine)
-    if types is None and len(allowed) < len(FLAGS):
-        wider = _search(graph, layer, here, set(FLAGS), config, machine)
-        layer.advice = "" if wider is None else _advice(layer, wider)
+    if types is None:
+        layer.advice = _advice_for(graph, layer, here, config, machine)
     return types
+
+
+def _advice_for(
+    graph: Graph, layer: GraphLayer, here: list[Implementation], config: IBuilderConfig, machine: Machine
+) -> str:
+    """What would let an implementation take the layer: flags, or scales, which only the user knows; "" for neither."""
+    wider = _search(graph, layer, here, set(FLAGS), config, machine)
+    if wider is not None:
+        return _advice(layer, wider)
+    quantized = _search(graph, layer, here, {*FLAGS, DataType.INT8}, config, machine)
+    return "" if quantized is None else _quantizing(layer, quantized)
 
 
 def _takes(implementation: Implementation, types: Types, n_inputs: int) -> bool:
@@ -82,7 +92,7 @@ def _takes(implementation: Implementation, types: Types, n_inputs: int) -> bool:
 def _choices(dtype: DataType, allowed: set[DataType]) -> tuple[DataType, ...]:
     """The types that a tensor of this type may have instead, its own first."""
     if dtype == DataType.FLOAT:
-        return (dtype, *(other for other in FLAGS if other in allowed))
+        return (dtype, *(other for other in (*FLAGS, DataType.INT8) if other in allowed))
     return (dtype, DataType.FLOAT) if dtype in FLAGS else (dtype,)
 
 
@@ -214,3 +224,15 @@ def _advice(layer: GraphLayer, types: Types) -> str:
         f"It takes {names}: convert its inputs and outputs with Cast layers, network.add_cast(x, {wanted}), or let the "
         f"builder do it with {calls}."
     )
+
+
+def _quantizing(layer: GraphLayer, types: Types) -> str:
+    """The advice for a layer that takes INT8 where it is given floats."""
+    changed = [tensor is not None and tensor.dtype != new for tensor, new in zip(layer.tensors, types, strict=True)]
+    n_inputs = len(layer.inputs)
+    in_front = [t.name for t, is_changed in zip(layer.inputs, changed[:n_inputs], strict=True) if t and is_changed]
+    behind = [t.name for t, is_changed in zip(layer.outputs, changed[n_inputs:], strict=True) if is_changed]
+    parts = [f"a Quantize layer in front of it, network.add_quantize(x, scale), for {' and '.join(in_front)}"]
+    if behind:
+        parts.append(f"a Dequantize layer behind it, network.add_dequantize(y, scale), for {' and '.join(behind)}")
+    return f"It takes INT8, which needs scales: put {', and '.join(parts)}."

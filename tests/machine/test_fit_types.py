@@ -5,7 +5,7 @@ import pytest
 from networks import engine_of, new_network
 
 import dovetail as trt
-from dovetail.core.errors import NoImplementation, PluginFailed
+from dovetail.core.errors import DTypeError, NoImplementation, PluginFailed
 from dovetail.plugins import Input, op
 
 
@@ -155,3 +155,72 @@ def test_between_two_such_layers_nothing_is_converted():
         x = x * np.float16(2) + B.astype(np.float16)
     found = engine.create_execution_context().run({"x": X, "b": B})["y"]
     np.testing.assert_array_equal(found, x.astype(np.float32))
+
+
+class QuarterOnly(trt.IPluginV2DynamicExt):
+    """y = -x, in INT8 and nothing else."""
+
+    plugin_type, plugin_namespace = "QuarterOnly", "quarter"
+
+    def get_output_dimensions(self, output_index, inputs, expr_builder):
+        return inputs[0]
+
+    def supports_format_combination(self, pos, in_out, num_inputs):
+        return in_out[pos].type == trt.int8 and in_out[pos].format == trt.TensorFormat.LINEAR
+
+    def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
+        outputs[0].array[...] = -inputs[0].array
+
+
+def test_a_plugin_that_takes_int8_only_asks_for_quantize_and_dequantize_layers():
+    trt.get_plugin_registry().add_op(QuarterOnly)
+    builder, network, config = new_network()
+    x = network.add_input("x", trt.float32, X.shape)
+    layer = network.add_plugin("quarter::QuarterOnly@1", [x], layer_name="quarter")
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    with pytest.raises(NoImplementation) as error:
+        builder.build_serialized_network(network, config)
+    assert "Quantize layer in front of it, network.add_quantize(x, scale), for x" in error.value.hint
+    assert "Dequantize layer behind it, network.add_dequantize(y, scale), for y" in error.value.hint
+
+    builder, network, config = new_network()  # as the hint says
+    x = network.add_input("x", trt.float32, X.shape)
+    scale = network.add_constant((), np.full((), 0.5, np.float32)).get_output(0)
+    quantized = network.add_quantize(x, scale).get_output(0)
+    layer = network.add_plugin("quarter::QuarterOnly@1", [quantized])
+    y = network.add_dequantize(layer.get_output(0), scale).get_output(0)
+    y.name = "y"
+    network.mark_output(y)
+    x = np.array([[1.0, -2.5, 30.0]], np.float32)
+    np.testing.assert_array_equal(engine_of(builder, network, config).create_execution_context().run(x)["y"], -x)
+
+
+def test_quantizing_is_not_advised_where_it_would_not_help():
+    class BoolOnly(QuarterOnly):
+        plugin_type = "BoolOnly"
+
+        def supports_format_combination(self, pos, in_out, num_inputs):
+            return in_out[pos].type == trt.bool
+
+    trt.get_plugin_registry().add_op(BoolOnly)
+    builder, network, config = new_network()
+    x = network.add_input("x", trt.float32, X.shape)
+    network.mark_output(network.add_plugin("quarter::BoolOnly@1", [x]).get_output(0))
+    with pytest.raises(NoImplementation) as error:
+        builder.build_serialized_network(network, config)
+    assert "INT8" not in error.value.hint
+
+
+def test_a_port_that_takes_int8_only_asks_for_a_quantize_layer():
+    @op("quarter::Negated@1")
+    def negated(x: Input(trt.int8)):
+        """y = -x."""
+        return -x
+
+    trt.get_plugin_registry().add_op(negated)
+    _, network, _ = new_network()
+    x = network.add_input("x", trt.float32, X.shape)
+    with pytest.raises(DTypeError, match="cannot take FLOAT on input 'x'") as error:
+        network.add_plugin("quarter::Negated@1", [x])
+    assert "network.add_quantize(x, scale)" in error.value.hint and "add_identity" not in error.value.hint
