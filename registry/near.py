@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dovetail.core.contract import OpSpec, op_id
 from dovetail.core.errors import PluginNotFound
 from dovetail.registry.native import known_libraries
+from dovetail.registry.nvidia import instead_of
 from dovetail.registry.records import AT_RUN_TIME, PluginRecord
 from dovetail.registry.tables import Tables, natural
 
@@ -32,6 +33,9 @@ def near_misses(
 ) -> list[NearMiss]:
     """Nearest first: other versions, namespaces and spellings, then plugins and libraries not loaded."""
     found = _registered(name, version, namespace, tables)
+    instead = instead_of(name)
+    if instead and not any(spec.name == name for spec in tables.specs.values()):
+        found.insert(0, NearMiss(name, "one of the plugins that NVIDIA ships with TensorRT; not here", instead))
     away = _not_loaded(records) + _libraries(records)
     words = [_letters(word) for word in (namespace, name) if word]
     related = [miss for miss in away if _relates(miss.what, words)]
