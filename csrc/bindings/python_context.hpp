@@ -202,15 +202,15 @@ class PythonContext {
   void call_on_stream(const dt_run* run) {
     const bool on_stream = run->stream && run->stream->kind != 0;
     if (!on_stream) {
-      call(zero_);
+      call(run, zero_);
     } else if (!SideStream::stands_for(run->stream->handle)) {
-      call(py::int_(reinterpret_cast<uintptr_t>(run->stream->handle)));
+      call(run, py::int_(reinterpret_cast<uintptr_t>(run->stream->handle)));
     } else {
       if (!side_stream_)
         side_stream_ = std::make_unique<SideStream>(find_device(DT_DEVICE_CUDA, run->stream->device_id));
       side_stream_->begin(run->stream->handle);
       try {
-        call(py::int_(reinterpret_cast<uintptr_t>(side_stream_->handle())));
+        call(run, py::int_(reinterpret_cast<uintptr_t>(side_stream_->handle())));
       } catch (...) {
         side_stream_->end(run->stream->handle);  // what was launched before uses the tensors still
         throw;
@@ -233,12 +233,19 @@ class PythonContext {
     if (!kept.empty() && owners) owners->abandon(run, kept);
   }
 
-  void call(const py::object& stream) {
+  // What an enqueue that decides extents returns: a tuple with the dims of each output.
+  static void note_written(const py::object& result, Call* call) {
+    if (!PyTuple_CheckExact(result.ptr())) return;
+    call->written.clear();
+    for (const py::handle dims : result) call->written.push_back(py::cast<std::vector<int64_t>>(dims));
+  }
+
+  void call(const dt_run* run, const py::object& stream) {
     PyObject* arguments[] = {inputs_.descs(),   outputs_.descs(), inputs_.arrays(),
                              outputs_.arrays(), workspace_.ptr(), stream.ptr()};
     PyObject* result = PyObject_Vectorcall(enqueue_.ptr(), arguments, 6, nullptr);
     if (!result) throw py::error_already_set();
-    Py_DECREF(result);
+    note_written(py::reinterpret_steal<py::object>(result), static_cast<Call*>(run->call));
   }
 
   void refresh_workspace(const dt_run* run) {

@@ -279,5 +279,7 @@ void bind_python_plugin(py::module_& m) {
       "ranged(dims, dtype, format, scale, min=, opt=, max=) where it is given.");
   m.def("make_python_implementation", make_python_implementation, py::arg("op"), py::arg("name"), py::arg("device"),
         py::arg("rows"), py::arg("factory"), py::arg("traits") = 0,
-        "A table whose functions call factory.create(layer, fields) and the methods of what that returns.");
+        "A table whose functions call factory.create(layer, fields) and the methods of what that returns.\n"
+        "Where the data decide extents, enqueue may return a tuple with the dims that it gave each output: they have\n"
+        "to be what its size outputs say.");
 }

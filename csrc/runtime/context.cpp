@@ -407,6 +407,7 @@ void Context::read_contents() {
 
 // And the shapes with them. The bounds are enough until the steps tell.
 void Context::forget_sizes() {
+  call_.written.clear();
   n_known_ = 0;
   are_shapes_valid_ = false;
   is_ready_ = false;
@@ -654,8 +655,25 @@ void Context::learn_sizes(size_t step) {
   if (!has_news) return;
   are_shapes_valid_ = false;
   resolve_shapes();
+  check_written(step);
   prepare_io();
   tell_shapes(step + 1);
+}
+
+// Are the dims that the step gave its outputs those that it told?
+void Context::check_written(size_t step) {
+  const Plan& plan = engine_->plan();
+  const std::vector<std::vector<int64_t>> written = std::exchange(call_.written, {});
+  for (size_t i = 0; i < std::min(written.size(), plan.steps[step].outputs.size()); ++i) {
+    const auto t = static_cast<size_t>(plan.steps[step].outputs[i]);
+    const PlanTensor& tensor = plan.tensors[t];
+    const auto rank = static_cast<size_t>(tensor.rank);
+    if (written[i].size() == rank && std::equal(written[i].begin(), written[i].end(), shapes_.dims[t].begin()))
+      continue;
+    throw status::size_not_as_written(plan.steps[step].layer, tensor.name,
+                                      dims_text(written[i].data(), static_cast<int>(written[i].size())),
+                                      dims_text(shapes_.dims[t].data(), tensor.rank));
+  }
 }
 
 void Context::execute(const dt_stream& stream) {

@@ -163,6 +163,7 @@ class Context : private MemoryOwners {
   void read_contents();
   void forget_sizes();
   void learn_sizes(size_t step);
+  void check_written(size_t step);
   void find_if_plain();
   bool is_known();
   void resolve_shapes();

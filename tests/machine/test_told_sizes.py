@@ -1,6 +1,7 @@
 """Extents that only layers tell: NonZero, NMS, plugins with size outputs, and everything behind them."""
 
 import ctypes
+import re
 
 import numpy as np
 import pytest
@@ -279,6 +280,28 @@ def test_a_bound_that_is_negative_when_run_allows_no_size_but_0(bench):
     assert context.run({"x": np.ones(2, np.float32)})["y"].tolist() == []
     with pytest.raises(PluginFailed, match="gave 'y' the wrong dims"):
         context.run({"x": np.full(2, 5, np.float32)})
+
+
+class Miscounting(AtLeast):
+    """Returns all elements, or none, and tells how many there should be."""
+
+    name = "Miscounting"
+    returns: int = 0
+
+    def reference(self, x):
+        return x[: self.returns], np.int64((x >= self.low).sum())
+
+
+@pytest.mark.parametrize(("returns", "returned"), [(4, r"\[4\]"), (1, r"\[1\]"), (0, r"\[0\]")])
+def test_an_array_of_another_length_than_its_count_is_refused(bench, returns, returned):
+    add_sized(bench, Miscounting, returns=returns)
+    context = bench.context()
+    with pytest.raises(ShapeError, match="gave '.*y.*' other dims than it told") as error:
+        context.run({"x": np.array([1, 2, 3, 0], np.float32)})
+    assert re.search(rf"returned +{returned}", str(error.value))
+    assert re.search(r"told by its size outputs +\[2\]", str(error.value))
+    x = np.full(max(returns, 1), 2 if returns else 0, np.float32)
+    assert context.run({"x": x})["y"].tolist() == [2] * returns  # as many as it told: all is well again
 
 
 # ---- two of them in one layer
