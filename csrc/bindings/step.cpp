@@ -55,6 +55,22 @@ class Buffer {
   uint64_t bytes_ = 0;
 };
 
+std::string tactic_of(const Bound& bound) { return bound.row && bound.row->tactic ? bound.row->tactic : ""; }
+
+std::string in_layer(const Bound& bound) {
+  const std::string& layer = bound.object->layer();
+  return layer.empty() ? "" : " in layer '" + layer + "'";
+}
+
+// What the exception has for attributes where a kernel wrote what it may not; `guard` tells it from other failures.
+std::vector<std::pair<std::string, std::string>> broken_guard(const Bound& bound) {
+  return {{"plugin", bound.subject},
+          {"layer", bound.object->layer()},
+          {"method", "enqueue"},
+          {"tactic", tactic_of(bound)},
+          {"guard", "red zone"}};
+}
+
 // The tensors of one side of a step; for a device other than the CPU, in memory there with what the buffers hold, and
 // those that its row leaves on the CPU in host memory that the device reaches. `guarded`: on copies of the buffers
 // between red zones.
@@ -121,18 +137,16 @@ class StepTensors {
   };
 
   static Failure trespass(const Bound& bound, const std::string& plugin, const Tensor& t, const std::string& how) {
-    const std::string tactic = bound.row && bound.row->tactic ? bound.row->tactic : "";
-    std::string message = bound.subject + (tactic.empty() ? "" : ":" + tactic) + " wrote outside of its outputs";
-    if (!bound.object->layer().empty()) message += " in layer '" + bound.object->layer() + "'";
+    const std::string tactic = tactic_of(bound);
     return Failure{
         DT_PLUGIN_FAILED,
-        message,
+        bound.subject + (tactic.empty() ? "" : ":" + tactic) + " wrote outside of its outputs" + in_layer(bound),
         {{t.name, t.text + ", " + std::to_string(t.bytes) + " bytes"},
          {"written", how},
          {"plugin", plugin.empty() ? "written in Python" : plugin}},
         "enqueue may write the elements of its outputs and its workspace, and nothing else; dims are in outputDesc.",
         {},
-        {{"plugin", bound.subject}, {"layer", bound.object->layer()}, {"method", "enqueue"}, {"tactic", tactic}}};
+        broken_guard(bound)};
   }
 
   void add(const py::object& desc, const py::object& buffer, bool is_output, const std::string& name, bool on_cpu) {
@@ -244,17 +258,23 @@ class StepMemory {
   }
   // Throws where a kernel wrote more than it had asked for: there is nothing behind a workspace here, but in a plan
   // there is. On the CPU.
-  void check(const std::string& subject, uint64_t workspace_bytes) const {
+  void check(const Bound& bound, uint64_t workspace_bytes) const {
     const std::string beside = scratch_ ? scratch_.trespass() : "";
     if (!beside.empty()) {
       throw Failure{DT_PLUGIN_FAILED,
-                    subject + " wrote outside of its workspace",
+                    bound.subject + " wrote outside of its workspace" + in_layer(bound),
                     {{"workspace", std::to_string(workspace_bytes) + " bytes, as it asked for"}, {"written", beside}},
-                    "What its workspace function returns is too little for these extents."};
+                    "What its workspace function returns is too little for these extents.",
+                    {},
+                    broken_guard(bound)};
     }
     if (packed_bytes && std::memcmp(packed_.get(), packed_source_->data(), packed_bytes) != 0) {
-      throw Failure{
-          DT_PLUGIN_FAILED, subject + " wrote into its packed constants", {}, "They are shared by all contexts."};
+      throw Failure{DT_PLUGIN_FAILED,
+                    bound.subject + " wrote into its packed constants" + in_layer(bound),
+                    {},
+                    "They are shared by all contexts.",
+                    {},
+                    broken_guard(bound)};
     }
   }
   void* workspace() const {
@@ -351,7 +371,7 @@ std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPoin
   if (on_cpu) {
     context.shape_changed(call, run);
     const std::vector<int64_t> times = time_on_cpu(context, call, run, repeat);
-    memory.check(self.id, workspace_bytes);
+    memory.check(bound, workspace_bytes);
     for (const StepTensors* side : {&ins, &outs}) side->settle(bound, self.plugin);
     return times;
   }

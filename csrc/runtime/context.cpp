@@ -670,7 +670,7 @@ void Context::check_written(size_t step) {
     const auto rank = static_cast<size_t>(tensor.rank);
     if (written[i].size() == rank && std::equal(written[i].begin(), written[i].end(), shapes_.dims[t].begin()))
       continue;
-    throw status::size_not_as_written(plan.steps[step].layer, tensor.name,
+    throw status::size_not_as_written(plan.steps[step].layer, i,
                                       dims_text(written[i].data(), static_cast<int>(written[i].size())),
                                       dims_text(shapes_.dims[t].data(), tensor.rank));
   }

@@ -50,7 +50,7 @@ struct Call {
   std::string blob;    // what emit appended
   std::vector<std::unique_ptr<char[]>> allocations;  // what alloc handed out
   std::shared_ptr<void> origin;
-  MemoryOwners* owners = nullptr;  // of the tensors of a run; null if they are not known
+  MemoryOwners* owners = nullptr;             // of the tensors of a run; null if they are not known
   std::vector<std::vector<int64_t>> written;  // the dims that enqueue gave each output; empty where it does not say
 
   // Throws Failure if code is not 0: "<plugin> failed in <method> of layer '<layer>'" with the raised text, or with the

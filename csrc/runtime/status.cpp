@@ -219,9 +219,10 @@ Failure size_outside_bounds(const std::string& layer, const std::string& tensor,
               "The plugin declared the upper bound; its kernel has to keep to it.", {{"layer", layer}});
 }
 
-Failure size_not_as_written(const std::string& layer, const std::string& tensor, const std::string& written,
+Failure size_not_as_written(const std::string& layer, size_t output, const std::string& written,
                             const std::string& told) {
-  return make(DT_SHAPE, "layer " + quoted(layer) + " gave " + quoted(tensor) + " other dims than it told",
+  return make(DT_SHAPE,
+              "layer " + quoted(layer) + " gave output " + std::to_string(output) + " other dims than it told",
               {{"returned", written}, {"told by its size outputs", told}},
               "The size outputs have to hold the extents of the arrays beside them.", {{"layer", layer}});
 }

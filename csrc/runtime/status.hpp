@@ -61,7 +61,7 @@ Failure contents_outside_profile(const std::string& input, const std::vector<Ext
 Failure size_outside_bounds(const std::string& layer, const std::string& tensor, int64_t given, int64_t upper,
                             const std::string& expression);
 // The dims that a step gave an output, and those that follow from the extents it told.
-Failure size_not_as_written(const std::string& layer, const std::string& tensor, const std::string& written,
+Failure size_not_as_written(const std::string& layer, size_t output, const std::string& written,
                             const std::string& told);
 Failure rank_differs(const std::string& input, int expected, int given);
 Failure unequal_extent(const std::string& input, const std::string& dimension, int64_t given, int64_t expected,

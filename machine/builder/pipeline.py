@@ -24,6 +24,7 @@ from dovetail.machine.builder.select_formats import Reformats, insert_reformats,
 from dovetail.machine.builder.separate_outputs import separate_outputs
 from dovetail.machine.builder.serialise import serialise
 from dovetail.machine.builder.time_candidates import Timer, time_candidates
+from dovetail.machine.builder.watch_chosen import watch_chosen
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.devices import machine_for
 from dovetail.machine.enums import BuilderFlag
@@ -63,6 +64,8 @@ PIPELINE: tuple[tuple[str, Pass], ...] = (
     ("time_candidates", lambda g, b: time_candidates(g, b.timer, b.progress)),
     # the cheapest choice for the network as a whole, and reformats where neighbours chose differently
     ("select_formats", lambda g, b: select_formats(g, b.reformats)),
+    # where nothing is timed, what third parties wrote runs once under guards, and others take its place if need be
+    ("watch_chosen", lambda g, b: watch_chosen(g, b.timer, b.reformats)),
     ("insert_reformats", lambda g, b: insert_reformats(g, b.reformats)),
     # weights as the chosen kernels want them
     ("pack_constants", lambda g, b: pack_constants(g, b.config.num_threads)),

@@ -159,6 +159,7 @@ def _refuse_unwritten(layer: GraphLayer, candidate: Candidate, unwritten: Sequen
         layer=layer.name,
         method="enqueue",
         tactic=row.tactic,
+        guard="unwritten",
     )
 
 

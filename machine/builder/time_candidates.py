@@ -29,6 +29,7 @@ class Timer:
         self.config, self.machine = config, machine
         self.n_threads = config.num_threads
         self.known: dict[Any, float] = {}
+        self.watched: set[Any] = set()
         self.spent_s = 0.0
 
     def time(self, layer: GraphLayer, candidate: Candidate) -> float:
@@ -39,6 +40,17 @@ class Timer:
             self.known[key] = self._measure(layer, candidate)
             self.spent_s += time.perf_counter() - started
         return self.known[key]
+
+    def watch(self, layer: GraphLayer, candidate: Candidate) -> Exception | None:
+        """Run it once as it would be timed; what it failed with, if it did."""
+        key = self._signature(layer, candidate)
+        if key not in self.watched:
+            try:
+                run_candidate(layer, candidate, _samples(layer), self.n_threads)
+            except Exception as error:
+                return error
+            self.watched.add(key)
+        return None
 
     def _signature(self, layer: GraphLayer, candidate: Candidate) -> tuple:
         row = candidate.row
@@ -53,7 +65,7 @@ class Timer:
         return (row.implementation.id, row.tactic, candidate.device, device, fields, tensors, identity)
 
     def _measure(self, layer: GraphLayer, candidate: Candidate) -> float:
-        arrays = [None if tensor is None else _sample(tensor) for tensor in layer.inputs]
+        arrays = _samples(layer)
         _, times = run_candidate(layer, candidate, arrays, self.n_threads, repeat=2)
         once = min(times)
         if once * 2 >= TARGET_NS:
@@ -61,6 +73,10 @@ class Timer:
         repeat = int(min(MOST_REPEATS, max(3, TARGET_NS // max(once, 1))))
         _, times = run_candidate(layer, candidate, arrays, self.n_threads, repeat=repeat)
         return float(min(times))
+
+
+def _samples(layer: GraphLayer) -> list[np.ndarray | None]:
+    return [None if tensor is None else _sample(tensor) for tensor in layer.inputs]
 
 
 def _sample(tensor: GraphTensor) -> np.ndarray:
@@ -79,7 +95,7 @@ def time_candidates(graph: Graph, timer: Timer, progress: Progress) -> Graph:
 
     Failing includes writing outside of its outputs, changing an input, and leaving elements of outputs unwritten.
 
-    At builder_optimization_level 0 nothing is timed: what stands first is taken.
+    At builder_optimization_level 0 nothing is timed: what stands first is taken, and watched once it is chosen.
 
     Raises:
         DovetailError: the only candidates of a layer failed; the first error is raised.
@@ -96,9 +112,7 @@ def time_candidates(graph: Graph, timer: Timer, progress: Progress) -> Graph:
                 timed.append(replace(candidate, time_ns=timer.time(layer, candidate)))
             except Exception as error:
                 errors.append(error)
-                graph.notes.append(f"{layer.label}: {candidate.row.label} failed while timed and lost: {error}")
-                if _trespassed(error):  # elsewhere it may damage what nobody watches
-                    _log.warning("%s", graph.notes[-1])
+                note_loss(graph, layer, candidate, error, "timed")
         is_late = any(leaf.is_size_tensor for t in layer.tensors if t for leaf in late_leaves(t.dims))
         if not timed and is_late and not any(_trespassed(error) for error in errors):
             graph.notes.append(f"{layer.label} is not timed: no extents were found that its tensors can have at once")
@@ -107,16 +121,31 @@ def time_candidates(graph: Graph, timer: Timer, progress: Progress) -> Graph:
             error = errors[0]
             if isinstance(error, MemoryError) and not isinstance(error, DovetailError):
                 error = _no_memory(layer)
-            if layer.converted and isinstance(error, DovetailError):
-                error.facts.append(("converted", layer.converted))
-            raise error
+            raise named(error, layer)
         layer.candidates = timed
     return graph
 
 
+def note_loss(graph: Graph, layer: GraphLayer, candidate: Candidate, error: Exception, while_: str) -> None:
+    graph.notes.append(f"{layer.label}: {candidate.row.label} failed while {while_} and lost: {error}")
+    if _trespassed(error):  # elsewhere it may damage what nobody watches
+        _log.warning("%s", graph.notes[-1])
+
+
+def named(error: Exception, layer: GraphLayer) -> Exception:
+    """The error of a layer whose candidates all failed."""
+    if layer.converted and isinstance(error, DovetailError):
+        error.facts.append(("converted", layer.converted))
+    return error
+
+
+def broke_guards(error: Exception) -> bool:
+    """Did the candidate write where it may not, or leave outputs unwritten?"""
+    return bool(getattr(error, "guard", ""))
+
+
 def _trespassed(error: Exception) -> bool:
-    """Did the candidate write where it may not? What it wrote is among the facts."""
-    return isinstance(error, DovetailError) and any(name == "written" for name, _ in error.facts)
+    return getattr(error, "guard", "") == "red zone"
 
 
 def _no_memory(layer: GraphLayer) -> MemoryLimitError:

@@ -69,9 +69,17 @@ def pinned(op, value):
     return net
 
 
-# ---- what a kernel writes
+# ---- what a kernel writes: while it is timed, and at level 0, where the one that is chosen runs once
+
+LEVELS = pytest.mark.parametrize("level", [0, 3])
 
 
+def at(level, net):
+    net.config.builder_optimization_level = level
+    return net
+
+
+@LEVELS
 @pytest.mark.parametrize(
     ("value", "written"),
     [
@@ -81,8 +89,8 @@ def pinned(op, value):
         (-16, "up to 16 bytes before its start"),
     ],
 )
-def test_bytes_beside_an_output_are_an_error_that_says_how_far(library, value, written):
-    error = failure(pinned("Overrun", value))
+def test_bytes_beside_an_output_are_an_error_that_says_how_far(library, value, written, level):
+    error = failure(at(level, pinned("Overrun", value)))
     assert dict(error.facts)["written"] == written
     assert dict(error.facts)["output 0"] == "Float [2, 4], 32 bytes"
     assert (error.plugin, error.layer, error.method) == ("mistaken::Overrun@1#cpu", "the layer", "enqueue")
@@ -97,20 +105,39 @@ def test_beside_an_implementation_that_is_right_it_loses(library, caplog):
     assert (Net("Overrun", fields={"value": 64}).run(x) == x).all()
 
 
-def test_a_changed_input_is_an_error(library):
-    error = failure(Net("IntoInput"))
+@LEVELS
+def test_a_changed_input_is_an_error(library, level):
+    error = failure(at(level, Net("IntoInput")))
     assert dict(error.facts)["written"].startswith("into it, at byte 1")  # the fourth float
     assert "input 0" in dict(error.facts)
 
 
-def test_an_element_left_unwritten_is_an_error_that_names_it(library):
-    error = failure(Net("Unwritten"))
+@LEVELS
+def test_an_element_left_unwritten_is_an_error_that_names_it(library, level):
+    error = failure(at(level, Net("Unwritten")))
     assert dict(error.facts)["output 0"] == "FLOAT [2, 4]: 1 of 8 elements"
     assert dict(error.facts)["first"] == "element [1, 3]"
 
 
-def test_what_equals_the_filling_of_outputs_is_not_taken_for_unwritten(library):
-    assert np.isnan(Net("AllOnes").run(np.zeros((2, 4), np.float32))).all()
+@LEVELS
+def test_bytes_behind_a_workspace_are_an_error(library, level):
+    error = failure(at(level, Net("BehindWorkspace")))
+    assert dict(error.facts)["written"] == "up to 8 bytes behind its end"
+    assert (error.plugin, error.layer, error.method) == ("mistaken::BehindWorkspace@1#cpu", "the layer", "enqueue")
+
+
+def test_one_that_fails_otherwise_at_level_0_is_taken_all_the_same(library):
+    """What it is given there is not what it will get: it wants 7 for its first element."""
+    plan = at(0, Net("Particular")).build()
+    assert "failed while watched, and stays" in str(plan)
+    x = np.full((2, 4), 7, np.float32)
+    assert (at(0, Net("Particular")).run(x) == x).all()
+    failure(at(3, Net("Particular")))
+
+
+@LEVELS
+def test_what_equals_the_filling_of_outputs_is_not_taken_for_unwritten(library, level):
+    assert np.isnan(at(level, Net("AllOnes")).run(np.zeros((2, 4), np.float32))).all()
 
 
 # ---- what methods answer
@@ -209,9 +236,10 @@ def test_without_the_flag_the_error_names_it(library):
     assert "BuilderFlag.FP16" in error.hint and "network.add_cast" in error.hint
 
 
-def test_a_plugin_for_float_alone_gets_conversions_in_a_half_network(library):
+@LEVELS
+def test_a_plugin_for_float_alone_gets_conversions_in_a_half_network(library, level):
     x = np.random.default_rng(0).random((2, 4)).astype(np.float16)
-    error = failure(Net("Unwritten", dtype=trt.float16))
+    error = failure(at(level, Net("Unwritten", dtype=trt.float16)))
     assert dict(error.facts)["converted"] == "to FLOAT and back, by Cast layers that the builder put around it"
     net = Net("Lists", dtype=trt.float16, fields={"list": [1.0]})
     y = net.run(x)
@@ -324,7 +352,8 @@ def test_a_creator_that_says_what_cannot_be_is_refused_with_its_library(toolchai
     assert registry.specs() == [] and registry.records()[0].state == "incompatible"
 
 
-def test_a_plugin_in_python_that_leaves_outputs_unwritten_is_an_error_too():
+@LEVELS
+def test_a_plugin_in_python_that_leaves_outputs_unwritten_is_an_error_too(level):
     class Half(trt.IPluginV2DynamicExt):
         plugin_type, plugin_namespace = "HalfWritten", "mistaken_in_python"
 
@@ -337,14 +366,18 @@ def test_a_plugin_in_python_that_leaves_outputs_unwritten_is_an_error_too():
         def enqueue(self, input_desc, output_desc, inputs, outputs, workspace, stream):
             outputs[0].array[0] = 1
 
-    trt.get_plugin_registry().add_op(Half, owner="mistaken_in_python")
+    registry = trt.get_plugin_registry()
+    if not any(spec.namespace == Half.plugin_namespace for spec in registry.specs()):
+        registry.add_op(Half, owner="mistaken_in_python")
     builder = trt.Builder(trt.Logger(QUIET))
     network = builder.create_network(1)
     x = network.add_input("x", trt.float32, (2, 4))
     layer = network.add_plugin("mistaken_in_python::HalfWritten@1", [x], layer_name="half")
     network.mark_output(layer.get_output(0))
+    config = builder.create_builder_config()
+    config.builder_optimization_level = level
     with pytest.raises(PluginFailed, match="left elements of its outputs unwritten") as info:
-        builder.build_serialized_network(network, builder.create_builder_config())
+        builder.build_serialized_network(network, config)
     assert dict(info.value.facts)["output 0"] == "FLOAT [2, 4]: 4 of 8 elements"
 
 

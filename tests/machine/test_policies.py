@@ -7,7 +7,7 @@ import pytest
 from networks import new_network
 
 import dovetail as trt
-from dovetail.core.types import FLOATS
+from dovetail.core.types import FLOATS, DataType
 from dovetail.machine.plan import read_plan
 from dovetail.plugins import Input, Output, Plugin
 
@@ -95,6 +95,48 @@ def build():
     yield build
     for policy in added:
         manager.unregister(policy)
+
+
+class Halved(Plugin):
+    """y = x / 2, if it is run to its end."""
+
+    namespace = "policies"
+    x = Input(DataType.FLOAT)
+    y = Output(like="x")
+
+    def infer(self, x):
+        return x.like()
+
+    def enqueue(self, inputs, outputs, workspace=None, stream=None):
+        outputs[0][:2] = inputs[0][:2] / 2
+
+
+class Whole(Halved):
+    """y = x / 2."""
+
+    name = "Halved"
+
+    def enqueue(self, inputs, outputs, workspace=None, stream=None):
+        outputs[0][...] = inputs[0] / 2
+
+
+@pytest.mark.parametrize("level", [0, 3])
+def test_one_that_leaves_outputs_unwritten_loses_to_another(level):
+    registry = trt.get_plugin_registry()
+    if not any(spec.id == "policies::Halved@1" for spec in registry.specs()):
+        registry.add_op(Halved, owner="ours")
+        registry.add_implementation(replace(Whole.dovetail_implementations[0], name="rivals.python"), owner="rivals")
+    builder, network, config = new_network()
+    config.builder_optimization_level = level
+    x = network.add_input("x", trt.float32, (4,))
+    for number in range(2):
+        x = network.add_plugin("policies::Halved@1", [x], layer_name=f"half {number}").get_output(0)
+    network.mark_output(x)
+    plan = builder.build_serialized_network(network, config)
+    document = read_plan(plan)
+    assert [step["implementation"] for step in document["steps"]] == ["policies::Halved@1#rivals.python"] * 2
+    lost = [note for note in document["report"]["notes"] if "left elements of its outputs unwritten" in note]
+    assert len(lost) == 2 and all(f"half {k}" in note and "and lost" in note for k, note in enumerate(lost))
 
 
 def step(document):

@@ -296,7 +296,7 @@ class Miscounting(AtLeast):
 def test_an_array_of_another_length_than_its_count_is_refused(bench, returns, returned):
     add_sized(bench, Miscounting, returns=returns)
     context = bench.context()
-    with pytest.raises(ShapeError, match="gave '.*y.*' other dims than it told") as error:
+    with pytest.raises(ShapeError, match="gave output 0 other dims than it told") as error:
         context.run({"x": np.array([1, 2, 3, 0], np.float32)})
     assert re.search(rf"returned +{returned}", str(error.value))
     assert re.search(r"told by its size outputs +\[2\]", str(error.value))

@@ -93,6 +93,29 @@ struct Unwritten : Base<Unwritten> {
   }
 };
 
+// Writes 8 bytes more than the workspace that it asked for.
+struct BehindWorkspace : Base<BehindWorkspace> {
+  static constexpr const char* kName = "BehindWorkspace";
+  size_t getWorkspaceSize(const PluginTensorDesc*, int32_t, const PluginTensorDesc*, int32_t) const override {
+    return 128;
+  }
+  int32_t enqueue(const PluginTensorDesc* in, const PluginTensorDesc* out, const void* const* inputs,
+                  void* const* outputs, void* workspace, Stream stream) override {
+    std::memset(workspace, 1, 128 + 8);
+    return Base::enqueue(in, out, inputs, outputs, workspace, stream);
+  }
+};
+
+// Wants 7 for the first element.
+struct Particular : Base<Particular> {
+  static constexpr const char* kName = "Particular";
+  int32_t enqueue(const PluginTensorDesc* in, const PluginTensorDesc* out, const void* const* inputs,
+                  void* const* outputs, void* workspace, Stream stream) override {
+    if (static_cast<const float*>(inputs[0])[0] != 7) return 1;
+    return Base::enqueue(in, out, inputs, outputs, workspace, stream);
+  }
+};
+
 // Writes what outputs may hold before: NaN with all bits set.
 struct AllOnes : Base<AllOnes> {
   static constexpr const char* kName = "AllOnes";
@@ -271,6 +294,8 @@ DOVETAIL_IMPLEMENTS("mistaken::Overrun@1#copy", Nothing, kRows)
 REGISTER_DOVETAIL_PLUGIN(Creator<Overrun>)
 REGISTER_DOVETAIL_PLUGIN(Creator<IntoInput>)
 REGISTER_DOVETAIL_PLUGIN(Creator<Unwritten>)
+REGISTER_DOVETAIL_PLUGIN(Creator<BehindWorkspace>)
+REGISTER_DOVETAIL_PLUGIN(Creator<Particular>)
 REGISTER_DOVETAIL_PLUGIN(Creator<AllOnes>)
 REGISTER_DOVETAIL_PLUGIN(Creator<ManyOutputs>)
 REGISTER_DOVETAIL_PLUGIN(Creator<MinusOne>)
