@@ -2,8 +2,8 @@
 # driver is. cudart is linked into it, so nothing of CUDA need be installed to run it. What only the host does may stand
 # in a .cpp: nvcc would take three times as long for it.
 set(dovetail_cuda_missing "")
-if(NOT DOVETAIL_CUDA MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "DOVETAIL_CUDA is '${DOVETAIL_CUDA}'; it may be AUTO, ON or OFF")
+if(NOT DOVETAIL_CUDA MATCHES "^(AUTO|NVCC|ON|OFF)$")
+  message(FATAL_ERROR "DOVETAIL_CUDA is '${DOVETAIL_CUDA}'; it may be AUTO, NVCC, ON or OFF")
 elseif(DOVETAIL_CUDA STREQUAL "OFF")
   set(dovetail_cuda_missing "DOVETAIL_CUDA=OFF")
 elseif(NOT CMAKE_CUDA_COMPILER)
@@ -13,6 +13,16 @@ elseif(NOT CMAKE_CUDA_COMPILER)
     set(ENV{CUDACXX} ${DOVETAIL_NVCC})  # where check_language looks first
   else()
     set(dovetail_cuda_missing "nvcc is not on PATH, nor in CUDA_HOME or /usr/local/cuda/bin")
+  endif()
+endif()
+
+# CUDA takes half of a build. Where no driver is, its kernels could not run, so AUTO compiles them only if there is one:
+# the library that our own opens, which the toolkit does not have (it has stubs, named libcuda.so).
+if(DOVETAIL_CUDA STREQUAL "AUTO" AND NOT dovetail_cuda_missing)
+  find_library(driver NAMES libcuda.so.1 HINTS ENV LD_LIBRARY_PATH PATHS /usr/lib/wsl/lib NO_CACHE)
+  if(NOT driver)
+    set(dovetail_cuda_missing "nvcc is here, but no NVIDIA driver (libcuda.so.1)")
+    set(dovetail_cuda_hint "To build them all the same: DOVETAIL_CUDA=ON, as in pip install . -C cmake.define.DOVETAIL_CUDA=ON")
   endif()
 endif()
 
@@ -35,7 +45,7 @@ if(dovetail_cuda_missing)
     message(FATAL_ERROR "DOVETAIL_CUDA=ON, but ${dovetail_cuda_missing}.\n"
                         "Install the CUDA toolkit, or name its compiler: -DCMAKE_CUDA_COMPILER=/path/to/nvcc")
   endif()
-  message(STATUS "CUDA kernels are not built: ${dovetail_cuda_missing}")
+  message(STATUS "CUDA kernels are not built: ${dovetail_cuda_missing}. ${dovetail_cuda_hint}")
   return()
 endif()
 

@@ -52,7 +52,7 @@ def dovetail_onnx_rewrites() -> list[Any]:
 def dovetail_native_libraries() -> list[str | Library]:
     """The libraries with the kernels for the CPU and for the GPU."""
     cpu, cuda = _installed(LIBRARY), _installed(CUDA_LIBRARY)
-    not_built = "" if cuda.is_file() else "not built (DOVETAIL_CUDA=OFF, or no nvcc at build)"
+    not_built = "" if cuda.is_file() else "not built (DOVETAIL_CUDA=OFF, or no nvcc or driver at build)"
     return [str(cpu), Library(str(cuda), DeviceType.GPU, not_built)]
 
 

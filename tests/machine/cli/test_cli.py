@@ -154,7 +154,7 @@ def test_env_shows_each_gpu(monkeypatch):
 
 
 def test_env_says_why_there_is_no_gpu(monkeypatch):
-    not_built = "not built (DOVETAIL_CUDA=OFF, or no nvcc at build)"
+    not_built = "not built (DOVETAIL_CUDA=OFF, or no nvcc or driver at build)"
     no_file = "libcuda.so.1: cannot open shared object file"
     assert cuda_lines(monkeypatch, cuda_record("disabled", not_built)) == [("cuda", not_built)]
     no_driver = cuda_record("disabled", f"no NVIDIA driver: {no_file}")
@@ -167,7 +167,7 @@ def test_the_list_says_why_the_library_for_the_gpu_is_closed(folder):
     done = command("plugins", "list", path=folder, DOVETAIL_DEVICE="cpu")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("libdovetail_cuda.so")]
     assert line.split()[2:4] == ["disabled", "native"]
-    assert line.endswith(("DOVETAIL_DEVICE=cpu", "no nvcc at build)"))
+    assert line.endswith(("DOVETAIL_DEVICE=cpu", "no nvcc or driver at build)"))
 
 
 def test_an_error_of_ours_is_printed_without_a_traceback(monkeypatch, capsys):
