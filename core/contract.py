@@ -287,7 +287,7 @@ class OpSpec:
     reference: Callable[..., Any] | None = None  # (values, *arrays) -> array or tuple; numpy in, numpy out
     scalar: str | None = None  # the scalar expression, if pointwise
     role: str = ""  # "reformat", "constant", "quantize", "dequantize": how the machine asks for an op without naming it
-    enums: Mapping[str, type[IntEnum]] = field(default_factory=dict)  # beside those of its fields, by public name
+    enums: Mapping[str, type[Any]] = field(default_factory=dict)  # and classes of fronts, by public name
     fronts: Mapping[str, Callable[..., Any]] = field(default_factory=dict)  # "add_softmax" -> (network, ...) -> layer
     properties: Mapping[str, LayerProperty] = field(default_factory=dict)
     onnx: tuple[Any, ...] = ()

@@ -130,11 +130,30 @@ class Dims3(_FixedDims):
     _n = 3
 
 
+class DimsCHW(Dims3):
+    """Channels, height and width."""
+
+    __slots__ = ()
+    c = property(operator.itemgetter(0), doc="Channels.")
+    h = property(operator.itemgetter(1), doc="Height.")
+    w = property(operator.itemgetter(2), doc="Width.")
+
+
 class Dims4(_FixedDims):
     """Four extents."""
 
     __slots__ = ()
     _n = 4
+
+
+class DimsNCHW(Dims4):
+    """Batch, channels, height and width."""
+
+    __slots__ = ()
+    n = property(operator.itemgetter(0), doc="Batch.")
+    c = property(operator.itemgetter(1), doc="Channels.")
+    h = property(operator.itemgetter(2), doc="Height.")
+    w = property(operator.itemgetter(3), doc="Width.")
 
 
 class Permutation(Dims):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dovetail import _native
-from dovetail.core.dims import MAX_RANK, Dims, Dims2, Dims3, Dims4, DimsHW, Permutation, volume
+from dovetail.core.dims import MAX_RANK, Dims, Dims2, Dims3, Dims4, DimsCHW, DimsHW, DimsNCHW, Permutation, volume
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
 from dovetail.core.named import Named, spelled_like
 from dovetail.core.strict import Strict
@@ -27,7 +27,9 @@ __all__ = [
     "Dims2",
     "Dims3",
     "Dims4",
+    "DimsCHW",
     "DimsHW",
+    "DimsNCHW",
     "FieldType",
     "FloatOperation",
     "Permutation",

@@ -10,7 +10,6 @@ import difflib
 import importlib
 import math
 from collections.abc import Iterable
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,9 @@ _HOMES = {
     "core.plugin_field": "PluginField PluginFieldCollection PluginFieldType",
     "core.tensor": "DynamicPluginTensorDesc PluginTensorDesc",
     "core.types": (
-        "DataType DeviceType DimensionOperation Dims Dims2 Dims3 Dims4 DimsHW Permutation TensorFormat "
-        "TensorIOMode TensorLocation Weights bfloat16 bool float16 float32 fp8 int8 int32 int64 nptype uint8"
+        "DataType DeviceType DimensionOperation Dims Dims2 Dims3 Dims4 DimsCHW DimsHW DimsNCHW Permutation "
+        "TensorFormat TensorIOMode TensorLocation Weights bfloat16 bool float16 float32 fp8 int8 int32 int64 nptype "
+        "uint8"
     ),
     "machine.budget": "Budget",
     "machine.builder": "Builder",
@@ -82,6 +82,11 @@ def init_libnvinfer_plugins(logger: Any = None, namespace: str = "") -> bool:
     return True
 
 
+def get_nv_onnx_parser_version() -> int:
+    """Version of TensorRT's parser interface that `OnnxParser` follows: 100, which is 0.1.0."""
+    return 100
+
+
 def volume(iterable: Iterable[int]) -> int:
     """The product of extents. As in TensorRT it is negative where one extent is unknown, -1."""
     return math.prod(iterable)
@@ -101,8 +106,8 @@ def build_report(plan: Any, layer: str | None = None) -> str:
 
 
 _OWN = (
-    "__version__", "build_report", "get_builder_plugin_registry", "get_include", "get_plugin_registry",
-    "init_libnvinfer_plugins", "volume",
+    "__version__", "build_report", "get_builder_plugin_registry", "get_include", "get_nv_onnx_parser_version",
+    "get_plugin_registry", "init_libnvinfer_plugins", "volume",
 )  # fmt: skip
 
 
@@ -115,8 +120,8 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"dovetail.{name}")
 
 
-def _layer_enums() -> dict[str, type[IntEnum]]:
-    """Enumerations of the registered ops' fields and fronts, by name."""
+def _layer_enums() -> dict[str, type[Any]]:
+    """Enumerations, and classes of layers made of several, of the registered ops' fields and fronts, by name."""
     specs = get_plugin_registry().specs()
     of_fields = [field.enum for spec in specs for field in spec.fields if field.enum is not None]
     return {enum.__name__: enum for enum in of_fields} | {name: e for spec in specs for name, e in spec.enums.items()}

@@ -44,7 +44,7 @@ class ILayer(Strict):
         own = self.__dict__
         own.update(_network=network, _spec=spec, _name=name, _values=spec.defaults(), _weights={})
         own.update(_inputs=list(inputs), _outputs=[], _op=None, _inferred=None, _types={}, _precision=None)
-        own.update(metadata="", _instance=None, _constraints=[], _own_types=[])
+        own.update(metadata="", _instance=None, _constraints=[], _own_types=[], _plugin=None)
 
     # ---- identity
     @property
@@ -204,6 +204,8 @@ class ILayer(Strict):
             return self._weights.get(name)
         if name == "type":  # a field of that name, as Activation has one, comes first
             return self._kind()
+        if name == "plugin" and self._plugin is not None:
+            return self._plugin
         raise self._unknown(name)
 
     def _kind(self) -> LayerType:

@@ -172,7 +172,7 @@ class INetworkDefinition(Strict):
     def add_plugin_v2(self, inputs: Sequence[ITensor], plugin: Any) -> ILayer:
         """A layer from a plugin object: one that a creator made, or an instance of a Python IPluginV2DynamicExt class.
 
-        The network takes a clone; the caller's object is not touched by later edits.
+        The network takes a clone, `layer.plugin`; the caller's object is not touched by later edits.
         """
         if isinstance(plugin, type):
             raise DTypeError(
@@ -185,7 +185,10 @@ class INetworkDefinition(Strict):
                 f"add_plugin_v2 cannot take a {type(plugin).__name__}",
                 hint="Pass what creator.create_plugin(name, fields) returned, or an IPluginV2DynamicExt object.",
             )
-        return self._add_layer(created.spec, inputs, dict(created.values), None, created.clone_op)
+        layer = self._add_layer(created.spec, inputs, dict(created.values), None, created.clone_op)
+        authors = getattr(layer._instance, "plugin", None)
+        layer.__dict__["_plugin"] = authors if hasattr(authors, "as_created") else created.holding(layer._instance)
+        return layer
 
     def _add_layer(
         self,

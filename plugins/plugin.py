@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from enum import IntEnum
 from typing import Any, ClassVar
 
 from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, SymbolicTensor, op_id
@@ -69,8 +68,8 @@ class Plugin:
                  ports and fields
     type_rows    legal assignments of types, as in a kernel's row ("f32 f32 -> f32"), where the product of
                  the ports' types would hold some that nothing computes
-    enums        enumerations of arguments of fronts: attributes of the package, as those of fields are. A mapping gives
-                 them other names, such as older ones
+    enums        enumerations of arguments of fronts, and classes that fronts return: attributes of the package, as
+                 enumerations of fields are. A mapping gives them other names, such as older ones
     scalar       for a pointwise op, an expression of input and field names: numbers, + - * / // % **,
                  comparisons, `a if c else b`, and, or, min, max, abs, exp, log, tanh;
                  `choice(field, NAME=..., ...)` picks by an enum field. An absent optional input drops the
@@ -88,7 +87,7 @@ class Plugin:
     scalar: ClassVar[str | None] = None
     onnx: ClassVar[Sequence[Any]] = ()
     type_rows: ClassVar[Sequence[str]] = ()
-    enums: ClassVar[Sequence[type[IntEnum]] | Mapping[str, type[IntEnum]]] = ()
+    enums: ClassVar[Sequence[type[Any]] | Mapping[str, type[Any]]] = ()
 
     dovetail_spec: ClassVar[OpSpec]
     dovetail_implementations: ClassVar[tuple[Implementation, ...]]

@@ -54,6 +54,10 @@ class CreatedPlugin(Strict):
         """An op in the same state that shares nothing with this one."""
         return self.op.clone() if hasattr(self.op, "clone") else self.spec.make(self.layer, self._fields())
 
+    def holding(self, op: Op) -> CreatedPlugin:
+        """The same plugin with another op, such as the clone that a layer has."""
+        return CreatedPlugin(self.spec, self.values, op, self.layer)
+
     def clone(self) -> CreatedPlugin:
         return CreatedPlugin(self.spec, self.values, self.clone_op(), self.layer)
 

@@ -11,6 +11,7 @@ import numpy
 from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.named import Named
 from dovetail.core.strict import Strict
+from dovetail.core.types import DataType
 from dovetail.plugins.builtin._recurrent import RELU, TANH, RecurrentDirection
 
 
@@ -60,7 +61,7 @@ PORTS = {"sequence_lens": 4, "hidden_state": 5, "cell_state": 6}
 STATES = ("hidden_state", "cell_state")
 
 
-class RNNv2(Strict):
+class IRNNv2Layer(Strict):
     """What `network.add_rnn_v2` returns: `layer_count` recurrent layers, each fed by the one below.
 
     Inputs    input         [batch..., max_seq_length, data_length]: any number of batch dims, at most one unknown
@@ -154,6 +155,37 @@ class RNNv2(Strict):
             layer.name = f"{name}:{index}" if index else name
 
     @property
+    def type(self) -> Any:
+        """LayerType.RNN_V2. The layers that it is made of have kinds of their own."""
+        return type(self.layers[0].type)["RNN_V2"]
+
+    @property
+    def metadata(self) -> str:
+        return str(self.layers[0].metadata)
+
+    @metadata.setter
+    def metadata(self, text: str) -> None:
+        for layer in self.layers:
+            layer.metadata = text
+
+    @property
+    def precision(self) -> DataType:
+        return self.layers[0].precision
+
+    @precision.setter
+    def precision(self, dtype: DataType) -> None:
+        for layer in self.layers:
+            layer.precision = dtype
+
+    @property
+    def precision_is_set(self) -> bool:
+        return bool(self.layers[0].precision_is_set)
+
+    def reset_precision(self) -> None:
+        for layer in self.layers:
+            layer.reset_precision()
+
+    @property
     def num_layers(self) -> int:
         return self.layer_count
 
@@ -170,6 +202,21 @@ class RNNv2(Strict):
 
     def get_output(self, index: int) -> Any:
         return self._outputs[index] if 0 <= index < len(self._outputs) else None
+
+    def get_output_type(self, index: int) -> DataType:
+        """Type of an output. Raises FieldValueError if there are not as many."""
+        return self._output(index).dtype
+
+    def set_output_type(self, index: int, dtype: DataType) -> None:
+        """Give an output another type: it is converted behind the layers. Raises FieldValueError."""
+        self._output(index).dtype = dtype
+
+    def _output(self, index: int) -> Any:
+        tensor = self.get_output(index)
+        if tensor is None:
+            facts = [("outputs", f"0..{len(self._outputs) - 1}")]
+            raise FieldValueError(f"RNNv2 has no output {index}", facts=facts, got=index)
+        return tensor
 
     # ---- settings
     @property
@@ -314,6 +361,6 @@ class RNNv2(Strict):
 
 def add_rnn_v2(
     network: Any, input: Any, layer_count: int, hidden_size: int, max_seq_length: int, op: RNNOperation
-) -> RNNv2:
+) -> IRNNv2Layer:
     warnings.warn("Use add_lstm, add_gru or add_rnn instead.", DeprecationWarning, stacklevel=4)
-    return RNNv2(network, input, layer_count, hidden_size, max_seq_length, op)
+    return IRNNv2Layer(network, input, layer_count, hidden_size, max_seq_length, op)

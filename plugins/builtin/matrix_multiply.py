@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy
 
 from dovetail.core.errors import DTypeError, ShapeError
@@ -154,3 +156,10 @@ class MatrixMultiply(Plugin):
     def add_matrix_multiply(cls, network, input0, op0, input1, op1):
         """A MatrixMultiply layer: op0(input0) @ op1(input1)."""
         return network.add_plugin("MatrixMultiply", [input0, input1], {"op0": op0, "op1": op1})
+
+    @classmethod
+    def add_matrix_multiply_deprecated(cls, network, input0, transpose0, input1, transpose1):
+        """add_matrix_multiply as TensorRT 5 had it: says with bools which of the two is transposed."""
+        warnings.warn("Use add_matrix_multiply instead.", DeprecationWarning, stacklevel=3)
+        ops = [MatrixOperation.TRANSPOSE if is_on else MatrixOperation.NONE for is_on in (transpose0, transpose1)]
+        return cls.add_matrix_multiply(network, input0, ops[0], input1, ops[1])

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dovetail.plugins import Ints, field
 from dovetail.plugins.builtin._recurrent import TANH, Recurrent, RecurrentActivation, onnx_recurrent
-from dovetail.plugins.builtin._rnn_v2 import RNNDirection, RNNGateType, RNNInputMode, RNNOperation, add_rnn_v2
+from dovetail.plugins.builtin._rnn_v2 import (
+    IRNNv2Layer,
+    RNNDirection,
+    RNNGateType,
+    RNNInputMode,
+    RNNOperation,
+    add_rnn_v2,
+)
 
 
 class RNN(Recurrent):
@@ -37,7 +44,7 @@ class RNN(Recurrent):
         return self.walk(x, w, r, b, sequence_lens, [initial_h])
 
     onnx = (onnx_recurrent("RNN", "tanh"),)
-    enums = (RecurrentActivation, RNNOperation, RNNDirection, RNNInputMode, RNNGateType)
+    enums = (RecurrentActivation, RNNOperation, RNNDirection, RNNInputMode, RNNGateType, IRNNv2Layer)
 
     @classmethod
     def add_rnn_v2(cls, network, input, layer_count, hidden_size, max_seq_length, op):

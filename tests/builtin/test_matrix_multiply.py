@@ -190,3 +190,16 @@ def test_int8_is_absorbed():
     assert engine.num_layers == 1
     y = engine.create_execution_context().run({"a": a, "b": b})["y"]
     np.testing.assert_array_equal(y, (a.astype(np.int32) @ b.astype(np.int32)).astype(np.float32) * np.float32(0.125))
+
+
+@pytest.mark.parametrize(("transpose0", "transpose1"), [(False, False), (True, False), (True, True)])
+def test_the_older_method_says_with_bools_what_is_transposed(network, transpose0, transpose1):
+    dims = [(3, 2) if transpose0 else (2, 3), (4, 3) if transpose1 else (3, 4)]
+    a, b = (network.add_input(name, trt.float32, shape) for name, shape in zip("ab", dims, strict=True))
+    with pytest.warns(DeprecationWarning, match="add_matrix_multiply"):
+        layer = network.add_matrix_multiply_deprecated(a, transpose0, b, transpose1)
+    assert layer.get_output(0).shape == (2, 4)
+    assert (layer.op0 == trt.MatrixOperation.TRANSPOSE, layer.op1 == trt.MatrixOperation.TRANSPOSE) == (
+        transpose0,
+        transpose1,
+    )

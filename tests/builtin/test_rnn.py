@@ -214,3 +214,24 @@ def test_rnn_v2_refuses_what_is_no_sequence():
     for name, shape in (("a", (4,)), ("b", (2, 5, 3)), ("c", (-1, -1, 4, 3)), ("d", (2, 4, -1))):
         with pytest.warns(DeprecationWarning), pytest.raises(ShapeError, match="RNNv2 cannot use an input"):
             network.add_rnn_v2(network.add_input(name, trt.float32, shape), 1, 6, 4, trt.RNNOperation.LSTM)
+
+
+def test_an_rnn_v2_has_what_any_layer_has():
+    setup = Rnnv2(trt.RNNOperation.TANH, 2)
+    setup.set_weights([trt.RNNGateType.INPUT])
+    layer = setup.layer
+    assert layer.type == trt.LayerType.RNN_V2 != trt.LayerType.PLUGIN_V2
+    assert isinstance(layer, trt.IRNNv2Layer) and not isinstance(layer.layers[0], trt.IRNNv2Layer)
+    assert (layer.precision, layer.precision_is_set, layer.metadata) == (trt.float32, False, "")
+    layer.precision, layer.metadata = trt.float16, "of a script"
+    assert layer.precision_is_set and {part.precision for part in layer.layers} == {trt.float16}
+    assert layer.metadata == "of a script"
+    layer.reset_precision()
+    assert not layer.precision_is_set
+    assert layer.get_output_type(0) == trt.float32
+    layer.set_output_type(0, trt.float16)
+    assert layer.get_output_type(0) == layer.get_output(0).dtype == trt.float16
+    with pytest.raises(FieldValueError, match="RNNv2 has no output 7"):
+        layer.get_output_type(7)
+    with pytest.raises(AttributeError, match="Did you mean 'hidden_size'"):
+        layer.hidden_sizes = 3

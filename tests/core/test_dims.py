@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 from pytest import mark, raises
 
-from dovetail.core.dims import Dims, Dims2, Dims3, Dims4, DimsHW, Permutation, volume
+from dovetail.core.dims import Dims, Dims2, Dims3, Dims4, DimsCHW, DimsHW, DimsNCHW, Permutation, volume
 from dovetail.core.errors import DTypeError, ShapeError
 
 
@@ -70,6 +70,15 @@ def test_height_and_width_have_names():
     assert (DimsHW(3, 4).h, DimsHW(3, 4).w) == (3, 4)
 
 
+def test_channels_and_batch_have_names():
+    dims = DimsNCHW(2, 3, 4, 5)
+    assert isinstance(dims, Dims4) and (dims.n, dims.c, dims.h, dims.w) == dims == (2, 3, 4, 5)
+    dims = DimsCHW((3, 4, 5))
+    assert isinstance(dims, Dims3) and (dims.c, dims.h, dims.w) == dims == (3, 4, 5)
+    with raises(ShapeError, match="DimsNCHW takes 4 dims"):
+        DimsNCHW(3, 4, 5)
+
+
 def test_a_wrong_number_of_dims_names_both():
     with raises(ShapeError, match=r"Dims3 takes 3 dims, got \[1, 2\]"):
         Dims3(1, 2)
@@ -87,7 +96,9 @@ def test_what_is_no_permutation_is_refused(order):
 
 
 @mark.parametrize("travel", [copy.deepcopy, lambda dims: pickle.loads(pickle.dumps(dims))])
-@mark.parametrize("dims", [Dims((1,)), DimsHW(3, 4), Dims4(1, 2, 3, 4), Permutation((1, 0))])
+@mark.parametrize(
+    "dims", [Dims((1,)), DimsHW(3, 4), DimsCHW(3, 4, 5), DimsNCHW(2, 3, 4, 5), Dims4(1, 2, 3, 4), Permutation((1, 0))]
+)
 def test_dims_travel(travel, dims):
     assert travel(dims) == dims
     assert type(travel(dims)) is type(dims)

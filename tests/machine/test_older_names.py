@@ -307,7 +307,7 @@ def test_the_module_under_tensorrts_name():
         "WeightsRole", "CalibrationAlgoType", "OnnxParserFlag", "ErrorCodeTRT", "TempfileControlFlag",
         "ExecutionContextAllocationStrategy", "IPluginV2", "IPluginV2Ext", "IExprBuilder", "IDimensionExpr",
         "IPluginRegistry", "IInt8LegacyCalibrator", "IAlgorithmSelector", "IGpuAllocator", "ILoop", "Refitter",
-        "IIfConditional", "ITimingCache", "IPluginV2Layer", "fp8",
+        "IIfConditional", "ITimingCache", "IPluginV2Layer", "fp8", "IRNNv2Layer",
     ],
 )  # fmt: skip
 def test_a_name_is_there(name):
@@ -317,6 +317,10 @@ def test_a_name_is_there(name):
 def test_capabilities_have_their_older_names():
     assert trt.EngineCapability.DEFAULT is trt.EngineCapability.STANDARD
     assert trt.EngineCapability["SAFE_DLA"] is trt.EngineCapability.DLA_STANDALONE
+
+
+def test_the_parser_has_a_version():
+    assert trt.get_nv_onnx_parser_version() == 100
 
 
 def test_builds_have_the_registry_of_the_process():

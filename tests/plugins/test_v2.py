@@ -312,6 +312,26 @@ def test_a_build_asks_clones_of_the_object_itself(bench):
     assert plugin in asked
 
 
+def test_a_layer_has_the_clone_of_its_plugin(bench):
+    plugin = Counter(5)
+    layer = bench.network.add_plugin_v2([bench.input(2)], plugin)
+    assert type(layer.plugin) is Counter and layer.plugin is not plugin and layer.plugin.step == 5
+    assert layer.type == trt.LayerType.PLUGIN_V2 and isinstance(layer, trt.IPluginV2Layer)
+
+
+def test_a_layer_of_a_creators_plugin_has_one_that_stands_for_its_op():
+    network = trt.Builder(trt.Logger()).create_network()
+    x = network.add_input("x", trt.float32, (2,))
+    fields = trt.PluginFieldCollection([trt.PluginField("type", np.array([3], np.int32))])
+    plugin = trt.get_plugin_registry().get_plugin_creator("Activation", "1").create_plugin("leaky", fields)
+    layer = network.add_plugin_v2([x], plugin)
+    assert (layer.plugin.plugin_type, layer.plugin.plugin_version, layer.plugin.num_outputs) == ("Activation", "1", 1)
+    assert layer.plugin is not plugin and layer.plugin.op is not plugin.op
+    assert layer.plugin.serialize() == plugin.serialize()
+    with pytest.raises(AttributeError, match="no field 'plugin'"):
+        network.add_identity(x).plugin  # noqa: B018  raises
+
+
 def test_a_creator_gives_back_the_objects_of_its_author(bench):
     bench.registry.register_creator(CounterCreator())
     creator = bench.registry.get_plugin_creator("Counter", "1", "acme")
