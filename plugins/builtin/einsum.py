@@ -8,7 +8,7 @@ import numpy
 
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_equal
+from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op, require_equal
 from dovetail.plugins.builtin._onnx_math import combined, number_like, reduced
 from dovetail.plugins.builtin._onnx_shapes import extents, off_diagonal, rank_of
 
@@ -139,13 +139,13 @@ class Einsum(Plugin):
     """y = sum of the products of a and b over the letters of `equation` that y does not have
 
     Inputs    a, b  any dims, one for each letter of their terms; of one type. b is absent if the equation has one
-                    term
+                    term. Extents of 1 are repeated to that of the same letter in the other input
     Outputs   y     a dim for each letter behind the arrow; type of a
     Equation  "ij,jk->ik" multiplies matrices, "ij->ji" transposes, "ij->" sums. Letters are A-Z and a-z, blanks
               are ignored; without an arrow y has the letters that stand once, in alphabetical order
     Numerics  floats are summed in float32; integers wrap around
     Errors    FieldValueError for an equation with an ellipsis, a letter twice in one term, or more than two inputs;
-              ShapeError if terms and dims differ in number, or extents of one letter differ
+              ShapeError if terms and dims differ in number, or extents of one letter differ, none of them 1
     Source    TensorRT 8.5 IEinsumLayer
     """
 
@@ -183,10 +183,14 @@ class Einsum(Plugin):
                     got=tensor.rank,
                 )
             for letter, extent in zip(term, tensor.dims, strict=True):
-                if letter in extents:
-                    require_equal(self.label, (f"'{letter}' of a", extents[letter]), (f"'{letter}' of b", extent))
-                extents.setdefault(letter, extent)
+                extents[letter] = self._both(letter, extents[letter], extent) if letter in extents else extent
         return a.like([extents[letter] for letter in y])
+
+    def _both(self, letter, a, b):
+        """The extent of a letter that both inputs have."""
+        if a.value is not None and b.value is not None and 1 not in (a.value, b.value):
+            require_equal(self.label, (f"'{letter}' of a", a), (f"'{letter}' of b", b))
+        return broadcast(f"{self.label}, for '{letter}',", [a], [b])[0]
 
     def reference(self, a, b=None):
         terms, y = terms_of(self.label, self.equation)

@@ -44,6 +44,14 @@ CASES = [
     case(",a->a", (), (3,)),
     case("ab,bc->ac", (3, 0), (0, 4)),
     case("ab,bc->ac", (0, 3), (3, 4)),
+    case("ab,ab->ab", (1, 5), (4, 1), dtypes=NUMBERS),
+    case("ab,ab->a", (1, 5), (4, 5), dtypes=FLOATS),
+    case("ab,bc->ac", (3, 1), (70, 40), dtypes=NUMBERS),
+    case("ab,bc->ac", (40, 70), (1, 33), dtypes=FLOATS),
+    case("abc,acd->abd", (1, 40, 33), (3, 33, 50), dtypes=FLOATS),
+    case("abc,acd->abd", (3, 40, 33), (1, 33, 50), dtypes=FLOATS),
+    case("ab,ab->", (1, 5), (0, 5), dtypes=FLOATS),
+    case("a,a->", (1,), (300,), dtypes=FLOATS),
     case("bhqd,bhkd->bhqk", (2, 3, 40, 33), (2, 3, 50, 33), dtypes=FLOATS),
     case("bqhd,bkhd->bhqk", (2, 40, 3, 33), (2, 50, 3, 33), dtypes=FLOATS),
     case("bhqk,bkhd->bqhd", (2, 3, 40, 50), (2, 50, 3, 33), dtypes=FLOATS),
@@ -60,7 +68,8 @@ def test_random(data, dtype):
     every = sorted(set("".join(terms)))
     y = "".join(data.draw(st.permutations(every)))[: data.draw(st.integers(0, len(every)))]
     sizes = {letter: data.draw(st.integers(0, 5)) for letter in every}
-    shapes = [tuple(sizes[letter] for letter in term) for term in terms]
+    ones = st.sampled_from([False, False, False, True])
+    shapes = [tuple(1 if data.draw(ones) else sizes[letter] for letter in term) for term in terms]
     equation = ",".join(terms) + "->" + y
     inputs = dict(zip("ab", shapes, strict=False))
     check_case(default_registry(), "Einsum@1", Case("random", equation=equation, **inputs), dtype, 2)
@@ -79,7 +88,15 @@ def test_unknown_extents_are_checked_when_they_are_bound(infer):
     with constraints() as found:
         (y,) = infer("Einsum", of(input_dim(0, 0, "N"), input_dim(0, 1, "K")), (5, 4), equation="nk,km->nm")
     assert y.dims.evaluate([[7, 5]]) == (7, 4)
-    assert [all(c.condition.evaluate([[7, k]]) for c in found) for k in (5, 6)] == [True, False]
+    assert [all(c.condition.evaluate([[7, k]]) for c in found) for k in (5, 1, 6)] == [True, True, False]
+
+
+def test_unknown_extents_of_1_are_repeated(infer):
+    with constraints() as found:
+        (y,) = infer("Einsum", of(input_dim(0, 0, "N")), of(input_dim(1, 0, "M")), equation="n,n->n")
+    for n, m, extent in ((1, 4, 4), (4, 1, 4), (4, 4, 4), (1, 0, 0), (1, 1, 1)):
+        assert all(c.condition.evaluate([[n], [m]]) for c in found) and y.dims.evaluate([[n], [m]]) == (extent,)
+    assert not all(c.condition.evaluate([[3], [4]]) for c in found)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,25 @@ def test_extents_of_1_are_repeated_in_einsum(equation, shapes):
     np.testing.assert_allclose(computed(model, inputs)["y"], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("equation", ["ij,ij->ij", "ij,ij->i", "ij,jk->ik", "...ij,...jk->...ik", "ij,jk,kl->il"])
+def test_unknown_extents_of_einsum_that_are_1_are_repeated(equation):
+    terms = equation.partition("->")[0].split(",")
+    ranks = [len(term.replace("...", "bc")) for term in terms]
+    inputs = [given(f"x{i}", [f"d{i}{axis}" for axis in range(rank)]) for i, rank in enumerate(ranks)]
+    names = [entry.name for entry in inputs]
+    model = model_of([("Einsum", names, ["y"], {"equation": equation})], inputs)
+    profile = {name: ((1,) * rank, (5,) * rank) for name, rank in zip(names, ranks, strict=True)}
+    context = context_of(model, **profile)
+    for ones in range(2 ** ranks[0]):
+        shapes = [
+            tuple(1 if i == 0 and ones >> axis & 1 else 4 for axis in range(rank)) for i, rank in enumerate(ranks)
+        ]
+        feeds = {name: normal(*shape) for name, shape in zip(names, shapes, strict=True)}
+        expected = by_onnxruntime(model, feeds)["y"]
+        np.testing.assert_allclose(context.run(feeds)["y"], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(context.run(feeds)["y"], np.einsum(equation, *feeds.values()), rtol=1e-4, atol=1e-5)
+
+
 def test_diagonals_of_einsum_ignore_what_is_beside_them():
     x = np.array([[1, np.inf], [np.nan, 2]], np.float32)
     assert computed(one_node("Einsum", {"x": x}, domain="", equation="ii->i"), {"x": x})["y"].tolist() == [1, 2]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// y[...] = sum of products of the inputs over the letters of `equation` that y does not have: "ij,jk->ik", "ij->ji"
+// y[...] = sum of products of the inputs over the letters of `equation` that y does not have: "ij,jk->ik", "ij->ji";
+//   extents of 1 are repeated
 //   reduces to a matrix product whose indices run over several axes (dovetail/simd/gemm_args.hpp); nothing is moved
 //   before. One input is multiplied by nothing
 #ifndef DOVETAIL_PLUGINS_EINSUM_EINSUM_HPP
@@ -73,7 +74,8 @@ struct EinsumParams {
     if (terms.n_inputs == 2) expect_letters(b, terms.length[kGemmB]);
     const auto extent = [&](char letter) {
       const int in_a = terms.find(kGemmA, letter), in_b = terms.find(kGemmB, letter);
-      if (in_a >= 0 && in_b >= 0 && a[in_a] != b[in_b]) {
+      if (in_a >= 0 && in_b >= 0 && a[in_a] == 1) return b[in_b];  // repeated
+      if (in_a >= 0 && in_b >= 0 && a[in_a] != b[in_b] && b[in_b] != 1) {
         dovetail::fail(DT_SHAPE, dovetail::nowhere("'%c' is %lld in a, %lld in b"), letter,
                        static_cast<long long>(a[in_a]), static_cast<long long>(b[in_b]));
       }

@@ -22,9 +22,12 @@ inline void add_einsum_axes(const EinsumParams& params, const dovetail::GemmDims
   const dovetail::Strides* const strides[] = {&in_a, &in_b, &in_y};
   const auto add = [&](char letter) {
     dovetail::GemmAxis* axis = nullptr;
+    const int in_first = terms.find(kGemmA, letter), in_second = terms.find(kGemmB, letter);
+    const bool is_shared = in_first >= 0 && in_second >= 0;
+    const bool repeats_a = is_shared && a.v[in_first] == 1, repeats_b = is_shared && !repeats_a && b->v[in_second] == 1;
     for (const int t : {kGemmY, kGemmA, kGemmB}) {
       const int at = terms.find(t, letter);
-      if (at < 0) continue;
+      if (at < 0 || (t == kGemmA && repeats_a) || (t == kGemmB && repeats_b)) continue;
       if (!axis) axis = axes->add(dims[t]->v[at], false);
       axis->is_dynamic = axis->is_dynamic || dims[t]->is_dynamic(at);
       axis->lies(static_cast<GemmTensor>(t), strides[t]->v[at]);
