@@ -26,7 +26,7 @@ from dovetail.plugins import (
     require_that,
 )
 from dovetail.plugins.builtin._batch import front_dims_hint
-from dovetail.plugins.builtin._onnx_shapes import rank_of
+from dovetail.plugins.builtin._onnx_shapes import rank_of, with_extent
 
 QUANTIZABLE = (*FLOATS, DataType.INT8)
 
@@ -226,11 +226,15 @@ def onnx_window(node: Any, kernel: Any) -> tuple[int, dict[str, Any]]:
 
 
 def onnx_convolved(node: Any, op: str, spatial: int, inputs: Sequence[Any], **fields: Any) -> Any:
-    """A layer of data, kernel and maybe bias; of one spatial dim by way of two."""
-    if spatial != 1:
-        return node.add(op, inputs, **fields)
-    axis = numpy.array([2])
+    """A layer of data, kernel and maybe bias; of one spatial dim by way of two. The kernel tells the channels."""
     x, kernel, *bias = inputs
+    groups = fields.get("num_groups", 1)
+    channels = kernel.shape[0] if op == "Deconvolution" else kernel.shape[1] * groups
+    rule = f"{node.op_type} '{node.name}' takes {channels} channels, as its kernel {list(kernel.shape)} has them"
+    x = with_extent(node, x, 1, channels if min(kernel.shape[:2]) >= 0 else -1, rule)
+    if spatial != 1:
+        return node.add(op, [x, kernel, *bias], **fields)
+    axis = numpy.array([2])
     y = node.add(op, [node.add("Unsqueeze", [x, axis]), node.add("Unsqueeze", [kernel, axis]), *bias], **fields)
     return node.add("Squeeze", [y, axis])
 

@@ -9,18 +9,18 @@ import numpy
 
 from dovetail.core.types import DataType
 from dovetail.plugins.builtin._onnx_math import cast, combined
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, is_given, rank_of, reshaped, transposed
+from dovetail.plugins.builtin._onnx_shapes import Counts, extents, is_given, rank_of, reshaped, transposed, with_extent
 
 
 def deform_conv(node: Any) -> Any:
     """x [N, C, spatial...], kernel, offsets [N, groups * cells * axes, out...], bias, and weights of the samples."""
-    x, kernel, offsets = node[0], node[1], node[2]
+    x, kernel, offsets = _known_channels(node), node[1], node[2]
     n_axes, n_groups = rank_of(x) - 2, node.attr("offset_group", 1)
     if n_axes not in (2, 3) or rank_of(kernel) != n_axes + 2 or rank_of(offsets) != n_axes + 2:
         raise node.fail("x, W and offset need 4 dims, or 5", x=x.shape, W=kernel.shape, offset=offsets.shape)
     window = tuple(node.attr("kernel_shape") or kernel.shape[2:])
     n_cells, maps, channels = prod(window), kernel.shape[0], x.shape[1]
-    _check(node, window, n_cells * n_groups)
+    _check(node, x, window, n_cells * n_groups)
     # Groups of offsets are samples of the batch: each has channels of its own.
     dims, out = extents(node, x), extents(node, offsets)[2:]
     batch = dims[0] * n_groups
@@ -45,9 +45,18 @@ def deform_conv(node: Any) -> Any:
     return node.add("Convolution", [reshaped(node, y, [dims[0], channels * n_cells, out]), weights, *bias], **fields)
 
 
-def _check(node: Any, window: tuple[int, ...], n_sampled: int) -> None:
+def _known_channels(node: Any) -> Any:
+    """x, with the channels that the kernel tells."""
+    kernel, groups = node[1].shape, node.attr("group", 1)
+    if rank_of(node[0]) < 2 or len(kernel) < 2 or kernel[1] < 0:
+        return node[0]
+    rule = f"{node.op_type} '{node.name}' takes {kernel[1] * groups} channels, as its kernel {list(kernel)} has them"
+    return with_extent(node, node[0], 1, kernel[1] * groups, rule)
+
+
+def _check(node: Any, x: Any, window: tuple[int, ...], n_sampled: int) -> None:
     """Raises the error to raise where dims do not fit each other."""
-    x, kernel, n_axes = node[0], node[1], rank_of(node[0]) - 2
+    kernel, n_axes = node[1], rank_of(x) - 2
     groups, offset_groups = node.attr("group", 1), node.attr("offset_group", 1)
     if -1 in (x.shape[1], *kernel.shape) or len(window) != n_axes or tuple(kernel.shape[2:]) != window:
         raise node.fail("channels and window must be known, and those of W", x=x.shape, W=kernel.shape, window=window)

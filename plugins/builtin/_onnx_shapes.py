@@ -212,6 +212,16 @@ def reshaped(node: Any, x: Any, dims: Any) -> Any:
     return node.add("Shuffle", [x, dims.value], zero_is_placeholder=False)
 
 
+def with_extent(node: Any, x: Any, axis: int, extent: int, rule: str) -> Any:
+    """x with an extent that something else tells, where x itself has an unknown one; others are refused by `rule`."""
+    if x.shape[axis] >= 0 or extent < 0:
+        return x
+    dims = extents(node, x)
+    same = node.add("ElementWise", [dims[axis].tensor(), Counts(node, [extent]).tensor()], op="EQUAL")
+    node.network.add_plugin("Assertion", [same], {"message": rule})
+    return reshaped(node, x, replaced(dims, [axis], Counts(node, [extent])))
+
+
 def transposed(node: Any, x: Any, order: Sequence[int]) -> Any:
     """Axis i of the result is axis order[i] of x."""
     return x if list(order) == list(range(rank_of(x))) else node.add("Shuffle", [x], first_transpose=tuple(order))

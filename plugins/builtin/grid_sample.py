@@ -8,7 +8,7 @@ import numpy
 
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, known_extent, onnx_op, require_equal, require_that
+from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_equal, require_that
 from dovetail.plugins.builtin._sampling import InterpolationMode, SampleMode
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
@@ -69,8 +69,7 @@ class GridSample(Plugin):
                 got=(x.rank, grid.rank),
             )
         require_equal(self.label, ("batch of x", x.dims[0]), ("that of the grid", grid.dims[0]))
-        n_spatial = known_extent(self.label, "last extent of the grid", grid.dims[-1])
-        require_equal(self.label, ("spatial axes of x", x.rank - 2), ("last extent of the grid", n_spatial))
+        require_equal(self.label, ("spatial axes of x", x.rank - 2), ("last extent of the grid", grid.dims[-1]))
         for axis, extent in enumerate(x.dims[2:], 2):
             require_that(
                 extent >= 1, f"{self.label} cannot sample axis {axis}, which has no cells", [("x", x.dims)], axis=axis

@@ -313,6 +313,36 @@ def test_scaled_extents_that_are_not_known(scale):
         assert context.run({"x": normal(1, 1, 1, n)})["y"].shape == (1, 1, 1, wanted)
 
 
+# ---- channels
+
+
+CHANNELS = {
+    "Conv": (("Conv", {"pads": [1, 1]}), (5, 3, 3), (2, 3, 6)),
+    "Conv of groups": (("Conv", {"group": 2}), (4, 3, 2, 2), (2, 6, 5, 4)),
+    "ConvTranspose": (("ConvTranspose", {"group": 2}), (6, 3, 2, 2), (2, 6, 5, 4)),
+}
+
+
+@pytest.mark.parametrize("case", CHANNELS)
+def test_kernels_tell_unknown_channels(case):
+    (op, attrs), kernel, dims = CHANNELS[case]
+    names = [f"d{axis}" for axis in range(len(dims))]
+    model = model_of([(op, ["x", "w"], ["y"], attrs)], [given("x", names)], weights={"w": normal(*kernel)})
+    context = context_of(model, x=((1, 1, *kernel[2:]), (9, dims[1], 9, 9)[: len(dims)]))
+    x = normal(*dims)
+    np.testing.assert_allclose(context.run({"x": x})["y"], by_onnxruntime(model, {"x": x})["y"], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ShapeError, match=rf"{op} '.*' takes {dims[1]} channels, as its kernel"):
+        context.run({"x": normal(dims[0], dims[1] - 1, *dims[2:])})
+
+
+def test_the_last_extent_of_a_grid_may_be_unknown():
+    nodes = [("GridSample", ["x", "grid"], ["y"], {})]
+    model = model_of(nodes, [given("x", (1, 2, "h", "w")), given("grid", (1, "rows", "columns", "axes"))])
+    context = context_of(model, x=((1, 2, 1, 1), (1, 2, 9, 9)), grid=((1, 1, 1, 2), (1, 9, 9, 2)))
+    feeds = {"x": normal(1, 2, 5, 6), "grid": normal(1, 3, 4, 2)}
+    np.testing.assert_allclose(context.run(feeds)["y"], by_onnxruntime(model, feeds)["y"], rtol=1e-4, atol=1e-5)
+
+
 # ---- ConvTranspose
 
 
