@@ -33,6 +33,10 @@ class Number:
         """The same with its steps rounded."""
         raise NotImplementedError
 
+    def text(self) -> str:
+        """As people read it: by its whole part, which tells what it is made of."""
+        return str(self.whole(Rounding.TO_ZERO))
+
     def whole(self, how: Rounding) -> Any:
         """The integer that it is rounded to, an expression."""
         return operation(FloatOperation.FLOAT_ROUND, self.single().place, how)
@@ -150,6 +154,14 @@ class Ratio(Number):
         if how == Rounding.TO_EVEN:
             return super().whole(how)
         return down if how == Rounding.DOWN else up
+
+
+def quotient_of(number: Number) -> tuple[Any, Any] | None:
+    """(a, b) of a number that is float32(a) / float32(b), expressions; None of any other."""
+    if isinstance(number, Ratio):
+        return as_expr(number.over), as_expr(number.under)
+    place = number.single().place
+    return (place.a, place.b) if place.op == FloatOperation.FLOAT_OF else None
 
 
 def ratios_of(tensor: Any) -> numpy.ndarray | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import reduce
 from itertools import product
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from dovetail.plugins import (
     Plugin,
     both,
     deprecated,
+    dilated,
     field,
     onnx_op,
     renamed,
@@ -27,7 +29,7 @@ from dovetail.plugins import (
 )
 from dovetail.plugins.builtin._batch import front_dims_hint
 from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, norm_order, reduced
-from dovetail.plugins.builtin._onnx_shapes import extents, joined, reshaped
+from dovetail.plugins.builtin._onnx_shapes import Counts, extents, joined, reshaped, sliced
 from dovetail.plugins.builtin._onnx_windows import gathered, known_plane, window_of
 from dovetail.plugins.padding import pooling_extent
 
@@ -89,11 +91,43 @@ def average_pool(node):
 def lp_pool(node):
     """ONNX LpPool: (sum of |x|^p over the window)^(1/p)."""
     x, window, p = node[0], window_of(node), norm_order(node)
-    sizes = known_plane(node, x)
     powers = combined(node, "POW", applied(node, "ABS", in_float(node, x)), p)
+    if -1 in x.shape[2:]:
+        return cast(node, combined(node, "POW", _sums(node, powers, window), 1 / p), x.dtype)
+    sizes = known_plane(node, x)
     total = reduced(node, "SUM", gathered(node, powers, window.places(node, sizes)[0], 0), [3], keep_dims=False)
     dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
     return cast(node, reshaped(node, combined(node, "POW", total, 1 / p), dims), x.dtype)
+
+
+def _sums(node, x, window):
+    """The sums of the windows of x, whose extents are not known: averages times cells, or a product with ones."""
+    padded = window
+    if window.mode == PaddingMode.CAFFE_ROUND_UP:  # so that all windows are inside of what is padded
+        after = tuple(a + stride - 1 for a, stride in zip(window.after, window.strides, strict=True))
+        padded = replace(window, after=after, mode=PaddingMode.EXPLICIT_ROUND_DOWN)
+    dims, spatial = extents(node, x), len(window.kernel)
+    if window.is_dense:
+        average = _pooled(node, x, padded, PoolingType.AVERAGE, average_count_excludes_padding=False)
+        y = combined(node, "PROD", average, float(window.volume))
+    else:
+        ones = numpy.ones((1, 1, *window.kernel), numpy.float32)
+        fields = {"stride_nd": padded.strides, "dilation_nd": padded.dilations, "padding_mode": padded.mode}
+        fields |= {"pre_padding": padded.before, "post_padding": padded.after, "kernel_size_nd": window.kernel}
+        plane = reshaped(node, x, joined(node, [dims[:2].product(), [1], dims[2:]]))
+        if spatial == 1:
+            plane, ones = node.add("Unsqueeze", [plane, numpy.array([3])]), ones[..., None]
+            one = {"kernel_size_nd": 1, "stride_nd": 1, "dilation_nd": 1, "pre_padding": 0, "post_padding": 0}
+            fields |= {name: (*fields[name], value) for name, value in one.items()}
+        sums = node.add("Convolution", [plane, ones], num_output_maps=1, **fields)
+        sums = node.add("Squeeze", [sums, numpy.array([3])]) if spatial == 1 else sums
+        y = reshaped(node, sums, joined(node, [dims[:2], extents(node, sums)[2:]]))
+    covered = [dilated(k, d) for k, d in zip(window.kernel, window.dilations, strict=True)]
+    if padded is window or all(s + a <= c for s, a, c in zip(window.strides, window.after, covered, strict=True)):
+        return y
+    # The last window may begin behind the plane: then there is none.
+    begun = (dims[2:] + list(window.before)).ceil_div(numpy.array(window.strides)).least(extents(node, y)[2:])
+    return sliced(node, y, Counts(node, [0] * (2 + spatial)), joined(node, [dims[:2], begun]))
 
 
 def _pooled(node, x, window, type, **fields):

@@ -10,7 +10,9 @@ from dovetail.core.expr import select
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Floats, Input, Ints, Output, Plugin, axis_of, field, onnx_op, require_that
-from dovetail.plugins.builtin._onnx_shapes import counts_given, extents, replaced
+from dovetail.plugins.builtin._fractions import quotient_of, ratios_of
+from dovetail.plugins.builtin._onnx_math import applied, cast, combined
+from dovetail.plugins.builtin._onnx_shapes import Counts, counts_given, extents, replaced, sliced
 from dovetail.plugins.builtin._sampling import InterpolationMode
 from dovetail.plugins.builtin._scaled_extents import scaled
 from dovetail.plugins.builtin._values import elements_of
@@ -337,13 +339,87 @@ def axes_of_attribute(node, rank):
     return axes
 
 
+def mode_of(node):
+    """How elements are blended."""
+    return choice(node, "mode", "nearest", MODES)
+
+
+ON_ITS_EXTENT = (  # places that follow from the extent of y, and not from the scale alone
+    ResizeCoordinateTransformation.ALIGN_CORNERS,
+    ResizeCoordinateTransformation.HALF_PIXEL_SYMMETRIC,
+    ResizeCoordinateTransformation.CROP_AND_RESIZE,
+)
+
+
+def by_quotients(node, index, axes, fields):
+    """Resize by scales that are not known, each the quotient of a size and the extent of its axis.
+
+    Places follow from the size. An extent is the product of the two, which float32 may round to one less: then y is the
+    first part of what the sizes give.
+    """
+    x, scales = node[0], node[index]
+    check_quotients(node, scales, axes)
+    dims = extents(node, x)
+    floats = cast(node, dims[axes].tensor(), DataType.FLOAT)
+    product = combined(node, "PROD", floats, scales)
+    sizes, parts = (Counts(node, cast(node, applied(node, op, product), DataType.INT64)) for op in ("ROUND", "FLOOR"))
+    how, known = fields.get("coordinate_transformation"), None
+    if how in ON_ITS_EXTENT:
+        known = combined(node, "EQUAL", sizes.tensor(), parts.tensor())
+    elif how == ResizeCoordinateTransformation.PYTORCH_HALF_PIXEL:
+        is_one = combined(node, "EQUAL", parts.tensor(), 1)
+        known = combined(node, "OR", combined(node, "EQUAL", sizes.tensor(), 1), applied(node, "NOT", is_one))
+    if known is not None:
+        text = f"{node.op_type} '{node.name}' by scales: float32 rounds an extent to less than the size that they mean"
+        node.network.add_plugin("Assertion", [known], {"message": text})
+    y = node.add("Resize", [x, replaced(dims, axes, sizes).tensor()], **fields)
+    return sliced(node, y, Counts(node, [0] * len(dims)), replaced(dims, axes, parts))
+
+
+def check_quotients(node, scales, axes):
+    """Raises the error to raise where a scale is not the quotient of a size by the extent of its axis."""
+    numbers = ratios_of(scales.symbolic)
+    hint = "use the input sizes instead"
+    if numbers is None or numbers.shape != (len(axes),):
+        text = "its scales must be known when the network is built, or be quotients of sizes and extents"
+        raise node.fail(text, scales=f"'{scales.name}' {scales.shape}", hint=hint)
+    for axis, number in zip(axes, numbers, strict=True):
+        size, extent = quotient_of(number) or (None, None)
+        is_whole = size is not None and size.value is not None and extent.value == 1
+        if not is_whole and (extent is None or not extent.same(node[0].symbolic.dims[axis])):
+            raise node.fail(
+                f"its scale of axis {axis} is not known when the network is built, nor the quotient of a size by the "
+                "extent of that axis",
+                scale=number.text(),
+                extent=node[0].symbolic.dims[axis],
+                hint=hint,
+            )
+
+
 def upsample(node):
-    """ONNX Upsample."""
+    """ONNX Upsample, and Resize of opset 10, which rounds places up on axes that become shorter, others down."""
+    x, mode = node[0], mode_of(node)
+    is_rounded = node.op_type == "Resize" and mode == InterpolationMode.NEAREST
+    if node.opset >= 9 and given(node, 1) and node.constant(1) is None:
+        axes = list(range(len(x.shape)))
+        if not is_rounded:
+            return by_quotients(node, 1, axes, {"resize_mode": mode})
+        y = by_quotients(node, 1, axes, {"resize_mode": mode, "nearest_rounding": ResizeRoundMode.FLOOR})
+        longer = combined(node, "LESS", extents(node, y).tensor(), extents(node, x).tensor())
+        text = f"Resize '{node.name}' of opset 10 rounds places up where axes become shorter: its scales must be known"
+        node.network.add_plugin("Assertion", [applied(node, "NOT", longer)], {"message": text})
+        return y
     scales = node.attr("scales") if node.opset < 9 else known_values(node, 1, "scales")
     if scales is None:
         raise node.fail("it has no scales")
-    mode = choice(node, "mode", "nearest", MODES)
-    return node.add("Resize", [node[0]], scales=tuple(scales), resize_mode=mode, coordinates_by_scales=True)
+    fields = {"resize_mode": mode, "coordinates_by_scales": True}
+    if is_rounded and min(scales, default=1) < 1:
+        shorter = tuple(min(scale, 1.0) for scale in scales)
+        x = node.add("Resize", [x], scales=shorter, nearest_rounding=ResizeRoundMode.CEIL, **fields)
+        scales = [max(scale, 1.0) for scale in scales]
+        if max(scales) == 1:
+            return x
+    return node.add("Resize", [x], scales=tuple(scales), **fields)
 
 
 def resize(node):
@@ -362,7 +438,7 @@ def resize(node):
         return tuple(spread)
 
     fields = {
-        "resize_mode": choice(node, "mode", "nearest", MODES),
+        "resize_mode": mode_of(node),
         "coordinate_transformation": choice(node, "coordinate_transformation_mode", "half_pixel", PLACES),
         "nearest_rounding": choice(node, "nearest_mode", "round_prefer_floor", ROUNDINGS),
         "cubic_coeff": node.attr("cubic_coeff_a", -0.75),
@@ -373,6 +449,13 @@ def resize(node):
     if fields["coordinate_transformation"] == ResizeCoordinateTransformation.CROP_AND_RESIZE:
         roi = known_values(node, 1, "roi")
         fields |= {"roi_start": on_axes(roi[: len(axes)], 0.0), "roi_end": on_axes(roi[len(axes) :], 1.0)}
+    if mode_of(node) != InterpolationMode.NEAREST and node[0].dtype in INTEGERS:  # blended as ONNX Runtime does
+        x = node[0]
+        inputs = [cast(node, x, DataType.FLOAT), *(node.value(index) for index in range(1, len(node)))]
+        attrs = {name: value for name, value in node.attributes().items() if value is not None}
+        return cast(node, node.onnx("Resize", inputs, opset=node.opset, **attrs), x.dtype)
+    if given(node, 2) and node.constant(2) is None:
+        return by_quotients(node, 2, axes, fields)
     if given(node, 2):
         scales = on_axes(known_values(node, 2, "scales"), 1.0)
         return node.add("Resize", [node[0]], scales=scales, coordinates_by_scales=True, **fields)
@@ -386,8 +469,17 @@ def resize(node):
             return node.add("Resize", [node[0], sizes.tensor()], **fields)
         return node.add("Resize", [node[0]], shape=tuple(sizes.known.tolist()), **fields)
     sizes, dims = known_values(node, 3, "sizes"), [node[0].shape[axis] for axis in axes]
+    if len(axes) == 1:  # whose own scale is the one that is kept
+        sizes = replaced(extents(node, node[0]), axes, Counts(node, sizes))
+        return node.add("Resize", [node[0], sizes.tensor()], **fields)
     if -1 in dims:
-        raise node.fail(f"keep_aspect_ratio_policy '{policy}' needs to know the extents of the input")
+        raise node.fail(
+            f"keep_aspect_ratio_policy '{policy}' needs to know the extents of the input, since the scale of one axis "
+            "decides the places on the others",
+            x=node[0].symbolic.dims,
+            axes=axes,
+            hint="give these extents numbers, or compute the sizes in the model and let the policy be 'stretch'",
+        )
     pick = choice(node, "keep_aspect_ratio_policy", "stretch", {"not_larger": min, "not_smaller": max})
     scale = pick(numpy.float32(size) / numpy.float32(extent) for size, extent in zip(sizes, dims, strict=True))
     shape = on_axes([int(numpy.float32(extent) * scale + numpy.float32(0.5)) for extent in dims], -1)

@@ -313,6 +313,147 @@ def test_scaled_extents_that_are_not_known(scale):
         assert context.run({"x": normal(1, 1, 1, n)})["y"].shape == (1, 1, 1, wanted)
 
 
+def size_by_extent(*resize, opset=17):
+    """A model that resizes x to the last two extents of z, by scales that are quotients."""
+    nodes = [
+        ("Shape", ["x"], ["sx"], {}),
+        ("Gather", ["sx", "last"], ["lx"], {}),
+        ("Cast", ["lx"], ["fx"], {"to": FLOAT}),
+        ("Shape", ["z"], ["sz"], {}),
+        ("Gather", ["sz", "last"], ["lz"], {}),
+        ("Cast", ["lz"], ["fz"], {"to": FLOAT}),
+        ("Div", ["fz", "fx"], ["q"], {}),
+        ("Concat", ["ones", "q"], ["scales"], {"axis": 0}),
+        resize,
+    ]
+    weights = {"last": np.int64([2, 3]), "ones": np.float32([1, 1])}
+    return model_of(nodes, [given(name, (1, 2, "a" + name, "b" + name)) for name in "xz"], weights=weights, opset=opset)
+
+
+SIZES = [(3, 4, 6, 8), (5, 5, 7, 7), (49, 41, 2, 3), (41, 49, 1, 2), (47, 47, 47, 47), (13, 7, 20, 51), (1, 1, 5, 5)]
+ANY_SIZE = dict.fromkeys("xz", ((1, 2, 1, 1), (1, 2, 55, 55)))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("places", ["half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"])
+def test_scales_that_are_quotients_of_extents(mode, places):
+    attrs = {"mode": mode, "coordinate_transformation_mode": places}
+    model = size_by_extent("Resize", ["x", "", "scales"], ["y"], attrs)
+    context = context_of(model, **ANY_SIZE)
+    for h, w, *wanted in SIZES:
+        feeds = {"x": normal(1, 2, h, w), "z": normal(1, 2, *wanted)}
+        expected = by_onnxruntime(model, feeds)["y"]
+        if places == "align_corners" and expected.shape != (1, 2, *wanted):
+            with pytest.raises(ShapeError, match="rounds an extent to less than the size"):
+                context.run(feeds)
+            continue
+        np.testing.assert_allclose(context.run(feeds)["y"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_scales_that_are_rounded_to_less_than_their_sizes():
+    """1 / 41 * 41 is below 1 in float32, so nothing is left, as in ONNX Runtime."""
+    model = size_by_extent("Resize", ["x", "", "scales"], ["y"], {"mode": "linear"})
+    results = context_of(model, **ANY_SIZE).run({"x": normal(1, 2, 41, 9), "z": normal(1, 2, 1, 1)})
+    assert results["y"].shape == (1, 2, 0, 1)
+
+
+def test_scales_that_follow_from_data_are_named():
+    nodes = [
+        ("Exp", ["z"], ["m"], {}),
+        ("Concat", ["ones", "m"], ["scales"], {"axis": 0}),
+        ("Resize", ["x", "", "scales"], ["y"], {}),
+    ]
+    inputs = [given("x", (1, 2, "h", "w")), given("z", (2,))]
+    (error,) = parsed(model_of(nodes, inputs, weights={"ones": np.float32([1, 1])}))[2]
+    assert "must be known when the network is built, or be quotients of sizes and extents" in error
+    nodes = [
+        ("Shape", ["x"], ["s"], {}),
+        ("Cast", ["s"], ["f"], {"to": FLOAT}),
+        ("Mul", ["f", "k"], ["scales"], {}),
+        ("Resize", ["x", "", "scales"], ["y"], {}),
+    ]
+    (error,) = parsed(model_of(nodes, inputs[:1], weights={"k": np.float32([1, 0.5, 0.3, 0.3])}))[2]
+    assert "its scale of axis 2 is not known" in error and "trunc(float(h)*0.3)" in error and "input sizes" in error
+
+
+@pytest.mark.parametrize("scales", [(1, 1, 0.6, 0.3), (1, 1, 1.5, 2.5), (1, 1, 0.9, 1.7), (1, 1, 1, 1)])
+def test_resize_of_opset_10_rounds_up_where_it_shortens(scales):
+    inputs = {"x": np.arange(210, dtype=np.float32).reshape(1, 1, 21, 10), "scales": np.float32(scales)}
+    model = one_node("Resize", inputs, known="*", domain="", main=10, mode="nearest")
+    np.testing.assert_array_equal(computed(model, inputs)["y"], by_onnxruntime(model, inputs)["y"])
+
+
+def test_resize_of_opset_10_by_quotients():
+    context = context_of(size_by_extent("Resize", ["x", "scales"], ["y"], {}, opset=10), **ANY_SIZE)
+    feeds = {"x": np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4), "z": normal(1, 2, 7, 9)}
+    expected = feeds["x"][:, :, np.arange(7) * 3 // 7][:, :, :, np.arange(9) * 4 // 9]
+    np.testing.assert_array_equal(context.run(feeds)["y"], expected)
+    with pytest.raises(ShapeError, match="rounds places up where axes become shorter"):
+        context.run(feeds | {"z": normal(1, 2, 7, 3)})
+
+
+@pytest.mark.parametrize("places", ["half_pixel", "asymmetric", "align_corners"])
+def test_integers_are_blended_as_floats_and_cut(places):
+    inputs = {"x": np.int32(RNG.integers(-1000, 1000, (1, 1, 5, 6))), "roi": None, "s": np.float32([1, 1, 1.7, 2.3])}
+    attrs = {"mode": "linear", "coordinate_transformation_mode": places}
+    model = one_node("Resize", inputs, known="*", domain="", main=19, **attrs)
+    y, expected = computed(model, inputs)["y"], by_onnxruntime(model, inputs)["y"]
+    assert y.dtype == expected.dtype and np.abs(y - expected).max() <= 1  # where float32 sums meet a whole number
+    assert (y == expected).mean() > 0.9
+
+
+@pytest.mark.parametrize("policy", ["not_larger", "not_smaller"])
+def test_one_axis_keeps_its_own_ratio(policy):
+    attrs = {"mode": "linear", "axes": [2], "keep_aspect_ratio_policy": policy}
+    nodes = [("Resize", ["x", "", "", "sizes"], ["y"], attrs)]
+    weights = {"sizes": np.int64([7])}
+    model = model_of(nodes, [given("x", (1, 2, "h", "w"))], weights=weights, opset=19)
+    context = context_of(model, x=ANY_SIZE["x"])
+    for h in (1, 3, 7, 49):
+        feeds = {"x": normal(1, 2, h, 5)}
+        expected = by_onnxruntime(model, feeds)["y"]
+        np.testing.assert_allclose(context.run(feeds)["y"], expected, rtol=1e-4, atol=1e-4)
+    attrs["axes"], weights["sizes"] = [2, 3], np.int64([7, 7])
+    (error,) = parsed(model_of(nodes, [given("x", (1, 2, "h", "w"))], weights=weights, opset=19))[2]
+    assert f"policy '{policy}' needs to know the extents" in error and "'stretch'" in error
+
+
+# ---- pooling
+
+
+POWERS = {
+    "padded": {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 0, 1]},
+    "rounded up": {"kernel_shape": [3, 2], "strides": [2, 2], "ceil_mode": 1},
+    "windows behind the plane": {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [1, 1, 1, 1], "ceil_mode": 1},
+    "dilated": {"kernel_shape": [2, 2], "dilations": [2, 1], "strides": [1, 2], "ceil_mode": 1},
+    "dilated, with windows behind": {"kernel_shape": [2, 2], "dilations": [2, 2], "strides": [4, 5], "ceil_mode": 1},
+    "same": {"kernel_shape": [3, 2], "strides": [2, 2], "auto_pad": "SAME_UPPER"},
+}
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+@pytest.mark.parametrize("case", POWERS)
+def test_norms_of_windows_over_unknown_extents(case, p):
+    model = model_of([("LpPool", ["x"], ["y"], {"p": p, **POWERS[case]})], [given("x", ("n", "c", "h", "w"))], opset=18)
+    context = context_of(model, x=((1, 1, 3, 3), (2, 3, 20, 20)))
+    for h, w in ((3, 3), (4, 5), (5, 8), (6, 9), (7, 4), (20, 13)):
+        feeds = {"x": normal(2, 3, h, w)}
+        expected = by_onnxruntime(model, feeds)["y"]
+        np.testing.assert_allclose(context.run(feeds)["y"], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [(3,), (2, 3, 2)])
+def test_norms_of_windows_in_one_and_three_dims(kernel):
+    attrs = {"kernel_shape": kernel, "dilations": [2] * len(kernel), "strides": [2] * len(kernel), "ceil_mode": 1}
+    dims = ("h", "w", "d")[: len(kernel)]
+    model = model_of([("LpPool", ["x"], ["y"], attrs)], [given("x", (1, "c", *dims))], opset=18)
+    context = context_of(model, x=((1, 1, *[5] * len(dims)), (1, 3, *[12] * len(dims))))
+    for extent in (5, 6, 9):
+        feeds = {"x": normal(1, 3, *[extent] * len(dims))}
+        expected = by_onnxruntime(model, feeds)["y"]
+        np.testing.assert_allclose(context.run(feeds)["y"], expected, rtol=1e-4, atol=1e-5)
+
+
 # ---- channels
 
 
