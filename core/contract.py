@@ -109,6 +109,8 @@ class Field:
 
     def _only(self, value: Any) -> Any:
         """A scalar may come as an array of one element, as scripts for TensorRT give it."""
+        if isinstance(value, type):  # numpy.float32 itself has the methods of its arrays
+            return value
         if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
             return value.item() if hasattr(value, "item") else value
         flat = value.reshape(-1) if hasattr(value, "reshape") else value
@@ -129,9 +131,11 @@ class Field:
     def _check_enum(self, op: str, item: Any, value: Any) -> IntEnum:
         try:
             return self.enum(item)  # type: ignore[misc]
-        except ValueError:
+        except ValueError as error:
             names = ", ".join(member.name for member in self.enum)  # type: ignore[union-attr]
-            raise self._refuse(op, value, f"takes one of {self.enum.__name__}: {names}") from None  # type: ignore[union-attr]
+            refused = self._refuse(op, value, f"takes one of {self.enum.__name__}: {names}")  # type: ignore[union-attr]
+            refused.hint = getattr(error, "hint", "")  # the nearest member
+            raise refused from None
 
     def _check_integer(self, op: str, item: Any, value: Any) -> int | bool:
         if self.is_bool:
@@ -166,10 +170,10 @@ class Field:
 
 def _items(value: Any) -> tuple[Any, ...]:
     """The elements of a value that may be a single one, in row-major order."""
+    if isinstance(value, (str, bytes, type)):  # a type such as numpy.float32 has the methods of its arrays
+        return (value,)
     if hasattr(value, "reshape"):
         value = value.reshape(-1)
-    elif isinstance(value, (str, bytes)):
-        return (value,)
     try:
         return tuple(value)
     except TypeError:

@@ -101,7 +101,7 @@ class _FixedDims(Dims):
     _n: ClassVar[int]
 
     def __init__(self, *dims: Any) -> None:
-        items = dims[0] if len(dims) == 1 else dims
+        items = _extents(dims[0] if len(dims) == 1 else dims)
         if len(items) != self._n:
             name = type(self).__name__
             raise ShapeError(f"{name} takes {self._n} dims, got {list(items)}", expected=self._n, got=len(items))

@@ -73,6 +73,13 @@ class PluginFieldCollection(list[PluginField], Strict):
     """The fields that a creator takes, or the values given to it. A list."""
 
     def __init__(self, fields: Iterable[PluginField] = ()) -> None:
+        if isinstance(fields, (str, bytes, type)) or not hasattr(fields, "__iter__"):
+            raise DTypeError(
+                f"a PluginFieldCollection cannot be made of {fields!r:.200}",
+                facts=[("allowed", "a sequence of PluginFields"), ("given", type(fields).__name__)],
+                hint="Write PluginFieldCollection([field]) for one.",
+                got=fields,
+            )
         super().__init__(fields)
 
 

@@ -88,8 +88,11 @@ def get_nv_onnx_parser_version() -> int:
 
 
 def volume(iterable: Iterable[int]) -> int:
-    """The product of extents. As in TensorRT it is negative where one extent is unknown, -1."""
-    return math.prod(iterable)
+    """The product of extents. As in TensorRT it is negative where one extent is unknown, -1. Raises DTypeError."""
+    try:
+        return math.prod(iterable)
+    except TypeError:
+        return math.prod(_module("core.arguments").integers("the extents of a volume", iterable))
 
 
 def get_include() -> str:

@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dovetail.core.arguments import extents, integers, text
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
 from dovetail.core.named import member_of
 from dovetail.core.strict import Strict
 from dovetail.core.types import DeviceType, Dims
-from dovetail.machine.arguments import extents, integers, text
 from dovetail.machine.budget import Budget
 from dovetail.machine.config_settings import TensorRTSettings
 from dovetail.machine.devices import default_device

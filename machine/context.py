@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dovetail import _native
+from dovetail.core.arguments import extents, integers, sequence, whole
 from dovetail.core.errors import BindingError, DovetailError
 from dovetail.core.failures import failed, returns_on_error
 from dovetail.core.tensor import TensorDesc, unpack
 from dovetail.core.types import DeviceType, Dims
 from dovetail.machine import absent
 from dovetail.machine.addresses import address_of
-from dovetail.machine.arguments import extents, integers, sequence, whole
 from dovetail.machine.device_array import DeviceArray, Found, device_view, handle_number, lies_on_gpu, stream_number
 from dovetail.machine.exchange import Port, host_view
 from dovetail.machine.older_context import OlderContext

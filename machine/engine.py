@@ -9,13 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from dovetail import _native
+from dovetail.core.arguments import text, whole
 from dovetail.core.contract import Lookup, parse_op_id
 from dovetail.core.errors import BindingError, BuildError, DTypeError, PluginNotFound
 from dovetail.core.failures import failed, last_error, returns_on_error
 from dovetail.core.named import member_of
 from dovetail.core.types import DataType, DeviceType, Dims, TensorFormat, TensorIOMode, TensorLocation
 from dovetail.machine import absent
-from dovetail.machine.arguments import text, whole
 from dovetail.machine.config_settings import refuse_dla
 from dovetail.machine.context import IExecutionContext
 from dovetail.machine.enums import (
@@ -27,7 +27,7 @@ from dovetail.machine.enums import (
 )
 from dovetail.machine.exchange import Port
 from dovetail.machine.logger import ILogger, Logger, Reporting, checked
-from dovetail.machine.plan import IHostMemory
+from dovetail.machine.plan import IHostMemory, check_is_plan
 from dovetail.machine.report import report_text, steps_of, with_report
 from dovetail.machine.settings import Setting, integer, yes_or_no
 
@@ -81,15 +81,13 @@ class Runtime(Reporting):
 
     @returns_on_error(None)
     def _deserialize(self, plan: Any, device: int) -> ICudaEngine:
-        if isinstance(plan, ICudaEngine) or not (isinstance(plan, (str, os.PathLike)) or _is_buffer(plan)):
+        if isinstance(plan, ICudaEngine):
             raise DTypeError(
                 f"a plan cannot be {plan!r:.200}",
-                facts=[("allowed", "bytes, what build_serialized_network returned, or the path of a file")],
-                hint="An engine needs no deserializing: builder.build_engine returns one that is ready."
-                if isinstance(plan, ICudaEngine)
-                else "Pass what builder.build_serialized_network returned, or open(path, 'rb').read().",
+                hint="An engine needs no deserializing: builder.build_engine returns one that is ready.",
                 got=plan,
             )
+        check_is_plan(plan)
         device = whole("the device of an engine", device)
         try:
             return ICudaEngine(plan, self._max_threads, device, self.logger)
@@ -117,14 +115,6 @@ class Runtime(Reporting):
     @property
     def num_DLA_cores(self) -> int:  # noqa: N802  TensorRT's spelling
         return 0
-
-
-def _is_buffer(value: Any) -> bool:
-    try:
-        memoryview(value)
-    except TypeError:
-        return False
-    return True
 
 
 class NoEngine:

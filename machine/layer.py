@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dovetail.core.arguments import text, whole
 from dovetail.core.contract import Op, OpSpec, Port, SymbolicTensor
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, ShapeError, UnknownAttribute
 from dovetail.core.expr import DimsExprs, constraints
 from dovetail.core.named import member_of
 from dovetail.core.strict import Strict, unknown_attribute
 from dovetail.core.types import FLOATS, DataType, Weights, from_numpy
-from dovetail.machine.arguments import text, whole
 from dovetail.machine.enums import LayerType
 from dovetail.machine.names import checked_name
 from dovetail.machine.tensor import ITensor

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dovetail.core.arguments import extents, whole
 from dovetail.core.contract import Lookup, OpSpec, Port, parse_op_id
 from dovetail.core.errors import DefinitionError, DTypeError, ShapeError, UnknownAttribute
 from dovetail.core.named import member_of
@@ -13,7 +14,6 @@ from dovetail.core.plugin_field import PluginField, values_by_name
 from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, TensorLocation
 from dovetail.machine import absent
-from dovetail.machine.arguments import extents, whole
 from dovetail.machine.enums import NetworkDefinitionCreationFlag
 from dovetail.machine.extent_names import ExtentNames
 from dovetail.machine.layer import ILayer

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dovetail.core.arguments import sequence, whole
 from dovetail.core.errors import BindingError
 from dovetail.core.types import Dims
-from dovetail.machine.arguments import sequence, whole
 from dovetail.machine.enums import ProfilingVerbosity
 from dovetail.machine.logger import Reporting
 from dovetail.machine.settings import Setting, integer, member, without_effect, yes_or_no

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dovetail import _native
-from dovetail.core.errors import PlanCorrupt
+from dovetail.core.errors import DTypeError, PlanCorrupt
 from dovetail.core.strict import Strict
 from dovetail.machine.report import report_json, report_text, with_report
 
@@ -127,6 +127,21 @@ def _header(document: dict[str, Any], blobs: list[tuple[str, int]]) -> bytes:
     return struct.pack("<Q", len(header)) + header
 
 
+def check_is_plan(plan: Any) -> None:
+    """Raises DTypeError for what is neither the path of a file nor has the buffer protocol."""
+    if isinstance(plan, (str, os.PathLike)):
+        return
+    try:
+        memoryview(plan)
+    except TypeError:
+        raise DTypeError(
+            f"a plan cannot be {plan!r:.200}",
+            facts=[("allowed", "bytes, what build_serialized_network returned, or the path of a file")],
+            hint="Pass what builder.build_serialized_network returned, or open(path, 'rb').read().",
+            got=plan,
+        ) from None
+
+
 def read_plan(plan: Any) -> dict[str, Any]:
     """The plan's JSON document, for people and tools, with the build report as `report`.
 
@@ -134,7 +149,9 @@ def read_plan(plan: Any) -> dict[str, Any]:
 
     Raises:
         PlanCorrupt: not a plan, or damaged in its header.
+        DTypeError: neither bytes nor a path.
     """
+    check_is_plan(plan)
     view = memoryview(read_file(plan) if isinstance(plan, (str, Path)) else plan)
     _native.refuse_foreign(view[:16])
     try:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dovetail.core.arguments import whole
 from dovetail.core.contract import Port, SymbolicTensor
 from dovetail.core.errors import DefinitionError, FieldValueError
 from dovetail.core.expr import DimsExprs, Expr, input_element
 from dovetail.core.named import member_of
 from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, Dims, TensorFormat, TensorLocation
-from dovetail.machine.arguments import whole
 from dovetail.machine.names import checked_name
 from dovetail.machine.settings import Setting, integer, member, yes_or_no
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from dovetail.core.arguments import text, whole
 from dovetail.core.errors import DefinitionError, DovetailError, DTypeError
-from dovetail.machine.arguments import text, whole
 from dovetail.machine.budget import Budget
 from dovetail.machine.logger import ILogger, Severity, checked
 from dovetail.machine.network import INetworkDefinition

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from dovetail.core.arguments import extents
 from dovetail.core.errors import ShapeError
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import (
@@ -175,7 +176,7 @@ class Convolving(Plugin, abstract=True):
         bias: Any,
     ) -> Any:
         """The layer, its other fields spelled out so that they can be read before they are set."""
-        window = tuple(int(extent) for extent in kernel_shape)
+        window = extents(f"the kernel_shape of a {cls.name} layer", kernel_shape)
         fields = {
             "num_output_maps": num_output_maps,
             "kernel_size_nd": window,

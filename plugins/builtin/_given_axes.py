@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy
 
+from dovetail.core.arguments import integers
 from dovetail.core.errors import ShapeError
 from dovetail.plugins import axis_of
 from dovetail.plugins.builtin._values import elements_of
@@ -25,5 +26,5 @@ def axes_tensor(network, axes):
     """`axes` as a tensor of the network: itself, or a constant of a list of integers."""
     if hasattr(axes, "symbolic"):
         return axes
-    values = numpy.array(axes, numpy.int64).reshape(-1)
+    values = numpy.array(integers("axes", axes), numpy.int64)
     return network.add_plugin("Constant", [], {"shape": values.shape, "weights": values}).get_output(0)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy
 
+from dovetail.core.arguments import shape_of, whole
 from dovetail.core.errors import FieldValueError, ShapeError
-from dovetail.core.named import Named
+from dovetail.core.named import Named, member_of
 from dovetail.core.strict import Strict
 from dovetail.core.types import DataType
 from dovetail.plugins.builtin._recurrent import RELU, TANH, RecurrentDirection
@@ -85,9 +86,11 @@ class IRNNv2Layer(Strict):
     def __init__(
         self, network: Any, input: Any, layer_count: int, hidden_size: int, max_seq_length: int, op: RNNOperation
     ) -> None:
-        self.op, self.layer_count = RNNOperation(op), int(layer_count)
-        self.hidden_size, self.max_seq_length = int(hidden_size), int(max_seq_length)
-        shape = tuple(input.shape)
+        self.op = member_of(RNNOperation, op, "the op of add_rnn_v2")
+        self.layer_count = _count("layer_count", layer_count)
+        self.hidden_size = _count("hidden_size", hidden_size)
+        self.max_seq_length = _count("max_seq_length", max_seq_length)
+        shape = tuple(shape_of("the input of add_rnn_v2", input))
         if len(shape) < 2 or shape[-2] not in (-1, max_seq_length) or shape[-1] < 0 or shape[:-2].count(-1) > 1:
             raise ShapeError(
                 f"RNNv2 cannot use an input of {list(shape)}",
@@ -357,6 +360,13 @@ class IRNNv2Layer(Strict):
         if w is not None and r is not None:
             target = self.layers[layer]
             target.w, target.r, target.b = w, r, numpy.concatenate(biases, axis=1)
+
+
+def _count(name: str, value: Any) -> int:
+    number = whole(f"{name} of add_rnn_v2", value)
+    if number < 1:
+        raise FieldValueError(f"{name} of add_rnn_v2 cannot be {number}", facts=[("allowed", "1 or more")], got=number)
+    return number
 
 
 def add_rnn_v2(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy
 
+from dovetail.core.arguments import sequence, shape_of
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import DataType
 from dovetail.plugins import Input, Output, Plugin, axis_of, field, onnx_op, require_equal
@@ -83,6 +84,6 @@ class Concatenation(Plugin):
     @classmethod
     def add(cls, network, inputs):
         """A Concatenation layer along the third axis from the end, or the first; `layer.axis` says another."""
-        inputs = list(inputs)
-        rank = len(inputs[0].shape) if inputs else 0
+        inputs = list(sequence("the inputs of add_concatenation", inputs, "tensors", "Write [x, y]."))
+        rank = len(shape_of("input 0 of add_concatenation", inputs[0])) if inputs else 0
         return network.add_plugin("Concatenation", inputs, {"axis": max(0, rank - 3)})

@@ -97,4 +97,4 @@ class Constant(Plugin):
         given = weights.numpy() if hasattr(weights, "numpy") else weights
         if given is not None:
             from_numpy(numpy.asarray(given).dtype)  # refuses float64 at the line that is wrong, not in the build
-        return network.add_plugin("Constant", [], {"shape": tuple(shape), "weights": weights})
+        return network.add_plugin("Constant", [], {"shape": shape, "weights": weights})

@@ -6,6 +6,8 @@ import re
 
 import numpy
 
+from dovetail.core.arguments import sequence
+from dovetail.core.arguments import text as checked_text
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op, require_equal
@@ -23,7 +25,7 @@ def terms_of(label, equation):
         FieldValueError: the equation is not well formed, has an ellipsis, more than two inputs, or a letter twice in
             one term.
     """
-    text = "".join(equation.split())
+    text = "".join(checked_text(f"the equation of {label}", equation).split())
 
     def refuse(what):
         return FieldValueError(
@@ -211,4 +213,5 @@ class Einsum(Plugin):
     def add_einsum(cls, network, inputs, equation):
         """An Einsum layer over one or two inputs."""
         terms, y = terms_of("add_einsum", equation)
-        return network.add_plugin("Einsum", list(inputs), {"equation": ",".join(terms) + "->" + y})
+        inputs = list(sequence("the inputs of add_einsum", inputs, "tensors", "Write [x, y]."))
+        return network.add_plugin("Einsum", inputs, {"equation": ",".join(terms) + "->" + y})

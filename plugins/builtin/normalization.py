@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy
 
+from dovetail.core.arguments import shape_of
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import as_expr
 from dovetail.core.types import FLOATS, DataType
@@ -206,6 +207,8 @@ class Normalization(Plugin):
 
         Scale and bias of other types than x get Cast layers to FLOAT.
         """
+        for what, tensor in (("input", input), ("scale", scale), ("bias", bias)):
+            shape_of(f"the {what} of add_normalization", tensor)
         if any(tensor.dtype != input.dtype for tensor in (scale, bias)):
             scale, bias = (
                 tensor

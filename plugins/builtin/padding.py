@@ -77,5 +77,5 @@ class Padding(Plugin):
     @classmethod
     def add_padding_nd(cls, network, input, pre_padding, post_padding):
         """A Padding layer; zeros in front of and behind the innermost axes, negative numbers cut off."""
-        fields = {"pre_padding": tuple(pre_padding), "post_padding": tuple(post_padding)}
+        fields = {"pre_padding": pre_padding, "post_padding": post_padding}
         return network.add_plugin("Padding", [input], fields)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy
 
+from dovetail.core.arguments import extents as window_extents
 from dovetail.core.errors import ShapeError
 from dovetail.core.types import FLOATS, DataType, TypeOfLayer
 from dovetail.plugins import (
@@ -301,7 +302,7 @@ class Pooling(Plugin):
     @classmethod
     def add_pooling_nd(cls, network, input, type, window_size):
         """A Pooling layer, its other fields spelled out so that they can be read before they are set."""
-        window = tuple(int(extent) for extent in window_size)
+        window = window_extents("the window_size of a Pooling layer", window_size)
         none = (0,) * len(window)
         fields = {
             "type": type,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numpy import float64, sqrt
 
+from dovetail.core.arguments import shape_of
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.named import Named
@@ -129,7 +130,7 @@ class Scale(Plugin):
     @classmethod
     def add_scale(cls, network, input, mode, shift=None, scale=None, power=None):
         """A Scale layer whose channels are the third axis from the end. Raises ShapeError below rank 4."""
-        rank = len(input.shape)
+        rank = len(shape_of("the input of add_scale", input))
         if rank < 4:
             raise ShapeError(
                 f"add_scale cannot find the channels of a tensor with {rank} dims",

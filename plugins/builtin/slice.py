@@ -322,7 +322,7 @@ class Slice(Plugin):
     @classmethod
     def add(cls, network, input, start, shape, stride):
         """A Slice layer. set_input 1, 2, 3 give start, shape and stride as tensors, 4 the fill value."""
-        fields = {"start": tuple(start), "shape": tuple(shape), "stride": tuple(stride)}
+        fields = {"start": start, "shape": shape, "stride": stride}
         return network.add_plugin("Slice", [input], fields)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy
 
+from dovetail.core.arguments import shape_of
 from dovetail.core.errors import ShapeError
 from dovetail.core.types import FLOATS
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
@@ -69,4 +70,5 @@ class SoftMax(Plugin):
     @classmethod
     def add_softmax(cls, network, input):
         """A SoftMax layer over axis max(0, rank - 3); `layer.axes = 1 << axis` says otherwise."""
-        return network.add_plugin("SoftMax", [input], {"axes": 1 << max(0, len(input.shape) - 3)})
+        rank = len(shape_of("the input of add_softmax", input))
+        return network.add_plugin("SoftMax", [input], {"axes": 1 << max(0, rank - 3)})

@@ -1,5 +1,6 @@
 """What a user does wrong ends in a sentence that names it, and leaves everything as it was."""
 
+import contextlib
 import inspect
 
 import numpy as np
@@ -199,6 +200,50 @@ def assert_no_errors_of_python(target, good):
     assert calls > 20 or cls.__name__ in ("Runtime", "EngineInspector")
 
 
+@pytest.mark.parametrize("method", trt.get_plugin_registry().fronts())
+def test_no_layer_lets_an_error_of_pythons_own_out(method):
+    """Each argument of `network.add_<layer>`, and each attribute of the layer, is wrong once."""
+    spec, front = trt.get_plugin_registry().front(method)
+    parameters = list(inspect.signature(front).parameters.values())[1:]  # without the network
+    wrong = [*NO_VALUE, (1, 2), np.float32]
+    calls = 0
+
+    def call(place=-1, value=None):
+        _, network, _ = new_network()
+        x = network.add_input("x", trt.float32, (1, 3, 8, 8))
+        good = {
+            "inputs": [x], "num_output_maps": 4, "num_outputs": 4, "kernel_shape": (3, 3), "window_size": (2, 2),
+            "kernel": weights(4, 3, 3, 3), "shape": (1, 3, 8, 8), "weights": weights(1, 3, 8, 8), "value": 1.0,
+            "equation": "ijkl->ij", "start": (0,) * 4, "stride": (1,) * 4, "pre_padding": (1, 1), "k": 1, "window": 3,
+            "post_padding": (1, 1), "axes": 2, "axesMask": 4, "axis": 0, "type": 0, "op": 0, "mode": 0, "op0": 0,
+            "op1": 0, "norm_op": 0, "operation": 0, "alpha": 1.0, "beta": 0.5, "to_type": 0, "message": "m", "depth": 1,
+            "causal": False, "exclusive": False, "reverse": False, "transpose0": False, "transpose1": True,
+            "keep_dims": True, "max_seq_length": 8, "hidden_size": 2, "layer_count": 1,
+        }  # fmt: skip
+        arguments = [good.get(p.name, x if p.default is p.empty else p.default) for p in parameters]
+        if place >= 0:
+            arguments[place] = value
+        layer = getattr(network, method)(*arguments)
+        for index in range(layer.num_outputs):
+            with contextlib.suppress(errors.DovetailError):
+                layer.get_output(index).shape  # noqa: B018  infers
+        return layer
+
+    for place in range(len(parameters)):
+        for value in wrong:
+            _refused(call, [place, value])
+            calls += 1
+    try:
+        layer = call()
+    except errors.DovetailError:
+        layer = None  # it takes tensors of other types or ranks: the arguments were what counts
+    names = [*(f.name for f in spec.fields), *spec.properties, *(p.name for p in spec.inputs if p.weights)]
+    for name in names if layer is not None else ():
+        for value in wrong:
+            _refused(setattr, [layer, name, value])
+    assert calls >= len(wrong)
+
+
 # ---- look-up
 
 
@@ -242,6 +287,8 @@ def test_an_unknown_add_method_names_the_nearest(setup):
         ({"num_groups": 0}, ["num_groups", "0"]),
         ({"num_groups": 2**70}, ["num_groups", "int64"]),
         ({"padding_mode": 99}, ["padding_mode", "SAME_UPPER"]),
+        ({"padding_mode": "same_lower"}, ["padding_mode", "Write trt.PaddingMode.SAME_LOWER."]),
+        ({"num_groups": np.float32}, ["num_groups", "int64"]),
         ({"num_output_maps": None}, ["num_output_maps"]),
     ],
 )

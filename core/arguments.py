@@ -47,6 +47,13 @@ def extents(what: str, value: Any) -> tuple[int, ...]:
     return dims
 
 
+def shape_of(what: str, tensor: Any) -> Any:
+    """The shape of what has to be a tensor of a network. Raises DTypeError."""
+    if not hasattr(tensor, "symbolic"):
+        raise _wrong(what, tensor, "a tensor", "Pass layer.get_output(0), or what network.add_input returned.")
+    return tensor.shape
+
+
 def integers(what: str, values: Any) -> tuple[int, ...]:
     """Contents of a shape, whatever holds them, as ints. Raises DTypeError."""
     try:
