@@ -24,7 +24,8 @@ import numpy as np
 import dovetail as trt
 from dovetail import _native
 from dovetail.core.types import from_numpy
-from dovetail.machine.builder.run_layer import run_candidate
+from dovetail.machine.builder.graph import LayerGroup
+from dovetail.machine.builder.run_group import run_candidate
 from dovetail.machine.testing import make_layer, rows_of
 
 try:
@@ -192,7 +193,7 @@ def time_rows(case: Case, repeat: int) -> dict[str, list[float]]:
     for candidate in rows_of(lookup, layer, trt.DeviceType.GPU)[0]:
         formats = {candidate.formats[0], candidate.formats[-1]}
         if formats == {FORMATS[case.format]}:
-            _, ns = run_candidate(layer, candidate, arrays, repeat=repeat + 3)
+            _, ns = run_candidate(LayerGroup(layer), candidate, arrays, repeat=repeat + 3)
             times[candidate.row.tactic] = [time / 1e3 for time in ns[3:]]
     return times
 

@@ -23,7 +23,7 @@ class ExtentNames:
 
     def update(self, tensor: ITensor) -> None:
         """Note the shape and the names of one input."""
-        shape = tensor._declared_shape
+        shape = tensor.declared_shape
         names = {axis: tensor.get_dimension_name(axis) for axis, extent in enumerate(shape) if extent < 0}
         new = {axis: name for axis, name in names.items() if name}
         old = self._named.get(tensor, {})
@@ -43,7 +43,7 @@ class ExtentNames:
 
     def dims_of(self, tensor: ITensor) -> DimsExprs:
         return DimsExprs(
-            self._unknown(tensor, axis) if extent < 0 else extent for axis, extent in enumerate(tensor._declared_shape)
+            self._unknown(tensor, axis) if extent < 0 else extent for axis, extent in enumerate(tensor.declared_shape)
         )
 
     def _unknown(self, tensor: ITensor, axis: int) -> Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from dovetail.core.arguments import text, whole
 from dovetail.core.contract import Op, OpSpec, Port, SymbolicTensor
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, ShapeError, UnknownAttribute
-from dovetail.core.expr import DimsExprs, constraints
+from dovetail.core.expr import Constraint, DimsExprs, constraints
 from dovetail.core.named import member_of
 from dovetail.core.strict import Strict, unknown_attribute
 from dovetail.core.types import FLOATS, DataType, Weights, from_numpy
@@ -67,6 +67,24 @@ class ILayer(Strict):
     def label(self) -> str:
         """How messages call the layer: `Convolution@1 'stem'`."""
         return f"{self._spec.id} '{self._name}'"
+
+    # ---- what the builder reads
+    @property
+    def input_tensors(self) -> Sequence[ITensor | None]:
+        return self._inputs
+
+    @property
+    def output_tensors(self) -> Sequence[ITensor]:
+        return self._outputs
+
+    @property
+    def field_values(self) -> Mapping[str, Any]:
+        return self._values
+
+    @property
+    def requirements(self) -> Sequence[Constraint]:
+        """What its op requires of extents that are known at run time only."""
+        return self._constraints
 
     # ---- inputs and outputs
     @property

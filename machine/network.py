@@ -49,6 +49,19 @@ class INetworkDefinition(Strict):
         self._suffixes: dict[str, int] = {}
         self._in_front = False
 
+    @property
+    def lookup(self) -> Lookup:
+        """Where its layers come from."""
+        return self._lookup
+
+    @property
+    def input_tensors(self) -> Sequence[ITensor]:
+        return self._inputs
+
+    @property
+    def output_tensors(self) -> Sequence[ITensor]:
+        return self._outputs
+
     # ---- inputs and outputs
     def add_input(self, name: str, dtype: DataType, shape: Sequence[int]) -> ITensor:
         """A network input; -1 is an extent that is not known before run time.
@@ -82,7 +95,7 @@ class INetworkDefinition(Strict):
                 facts=[("extents", "-1 (known at run time) or more")],
                 got=dims,
             )
-        tensor._declared_shape = dims
+        tensor.declared_shape = dims
         self._name_extents(tensor)
 
     def _name_extents(self, tensor: ITensor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dovetail.core.arguments import whole
@@ -71,6 +71,16 @@ class ITensor(Strict):
         self._network._rename(self, name)
 
     @property
+    def producer(self) -> ILayer | None:
+        """The layer that makes it; None for an input of the network."""
+        return self._producer
+
+    @property
+    def dimension_names(self) -> Mapping[int, str]:
+        """Names that were given to its dimensions, by axis."""
+        return self._dimension_names
+
+    @property
     def symbolic(self) -> SymbolicTensor:
         """Dims as expressions over the network's inputs, and the type. Raises what inference raises."""
         if self._producer is None:
@@ -80,7 +90,7 @@ class ITensor(Strict):
 
     def _elements(self) -> tuple[Expr, ...] | None:
         """Of a network input that may be a shape: its contents, known when it is bound."""
-        shape = self._declared_shape
+        shape = self.declared_shape
         if self._dtype not in (DataType.INT32, DataType.INT64) or len(shape) > 1 or -1 in shape:
             return None
         n_elements = shape[0] if shape else 1
@@ -171,4 +181,4 @@ class ITensor(Strict):
         except (DefinitionError, RuntimeError) as error:
             return f"<ITensor '{self.name}', {type(error).__name__}>"
 
-    _declared_shape: tuple[int, ...] = ()
+    declared_shape: tuple[int, ...] = ()

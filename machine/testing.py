@@ -20,8 +20,8 @@ from dovetail.core.expr import DimsExprs, constraints, input_dim, leaves_of
 from dovetail.core.negotiation import FormatRow, Refusal, Trace, negotiate
 from dovetail.core.tensor import pack, unpack
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy, nptype
-from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor
-from dovetail.machine.builder.run_layer import prepare
+from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor, LayerGroup
+from dovetail.machine.builder.run_group import prepare
 from dovetail.machine.devices import this_machine
 
 RED_ZONE = 256  # bytes before and after each buffer
@@ -165,7 +165,7 @@ def rows_of(lookup: Lookup, layer: GraphLayer, device: DeviceType = DeviceType.C
 
 def run_row(layer: GraphLayer, candidate: Candidate, arrays: Sequence[np.ndarray | None], n_threads: int = 1) -> list:
     """Outputs of one row, checked: red zones, untouched inputs, every element written."""
-    packed, sizes = prepare(layer, candidate, n_threads)
+    packed, sizes = prepare(LayerGroup(layer), candidate, n_threads)
     guards: list[_Guarded] = []
     inputs: list[Any] = []
     for tensor, format_, array in zip(layer.inputs, candidate.formats, arrays, strict=False):

@@ -34,7 +34,9 @@ ARROWS = [
     ("machine.engine", "core.* machine.* registry.loader _native !machine.network !machine.builder*"),
     ("machine.context", "core.* machine.* _native !machine.network !machine.builder* !machine.engine"),
     ("machine.builder", "core.* machine.* registry.loader _native"),
-    ("machine.builder.*", "core.* machine.* _native !machine.engine !machine.context"),
+    ("machine.builder.pipeline", "core.* machine.* !machine.engine !machine.context"),
+    # a pass gets what it needs from services, and services know no pass
+    ("machine.builder.*", "core.* machine.* _native !machine.engine !machine.context !machine.builder.passes*"),
     ("machine.model_source", "core.* machine.* registry.loader"),
     ("machine.plan_cache", "core.* machine.* _native"),
     ("machine.api", "*"),
@@ -241,7 +243,30 @@ def layer_breaches(root: Path) -> Iterator[str]:
             yield f"{folder.relative_to(root)}:1: has no module plugins/builtin/{folder.name}.py"
 
 
-CHECKERS = [import_breaches, naming_breaches, include_breaches, layer_breaches]
+def pass_breaches(root: Path) -> Iterator[str]:
+    """A pass is a module of its name, `(graph, build) -> graph`, and stands in the pipeline; no part of the builder
+    reaches into the privates of another object."""
+    builder = root / "machine/builder"
+    pipeline = (builder / "pipeline.py").read_text(encoding="utf-8") if builder.exists() else ""
+    for path in sorted((builder / "passes").glob("[!_]*.py")):
+        where, name = path.relative_to(root), path.stem
+        functions = [node for node in parse(path).body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"]
+        passes = [node.name for node in functions if [arg.arg for arg in node.args.args] == ["graph", "build"]]
+        if name not in passes:
+            yield f"{where}:1: has no pass {name}(graph, build)"
+        for found in [name, *passes]:
+            if not re.search(rf"\b{found}\b", pipeline):
+                yield f"{where}:1: the pass {found} does not stand in pipeline.py"
+    for path in sorted(builder.rglob("*.py")):
+        for node in ast.walk(parse(path)):
+            if not isinstance(node, ast.Attribute) or not re.match(r"_[^_]", node.attr):
+                continue
+            owner = ast.unparse(node.value)
+            if owner not in ("self", "cls"):
+                yield f"{path.relative_to(root)}:{node.lineno}: reaches into {owner}.{node.attr}"
+
+
+CHECKERS = [import_breaches, naming_breaches, include_breaches, layer_breaches, pass_breaches]
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
@@ -277,6 +302,10 @@ SOUND = {
     "machine/plan.py": "from dovetail.core import types\n",
     "machine/testing.py": "from dovetail.core import types\n",
     "machine/cli.py": "from dovetail.machine import testing\n",
+    "machine/builder/selection.py": "from dovetail.core import types\n",
+    "machine/builder/passes/select_formats.py": "def select_formats(graph, build): pass\n",
+    "machine/builder/passes/fold_constants.py": "def fold_constants(graph, build): pass\n",
+    "machine/builder/pipeline.py": "from dovetail.machine.builder.passes import fold_constants, select_formats\n",
     "machine/network.py": '"""Gelu is named in text only."""\nfrom dovetail.core.contract import Lookup\n',
     "tests/builtin/test_gelu.py": "",
     "csrc/include/dovetail/plugin.h": "#include <stdint.h>\n",
@@ -324,6 +353,20 @@ PLANTED = [
         "from dovetail.plugins.builtin.gelu import GELU",
         "may not import plugins.builtin.gelu",
     ),
+    (
+        "machine/builder/passes/fold_constants.py",
+        "from dovetail.machine.builder.passes.select_formats import choose",
+        "may not import machine.builder.passes.select_formats",
+    ),
+    (
+        "machine/builder/selection.py",
+        "from dovetail.machine.builder.passes import select_formats",
+        "may not import machine.builder.passes.select_formats",
+    ),
+    ("machine/builder/passes/select_formats.py", "def f(group): group._found = []", "reaches into group._found"),
+    ("machine/builder/passes/select_formats.py", "def f(a): return a.b._c", "reaches into a.b._c"),
+    ("machine/builder/passes/renamed.py", "def other(graph, build): pass", "has no pass renamed(graph, build)"),
+    ("machine/builder/passes/renamed.py", "def renamed(graph, build): pass", "does not stand in pipeline.py"),
     ("machine/network.py", "def add_gelu(self): pass", "names a layer"),
     ("machine/network.py", "MODULE = 'dovetail.plugins.builtin.gelu'", "names a layer"),
     ("machine/network.py", "import dovetail.machine.testing", "for tests and the command"),

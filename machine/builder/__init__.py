@@ -9,13 +9,9 @@ from dovetail.core.contract import Lookup
 from dovetail.core.errors import DefinitionError, DovetailError, DTypeError
 from dovetail.core.failures import returns_on_error
 from dovetail.core.types import DeviceType
-from dovetail.machine.builder.candidates import list_candidates
-from dovetail.machine.builder.carry_scales import carry_scales
-from dovetail.machine.builder.fit_types import fit_types
-from dovetail.machine.builder.infer_shapes import infer_shapes
+from dovetail.machine.builder.build import build_of
 from dovetail.machine.builder.older import OlderBuilder
-from dovetail.machine.builder.pipeline import build, machine_of
-from dovetail.machine.builder.separate_outputs import separate_outputs
+from dovetail.machine.builder.pipeline import build, run, with_plugins
 from dovetail.machine.builder.without_effect import without_effect
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.devices import default_device, this_machine
@@ -117,9 +113,7 @@ class Builder(OlderBuilder):
         """Could `build_serialized_network` choose an implementation for every layer? Raises DTypeError."""
         _check_types(network, config)
         try:
-            machine = machine_of(config)
-            graph = separate_outputs(carry_scales(infer_shapes(network, config)))
-            list_candidates(fit_types(graph, config, machine), config, machine)
+            run(build_of(network, config), with_plugins(network.lookup), until="list_candidates")
         except DovetailError as error:
             self.logger.log(Severity.WARNING, str(error))
             return False

@@ -1,10 +1,10 @@
-"""What the passes hand to each other: layers and tensors with everything about the network resolved."""
+"""What passes hand to each other: layers, groups of them and tensors, with everything about the network resolved."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,11 @@ from dovetail.core.contract import Lookup, Op, OpSpec
 from dovetail.core.expr import DimsExprs, Expr
 from dovetail.core.negotiation import FormatRow, Place, Trace
 from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc
-from dovetail.core.types import DataType, DeviceType, TensorFormat
+from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy
+
+if TYPE_CHECKING:
+    from dovetail.machine.builder.arena import Arena
+    from dovetail.machine.plan import IHostMemory
 
 Extents3 = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # min, opt, max
 
@@ -37,6 +41,18 @@ class GraphTensor:
     format: TensorFormat = TensorFormat.LINEAR
     device: DeviceType = DeviceType.CPU
     dimension_names: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_array(cls, name: str, array: np.ndarray, n_profiles: int, dtype: DataType | None = None) -> GraphTensor:
+        """A tensor with known contents."""
+        dims = tuple(int(extent) for extent in array.shape)
+        return cls(
+            name,
+            DimsExprs(dims),
+            from_numpy(array.dtype) if dtype is None else dtype,
+            [(dims, dims, dims)] * n_profiles,
+            constant=np.ascontiguousarray(array),
+        )
 
     @property
     def static_dims(self) -> tuple[int, ...]:
@@ -71,27 +87,6 @@ class GraphTensor:
         )
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One way to run a layer: a format row and the implementation's object for it."""
-
-    row: FormatRow
-    object: Any
-    time_ns: float = float("nan")
-
-    @property
-    def formats(self) -> tuple[TensorFormat | None, ...]:
-        return self.row.formats
-
-    @property
-    def places(self) -> tuple[Place | None, ...]:
-        return self.row.places
-
-    @property
-    def device(self) -> DeviceType:
-        return self.row.implementation.device
-
-
 @dataclass(eq=False)
 class GraphLayer:
     """A layer. None among the inputs is an absent optional one."""
@@ -104,12 +99,6 @@ class GraphLayer:
     outputs: list[GraphTensor] = field(default_factory=list)
     precision: DataType | None = None
     device: DeviceType = DeviceType.CPU  # where it should run
-    fell_back: bool = False  # its candidates run elsewhere, because nothing on `device` fits
-    candidates: list[Candidate] = field(default_factory=list)
-    trace: Trace = field(default_factory=Trace)
-    chosen: Candidate | None = None
-    workspace_bytes: list[int] = field(default_factory=list)  # for each profile
-    packed: bytes = b""
     advice: str = ""  # what to do if nothing can run it
     converted: str = ""  # how its types differ from those of the network, and why
     inserted_for: str = ""  # why the builder added this layer; "" for the user's own
@@ -129,17 +118,164 @@ class GraphLayer:
         ]
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run a group: a format row, the implementation's object for it, and how much of the tail it computes.
+
+    What it leaves of the tail runs by `rest`, one candidate for each layer, which selection fills in.
+    """
+
+    row: FormatRow
+    object: Any
+    time_ns: float = float("nan")  # of the head and what is absorbed
+    n_absorbed: int = 0  # layers of the tail that the kernel computes too
+    rest: tuple[Candidate, ...] = ()
+
+    @property
+    def formats(self) -> tuple[TensorFormat | None, ...]:
+        return self.row.formats
+
+    @property
+    def places(self) -> tuple[Place | None, ...]:
+        """Of the inputs and outputs of the head; what is absorbed leaves the result where it lies."""
+        return self.row.places
+
+    @property
+    def device(self) -> DeviceType:
+        return self.row.implementation.device
+
+
+@dataclass
+class Found:
+    """The candidates of a layer, what was refused, and what the build report should say of it."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
+    notes: list[str] = field(default_factory=list)
+    fell_back: bool = False  # the candidates run elsewhere, because nothing on the layer's device fits
+
+
+@dataclass(eq=False)
+class LayerGroup:
+    """A layer that computes and the pointwise layers behind it that one kernel may absorb: what selection chooses for.
+
+    Each layer of the tail takes the only output of the one before it, which nothing else takes. A chosen group runs as
+    one step.
+    """
+
+    head: GraphLayer
+    tail: list[GraphLayer] = field(default_factory=list)
+    found: Found = field(default_factory=Found)
+    found_alone: list[Found] = field(default_factory=list)  # for each layer of the tail that runs by itself
+    chosen: Candidate | None = None
+    workspace_bytes: list[int] = field(default_factory=list)  # for each profile
+    packed: bytes = b""
+
+    @property
+    def layers(self) -> list[GraphLayer]:
+        return [self.head, *self.tail]
+
+    @property
+    def name(self) -> str:
+        """TensorRT's way to write it: "conv1 + relu1"."""
+        return " + ".join(layer.name for layer in self.layers)
+
+    @property
+    def label(self) -> str:
+        return f"{self.head.spec.id} '{self.name}'"
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        return self.found.candidates
+
+    @property
+    def trace(self) -> Trace:
+        return self.found.trace
+
+    @property
+    def choice(self) -> Candidate:
+        """What was chosen; to be asked for when something was."""
+        assert self.chosen is not None
+        return self.chosen
+
+    def slots(self) -> Iterator[tuple[GraphLayer, int]]:
+        """(layer, index of its input) for each input of the group: the head's, then what the tail takes beside."""
+        yield from ((self.head, index) for index in range(len(self.head.inputs)))
+        for before, layer in zip(self.layers, self.tail, strict=False):
+            made = before.outputs[0]
+            yield from ((layer, index) for index, tensor in enumerate(layer.inputs) if tensor is not made)
+
+    @property
+    def inputs(self) -> list[GraphTensor | None]:
+        return [layer.inputs[index] for layer, index in self.slots()]
+
+    @property
+    def outputs(self) -> list[GraphTensor]:
+        return self.layers[-1].outputs
+
+    @property
+    def tensors(self) -> list[GraphTensor | None]:
+        return [*self.inputs, *self.outputs]
+
+    def part(self, n_absorbed: int) -> LayerGroup:
+        """The head with the first layers of the tail: what a candidate that absorbs so much computes."""
+        return self if n_absorbed == len(self.tail) else LayerGroup(self.head, self.tail[:n_absorbed])
+
+    def places(self, candidate: Candidate) -> list[Place | None]:
+        """Where each of `tensors` lies when the group runs that way; operands of what is absorbed lie as the result."""
+        n_inputs = len(self.head.inputs)
+        found, results = list(candidate.places[:n_inputs]), list(candidate.places[n_inputs:])
+        for position, (before, layer) in enumerate(zip(self.layers, self.tail, strict=False)):
+            made = before.outputs[0]
+            is_absorbed = position < candidate.n_absorbed
+            own = () if is_absorbed else candidate.rest[position - candidate.n_absorbed].places
+            beside = [index for index, tensor in enumerate(layer.inputs) if tensor is not made]
+            found += [None if layer.inputs[i] is None else results[0] if is_absorbed else own[i] for i in beside]
+            results = results if is_absorbed else list(own[len(layer.inputs) :])
+        return [*found, *results]
+
+    def formats(self, candidate: Candidate) -> list[TensorFormat | None]:
+        """Those of `tensors` when the group runs that way."""
+        return [None if place is None else place.format for place in self.places(candidate)]
+
+    @property
+    def is_reformat(self) -> bool:
+        """Was it inserted to bring a tensor to another place?"""
+        return self.head.spec.role == "reformat" and bool(self.head.inserted_for)
+
+    @property
+    def is_copy(self) -> bool:
+        """Was it inserted to bring a tensor to another device?"""
+        return (
+            bool(self.head.inserted_for) and len({tensor.device for tensor in self.tensors if tensor is not None}) > 1
+        )
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Arenas of one profile. Offsets in bytes, each in the arena of its device; -1 for what lies in none."""
+
+    arenas: dict[DeviceType, Arena]
+    offsets: dict[int, int]  # id of tensor -> offset
+    workspace_offsets: list[int]  # for each group
+    workspace_bytes: list[int]
+
+
 @dataclass(eq=False)
 class Graph:
-    """A network on its way to a plan. Passes return it changed; no pass changes what another one decided."""
+    """A network on its way to a plan. Passes return it changed; no pass changes what another one decided.
+
+    Until `group_layers` it consists of layers, from there on of groups.
+    """
 
     name: str
     lookup: Lookup
-    layers: list[GraphLayer]
-    inputs: list[GraphTensor]
-    outputs: list[GraphTensor]
-    n_profiles: int
-    input_dims: list[list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]]  # [profile][input]
+    layers: list[GraphLayer] = field(default_factory=list)
+    inputs: list[GraphTensor] = field(default_factory=list)
+    outputs: list[GraphTensor] = field(default_factory=list)
+    n_profiles: int = 1
+    # [profile][input]
+    input_dims: list[list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]] = field(default_factory=list)
     # [profile][input]: (min, opt, max) contents of inputs that are shapes, None of others
     input_contents: list[list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None]] = field(
         default_factory=list
@@ -148,21 +284,29 @@ class Graph:
     constraints: list[tuple[Expr, str]] = field(default_factory=list)
     sizes: dict[Expr, tuple[GraphLayer, int]] = field(default_factory=dict)  # who tells an extent, on which output
     notes: list[str] = field(default_factory=list)  # lines for the build report
+    groups: list[LayerGroup] = field(default_factory=list)  # all layers, once they are grouped: the steps of the plan
+    memory: list[MemoryPlan] = field(default_factory=list)  # [profile]
+    plan: IHostMemory | None = None
 
-    def consumers(self) -> dict[GraphTensor, list[GraphLayer]]:
-        """The layers that take each tensor, in order, as they are now; tensors that none takes are left out."""
-        found: dict[GraphTensor, list[GraphLayer]] = {}
-        for layer in self.layers:
-            for tensor in dict.fromkeys(layer.inputs):
+    def set_groups(self, groups: list[LayerGroup]) -> None:
+        """Let the graph consist of these groups, and of their layers."""
+        self.groups = groups
+        self.layers = [layer for group in groups for layer in group.layers]
+
+    def consumers(self) -> dict[GraphTensor, list[Any]]:
+        """The layers, or groups, that take each tensor, in order, as they are now; what none takes is left out."""
+        found: dict[GraphTensor, list[Any]] = {}
+        for unit in self.groups or self.layers:
+            for tensor in dict.fromkeys(unit.inputs):
                 if tensor is not None:
-                    found.setdefault(tensor, []).append(layer)
+                    found.setdefault(tensor, []).append(unit)
         return found
 
     def all_tensors(self) -> list[GraphTensor]:
-        """Every tensor once: inputs, then in the order of the layers."""
+        """Every tensor once: inputs, then in the order of the layers; without those inside of groups."""
         seen: dict[int, GraphTensor] = {id(t): t for t in self.inputs}
-        for layer in self.layers:
-            for tensor in layer.tensors:
+        for unit in self.groups or self.layers:
+            for tensor in unit.tensors:
                 if tensor is not None:
                     seen.setdefault(id(tensor), tensor)
         for tensor in self.outputs:

@@ -1,123 +1,114 @@
-"""The passes, in order, and what they share. Read PIPELINE as a table of contents; each pass stands in its own file."""
+"""The passes, in order. Read PIPELINE as a table of contents; each pass stands in its own file of passes/."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from dovetail import _native
-from dovetail.core.errors import BuildError, PlanError
-from dovetail.core.negotiation import Machine
-from dovetail.core.types import DeviceType
-from dovetail.machine.budget import Meter
-from dovetail.machine.builder.absorb_quantization import absorb_quantization
-from dovetail.machine.builder.candidates import list_candidates
-from dovetail.machine.builder.carry_scales import carry_scales
-from dovetail.machine.builder.fit_types import fit_types
-from dovetail.machine.builder.fold_constants import fold_constants
+from dovetail.core.errors import BuildError
+from dovetail.machine.builder.build import Build, Pass, build_of
 from dovetail.machine.builder.graph import Graph
-from dovetail.machine.builder.infer_shapes import infer_shapes
-from dovetail.machine.builder.plan_memory import pack_constants, plan_memory
-from dovetail.machine.builder.progress import Progress, silent
-from dovetail.machine.builder.select_formats import Reformats, insert_reformats, select_formats
-from dovetail.machine.builder.separate_outputs import separate_outputs
-from dovetail.machine.builder.serialise import serialise
-from dovetail.machine.builder.time_candidates import Timer, time_candidates
-from dovetail.machine.builder.watch_chosen import watch_chosen
+from dovetail.machine.builder.passes.absorb_quantization import absorb_quantization
+from dovetail.machine.builder.passes.carry_scales import carry_scales
+from dovetail.machine.builder.passes.check_plan import check_plan
+from dovetail.machine.builder.passes.check_profiles import check_profiles
+from dovetail.machine.builder.passes.choose_likely_sizes import choose_likely_sizes
+from dovetail.machine.builder.passes.fit_types import fit_types
+from dovetail.machine.builder.passes.fold_constants import fold_constants, fold_remaining_constants
+from dovetail.machine.builder.passes.group_layers import group_layers
+from dovetail.machine.builder.passes.infer_shapes import infer_shapes
+from dovetail.machine.builder.passes.insert_reformats import insert_reformats
+from dovetail.machine.builder.passes.list_candidates import list_candidates
+from dovetail.machine.builder.passes.pack_constants import pack_constants
+from dovetail.machine.builder.passes.plan_memory import plan_memory
+from dovetail.machine.builder.passes.prune_candidates import prune_candidates
+from dovetail.machine.builder.passes.select_formats import select_formats
+from dovetail.machine.builder.passes.separate_outputs import separate_outputs
+from dovetail.machine.builder.passes.serialise import serialise
+from dovetail.machine.builder.passes.split_groups import split_groups
+from dovetail.machine.builder.passes.time_candidates import time_candidates
+from dovetail.machine.builder.passes.watch_chosen import watch_chosen
 from dovetail.machine.config import IBuilderConfig
-from dovetail.machine.devices import machine_for
-from dovetail.machine.enums import BuilderFlag
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.plan import IHostMemory
 
-
-@dataclass
-class Build:
-    """What every pass may look at: the config, the machine, and the measurements so far."""
-
-    config: IBuilderConfig
-    machine: Machine
-    timer: Timer
-    reformats: Reformats
-    folding: Meter
-    progress: Progress
-
-
-Pass = Callable[[Graph, Build], Graph]
-
-PIPELINE: tuple[tuple[str, Pass], ...] = (
+PIPELINE: tuple[Pass, ...] = (
+    # ---- the network: layers and tensors, every extent an expression with its range in each profile
+    infer_shapes,
+    # what the profiles must allow
+    check_profiles,
+    # extents to time with, where data decide them
+    choose_likely_sizes,
+    # ---- rewrites
     # INT8 tensors have the scales of the Quantize and Dequantize layers beside them
-    ("carry_scales", lambda g, b: carry_scales(g)),
+    carry_scales,
     # what depends on constants alone is computed now; dequantise layers wait for the next pass
-    ("fold_constants", lambda g, b: fold_constants(g, b.config, b.machine, b.folding, keep="dequantize")),
+    fold_constants,
     # layers between dequantise layers take the INT8 tensors
-    ("absorb_quantization", lambda g, b: absorb_quantization(g, b.config, b.machine)),
-    ("fold_remaining_constants", lambda g, b: fold_constants(g, b.config, b.machine, b.folding)),
+    absorb_quantization,
+    fold_remaining_constants,
     # outputs that no layer computes get a copying layer
-    ("separate_outputs", lambda g, b: separate_outputs(g)),
+    separate_outputs,
     # conversions around layers that nothing runs in the types they have
-    ("fit_types", lambda g, b: fit_types(g, b.config, b.machine)),
+    fit_types,
+    # ---- the choice of kernels
+    # what is chosen for together: a layer, and the pointwise layers behind it
+    group_layers,
     # implementations x format rows x tactics that fit
-    ("list_candidates", lambda g, b: list_candidates(g, b.config, b.machine, b.progress)),
+    list_candidates,
+    # those that cannot be worth timing are left out
+    prune_candidates,
     # each measured on this machine
-    ("time_candidates", lambda g, b: time_candidates(g, b.timer, b.progress)),
-    # the cheapest choice for the network as a whole, and reformats where neighbours chose differently
-    ("select_formats", lambda g, b: select_formats(g, b.reformats)),
+    time_candidates,
+    # the cheapest choice for the network as a whole
+    select_formats,
     # where nothing is timed, what third parties wrote runs once under guards, and others take its place if need be
-    ("watch_chosen", lambda g, b: watch_chosen(g, b.timer, b.reformats)),
-    ("insert_reformats", lambda g, b: insert_reformats(g, b.reformats)),
+    watch_chosen,
+    # layers that the chosen kernels do not absorb are groups of their own
+    split_groups,
+    # reformats where neighbours chose differently
+    insert_reformats,
+    # ---- the plan
     # weights as the chosen kernels want them
-    ("pack_constants", lambda g, b: pack_constants(g, b.config.num_threads)),
+    pack_constants,
+    # where tensors and workspaces lie
+    plan_memory,
+    # the document and its constants
+    serialise,
+    # loaded once, so that no plan leaves which an engine refuses
+    check_plan,
 )
 
 
 def build(network: INetworkDefinition, config: IBuilderConfig, log: Callable[[str], None] | None = None) -> IHostMemory:
-    """Run the pipeline, and load what it wrote once, so that no plan leaves which an engine refuses.
+    """The plan of `network`, which is not changed.
 
     Args:
         log: takes a line now and then while the build takes long.
 
     Raises:
-        BuildError: the plan cannot be loaded. And what the passes raise; the network is not changed.
+        BuildError: the plan cannot be loaded. And what the passes raise.
     """
-    progress = Progress(log, network.name) if log else silent()
-    machine = machine_of(config)
-    graph = infer_shapes(network, config)
-    timer = Timer(config, machine)
-    reformats = Reformats(graph.lookup, graph.n_profiles, timer, machine)
-    folding = config.folding_budget.meter("config.folding_budget")
-    shared = Build(config, machine, timer, reformats, folding, progress)
-    for _, pass_ in with_plugins(graph.lookup):
-        graph = pass_(graph, shared)
-    plan = serialise(graph, plan_memory(graph), machine, timer.spent_s)
-    if all(graph.lookup.implementations_of(layer.spec.id) for layer in graph.layers):
-        check_plan(plan, config)  # else an object was given whose class is to be registered where the plan is loaded
+    plan = run(build_of(network, config, log), with_plugins(network.lookup)).plan
+    assert plan is not None
     return plan
 
 
-def check_plan(plan: IHostMemory, config: IBuilderConfig) -> None:
-    """Do all that loading does. Raises BuildError where the plan would be refused."""
-    try:
-        _native.check_plan(plan, config.num_threads)
-    except PlanError as error:
-        raise BuildError(
-            "the plan of this network cannot be loaded, so it is not handed out",
-            facts=[("because", f"{type(error).__name__}: {error}")],
-            hint="Profile, names or a plugin's answers do not go together; if they do, this is a fault of dovetail.",
-        ) from error
-
-
-def machine_of(config: IBuilderConfig) -> Machine:
-    """This machine, with its GPU if the config has a use for one. Raises BuildError if that is missing."""
-    return machine_for(DeviceType.GPU in config.devices_in_use, config.get_flag(BuilderFlag.GPU_FALLBACK))
+def run(build: Build, passes: Sequence[tuple[str, Pass]], until: str = "") -> Graph:
+    """The graph behind the pass called `until`, or behind the last one."""
+    graph = Graph(build.network.name, build.network.lookup)
+    for name, pass_ in passes:
+        graph = pass_(graph, build)
+        if name == until:
+            break
+    return graph
 
 
 class PassOffers:
     """What `dovetail_graph_passes` gets: takes passes over the graph, each put behind one that is named."""
 
     def __init__(self) -> None:
-        self.pipeline = list(PIPELINE)
+        self.pipeline = [(pass_.__name__, pass_) for pass_ in PIPELINE]
 
     def add_pass(self, function: Pass, after: str, name: str = "") -> None:
         """Run `function(graph, build) -> graph` after the pass of that name.

@@ -73,7 +73,7 @@ def _meant(condition: ITensor) -> bool | None:
     if elements is None or len(elements) != 1:
         return None
     ranges = [
-        [(2, LARGEST_EXTENT) if extent < 0 else (extent, extent) for extent in tensor._declared_shape]
+        [(2, LARGEST_EXTENT) if extent < 0 else (extent, extent) for extent in tensor.declared_shape]
         for tensor in condition._network._inputs
     ]
     try:

@@ -17,9 +17,8 @@ from dovetail.core.errors import (
     ShapeError,
 )
 from dovetail.core.negotiation import MOST_COMBINATIONS
-from dovetail.machine.builder.candidates import find_candidates
-from dovetail.machine.builder.infer_shapes import infer_shapes
-from dovetail.machine.builder.pipeline import machine_of
+from dovetail.machine.builder import pipeline
+from dovetail.machine.builder.build import build_of
 from dovetail.registry import Registry
 
 QUIET = trt.Logger.INTERNAL_ERROR
@@ -211,13 +210,12 @@ def test_a_division_by_zero_names_layer_and_plugin(library):
 @pytest.mark.parametrize("n_inputs", [1, 4, 8])
 def test_a_plugin_that_looks_at_types_only_costs_a_hundred_combinations(library, n_inputs):
     net = Net("AnyFormat", shape=(1, 4, 4, 4), n_inputs=n_inputs)
-    graph = infer_shapes(net.network, net.config)
-    find_candidates(graph, graph.layers[0], net.config, machine_of(net.config))
-    layer = graph.layers[0]
-    capped = [refusal for refusal in layer.trace.refused if "combinations of formats" in refusal.reason]
-    assert len(layer.candidates) <= MOST_COMBINATIONS + 12
+    passes = pipeline.with_plugins(net.network.lookup)
+    found = pipeline.run(build_of(net.network, net.config), passes, until="list_candidates").groups[0].found
+    capped = [refusal for refusal in found.trace.refused if "combinations of formats" in refusal.reason]
+    assert len(found.candidates) <= MOST_COMBINATIONS + 12
     assert bool(capped) == (n_inputs > 1)
-    formats = {candidate.formats for candidate in layer.candidates}
+    formats = {candidate.formats for candidate in found.candidates}
     assert {(trt.TensorFormat.CHW32,) * (n_inputs + 1), (trt.TensorFormat.LINEAR,) * (n_inputs + 1)} <= formats
     started = time.monotonic()
     net.build()

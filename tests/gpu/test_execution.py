@@ -489,10 +489,10 @@ def test_a_plan_for_another_card_is_refused_by_name(monkeypatch):
         document["device"] |= {"sm": 75, "name": "Tesla T4"}
         return written(document, constants)
 
-    from dovetail.machine.builder import pipeline, serialise
+    from dovetail.machine.builder.passes import serialise
 
     monkeypatch.setattr(serialise, "write_plan", for_another_card)
-    monkeypatch.setattr(pipeline, "check_plan", lambda plan, config: None)  # the builder would not hand it out
+    monkeypatch.setattr(_native, "check_plan", lambda plan, n_threads: None)  # the builder would not hand it out
     plan = parts[0].build_serialized_network(*parts[1:])
     assert read_plan(plan)["device"]["sm"] == 75
     with pytest.raises(PlanVersionError, match="another GPU") as caught:

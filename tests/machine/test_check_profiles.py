@@ -8,7 +8,8 @@ import dovetail as trt
 from dovetail import _native
 from dovetail.core import errors
 from dovetail.core.types import DataType
-from dovetail.machine.builder import pipeline, progress
+from dovetail.machine.builder import progress
+from dovetail.machine.builder.passes import serialise as serialising
 from dovetail.plugins import Input, Output, Plugin
 
 
@@ -190,14 +191,14 @@ def test_names_that_no_plan_can_hold_are_refused_where_they_are_given(name):
 
 def test_a_plan_that_an_engine_would_refuse_is_not_handed_out(monkeypatch):
     builder, network, config = convolution_chain(1)
-    written = pipeline.serialise
+    written = serialising.write_plan
 
     def damaged(*args):
         plan = bytearray(bytes(written(*args)))
         plan[-1] ^= 1
         return bytes(plan)
 
-    monkeypatch.setattr(pipeline, "serialise", damaged)
+    monkeypatch.setattr(serialising, "write_plan", damaged)
     with pytest.raises(errors.BuildError, match="cannot be loaded, so it is not handed out") as raised:
         builder.build_serialized_network(network, config)
     assert isinstance(raised.value.__cause__, errors.PlanCorrupt)

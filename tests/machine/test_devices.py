@@ -11,9 +11,9 @@ import dovetail as trt
 from dovetail.core import errors
 from dovetail.core.types import DeviceType, TensorLocation
 from dovetail.machine import devices
-from dovetail.machine.builder.candidates import find_on
-from dovetail.machine.builder.graph import Graph
-from dovetail.machine.builder.time_candidates import Timer
+from dovetail.machine.builder.candidates import Candidates
+from dovetail.machine.builder.graph import LayerGroup
+from dovetail.machine.builder.measurements import Measurements
 from dovetail.machine.testing import make_layer
 
 CPU, CUDA = 1, 2  # DLPack's numbers, which plans use
@@ -32,10 +32,10 @@ def times(monkeypatch):
     """Times in ns by tactic; 1000 where nothing is said."""
     table = {}
 
-    def time(timer, layer, candidate):
+    def time(measurements, group, candidate):
         return float(table.get(candidate.row.tactic, 1000))
 
-    monkeypatch.setattr(Timer, "time", time)
+    monkeypatch.setattr(Measurements, "time", time)
     return table
 
 
@@ -425,12 +425,12 @@ def test_a_measurement_belongs_to_its_device(card):
     lookup = WithGpu(on_gpu("Activation@1", ("relu", "f32", "linear"), name="cpu"))  # a name says nothing
     layer = make_layer(lookup, "Activation@1", [np.zeros((2, 2), np.float32)], lookup.find("Activation").defaults())
     config = trt.Builder(trt.Logger()).create_builder_config()
-    graph = Graph("", lookup, [], [], [], 1, [])
     signatures = set()
     for sm in (80, 90):
         card["sm"] = sm
         machine = devices.this_machine(with_gpu=True)
         for device in (DeviceType.GPU, DeviceType.CPU):
-            find_on(device, graph, layer, config, machine)
-            signatures |= {Timer(config, machine)._signature(layer, c) for c in layer.candidates[:1]}
+            found = Candidates(lookup, config, machine).on(device, layer)
+            measurements = Measurements(config, machine)
+            signatures |= {measurements.signature(LayerGroup(layer), c) for c in found.candidates[:1]}
     assert len(signatures) == 3  # two cards, one CPU

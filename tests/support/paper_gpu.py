@@ -8,7 +8,6 @@ from unittest.mock import patch
 import dovetail as trt
 from dovetail.core.contract import Implementation, Row
 from dovetail.core.types import DeviceType
-from dovetail.machine.builder import pipeline
 from dovetail.machine.plan import read_plan
 
 CARD = {"name": "NVIDIA H100 80GB HBM3", "sm": 90, "multiprocessors": 132, "memory_bytes": 80 << 30, "bus": "0:0"}
@@ -85,7 +84,7 @@ def new_network(*implementations):
 
 
 def built(builder, network, config):
-    with patch.object(pipeline, "check_plan"):  # which would want the GPU
+    with patch("dovetail._native.check_plan"):  # which would want the GPU
         return builder.build_serialized_network(network, config)
 
 

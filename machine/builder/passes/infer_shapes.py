@@ -1,4 +1,4 @@
-"""First pass: the network as a graph, with every extent an expression over the inputs and its range a profile."""
+"""The network as a graph, with every extent an expression over the inputs and its range in each profile."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
 from dovetail.core.expr import DimsExprs, Expr, constant, input_dim, no_size
-from dovetail.core.types import DataType, DeviceType, TensorLocation, from_numpy, nptype
-from dovetail.machine.builder.check_profiles import check_profiles
-from dovetail.machine.builder.conversion import conversion
+from dovetail.core.types import DataType, DeviceType, TensorLocation, nptype
+from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ProfileExtents, late_leaves
-from dovetail.machine.builder.likely_sizes import choose_likely_sizes
+from dovetail.machine.builder.own_layers import conversion
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.layer import ILayer
 from dovetail.machine.names import checked_name
@@ -20,34 +19,35 @@ from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.tensor import ITensor
 
 
-def infer_shapes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
+def infer_shapes(graph: Graph, build: Build) -> Graph:
     """Resolve shapes and types of all layers.
 
     Raises:
         BuildError: no outputs, or dynamic inputs without a profile.
         ShapeError, DTypeError, DefinitionError: from the layers; the layer is named.
     """
-    if not network._outputs:
+    network, config = build.network, build.config
+    if not network.output_tensors:
         raise BuildError("the network has no outputs", hint="Call network.mark_output(tensor).")
     checked_name("a network", network.name)
     input_dims = _profiles(network, config)
     layers = _in_order(network)
     shape_inputs = network.shape_inputs()
-    graph = Graph(network.name, network._lookup, [], [], [], len(input_dims), input_dims)
+    graph.n_profiles, graph.input_dims = len(input_dims), input_dims
     graph.input_contents = _contents(network, config, shape_inputs)
     graph.extents = [ProfileExtents(*given) for given in zip(graph.input_dims, graph.input_contents, strict=True)]
     graph.constraints = _equal_names(network, input_dims)
     made: dict[int, GraphTensor] = {}
-    for tensor in network._inputs:
+    for tensor in network.input_tensors:
         graph.inputs.append(_tensor(tensor, made, graph, config))
         if tensor in shape_inputs:  # the context reads it
             graph.inputs[-1].allowed_device = DeviceType.CPU
     for layer in layers:
         graph.layers += _layers(layer, made, graph, config)
-        graph.constraints += [(found.condition, _said_by(layer, found.text)) for found in layer._constraints]
-    graph.outputs = [made[id(tensor)] for tensor in network._outputs]
+        graph.constraints += [(found.condition, _said_by(layer, found.text)) for found in layer.requirements]
+    graph.outputs = [made[id(tensor)] for tensor in network.output_tensors]
     graph.drop_dead_layers()
-    return choose_likely_sizes(check_profiles(graph))
+    return graph
 
 
 def _said_by(layer: ILayer, text: str) -> str:
@@ -56,20 +56,22 @@ def _said_by(layer: ILayer, text: str) -> str:
 
 def _profiles(network: INetworkDefinition, config: IBuilderConfig) -> list[list[tuple]]:
     """[profile][input] -> (min, opt, max)."""
-    dynamic = [tensor for tensor in network._inputs if -1 in tensor._declared_shape]
+    dynamic = [tensor for tensor in network.input_tensors if -1 in tensor.declared_shape]
     if dynamic and not config.profiles:
         raise BuildError(
-            f"input '{dynamic[0].name}' {list(dynamic[0]._declared_shape)} has unknown extents and no profile",
+            f"input '{dynamic[0].name}' {list(dynamic[0].declared_shape)} has unknown extents and no profile",
             hint="profile = builder.create_optimization_profile(); profile.set_shape(name, min, opt, max); "
             "config.add_optimization_profile(profile)",
         )
     _check_profile_names(network, config)
     profiles = config.profiles or (IOptimizationProfile(),)
-    return [[_range(tensor, profile, index) for tensor in network._inputs] for index, profile in enumerate(profiles)]
+    return [
+        [_range(tensor, profile, index) for tensor in network.input_tensors] for index, profile in enumerate(profiles)
+    ]
 
 
 def _check_profile_names(network: INetworkDefinition, config: IBuilderConfig) -> None:
-    names = {tensor.name: None for tensor in network._inputs}
+    names = {tensor.name: None for tensor in network.input_tensors}
     for index, profile in enumerate(config.profiles):
         unknown = [name for name in profile.inputs if name not in names]
         if unknown:
@@ -80,7 +82,7 @@ def _check_profile_names(network: INetworkDefinition, config: IBuilderConfig) ->
 
 
 def _range(tensor: ITensor, profile: IOptimizationProfile, index: int) -> tuple:
-    shape = tensor._declared_shape
+    shape = tensor.declared_shape
     if tensor.name not in profile.inputs:
         if -1 in shape:
             raise BuildError(
@@ -107,7 +109,7 @@ def _contents(
     """[profile][input] -> (min, opt, max) contents of inputs that are shapes, else None."""
     profiles = config.profiles or (IOptimizationProfile(),)
     return [
-        [_values(tensor, profile, index) if tensor in shape_inputs else None for tensor in network._inputs]
+        [_values(tensor, profile, index) if tensor in shape_inputs else None for tensor in network.input_tensors]
         for index, profile in enumerate(profiles)
     ]
 
@@ -116,11 +118,11 @@ def _values(tensor: ITensor, profile: IOptimizationProfile, index: int) -> tuple
     values = profile.get_shape_input(tensor.name)
     if not values:
         raise BuildError(
-            f"profile {index} sets no values for input '{tensor.name}' {list(tensor._declared_shape)}, whose contents "
+            f"profile {index} sets no values for input '{tensor.name}' {list(tensor.declared_shape)}, whose contents "
             "are extents",
             hint=f'Call profile.set_shape_input("{tensor.name}", min, opt, max), and config.add_optimization_profile.',
         )
-    n_elements = int(np.prod(tensor._declared_shape, dtype=np.int64))
+    n_elements = int(np.prod(tensor.declared_shape, dtype=np.int64))
     if len(values[0]) != n_elements:
         raise ShapeError(
             f"profile {index} does not fit shape input '{tensor.name}'",
@@ -133,11 +135,11 @@ def _equal_names(network: INetworkDefinition, input_dims: list[list[tuple]]) -> 
     """Constraints that say: extents of one name are equal. Raises ShapeError where a profile says otherwise."""
     first: dict[str, tuple[Expr, str, list[list[int]]]] = {}
     result: list[tuple[Expr, str]] = []
-    for index, tensor in enumerate(network._inputs):
-        for axis, name in sorted(tensor._dimension_names.items()):
-            if not name or not 0 <= axis < len(tensor._declared_shape):
+    for index, tensor in enumerate(network.input_tensors):
+        for axis, name in sorted(tensor.dimension_names.items()):
+            if not name or not 0 <= axis < len(tensor.declared_shape):
                 continue
-            extent = tensor._declared_shape[axis]
+            extent = tensor.declared_shape[axis]
             expr = input_dim(index, axis, name) if extent < 0 else constant(extent)
             where = f"dimension {axis} of '{tensor.name}'"
             ranges = [[dims[axis] for dims in profile[index]] for profile in input_dims]
@@ -175,7 +177,7 @@ def _in_order(network: INetworkDefinition) -> list[ILayer]:
         while stack:
             layer = stack[-1]
             waiting = [
-                t._producer for t in layer._inputs if t is not None and t._producer and id(t._producer) not in done
+                t.producer for t in layer.input_tensors if t is not None and t.producer and id(t.producer) not in done
             ]
             if waiting:
                 stack += waiting
@@ -203,7 +205,7 @@ def _tensor(
         scale=_scale_of(tensor, symbolic.dtype),
         allowed_formats=tensor.allowed_formats,
         allowed_device=DeviceType.CPU if on_host else config.default_device_type,
-        dimension_names=dict(tensor._dimension_names),
+        dimension_names=dict(tensor.dimension_names),
     )
     if symbolic.constant is not None and -1 not in result.static_dims:
         result.constant = np.ascontiguousarray(symbolic.constant).reshape(result.static_dims)
@@ -220,7 +222,7 @@ def _extents(tensor: ITensor, dims: DimsExprs, profile: int, graph: Graph) -> tu
     try:
         return graph.extents[profile].of(dims)
     except ShapeError as error:
-        made = f"{tensor._producer.label} cannot compute '{tensor.name}'" if tensor._producer else f"'{tensor.name}'"
+        made = f"{tensor.producer.label} cannot compute '{tensor.name}'" if tensor.producer else f"'{tensor.name}'"
         text = f"{made} at the opt extents of profile {profile}: {error.message}"
         raise ShapeError(text, facts=error.facts, hint=error.hint, profile=profile) from error
 
@@ -230,18 +232,6 @@ def _scale_of(tensor: ITensor, dtype: DataType) -> float:
     if dtype != DataType.INT8 or tensor.dynamic_range is None:
         return -1.0
     return max(abs(end) for end in tensor.dynamic_range) / 127 or -1.0
-
-
-def constant_tensor(name: str, array: np.ndarray, n_profiles: int, dtype: DataType | None = None) -> GraphTensor:
-    """A tensor with known contents."""
-    dims = tuple(int(extent) for extent in array.shape)
-    return GraphTensor(
-        name,
-        DimsExprs(dims),
-        from_numpy(array.dtype) if dtype is None else dtype,
-        [(dims, dims, dims)] * n_profiles,
-        constant=np.ascontiguousarray(array),
-    )
 
 
 def _layers(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: IBuilderConfig) -> list[GraphLayer]:
@@ -258,18 +248,25 @@ def _layers(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: I
         elif given is None:
             inputs.append(None)
         else:
-            inputs.append(constant_tensor(f"{layer.name}.{port.name}", weights[port.name], graph.n_profiles))
-    values: dict[str, Any] = dict(layer._values)
-    result = GraphLayer(layer.name, layer.spec, values, layer.make_op(), inputs, precision=layer._precision)
+            inputs.append(GraphTensor.of_array(f"{layer.name}.{port.name}", weights[port.name], graph.n_profiles))
+    values: dict[str, Any] = dict(layer.field_values)
+    result = GraphLayer(
+        layer.name,
+        layer.spec,
+        values,
+        layer.make_op(),
+        inputs,
+        precision=layer.precision if layer.precision_is_set else None,
+    )
     result.device = config.get_device_type(layer)
     conversions: list[GraphLayer] = []
-    for index, tensor in enumerate(layer._outputs):
+    for index, tensor in enumerate(layer.output_tensors):
         output = _tensor(tensor, made, graph, config)
         output.producer = None if output.is_constant else result
         if layer.own_type(index) != output.dtype:
             written = GraphTensor(f"{output.name}_unconverted", output.dims, layer.own_type(index), output.ranges)
             name, why = f"{layer.name}, type of output {index}", f"{layer.label} was asked for {output.dtype.name}"
-            conversions.append(conversion(graph, written, output, name, result.device, why))
+            conversions.append(conversion(graph.lookup, written, output, name, result.device, why))
             output, written.producer = written, result
         result.outputs.append(output)
     for leaf in _told(layer, graph):

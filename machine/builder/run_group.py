@@ -1,4 +1,4 @@
-"""Run one candidate of one layer on given arrays: for folding constants and for timing."""
+"""Run one candidate of one group on given arrays: for folding constants and for timing."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from dovetail.core.expr import leaves_of
 from dovetail.core.tensor import DynamicTensorDesc, pack, unpack
 from dovetail.core.types import DataType, DeviceType, TensorFormat, storage_nptype
 from dovetail.machine.builder.candidates import descs_of
-from dovetail.machine.builder.graph import Candidate, GraphLayer
+from dovetail.machine.builder.graph import Candidate, LayerGroup
 
 POISONS = (0xFF, 0x5A)  # bytes that outputs hold before a run; 0xFF makes NaN, -1 and no valid BOOL
 
 
-def prepare(layer: GraphLayer, candidate: Candidate, n_threads: int) -> tuple[bytes, list[int]]:
+def prepare(group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[bytes, list[int]]:
     """The candidate's packed constants, and the workspace it needs for each profile, in bytes."""
     row, native = candidate.row, candidate.row.implementation.native
-    n_inputs = len(layer.inputs)
+    n_inputs = len(group.inputs)
     packed = b""
     sizes = []
-    n_profiles = len(layer.outputs[0].ranges) if layer.outputs else 1
+    n_profiles = len(group.outputs[0].ranges) if group.outputs else 1
     for profile in range(n_profiles):
-        descs = descs_of(layer, candidate, profile)
+        descs = descs_of(group, candidate, profile)
         native.configure(candidate.object, descs[:n_inputs], descs[n_inputs:])
         sizes.append(native.workspace(candidate.object, row.row, descs[:n_inputs], descs[n_inputs:], n_threads))
-        _check_workspace(layer, candidate, sizes[-1], profile)
+        _check_workspace(group, candidate, sizes[-1], profile)
     if row.row >= 0:
         full = [
             None if tensor is None else _packed_desc(tensor, format_)
-            for tensor, format_ in zip(layer.tensors, candidate.formats, strict=True)
+            for tensor, format_ in zip(group.tensors, group.formats(candidate), strict=True)
         ]
         packed = native.prepare(candidate.object, row.row, full[:n_inputs], full[n_inputs:]) or b""
     return packed, sizes
 
 
-def _check_workspace(layer: GraphLayer, candidate: Candidate, n_bytes: int, profile: int) -> None:
+def _check_workspace(group: LayerGroup, candidate: Candidate, n_bytes: int, profile: int) -> None:
     """Raise where a workspace on the CPU is larger than the memory of this machine: no context could have it."""
     most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if candidate.device != DeviceType.CPU or n_bytes <= most:
         return
     row = candidate.row
     raise MemoryLimitError(
-        f"{row.label} asks for a workspace of {n_bytes} bytes in {layer.label}",
+        f"{row.label} asks for a workspace of {n_bytes} bytes in {group.label}",
         facts=[
             ("this machine", f"{most} bytes of memory"),
             ("asked for", f"getWorkspaceSize at the largest extents of profile {profile}"),
@@ -55,7 +55,7 @@ def _check_workspace(layer: GraphLayer, candidate: Candidate, n_bytes: int, prof
         ],
         hint="Correct what it returns, or narrow the profile; config.set_memory_pool_limit refuses it earlier.",
         plugin=row.implementation.id,
-        layer=layer.name,
+        layer=group.name,
         method="getWorkspaceSize",
         got=n_bytes,
     )
@@ -68,7 +68,7 @@ def _packed_desc(tensor: Any, format_: TensorFormat) -> DynamicTensorDesc:
 
 
 def run_candidate(
-    layer: GraphLayer,
+    group: LayerGroup,
     candidate: Candidate,
     arrays: Sequence[np.ndarray | None],
     n_threads: int = 1,
@@ -79,9 +79,9 @@ def run_candidate(
     Raises:
         PluginFailed: it failed, wrote outside of its outputs, or left elements of them unwritten.
     """
-    prepared = prepare(layer, candidate, n_threads)
+    prepared = prepare(group, candidate, n_threads)
     inputs: list[Any] = []
-    for tensor, format_, array in zip(layer.inputs, candidate.formats, arrays, strict=False):
+    for tensor, format_, array in zip(group.inputs, group.formats(candidate), arrays, strict=False):
         if tensor is None or array is None:
             inputs.append(None)
             continue
@@ -90,17 +90,17 @@ def run_candidate(
         flat = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
         missing = desc.allocated_size - flat.size
         inputs.append((desc, np.pad(flat, (0, missing)) if missing else flat))
-    outputs, times = _run(layer, candidate, prepared, inputs, n_threads, repeat, POISONS[0])
+    outputs, times = _run(group, candidate, prepared, inputs, n_threads, repeat, POISONS[0])
     doubtful = [_left(buffer, desc, POISONS[0]) for desc, buffer in outputs]
     if any(left.any() for left in doubtful):  # left as they were, or equal to it: another filling says which
-        again, _ = _run(layer, candidate, prepared, inputs, n_threads, 1, POISONS[1])
+        again, _ = _run(group, candidate, prepared, inputs, n_threads, 1, POISONS[1])
         second = [_left(buffer, desc, POISONS[1]) for desc, buffer in again]
-        _refuse_unwritten(layer, candidate, [a & b for a, b in zip(doubtful, second, strict=True)])
+        _refuse_unwritten(group, candidate, [a & b for a, b in zip(doubtful, second, strict=True)])
     return [unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in outputs], times
 
 
 def _run(
-    layer: GraphLayer,
+    group: LayerGroup,
     candidate: Candidate,
     prepared: tuple[bytes, list[int]],
     inputs: list[Any],
@@ -112,7 +112,7 @@ def _run(
     packed, sizes = prepared
     descs = [
         _at_opt(tensor, format_)
-        for tensor, format_ in zip(layer.outputs, candidate.formats[len(layer.inputs) :], strict=True)
+        for tensor, format_ in zip(group.outputs, group.formats(candidate)[len(group.inputs) :], strict=True)
     ]
     outputs = [(desc, np.full(desc.allocated_size, poison, np.uint8)) for desc in descs]
     times = candidate.row.implementation.native.run_step(
@@ -136,10 +136,10 @@ def _left(buffer: np.ndarray, desc: DynamicTensorDesc, poison: int) -> np.ndarra
     return unpack(same, desc.dims, DataType.BOOL, desc.format) if same.any() else np.zeros((), bool)
 
 
-def _refuse_unwritten(layer: GraphLayer, candidate: Candidate, unwritten: Sequence[np.ndarray]) -> None:
+def _refuse_unwritten(group: LayerGroup, candidate: Candidate, unwritten: Sequence[np.ndarray]) -> None:
     """Raise for outputs with elements that two runs left as they were. Those of an extent that it tells may be."""
     facts = []
-    for index, (tensor, left) in enumerate(zip(layer.outputs, unwritten, strict=True)):
+    for index, (tensor, left) in enumerate(zip(group.outputs, unwritten, strict=True)):
         if not left.any() or any(leaf.is_size_tensor for leaf in leaves_of(*tensor.dims)):
             continue
         at = ", ".join(str(int(i)) for i in np.argwhere(left)[0])
@@ -152,11 +152,11 @@ def _refuse_unwritten(layer: GraphLayer, candidate: Candidate, unwritten: Sequen
         return
     row = candidate.row
     raise PluginFailed(
-        f"{row.label} left elements of its outputs unwritten in {layer.label}",
+        f"{row.label} left elements of its outputs unwritten in {group.label}",
         facts=[*facts, ("plugin", row.implementation.plugin or "not known")],
         hint="enqueue must write every element of every output: they held something else in each of two runs.",
         plugin=row.implementation.id,
-        layer=layer.name,
+        layer=group.name,
         method="enqueue",
         tactic=row.tactic,
         guard="unwritten",

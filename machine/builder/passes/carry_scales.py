@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from dovetail.core.types import DataType
+from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
 
 NONE = -1.0  # the scale of a tensor that has none
 
 
-def carry_scales(graph: Graph) -> Graph:
+def carry_scales(graph: Graph, build: Build) -> Graph:
     """Give INT8 tensors the one scale that the layers around them agree on; real = stored * scale."""
     found: dict[int, tuple[GraphTensor, set[float]]] = {}
     for layer in graph.layers:

@@ -12,13 +12,12 @@ from typing import Any
 
 from dovetail.core.contract import Implementation, SymbolicTensor
 from dovetail.core.errors import DovetailError
-from dovetail.core.negotiation import Machine, types_of_row, types_that_fit
+from dovetail.core.negotiation import types_of_row, types_that_fit
 from dovetail.core.types import DataType, nptype
-from dovetail.machine.builder.candidates import find_candidates, find_on, implementations_of, make_object
-from dovetail.machine.builder.conversion import conversion
+from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.candidates import make_object
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
-from dovetail.machine.builder.infer_shapes import constant_tensor
-from dovetail.machine.config import IBuilderConfig
+from dovetail.machine.builder.own_layers import conversion
 from dovetail.machine.enums import BuilderFlag
 
 FLAGS = {DataType.HALF: BuilderFlag.FP16, DataType.BF16: BuilderFlag.BF16}  # what FLOAT may be instead
@@ -26,12 +25,12 @@ FLAGS = {DataType.HALF: BuilderFlag.FP16, DataType.BF16: BuilderFlag.BF16}  # wh
 Types = tuple[DataType | None, ...]
 
 
-def fit_types(graph: Graph, config: IBuilderConfig, machine: Machine) -> Graph:
+def fit_types(graph: Graph, build: Build) -> Graph:
     """Insert conversions around layers that need them; where a flag would help, note it on the layer."""
     converted: dict[tuple[int, DataType], GraphTensor] = {}
     layers: list[GraphLayer] = []
     for layer in graph.layers:
-        types = _types_for(graph, layer, config, machine)
+        types = _types_for(graph, layer, build)
         if types is None:
             layers.append(layer)
             continue
@@ -47,35 +46,30 @@ def fit_types(graph: Graph, config: IBuilderConfig, machine: Machine) -> Graph:
     return graph
 
 
-def _types_for(graph: Graph, layer: GraphLayer, config: IBuilderConfig, machine: Machine) -> Types | None:
+def _types_for(graph: Graph, layer: GraphLayer, build: Build) -> Types | None:
     """Types to convert the layer to; None where it can stay, or nothing helps."""
-    here = [i for i in implementations_of(graph.lookup, layer) if i.device == layer.device]
+    here = [i for i in build.candidates.implementations_of(layer) if i.device == layer.device]
     n_inputs = len(layer.inputs)
     given = tuple(None if tensor is None else tensor.dtype for tensor in layer.tensors)
     if any(_takes(i, given, n_inputs) for i in here):  # almost every layer: nothing more is asked
         return None
     if any(teller is layer for teller, _ in graph.sizes.values()) or not here:
         return None
-    notes = list(graph.notes)
-    find_candidates(graph, layer, config, machine)
-    graph.notes[:] = notes  # list_candidates asks again
-    if layer.candidates:
+    if build.candidates.of(layer).candidates:
         return None
-    allowed = {dtype for dtype, flag in FLAGS.items() if config.get_flag(flag)}
-    types = _search(graph, layer, here, allowed, config, machine)
+    allowed = {dtype for dtype, flag in FLAGS.items() if build.config.get_flag(flag)}
+    types = _search(layer, here, allowed, build)
     if types is None:
-        layer.advice = _advice_for(graph, layer, here, config, machine)
+        layer.advice = _advice_for(layer, here, build)
     return types
 
 
-def _advice_for(
-    graph: Graph, layer: GraphLayer, here: list[Implementation], config: IBuilderConfig, machine: Machine
-) -> str:
+def _advice_for(layer: GraphLayer, here: Sequence[Implementation], build: Build) -> str:
     """What would let an implementation take the layer: flags, or scales, which only the user knows; "" for neither."""
-    wider = _search(graph, layer, here, set(FLAGS), config, machine)
+    wider = _search(layer, here, set(FLAGS), build)
     if wider is not None:
         return _advice(layer, wider)
-    quantized = _search(graph, layer, here, {*FLAGS, DataType.INT8}, config, machine)
+    quantized = _search(layer, here, {*FLAGS, DataType.INT8}, build)
     return "" if quantized is None else _quantizing(layer, quantized)
 
 
@@ -97,21 +91,15 @@ def _choices(dtype: DataType, allowed: set[DataType]) -> tuple[DataType, ...]:
 
 
 def _search(
-    graph: Graph,
-    layer: GraphLayer,
-    implementations: Sequence[Implementation],
-    allowed: set[DataType],
-    config: IBuilderConfig,
-    machine: Machine,
+    layer: GraphLayer, implementations: Sequence[Implementation], allowed: set[DataType], build: Build
 ) -> Types | None:
     choices = [None if t is None else _choices(t.dtype, allowed) for t in layer.tensors]
     if all(several is None or len(several) == 1 for several in choices):
         return None
     for implementation in implementations:
         for types in _offered(layer, implementation, choices):
-            probe = _retyped(layer, types)
-            find_on(layer.device, graph, probe, config, machine)
-            if any(c.row.implementation is implementation for c in probe.candidates):
+            found = build.candidates.on(layer.device, _retyped(layer, types))
+            if any(c.row.implementation is implementation for c in found.candidates):
                 return types
     return None
 
@@ -180,7 +168,7 @@ def _convert_inputs(
         key = (id(tensor), dtype)
         if key not in converted and tensor.is_constant:
             array = _as_type(tensor, dtype)
-            converted[key] = constant_tensor(f"{tensor.name} as {dtype.name}", array, graph.n_profiles, dtype)
+            converted[key] = GraphTensor.of_array(f"{tensor.name} as {dtype.name}", array, graph.n_profiles, dtype)
         elif key not in converted:
             converted[key] = GraphTensor(f"{tensor.name} as {dtype.name}", tensor.dims, dtype, tensor.ranges)
             inserted.append(_conversion(graph, layer, tensor, converted[key]))
@@ -205,7 +193,7 @@ def _convert_outputs(
 
 def _conversion(graph: Graph, layer: GraphLayer, source: GraphTensor, target: GraphTensor) -> GraphLayer:
     name = f"{layer.name}, {source.name} as {target.dtype.name}"
-    return conversion(graph, source, target, name, layer.device, f"{layer.label}, which runs in other types")
+    return conversion(graph.lookup, source, target, name, layer.device, f"{layer.label}, which runs in other types")
 
 
 def _changed(layer: GraphLayer, types: Types) -> tuple[str, list[BuilderFlag]]:

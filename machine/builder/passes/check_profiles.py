@@ -9,6 +9,7 @@ from dovetail import _native
 from dovetail.core.assignment import Values
 from dovetail.core.errors import MemoryLimitError, ShapeError
 from dovetail.core.expr import Expr, leaves_of
+from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphTensor
 
 CORNERS = ("min", "opt", "max")
@@ -16,7 +17,7 @@ _FARTHEST = 1 << 20  # beyond the profile's extents, in which extents that work 
 _SHOWN_INPUTS = 4
 
 
-def check_profiles(graph: Graph) -> Graph:
+def check_profiles(graph: Graph, build: Build) -> Graph:
     """Look at every tensor, and at what the layers require, at min, opt and max of each profile.
 
     A requirement that holds at opt but not at min or max leaves shapes that work, and is a note in the report.

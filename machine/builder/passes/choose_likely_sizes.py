@@ -8,12 +8,13 @@ from dovetail.core.assignment import Values
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import Expr
 from dovetail.core.expr_text import operands_first
+from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphTensor
 
 _ROUNDS = 4  # a size that is made smaller for one requirement may break another
 
 
-def choose_likely_sizes(graph: Graph) -> Graph:
+def choose_likely_sizes(graph: Graph, build: Build) -> Graph:
     """Let the opt extents of all tensors follow from sizes that the layers' requirements allow.
 
     Two tensors of at most 20 and 30 rows that are added up have 20, since one size of at most 30 may be that, too.

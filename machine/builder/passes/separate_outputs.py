@@ -6,11 +6,13 @@ asked for when they are known.
 
 from __future__ import annotations
 
-from dovetail.core.types import DeviceType, TensorFormat
-from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, late_leaves
+from dovetail.core.types import TensorFormat
+from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.graph import Graph, GraphTensor, late_leaves
+from dovetail.machine.builder.own_layers import layer_of_role
 
 
-def separate_outputs(graph: Graph) -> Graph:
+def separate_outputs(graph: Graph, build: Build) -> Graph:
     """Insert an identity, asked for by role, where an output is an input, a constant or told too late."""
     for index, tensor in enumerate(graph.outputs):
         producer = tensor.producer
@@ -21,7 +23,9 @@ def separate_outputs(graph: Graph) -> Graph:
         copy.allowed_formats, copy.allowed_device = tensor.allowed_formats, tensor.allowed_device
         if producer is None and not tensor.is_constant:
             copy.name = f"{tensor.name}_output"
-        layer = new_layer(graph, "identity", f"copy of {tensor.name}", [tensor], [copy], tensor.allowed_device)
+        layer = layer_of_role(
+            graph.lookup, "identity", f"copy of {tensor.name}", [tensor], [copy], tensor.allowed_device
+        )
         layer.inserted_for = "an output that no layer computes"
         if producer is not None:
             tensor.name = f"{tensor.name}_untold"
@@ -30,20 +34,3 @@ def separate_outputs(graph: Graph) -> Graph:
         graph.layers.append(layer)
         graph.outputs[index] = copy
     return graph
-
-
-def new_layer(
-    graph: Graph,
-    role: str,
-    name: str,
-    inputs: list[GraphTensor | None],
-    outputs: list[GraphTensor],
-    device: DeviceType,
-) -> GraphLayer:
-    """A layer of the builder's own, of the op that plays `role`, to run on `device`."""
-    spec = graph.lookup.with_role(role)
-    values = spec.defaults()
-    layer = GraphLayer(name, spec, values, spec.make(name, values), inputs, outputs, device=device)
-    for tensor in outputs:
-        tensor.producer = layer
-    return layer

@@ -1,4 +1,4 @@
-"""Last pass: the graph as a plan document and its constants."""
+"""The graph as a plan: a document and its constants."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from dovetail.core.negotiation import Machine
 from dovetail.core.programs import Programs
 from dovetail.core.tensor import pack
 from dovetail.core.types import DeviceType, FieldType, from_numpy
-from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
-from dovetail.machine.builder.plan_memory import MemoryPlan
-from dovetail.machine.builder.select_formats import is_copy
-from dovetail.machine.plan import IHostMemory, write_plan
+from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup, MemoryPlan
+from dovetail.machine.plan import write_plan
 
 
 class _Pool:
@@ -46,7 +45,7 @@ def bytes_of(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s: float) -> IHostMemory:
+def serialise(graph: Graph, build: Build) -> Graph:
     """Write the plan."""
     sizes = _sizes(graph)
     tensors = graph.all_tensors()
@@ -58,7 +57,7 @@ def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s
     document = {
         "name": graph.name or "unnamed",
         "producer": f"dovetail {_native.VERSION}",
-        "device": _device(graph, tensors, machine),
+        "device": _device(graph, tensors, build.machine),
         "requires": _requires(graph),
         "tensors": [_tensor(tensor, where.get(tensor, "arena"), pool) for tensor in tensors],
         "constraints": [{"program": pool.programs.index(expr), "text": text} for expr, text in graph.constraints],
@@ -66,12 +65,13 @@ def serialise(graph: Graph, memory: list[MemoryPlan], machine: Machine, timing_s
         "outputs": [index[id(tensor)] for tensor in graph.outputs],
         "shape_inputs": [i for i, contents in enumerate(graph.input_contents[0]) if contents is not None],
         "sizes": [_size(leaf, graph, index, pool) for leaf in sizes],
-        "profiles": [_profile(graph, tensors, sizes, memory[p], p) for p in range(graph.n_profiles)],
-        "steps": [_step(layer, index, pool) for layer in graph.layers],
-        "report": _report(graph, timing_s),
+        "profiles": [_profile(graph, tensors, sizes, graph.memory[p], p) for p in range(graph.n_profiles)],
+        "steps": [_step(group, index, pool) for group in graph.groups],
+        "report": _report(graph, build.measurements.spent_s),
     }
     document["programs"] = pool.programs.programs
-    return write_plan(document, pool.constants)
+    graph.plan = write_plan(document, pool.constants)
+    return graph
 
 
 def _sizes(graph: Graph) -> list[Expr]:
@@ -93,7 +93,7 @@ def _size(leaf: Expr, graph: Graph, index: dict[int, int], pool: _Pool) -> dict[
 def _device(graph: Graph, tensors: list[GraphTensor], machine: Machine) -> dict[str, Any]:
     """What the plan can run on."""
     cpu = {"machine": platform.machine(), "isa": _needed_isa(graph)}
-    used = {tensor.device for tensor in tensors} | {layer.chosen.device for layer in graph.layers if layer.chosen}
+    used = {tensor.device for tensor in tensors} | {group.choice.device for group in graph.groups}
     if DeviceType.GPU not in used:
         return {"type": "cpu", **cpu}
     version = _native.cuda_version()  # of the library and of the driver, for people
@@ -102,8 +102,8 @@ def _device(graph: Graph, tensors: list[GraphTensor], machine: Machine) -> dict[
 
 def _needed_isa(graph: Graph) -> list[str]:
     needs: set[str] = set()
-    for layer in graph.layers:
-        row = layer.chosen.row  # type: ignore[union-attr]
+    for group in graph.groups:
+        row = group.choice.row
         needs |= {need for r in row.implementation.rows if r.index == row.row for need in r.needs}
     return sorted(needs)
 
@@ -111,18 +111,18 @@ def _needed_isa(graph: Graph) -> list[str]:
 def _requires(graph: Graph) -> list[dict[str, Any]]:
     """Plugins that the plan cannot run without, and where they came from."""
     found: dict[str, dict[str, Any]] = {}
-    for layer in graph.layers:
-        implementation = layer.chosen.row.implementation  # type: ignore[union-attr]
+    for group in graph.groups:
+        implementation = group.choice.row.implementation
         record = graph.lookup.record_of(implementation.id)
         found[implementation.id] = {
-            "op": layer.spec.id,
+            "op": group.head.spec.id,
             "implementation": implementation.id,
             "plugin": record.name if record else implementation.plugin,
             "plugin_version": record.version if record else "",
             "library": os.path.basename(implementation.library),
             "hash": record.hash if record else "",
             "distribution": record.distribution if record else "",
-            "python": layer.spec.where if "python" in implementation.traits else "",
+            "python": group.head.spec.where if "python" in implementation.traits else "",
         }
     return list(found.values())
 
@@ -166,25 +166,25 @@ def _arenas(memory: MemoryPlan) -> dict[str, int]:
     return sizes | ({"cuda_arena_bytes": cuda.size, "cuda_lower_bound": cuda.lower_bound} if cuda.size else {})
 
 
-def _step(layer: GraphLayer, index: dict[int, int], pool: _Pool) -> dict[str, Any]:
-    assert layer.chosen is not None
-    implementation = layer.chosen.row.implementation
+def _step(group: LayerGroup, index: dict[int, int], pool: _Pool) -> dict[str, Any]:
+    choice = group.choice
+    implementation = choice.row.implementation
     fields, state = None, -1
-    if implementation.native.uses_op_object and layer.chosen.object.has_save:
-        state = pool.constant(layer.chosen.object.save())
+    if implementation.native.uses_op_object and choice.object.has_save:
+        state = pool.constant(choice.object.save())
     else:
-        fields = [[name, wire, _json_value(wire, value, pool)] for name, wire, value in layer.wire_fields()]
+        fields = [[name, wire, _json_value(wire, value, pool)] for name, wire, value in group.head.wire_fields()]
     return {
-        "layer": layer.name,
-        "op": layer.spec.id,
+        "layer": group.name,
+        "op": group.head.spec.id,
         "implementation": implementation.id,
-        "row": layer.chosen.row.tactic,
-        "tactic": layer.chosen.row.row,
+        "row": choice.row.tactic,
+        "tactic": choice.row.row,
         "fields": fields,
         "state": state,
-        "inputs": [-1 if tensor is None else index[id(tensor)] for tensor in layer.inputs],
-        "outputs": [index[id(tensor)] for tensor in layer.outputs],
-        "packed": pool.constant(layer.packed) if layer.packed else -1,
+        "inputs": [-1 if tensor is None else index[id(tensor)] for tensor in group.inputs],
+        "outputs": [index[id(tensor)] for tensor in group.outputs],
+        "packed": pool.constant(group.packed) if group.packed else -1,
         "python": "python" in implementation.traits,
         "device": implementation.device.dlpack_code,
     }
@@ -204,29 +204,27 @@ def _json_value(wire: int, value: Any, pool: _Pool) -> Any:
 
 def _report(graph: Graph, timing_s: float) -> dict[str, Any]:
     steps = []
-    for layer in graph.layers:
-        chosen = layer.chosen
-        assert chosen is not None
-        losers = [c for c in layer.candidates if c.row is not chosen.row] if not layer.inserted_for else []
+    for group in graph.groups:
+        chosen, inserted_for = group.choice, group.head.inserted_for
+        losers = [c for c in group.candidates if c.row is not chosen.row] if not inserted_for else []
         steps.append(
             {
-                "layer": layer.name,
-                "op": layer.spec.id,
+                "layer": group.name,
+                "op": group.head.spec.id,
                 "runs_on": chosen.row.label,
                 "device": chosen.device.name.lower(),
-                "inputs": [_notation(t, chosen.device) for t in layer.inputs],
-                "outputs": [_notation(t, chosen.device) for t in layer.outputs],
+                "inputs": [_notation(t, chosen.device) for t in group.inputs],
+                "outputs": [_notation(t, chosen.device) for t in group.outputs],
                 "time_ns": None if math.isnan(chosen.time_ns) else chosen.time_ns,
                 "lost": [_loser(c) for c in losers],
-                "refused": [str(refusal) for refusal in layer.trace.refused],
-                "inserted_for": layer.inserted_for,
+                "refused": [str(refusal) for refusal in group.trace.refused],
+                "inserted_for": inserted_for,
             }
         )
-    reformats = sum(layer.spec.role == "reformat" and bool(layer.inserted_for) for layer in graph.layers)
     return {
         "steps": steps,
-        "reformats": reformats,
-        "copies": sum(is_copy(layer) for layer in graph.layers),
+        "reformats": sum(group.is_reformat for group in graph.groups),
+        "copies": sum(group.is_copy for group in graph.groups),
         "timing_s": timing_s,
         "notes": graph.notes,
     }

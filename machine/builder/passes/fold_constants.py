@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import math
 
-from dovetail.core.negotiation import Machine
 from dovetail.core.types import DeviceType, TensorFormat
-from dovetail.machine.budget import Meter
-from dovetail.machine.builder.candidates import find_on
-from dovetail.machine.builder.graph import Graph, GraphLayer
-from dovetail.machine.builder.run_layer import run_candidate
-from dovetail.machine.config import IBuilderConfig
+from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.graph import Graph, GraphLayer, LayerGroup
+from dovetail.machine.builder.run_group import run_candidate
 
 _NOTES = 8  # layers that are not folded and named in the report; the others are counted
 
 
-def fold_constants(graph: Graph, config: IBuilderConfig, machine: Machine, meter: Meter, keep: str = "") -> Graph:
-    """Fold what can be folded and fits the budget. Layers of role `keep` stay, so that a later pass still sees them."""
+def fold_constants(graph: Graph, build: Build) -> Graph:
+    """Fold what can be folded and fits the budget, but for dequantise layers, which `absorb_quantization` looks for."""
+    return _fold_all(graph, build, keep="dequantize")
+
+
+def fold_remaining_constants(graph: Graph, build: Build) -> Graph:
+    """Fold what can be folded and fits what is left of the budget."""
+    return _fold_all(graph, build)
+
+
+def _fold_all(graph: Graph, build: Build, keep: str = "") -> Graph:
+    """Fold all layers but those of role `keep`."""
     remaining: list[GraphLayer] = []
     refused: list[str] = []
     for layer in graph.layers:
         is_kept = bool(keep) and layer.spec.role == keep
-        if is_kept or not _is_constant(layer) or not _fold(graph, layer, config, machine, meter, refused):
+        if is_kept or not _is_constant(layer) or not _fold(layer, build, refused):
             remaining.append(layer)
     graph.layers = remaining
     graph.notes += refused[:_NOTES]
@@ -37,29 +44,26 @@ def _is_constant(layer: GraphLayer) -> bool:
     return known and fixed
 
 
-def _fold(
-    graph: Graph, layer: GraphLayer, config: IBuilderConfig, machine: Machine, meter: Meter, refused: list[str]
-) -> bool:
+def _fold(layer: GraphLayer, build: Build, refused: list[str]) -> bool:
     """Compute with the first candidate that takes row-major tensors; False if there is none, or no budget for it."""
     growth = _growth(layer)
-    reason = meter.refusal(bytes=growth, layers=1)
+    reason = build.folding.refusal(bytes=growth, layers=1)
     if reason:
         refused.append(f"{layer.label} is not folded into a constant: {reason}")
         return False
-    find_on(DeviceType.CPU, graph, layer, config, machine)
-    for candidate in layer.candidates:
+    for candidate in build.candidates.on(DeviceType.CPU, layer).candidates:
         if any(format_ not in (None, TensorFormat.LINEAR) for format_ in candidate.formats):
             continue
         arrays = [None if tensor is None else tensor.constant for tensor in layer.inputs]
         try:
-            results, _ = run_candidate(layer, candidate, arrays)
+            results, _ = run_candidate(LayerGroup(layer), candidate, arrays)
         except MemoryError:
             refused.append(f"{layer.label} is not folded into a constant: there is no memory for its {growth} bytes")
             return False
         for tensor, array in zip(layer.outputs, results, strict=True):
             tensor.constant = array
             tensor.producer = None
-        meter.count(bytes=growth, layers=1)
+        build.folding.count(bytes=growth, layers=1)
         return True
     return False
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dovetail.core.negotiation import Machine
 from dovetail.core.types import DataType
-from dovetail.machine.builder.candidates import find_candidates, find_on
+from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
-from dovetail.machine.config import IBuilderConfig
 
 
-def absorb_quantization(graph: Graph, config: IBuilderConfig, machine: Machine) -> Graph:
+def absorb_quantization(graph: Graph, build: Build) -> Graph:
     """Rewrite where an implementation takes the INT8 tensors; elsewhere leave the dequantise layers."""
     for layer in graph.layers:
         quantized = _quantized_inputs(layer)
@@ -24,8 +22,8 @@ def absorb_quantization(graph: Graph, config: IBuilderConfig, machine: Machine) 
         before = list(layer.inputs)
         for index, source in quantized.items():
             layer.inputs[index] = source
-        find_candidates(graph, layer, config, machine)
-        if layer.candidates and not (layer.fell_back and _stays(graph, layer, before, config, machine)):
+        found = build.candidates.of(layer)
+        if found.candidates and not (found.fell_back and _stays(layer, before, build)):
             graph.notes.append(f"{layer.label} takes INT8: the dequantise layers before it are absorbed")
         else:
             layer.inputs = before
@@ -33,13 +31,9 @@ def absorb_quantization(graph: Graph, config: IBuilderConfig, machine: Machine) 
     return graph
 
 
-def _stays(
-    graph: Graph, layer: GraphLayer, inputs: list[GraphTensor | None], config: IBuilderConfig, machine: Machine
-) -> bool:
+def _stays(layer: GraphLayer, inputs: list[GraphTensor | None], build: Build) -> bool:
     """Could the layer run on its own device with the inputs it had? Then INT8 is no reason to leave it."""
-    plain = replace(layer, inputs=inputs)
-    find_on(layer.device, graph, plain, config, machine)
-    return bool(plain.candidates)
+    return bool(build.candidates.on(layer.device, replace(layer, inputs=inputs)).candidates)
 
 
 def _quantized_inputs(layer: GraphLayer) -> dict[int, GraphTensor]:

@@ -1,0 +1,71 @@
+"""What the passes of one build are handed: the network, what was asked for, and services that answer questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dovetail.core.negotiation import Machine
+from dovetail.core.types import DeviceType
+from dovetail.machine.budget import Meter
+from dovetail.machine.builder.candidates import Candidates
+from dovetail.machine.builder.graph import Graph
+from dovetail.machine.builder.measurements import Measurements
+from dovetail.machine.builder.progress import Progress, silent
+from dovetail.machine.builder.reformats import Reformats
+from dovetail.machine.builder.selection import Selection
+from dovetail.machine.config import IBuilderConfig
+from dovetail.machine.devices import machine_for
+from dovetail.machine.enums import BuilderFlag
+from dovetail.machine.network import INetworkDefinition
+
+
+@dataclass
+class Build:
+    """One build. Passes read it; what they decide is in the graph."""
+
+    network: INetworkDefinition
+    config: IBuilderConfig
+    machine: Machine
+    candidates: Candidates
+    measurements: Measurements
+    reformats: Reformats
+    selection: Selection
+    folding: Meter  # what is left of the budget for constant folding
+    progress: Progress
+
+    @property
+    def is_timed(self) -> bool:
+        """Are candidates measured? At builder_optimization_level 0 the one listed first is taken."""
+        return self.config.builder_optimization_level > 0
+
+
+Pass = Callable[[Graph, Build], Graph]
+
+
+def build_of(network: INetworkDefinition, config: IBuilderConfig, log: Callable[[str], None] | None = None) -> Build:
+    """A build of `network`, with all that passes need.
+
+    Raises:
+        BuildError: a GPU is needed and none works.
+    """
+    machine = machine_of(config)
+    candidates = Candidates(network.lookup, config, machine)
+    measurements = Measurements(config, machine)
+    reformats = Reformats(candidates, measurements)
+    return Build(
+        network,
+        config,
+        machine,
+        candidates,
+        measurements,
+        reformats,
+        Selection(reformats),
+        config.folding_budget.meter("config.folding_budget"),
+        Progress(log, network.name) if log else silent(),
+    )
+
+
+def machine_of(config: IBuilderConfig) -> Machine:
+    """This machine, with its GPU if the config has a use for one. Raises BuildError if that is missing."""
+    return machine_for(DeviceType.GPU in config.devices_in_use, config.get_flag(BuilderFlag.GPU_FALLBACK))

@@ -1,0 +1,109 @@
+"""A reformat wherever a tensor is wanted in another place than its producer leaves it in."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from dovetail.core.negotiation import Place
+from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup
+from dovetail.machine.builder.reformats import Reformats
+from dovetail.machine.builder.selection import allowed_places
+
+
+def insert_reformats(graph: Graph, build: Build) -> Graph:
+    """Insert one for each tensor and place."""
+    reformats = build.reformats
+    made: dict[tuple[int, Place], GraphTensor] = {}
+    groups: list[LayerGroup] = []
+
+    def step(tensor: GraphTensor, wanted: Place) -> GraphTensor:
+        if (id(tensor), wanted) not in made:
+            group = _reformat(tensor, wanted, reformats)
+            groups.append(group)
+            made[id(tensor), wanted] = group.outputs[0]
+        return made[id(tensor), wanted]
+
+    def moved(tensor: GraphTensor, wanted: Place) -> GraphTensor:
+        if tensor.is_constant:
+            return made.setdefault((id(tensor), wanted), _constant_in(tensor, wanted))
+        for place in reformats.route(tensor, tensor.place, wanted)[1]:
+            tensor = step(tensor, place)
+        return tensor
+
+    for group in graph.groups:
+        places = group.places(group.choice)
+        for wanted, (layer, index) in zip(places, list(group.slots()), strict=False):
+            tensor = layer.inputs[index]
+            if tensor is not None and wanted is not None and wanted != tensor.place:
+                layer.inputs[index] = moved(tensor, wanted)
+        groups.append(group)
+    for index, tensor in enumerate(graph.outputs):
+        allowed = allowed_places(tensor)
+        if tensor.place not in allowed:
+            target = moved(tensor, min(allowed, key=lambda place: reformats.cost(tensor, tensor.place, place)))
+            target.name, tensor.name = tensor.name, f"{tensor.name}{_suffix(target.place, tensor.place)}"
+            graph.outputs[index] = target
+    graph.set_groups(groups)
+    _note_devices(graph)
+    return graph
+
+
+def _reformat(tensor: GraphTensor, wanted: Place, reformats: Reformats) -> LayerGroup:
+    source = tensor.place
+    group = reformats.group(tensor, source, wanted)
+    group.chosen = reformats.fastest(group)
+    assert group.chosen is not None
+    group.head.inputs = [tensor]
+    group.outputs[0].name = f"{tensor.name}{_suffix(source, wanted)}"
+    same_device = source.device == wanted.device
+    way = f"{source.format.name} -> {wanted.format.name}" if same_device else f"{source} -> {wanted}"
+    group.head.inserted_for = way
+    return group
+
+
+def _suffix(before: Place, after: Place) -> str:
+    """What is added to a tensor's name when it changes its place: ".chw32", ".gpu"."""
+    device = f".{after.device.name.lower()}" if before.device != after.device else ""
+    return device + (f".{after.format.name.lower()}" if before.format != after.format else "")
+
+
+def _constant_in(tensor: GraphTensor, wanted: Place) -> GraphTensor:
+    """A constant in another place: packed when the plan is written and put there at load, free at run time."""
+    copy = GraphTensor(tensor.name, tensor.dims, tensor.dtype, tensor.ranges, constant=tensor.constant)
+    copy.scale, copy.format, copy.device = tensor.scale, wanted.format, wanted.device
+    return copy
+
+
+def _note_devices(graph: Graph) -> None:
+    """Say of each layer that left its device why, and what that costs."""
+    moved = [group for group in graph.groups if group.found.fell_back]
+    if not moved:
+        return
+    makers = {tensor: group for group in graph.groups for tensor in group.outputs}
+    consumers = graph.consumers()
+    beside = Counter(
+        group for copy in graph.groups if copy.is_copy for group in _groups_beside(copy, makers, consumers)
+    )
+    for group in moved:
+        there, copies = group.choice.device.name, beside[group]
+        what = "1 copy" if copies == 1 else f"{copies or 'no'} copies"
+        graph.notes.append(
+            f"{group.label} runs on the {there}: nothing on the {group.head.device.name} fits; {what} inserted"
+        )
+
+
+def _groups_beside(
+    copy: LayerGroup, makers: dict[GraphTensor, LayerGroup], consumers: dict[GraphTensor, list[LayerGroup]]
+) -> set[LayerGroup]:
+    """The groups between which and the copy stand nothing but reformats."""
+    into = [copy.outputs[0]]  # what the copy feeds, through reformats
+    fed: set[LayerGroup] = set()
+    for tensor in into:
+        for group in consumers.get(tensor, []):
+            fed.add(group)
+            into += group.outputs if group.is_reformat else []
+    source = makers.get(copy.inputs[0])  # type: ignore[arg-type]
+    while source is not None and source.is_reformat:
+        source = makers.get(source.inputs[0])  # type: ignore[arg-type]
+    return fed | ({source} if source is not None else set())

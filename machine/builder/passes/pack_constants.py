@@ -1,0 +1,14 @@
+"""Weights as the chosen kernels want them."""
+
+from __future__ import annotations
+
+from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.graph import Graph
+from dovetail.machine.builder.run_group import prepare
+
+
+def pack_constants(graph: Graph, build: Build) -> Graph:
+    """Let every chosen candidate pack its constants and say what scratch it needs."""
+    for group in graph.groups:
+        group.packed, group.workspace_bytes = prepare(group, group.choice, build.config.num_threads)
+    return graph

@@ -1,0 +1,82 @@
+"""Candidates that cannot be worth timing are left out; the trace says so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from dovetail.core.negotiation import Refusal
+from dovetail.core.types import DeviceType, TensorFormat
+from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.graph import Candidate, Found, Graph, GraphLayer
+
+EXHAUSTIVE_LEVEL = 5  # builder_optimization_level at which nothing is left out
+FEW_FORMATS = 4  # a layer that offers more formats than these, or is pointwise, takes whatever its neighbours have
+MOST_PADDING = 6  # such a layer does not take formats that make a tensor more times as large
+# Rows of one implementation with the same formats that are timed, the first ones. For the CPU they are listed by
+# instruction set, so that the best come first; for the GPU by tile, and which is best depends on the extents.
+MOST_ALIKE = {DeviceType.CPU: 2, DeviceType.GPU: 16}
+
+
+def prune_candidates(graph: Graph, build: Build) -> Graph:
+    """Leave out what cannot be worth timing; the trace says so.
+
+    A format matters only if somebody is bound to it: an input, an output, or a layer that does not offer all formats.
+    The others have no use for one that is mostly padding, as where one channel fills 32 lanes. Of rows of one
+    implementation with the same formats the first MOST_ALIKE are timed.
+    """
+    if build.config.builder_optimization_level >= EXHAUSTIVE_LEVEL:
+        return graph
+    bound = {TensorFormat.LINEAR, None}
+    for tensor in [*graph.inputs, *graph.outputs]:
+        bound |= {f for f in TensorFormat if tensor.allowed_formats >> int(f) & 1}
+    for layer, found in _units(graph):
+        if not _is_flexible(layer, found):
+            bound |= _formats_of(found)
+    for layer, found in _units(graph):
+        is_flexible = _is_flexible(layer, found)
+        kept: list[Candidate] = []
+        seen: Counter[tuple] = Counter()
+        for candidate in found.candidates:
+            row = candidate.row
+            key = (row.implementation.id, candidate.places)
+            seen[key] += 1
+            if not set(candidate.formats) <= bound:
+                reason = "no other layer is bound to these formats"
+            elif is_flexible and _padding(layer, candidate) > MOST_PADDING:
+                reason = f"padding makes a tensor more than {MOST_PADDING} times as large"
+            elif seen[key] > MOST_ALIKE[candidate.device]:
+                reason = f"{MOST_ALIKE[candidate.device]} rows listed before it have the same formats"
+            else:
+                kept.append(candidate)
+                continue
+            reason += f" (not timed below builder_optimization_level {EXHAUSTIVE_LEVEL})"
+            found.trace.refused.append(Refusal(row.implementation.id, row.tactic, -1, reason))
+        found.candidates = kept or found.candidates
+    return graph
+
+
+def _units(graph: Graph) -> Iterator[tuple[GraphLayer, Found]]:
+    """Each layer with the candidates that start at it."""
+    for group in graph.groups:
+        yield from zip(group.layers, [group.found, *group.found_alone], strict=True)
+
+
+def _formats_of(found: Found) -> set[TensorFormat | None]:
+    return {format_ for candidate in found.candidates for format_ in candidate.formats}
+
+
+def _is_flexible(layer: GraphLayer, found: Found) -> bool:
+    """Does it take whatever formats its neighbours have? Layers that work element by element do."""
+    return bool(layer.spec.scalar) or len(_formats_of(found)) > FEW_FORMATS
+
+
+def _padding(layer: GraphLayer, candidate: Candidate) -> float:
+    """By how much its formats make a tensor larger, at most, at the likeliest extents."""
+    worst = 1.0
+    for tensor, format_ in zip(layer.tensors, candidate.formats, strict=True):
+        axis = None if tensor is None or format_ is None else format_.channel_axis(len(tensor.dims))
+        if axis is not None:
+            channels = tensor.ranges[0][1][axis]  # type: ignore[union-attr]
+            worst = max(worst, -(-channels // format_.lanes) * format_.lanes / max(channels, 1))  # type: ignore[union-attr]
+    return worst

@@ -1,0 +1,55 @@
+"""Every candidate gets its time, measured on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dovetail.core.errors import DovetailError
+from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.graph import Candidate, Found, Graph, LayerGroup, late_leaves
+from dovetail.machine.builder.measurements import named, no_memory, note_loss, trespassed
+
+
+def time_candidates(graph: Graph, build: Build) -> Graph:
+    """Measure. A candidate that fails while it is timed loses, and the report says so.
+
+    Failing includes writing outside of its outputs, changing an input, and leaving elements of outputs unwritten.
+
+    At builder_optimization_level 0 nothing is timed: what stands first is taken, and watched once it is chosen.
+
+    Raises:
+        DovetailError: the only candidates of a group failed; the first error is raised.
+        MemoryLimitError: there is no memory for the tensors of a layer.
+    """
+    if not build.is_timed:
+        return graph
+    for done, group in enumerate(graph.groups):
+        build.progress.at("timed", done, len(graph.groups))
+        _time(graph, build, group, group.found)
+        for layer, found in zip(group.tail, group.found_alone, strict=True):
+            _time(graph, build, LayerGroup(layer), found)
+    return graph
+
+
+def _time(graph: Graph, build: Build, group: LayerGroup, found: Found) -> None:
+    """Give times to the candidates in `found`, which start at the head of `group`."""
+    timed: list[Candidate] = []
+    errors: list[Exception] = []
+    for candidate in found.candidates:
+        part = group.part(candidate.n_absorbed)
+        try:
+            timed.append(replace(candidate, time_ns=build.measurements.time(part, candidate)))
+        except Exception as error:
+            errors.append(error)
+            note_loss(graph, part, candidate, error, "timed")
+    if timed:
+        found.candidates = timed
+        return
+    is_late = any(leaf.is_size_tensor for t in group.tensors if t for leaf in late_leaves(t.dims))
+    if is_late and not any(trespassed(error) for error in errors):
+        graph.notes.append(f"{group.label} is not timed: no extents were found that its tensors can have at once")
+        return
+    error = errors[0]
+    if isinstance(error, MemoryError) and not isinstance(error, DovetailError):
+        error = no_memory(group)
+    raise named(error, group)

@@ -1,0 +1,85 @@
+"""Ways from one place to another: reformat layers, and what they cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+from dovetail.core.negotiation import Place
+from dovetail.core.types import DeviceType
+from dovetail.machine.builder.candidates import Candidates
+from dovetail.machine.builder.graph import Candidate, GraphTensor, LayerGroup
+from dovetail.machine.builder.measurements import Measurements
+from dovetail.machine.builder.own_layers import layer_of_role
+
+UNTIMED_NS = 1000.0  # of a reformat where nothing is timed: more than any order among candidates
+
+
+class Reformats:
+    """Candidates and times of the reformats that a graph may need, each looked up once."""
+
+    def __init__(self, candidates: Candidates, measurements: Measurements) -> None:
+        self._candidates, self._measurements = candidates, measurements
+        self._known: dict[tuple, float] = {}
+
+    def group(self, tensor: GraphTensor, source: Place, target: Place) -> LayerGroup:
+        """A reformat of a tensor like this one, not in any graph. It is not chosen for yet."""
+        a, b = (
+            GraphTensor(
+                tensor.name,
+                tensor.dims,
+                tensor.dtype,
+                tensor.ranges,
+                scale=tensor.scale,
+                format=place.format,
+                device=place.device,
+            )
+            for place in (source, target)
+        )
+        changes = [target.format.name] if source.format != target.format else []
+        changes += [f"the {target.device.name}"] if source.device != target.device else []
+        on_gpu = DeviceType.GPU in (source.device, target.device)
+        device = DeviceType.GPU if on_gpu else DeviceType.CPU
+        name = f"reformat {tensor.name} to {' on '.join(changes)}"
+        return LayerGroup(layer_of_role(self._candidates.lookup, "reformat", name, [a], [b], device))
+
+    def cost(self, tensor: GraphTensor, source: Place, target: Place) -> float:
+        """Time in ns of getting there; 0 where nothing changes, infinite where nothing does it."""
+        return self.route(tensor, source, target)[0]
+
+    def route(self, tensor: GraphTensor, source: Place, target: Place) -> tuple[float, list[Place]]:
+        """Time in ns, and the places that a tensor comes to on its way, the target last.
+
+        Where format and device both change it may be two steps; which comes first, the cheaper way decides.
+        """
+        if source == target:
+            return 0.0, []
+        ways = [[target]]
+        if source.format != target.format and source.device != target.device:
+            ways += [
+                [Place(source.format, target.device), target],
+                [Place(target.format, source.device), target],
+            ]
+        costs = [sum(self._step(tensor, a, b) for a, b in pairwise([source, *way])) for way in ways]
+        cheapest = min(range(len(ways)), key=costs.__getitem__)
+        return costs[cheapest], ways[cheapest]
+
+    def _step(self, tensor: GraphTensor, source: Place, target: Place) -> float:
+        key = (tensor.ranges[0][1], tensor.dtype, source, target)
+        if key not in self._known:
+            candidate = self.fastest(self.group(tensor, source, target))
+            self._known[key] = math.inf if candidate is None else candidate.time_ns
+        return self._known[key]
+
+    def fastest(self, group: LayerGroup) -> Candidate | None:
+        """The fastest way to run what `group` made, with its time; None if nothing does it."""
+        if not self._candidates.machine.has(group.head.device):
+            return None
+        wanted = tuple(tensor.place for tensor in group.tensors if tensor is not None)
+        offered = self._candidates.on(group.head.device, group.head).candidates
+        fitting = [candidate for candidate in offered if candidate.places == wanted]
+        if self._candidates.config.builder_optimization_level <= 0:
+            return replace(fitting[0], time_ns=UNTIMED_NS) if fitting else None
+        timed = [replace(candidate, time_ns=self._measurements.time(group, candidate)) for candidate in fitting]
+        return min(timed, key=lambda candidate: candidate.time_ns, default=None)

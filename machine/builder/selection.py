@@ -1,0 +1,142 @@
+"""Choose one candidate a group so that kernels and reformats together cost the least; exact where PBQP reduces.
+
+What neighbours must agree on is a place: format and device. A copy between devices is a reformat like any other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dovetail.core.errors import FormatError
+from dovetail.core.negotiation import Place
+from dovetail.machine.builder.graph import Candidate, Graph, GraphTensor, LayerGroup
+from dovetail.machine.builder.pbqp import Problem, Solution, solve
+from dovetail.machine.builder.reformats import Reformats
+
+UNTIMED_STEP_NS = 1.0  # without timings, a candidate that stands earlier wins
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A candidate with what runs the layers that it does not absorb, all its costs, and the places outside of it."""
+
+    candidate: Candidate
+    cost_ns: float
+    places: Sequence[Place | None]  # of the group's tensors
+
+
+class Selection:
+    """Chooses for one build."""
+
+    def __init__(self, reformats: Reformats) -> None:
+        self._reformats = reformats
+
+    def choose(self, graph: Graph) -> Solution:
+        """Set `chosen` of every group, and the places of the network's inputs.
+
+        Raises:
+            FormatError: the candidates of neighbouring groups cannot be joined; both sides are named.
+        """
+        offered = {id(group): self.alternatives(group) for group in graph.groups}
+        io_places = {id(tensor): allowed_places(tensor) for tensor in [*graph.inputs, *graph.outputs]}
+        solution = solve(self._problem(graph, offered, io_places))
+        chosen = [(group, offered[id(group)][solution.choice[id(group)]].candidate) for group in graph.groups]
+        if not math.isfinite(solution.cost):
+            raise _cannot_join(chosen)
+        for group, candidate in chosen:
+            group.chosen = candidate
+        for tensor in graph.inputs:
+            tensor.format, tensor.device = io_places[id(tensor)][solution.choice["input", id(tensor)]]
+        return solution
+
+    def alternatives(self, group: LayerGroup) -> list[Alternative]:
+        """The ways to run a group: each candidate, with the cheapest way to run what it leaves of the tail."""
+        known: dict[tuple[int, Place | None], tuple[float, tuple[Candidate, ...]]] = {}
+
+        def rest(position: int, place: Place | None) -> tuple[float, tuple[Candidate, ...]]:
+            """Costs and candidates of the tail from `position` on, where what it takes lies in `place`."""
+            if position == len(group.tail):
+                return 0.0, ()
+            if (position, place) not in known:
+                layer, made = group.tail[position], group.layers[position].outputs[0]
+                taken = next(index for index, tensor in enumerate(layer.inputs) if tensor is made)
+                ways = []
+                for order, one in enumerate(group.found_alone[position].candidates):
+                    behind, others = rest(position + 1, one.places[len(layer.inputs)])
+                    before = self._reformats.cost(made, place, one.places[taken])  # type: ignore[arg-type]
+                    ways.append((before + _own_cost(one, order) + behind, order, (one, *others)))
+                best = min(ways)
+                known[position, place] = best[0], best[2]
+            return known[position, place]
+
+        found = []
+        for order, candidate in enumerate(group.candidates):
+            behind, others = 0.0, ()
+            if group.tail:
+                behind, others = rest(candidate.n_absorbed, candidate.places[len(group.head.inputs)])
+            whole = replace(candidate, rest=others) if others else candidate
+            found.append(Alternative(whole, _own_cost(candidate, order) + behind, group.places(whole)))
+        return found
+
+    def _problem(
+        self, graph: Graph, offered: dict[int, list[Alternative]], io_places: dict[int, list[Place]]
+    ) -> Problem:
+        """Groups, inputs and outputs are nodes; an edge costs the reformats between two of them."""
+        problem = Problem()
+        for group in graph.groups:
+            problem.add_node(id(group), np.array([one.cost_ns for one in offered[id(group)]]))
+        for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+            for tensor in tensors:
+                problem.add_node((kind, id(tensor)), np.zeros(len(io_places[id(tensor)])))
+        makers = {id(tensor): (group, index) for group in graph.groups for index, tensor in enumerate(group.outputs)}
+        consumers = graph.consumers()
+        for tensor in graph.all_tensors():
+            if tensor.is_constant:
+                continue
+            source: object = ("input", id(tensor))
+            given: list[Place | None] = list(io_places.get(id(tensor), []))
+            if id(tensor) in makers:
+                maker, index = makers[id(tensor)]
+                source, at = id(maker), len(maker.inputs) + index
+                given = [one.places[at] for one in offered[id(maker)]]
+            for group in consumers.get(tensor, []):
+                for position, taken in enumerate(group.inputs):
+                    if taken is tensor:
+                        wanted = [one.places[position] for one in offered[id(group)]]
+                        problem.add_edge(source, id(group), self._ways(tensor, given, wanted))
+            if ("output", id(tensor)) in problem.nodes:
+                wanted = list(io_places[id(tensor)])
+                problem.add_edge(source, ("output", id(tensor)), self._ways(tensor, given, wanted))
+        return problem
+
+    def _ways(self, tensor: GraphTensor, given: Sequence[Place | None], wanted: Sequence[Place | None]) -> np.ndarray:
+        return np.array([[self._reformats.cost(tensor, a, b) for b in wanted] for a in given])  # type: ignore[arg-type]
+
+
+def _own_cost(candidate: Candidate, order: int) -> float:
+    return order * UNTIMED_STEP_NS if math.isnan(candidate.time_ns) else candidate.time_ns
+
+
+def allowed_places(tensor: GraphTensor) -> list[Place]:
+    """Where an input or output may lie. Raises FormatError if nowhere."""
+    places = tensor.allowed_places
+    if not places:
+        hint = "Set tensor.allowed_formats = 1 << int(format)."
+        raise FormatError(f"tensor '{tensor.name}' allows no format", hint=hint)
+    return places
+
+
+def _cannot_join(chosen: Sequence[tuple[LayerGroup, Candidate]]) -> FormatError:
+    facts = []
+    for group, candidate in chosen:
+        names = " ".join("-" if f is None else f.name for f in candidate.formats)
+        facts.append((group.label, f"{candidate.row.label} {names} on the {candidate.device.name}"))
+    return FormatError(
+        "no choice of formats and devices joins the layers of this network",
+        facts=facts[:8],
+        hint="Load a library that reformats between them, or allow other formats on inputs and outputs.",
+    )
