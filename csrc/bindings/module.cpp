@@ -78,7 +78,9 @@ PYBIND11_MODULE(_native, m) {
   bind_library(m);
   bind_device_array(m);
   bind_python_plugin(m);
+  bind_buffers(m);
   bind_engine(m);
+  bind_context(m);
   bind_device(m);
   bind_dlpack(m);
   refuse_unmade_objects(m);

@@ -7,6 +7,8 @@
 
 namespace py = pybind11;
 
+void bind_buffers(py::module_& m);
+void bind_context(py::module_& m);
 void bind_device_array(py::module_& m);
 void bind_device(py::module_& m);
 void bind_dlpack(py::module_& m);

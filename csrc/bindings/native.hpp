@@ -54,6 +54,9 @@ py::object field_to_python(const dt_field& field, bool is_scalar);
 // "" for null.
 inline std::string text_or_empty(const char* text) { return text ? text : ""; }
 
+// Extents as Python sees them.
+py::tuple extents(const int64_t* values, int32_t n);
+
 // numpy's type for a DT_TYPE_*; BF16 as uint16 and FP8 as uint8, which have their bits.
 py::dtype numpy_type(int32_t data_type);
 

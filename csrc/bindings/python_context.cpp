@@ -11,12 +11,6 @@ DescFactory& desc_factory() {
   return *factory;
 }
 
-py::tuple extents(const int64_t* values, int32_t n) {
-  py::tuple result(static_cast<size_t>(n));
-  for (int32_t i = 0; i < n; ++i) result[static_cast<size_t>(i)] = values[i];
-  return result;
-}
-
 py::object make_desc(const py::tuple& dims, int32_t data_type, int32_t format, float scale) {
   const py::object& factory = desc_factory().plain;
   if (factory.is_none()) throw py::value_error("set_desc_factory was not called: import dovetail.core.tensor first");

@@ -22,8 +22,6 @@ struct DescFactory {
 };
 DescFactory& desc_factory();
 
-// Extents as Python sees them.
-py::tuple extents(const int64_t* values, int32_t n);
 py::object make_desc(const py::tuple& dims, int32_t data_type, int32_t format, float scale);
 // The extents that array_view gives a tensor of the host's: flat, in the order of memory, where rows are not in order.
 DeviceArray device_array(const dt_tensor& tensor, bool is_read_only, std::shared_ptr<void> owner);

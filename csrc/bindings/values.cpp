@@ -254,6 +254,12 @@ py::object field_to_python(const dt_field& field, bool is_scalar) {
   return items;
 }
 
+py::tuple extents(const int64_t* values, int32_t n) {
+  py::tuple result(static_cast<size_t>(n));
+  for (int32_t i = 0; i < n; ++i) result[static_cast<size_t>(i)] = values[i];
+  return result;
+}
+
 py::dtype numpy_type(int32_t data_type) {
   PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<std::vector<py::dtype>> storage;
   const auto& types = storage

@@ -15,30 +15,9 @@
 #include "runtime/engine.hpp"
 #include "runtime/float_mode.hpp"
 #include "runtime/io_overlap.hpp"
+#include "runtime/memory.hpp"
 
 namespace dovetail {
-
-// Zeroed memory at a multiple of 64; of huge pages where it is large.
-class Memory {
- public:
-  Memory() = default;
-  // Throws Failure (DT_OUT_OF_MEMORY) naming `what`.
-  Memory(uint64_t bytes, const char* what);
-  Memory(Memory&& other) noexcept { *this = std::move(other); }
-  Memory& operator=(Memory&& other) noexcept;
-  ~Memory();
-
-  uint8_t* data() const { return data_; }
-  uint64_t bytes() const { return bytes_; }
-
-  // Give back what lies outside of these ranges, as far as the system takes it: it reads as zeros from now on.
-  void keep_only(const std::vector<MemoryRange>& ranges) const;
-
- private:
-  uint8_t* data_ = nullptr;
-  void* mapping_ = nullptr;  // null: from aligned_alloc
-  uint64_t bytes_ = 0, mapped_bytes_ = 0;
-};
 
 // Inputs and outputs are counted together, inputs first ("io"). A failed call changes nothing, and the context can be
 // used on. One thread at a time: a call while another thread is inside one throws Failure (DT_BINDING), and so does a

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// Executions of a context.
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <utility>
+
+#include "runtime/context.hpp"
+#include "runtime/interrupt.hpp"
+#include "runtime/layout.hpp"
+
+namespace dovetail {
+
+// To the steps from `first` on that come before the next size is known, and to the one that tells it.
+void Context::tell_shapes(size_t first) {
+  const FloatMode mode;
+  const std::vector<PlanSize>& sizes = engine_->plan().sizes;
+  const auto known = static_cast<size_t>(n_known_);
+  const size_t end = known < sizes.size() ? static_cast<size_t>(sizes[known].step) + 1 : launches_.size();
+  for (size_t i = first; i < end; ++i) {
+    if (is_told_[i]) continue;
+    if (const std::string reason = engine_->refusal(i, shapes_.dims); !reason.empty())
+      throw status::extents_refused(engine_->plan().steps[i].layer, engine_->plan().steps[i].implementation, reason);
+    const dt_implementation* implementation = engine_->steps()[i].bound.implementation;
+    if (DT_HAS(dt_implementation, implementation, shape_changed)) {
+      const dt_code code = implementation->shape_changed(launches_[i].context, launches_[i].run);
+      if (code != DT_OK) fail(i, code, "shape_changed");
+    }
+    is_told_[i] = 1;
+  }
+}
+
+void Context::make_ready() {
+  const std::vector<std::string> missing = missing_shapes();
+  if (!missing.empty()) throw status::shapes_unknown(missing);
+  if (!memory_) {
+    if (memory_bytes() > 0) throw status::memory_missing(memory_bytes());
+    memory_ = nothing;
+    place_memory();
+  }
+  std::fill(is_io_ready_.begin(), is_io_ready_.end(), 0);
+  prepare_io();
+  tell_shapes(0);
+  is_ready_ = true;
+}
+void Context::execute(const dt_stream& stream) {
+  const bool is_cpu = engine_->device().is_cpu();
+  if (stream.kind != (is_cpu ? 0 : 1)) throw status::stream_kind(stream.kind, engine_->device().type());
+  if (is_cpu) {
+    const InUse in_use(this, Use::kChange);
+    stream_ = stream;
+    execute();
+    return;
+  }
+  const InUse in_use(this, Use::kRun);
+  const FloatMode mode;
+  enqueue_all(stream.handle, [](size_t) {});
+}
+
+void Context::execute_and_wait() {
+  if (is_plain_) {
+    execute_carefully();
+    return;
+  }
+  enqueue_all(nullptr, [](size_t) {});
+  wait_for_stream();
+}
+
+// The launches of a plain plan, with a look at the clock and at the float mode behind each. The first execution with
+// these extents, and each one that takes long; the others could not even afford the look.
+void Context::execute_carefully() {
+  if (!is_ready_) make_ready();
+  Interruptible work;
+  const FloatMode mode;
+  bool changes_mode = false;
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    const dt_code code = launches_[i].enqueue(launches_[i].context, launches_[i].run);
+    if (code != DT_OK) fail(i, code, "enqueue");
+    changes_mode |= mode.restore();
+    work.poll();
+  }
+  call_.allocations.clear();
+  is_careful_ = changes_mode || work.is_long();
+}
+
+void Context::wait_for_stream() {
+  if (!engine_->device().is_cpu()) engine_->device().wait(stream_.handle);
+}
+
+// after_step(i) is called when step i was enqueued.
+template <typename AfterStep>
+void Context::enqueue_all(void* stream, const AfterStep& after_step) {
+  const Device& device = engine_->device();
+  const DeviceScope scope(device);
+  const Plan& plan = engine_->plan();
+  if (!plan.sizes.empty()) forget_sizes();
+  if (std::any_of(allocators_.begin(), allocators_.end(), [](const OutputAllocator& a) { return !!a.allocate; }))
+    is_ready_ = false;
+  read_contents();
+  if (!is_ready_) make_ready();
+  is_ready_ = plan.sizes.empty();  // unless it comes to its end
+  stream_.handle = stream;
+  const std::vector<PlanStep>& steps = plan.steps;
+  const int32_t waiting_step = !plan.sizes.empty() ? plan.sizes[0].step : first_cpu_step_;
+  const bool is_special = !device.is_cpu() && (is_debug_sync_ || waiting_step >= 0);
+  const bool is_captured = is_special && device.is_capturing(stream);
+  if (is_captured && waiting_step >= 0)
+    throw status::capture_impossible(steps[static_cast<size_t>(waiting_step)].layer);
+  const bool waits = is_debug_sync_ && !is_captured && !device.is_cpu();
+  const auto record_consumed = [&](int32_t step) {
+    if (consumed_event_ && step == last_reading_step_) device.record(consumed_event_, stream);
+  };
+  record_consumed(-1);  // where no step reads an input
+  Interruptible work;
+  const FloatMode mode;
+  bool is_pending = true;  // is there work on the stream that a step on the CPU has to wait for?
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    const bool on_cpu = steps[i].device == DT_DEVICE_CPU;
+    if (on_cpu && is_pending && !device.is_cpu()) wait_for_stream();
+    is_pending = !on_cpu;
+    const Launch& launch = launches_[i];
+    dt_code code = launch.enqueue(launch.context, launch.run);
+    if (code == DT_OK && waits && !on_cpu) code = device.api()->wait_for_stream(&call_, stream);
+    if (code != DT_OK) fail(i, code, "enqueue");
+    mode.restore();
+    learn_sizes(i);
+    record_consumed(static_cast<int32_t>(i));
+    after_step(i);
+    work.poll();
+  }
+  call_.allocations.clear();
+}
+
+void Context::set_input_consumed_event(void* event) {
+  const InUse in_use(this, Use::kChange);
+  if (engine_->device().is_cpu() && event) throw status::stream_kind(1, DT_DEVICE_CPU);
+  consumed_event_ = event;
+}
+
+std::vector<uint64_t> Context::execute_profiled(void* stream) {
+  using Clock = std::chrono::steady_clock;
+  const InUse in_use(this, Use::kRun);
+  const FloatMode mode;
+  if (!engine_->device().is_cpu()) return execute_timed(stream);
+  std::vector<uint64_t> times(launches_.size());
+  if (is_plain_ && !is_ready_) make_ready();  // no part of the first step
+  Clock::time_point before = Clock::now();
+  enqueue_all(nullptr, [&](size_t i) {
+    const Clock::time_point after = Clock::now();
+    times[i] = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count());
+    before = after;
+  });
+  return times;
+}
+
+// Between events of the stream.
+std::vector<uint64_t> Context::execute_timed(void* stream) {
+  const Device& device = engine_->device();
+  std::vector<DeviceEvent> events;
+  for (size_t i = 0; i <= launches_.size(); ++i) events.emplace_back(device, true);
+  const DeviceScope scope(device);
+  device.record(events[0].handle(), stream);
+  enqueue_all(stream, [&](size_t i) { device.record(events[i + 1].handle(), stream); });
+  wait_for_stream();
+  std::vector<uint64_t> times;
+  for (size_t i = 0; i < launches_.size(); ++i)
+    times.push_back(static_cast<uint64_t>(1e6 * device.elapsed_ms(events[i].handle(), events[i + 1].handle())));
+  return times;
+}
+
+void Context::fail(size_t step, dt_code code, const char* method) {
+  const Plan& plan = engine_->plan();
+  const PlanStep& failed = plan.steps[step];
+  const Bound& bound = engine_->steps()[step].bound;
+  const Call raised = std::exchange(call_, Call{});
+  call_.owners = this;
+  try {
+    raised.check(code, failed.implementation, bound.method(method), failed.layer);
+  } catch (Failure& failure) {
+    const auto add = [&](const char* role, int32_t t) {
+      if (t < 0) return;
+      const PlanTensor& tensor = plan.tensors[static_cast<size_t>(t)];
+      failure.facts.emplace_back(
+          std::string(role) + " '" + tensor.name + "'",
+          tensor_text(tensor.data_type, tensor.format, shapes_.dims[static_cast<size_t>(t)].data(), tensor.rank));
+    };
+    for (int32_t t : failed.inputs) add("input", t);
+    for (int32_t t : failed.outputs) add("output", t);
+    // A launch is where faults of earlier kernels show.
+    if (failure.code == DT_DEVICE_FAULT && !is_debug_sync_) failure.hint = status::kFindFaultyLayer;
+    throw;
+  }
+  std::abort();  // check throws for every code but 0
+}
+
+}  // namespace dovetail
