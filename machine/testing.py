@@ -2,7 +2,8 @@
 
 For each case, each type and each row of each implementation that this machine can run: the output's dims are those
 that were inferred, the result agrees with the reference run in float64, nothing outside the outputs was written, the
-inputs are untouched, every element was written, and the reference itself agrees with its inferred dims.
+inputs are untouched, every element was written, and the reference itself agrees with its inferred dims. A scalar
+formula computes what the reference does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dovetail.core.contract import Lookup, OpSpec, SymbolicTensor, parse_op_id
 from dovetail.core.errors import DefinitionError, NoImplementation
 from dovetail.core.expr import DimsExprs, constraints, input_dim, leaves_of
 from dovetail.core.negotiation import FormatRow, Refusal, Trace, negotiate
+from dovetail.core.scalar import prove
 from dovetail.core.tensor import pack, unpack
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy, nptype
 from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor, LayerGroup
@@ -395,6 +397,7 @@ def check_case(
     if not candidates:
         raise SkipTest("; ".join(map(str, trace.refused)))
     _check_dynamic_dims(layer, arrays)
+    prove(layer.spec, values, arrays)
     yardstick = Yardstick(layer, arrays)
     for candidate in candidates:
         try:

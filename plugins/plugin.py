@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, SymbolicTensor, op_id
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError
 from dovetail.core.expr import Expr, as_expr, size_tensor
+from dovetail.core.scalar import checked as check_formula
+from dovetail.core.scalar import reference_by_formula
 from dovetail.core.types import DeviceType
 from dovetail.plugins import adapter
 from dovetail.plugins.author import calling, shown
@@ -70,10 +72,9 @@ class Plugin:
                  the ports' types would hold some that nothing computes
     enums        enumerations of arguments of fronts, and classes that fronts return: attributes of the package, as
                  enumerations of fields are. A mapping gives them other names, such as older ones
-    scalar       for a pointwise op, an expression of input and field names: numbers, + - * / // % **,
-                 comparisons, `a if c else b`, and, or, min, max, abs, exp, log, tanh;
-                 `choice(field, NAME=..., ...)` picks by an enum field. An absent optional input drops the
-                 operation that it takes part in
+    scalar       for a pointwise op, the formula of one element, such as "x * min(max(x + offset, 0), 6) / 6": see
+                 `dovetail.core.scalar` for the language. Layers are fused by it. It is the reference where the class
+                 has none, else `dovetail.machine.testing` compares the two
 
     Raises:
         DefinitionError: when the class statement runs, with its line, if the op is not well formed.
@@ -110,6 +111,8 @@ class Plugin:
         check_identity(cls.name, cls.version, cls.namespace, where)
         check(cls, cls._declared, where)
         warn_of_near_names(cls, where)
+        if not hasattr(cls, "reference") and cls.scalar is not None:
+            cls.reference = _reference_by_formula
         cls.dovetail_spec = OpSpec(
             name=cls.name,
             version=str(cls.version),
@@ -129,6 +132,7 @@ class Plugin:
             properties=dict(cls._declared.properties),
             onnx=tuple(cls.onnx),
         )
+        check_formula(cls.dovetail_spec)
         cls.dovetail_implementations = adapter.implementations_of(cls)
 
     def __init__(self, layer_name: str = "", /, **values: Any) -> None:
@@ -283,4 +287,14 @@ def _reference_of(cls: Any) -> Callable[..., Any]:
         plugin = cls("", **{name: value for name, value in values.items() if value is not None})
         return plugin.reference(*bind(cls.dovetail_spec.inputs, arrays))
 
+    reference.is_by_formula = cls.reference is _reference_by_formula  # type: ignore[attr-defined]
     return reference
+
+
+def _reference_by_formula(self: Any, *inputs: Any) -> Any:
+    """What the formula says, of a class that gives no reference."""
+    spec = self.dovetail_spec
+    return reference_by_formula(spec, {f.name: getattr(self, f.name) for f in spec.fields}, inputs)
+
+
+_reference_by_formula.takes_any_inputs = True  # type: ignore[attr-defined]

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy
-
 from dovetail.core.expr import as_expr
-from dovetail.core.types import FLOATS, DataType, Rounding, nptype
+from dovetail.core.types import DataType, Rounding
 from dovetail.plugins.builtin._fractions import follow_ratios, ratios_of
 from dovetail.plugins.builtin._values import follow_each
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 WORDS = tuple(t.short for t in TYPES)
 TYPE_ROWS = tuple(f"{'|'.join(WORDS)} -> {'|'.join([word] * len(WORDS))}" for word in WORDS)
-
-
-def converted(x, to):
-    """An array with the elements of x as `to`; floats keep their width: what stores them rounds."""
-    if to in FLOATS:
-        return x if x.dtype.kind == "f" else x.astype(numpy.float32)
-    if to == DataType.BOOL or x.dtype.kind != "f":
-        return x.astype(nptype(to))
-    limits = numpy.iinfo(nptype(to))
-    whole = numpy.trunc(numpy.nan_to_num(x, nan=0.0, posinf=numpy.inf, neginf=-numpy.inf))
-    inside = numpy.where((whole >= limits.min) & (whole < float(limits.max)), whole, 0).astype(nptype(to))
-    return numpy.where(whole >= float(limits.max), limits.max, numpy.where(whole < limits.min, limits.min, inside))
 
 
 def infer_converted(x, to):

@@ -12,9 +12,10 @@ import numpy
 
 from dovetail.core.contract import MAX_ELEMENTS
 from dovetail.core.errors import ShapeError
-from dovetail.core.expr import as_expr
-from dovetail.core.types import DataType
-from dovetail.plugins.builtin._fractions import follow_ratios
+from dovetail.core.expr import as_expr, maximum, minimum, select
+from dovetail.core.scalar import Apply, Name, Number, resolved, terms_of
+from dovetail.core.types import DataType, Rounding
+from dovetail.plugins.builtin._fractions import Ratio, follow_ratios
 
 INTEGERS = (DataType.INT32, DataType.INT64, DataType.INT8, DataType.UINT8, DataType.BOOL)
 
@@ -49,6 +50,77 @@ def follow(output, function, *inputs):
 def follow_each(output, function, *inputs):
     """The same with a function of single elements; extents of 1 are repeated: follow_each(y, minimum, a, b)."""
     return follow(output, numpy.frompyfunc(function, len(inputs), 1), *inputs)
+
+
+def _quotient(a, b):
+    divisor = select(b == 0, 1, b)
+    whole = maximum(a, -a) // maximum(divisor, -divisor)
+    return select(b == 0, 0, select((a < 0) == (divisor < 0), whole, -whole))
+
+
+# What the functions of scalar formulas are of extents, as `core.functions` says what they are of arrays. Those that are
+# not here are not followed.
+OF_EXTENTS = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": _quotient,
+    "//": lambda a, b: select(b == 0, 0, a // select(b == 0, 1, b)),
+    "%": lambda a, b: select(b == 0, 0, a - a // select(b == 0, 1, b) * b),
+    "max": maximum,
+    "min": minimum,
+    "and": lambda a, b: a * b,
+    "or": maximum,
+    "not": lambda a: a == 0,
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "abs": lambda a: maximum(a, -a),
+    "negative": lambda a: -a,
+    "sign": lambda a: (a > 0) - (a < 0),
+}
+# The same of float32 numbers that follow from extents.
+OF_RATIOS = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "//": lambda a, b: (a / b).rounded(Rounding.DOWN),
+    "max": lambda a, b: a.greatest(b),
+    "min": lambda a, b: a.least(b),
+    "abs": lambda a: a.greatest(-a),
+    "negative": lambda a: -a,
+    "floor": lambda a: a.rounded(Rounding.DOWN),
+    "ceil": lambda a: a.rounded(Rounding.UP),
+    "round": lambda a: a.rounded(Rounding.TO_EVEN),
+}
+
+
+def follow_formula(output, plugin, *inputs):
+    """The same with the scalar formula of a plugin, where it is followed."""
+    spec = plugin.dovetail_spec
+    names = [port.name for port in spec.inputs]
+    term = resolved(spec, {f.name: getattr(plugin, f.name) for f in spec.fields}, names)
+    is_float = output.dtype == DataType.FLOAT
+    functions = OF_RATIOS if is_float else OF_EXTENTS
+    parts = terms_of(term)
+    if any(isinstance(one, Apply) and one.function not in functions for one in parts):
+        return output
+    if is_float and any(isinstance(one, Number) and one.value != int(one.value) for one in parts):
+        return output
+
+    def of_elements(*elements):
+        def walk(one):
+            if isinstance(one, Number):
+                return Ratio(as_expr(int(one.value))) if is_float else one.value
+            if isinstance(one, Name):
+                return elements[names.index(one.name)]
+            return functions[one.function](*map(walk, one.arguments))
+
+        return walk(term)
+
+    return follow_each(output, of_elements, *inputs)
 
 
 def elements_of(label, name, tensor):

@@ -99,12 +99,11 @@ class Activation(Plugin):
     beta: float = field(0.0, doc="Second parameter of the functions that have one.")
 
     scalar = (
-        "choice(type, RELU=max(x, 0), SIGMOID=1 / (1 + exp(-x)), TANH=tanh(x), "
-        "LEAKY_RELU=x if x >= 0 else alpha * x, ELU=x if x >= 0 else alpha * (exp(x) - 1), "
-        "SELU=beta * (x if x > 0 else alpha * exp(x) - alpha), SOFTSIGN=x / (1 + abs(x)), "
-        "SOFTPLUS=alpha * log(exp(beta * x) + 1), CLIP=max(alpha, min(beta, x)), "
+        "choice(type, RELU=max(x, 0), SIGMOID=sigmoid(x), TANH=tanh(x), LEAKY_RELU=x if x >= 0 else alpha * x, "
+        "ELU=x if x >= 0 else alpha * expm1(x), SELU=beta * (x if x > 0 else alpha * expm1(x)), "
+        "SOFTSIGN=x / (1 + abs(x)), SOFTPLUS=alpha * softplus(beta * x), CLIP=max(alpha, min(beta, x)), "
         "HARD_SIGMOID=max(0, min(1, alpha * x + beta)), SCALED_TANH=alpha * tanh(beta * x), "
-        "THRESHOLDED_RELU=x if x > alpha else 0)"
+        "THRESHOLDED_RELU=0 if x <= alpha else x)"
     )
 
     def infer(self, x):

@@ -27,6 +27,7 @@ class Dequantize(Plugin):
     y = Output(FLOATS)
     axis: int = field(UNSET, low=-1, high=7, doc="Axis of the scales where there are several; -1: there is one.")
 
+    scalar = "x * along(scale, axis)"
     role = "dequantize"
     type_rows = ("i8|i8|i8|i8|i8 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16",)
 

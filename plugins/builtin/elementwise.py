@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from math import floor
 
-import numpy
-
 from dovetail.core.errors import DTypeError
-from dovetail.core.expr import maximum, minimum, select
 from dovetail.core.named import Named
-from dovetail.core.types import FLOATS, DataType, Rounding
+from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op
 from dovetail.plugins.builtin._onnx_math import cast
 from dovetail.plugins.builtin._onnx_pointwise import UNSIGNED, all_inputs, elementwise, scalar, wrapped
-from dovetail.plugins.builtin._values import follow_each
+from dovetail.plugins.builtin._values import follow_formula
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
 
@@ -55,116 +52,6 @@ class ElementWiseOperation(Named):
     @property
     def is_on_bits(self) -> bool:
         return self >= self.BIT_AND
-
-
-def quotient(a, b):
-    """a / b; integers are cut towards zero, and division by 0 gives 0."""
-    if not numpy.issubdtype(a.dtype, numpy.integer):
-        return a / b
-    divisor = numpy.where(b == 0, 1, b)
-    cut = (abs(a) // abs(divisor)) * numpy.sign(a) * numpy.sign(divisor)
-    return numpy.where(b == 0, 0, cut).astype(a.dtype)
-
-
-def floor_quotient(a, b):
-    """The largest whole number not above a / b; of integers, division by 0 gives 0."""
-    if not numpy.issubdtype(a.dtype, numpy.integer):
-        return numpy.floor(a / b)
-    return numpy.where(b == 0, 0, a // numpy.where(b == 0, 1, b)).astype(a.dtype)
-
-
-def power(a, b):
-    """a ** b; a negative power of an integer is cut towards zero."""
-    if not numpy.issubdtype(a.dtype, numpy.integer):
-        return numpy.power(a, b)
-    whole = numpy.power(a, numpy.maximum(b, 0))
-    unit = numpy.where(abs(a) == 1, numpy.where((b % 2 == 0) | (a == 1), 1, -1), 0)
-    return numpy.where(b < 0, unit, whole).astype(a.dtype)
-
-
-def remainder(function):
-    """numpy.mod or numpy.fmod; of integers, what is left of a division by 0 is 0."""
-
-    def rest(a, b):
-        if not numpy.issubdtype(a.dtype, numpy.integer):
-            with numpy.errstate(invalid="ignore"):
-                return function(a, b)
-        return numpy.where(b == 0, 0, function(a, numpy.where(b == 0, 1, b))).astype(a.dtype)
-
-    return rest
-
-
-def shifted_left(a, b):
-    """a * 2 ** b; no bit is left where b is negative or all of them."""
-    fits = (b >= 0) & (b < 8 * a.dtype.itemsize)
-    return numpy.where(fits, numpy.left_shift(a, numpy.where(fits, b, 0)), 0).astype(a.dtype)
-
-
-def shifted_right(a, b):
-    """a // 2 ** b; nothing but the sign is left where b is negative or all bits."""
-    most = 8 * a.dtype.itemsize - 1
-    return numpy.right_shift(a, numpy.where((b >= 0) & (b < most), b, most)).astype(a.dtype)
-
-
-FUNCTIONS = {
-    ElementWiseOperation.SUM: numpy.add,
-    ElementWiseOperation.PROD: numpy.multiply,
-    ElementWiseOperation.MAX: numpy.maximum,
-    ElementWiseOperation.MIN: numpy.minimum,
-    ElementWiseOperation.SUB: numpy.subtract,
-    ElementWiseOperation.DIV: quotient,
-    ElementWiseOperation.POW: power,
-    ElementWiseOperation.FLOOR_DIV: floor_quotient,
-    ElementWiseOperation.AND: numpy.logical_and,
-    ElementWiseOperation.OR: numpy.logical_or,
-    ElementWiseOperation.XOR: numpy.logical_xor,
-    ElementWiseOperation.EQUAL: numpy.equal,
-    ElementWiseOperation.GREATER: numpy.greater,
-    ElementWiseOperation.LESS: numpy.less,
-    ElementWiseOperation.MOD: remainder(numpy.mod),
-    ElementWiseOperation.FMOD: remainder(numpy.fmod),
-    ElementWiseOperation.BIT_AND: numpy.bitwise_and,
-    ElementWiseOperation.BIT_OR: numpy.bitwise_or,
-    ElementWiseOperation.BIT_XOR: numpy.bitwise_xor,
-    ElementWiseOperation.SHIFT_LEFT: shifted_left,
-    ElementWiseOperation.SHIFT_RIGHT: shifted_right,
-}
-
-
-def followed_quotient(a, b):
-    """The same of extents: cut towards zero, 0 for a division by 0."""
-    divisor = select(b == 0, 1, b)
-    whole = maximum(a, -a) // maximum(divisor, -divisor)
-    return select(b == 0, 0, select((a < 0) == (divisor < 0), whole, -whole))
-
-
-# The same of extents, whose POW is not followed.
-FOLLOWED = {
-    ElementWiseOperation.SUM: lambda a, b: a + b,
-    ElementWiseOperation.PROD: lambda a, b: a * b,
-    ElementWiseOperation.MAX: maximum,
-    ElementWiseOperation.MIN: minimum,
-    ElementWiseOperation.SUB: lambda a, b: a - b,
-    ElementWiseOperation.DIV: followed_quotient,
-    ElementWiseOperation.FLOOR_DIV: lambda a, b: select(b == 0, 0, a // select(b == 0, 1, b)),
-    ElementWiseOperation.AND: lambda a, b: a * b,
-    ElementWiseOperation.OR: maximum,
-    ElementWiseOperation.XOR: lambda a, b: a != b,
-    ElementWiseOperation.EQUAL: lambda a, b: a == b,
-    ElementWiseOperation.GREATER: lambda a, b: a > b,
-    ElementWiseOperation.LESS: lambda a, b: a < b,
-    ElementWiseOperation.MOD: lambda a, b: select(b == 0, 0, a - a // select(b == 0, 1, b) * b),
-}
-
-FOLLOWED_FLOATS = {
-    ElementWiseOperation.SUM: lambda a, b: a + b,
-    ElementWiseOperation.SUB: lambda a, b: a - b,
-    ElementWiseOperation.PROD: lambda a, b: a * b,
-    ElementWiseOperation.DIV: lambda a, b: a / b,
-    ElementWiseOperation.MAX: lambda a, b: a.greatest(b),
-    ElementWiseOperation.MIN: lambda a, b: a.least(b),
-    ElementWiseOperation.FLOOR_DIV: lambda a, b: (a / b).rounded(Rounding.DOWN),
-}
 
 
 # ---- ONNX
@@ -297,11 +184,7 @@ class ElementWise(Plugin):
             )
         is_bool = self.op.is_logical or self.op.is_comparison
         y = a.like(broadcast(self.label, a.dims, b.dims), DataType.BOOL if is_bool else a.dtype)
-        known = FOLLOWED_FLOATS if y.dtype == DataType.FLOAT else FOLLOWED
-        return follow_each(y, known[self.op], a, b) if self.op in known else y
-
-    def reference(self, a, b):
-        return FUNCTIONS[self.op](a, b)
+        return follow_formula(y, self, a, b)
 
     onnx = (
         *(onnx_op(name, rewrite=combining(op)) for name, op in COMBINING.items()),

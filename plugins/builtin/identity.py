@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dovetail.core.functions import converted
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
-from dovetail.plugins.builtin._conversion import TYPE_ROWS, TYPES, converted, infer_converted
+from dovetail.plugins.builtin._conversion import TYPE_ROWS, TYPES, infer_converted
 from dovetail.plugins.builtin._onnx_pointwise import elementwise, unary
 
 SAME = -1

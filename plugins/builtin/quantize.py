@@ -29,6 +29,7 @@ class Quantize(Plugin):
     y = Output(DataType.INT8)
     axis: int = field(UNSET, low=-1, high=7, doc="Axis of the scales where there are several; -1: there is one.")
 
+    scalar = "round(max(-128, min(127, x / along(scale, axis))))"
     role = "quantize"
     type_rows = ("f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 -> i8|i8|i8|i8|i8",)
 

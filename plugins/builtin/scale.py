@@ -82,7 +82,7 @@ class Scale(Plugin):
     mode: ScaleMode = field(ScaleMode.UNIFORM, doc="How many values scale, shift and power have.")
     channel_axis: int = field(1, low=-8, high=7, doc="Axis of the channels; negative counts from the end.")
 
-    scalar = "(x * scale + shift) ** power"
+    scalar = "(x * along(scale, channel_axis) + along(shift, channel_axis)) ** along(power, channel_axis)"
     type_rows = (
         "f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 f32|f16|bf16|f32|f32 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16",
     )

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy
-
 from dovetail.core.errors import DTypeError
-from dovetail.core.expr import maximum
 from dovetail.core.named import Named
-from dovetail.core.types import FLOATS, DataType, Rounding
+from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
-from dovetail.plugins.builtin._fractions import Ratio
 from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar, unary
-from dovetail.plugins.builtin._values import follow_each
+from dovetail.plugins.builtin._values import follow_formula
 
 SIGNED = (DataType.INT8, DataType.INT32, DataType.INT64)
 
@@ -57,52 +51,6 @@ class UnaryOperation(Named):
     @property
     def is_question(self) -> bool:
         return self in (self.ISINF, self.ISNAN)
-
-
-Op = UnaryOperation
-FUNCTIONS = {
-    Op.EXP: numpy.exp,
-    Op.LOG: numpy.log,
-    Op.SQRT: numpy.sqrt,
-    Op.RECIP: lambda x: 1 / x,
-    Op.ABS: numpy.abs,
-    Op.NEG: numpy.negative,
-    Op.SIN: numpy.sin,
-    Op.COS: numpy.cos,
-    Op.TAN: numpy.tan,
-    Op.SINH: numpy.sinh,
-    Op.COSH: numpy.cosh,
-    Op.ASIN: numpy.arcsin,
-    Op.ACOS: numpy.arccos,
-    Op.ATAN: numpy.arctan,
-    Op.ASINH: numpy.arcsinh,
-    Op.ACOSH: numpy.arccosh,
-    Op.ATANH: numpy.arctanh,
-    Op.CEIL: numpy.ceil,
-    Op.FLOOR: numpy.floor,
-    Op.ERF: lambda x: numpy.vectorize(math.erf, otypes=[x.dtype])(x),
-    Op.NOT: numpy.logical_not,
-    Op.SIGN: numpy.sign,
-    Op.ROUND: numpy.rint,
-    Op.ISINF: numpy.isinf,
-    Op.ISNAN: numpy.isnan,
-}
-# The same of extents.
-FOLLOWED = {
-    Op.ABS: lambda e: maximum(e, -e),
-    Op.NEG: lambda e: -e,
-    Op.SIGN: lambda e: (e > 0) - (e < 0),
-    Op.NOT: lambda e: e == 0,
-}
-
-FOLLOWED_FLOATS = {
-    Op.NEG: lambda number: -number,
-    Op.ABS: lambda number: number.greatest(-number),
-    Op.RECIP: lambda number: Ratio(1) / number,
-    Op.FLOOR: lambda number: number.rounded(Rounding.DOWN),
-    Op.CEIL: lambda number: number.rounded(Rounding.UP),
-    Op.ROUND: lambda number: number.rounded(Rounding.TO_EVEN),
-}
 
 
 # ---- ONNX
@@ -170,8 +118,8 @@ class Unary(Plugin):
     scalar = (
         "choice(op, EXP=exp(x), LOG=log(x), SQRT=sqrt(x), RECIP=1 / x, ABS=abs(x), NEG=-x, SIN=sin(x), COS=cos(x), "
         "TAN=tan(x), SINH=sinh(x), COSH=cosh(x), ASIN=asin(x), ACOS=acos(x), ATAN=atan(x), ASINH=asinh(x), "
-        "ACOSH=acosh(x), ATANH=atanh(x), CEIL=ceil(x), FLOOR=floor(x), ERF=erf(x), NOT=x == 0, "
-        "SIGN=1 if x > 0 else -1 if x < 0 else x, ROUND=round(x), ISINF=abs(x) == inf, ISNAN=x != x)"
+        "ACOSH=acosh(x), ATANH=atanh(x), CEIL=ceil(x), FLOOR=floor(x), ERF=erf(x), NOT=not x, "
+        "SIGN=sign(x), ROUND=round(x), ISINF=abs(x) == inf, ISNAN=x != x)"
     )
     type_rows = ("f32|f16|bf16|i8|i32|i64|b8 -> f32|f16|bf16|i8|i32|i64|b8", "f32|f16|bf16 -> b8|b8|b8")
 
@@ -186,12 +134,7 @@ class Unary(Plugin):
                 got=x.dtype,
             )
         y = x.like(dtype=DataType.BOOL if self.op.is_question else x.dtype)
-        known = FOLLOWED_FLOATS if y.dtype == DataType.FLOAT else FOLLOWED
-        return follow_each(y, known[self.op], x) if self.op in known else y
-
-    def reference(self, x):
-        with numpy.errstate(all="ignore"):
-            return FUNCTIONS[self.op](x)
+        return follow_formula(y, self, x)
 
     onnx = (
         *(onnx_op(name, rewrite=applying(op)) for name, op in APPLYING.items()),

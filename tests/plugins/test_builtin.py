@@ -1,9 +1,6 @@
 """The package of built-in layers: found by looking, offered through hooks."""
 
-import ast
 from pathlib import Path
-
-import pytest
 
 import dovetail as trt
 from dovetail.core.types import FLOATS
@@ -41,21 +38,6 @@ def test_the_libraries_lie_beside_the_native_module():
 def test_roles_are_filled_once():
     roles = [s.role for s in trt.get_plugin_registry().specs() if s.role]
     assert sorted(roles) == ["constant", "dequantize", "identity", "quantize", "reformat"]
-
-
-# Functions that scalar expressions may name beside those of plugin.py's list.
-UNARY = """sqrt sin cos tan sinh cosh asin acos atan asinh acosh atanh ceil floor erf sign round fmod inf""".split()  # noqa: SIM905
-
-
-@pytest.mark.parametrize("spec", [s for s in trt.get_plugin_registry().specs() if s.scalar], ids=lambda s: s.id)
-def test_scalar_expressions_name_only_inputs_fields_and_functions(spec):
-    known = {p.name for p in spec.inputs} | {f.name for f in spec.fields}
-    known |= {"choice", "min", "max", "abs", "exp", "log", "tanh", *UNARY}
-    tree = ast.parse(spec.scalar, mode="eval")
-    assert {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} <= known
-    for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call) and n.keywords):
-        field = spec.field_named(call.args[0].id)
-        assert [k.arg for k in call.keywords] == [member.name for member in field.enum]
 
 
 def test_built_ins_need_nothing_that_a_stranger_does_not_have():
