@@ -67,7 +67,8 @@ def stream_number(stream: Any) -> int:
     for attribute in ("cuda_stream", "ptr"):  # torch's and CuPy's own
         if hasattr(stream, attribute):
             return int(getattr(stream, attribute))
-    return handle_number(stream or 0, "a stream", "a cudaStream_t or its number, or 0 for the default one")
+    given = 0 if stream is None else stream
+    return handle_number(given, "a stream", "a cudaStream_t or its number, or 0 for the default one")
 
 
 def handle_number(handle: Any, what: str, allowed: str) -> int:

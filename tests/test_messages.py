@@ -127,6 +127,46 @@ def a_rank_that_is_too_small(folder):
 
 
 @case
+def a_flag_that_is_a_text(folder):
+    new_network()[2].set_flag("fp16")
+
+
+@case
+def a_shape_that_is_a_number(folder):
+    new_network()[1].add_input("x", trt.float32, 5)
+
+
+@case
+def a_type_of_numpys(folder):
+    new_network()[1].add_input("x", np.float32, (1, 3))
+
+
+@case
+def a_field_that_is_given_twice(folder):
+    _, network, _, x = network_and_input()
+    fields = trt.PluginFieldCollection([trt.PluginField("alpha", np.float32(value)) for value in (1, 2)])
+    network.add_plugin("Activation", [x], fields)
+
+
+@case
+def a_plugin_that_nvidia_ships(folder):
+    _, network, _, x = network_and_input()
+    network.add_plugin("InstanceNormalization_TRT", [x])
+
+
+@case
+def a_plan_that_is_a_number(folder):
+    with trt.raise_on_error(True):
+        load(5)
+
+
+@case
+def bindings_that_are_none(folder):
+    with trt.raise_on_error(True):
+        engine_of(*small_engine()).create_execution_context().execute_v2(None)
+
+
+@case
 def a_type_that_a_layer_does_not_take(folder):
     _, network, _ = new_network()
     convolution(network, network.add_input("x", trt.int32, (1, 4, 8, 8)))

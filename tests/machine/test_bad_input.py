@@ -101,6 +101,7 @@ def test_a_context_names_the_argument_that_it_refuses(dynamic):
             (lambda: context.execute(1, 5), ["bindings of an execution", "5"]),
             (lambda: context.execute("a", [0, 0]), ["batch_size", "'a'"]),
             (lambda: context.execute_async_v2([0, 0], "s"), ["a stream", "'s'"]),
+            (lambda: context.execute_async_v2([0, 0], []), ["a stream", "[]"]),
             (lambda: context.set_input_consumed_event([]), ["an event", "[]"]),
             (lambda: context.set_input_shape("x", None), ["shape of input 'x'", "None"]),
             (lambda: context.set_input_shape(None, (1,)), ["None", "it has"]),
