@@ -1,10 +1,12 @@
 """What a build says of V2 classes that are wrong in one way each, and what it makes of unusual ones that are right."""
 
+import json
 import subprocess
 import time
 
 import numpy as np
 import pytest
+from safetensors.numpy import load
 
 import dovetail as trt
 from dovetail.core.errors import (
@@ -19,7 +21,9 @@ from dovetail.core.errors import (
 from dovetail.core.negotiation import MOST_COMBINATIONS
 from dovetail.machine.builder import pipeline
 from dovetail.machine.builder.build import build_of
+from dovetail.machine.plan import read_plan
 from dovetail.registry import Registry
+from tests.runtime.plans import container
 
 QUIET = trt.Logger.INTERNAL_ERROR
 
@@ -202,6 +206,34 @@ def test_a_division_by_zero_names_layer_and_plugin(library):
         ShapeError, match=r"(?s)divides by zero.*getOutputDimensions of mistaken::NoQuotient@1 of layer"
     ):
         Net("NoQuotient", shape=(-1, 4)).y.shape  # noqa: B018
+
+
+# ---- a plan that leaves out an input: no getNbInputs in TensorRT's interface, and enqueue is not told
+
+
+def without_second_input(net):
+    plan = net.build()
+    document, blobs = read_plan(plan), {name: array.tobytes() for name, array in load(bytes(plan)).items()}
+    (step,) = document["steps"]
+    step["inputs"].pop()
+    return trt.Runtime(trt.Logger(QUIET)).deserialize_cuda_engine(container(json.dumps(document), blobs))
+
+
+def test_a_plan_with_fewer_inputs_than_the_plugin_says_is_refused(library):
+    with pytest.raises(DovetailError, match=r"(?s)it takes 2 inputs, as getNbInputs\(\) says, not 1"):
+        without_second_input(Net("Heedless", fields={"value": 2}, n_inputs=2))
+    with pytest.raises(DovetailError, match=r"(?s)it takes 2 inputs, as getNbInputs\(\) says, not 3"):
+        Net("Heedless", fields={"value": 2}, n_inputs=3).build()
+
+
+def test_a_plugin_that_does_not_say_finds_nothing_behind_its_inputs(library):
+    with pytest.raises(ShapeError, match="no second input for getWorkspaceSize"):
+        without_second_input(Net("Heedless", fields={"value": 3}, n_inputs=2))
+    x = {name: np.ones((2, 4), np.float32) for name in ("x", "x1")}
+    for value, method in ((4, "configurePlugin"), (5, "enqueue")):
+        engine = without_second_input(Net("Heedless", fields={"value": value}, n_inputs=2))
+        with pytest.raises(ShapeError, match=f"no second input for {method}"):
+            engine.create_execution_context().run(x)
 
 
 # ---- unusual and right

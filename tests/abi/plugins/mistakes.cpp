@@ -106,6 +106,29 @@ struct BehindWorkspace : Base<BehindWorkspace> {
   }
 };
 
+// y = x + z, and never looks at nbInputs. With a `value` of 2 it says that it takes two.
+struct Heedless : Base<Heedless> {
+  static constexpr const char* kName = "Heedless";
+  int32_t getNbInputs() const override { return value == 2 ? 2 : -1; }
+  size_t getWorkspaceSize(const PluginTensorDesc* in, int32_t, const PluginTensorDesc* out, int32_t) const override {
+    if (in[1].dims.nbDims < 0 && value == 3) fail(DT_SHAPE, "no second input for getWorkspaceSize");
+    return out[1].dims.nbDims < 0 ? 0 : size_t{1} << 40;
+  }
+  void configurePlugin(const DynamicPluginTensorDesc* in, int32_t, const DynamicPluginTensorDesc* out,
+                       int32_t) override {
+    if (in[1].desc.dims.nbDims < 0 && value == 4) fail(DT_SHAPE, "no second input for configurePlugin");
+    if (out[1].desc.dims.nbDims >= 0) fail(DT_SHAPE, "a second output");
+  }
+  int32_t enqueue(const PluginTensorDesc* in, const PluginTensorDesc*, const void* const* inputs, void* const* outputs,
+                  void*, Stream) override {
+    if (in[1].dims.nbDims < 0 && !inputs[1] && !outputs[1]) fail(DT_SHAPE, "no second input for enqueue");
+    for (int64_t i = 0; i < bytes_of(in[0]) / 4; ++i)
+      static_cast<float*>(outputs[0])[i] =
+          static_cast<const float*>(inputs[0])[i] + static_cast<const float*>(inputs[1])[i];
+    return 0;
+  }
+};
+
 // Wants 7 for the first element.
 struct Particular : Base<Particular> {
   static constexpr const char* kName = "Particular";
@@ -296,6 +319,7 @@ REGISTER_DOVETAIL_PLUGIN(Creator<IntoInput>)
 REGISTER_DOVETAIL_PLUGIN(Creator<Unwritten>)
 REGISTER_DOVETAIL_PLUGIN(Creator<BehindWorkspace>)
 REGISTER_DOVETAIL_PLUGIN(Creator<Particular>)
+REGISTER_DOVETAIL_PLUGIN(Creator<Heedless>)
 REGISTER_DOVETAIL_PLUGIN(Creator<AllOnes>)
 REGISTER_DOVETAIL_PLUGIN(Creator<ManyOutputs>)
 REGISTER_DOVETAIL_PLUGIN(Creator<MinusOne>)

@@ -5,6 +5,7 @@
 //   - Nothing need be noexcept. What a method throws becomes an error that names plugin and method; for a sentence of
 //     your own there is fail(DT_SHAPE, "...").
 //   - Extents are int64_t, as from TensorRT 10 on, and DynamicPluginTensorDesc has `opt`.
+//   - getNbInputs is there, by which plans that leave out inputs are refused.
 //   - Only methods that every plugin must answer are pure; the others have TensorRT's meaning of doing nothing.
 //   - A class works on the device that it is registered on, the CPU unless REGISTER_DOVETAIL_PLUGIN_ON names another.
 //   - `stream` is a void*: a cudaStream_t on CUDA; null on the CPU, where a plugin computes before it returns.
@@ -178,6 +179,10 @@ class IPluginV2DynamicExt {
 
   // While the network is defined.
   virtual int32_t getNbOutputs() const = 0;
+  // Beyond TensorRT: a network or a plan that gives it another number of inputs is refused; -1: it takes any number,
+  // and looks at nbInputs. A plan is a file that anybody can write, and enqueue is not told how many pointers there
+  // are.
+  virtual int32_t getNbInputs() const { return -1; }
   virtual DataType getOutputDataType(int32_t index, const DataType* inputTypes, int32_t nbInputs) const = 0;
   virtual DimsExprs getOutputDimensions(int32_t outputIndex, const DimsExprs* inputs, int32_t nbInputs,
                                         IExprBuilder& exprBuilder) = 0;

@@ -45,8 +45,8 @@ class Array {
   int64_t n_ = 0;
 };
 
-// Behind the tensors that a plugin is handed while planning: absent ones, for a plugin that looks at inputs[1] without
-// asking how many there are. A plan may leave out what the network had.
+// Behind the tensors that a plugin is handed: absent ones and null pointers, for a plugin that looks at inputs[1]
+// without asking how many there are. A plan may leave out what the network had.
 constexpr int64_t kSpare = 8;
 
 // What all objects of one creator share.
@@ -122,6 +122,8 @@ inline PluginTensorDesc plugin_desc(const dt_tensor* from) {
   return desc;
 }
 
+inline PluginTensorDesc largest_desc(const dt_desc* from) { return plugin_desc(from, from ? from->max : nullptr); }
+
 inline DynamicPluginTensorDesc dynamic_desc(const dt_desc* from) {
   DynamicPluginTensorDesc desc;
   desc.desc = plugin_desc(from, from ? from->dims : nullptr);
@@ -129,6 +131,13 @@ inline DynamicPluginTensorDesc dynamic_desc(const dt_desc* from) {
   desc.min = dims_of(from->min, from->ndim);
   desc.opt = dims_of(from->opt, from->ndim);
   desc.max = dims_of(from->max, from->ndim);
+  return desc;
+}
+
+inline DynamicPluginTensorDesc fixed_desc(const PluginTensorDesc& from) {
+  DynamicPluginTensorDesc desc;
+  desc.desc = from;
+  desc.min = desc.opt = desc.max = from.dims;
   return desc;
 }
 
@@ -199,15 +208,16 @@ struct V2Context {
   }
   void configure(const dt_run& run) {
     const int32_t n_in = static_cast<int32_t>(run.n_inputs), n_out = static_cast<int32_t>(run.n_outputs);
-    Array<DynamicPluginTensorDesc> all(int64_t{n_in} + n_out);
-    in.reset(n_in);
-    out.reset(n_out);
-    inputs.reset(n_in);
-    outputs.reset(n_out);
-    for (int32_t i = 0; i < n_in; ++i) all[i].desc = in[i] = plugin_desc(run.inputs[i]);
-    for (int32_t i = 0; i < n_out; ++i) all[n_in + i].desc = out[i] = plugin_desc(run.outputs[i]);
-    for (int32_t i = 0; i < n_in + n_out; ++i) all[i].min = all[i].opt = all[i].max = all[i].desc.dims;
-    plugin->configurePlugin(all.get(), n_in, all.get() + n_in, n_out);
+    in.reset(n_in + kSpare);
+    out.reset(n_out + kSpare);
+    inputs.reset(n_in + kSpare);
+    outputs.reset(n_out + kSpare);
+    for (int32_t i = 0; i < in.size(); ++i) in[i] = i < n_in ? plugin_desc(run.inputs[i]) : absent_desc();
+    for (int32_t i = 0; i < out.size(); ++i) out[i] = i < n_out ? plugin_desc(run.outputs[i]) : absent_desc();
+    const Array<DynamicPluginTensorDesc> ins(in.size()), outs(out.size());
+    for (int32_t i = 0; i < in.size(); ++i) ins[i] = fixed_desc(in[i]);
+    for (int32_t i = 0; i < out.size(); ++i) outs[i] = fixed_desc(out[i]);
+    plugin->configurePlugin(ins.get(), n_in, outs.get(), n_out);
   }
   void enqueue(const dt_run* run) {
     if (!in.get()) fail(DT_INTERNAL, nowhere("the host called enqueue before shape_changed"));
@@ -272,6 +282,14 @@ inline dt_code v2_save(void* call, void* op) noexcept {
       });
 }
 
+// Throws where the plugin says that it takes another number of inputs.
+inline void check_n_inputs(const IPluginV2DynamicExt& plugin, int32_t n_inputs) {
+  const int32_t taken = plugin.getNbInputs();
+  if (taken < 0 || n_inputs == taken) return;
+  fail(DT_SHAPE, nowhere("it takes %d inputs, as getNbInputs() says, not %d"), static_cast<int>(taken),
+       static_cast<int>(n_inputs));
+}
+
 inline dt_code v2_count_outputs(void* call, void* op, int32_t, int32_t* n_outputs) noexcept {
   return guard(call, V2Method{v2(op)->kind, "getNbOutputs"}, [&] {
     const int32_t n = v2(op)->plugin->getNbOutputs();
@@ -283,6 +301,7 @@ inline dt_code v2_count_outputs(void* call, void* op, int32_t, int32_t* n_output
 inline dt_code v2_infer_type(void* call, void* op, int32_t index, const int32_t* types, int32_t n_inputs,
                              int32_t* type) noexcept {
   return guard(call, V2Method{v2(op)->kind, "getOutputDataType"}, [&] {
+    check_n_inputs(*v2(op)->plugin, n_inputs);
     Array<DataType> given(n_inputs + kSpare);
     for (int32_t i = 0; i < n_inputs + kSpare; ++i) given[i] = static_cast<DataType>(i < n_inputs ? types[i] : -1);
     const DataType answer = v2(op)->plugin->getOutputDataType(index, given.get(), n_inputs);
@@ -297,6 +316,7 @@ inline dt_code v2_infer_type(void* call, void* op, int32_t index, const int32_t*
 inline dt_code v2_infer_dims(void* call, void* op, int32_t index, const dt_dims_exprs* const* inputs, int32_t n_inputs,
                              const dt_expr_builder* raw, dt_dims_exprs* out) noexcept {
   return guard(call, V2Method{v2(op)->kind, "getOutputDimensions"}, [&] {
+    check_n_inputs(*v2(op)->plugin, n_inputs);
     IExprBuilder builder(raw);
     Array<DimsExprs> given(n_inputs + kSpare);
     for (int32_t i = 0; i < n_inputs + kSpare; ++i) {
@@ -336,11 +356,11 @@ dt_code v2_configure(void* call, void* op, const dt_desc* const* in, int32_t n_i
                      int32_t n_out) noexcept {
   if (v2(op)->loaded) return DT_OK;
   return guard(call, V2Method{v2(op)->kind, "configurePlugin"}, [&] {
-    Array<DynamicPluginTensorDesc> descs(int64_t{n_in} + n_out);
-    for (int32_t i = 0; i < n_in; ++i) descs[i] = dynamic_desc(in[i]);
-    for (int32_t i = 0; i < n_out; ++i) descs[n_in + i] = dynamic_desc(out[i]);
+    const Array<DynamicPluginTensorDesc> ins(n_in + kSpare), outs(n_out + kSpare);
+    for (int32_t i = 0; i < ins.size(); ++i) ins[i] = dynamic_desc(i < n_in ? in[i] : nullptr);
+    for (int32_t i = 0; i < outs.size(); ++i) outs[i] = dynamic_desc(i < n_out ? out[i] : nullptr);
     v2(op)->terminate();
-    v2(op)->on(device)->configurePlugin(descs.get(), n_in, descs.get() + n_in, n_out);
+    v2(op)->on(device)->configurePlugin(ins.get(), n_in, outs.get(), n_out);
   });
 }
 
@@ -351,13 +371,13 @@ dt_code v2_workspace(void* call, void* op, const dt_desc* const* in, int32_t n_i
   return guard(
       call, [&](Subject& subject) { V2Method{v2(op)->kind, method}(subject); },
       [&] {
-        Array<PluginTensorDesc> descs(int64_t{n_in} + n_out);
-        for (int32_t i = 0; i < n_in; ++i) descs[i] = plugin_desc(in[i], in[i] ? in[i]->max : nullptr);
-        for (int32_t i = 0; i < n_out; ++i) descs[n_in + i] = plugin_desc(out[i], out[i] ? out[i]->max : nullptr);
+        const Array<PluginTensorDesc> ins(n_in + kSpare), outs(n_out + kSpare);
+        for (int32_t i = 0; i < ins.size(); ++i) ins[i] = largest_desc(i < n_in ? in[i] : nullptr);
+        for (int32_t i = 0; i < outs.size(); ++i) outs[i] = largest_desc(i < n_out ? out[i] : nullptr);
         const IPluginV2DynamicExt* plugin = v2(op)->on(device);
         v2(op)->initialize();
         method = "getWorkspaceSize";
-        *bytes = plugin->getWorkspaceSize(descs.get(), n_in, descs.get() + n_in, n_out);
+        *bytes = plugin->getWorkspaceSize(ins.get(), n_in, outs.get(), n_out);
       });
 }
 
