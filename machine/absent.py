@@ -69,7 +69,6 @@ LAYER = {
 MODULE = {
     "Refitter": NO_REFIT,
     "OnnxParserRefitter": NO_REFIT,
-    "ITimingCache": "Measurements are made anew in each build: leave the timing cache away.",
     "ILoop": UNROLL,
     "ILoopLayer": UNROLL,
     "ILoopBoundaryLayer": UNROLL,

@@ -48,6 +48,7 @@ _HOMES = {
     "machine.plan": "IHostMemory",
     "machine.profiler": "IProfiler Profiler",
     "machine.tensor": "ITensor",
+    "machine.timing_cache": "ITimingCache",
     "plugins": "Floats Input Ints Output Plugin Tensor field hookimpl op",
     "plugins.v2": "IPluginV2 IPluginV2DynamicExt IPluginV2Ext",
     "plugins.v2_creator": "IPluginCreator",

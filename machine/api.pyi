@@ -90,6 +90,7 @@ from dovetail.machine.plan import IHostMemory as IHostMemory
 from dovetail.machine.profiler import IProfiler as IProfiler
 from dovetail.machine.profiler import Profiler as Profiler
 from dovetail.machine.tensor import ITensor as ITensor
+from dovetail.machine.timing_cache import ITimingCache as ITimingCache
 from dovetail.plugins import Floats as Floats
 from dovetail.plugins import Input as Input
 from dovetail.plugins import Ints as Ints

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dovetail.core.arguments import extents, integers, text
-from dovetail.core.errors import DefinitionError, DTypeError, ShapeError
+from dovetail.core.errors import DefinitionError, DovetailError, DTypeError, ShapeError
+from dovetail.core.failures import returns_on_error
 from dovetail.core.named import member_of
 from dovetail.core.strict import Strict
 from dovetail.core.types import DeviceType, Dims
 from dovetail.machine.budget import Budget
 from dovetail.machine.config_settings import TensorRTSettings
-from dovetail.machine.devices import default_device
+from dovetail.machine.devices import default_device, this_machine
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType
 from dovetail.machine.settings import Setting, bits, integer, yes_or_no
+from dovetail.machine.timing_cache import ITimingCache, checked_cache, devices_of, read_cache, warn_instead
 
 if TYPE_CHECKING:
     from dovetail.machine.layer import ILayer
@@ -122,6 +124,7 @@ class IBuilderConfig(TensorRTSettings):
         self._pins: dict[str, str] = {}
         self._default_device: DeviceType | None = None  # None: found out when it is asked for
         self._devices: dict[ILayer, DeviceType] = {}
+        self._timing_cache: ITimingCache | None = None
 
     # ---- flags
     @property
@@ -249,6 +252,44 @@ class IBuilderConfig(TensorRTSettings):
     def devices_in_use(self) -> set[DeviceType]:
         """The default device, and those set for layers."""
         return {self.default_device_type, *self._devices.values()}
+
+    # ---- measurements
+    @returns_on_error(None, builds=True)
+    def create_timing_cache(self, serialized_timing_cache: Any) -> ITimingCache:
+        """A timing cache with what `ITimingCache.serialize` wrote, or an empty one for b''. It is not set.
+
+        Raises, or returns None (see `raise_on_error`):
+            DTypeError: not a buffer of bytes.
+            DefinitionError: not a timing cache, or a damaged one.
+        """
+        return read_cache(serialized_timing_cache)
+
+    @returns_on_error(False, builds=True)
+    def set_timing_cache(self, cache: ITimingCache | None, ignore_mismatch: bool = False) -> bool:
+        """Let builds take measurements from `cache`, and add theirs. None: each build measures anew. True.
+
+        Args:
+            ignore_mismatch: also where it was measured on another device; from then on it counts as this one's.
+
+        Raises, or returns False (see `raise_on_error`):
+            BuildError: it was measured on another device.
+            DTypeError: not an ITimingCache.
+        """
+        if cache is not None:
+            devices = devices_of(this_machine(with_gpu=DeviceType.GPU in self.devices_in_use))
+            if ignore_mismatch:
+                checked_cache("set_timing_cache", cache).adopt(devices)
+            hint = "config.set_timing_cache(cache, ignore_mismatch=True) uses this one all the same."
+            checked_cache("set_timing_cache", cache).check_devices(devices, hint)
+        self._timing_cache = cache
+        return True
+
+    def get_timing_cache(self) -> ITimingCache | None:
+        """The cache that was set, with what builds have added; None if none was."""
+        return self._timing_cache
+
+    def _report(self, error: DovetailError) -> None:
+        warn_instead(error)
 
     # ---- choice of implementations
     def pin_implementation(self, layer: str, implementation: str) -> None:

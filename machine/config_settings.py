@@ -26,7 +26,6 @@ NO_CALIBRATION = (
 )
 ALL_SOURCES = sum(1 << int(source) for source in TacticSource)
 _TIMES_ONCE = "each candidate runs until 2 ms or 50 runs are reached, and the shortest time counts."
-_NO_CACHE = "Measurements are made anew in each build: leave the timing cache away."
 
 
 class TensorRTSettings(Strict):
@@ -57,8 +56,6 @@ class TensorRTSettings(Strict):
 
     _absent: ClassVar[Mapping[str, str]] = {
         "set_calibration_profile": NO_CALIBRATION,
-        "create_timing_cache": _NO_CACHE,
-        "set_timing_cache": _NO_CACHE,
     }
 
     def __init__(self) -> None:
@@ -93,10 +90,6 @@ class TensorRTSettings(Strict):
 
     def get_calibration_profile(self) -> None:
         """None: there is no calibration."""
-        return None
-
-    def get_timing_cache(self) -> None:
-        """None: there is no timing cache."""
         return None
 
     @property

@@ -116,7 +116,7 @@ def _text(document: dict[str, Any], layer: str | None) -> str:
             arenas.append(_arena_text("on the gpu", profile["cuda_arena_bytes"], profile["cuda_lower_bound"]))
         lines.append(f"  profile {index}: {'; '.join(arenas)}")
     copies = f", {report['copies']} of them copies between devices" if report.get("copies") else ""
-    lines.append(f"  reformats inserted: {report['reformats']}{copies}; timing took {report['timing_s']:.2f} s")
+    lines.append(f"  reformats inserted: {report['reformats']}{copies}")
     lines += [f"  note: {note}" for note in report["notes"]]
     return "\n".join(lines)
 

@@ -39,6 +39,7 @@ ARROWS = [
     ("machine.builder.*", "core.* machine.* _native !machine.engine !machine.context !machine.builder.passes*"),
     ("machine.model_source", "core.* machine.* registry.loader"),
     ("machine.plan_cache", "core.* machine.* _native"),
+    ("machine.timing_cache", "core.* machine.plan _native"),
     ("machine.api", "*"),
     ("machine.facade", "machine.api"),
     ("machine.tensorrt", "machine.api core.failures"),

@@ -97,7 +97,12 @@ class Builder(OlderBuilder):
         _native.default_threads()  # the environment may be wrong
         for text in (*self._not_in(config), *without_effect(network, config)):
             self._warn(text)
-        plan = build(network, config, lambda line: self.logger.log(Severity.INFO, line))
+        plan = build(
+            network,
+            config,
+            lambda line: self.logger.log(Severity.INFO, line),
+            lambda line: self.logger.log(Severity.VERBOSE, line),
+        )
         if getattr(self.logger, "min_severity", Severity.VERBOSE) >= Severity.VERBOSE:
             self.logger.log(Severity.VERBOSE, str(plan))
         return plan

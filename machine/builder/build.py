@@ -51,7 +51,7 @@ def build_of(network: INetworkDefinition, config: IBuilderConfig, log: Callable[
     """
     machine = machine_of(config)
     candidates = Candidates(network.lookup, config, machine)
-    measurements = Measurements(config, machine)
+    measurements = Measurements(network.lookup, config, machine)
     reformats = Reformats(candidates, measurements)
     return Build(
         network,

@@ -80,17 +80,26 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
-def build(network: INetworkDefinition, config: IBuilderConfig, log: Callable[[str], None] | None = None) -> IHostMemory:
+def build(
+    network: INetworkDefinition,
+    config: IBuilderConfig,
+    log: Callable[[str], None] | None = None,
+    detail: Callable[[str], None] | None = None,
+) -> IHostMemory:
     """The plan of `network`, which is not changed.
 
     Args:
         log: takes a line now and then while the build takes long.
+        detail: takes a line on what was measured.
 
     Raises:
         BuildError: the plan cannot be loaded. And what the passes raise.
     """
-    plan = run(build_of(network, config, log), with_plugins(network.lookup)).plan
+    made = build_of(network, config, log)
+    plan = run(made, with_plugins(network.lookup)).plan
     assert plan is not None
+    if detail is not None:
+        detail(made.measurements.summary())
     return plan
 
 

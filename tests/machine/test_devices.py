@@ -15,6 +15,7 @@ from dovetail.machine.builder.candidates import Candidates
 from dovetail.machine.builder.graph import LayerGroup
 from dovetail.machine.builder.measurements import Measurements
 from dovetail.machine.testing import make_layer
+from dovetail.machine.timing_cache import devices_of
 
 CPU, CUDA = 1, 2  # DLPack's numbers, which plans use
 
@@ -431,6 +432,8 @@ def test_a_measurement_belongs_to_its_device(card):
         machine = devices.this_machine(with_gpu=True)
         for device in (DeviceType.GPU, DeviceType.CPU):
             found = Candidates(lookup, config, machine).on(device, layer)
-            measurements = Measurements(config, machine)
-            signatures |= {measurements.signature(LayerGroup(layer), c) for c in found.candidates[:1]}
+            measurements = Measurements(lookup, config, machine)
+            keys = {measurements.key(LayerGroup(layer), c) for c in found.candidates[:1]}
+            names = devices_of(machine)
+            signatures |= {(key, names[key.device]) for key in keys}
     assert len(signatures) == 3  # two cards, one CPU

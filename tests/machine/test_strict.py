@@ -131,9 +131,9 @@ def test_classes_of_users_have_attributes_of_their_own():
 
 def test_what_is_not_here_says_so_and_what_to_use(scene):
     with pytest.raises(
-        NotAvailable, match=r"IBuilderConfig.create_timing_cache is not in dovetail 0\.1\n.*leave"
+        NotAvailable, match=r"IBuilderConfig.set_calibration_profile is not in dovetail 0\.1\n.*explicit"
     ) as error:
-        scene.config.create_timing_cache(b"")
+        scene.config.set_calibration_profile(None)
     assert isinstance(error.value, (NotImplementedError, AttributeError, DovetailError))
     with pytest.raises(NotAvailable, match=r"INetworkDefinition.add_loop is not in dovetail 0\.1") as error:
         scene.network.add_loop()

@@ -45,8 +45,10 @@ def test_a_build_without_settings_warns_of_nothing(building):
     assert building.warnings() == []
 
 
-FLAGS = [flag for flag in trt.BuilderFlag if flag.name not in ("TF32", "GPU_FALLBACK", "PREFER_PRECISION_CONSTRAINTS",
-                                                               "OBEY_PRECISION_CONSTRAINTS")]  # fmt: skip
+FLAGS = [flag for flag in trt.BuilderFlag if flag.name not in (
+    "TF32", "GPU_FALLBACK", "PREFER_PRECISION_CONSTRAINTS", "OBEY_PRECISION_CONSTRAINTS", "DISABLE_TIMING_CACHE",
+    "ERROR_ON_TIMING_CACHE_MISS",
+)]  # fmt: skip
 
 
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)

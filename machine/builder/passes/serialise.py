@@ -67,7 +67,7 @@ def serialise(graph: Graph, build: Build) -> Graph:
         "sizes": [_size(leaf, graph, index, pool) for leaf in sizes],
         "profiles": [_profile(graph, tensors, sizes, graph.memory[p], p) for p in range(graph.n_profiles)],
         "steps": [_step(group, index, pool) for group in graph.groups],
-        "report": _report(graph, build.measurements.spent_s),
+        "report": _report(graph),
     }
     document["programs"] = pool.programs.programs
     graph.plan = write_plan(document, pool.constants)
@@ -202,7 +202,7 @@ def _json_value(wire: int, value: Any, pool: _Pool) -> Any:
     return value if isinstance(value, str) else int(value)
 
 
-def _report(graph: Graph, timing_s: float) -> dict[str, Any]:
+def _report(graph: Graph) -> dict[str, Any]:
     steps = []
     for group in graph.groups:
         chosen, inserted_for = group.choice, group.head.inserted_for
@@ -225,7 +225,6 @@ def _report(graph: Graph, timing_s: float) -> dict[str, Any]:
         "steps": steps,
         "reformats": sum(group.is_reformat for group in graph.groups),
         "copies": sum(group.is_copy for group in graph.groups),
-        "timing_s": timing_s,
         "notes": graph.notes,
     }
 
