@@ -16,7 +16,7 @@ import numpy
 from dovetail.core.contract import MAX_ELEMENTS
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import as_expr, maximum, minimum, operation, select
-from dovetail.core.floats import place_of
+from dovetail.core.floats import LARGEST, place_of
 from dovetail.core.types import DataType, FloatOperation, Rounding
 
 MOST_DIGITS = 256  # an odd factor below this: times an extent below 65536 it is exact in the 24 bits of a float32
@@ -65,6 +65,21 @@ class Number:
 
     def least(self, other: Number) -> Number:
         return Single(minimum(self.single().place, other.single().place))
+
+    def is_less(self, other: Number) -> Any:
+        """1 if it is below the other, else 0: an expression."""
+        return as_expr(self.single().place) < other.single().place
+
+    def equals(self, other: Number) -> Any:
+        return as_expr(self.single().place) == other.single().place
+
+    def chosen(self, other: Number, condition: Any) -> Number:
+        """This one where the condition is not 0, else the other."""
+        # Not by select, whose bounds add up: sums of places are far away. What is not chosen is below all numbers.
+        one, another = self.single().place, other.single().place
+        switch = 2 * LARGEST * (as_expr(condition) != 0) - LARGEST
+        chosen = maximum(minimum(one, switch), minimum(another, -switch))
+        return Single(maximum(chosen, minimum(one, another)))
 
     def _combined(self, op: FloatOperation, other: Number) -> Number:
         return Single(operation(op, self.single().place, other.single().place))
@@ -145,6 +160,17 @@ class Ratio(Number):
     def least(self, other: Number) -> Number:
         return self._with(other, minimum) or super().least(other)
 
+    def is_less(self, other: Number) -> Any:
+        found = self._with(other, lambda a, b: as_expr(a) < b)
+        return super().is_less(other) if found is None else found.over
+
+    def equals(self, other: Number) -> Any:
+        found = self._with(other, lambda a, b: as_expr(a) == b)
+        return super().equals(other) if found is None else found.over
+
+    def chosen(self, other: Number, condition: Any) -> Number:
+        return self._with(other, lambda a, b: select(condition, a, b)) or super().chosen(other, condition)
+
     def whole(self, how: Rounding) -> Any:
         if self.under == 1:
             return self.over
@@ -194,6 +220,27 @@ def constant(value: float) -> Number | None:
 def _odd(factor: int) -> int:
     """Its digits: what is left of it without powers of two."""
     return abs(factor) // (factor & -factor) if factor else 0
+
+
+def exact(total: Number) -> Ratio:
+    """A sum or product whose order does not matter. Raises NotFollowed where it is rounded."""
+    if not isinstance(total, Ratio):
+        raise NotFollowed
+    return total
+
+
+def follow_answers(output: Any, function: Any, *inputs: Any) -> Any:
+    """`output`, bool, with its contents, function(*numbers of float tensors), a Ratio of 0 or 1, if they are known."""
+    if not output.dims.is_constant or output.dims.volume.value > MAX_ELEMENTS:
+        return output
+    arrays = [ratios_of(tensor) for tensor in inputs]
+    if all(tensor.fractions is None for tensor in inputs) or any(array is None for array in arrays):
+        return output
+    try:
+        answers = numpy.asarray(numpy.frompyfunc(function, len(arrays), 1)(*arrays), dtype=object).reshape(-1)
+    except (NotFollowed, ShapeError):
+        return output
+    return replace(output, values=tuple(as_expr(answer.over) for answer in answers))
 
 
 def follow_ratios(output: Any, function: Any, *inputs: Any) -> Any:

@@ -15,7 +15,7 @@ from dovetail.core.errors import ShapeError
 from dovetail.core.expr import as_expr, maximum, minimum, select
 from dovetail.core.scalar import Apply, Name, Number, resolved, terms_of
 from dovetail.core.types import DataType, Rounding
-from dovetail.plugins.builtin._fractions import Ratio, follow_ratios
+from dovetail.plugins.builtin._fractions import NotFollowed, Ratio, constant, follow_answers, follow_ratios
 
 INTEGERS = (DataType.INT32, DataType.INT64, DataType.INT8, DataType.UINT8, DataType.BOOL)
 
@@ -43,7 +43,10 @@ def follow(output, function, *inputs):
     arrays = [contents(tensor) for tensor in inputs]
     if any(array is None for array in arrays):
         return output
-    result = numpy.asarray(function(*arrays), dtype=object).reshape(-1)
+    try:
+        result = numpy.asarray(function(*arrays), dtype=object).reshape(-1)
+    except NotFollowed:
+        return output
     return replace(output, values=tuple(as_expr(element) for element in result))
 
 
@@ -58,6 +61,14 @@ def _quotient(a, b):
     return select(b == 0, 0, select((a < 0) == (divisor < 0), whole, -whole))
 
 
+def _power(a, b):
+    """By small powers that are known."""
+    exponent = as_expr(b).value
+    if exponent is None or not 0 <= exponent <= 8:
+        raise NotFollowed
+    return a**exponent if exponent else as_expr(1)
+
+
 # What the functions of scalar formulas are of extents, as `core.functions` says what they are of arrays. Those that are
 # not here are not followed.
 OF_EXTENTS = {
@@ -67,6 +78,8 @@ OF_EXTENTS = {
     "/": _quotient,
     "//": lambda a, b: select(b == 0, 0, a // select(b == 0, 1, b)),
     "%": lambda a, b: select(b == 0, 0, a - a // select(b == 0, 1, b) * b),
+    "fmod": lambda a, b: select(b == 0, 0, a - _quotient(a, b) * b),
+    "**": _power,
     "max": maximum,
     "min": minimum,
     "and": lambda a, b: a * b,
@@ -79,6 +92,7 @@ OF_EXTENTS = {
     "abs": lambda a: maximum(a, -a),
     "negative": lambda a: -a,
     "sign": lambda a: (a > 0) - (a < 0),
+    "if": select,
 }
 # The same of float32 numbers that follow from extents.
 OF_RATIOS = {
@@ -94,6 +108,10 @@ OF_RATIOS = {
     "floor": lambda a: a.rounded(Rounding.DOWN),
     "ceil": lambda a: a.rounded(Rounding.UP),
     "round": lambda a: a.rounded(Rounding.TO_EVEN),
+    "==": lambda a, b: Ratio(a.equals(b)),
+    "<": lambda a, b: Ratio(a.is_less(b)),
+    ">": lambda a, b: Ratio(b.is_less(a)),
+    "if": lambda condition, a, b: a.chosen(b, condition.over),
 }
 
 
@@ -102,25 +120,32 @@ def follow_formula(output, plugin, *inputs):
     spec = plugin.dovetail_spec
     names = [port.name for port in spec.inputs]
     term = resolved(spec, {f.name: getattr(plugin, f.name) for f in spec.fields}, names)
-    is_float = output.dtype == DataType.FLOAT
+    is_float = any(tensor.dtype == DataType.FLOAT for tensor in inputs)
     functions = OF_RATIOS if is_float else OF_EXTENTS
     parts = terms_of(term)
     if any(isinstance(one, Apply) and one.function not in functions for one in parts):
-        return output
-    if is_float and any(isinstance(one, Number) and one.value != int(one.value) for one in parts):
         return output
 
     def of_elements(*elements):
         def walk(one):
             if isinstance(one, Number):
-                return Ratio(as_expr(int(one.value))) if is_float else one.value
+                return _constant(one.value) if is_float else one.value
             if isinstance(one, Name):
                 return elements[names.index(one.name)]
             return functions[one.function](*map(walk, one.arguments))
 
         return walk(term)
 
+    if is_float and output.dtype == DataType.BOOL:
+        return follow_answers(output, of_elements, *inputs)
     return follow_each(output, of_elements, *inputs)
+
+
+def _constant(value):
+    number = constant(value)
+    if number is None:
+        raise NotFollowed
+    return number
 
 
 def elements_of(label, name, tensor):

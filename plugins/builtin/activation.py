@@ -9,6 +9,7 @@ from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._onnx_math import cast
 from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar
 from dovetail.plugins.builtin._onnx_shapes import is_given, rank_of
+from dovetail.plugins.builtin._values import follow_formula
 
 
 class ActivationType(TypeOfLayer):
@@ -107,7 +108,7 @@ class Activation(Plugin):
     )
 
     def infer(self, x):
-        return x.like()
+        return follow_formula(x.like(), self, x)
 
     def reference(self, x):
         a, b = self.alpha, self.beta

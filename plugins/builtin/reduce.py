@@ -13,6 +13,7 @@ from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field, onnx_op
 from dovetail.plugins.builtin._axes import axes_of
+from dovetail.plugins.builtin._fractions import NotFollowed, Ratio, exact, follow_ratios
 from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, lp_norm, norm_order, reduced
 from dovetail.plugins.builtin._onnx_shapes import axes_given, rank_of
 
@@ -117,10 +118,25 @@ class Reduce(Plugin):
     def infer(self, x):
         axes = axes_of(self.axes, x.rank, self.label)
         kept = [1 if i in axes else dim for i, dim in enumerate(x.dims) if self.keep_dims or i not in axes]
+        if x.dtype == DataType.FLOAT and len(axes) == x.rank and x.rank:
+            return follow_ratios(x.like(kept), self._of_numbers, x)
         elements = x.elements() if len(axes) == x.rank else None
         if not elements or self.op not in ON_EXTENTS:
             return x.like(kept)
         return replace(x.like(kept), values=(reduce(ON_EXTENTS[self.op], elements),))
+
+    def _of_numbers(self, array):
+        """What float32 numbers that follow from extents give, in whatever order they are added."""
+        numbers = list(array.reshape(-1))
+        if not numbers or (self.op == ReduceOperation.AVG and len(numbers) & (len(numbers) - 1)):
+            raise NotFollowed
+        if self.op in (ReduceOperation.MAX, ReduceOperation.MIN):
+            return reduce(
+                (lambda a, b: a.greatest(b)) if self.op == ReduceOperation.MAX else (lambda a, b: a.least(b)), numbers
+            )
+        op = operator.mul if self.op == ReduceOperation.PROD else operator.add
+        total = reduce(lambda a, b: exact(op(exact(a), exact(b))), numbers)
+        return total / Ratio(len(numbers)) if self.op == ReduceOperation.AVG else total
 
     def reference(self, x):
         how = {"axis": axes_of(self.axes, x.ndim, self.label), "keepdims": self.keep_dims}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy
 
-from dovetail.core import expr
 from dovetail.core.errors import DTypeError
 from dovetail.core.types import DataType
 from dovetail.plugins import Input, Output, Plugin, broadcast, onnx_op
 from dovetail.plugins.builtin._onnx_math import combined, number_like
 from dovetail.plugins.builtin._onnx_pointwise import aligned
 from dovetail.plugins.builtin._onnx_shapes import extents, integers, off_diagonal, rank_of, with_rank
-from dovetail.plugins.builtin._values import follow_each
+from dovetail.plugins.builtin._values import follow_formula
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 WORDS = "|".join(t.short for t in TYPES)
@@ -64,7 +63,7 @@ class Select(Plugin):
                 got=b.dtype,
             )
         y = a.like(broadcast(self.label, condition.dims, a.dims, b.dims))
-        return follow_each(y, expr.select, condition, a, b)
+        return follow_formula(y, self, condition, a, b)
 
     def reference(self, condition, a, b):
         return numpy.where(condition, a, b)

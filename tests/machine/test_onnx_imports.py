@@ -228,6 +228,83 @@ def test_extents_are_rounded_as_float32_rounds(case):
         assert context.run({"x": x})["y"].shape == expected.shape
 
 
+TO_FLOAT, TO_INT = {"to": FLOAT}, {"to": INT64}
+SCALED = [("Cast", ["n"], ["f"], TO_FLOAT), ("Mul", ["f", "k"], ["h"], {})]
+COMPUTED = {  # an extent m of another one, n
+    "a selection of floats": [
+        *SCALED,
+        ("Greater", ["n", "five"], ["c"], {}),
+        ("Where", ["c", "h", "k"], ["g"], {}),
+        ("Cast", ["g"], ["m"], TO_INT),
+    ],
+    "a selection of whole floats": [
+        *SCALED,
+        ("Less", ["n", "five"], ["c"], {}),
+        ("Where", ["c", "f", "f5"], ["g"], {}),
+        ("Cast", ["g"], ["m"], TO_INT),
+    ],
+    "a comparison of floats": [
+        *SCALED,
+        ("GreaterOrEqual", ["h", "f5"], ["c"], {}),
+        ("Cast", ["c"], ["g"], TO_INT),
+        ("Add", ["g", "five"], ["m"], {}),
+    ],
+    "an equality of floats": [
+        *SCALED,
+        ("Equal", ["f", "f5"], ["c"], {}),
+        ("Cast", ["c"], ["g"], TO_INT),
+        ("Add", ["g", "five"], ["m"], {}),
+    ],
+    "Clip": [*SCALED, ("Clip", ["h", "k", "f5"], ["g"], {}), ("Cast", ["g"], ["m"], TO_INT)],
+    "Relu": [
+        ("Sub", ["n", "five"], ["d"], {}),
+        ("Cast", ["d"], ["f"], TO_FLOAT),
+        ("Relu", ["f"], ["g"], {}),
+        ("Cast", ["g"], ["m"], TO_INT),
+    ],
+    "the greatest of floats": [
+        ("Cast", ["s"], ["f"], TO_FLOAT),
+        ("Mul", ["f", "k"], ["h"], {}),
+        ("ReduceMax", ["h"], ["g"], {"keepdims": 0}),
+        ("Cast", ["g"], ["m"], TO_INT),
+    ],
+    "the mean of two": [
+        ("Cast", ["s"], ["f"], TO_FLOAT),
+        ("ReduceMean", ["f"], ["g"], {"keepdims": 0}),
+        ("Cast", ["g"], ["m"], TO_INT),
+    ],
+    "a product of floats": [
+        ("Cast", ["s"], ["f"], TO_FLOAT),
+        ("ReduceProd", ["f"], ["g"], {"keepdims": 0}),
+        ("Cast", ["g"], ["m"], TO_INT),
+    ],
+    "a power": [("Pow", ["n", "two"], ["m"], {})],
+    "what a division leaves": [
+        ("Neg", ["n"], ["d"], {}),
+        ("Mod", ["d", "five"], ["g"], {"fmod": 1}),
+        ("Add", ["g", "five"], ["m"], {}),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", COMPUTED)
+def test_extents_are_followed_through(case):
+    nodes = [
+        ("Shape", ["x"], ["s"], {}),
+        ("Gather", ["s", "one"], ["n"], {}),
+        *COMPUTED[case],
+        ("Unsqueeze", ["m", "front"], ["dims"], {}),
+        ("Expand", ["f5", "dims"], ["y"], {}),
+    ]
+    weights = {"one": np.int64(1), "two": np.int64(2), "five": np.int64(5), "front": np.int64([0])}
+    weights |= {"k": np.float32(0.7), "f5": np.float32(5)}
+    model = model_of(nodes, [given("x", ("a", "b"))], weights=weights, opset=18)
+    context = context_of(model, x=((1, 1), (20, 20)))
+    for dims in ((1, 1), (2, 3), (3, 5), (9, 6), (4, 7), (11, 10), (20, 20)):
+        x = np.zeros(dims, np.float32)
+        assert context.run({"x": x})["y"].shape == by_onnxruntime(model, {"x": x})["y"].shape
+
+
 def test_ranges_whose_limits_float32_rounds():
     context = context_of(a_range(("Mul", ["f", "k"], ["limit"], {}), k=0.7, delta=0.5), x=((1, 1), (4, 100)))
     for n in (1, 10, 20, 30, 100):
