@@ -61,14 +61,16 @@ clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 
 # An editable install: edited Python is in force at once, edited C++ after an incremental build of seconds.
+# Its distribution was called dovetail once: of two in one environment the older would offer the built-in layers as well.
 $(VENV)/installed: $(VENV)/for-demo $(NATIVE) pyproject.toml
+	@$(PIP) uninstall -q -y dovetail 2>/dev/null
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --editable . \
 	  --config-settings=cmake.define.DOVETAIL_CUDA=$(CUDA)
 	@touch $@
 
 # C++ programs that tests run, of the objects of the installation, in whose build folder they are; holds its path. The
 # folder is the one that pyproject.toml names by the tag of the wheel. OFF again: later installations are made without.
-TAG := from importlib.metadata import distribution as d; print(d("dovetail").read_text("WHEEL").split("Tag: ")[1].split()[0])
+TAG := from importlib.metadata import distribution as d; print(d("dovetail-runtime").read_text("WHEEL").split("Tag: ")[1].split()[0])
 $(VENV)/programs: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH"; build="$(CURDIR)/build/$$(python -c '$(TAG)')"; \
 	  cmake -DDOVETAIL_TESTS=ON "$$build" >/dev/null && cmake --build "$$build" --target test_plan_fuzz -- --quiet && \

@@ -1,10 +1,12 @@
-"""Variables of the environment that are yes or no."""
+"""What surrounds the process: the name that it was installed by, and variables that are yes or no."""
 
 from __future__ import annotations
 
 import os
 
 from dovetail.core.errors import DefinitionError
+
+DISTRIBUTION = "dovetail-runtime"  # what pip calls this package: its `dovetail` is another project
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 

@@ -17,7 +17,7 @@ from typing import Any
 import pluggy
 
 from dovetail.core.contract import Library
-from dovetail.core.environment import switch
+from dovetail.core.environment import DISTRIBUTION, switch
 from dovetail.core.errors import DovetailError, LibraryRefused, PluginFailed
 from dovetail.registry import hookspecs, native, near
 from dovetail.registry.offer import Offer
@@ -28,7 +28,6 @@ GROUP = "dovetail.plugins"
 BLOCK = "DOVETAIL_PLUGINS_BLOCK"  # names or globs, separated by commas
 AUTOLOAD = "DOVETAIL_PLUGIN_AUTOLOAD"  # "0": third-party plugins stay out
 STRICT = "DOVETAIL_PLUGINS_STRICT"  # "1": the first failure is raised
-_OWN = "dovetail"  # the distribution whose plugins are the built-in ones
 
 
 _Step = Callable[..., list[Any]]
@@ -128,14 +127,14 @@ def _entry_points(registry: Registry) -> list[_Found]:
         if one.record.state != "loaded":
             registry.note(one.record)
     if not any(one.is_built_in for one in found):
-        registry.warnings.append(f"no built-in layers: the distribution '{_OWN}' is not installed")
+        registry.warnings.append(f"no built-in layers: the distribution '{DISTRIBUTION}' is not installed")
     return found
 
 
 def _of_distribution(dist: metadata.Distribution, name: str, folder: str, shadow: str) -> list[_Found]:
-    kind = "built-in" if normal(name) == _OWN else "python"
+    kind = "built-in" if normal(name) == DISTRIBUTION else "python"
     installer = (dist.read_text("INSTALLER") or "").strip()
-    source = f"{_OWN} (core)" if kind == "built-in" else installer or folder
+    source = "dovetail (core)" if kind == "built-in" else installer or folder
     facts = {"version": dist.version, "kind": kind, "source": source, "distribution": name, "path": folder}
     try:
         points = [point for point in dist.entry_points if point.group == GROUP]

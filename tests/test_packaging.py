@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import dovetail
+from dovetail.core.environment import DISTRIBUTION
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("core", "registry", "plugins", "machine")
@@ -74,6 +78,25 @@ def installed(wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site-packages")
     run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, wheel)
     return folder
+
+
+def test_a_text_that_names_the_distribution_names_ours():
+    """The package index has a `dovetail` that is another project."""
+    texts = [path for suffix in ("py", "md", "toml", "txt") for path in ROOT.rglob(f"*.{suffix}") if is_ours(path)]
+    assert len(texts) > 300
+    wrong = re.compile(r"pip install (-\S+ )*'?dovetail\b(?!-runtime)|requires = .*\"dovetail\"|dependencies = .*\"dovetail\"")
+    assert [str(path) for path in texts if wrong.search(path.read_text(encoding="utf-8"))] == []
+    assert f'\nname = "{DISTRIBUTION}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def is_ours(path: Path) -> bool:
+    return not {".venv", "build", "dist", ".hypothesis"} & set(path.relative_to(ROOT).parts) and path != Path(__file__)
+
+
+def test_the_changelog_begins_with_the_version_that_is_built():
+    (version,) = re.findall(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    first = re.search(r"^## (\S+?),? ?(not yet released)?$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert (first[1], dovetail.__version__) == (version, version)
 
 
 def test_the_sdist_holds_the_sources_and_nothing_built(sdist):

@@ -70,7 +70,6 @@ file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cu plugins/cuda_*.cpp pl
 dovetail_add_cuda_plugin(dovetail_cuda ${cuda_sources})
 set_target_properties(dovetail_cuda PROPERTIES CUDA_STANDARD 17)
 target_include_directories(dovetail_cuda PRIVATE plugins)
-target_compile_definitions(dovetail_cuda PRIVATE DOVETAIL_VERSION="${PROJECT_VERSION}")
 if(cuda_capabilities)
   list(SORT cuda_capabilities COMPARE NATURAL)
   list(GET cuda_capabilities 0 cuda_least)

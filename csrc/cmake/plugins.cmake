@@ -58,5 +58,4 @@ foreach(source ${cpu_sources})  # beside kernels in files of their own, what is 
 endforeach()
 add_library(dovetail_cpu MODULE ${cpu_sources} ${cpu_objects})
 target_include_directories(dovetail_cpu PRIVATE include plugins)
-target_compile_definitions(dovetail_cpu PRIVATE DOVETAIL_VERSION="${PROJECT_VERSION}")
 list(APPEND DOVETAIL_PLUGIN_LIBRARIES dovetail_cpu)

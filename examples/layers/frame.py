@@ -57,7 +57,7 @@ def main(about: str) -> None:
 def why_no_gpu() -> str:
     """Empty where the scripts can run."""
     if cudart is None:
-        return "cuda-python is not installed (pip install dovetail[cuda])"
+        return "cuda-python is not installed (pip install dovetail-runtime[cuda])"
     try:
         status, n_devices = cudart.cudaGetDeviceCount()
     except RuntimeError as error:  # there is no driver's library

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dovetail.core.environment import DISTRIBUTION
 from dovetail.machine.onnx.domains import MAIN
 from dovetail.machine.onnx.errors import ErrorCode, ModelError
 from dovetail.machine.onnx.tensors import IN_MODEL, TensorFiles
@@ -118,6 +119,6 @@ def package() -> Any:
         import onnx
     except ImportError:
         raise ModelError(
-            ErrorCode.INTERNAL_ERROR, "the package onnx is not installed: pip install dovetail[onnx]"
+            ErrorCode.INTERNAL_ERROR, f"the package onnx is not installed: pip install {DISTRIBUTION}[onnx]"
         ) from None
     return onnx

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dovetail as trt
+from dovetail.core.environment import DISTRIBUTION
 from dovetail.machine import api
 from dovetail.machine.cli import stubs
 
@@ -65,7 +66,7 @@ def test_an_import_pays_for_what_it_uses():
 
 
 def test_what_pip_shows_is_true():
-    shown = metadata.metadata("dovetail")
+    shown = metadata.metadata(DISTRIBUTION)
     assert shown["Author"] == "The dovetail authors"
     assert shown["License-Expression"] == "Apache-2.0"
     assert shown["Summary"]

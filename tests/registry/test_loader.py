@@ -144,7 +144,7 @@ def test_a_look_up_shows_what_was_blocked(installed, monkeypatch):
 def test_strict_raises_the_first_failure(installed, monkeypatch):
     installed("broken", "wrong_argument")
     monkeypatch.setenv("DOVETAIL_PLUGINS_STRICT", "1")
-    monkeypatch.setattr(loader, "_OWN", "broken")  # only this one is loaded first
+    monkeypatch.setattr(loader, "DISTRIBUTION", "broken")  # only this one is loaded first
     with pytest.raises(pluggy.PluginValidationError, match="colour"):
         load_entry_points(Registry())
 

@@ -1,6 +1,6 @@
 """An op in Python whose kernel is CUDA C++, compiled by NVRTC when it is first run on a device.
 
-Needs a GPU and cuda-python (pip install dovetail[cuda]), and no CUDA toolkit.
+Needs a GPU and cuda-python (pip install dovetail-runtime[cuda]), and no CUDA toolkit.
 """
 
 import ctypes
