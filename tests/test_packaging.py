@@ -84,7 +84,7 @@ def test_a_text_that_names_the_distribution_names_ours():
     """The package index has a `dovetail` that is another project."""
     texts = [path for suffix in ("py", "md", "toml", "txt") for path in ROOT.rglob(f"*.{suffix}") if is_ours(path)]
     assert len(texts) > 300
-    wrong = re.compile(r"pip install (-\S+ )*'?dovetail\b(?!-runtime)|requires = .*\"dovetail\"|dependencies = .*\"dovetail\"")
+    wrong = re.compile(r"""pip install (-\S+ )*'?dovetail\b(?!-runtime)|(requires|dependencies) = .*"dovetail\"""")
     assert [str(path) for path in texts if wrong.search(path.read_text(encoding="utf-8"))] == []
     assert f'\nname = "{DISTRIBUTION}"' in (ROOT / "pyproject.toml").read_text()
 
