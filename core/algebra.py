@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from dovetail.core import floats
-from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import DimensionOperation as Operation
 from dovetail.core.types import FloatOperation
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -29,19 +29,19 @@ def ceil_quotient(a: int, b: int) -> int:
     return -(-a // b)
 
 
-OPERATIONS: dict[Op | FloatOperation, Callable[[int, int], int]] = {
-    Op.SUM: lambda a, b: a + b,
-    Op.PROD: lambda a, b: a * b,
-    Op.MAX: max,
-    Op.MIN: min,
-    Op.SUB: lambda a, b: a - b,
-    Op.EQUAL: lambda a, b: int(a == b),
-    Op.LESS: lambda a, b: int(a < b),
-    Op.FLOOR_DIV: lambda a, b: a // b,
-    Op.CEIL_DIV: ceil_quotient,
+OPERATIONS: dict[Operation | FloatOperation, Callable[[int, int], int]] = {
+    Operation.SUM: lambda a, b: a + b,
+    Operation.PROD: lambda a, b: a * b,
+    Operation.MAX: max,
+    Operation.MIN: min,
+    Operation.SUB: lambda a, b: a - b,
+    Operation.EQUAL: lambda a, b: int(a == b),
+    Operation.LESS: lambda a, b: int(a < b),
+    Operation.FLOOR_DIV: lambda a, b: a // b,
+    Operation.CEIL_DIV: ceil_quotient,
     **floats.OPERATIONS,
 }
-QUOTIENTS = (Op.FLOOR_DIV, Op.CEIL_DIV)
+QUOTIENTS = (Operation.FLOOR_DIV, Operation.CEIL_DIV)
 DIVISIONS = (*QUOTIENTS, *floats.QUOTIENTS)  # by zero they are an error
 
 
@@ -52,28 +52,28 @@ def fits(value: int) -> bool:
 # ---- intervals
 
 
-def interval(op: Op | FloatOperation, a: Interval, b: Interval) -> Interval:
+def interval(op: Operation | FloatOperation, a: Interval, b: Interval) -> Interval:
     """The least interval that holds `x op y` for x in a and y in b, y not zero under a division.
 
     Cut to int64: what lies beyond is an error when evaluated, not a value.
     """
-    if op in (Op.EQUAL, Op.LESS):
+    if op in (Operation.EQUAL, Operation.LESS):
         return _comparison(op, a, b)
     divisors = _without_zero(b) if op in DIVISIONS else [b]
     if isinstance(op, FloatOperation):
         low, high = floats.interval(op, a, divisors)
         return _cut(low), _cut(high)
-    if op == Op.SUB:
+    if op == Operation.SUB:
         corners = [a[0] - b[1], a[1] - b[0]]
-    elif op == Op.PROD or op in QUOTIENTS:
+    elif op == Operation.PROD or op in QUOTIENTS:
         corners = [OPERATIONS[op](x, y) for part in divisors for x, y in product(a, part)]
     else:
         corners = [OPERATIONS[op](a[0], b[0]), OPERATIONS[op](a[1], b[1])]
     return _cut(min(corners, default=0)), _cut(max(corners, default=0))
 
 
-def _comparison(op: Op, a: Interval, b: Interval) -> Interval:
-    if op == Op.LESS:
+def _comparison(op: Operation, a: Interval, b: Interval) -> Interval:
+    if op == Operation.LESS:
         return int(a[1] < b[0]), int(a[0] < b[1])
     return int(a[0] == a[1] == b[0] == b[1]), int(a[0] <= b[1] and b[0] <= a[1])
 
@@ -168,10 +168,10 @@ def exact_quotient(p: Poly, divisor: Poly) -> Poly | None:
             return None
         c = q[left] = rest[monomial] // divisor[lead]
         for other, k in divisor.items():
-            term = join(left, other)
-            rest[term] = rest.get(term, 0) - c * k
-            if not rest[term]:
-                del rest[term]
+            monomial = join(left, other)
+            rest[monomial] = rest.get(monomial, 0) - c * k
+            if not rest[monomial]:
+                del rest[monomial]
     return None
 
 
@@ -198,8 +198,8 @@ def multiplied_out(p: Poly) -> Poly | None:
 def _times(p: Poly, q: Poly) -> Poly:
     total: Poly = {}
     for (m, a), (n, b) in product(p.items(), q.items()):
-        term = join(m, n)
-        total[term] = total.get(term, 0) + a * b
+        monomial = join(m, n)
+        total[monomial] = total.get(monomial, 0) + a * b
     return total
 
 
@@ -223,24 +223,26 @@ _MAX_ROUNDS = 3  # quotients within quotients that are opened
 
 
 def bounds(order: Sequence[Any], leaf_range: Callable[[Any], Interval]) -> Interval:
-    """Bounds of the last node of `order`, in which operands come before what is made of them.
+    """Bounds of the last term of `order`, in which operands come before what is made of them.
 
     Conditions used more than once are tried both ways (the two sides of a select exclude each other), and
     quotients by a constant are opened where their operands might cancel (`N - 2*(N//2)` is 0 or 1).
     """
     found = _pass(order, leaf_range, {})
     uses: dict[Any, int] = {}
-    for node in order:
-        for operand in (node.a, node.b) if node.op is not None else ():
+    for term in order:
+        for operand in (term.a, term.b) if term.op is not None else ():
             uses[operand] = uses.get(operand, 0) + 1
     open_conditions = [
-        node for node in order if node.op in (Op.EQUAL, Op.LESS) and uses.get(node, 0) > 1 and found[node] == (0, 1)
+        term
+        for term in order
+        if term.op in (Operation.EQUAL, Operation.LESS) and uses.get(term, 0) > 1 and found[term] == (0, 1)
     ][:_MAX_CASES]
     last = order[-1]
     if not open_conditions:
         return found[last]
     cases = [
-        _pass(order, leaf_range, {node: (v, v) for node, v in zip(open_conditions, values, strict=True)})[last]
+        _pass(order, leaf_range, {term: (v, v) for term, v in zip(open_conditions, values, strict=True)})[last]
         for values in product((0, 1), repeat=len(open_conditions))
     ]
     return min(low for low, _ in cases), max(high for _, high in cases)
@@ -250,22 +252,22 @@ def _pass(
     order: Sequence[Any], leaf_range: Callable[[Any], Interval], assumed: Mapping[Any, Interval]
 ) -> dict[Any, Interval]:
     found: dict[Any, Interval] = {}
-    for node in order:
-        found[node] = assumed[node] if node in assumed else bound_node(node, leaf_range, found)
+    for term in order:
+        found[term] = assumed[term] if term in assumed else bound_term(term, leaf_range, found)
     return found
 
 
-def bound_node(node: Any, leaf_range: Callable[[Any], Interval], found: Mapping[Any, Interval]) -> Interval:
-    """Bounds of a node, from those of its operands."""
-    if node.op is None:
-        return leaf_range(node)
-    plain = interval(node.op, found[node.a], found[node.b])
-    return _open_quotients(node, plain, found) if node.op in (Op.SUM, Op.SUB) else plain
+def bound_term(term: Any, leaf_range: Callable[[Any], Interval], found: Mapping[Any, Interval]) -> Interval:
+    """Bounds of a term, from those of its operands."""
+    if term.op is None:
+        return leaf_range(term)
+    plain = interval(term.op, found[term.a], found[term.b])
+    return _open_quotients(term, plain, found) if term.op in (Operation.SUM, Operation.SUB) else plain
 
 
-def _open_quotients(node: Any, plain: Interval, found: Mapping[Any, Interval]) -> Interval:
+def _open_quotients(term: Any, plain: Interval, found: Mapping[Any, Interval]) -> Interval:
     """u//k is (u - s)/k with s in 0..k-1, and ceil(u/k) is (u + s)/k: put in, and let terms cancel."""
-    poly: dict[tuple[Any, ...], Fraction] = {m: Fraction(c) for m, c in (node.poly or {}).items()}
+    poly: dict[tuple[Any, ...], Fraction] = {m: Fraction(c) for m, c in (term.poly or {}).items()}
     slack_low = slack_high = Fraction(0)
     low, high = plain
     for _ in range(_MAX_ROUNDS):
@@ -273,11 +275,11 @@ def _open_quotients(node: Any, plain: Interval, found: Mapping[Any, Interval]) -
         if not quotients or len(poly) < 2:
             break
         for monomial in quotients:
-            node_q, c = monomial[0], poly.pop(monomial)
-            k = node_q.b.value
-            for inner, inner_c in node_q.a.as_poly().items():
+            quotient, c = monomial[0], poly.pop(monomial)
+            k = quotient.b.value
+            for inner, inner_c in quotient.a.as_poly().items():
                 poly[inner] = poly.get(inner, Fraction(0)) + c * inner_c / k
-            most = c * (1 - k if node_q.op == Op.FLOOR_DIV else k - 1) / k
+            most = c * (1 - k if quotient.op == Operation.FLOOR_DIV else k - 1) / k
             slack_low, slack_high = slack_low + min(most, 0), slack_high + max(most, 0)
         poly = {m: c for m, c in poly.items() if c}
         opened = poly_range(poly, lambda factor: found[factor])

@@ -8,7 +8,7 @@ from typing import Any
 from dovetail.core import algebra
 from dovetail.core.algebra import Interval
 from dovetail.core.expr_text import operands_first
-from dovetail.core.node import Expr, compute
+from dovetail.core.term import Expr, compute
 
 MOST_NODES = 300  # of an expression that is bounded by cases, which looks at all of it many times
 
@@ -28,14 +28,14 @@ class Values:
     def of(self, expr: Expr) -> int:
         """Raises ShapeError as `Expr.evaluate` does."""
         known = self._known
-        for node in operands_first([expr], known):
-            if node.op is not None:
-                known[node] = compute(node.op, node.a, node.b, known[node.a], known[node.b])
-            elif node.is_size_tensor and node not in (self._sizes or ()):
-                assert node.leaf is not None and node.leaf.upper is not None
-                known[node] = max(0, self.of(node.leaf.upper))
+        for term in operands_first([expr], known):
+            if term.op is not None:
+                known[term] = compute(term.op, term.a, term.b, known[term.a], known[term.b])
+            elif term.is_size_tensor and term not in (self._sizes or ()):
+                assert term.leaf is not None and term.leaf.upper is not None
+                known[term] = max(0, self.of(term.leaf.upper))
             else:
-                known[node] = node._leaf_value(self._inputs, self._contents, self._sizes)
+                known[term] = term._leaf_value(self._inputs, self._contents, self._sizes)
         return known[expr]
 
 
@@ -52,8 +52,8 @@ class Ranges:
     def of(self, expr: Expr) -> Interval:
         """(lowest, highest). Sound, not always tight: an expression of very many parts is bounded part by part."""
         if expr not in self._found:
-            for node in operands_first([expr], self._plain):
-                self._plain[node] = algebra.bound_node(node, self._leaf, self._plain)
+            for term in operands_first([expr], self._plain):
+                self._plain[term] = algebra.bound_term(term, self._leaf, self._plain)
             parts = operands_first([expr], at_most=MOST_NODES)
             self._found[expr] = self._plain[expr] if parts is None else algebra.bounds(parts, self._leaf)
         return self._found[expr]

@@ -254,7 +254,7 @@ class SymbolicTensor:
         return SymbolicTensor(self.dims if dims is None else DimsExprs(dims), self.dtype if dtype is None else dtype)
 
 
-class Op(Protocol):
+class OpObject(Protocol):
     """An op with its fields set: what a layer of a network is asked."""
 
     def infer(self, inputs: Sequence[SymbolicTensor | None]) -> list[SymbolicTensor]:
@@ -287,12 +287,14 @@ class OpSpec:
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
     fields: tuple[Field, ...] = ()
-    make: Callable[[str, dict[str, Any]], Op] = None  # type: ignore[assignment]  # (layer name, canonical values) -> Op
+    make: Callable[[str, dict[str, Any]], OpObject] = None  # type: ignore[assignment]  # (layer name, canonical values)
     reference: Callable[..., Any] | None = None  # (values, *arrays) -> array or tuple; numpy in, numpy out
     scalar: str | None = None  # the scalar expression, if pointwise
     role: str = ""  # "reformat", "constant", "quantize", "dequantize": how the machine asks for an op without naming it
-    enums: Mapping[str, type[Any]] = field(default_factory=dict)  # and classes of fronts, by public name
-    fronts: Mapping[str, Callable[..., Any]] = field(default_factory=dict)  # "add_softmax" -> (network, ...) -> layer
+    enums: Mapping[str, type[Any]] = field(default_factory=dict)  # and classes that add methods return, by public name
+    add_methods: Mapping[str, Callable[..., Any]] = field(
+        default_factory=dict
+    )  # "add_softmax" -> (network, ...) -> layer
     properties: Mapping[str, LayerProperty] = field(default_factory=dict)
     onnx: tuple[Any, ...] = ()
 
@@ -403,7 +405,7 @@ class Lookup(Protocol):
     def with_role(self, role: str) -> OpSpec:
         """The op that plays a part for the machine, such as "reformat". Raises PluginNotFound."""
 
-    def front(self, name: str) -> tuple[OpSpec, Callable[..., Any]] | None:
+    def find_add_method(self, name: str) -> tuple[OpSpec, Callable[..., Any]] | None:
         """The spec and function behind `network.add_<layer>`, or None."""
 
     def record_of(self, implementation: str) -> Any:

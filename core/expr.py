@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from dovetail.core.errors import FieldValueError, PlanCorrupt, ShapeError
 from dovetail.core.expr_text import CONSTANT, INPUT_DIM, INPUT_ELEMENT, OPERATION, SIZE, operands_first
 from dovetail.core.folding import operation
-from dovetail.core.node import Expr, as_expr, constant, input_dim, input_element, no_size, size_tensor
+from dovetail.core.term import Expr, as_expr, constant, input_dim, input_element, no_size, size_tensor
 from dovetail.core.types import MAX_RANK, Dims, FloatOperation
-from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import DimensionOperation as Operation
 
 __all__ = [
     "Constraint",
@@ -52,22 +52,22 @@ IDimensionExpr = Expr
 
 def minimum(first: Any, *rest: Any) -> Any:
     """The least of the arguments."""
-    return _reduce(Op.MIN, first, rest)
+    return _reduce(Operation.MIN, first, rest)
 
 
 def maximum(first: Any, *rest: Any) -> Any:
     """The greatest of the arguments."""
-    return _reduce(Op.MAX, first, rest)
+    return _reduce(Operation.MAX, first, rest)
 
 
 def ceil_div(a: Any, b: Any) -> Any:
     """a / b rounded up, for negatives too."""
-    return _reduce(Op.CEIL_DIV, a, (b,))
+    return _reduce(Operation.CEIL_DIV, a, (b,))
 
 
 def modulo(a: Any, b: Any) -> Any:
     """a - b * floor(a / b): of b's sign, as Python's %."""
-    return a - b * _reduce(Op.FLOOR_DIV, a, (b,))
+    return a - b * _reduce(Operation.FLOOR_DIV, a, (b,))
 
 
 def select(condition: Any, a: Any, b: Any) -> Any:
@@ -81,7 +81,7 @@ def select(condition: Any, a: Any, b: Any) -> Any:
     return condition * a + (1 - condition) * b
 
 
-def _reduce(op: Op, first: Any, rest: Iterable[Any]) -> Any:
+def _reduce(op: Operation, first: Any, rest: Iterable[Any]) -> Any:
     total = first
     for item in rest:
         folded = operation(op, total, item)
@@ -96,12 +96,12 @@ class ExprBuilder:
     def constant(self, value: int) -> Expr:
         return constant(value)
 
-    def operation(self, op: Op, first: Expr, second: Expr) -> Expr:
+    def operation(self, op: Operation, first: Expr, second: Expr) -> Expr:
         """Raises FieldValueError for an unknown operation, ShapeError for a division by the constant zero."""
         try:
-            op = Op(op)
+            op = Operation(op)
         except ValueError:
-            known = ", ".join(f"{item.name} {int(item)}" for item in Op)
+            known = ", ".join(f"{item.name} {int(item)}" for item in Operation)
             raise FieldValueError(f"{op!r} is not an operation on dims", facts=[("known", known)], got=op) from None
         return operation(op, first, second)
 
@@ -172,7 +172,7 @@ def program(expr: Any, sizes: Mapping[Expr, int] | None = None) -> list[int]:
 
 def leaves_of(*exprs: Any) -> list[Expr]:
     """What the expressions follow from: extents and elements of inputs, and sizes, each once."""
-    return [node for node in operands_first([as_expr(expr) for expr in exprs]) if node.leaf is not None]
+    return [term for term in operands_first([as_expr(expr) for expr in exprs]) if term.leaf is not None]
 
 
 def from_program(
@@ -208,9 +208,9 @@ def from_program(
     return expr
 
 
-def _operation_of(number: int) -> Op | FloatOperation:
+def _operation_of(number: int) -> Operation | FloatOperation:
     """Raises ValueError if there is none."""
-    return FloatOperation(number) if number in FloatOperation._value2member_map_ else Op(number)
+    return FloatOperation(number) if number in FloatOperation._value2member_map_ else Operation(number)
 
 
 class DimsExprs(tuple):

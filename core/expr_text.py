@@ -1,6 +1,6 @@
 """Ways to write an expression down: as text for people and as a postfix program for the plan.
 
-Works on any node with `op`, `a`, `b`, `value`, `leaf`, `serial` and `text`.
+Works on any term with `op`, `a`, `b`, `value`, `leaf`, `serial` and `text`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from dovetail.core.errors import ShapeError
 from dovetail.core.floats import number_at
-from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import DimensionOperation as Operation
 from dovetail.core.types import FloatOperation, Rounding
 
 _MOST_WORDS = 100_000  # of one program that shares nothing
@@ -22,21 +22,21 @@ CONSTANT, INPUT_DIM, INPUT_ELEMENT, SIZE, PROGRAM, OPERATION = 0, 1, 2, 3, 4, 16
 # What binds tighter has the higher number.
 _COMPARISON, _SUM, _PRODUCT, _ATOM = 1, 2, 3, 4
 _INFIX = {
-    Op.SUM: (
+    Operation.SUM: (
         " + ",
         _SUM,
         _SUM,
         _PRODUCT,
     ),  # text, own strength, least strength of the left and of the right operand
-    Op.SUB: (" - ", _SUM, _SUM, _PRODUCT),
-    Op.PROD: ("*", _PRODUCT, _PRODUCT, _ATOM),
-    Op.FLOOR_DIV: ("//", _PRODUCT, _PRODUCT, _ATOM),
+    Operation.SUB: (" - ", _SUM, _SUM, _PRODUCT),
+    Operation.PROD: ("*", _PRODUCT, _PRODUCT, _ATOM),
+    Operation.FLOOR_DIV: ("//", _PRODUCT, _PRODUCT, _ATOM),
     FloatOperation.FLOAT_SUM: (" + ", _SUM, _SUM, _PRODUCT),
     FloatOperation.FLOAT_SUB: (" - ", _SUM, _SUM, _PRODUCT),
     FloatOperation.FLOAT_PROD: ("*", _PRODUCT, _PRODUCT, _ATOM),
     FloatOperation.FLOAT_DIV: ("/", _PRODUCT, _PRODUCT, _ATOM),
-    Op.EQUAL: (" == ", _COMPARISON, _SUM, _SUM),
-    Op.LESS: (" < ", _COMPARISON, _SUM, _SUM),
+    Operation.EQUAL: (" == ", _COMPARISON, _SUM, _SUM),
+    Operation.LESS: (" < ", _COMPARISON, _SUM, _SUM),
 }
 
 
@@ -52,26 +52,26 @@ def operands_first(roots: Sequence[Any], known: Container[Any] = (), *, at_most:
 
 
 def operands_first(roots: Sequence[Any], known: Container[Any] = (), at_most: int | None = None) -> list[Any] | None:
-    """Each node once, operands before what is made of them; the last root, if new, comes last.
+    """Each term once, operands before what is made of them; the last root, if new, comes last.
 
     Args:
-        known: nodes that are left out, with what they are made of.
-        at_most: of how many nodes; None is returned where there are more.
+        known: terms that are left out, with what they are made of.
+        at_most: of how many terms; None is returned where there are more.
     """
     order: list[Any] = []
     done: set[int] = set()
     stack = [(root, False) for root in reversed(roots)]
     while stack:
-        node, is_open = stack.pop()
-        if node.serial in done or node in known:
+        term, is_open = stack.pop()
+        if term.serial in done or term in known:
             continue
-        if is_open or node.op is None:
-            done.add(node.serial)
-            order.append(node)
+        if is_open or term.op is None:
+            done.add(term.serial)
+            order.append(term)
             if at_most is not None and len(order) > at_most:
                 return None
         else:
-            stack += [(node, True), (node.b, False), (node.a, False)]
+            stack += [(term, True), (term.b, False), (term.a, False)]
     return order
 
 
@@ -86,29 +86,29 @@ def _operand(root: Any) -> tuple[str, int]:
     """Text and strength, kept on each expression; "..." where it is too long for a part."""
     stack = [root]
     while stack:
-        node = stack[-1]
-        waiting = [] if node.op is None else [side for side in (node.a, node.b) if side.text is None]
+        term = stack[-1]
+        waiting = [] if term.op is None else [side for side in (term.a, term.b) if side.text is None]
         if waiting:
             stack += waiting
             continue
         stack.pop()
-        text = _leaf_text(node) if node.op is None else _operation_text(node.op, node.a, node.b)
-        node.text = ("...", _ATOM) if len(text[0]) > _LONGEST_PART else text
+        text = _leaf_text(term) if term.op is None else _operation_text(term.op, term.a, term.b)
+        term.text = ("...", _ATOM) if len(text[0]) > _LONGEST_PART else text
     return root.text
 
 
-def operation_text(op: Op | FloatOperation, a: Any, b: Any) -> str:
+def operation_text(op: Operation | FloatOperation, a: Any, b: Any) -> str:
     """The text of `a op b`, whether or not there is such an expression."""
     return _operation_text(op, a, b)[0]
 
 
-def _leaf_text(node: Any) -> tuple[str, int]:
-    if node.value is None:
-        return str(node.leaf), _ATOM
-    return str(node.value), _ATOM if node.value >= 0 else _SUM
+def _leaf_text(term: Any) -> tuple[str, int]:
+    if term.value is None:
+        return str(term.leaf), _ATOM
+    return str(term.value), _ATOM if term.value >= 0 else _SUM
 
 
-def _operation_text(op: Op | FloatOperation, a: Any, b: Any) -> tuple[str, int]:
+def _operation_text(op: Operation | FloatOperation, a: Any, b: Any) -> tuple[str, int]:
     def operand(side: Any, least: int) -> str:
         text, strength = side.text or _operand(side)
         return text if strength >= least else f"({text})"
@@ -122,14 +122,14 @@ def _operation_text(op: Op | FloatOperation, a: Any, b: Any) -> tuple[str, int]:
     if isinstance(op, FloatOperation):
         sign, strength, left, right = _INFIX[op]
         return f"{_number(a) or operand(a, left)}{sign}{_number(b) or operand(b, right)}", strength
-    if op in (Op.MAX, Op.MIN):
+    if op in (Operation.MAX, Operation.MIN):
         return f"{op.name.lower()}({operand(a, 0)}, {operand(b, 0)})", _ATOM
-    if op == Op.CEIL_DIV:
+    if op == Operation.CEIL_DIV:
         return f"ceil({operand(a, _PRODUCT)}/{operand(b, _ATOM)})", _ATOM
-    if op == Op.PROD and (a.value or 0) < 0:
+    if op == Operation.PROD and (a.value or 0) < 0:
         sign = "-" if a.value == -1 else f"{a.value}*"
         return f"{sign}{operand(b, _ATOM)}", _SUM
-    if op == Op.SUM and (b.value or 0) < 0:
+    if op == Operation.SUM and (b.value or 0) < 0:
         return f"{operand(a, _SUM)} - {-b.value}", _SUM
     sign, strength, left, right = _INFIX[op]
     return f"{operand(a, left)}{sign}{operand(b, right)}", strength
@@ -148,13 +148,13 @@ def program_of(root: Any, sizes: Mapping[Any, int]) -> list[int]:
     words: list[int] = []
     stack = [(root, False)]
     while stack:
-        node, is_open = stack.pop()
+        term, is_open = stack.pop()
         if is_open:
-            words.append(OPERATION + node.op)
-        elif node.op is not None:
-            stack += [(node, True), (node.b, False), (node.a, False)]
+            words.append(OPERATION + term.op)
+        elif term.op is not None:
+            stack += [(term, True), (term.b, False), (term.a, False)]
         else:
-            words += leaf_words(node, sizes)
+            words += leaf_words(term, sizes)
         if len(words) > _MOST_WORDS:
             raise ShapeError(
                 f"dimension {root} cannot be written as one program",
@@ -164,12 +164,12 @@ def program_of(root: Any, sizes: Mapping[Any, int]) -> list[int]:
     return words
 
 
-def leaf_words(node: Any, sizes: Mapping[Any, int]) -> list[int]:
+def leaf_words(term: Any, sizes: Mapping[Any, int]) -> list[int]:
     """The instruction that looks up a constant or a leaf. Raises ShapeError for a size without a number."""
-    if node.value is not None:
-        return [CONSTANT, node.value]
-    if node.leaf.input >= 0:
-        return [INPUT_ELEMENT if node.leaf.is_element else INPUT_DIM, node.leaf.input, node.leaf.axis]
-    if node in sizes:
-        return [SIZE, sizes[node]]
-    raise ShapeError(f"{node} is known only after the layer has run, so no program can compute it")
+    if term.value is not None:
+        return [CONSTANT, term.value]
+    if term.leaf.input >= 0:
+        return [INPUT_ELEMENT if term.leaf.is_element else INPUT_DIM, term.leaf.input, term.leaf.axis]
+    if term in sizes:
+        return [SIZE, sizes[term]]
+    raise ShapeError(f"{term} is known only after the layer has run, so no program can compute it")

@@ -12,8 +12,7 @@ from itertools import product
 
 import numpy as np
 
-from dovetail.core.types import FloatOperation as Op
-from dovetail.core.types import Rounding
+from dovetail.core.types import FloatOperation, Rounding
 
 LARGEST = 0x7F7FFFFF  # the place of the largest number
 BEYOND = 1 << 64  # what an operation gives, with a sign, whose result has no place or is no int64
@@ -67,27 +66,27 @@ def _on_numbers(function: Callable[[np.float32, np.float32], np.float32]) -> Cal
     return apply
 
 
-OPERATIONS: dict[Op, Callable[[int, int], int]] = {
-    Op.FLOAT_OF: _of,
-    Op.FLOAT_SUM: _on_numbers(lambda x, y: x + y),
-    Op.FLOAT_SUB: _on_numbers(lambda x, y: x - y),
-    Op.FLOAT_PROD: _on_numbers(lambda x, y: x * y),
-    Op.FLOAT_DIV: _on_numbers(lambda x, y: x / y),
-    Op.FLOAT_ROUND: _round,
+OPERATIONS: dict[FloatOperation, Callable[[int, int], int]] = {
+    FloatOperation.FLOAT_OF: _of,
+    FloatOperation.FLOAT_SUM: _on_numbers(lambda x, y: x + y),
+    FloatOperation.FLOAT_SUB: _on_numbers(lambda x, y: x - y),
+    FloatOperation.FLOAT_PROD: _on_numbers(lambda x, y: x * y),
+    FloatOperation.FLOAT_DIV: _on_numbers(lambda x, y: x / y),
+    FloatOperation.FLOAT_ROUND: _round,
 }
-QUOTIENTS = (Op.FLOAT_OF, Op.FLOAT_DIV)
+QUOTIENTS = (FloatOperation.FLOAT_OF, FloatOperation.FLOAT_DIV)
 
 
-def interval(op: Op, a: Interval, divisors: list[Interval]) -> Interval:
+def interval(op: FloatOperation, a: Interval, divisors: list[Interval]) -> Interval:
     """The least interval that holds the results for the first operand in a and the second in one of `divisors`.
 
     Rounding keeps order, so the ends are at corners, whatever the operation.
     """
-    if op == Op.FLOAT_ROUND:
+    if op == FloatOperation.FLOAT_ROUND:
         (how,) = divisors
         ends = (how[0], how[0]) if how[0] == how[1] else (Rounding.DOWN, Rounding.UP)
         return tuple(_round(end, one) for end, one in zip(_within(a), ends, strict=True))  # type: ignore[return-value]
-    if op != Op.FLOAT_OF:
+    if op != FloatOperation.FLOAT_OF:
         a, divisors = _within(a), [_within(b) for b in divisors]
     corners = [OPERATIONS[op](x, y) for b in divisors for x, y in product(a, b)]
     return _within((min(corners, default=0), max(corners, default=0)))

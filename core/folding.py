@@ -12,12 +12,14 @@ from typing import Any
 
 from dovetail.core import algebra, floats
 from dovetail.core.algebra import OPERATIONS, QUOTIENTS, Interval, Poly
-from dovetail.core.node import Expr, as_expr, compute, constant, made
-from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.operators import computes
+from dovetail.core.term import Expr, as_expr, compute, constant, made
+from dovetail.core.types import DimensionOperation as Operation
 from dovetail.core.types import FloatOperation
 
 
-def operation(op: Op | FloatOperation, a: Any, b: Any) -> Expr:
+@computes
+def operation(op: Operation | FloatOperation, a: Any, b: Any) -> Expr:
     """`a op b`, folded as far as it is known.
 
     Raises:
@@ -29,15 +31,15 @@ def operation(op: Op | FloatOperation, a: Any, b: Any) -> Expr:
     if isinstance(op, FloatOperation):  # rounded: nothing cancels
         if op in floats.QUOTIENTS and b.value == 0:
             compute(op, a, b, 0, 0)
-        return _node(op, a, b)
+        return _term(op, a, b)
     if op in QUOTIENTS:
         return _divide(op, a, b)
-    if op == Op.PROD:
+    if op == Operation.PROD:
         poly = _product(a, b)
     else:
-        poly = algebra.add(a.as_poly(), b.as_poly(), 1 if op == Op.SUM else -1)
-    if op in (Op.SUM, Op.SUB, Op.PROD):
-        return _node(op, a, b) if poly is None else _from_poly(poly)
+        poly = algebra.add(a.as_poly(), b.as_poly(), 1 if op == Operation.SUM else -1)
+    if op in (Operation.SUM, Operation.SUB, Operation.PROD):
+        return _term(op, a, b) if poly is None else _from_poly(poly)
     return _compare(op, a, b, None if poly is None else algebra.poly_range(poly, lambda factor: factor.range))
 
 
@@ -70,13 +72,13 @@ def _product(a: Expr, b: Expr) -> Poly | None:
 def _absorb(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
     """x * min(x, 1) and max(x, 1) * min(x, 1) are x, unless x is negative: where an extent may be 0."""
     for flag in factors:
-        if flag.op != Op.MIN or flag.b.value != 1 or flag.a.range[0] < 0:
+        if flag.op != Operation.MIN or flag.b.value != 1 or flag.a.range[0] < 0:
             continue
         others = [factor for factor in factors if factor is not flag]
         c, own = _factors(flag.a)
         if c == 1 and algebra.quotient({tuple(others): 1}, 1, own)[0]:
             return _absorb(tuple(others))
-        at_least = next((f for f in others if f.op == Op.MAX and f.b.value == 1 and f.a is flag.a), None)
+        at_least = next((f for f in others if f.op == Operation.MAX and f.b.value == 1 and f.a is flag.a), None)
         if c == 1 and at_least is not None:
             others.remove(at_least)
             return _absorb(algebra.join(others, own))
@@ -89,25 +91,25 @@ def _from_poly(poly: Poly) -> Expr:
     total = None
     for monomial, c in sorted(poly.items(), key=lambda term: term[1] < 0):
         if monomial and c > 0:
-            total = _monomial(monomial, c) if total is None else _node(Op.SUM, total, _monomial(monomial, c))
+            total = _monomial(monomial, c) if total is None else _term(Operation.SUM, total, _monomial(monomial, c))
         elif monomial:
             if total is None and rest > 0:
                 total, rest = constant(rest), 0
-            total = _monomial(monomial, c) if total is None else _node(Op.SUB, total, _monomial(monomial, -c))
+            total = _monomial(monomial, c) if total is None else _term(Operation.SUB, total, _monomial(monomial, -c))
     if total is None:
         return constant(rest)
-    return _node(Op.SUM, total, constant(rest)) if rest else total
+    return _term(Operation.SUM, total, constant(rest)) if rest else total
 
 
 def _monomial(factors: Sequence[Expr], c: int) -> Expr:
     total = None if c == 1 else constant(c)
     for factor in factors:
-        total = factor if total is None else _node(Op.PROD, total, factor)
+        total = factor if total is None else _term(Operation.PROD, total, factor)
     assert total is not None
     return total
 
 
-def _divide(op: Op, a: Expr, b: Expr) -> Expr:
+def _divide(op: Operation, a: Expr, b: Expr) -> Expr:
     if b.value == 0:
         compute(op, a, b, 0, 0)
     if a.value is None:
@@ -121,7 +123,7 @@ def _divide(op: Op, a: Expr, b: Expr) -> Expr:
         both = a.b.value * b.value  # floor(floor(x/m)/n) = floor(x/(m*n)), and so for ceil
         if algebra.fits(both):
             return _divide(op, a.a, constant(both))
-    return _node(op, a, b)
+    return _term(op, a, b)
 
 
 def _cancel(a: Expr, b: Expr) -> tuple[Expr, Expr]:
@@ -159,27 +161,27 @@ def _quotient_of(factor: Expr, divisor: Expr) -> Expr | None:
 def _times(c: int, factors: Sequence[Expr]) -> Expr:
     total = constant(1)
     for factor in factors:
-        total = operation(Op.PROD, total, factor)
-    return operation(Op.PROD, constant(c), total)
+        total = operation(Operation.PROD, total, factor)
+    return operation(Operation.PROD, constant(c), total)
 
 
-_DUAL = {Op.MAX: Op.MIN, Op.MIN: Op.MAX}
+_DUAL = {Operation.MAX: Operation.MIN, Operation.MIN: Operation.MAX}
 _LOOKED_AT = 8  # operands of a maximum or minimum within others
 
 
-def _operands(op: Op, e: Expr) -> list[Expr]:
+def _operands(op: Operation, e: Expr) -> list[Expr]:
     """Those of a maximum of maxima, or of a minimum of minima; of any other expression itself."""
     found, stack = [], [e]
     while stack and len(found) < _LOOKED_AT:
-        node = stack.pop()
-        if node.op == op:
-            stack += [node.b, node.a]
+        term = stack.pop()
+        if term.op == op:
+            stack += [term.b, term.a]
         else:
-            found.append(node)
+            found.append(term)
     return found + stack
 
 
-def _extreme(op: Op, a: Expr, b: Expr) -> Expr | None:
+def _extreme(op: Operation, a: Expr, b: Expr) -> Expr | None:
     """max(a, max(a, c)) is the latter, and max(a, min(a, c)) is a; None where no such rule fits."""
     for x, y in ((a, b), (b, a)):
         inside = _operands(op, y)
@@ -190,24 +192,24 @@ def _extreme(op: Op, a: Expr, b: Expr) -> Expr | None:
     return None
 
 
-def _compare(op: Op, a: Expr, b: Expr, difference: Interval | None) -> Expr:
+def _compare(op: Operation, a: Expr, b: Expr, difference: Interval | None) -> Expr:
     low, high = difference or (a.range[0] - b.range[1], a.range[1] - b.range[0])
-    if op in (Op.MAX, Op.MIN):
+    if op in (Operation.MAX, Operation.MIN):
         if low >= 0 or high <= 0:
-            return a if (low >= 0) == (op == Op.MAX) else b
+            return a if (low >= 0) == (op == Operation.MAX) else b
         if a.value is not None:
             a, b = b, a
         if a.op == op and a.b.value is not None and b.value is not None:
             return operation(op, a.a, OPERATIONS[op](a.b.value, b.value))
         found = _extreme(op, a, b)
-        return _node(op, a, b) if found is None else found
-    if op == Op.EQUAL and (low > 0 or high < 0 or low == high):
+        return _term(op, a, b) if found is None else found
+    if op == Operation.EQUAL and (low > 0 or high < 0 or low == high):
         return constant(low == high == 0)
-    if op == Op.EQUAL and _is_zero(a, b):
+    if op == Operation.EQUAL and _is_zero(a, b):
         return constant(1)
-    if op == Op.LESS and (high < 0 or low >= 0):
+    if op == Operation.LESS and (high < 0 or low >= 0):
         return constant(high < 0)
-    return _node(op, a, b)
+    return _term(op, a, b)
 
 
 def _is_zero(a: Expr, b: Expr) -> bool:
@@ -216,11 +218,15 @@ def _is_zero(a: Expr, b: Expr) -> bool:
     return difference is not None and algebra.multiplied_out(difference) == {}
 
 
-def _node(op: Op | FloatOperation, a: Expr, b: Expr) -> Expr:
-    if op == Op.PROD:
+def _term(op: Operation | FloatOperation, a: Expr, b: Expr) -> Expr:
+    if op == Operation.PROD:
         poly = _product(a, b)
     else:
-        poly = algebra.add(a.as_poly(), b.as_poly(), 1 if op == Op.SUM else -1) if op in (Op.SUM, Op.SUB) else None
+        poly = (
+            algebra.add(a.as_poly(), b.as_poly(), 1 if op == Operation.SUM else -1)
+            if op in (Operation.SUM, Operation.SUB)
+            else None
+        )
     return made(
         (op, a.serial, b.serial),
         op=op,
@@ -230,6 +236,3 @@ def _node(op: Op | FloatOperation, a: Expr, b: Expr) -> Expr:
         late=a.late | b.late if a.late and b.late else a.late or b.late,
         range=algebra.interval(op, a.range, b.range),
     )
-
-
-Expr._combine = staticmethod(operation)  # the operators of Expr

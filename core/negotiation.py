@@ -39,8 +39,8 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What rows may need of this machine."""
+class Target:
+    """The processors that a plan is built for: what rows may need of them."""
 
     features: frozenset[str] = frozenset()  # instruction sets of its CPU
     sm: int = 0  # compute capability of its GPU: 90; 0: no GPU is used
@@ -114,7 +114,7 @@ def negotiate(
     native_object: Any,
     tensors: Sequence[DynamicTensorDesc | None],
     n_inputs: int,
-    machine: Machine,
+    target: Target,
     trace: Trace,
 ) -> None:
     """Add to `trace` what this implementation offers for these tensors, whose types are fixed.
@@ -122,13 +122,13 @@ def negotiate(
     Args:
         native_object: the implementation's object for the layer.
         tensors: inputs, then outputs; their formats are ignored.
-        machine: where the layer is to run.
+        target: the processors that the layer is to run on.
     """
     made: Made = {}
     if implementation.rows:
         kinds = tuple(None if desc is None else (desc.dtype, len(desc.dims)) for desc in tensors)
         for row in implementation.rows:
-            reason, position, places = _fit_row(row, implementation.device, kinds, n_inputs, machine)
+            reason, position, places = _fit_row(row, implementation.device, kinds, n_inputs, target)
             if not reason:
                 formats = [None if place is None else place.format for place in places]
                 descs = _with_formats(tensors, formats, made)
@@ -178,14 +178,14 @@ def _tensors_of(
 
 @functools.lru_cache(maxsize=1 << 14)  # layers of a network are alike
 def _fit_row(
-    row: Row, device: DeviceType, tensors: tuple[tuple[DataType, int] | None, ...], n_inputs: int, machine: Machine
+    row: Row, device: DeviceType, tensors: tuple[tuple[DataType, int] | None, ...], n_inputs: int, target: Target
 ) -> tuple[str, int, tuple[Place | None, ...]]:
     """("", -1, places) if the row's words fit tensors of these types and ranks, else the reason and the position."""
-    missing = [need for need in row.needs if need not in machine.features]
+    missing = [need for need in row.needs if need not in target.features]
     if missing:
         return f"needs {', '.join(missing)}, which this cpu lacks", -1, ()
-    if device == DeviceType.GPU and row.min_sm > machine.sm:
-        return f"needs sm_{row.min_sm}, {_sm_text(machine)}", -1, ()
+    if device == DeviceType.GPU and row.min_sm > target.sm:
+        return f"needs sm_{row.min_sm}, {_sm_text(target)}", -1, ()
     n_outputs = len(tensors) - n_inputs
     wanted = _tensors_of(row.types, row.formats or "linear", device, n_inputs, n_outputs)
     if wanted is None:
@@ -209,8 +209,8 @@ def _fit_row(
     return "", -1, tuple(chosen)
 
 
-def _sm_text(machine: Machine) -> str:
-    return f"this device is sm_{machine.sm}" if machine.sm else "no GPU is used here"
+def _sm_text(target: Target) -> str:
+    return f"this device is sm_{target.sm}" if target.sm else "no GPU is used here"
 
 
 def _walk_predicate(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from dovetail.core.errors import ShapeError
-from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import DimensionOperation as Operation
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _not_an_extent(expression: str, instead: str) -> ShapeError:
@@ -17,41 +20,52 @@ def _not_an_extent(expression: str, instead: str) -> ShapeError:
     )
 
 
+_operation: Callable[[Operation, Any, Any], Any] | None = None
+
+
+def computes(function: _Function) -> _Function:
+    """Decorates the function that combines operands, of the module that folds expressions and so imports this one."""
+    global _operation
+    _operation = function
+    return function
+
+
 class Operators:
-    """A class that says how to `_combine` gets `+ - * // %` and comparisons; `a <= b` is `1 - (b < a)`."""
+    """`+ - * // %` and comparisons, by the function that was given to `computes`; `a <= b` is `1 - (b < a)`."""
 
     __slots__ = ()
     __array_ufunc__ = None  # numpy's integers leave the arithmetic to us
     __hash__ = None  # type: ignore[assignment]
 
     @staticmethod
-    def _combine(op: Op, a: Any, b: Any) -> Any:
+    def _combine(op: Operation, a: Any, b: Any) -> Any:
         """`a op b`."""
-        raise TypeError("a class of its own says how")
+        assert _operation is not None, "import dovetail.core.expr, which brings folding"
+        return _operation(op, a, b)
 
     def __add__(self, other: Any) -> Any:
-        return self._combine(Op.SUM, self, other)
+        return self._combine(Operation.SUM, self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return self._combine(Op.SUM, other, self)
+        return self._combine(Operation.SUM, other, self)
 
     def __sub__(self, other: Any) -> Any:
-        return self._combine(Op.SUB, self, other)
+        return self._combine(Operation.SUB, self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return self._combine(Op.SUB, other, self)
+        return self._combine(Operation.SUB, other, self)
 
     def __mul__(self, other: Any) -> Any:
-        return self._combine(Op.PROD, self, other)
+        return self._combine(Operation.PROD, self, other)
 
     def __rmul__(self, other: Any) -> Any:
-        return self._combine(Op.PROD, other, self)
+        return self._combine(Operation.PROD, other, self)
 
     def __floordiv__(self, other: Any) -> Any:
-        return self._combine(Op.FLOOR_DIV, self, other)
+        return self._combine(Operation.FLOOR_DIV, self, other)
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return self._combine(Op.FLOOR_DIV, other, self)
+        return self._combine(Operation.FLOOR_DIV, other, self)
 
     def __truediv__(self, other: Any) -> Any:
         raise _not_an_extent(f"{self} / {other}", f"{self} // {other}, or ceil_div({self}, {other}) to round up")
@@ -77,7 +91,7 @@ class Operators:
         raise _not_an_extent(f"round({self})", "(n + 1) // 2 and the like")
 
     def __abs__(self) -> Any:
-        return self._combine(Op.MAX, self, -self)
+        return self._combine(Operation.MAX, self, -self)
 
     def __mod__(self, other: Any) -> Any:
         return self - other * (self // other)
@@ -86,22 +100,22 @@ class Operators:
         return other - self * (other // self)
 
     def __neg__(self) -> Any:
-        return self._combine(Op.PROD, -1, self)
+        return self._combine(Operation.PROD, -1, self)
 
     def __lt__(self, other: Any) -> Any:
-        return self._combine(Op.LESS, self, other)
+        return self._combine(Operation.LESS, self, other)
 
     def __gt__(self, other: Any) -> Any:
-        return self._combine(Op.LESS, other, self)
+        return self._combine(Operation.LESS, other, self)
 
     def __le__(self, other: Any) -> Any:
-        return 1 - self._combine(Op.LESS, other, self)
+        return 1 - self._combine(Operation.LESS, other, self)
 
     def __ge__(self, other: Any) -> Any:
-        return 1 - self._combine(Op.LESS, self, other)
+        return 1 - self._combine(Operation.LESS, self, other)
 
     def __eq__(self, other: Any) -> Any:
-        return self._combine(Op.EQUAL, self, other) if hasattr(other, "__index__") else NotImplemented
+        return self._combine(Operation.EQUAL, self, other) if hasattr(other, "__index__") else NotImplemented
 
     def __ne__(self, other: Any) -> Any:
-        return 1 - self._combine(Op.EQUAL, self, other) if hasattr(other, "__index__") else NotImplemented
+        return 1 - self._combine(Operation.EQUAL, self, other) if hasattr(other, "__index__") else NotImplemented

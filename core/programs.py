@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dovetail import _native
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr_text import OPERATION, PROGRAM, leaf_words, operands_first
-from dovetail.core.node import Expr
+from dovetail.core.term import Expr
 
 # Of one program; a longer or deeper one is cut, and its parts become programs of their own.
 _LONGEST = min(512, _native.MAX_PROGRAM_LENGTH)
@@ -35,10 +35,10 @@ class Programs:
         order = operands_first(roots)
         uses = _count_uses(order)
         wanted = set(roots)
-        for node in order:
-            self._write(node)
-            if node in wanted or (node.op is not None and uses[node] > 1):
-                self._store(node)
+        for term in order:
+            self._write(term)
+            if term in wanted or (term.op is not None and uses[term] > 1):
+                self._store(term)
         n_words = sum(map(len, self.programs))
         if n_words > _native.MAX_PROGRAM_WORDS:
             raise ShapeError(
@@ -53,32 +53,32 @@ class Programs:
         """The number of the program that computes one of the roots."""
         return self._index[expr]
 
-    def _write(self, node: Expr) -> None:
-        if node.op is None:
-            self._words[node], self._depth[node] = leaf_words(node, self._sizes), 1
+    def _write(self, term: Expr) -> None:
+        if term.op is None:
+            self._words[term], self._depth[term] = leaf_words(term, self._sizes), 1
             return
-        a, b = node.a, node.b
+        a, b = term.a, term.b
         for side in sorted((a, b), key=lambda side: -len(self._words[side])):
             if self._need(a, b) > _DEEPEST or len(self._words[a]) + len(self._words[b]) >= _LONGEST:
                 self._store(side)
-        self._depth[node] = self._need(a, b)
-        self._words[node] = [*self._words[a], *self._words[b], OPERATION + node.op]
+        self._depth[term] = self._need(a, b)
+        self._words[term] = [*self._words[a], *self._words[b], OPERATION + term.op]
 
     def _need(self, a: Expr, b: Expr) -> int:
         return max(self._depth[a], self._depth[b] + 1)
 
-    def _store(self, node: Expr) -> None:
+    def _store(self, term: Expr) -> None:
         """Make it a program, if it is none yet; from here on it is looked up."""
-        if node not in self._index:
-            self._index[node] = len(self.programs)
-            self.programs.append(self._words[node])
-        if node.op is not None:
-            self._words[node], self._depth[node] = [PROGRAM, self._index[node]], 1
+        if term not in self._index:
+            self._index[term] = len(self.programs)
+            self.programs.append(self._words[term])
+        if term.op is not None:
+            self._words[term], self._depth[term] = [PROGRAM, self._index[term]], 1
 
 
 def _count_uses(order: list[Expr]) -> dict[Expr, int]:
     uses = dict.fromkeys(order, 0)
-    for node in order:
-        for operand in (node.a, node.b) if node.op is not None else ():
+    for term in order:
+        for operand in (term.a, term.b) if term.op is not None else ():
             uses[operand] += 1
     return uses

@@ -125,7 +125,7 @@ def _module(name: str) -> Any:
 
 
 def _layer_enums() -> dict[str, type[Any]]:
-    """Enumerations, and classes of layers made of several, of the registered ops' fields and fronts, by name."""
+    """Enumerations, and classes of layers made of several, of the registered ops' fields and add methods, by name."""
     specs = get_plugin_registry().specs()
     of_fields = [field.enum for spec in specs for field in spec.fields if field.enum is not None]
     return {enum.__name__: enum for enum in of_fields} | {name: e for spec in specs for name, e in spec.enums.items()}

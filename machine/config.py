@@ -14,7 +14,7 @@ from dovetail.core.strict import Strict
 from dovetail.core.types import DeviceType, Dims
 from dovetail.machine.budget import Budget
 from dovetail.machine.config_settings import TensorRTSettings
-from dovetail.machine.devices import default_device, this_machine
+from dovetail.machine.devices import default_device, this_target
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType
 from dovetail.machine.settings import Setting, bits, integer, yes_or_no
 from dovetail.machine.timing_cache import ITimingCache, checked_cache, devices_of, read_cache, warn_instead
@@ -276,7 +276,7 @@ class IBuilderConfig(TensorRTSettings):
             DTypeError: not an ITimingCache.
         """
         if cache is not None:
-            devices = devices_of(this_machine(with_gpu=DeviceType.GPU in self.devices_in_use))
+            devices = devices_of(this_target(with_gpu=DeviceType.GPU in self.devices_in_use))
             if ignore_mismatch:
                 checked_cache("set_timing_cache", cache).adopt(devices)
             hint = "config.set_timing_cache(cache, ignore_mismatch=True) uses this one all the same."

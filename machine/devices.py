@@ -7,7 +7,7 @@ from typing import Any
 
 from dovetail import _native
 from dovetail.core.errors import BuildError, DefinitionError
-from dovetail.core.negotiation import Machine
+from dovetail.core.negotiation import Target
 from dovetail.core.types import DeviceType
 
 VARIABLE = "DOVETAIL_DEVICE"
@@ -47,28 +47,28 @@ def _wanted() -> str:
     return os.environ.get(VARIABLE, "").lower()
 
 
-def this_machine(with_gpu: bool = False) -> Machine:
+def this_target(with_gpu: bool = False) -> Target:
     """What rows may need here. Without `with_gpu` no GPU is looked for; with it, it is the thread's current one."""
     features = frozenset(_native.cpu_features())
     found = gpus()[0] if with_gpu else []
     if not found:
-        return Machine(features)
+        return Target(features)
     current = found[_native.cuda_current_device() if len(found) > 1 else 0]
-    return Machine(features, current["sm"], current["name"])
+    return Target(features, current["sm"], current["name"])
 
 
-def machine_for(needs_gpu: bool, may_use_gpu: bool = False) -> Machine:
-    """The machine that a build is for.
+def target_for(needs_gpu: bool, may_use_gpu: bool = False) -> Target:
+    """The target that a build is for.
 
     Raises:
         BuildError: a GPU is needed and none works.
     """
-    machine = this_machine(needs_gpu or may_use_gpu)
-    if needs_gpu and not machine.has(DeviceType.GPU):
+    target = this_target(needs_gpu or may_use_gpu)
+    if needs_gpu and not target.has(DeviceType.GPU):
         raise BuildError(
             "this network cannot be built for the GPU: none works here",
             facts=[("reason", gpus()[1])],
             hint=f"{VARIABLE}=cpu, or config.default_device_type = DeviceType.CPU, builds for the CPU. "
             "What is here: dovetail env",
         )
-    return machine
+    return target

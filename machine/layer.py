@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dovetail.core.arguments import text, whole
-from dovetail.core.contract import Op, OpSpec, Port, SymbolicTensor
+from dovetail.core.contract import REQUIRED, OpObject, OpSpec, Port, SymbolicTensor
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, ShapeError, UnknownAttribute
 from dovetail.core.expr import Constraint, DimsExprs, constraints
 from dovetail.core.named import member_of
@@ -322,11 +322,10 @@ class ILayer(Strict):
             for tensor in layer._outputs:
                 pending += [c for c in self._network._consumers_of(tensor) if c._inferred is not None]
 
-    def make_op(self) -> Op:
+    def make_op(self) -> OpObject:
         """The op with this layer's fields. Raises FieldValueError where a required one is missing."""
         if self._op is None:
-            missing = [f for f in self._spec.fields if f.name not in self._values and f.default is not None]
-            missing = [f for f in missing if f.default.__class__.__name__ == "REQUIRED"]
+            missing = [f for f in self._spec.fields if f.name not in self._values and f.default is REQUIRED]
             if missing:
                 raise FieldValueError(
                     f"{self.label} lacks required fields",
@@ -395,7 +394,7 @@ class ILayer(Strict):
                     got=dim.value,
                 )
 
-    def symbolic_inputs(self, op: Op) -> list[SymbolicTensor | None]:
+    def symbolic_inputs(self, op: OpObject) -> list[SymbolicTensor | None]:
         """What `op.infer` sees. Data given as weights gets the dims that the op expects of it, if it says so."""
         pairs = self.ports_in_use()
         known: list[SymbolicTensor | None] = [
@@ -408,7 +407,7 @@ class ILayer(Strict):
                 known[index] = SymbolicTensor(DimsExprs(shape), from_numpy(given.dtype), port.name, given)
         return known
 
-    def _weight_dims(self, op: Op, inputs: list[SymbolicTensor | None]) -> dict[str, tuple[int, ...]]:
+    def _weight_dims(self, op: OpObject, inputs: list[SymbolicTensor | None]) -> dict[str, tuple[int, ...]]:
         if not self._weights or not hasattr(op, "weight_dims"):
             return {}
         return dict(op.weight_dims(inputs))

@@ -47,7 +47,7 @@ class INetworkDefinition(Strict):
         self._order = LayerOrder(_producers_of, self._consumers_behind)
         self._extents = ExtentNames()
         self._suffixes: dict[str, int] = {}
-        self._in_front = False
+        self._in_add_method = False
 
     @property
     def lookup(self) -> Lookup:
@@ -225,7 +225,7 @@ class INetworkDefinition(Strict):
             layer.__dict__["_instance"] = make_op()
         for index in range(self._output_count(spec, layer)):
             layer._outputs.append(ITensor(self, self._free_name(f"{name}_output_{index}"), layer, index))
-        if not self._in_front:
+        if not self._in_add_method:
             layer.infer()  # errors appear at the user's line; nothing was added yet
         self._layers.append(layer)
         self._order.append(layer)
@@ -265,10 +265,10 @@ class INetworkDefinition(Strict):
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("add_") or name in self._absent:
             return super().__getattr__(name)
-        found = self._lookup.front(name)
+        found = self._lookup.find_add_method(name)
         if found is None:
-            fronts = getattr(self._lookup, "fronts", lambda: [])()
-            near = difflib.get_close_matches(name, fronts, n=1)
+            names = getattr(self._lookup, "add_methods", lambda: [])()
+            near = difflib.get_close_matches(name, names, n=1)
             nearest = f"; did you mean {near[0]}?" if near else "."
             raise UnknownAttribute(
                 f"no plugin has {name}{nearest}",
@@ -276,17 +276,17 @@ class INetworkDefinition(Strict):
                 field=name,
                 got=name,
             )
-        _, front = found
+        _, method = found
 
         def call(*args: Any, **kwargs: Any) -> ILayer:
             # TensorRT's methods are followed by attribute assignments, so shapes are checked when they are asked for.
-            outer, self._in_front = self._in_front, True
+            outer, self._in_add_method = self._in_add_method, True
             try:
-                return front(self, *args, **kwargs)
+                return method(self, *args, **kwargs)
             finally:
-                self._in_front = outer
+                self._in_add_method = outer
 
-        call.__name__, call.__doc__ = name, front.__doc__
+        call.__name__, call.__doc__ = name, method.__doc__
         return call
 
     # ---- what is there

@@ -24,7 +24,7 @@ from dovetail.core.tensor import pack, unpack
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy, nptype
 from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor, LayerGroup
 from dovetail.machine.builder.run_group import prepare
-from dovetail.machine.devices import this_machine
+from dovetail.machine.devices import this_target
 
 RED_ZONE = 256  # bytes before and after each buffer
 POISON = 0xA5
@@ -148,7 +148,7 @@ def rows_of(lookup: Lookup, layer: GraphLayer, device: DeviceType = DeviceType.C
     """Every row that this machine can run for the layer on `device`; on the CPU, the reference included."""
     trace = Trace()
     found: list[Candidate] = []
-    machine = this_machine(with_gpu=device == DeviceType.GPU)
+    target = this_target(with_gpu=device == DeviceType.GPU)
     descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
     for implementation in lookup.implementations_of(layer.spec.id):
         if implementation.device != device:
@@ -159,7 +159,7 @@ def rows_of(lookup: Lookup, layer: GraphLayer, device: DeviceType = DeviceType.C
         else:
             native_object = implementation.native.create(layer.name, layer.wire_fields())
         one = Trace()
-        negotiate(implementation, native_object, descs, len(layer.inputs), machine, one)
+        negotiate(implementation, native_object, descs, len(layer.inputs), target, one)
         found += [Candidate(row, native_object) for row in one.found]
         trace.refused += one.refused
     return found, trace

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from dovetail import _native
 from dovetail.core.errors import BuildError, DefinitionError, DovetailError, DTypeError
 from dovetail.core.failures import raises_on_error, returns_on_error
-from dovetail.core.negotiation import Machine
+from dovetail.core.negotiation import Target
 from dovetail.core.strict import Strict
 from dovetail.core.types import DeviceType
 from dovetail.machine.plan import IHostMemory
@@ -145,11 +145,11 @@ def checked_cache(method: str, cache: Any) -> ITimingCache:
     return cache
 
 
-def devices_of(machine: Machine) -> dict[str, str]:
+def devices_of(target: Target) -> dict[str, str]:
     """What a cache calls the devices of this machine, by type."""
-    found = {DeviceType.CPU.name: f"{_cpu_name()} ({' '.join(sorted(machine.features))})"}
-    if machine.sm:
-        found[DeviceType.GPU.name] = f"{machine.device_name}, sm_{machine.sm}"
+    found = {DeviceType.CPU.name: f"{_cpu_name()} ({' '.join(sorted(target.features))})"}
+    if target.sm:
+        found[DeviceType.GPU.name] = f"{target.device_name}, sm_{target.sm}"
     return found
 
 

@@ -1,4 +1,4 @@
-"""Reading a plugin class: its ports, fields, second spellings and fronts, or what is wrong with it."""
+"""Reading a plugin class: its ports, fields, second spellings and add methods, or what is wrong with it."""
 
 from __future__ import annotations
 
@@ -288,10 +288,10 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def fronts_of(cls: Any, found: Declaration) -> Mapping[str, Callable[..., Any]]:
+def add_methods_of(cls: Any, found: Declaration) -> Mapping[str, Callable[..., Any]]:
     """`network.add_...` functions: class methods called add or add_*, else one made from ports and fields.
 
-    A front made here takes inputs, then fields, by position or name. Ops of a named namespace have none:
+    An add method made here takes inputs, then fields, by position or name. Ops of a named namespace have none:
     their layers are added with `add_plugin`.
     """
     plain = f"add_{snake_case(cls.name)}"
@@ -302,10 +302,10 @@ def fronts_of(cls: Any, found: Declaration) -> Mapping[str, Callable[..., Any]]:
                 written[plain if name == "add" else name] = getattr(cls, name)
     if written or cls.namespace:
         return written
-    return {plain: _made_front(cls, found)}
+    return {plain: _made_add_method(cls, found)}
 
 
-def _made_front(cls: Any, found: Declaration) -> Callable[..., Any]:
+def _made_add_method(cls: Any, found: Declaration) -> Callable[..., Any]:
     tensors = [port.name for port in found.inputs.values() if not port.weights]
     signature = inspect.Signature(
         [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in tensors]
@@ -315,7 +315,7 @@ def _made_front(cls: Any, found: Declaration) -> Callable[..., Any]:
         ]
     )
 
-    def front(network: Any, *args: Any, **kwargs: Any) -> Any:
+    def method(network: Any, *args: Any, **kwargs: Any) -> Any:
         given = dict(signature.bind(*args, **kwargs).arguments)
         inputs: list[Any] = []
         for name in tensors:
@@ -324,9 +324,9 @@ def _made_front(cls: Any, found: Declaration) -> Callable[..., Any]:
         values = {name: value for name, value in given.items() if value is not None}
         return network.add_plugin(cls.name, inputs, values, version=cls.version)
 
-    front.__doc__ = cls.__doc__
+    method.__doc__ = cls.__doc__
     owner = inspect.Parameter("network", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    front.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[owner, *signature.parameters.values()]
     )
-    return front
+    return method

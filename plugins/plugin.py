@@ -17,9 +17,9 @@ from dovetail.plugins import adapter
 from dovetail.plugins.author import calling, shown
 from dovetail.plugins.declaration import (
     Declaration,
+    add_methods_of,
     check,
     check_identity,
-    fronts_of,
     place_of,
     read_body,
     warn_of_near_names,
@@ -66,11 +66,11 @@ class Plugin:
     device       where the kernels compute, DeviceType.CPU unless said; @kernel may say otherwise for one. On
                  the GPU they are handed DeviceArrays and a CUDA stream. The reference runs on the CPU.
     Second names `renamed`, `deprecated`, `bit_mask`, `both` or a LayerProperty: attributes of a layer
-    Fronts       class methods `add(cls, network, ...)` or `add_<layer>(...)`; without any, one is made of
+    Add methods  class methods `add(cls, network, ...)` or `add_<layer>(...)`; without any, one is made of
                  ports and fields
     type_rows    legal assignments of types, as in a kernel's row ("f32 f32 -> f32"), where the product of
                  the ports' types would hold some that nothing computes
-    enums        enumerations of arguments of fronts, and classes that fronts return: attributes of the package, as
+    enums        enumerations of arguments of add methods, and classes that they return: attributes of the package, as
                  enumerations of fields are. A mapping gives them other names, such as older ones
     scalar       for a pointwise op, the formula of one element, such as "x * min(max(x + offset, 0), 6) / 6": see
                  `dovetail.core.scalar` for the language. Layers are fused by it. It is the reference where the class
@@ -128,7 +128,7 @@ class Plugin:
             scalar=cls.scalar,
             role=cls.role,
             enums=dict(cls.enums) if isinstance(cls.enums, Mapping) else {enum.__name__: enum for enum in cls.enums},
-            fronts=fronts_of(cls, cls._declared),
+            add_methods=add_methods_of(cls, cls._declared),
             properties=dict(cls._declared.properties),
             onnx=tuple(cls.onnx),
         )
@@ -205,7 +205,7 @@ _RESERVED = frozenset(dir(Plugin)) | {"layer_name", "weight_dims", "reference", 
 
 
 class PluginOp:
-    """A plugin with its fields set, in the form in which the machine asks it (`core.contract.Op`)."""
+    """A plugin with its fields set, in the form in which the machine asks it (`core.contract.OpObject`)."""
 
     def __init__(self, plugin: Any) -> None:
         self.plugin = plugin

@@ -35,7 +35,7 @@ class DimsExprs(list):
 
 
 class V2Op:
-    """A V2 object, in the form in which the machine asks it (`core.contract.Op`).
+    """A V2 object, in the form in which the machine asks it (`core.contract.OpObject`).
 
     `implementations` are those of its class, for builds where the class is not registered.
     """

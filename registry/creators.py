@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.core.contract import REQUIRED, Op, OpSpec
+from dovetail.core.contract import REQUIRED, OpObject, OpSpec
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError, PlanCorrupt
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection, values_by_name
 from dovetail.core.strict import Strict
@@ -27,11 +27,11 @@ class CreatedPlugin(Strict):
 
     spec: OpSpec
     values: dict[str, Any]
-    op: Op
+    op: OpObject
     layer: str
     plugin_namespace: str
 
-    def __init__(self, spec: OpSpec, values: Mapping[str, Any], op: Op, layer: str = "") -> None:
+    def __init__(self, spec: OpSpec, values: Mapping[str, Any], op: OpObject, layer: str = "") -> None:
         self.spec = spec
         self.values = {name: value for name, value in values.items() if value is not None}
         self.op = op
@@ -50,11 +50,11 @@ class CreatedPlugin(Strict):
     def num_outputs(self) -> int:
         return len(self.spec.outputs) or self.op.num_outputs  # type: ignore[attr-defined]
 
-    def clone_op(self) -> Op:
+    def clone_op(self) -> OpObject:
         """An op in the same state that shares nothing with this one."""
         return self.op.clone() if hasattr(self.op, "clone") else self.spec.make(self.layer, self._fields())
 
-    def holding(self, op: Op) -> CreatedPlugin:
+    def holding(self, op: OpObject) -> CreatedPlugin:
         """The same plugin with another op, such as the clone that a layer has."""
         return CreatedPlugin(self.spec, self.values, op, self.layer)
 
@@ -210,7 +210,7 @@ def _bytes_of(data: Any, op: str) -> bytes:
         ) from None
 
 
-def _as_author_made(spec: OpSpec, values: Mapping[str, Any], op: Op, layer: str) -> Any:
+def _as_author_made(spec: OpSpec, values: Mapping[str, Any], op: OpObject, layer: str) -> Any:
     """The object of a V2 class written in Python, which its author knows; of another op, one that stands for it."""
     plugin = getattr(op, "plugin", None)
     return plugin if hasattr(plugin, "as_created") else CreatedPlugin(spec, values, op, layer)

@@ -104,17 +104,17 @@ def _of_group(specs: Sequence[OpSpec], name: str, version: str, namespace: str, 
     specs = sorted(specs, key=lambda spec: natural(spec.version))
     newest = specs[-1]
     what = ", ".join([specs[0].id, *(f"@{spec.version}" for spec in specs[1:])])
-    home = tables.homes[newest.id]
-    why = "built in" if home.kind == "built-in" else f"loaded from {home.title}"
-    if home.source == AT_RUN_TIME:
-        why = f"registered at run time by {home.name}"
+    owner = tables.op_owner[newest.id]
+    why = "built in" if owner.kind == "built-in" else f"loaded from {owner.title}"
+    if owner.source == AT_RUN_TIME:
+        why = f"registered at run time by {owner.name}"
     if newest.name != name:
         return NearMiss(what, why, f"Did you mean {newest.id}?")
     if newest.namespace != namespace:
         return NearMiss(what, why, f'Ask for namespace="{newest.namespace}".')
     advice = f'Ask for version="{newest.version}"'
-    if home.distribution and natural(version) > natural(newest.version):
-        advice += f", or install a newer {home.distribution}: pip install -U {home.distribution}"
+    if owner.distribution and natural(version) > natural(newest.version):
+        advice += f", or install a newer {owner.distribution}: pip install -U {owner.distribution}"
     return NearMiss(what, why, advice)
 
 

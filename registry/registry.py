@@ -18,7 +18,7 @@ from dovetail.registry.checks import check_implementation
 from dovetail.registry.isolated import TIMEOUT_S, check_library
 from dovetail.registry.offer import Offer, describe
 from dovetail.registry.records import AT_RUN_TIME, PluginRecord
-from dovetail.registry.tables import Front, Tables
+from dovetail.registry.tables import AddMethod, Tables
 from dovetail.registry.tensorrt import TensorRTNames
 
 _log = logging.getLogger("dovetail")
@@ -106,13 +106,13 @@ class Registry(TensorRTNames):
             role=role,
         )
 
-    def front(self, name: str) -> Front | None:
+    def find_add_method(self, name: str) -> AddMethod | None:
         """The spec and function behind `network.add_<layer>`, or None."""
-        return next((r._tables.fronts[name] for r in self._lineage() if name in r._tables.fronts), None)
+        return next((r._tables.add_methods[name] for r in self._lineage() if name in r._tables.add_methods), None)
 
-    def fronts(self) -> list[str]:
+    def add_methods(self) -> list[str]:
         """Names of all `network.add_<layer>` methods, sorted."""
-        return sorted({name for registry in self._lineage() for name in registry._tables.fronts})
+        return sorted({name for registry in self._lineage() for name in registry._tables.add_methods})
 
     def specs(self) -> list[OpSpec]:
         """All specs of this registry, in order of registration."""
@@ -129,7 +129,7 @@ class Registry(TensorRTNames):
     def record_of(self, op_or_implementation: str) -> PluginRecord | None:
         """Who brought the op or implementation with this id, or None."""
         for registry in self._lineage():
-            for records in (registry._tables.homes, registry._tables.bringers):
+            for records in (registry._tables.op_owner, registry._tables.implementation_owner):
                 if op_or_implementation in records:
                     return records[op_or_implementation]
         return None
@@ -145,7 +145,7 @@ class Registry(TensorRTNames):
         tables, records = Tables(), []
         for registry in reversed(list(self._lineage())):
             tables.specs.update(registry._tables.specs)
-            tables.homes.update(registry._tables.homes)
+            tables.op_owner.update(registry._tables.op_owner)
             records += registry._records
         return tables, records
 
@@ -172,7 +172,7 @@ class Registry(TensorRTNames):
     def _is_edited(self, spec: OpSpec, record: PluginRecord) -> bool:
         """Is this op defined again where it was defined before, by the same owner? The log says so."""
         known = self._tables.specs.get(spec.id)
-        if known is None or known is spec or self._tables.homes[spec.id].owner != record.owner:
+        if known is None or known is spec or self._tables.op_owner[spec.id].owner != record.owner:
             return False
         modules = {known.origin.partition(".")[0], spec.origin.partition(".")[0]}
         if not spec.origin or (known.origin != spec.origin and modules != {"__main__"}):
@@ -187,7 +187,7 @@ class Registry(TensorRTNames):
 
     def _earlier(self, spec: OpSpec, record: PluginRecord) -> Callable[[str, PluginRecord], bool]:
         """What `commit` drops for a new edition of an op: the op of this owner, with the implementations it brought."""
-        return lambda id, home: home.owner == record.owner and id.partition("#")[0] == spec.id
+        return lambda id, owner: owner.owner == record.owner and id.partition("#")[0] == spec.id
 
     def add_implementation(self, implementation: Any, owner: str | PluginRecord = "user") -> None:
         """Register a way to compute an op, anybody's.
@@ -301,14 +301,14 @@ class Registry(TensorRTNames):
                 if record not in here:
                     tables.add_spec(spec, record)
             offered = [pair for pair in offer.implementations if pair[1] not in here]
-            for one, record in [*offered, *((one, old.bringers[one.id]) for one in orphans)]:
+            for one, record in [*offered, *((one, old.implementation_owner[one.id]) for one in orphans)]:
                 spec = tables.specs.get(one.op) or self._inherited(one.op)
                 check_implementation(spec, one, record.name, "" if spec else self._nearby(one.op, tables))
                 tables.add_implementation(native.bound(one), record)
             self._swap(tables)
             if drop is not None:
-                kept = [*tables.homes.values(), *tables.bringers.values()]
-                gone = [*old.homes.values(), *old.bringers.values()]
+                kept = [*tables.op_owner.values(), *tables.implementation_owner.values()]
+                gone = [*old.op_owner.values(), *old.implementation_owner.values()]
                 self._records = [r for r in self._records if r in kept or r not in gone]
             for record in offer.records:
                 if record not in here:
@@ -343,8 +343,8 @@ class Registry(TensorRTNames):
             if record not in self._records:
                 self._records.append(record)
             tables = self._tables
-            record.ops = tuple(op for op, home in tables.homes.items() if home is record)
-            record.implementations = tuple(one for one, home in tables.bringers.items() if home is record)
+            record.ops = tuple(op for op, owner in tables.op_owner.items() if owner is record)
+            record.implementations = tuple(one for one, owner in tables.implementation_owner.items() if owner is record)
             found = [one for one in self.implementations() if one.id in record.implementations]
             record.devices = tuple(sorted({one.device.name.lower() for one in found}))
 

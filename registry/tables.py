@@ -13,7 +13,7 @@ from dovetail.registry.records import AT_RUN_TIME, PluginRecord
 
 _FORBIDDEN = re.compile(r"[@#\s]|::")
 
-Front = tuple[OpSpec, Callable[..., Any]]
+AddMethod = tuple[OpSpec, Callable[..., Any]]
 
 
 def natural(version: str) -> tuple[tuple[int, int, str], ...]:
@@ -27,11 +27,11 @@ class Tables:
     """Specs by op id and implementations by op id, with the record of who brought each."""
 
     specs: dict[str, OpSpec] = field(default_factory=dict)
-    homes: dict[str, PluginRecord] = field(default_factory=dict)  # by op id
+    op_owner: dict[str, PluginRecord] = field(default_factory=dict)  # by op id
     implementations: dict[str, tuple[Implementation, ...]] = field(default_factory=dict)  # by op id
-    bringers: dict[str, PluginRecord] = field(default_factory=dict)  # by implementation id
+    implementation_owner: dict[str, PluginRecord] = field(default_factory=dict)  # by implementation id
     namespaces: dict[str, str] = field(default_factory=dict)  # namespace -> owner
-    fronts: dict[str, Front] = field(default_factory=dict)
+    add_methods: dict[str, AddMethod] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         return Tables(*(dict(getattr(self, name)) for name in self.__dataclass_fields__))
@@ -43,17 +43,17 @@ class Tables:
         """
         rest, orphans = Tables(), []
         for key, spec in self.specs.items():
-            if not drop(key, self.homes[key]):
-                rest.add_spec(spec, self.homes[key])
+            if not drop(key, self.op_owner[key]):
+                rest.add_spec(spec, self.op_owner[key])
         for several in self.implementations.values():
             for one in several:
-                if drop(one.id, self.bringers[one.id]):
+                if drop(one.id, self.implementation_owner[one.id]):
                     continue
                 if one.op in self.specs and one.op not in rest.specs:
                     orphans.append(one)
                 else:
-                    rest._keep(one, self.bringers[one.id])
-        owners = {record.owner for record in rest.bringers.values()}
+                    rest._keep(one, self.implementation_owner[one.id])
+        owners = {record.owner for record in rest.implementation_owner.values()}
         for namespace, owner in self.namespaces.items():
             if owner in owners:
                 rest.namespaces.setdefault(namespace, owner)
@@ -75,15 +75,15 @@ class Tables:
             )
         known = self.specs.get(spec.id)
         if known is not None:
-            home = self.homes[spec.id]
-            two_doors = home.owner == record.owner and (home.kind == "native") != (record.kind == "native")
+            owner = self.op_owner[spec.id]
+            two_doors = owner.owner == record.owner and (owner.kind == "native") != (record.kind == "native")
             if known is spec or (two_doors and _content(known) == _content(spec)):
                 return
-            raise self._conflict(f"{spec.id} is defined twice", home, known.where, record, spec.where)
+            raise self._conflict(f"{spec.id} is defined twice", owner, known.where, record, spec.where)
         self._claim(spec.namespace, record, spec.id, spec.where)
         self._add_fronts(spec, record)
         self.specs[spec.id] = spec
-        self.homes[spec.id] = record
+        self.op_owner[spec.id] = record
 
     def _claim(self, namespace: str, record: PluginRecord, what: str, where: str = "") -> None:
         """The empty namespace is open to all; a named one belongs to the plugin that used it first."""
@@ -91,7 +91,7 @@ class Tables:
             return
         owner = self.namespaces.setdefault(namespace, record.owner)
         if owner != record.owner:
-            everyone = [*self.homes.values(), *self.bringers.values()]
+            everyone = [*self.op_owner.values(), *self.implementation_owner.values()]
             holder = next((r for r in everyone if r.owner == owner), None)
             holder = holder or PluginRecord(owner)
             message = f"{what} cannot be registered: namespace '{namespace}' is another plugin's"
@@ -100,17 +100,17 @@ class Tables:
             raise error
 
     def _add_fronts(self, spec: OpSpec, record: PluginRecord) -> None:
-        for name, function in spec.fronts.items():
-            taken = self.fronts.get(name)
+        for name, function in spec.add_methods.items():
+            taken = self.add_methods.get(name)
             if taken is not None:
                 other = taken[0]
                 if (other.name, other.namespace) != (spec.name, spec.namespace):
-                    holder = self.homes[other.id]
+                    holder = self.op_owner[other.id]
                     message = f"network.{name} is defined twice"
                     raise self._conflict(message, holder, other.where, record, spec.where)
                 if natural(other.version) > natural(spec.version):
                     continue
-            self.fronts[name] = (spec, function)
+            self.add_methods[name] = (spec, function)
 
     def add_implementation(self, implementation: Implementation, record: PluginRecord) -> None:
         """Add one way to compute an op, which `check_implementation` found fit. The same one twice is one.
@@ -118,17 +118,17 @@ class Tables:
         Raises:
             PluginConflict: the id is taken, or the name is not in a namespace of the plugin.
         """
-        holder = self.bringers.get(implementation.id)
+        holder = self.implementation_owner.get(implementation.id)
         if holder is not None:
             if implementation in self.implementations[implementation.op]:
                 return
             raise self._conflict(f"{implementation.id} is registered twice", holder, "", record, "")
-        home = self.homes.get(implementation.op)
-        if home is None or home.owner != record.owner:
-            self._check_name(implementation, home, record)
+        owner = self.op_owner.get(implementation.op)
+        if owner is None or owner.owner != record.owner:
+            self._check_name(implementation, owner, record)
         self._keep(implementation, record)
 
-    def _check_name(self, implementation: Implementation, home: PluginRecord | None, record: PluginRecord) -> None:
+    def _check_name(self, implementation: Implementation, owner: PluginRecord | None, record: PluginRecord) -> None:
         """Somebody else's op is implemented under a name of one's own: "acme.winograd"."""
         namespace, _, rest = implementation.name.rpartition(".")
         if not namespace or not rest:
@@ -137,7 +137,7 @@ class Tables:
                 f"{implementation.id} of {record.owner} needs a namespace in its name",
                 facts=[("name", f"'{implementation.name}'"), ("wanted", f"such as '{wanted}'")],
                 hint=f"Only the plugin that defines {implementation.op} may leave it out. "
-                f"Nothing of {record.name} was registered.{_if_both_are_yours(home, record)}",
+                f"Nothing of {record.name} was registered.{_if_both_are_yours(owner, record)}",
                 implementation=implementation.id,
                 owners=(record.owner,),
             )
@@ -146,7 +146,7 @@ class Tables:
     def _keep(self, implementation: Implementation, record: PluginRecord) -> None:
         several = self.implementations.get(implementation.op, ())
         self.implementations[implementation.op] = (*several, implementation)
-        self.bringers[implementation.id] = record
+        self.implementation_owner[implementation.id] = record
 
     @staticmethod
     def _conflict(

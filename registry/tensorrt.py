@@ -69,7 +69,7 @@ class TensorRTNames(Strict):
             older = next((known for known, op in self._creators if op == spec.id), None)
             is_edited = type(older) is not type(creator) and self._is_edited(spec, offer.record)
             if spec.id in self._tables.specs and not is_edited:
-                holder = self._tables.homes[spec.id].title
+                holder = self._tables.op_owner[spec.id].title
                 message = f"{spec.id} is registered already"
                 self._report(PluginConflict(message, facts=[("by", holder)], op=spec.id))
                 return False
@@ -89,10 +89,10 @@ class TensorRTNames(Strict):
             if found is None:
                 return False
             op = found[1]
-            home = self._tables.homes[op]
+            owner = self._tables.op_owner[op]
             self._swap(self._tables.without(lambda id, _: id.partition("#")[0] == op)[0])
             self._creators.remove(found)
-            self.note(home)
+            self.note(owner)
             return True
 
     def adopt_opened(self) -> list[Any]:

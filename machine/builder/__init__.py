@@ -14,7 +14,7 @@ from dovetail.machine.builder.older import OlderBuilder
 from dovetail.machine.builder.pipeline import build, run, with_plugins
 from dovetail.machine.builder.without_effect import without_effect
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
-from dovetail.machine.devices import default_device, this_machine
+from dovetail.machine.devices import default_device, this_target
 from dovetail.machine.engine import ICudaEngine, Runtime
 from dovetail.machine.enums import NetworkDefinitionCreationFlag
 from dovetail.machine.logger import ILogger, Severity, checked
@@ -76,8 +76,8 @@ class Builder(OlderBuilder):
     def _has(self, feature: str, sm: int) -> bool:
         """Has the default device the CPU's instruction set, or at least this compute capability?"""
         on_gpu = default_device() == DeviceType.GPU
-        machine = this_machine(with_gpu=on_gpu)
-        return machine.sm >= sm if on_gpu else feature in machine.features
+        target = this_target(with_gpu=on_gpu)
+        return target.sm >= sm if on_gpu else feature in target.features
 
     @property
     def num_DLA_cores(self) -> int:  # noqa: N802  TensorRT's spelling

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dovetail.core.negotiation import Machine
+from dovetail.core.negotiation import Target
 from dovetail.core.types import DeviceType
 from dovetail.machine.budget import Meter
 from dovetail.machine.builder.candidates import Candidates
@@ -15,7 +15,7 @@ from dovetail.machine.builder.progress import Progress, silent
 from dovetail.machine.builder.reformats import Reformats
 from dovetail.machine.builder.selection import Selection
 from dovetail.machine.config import IBuilderConfig
-from dovetail.machine.devices import machine_for
+from dovetail.machine.devices import target_for
 from dovetail.machine.enums import BuilderFlag
 from dovetail.machine.network import INetworkDefinition
 
@@ -26,7 +26,7 @@ class Build:
 
     network: INetworkDefinition
     config: IBuilderConfig
-    machine: Machine
+    target: Target
     candidates: Candidates
     measurements: Measurements
     reformats: Reformats
@@ -49,14 +49,14 @@ def build_of(network: INetworkDefinition, config: IBuilderConfig, log: Callable[
     Raises:
         BuildError: a GPU is needed and none works.
     """
-    machine = machine_of(config)
-    candidates = Candidates(network.lookup, config, machine)
-    measurements = Measurements(network.lookup, config, machine)
+    target = target_of(config)
+    candidates = Candidates(network.lookup, config, target)
+    measurements = Measurements(network.lookup, config, target)
     reformats = Reformats(candidates, measurements)
     return Build(
         network,
         config,
-        machine,
+        target,
         candidates,
         measurements,
         reformats,
@@ -66,6 +66,6 @@ def build_of(network: INetworkDefinition, config: IBuilderConfig, log: Callable[
     )
 
 
-def machine_of(config: IBuilderConfig) -> Machine:
+def target_of(config: IBuilderConfig) -> Target:
     """This machine, with its GPU if the config has a use for one. Raises BuildError if that is missing."""
-    return machine_for(DeviceType.GPU in config.devices_in_use, config.get_flag(BuilderFlag.GPU_FALLBACK))
+    return target_for(DeviceType.GPU in config.devices_in_use, config.get_flag(BuilderFlag.GPU_FALLBACK))

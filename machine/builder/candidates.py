@@ -8,7 +8,7 @@ from typing import Any
 
 from dovetail.core.contract import Implementation, Lookup
 from dovetail.core.errors import DovetailError
-from dovetail.core.negotiation import FormatRow, Machine, Refusal, Trace, negotiate
+from dovetail.core.negotiation import FormatRow, Refusal, Target, Trace, negotiate
 from dovetail.core.types import DeviceType
 from dovetail.machine.builder.graph import Candidate, Found, GraphLayer, LayerGroup
 from dovetail.machine.config import IBuilderConfig
@@ -21,8 +21,8 @@ REFERENCE = "reference"  # the name of the implementation that runs a spec's Num
 class Candidates:
     """Finds candidates for one build."""
 
-    def __init__(self, lookup: Lookup, config: IBuilderConfig, machine: Machine) -> None:
-        self.lookup, self.config, self.machine = lookup, config, machine
+    def __init__(self, lookup: Lookup, config: IBuilderConfig, target: Target) -> None:
+        self.lookup, self.config, self.target = lookup, config, target
 
     def of(self, layer: GraphLayer) -> Found:
         """Candidates on the layer's device; where there are none and GPU_FALLBACK allows it, on the other one."""
@@ -38,7 +38,7 @@ class Candidates:
         return elsewhere
 
     def may_fall_back_to(self, device: DeviceType) -> bool:
-        return self.config.get_flag(BuilderFlag.GPU_FALLBACK) and self.machine.has(device)
+        return self.config.get_flag(BuilderFlag.GPU_FALLBACK) and self.target.has(device)
 
     def on(self, device: DeviceType, layer: GraphLayer) -> Found:
         """Candidates on one device. The reference counts only where nothing else there fits, or where it is pinned."""
@@ -73,7 +73,7 @@ class Candidates:
         descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
         try:
             native_object = make_object(layer, implementation)
-            negotiate(implementation, native_object, descs, len(layer.inputs), self.machine, trace)
+            negotiate(implementation, native_object, descs, len(layer.inputs), self.target, trace)
             for row in trace.found:
                 candidate = Candidate(row, native_object)
                 reason = self._refusal(layer, candidate, pin)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dovetail.core.assignment import Ranges, Values
-from dovetail.core.contract import Lookup, Op, OpSpec
+from dovetail.core.contract import Lookup, OpObject, OpSpec
 from dovetail.core.expr import DimsExprs, Expr
 from dovetail.core.negotiation import FormatRow, Place, Trace
 from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc
@@ -94,7 +94,7 @@ class GraphLayer:
     name: str
     spec: OpSpec
     values: dict[str, Any]
-    op: Op
+    op: OpObject
     inputs: list[GraphTensor | None]
     outputs: list[GraphTensor] = field(default_factory=list)
     precision: DataType | None = None

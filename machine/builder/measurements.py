@@ -12,7 +12,7 @@ import numpy as np
 from dovetail import _native
 from dovetail.core.contract import Implementation, Lookup
 from dovetail.core.errors import BuildError, DovetailError, MemoryLimitError
-from dovetail.core.negotiation import Machine, Place
+from dovetail.core.negotiation import Place, Target
 from dovetail.core.types import FLOATS, DataType, DeviceType, nptype
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
 from dovetail.machine.builder.run_group import run_candidate
@@ -33,10 +33,10 @@ class Measurements:
     Without a cache one is made, with which equal layers of the build share their measurements.
     """
 
-    def __init__(self, lookup: Lookup, config: IBuilderConfig, machine: Machine) -> None:
+    def __init__(self, lookup: Lookup, config: IBuilderConfig, target: Target) -> None:
         self.n_threads = config.num_threads or _native.default_threads()
-        self._lookup, self._machine = lookup, machine
-        self._devices = devices_of(machine)
+        self._lookup, self._target = lookup, target
+        self._devices = devices_of(target)
         self._cache = config.get_timing_cache() or ITimingCache()
         self._is_used = not config.get_flag(BuilderFlag.DISABLE_TIMING_CACHE)
         self._may_miss = not config.get_flag(BuilderFlag.ERROR_ON_TIMING_CACHE_MISS)

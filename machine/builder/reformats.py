@@ -74,7 +74,7 @@ class Reformats:
 
     def fastest(self, group: LayerGroup) -> Candidate | None:
         """The fastest way to run what `group` made, with its time; None if nothing does it."""
-        if not self._candidates.machine.has(group.head.device):
+        if not self._candidates.target.has(group.head.device):
             return None
         wanted = tuple(tensor.place for tensor in group.tensors if tensor is not None)
         offered = self._candidates.on(group.head.device, group.head).candidates

@@ -10,7 +10,7 @@ from typing import Any
 
 from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, Port, Row, parse_op_id
 from dovetail.core.types import DeviceType
-from dovetail.machine.devices import this_machine
+from dovetail.machine.devices import this_target
 from dovetail.registry import Registry, load_entry_points
 
 SCHEMA = 1  # of --json: keys may be added, their meaning does not change
@@ -62,7 +62,7 @@ def describe(registry: Registry, spec: OpSpec) -> list[str]:
     lines += _section("inputs", [_port_cells(port) for port in spec.inputs])
     lines += _section("outputs", [_port_cells(port) for port in spec.outputs])
     lines += _section("fields", [_field_cells(field) for field in spec.fields])
-    lines += _section("in networks", [(f"network.{name}(...)", "") for name in sorted(spec.fronts)])
+    lines += _section("in networks", [(f"network.{name}(...)", "") for name in sorted(spec.add_methods)])
     lines += _section("ONNX operators", [(text, "") for text in _onnx(spec)])
     lines += ["", "implementations, and their rows on this machine"]
     for one in registry.implementations_of(spec.id):
@@ -83,7 +83,7 @@ def as_dict(registry: Registry, spec: OpSpec) -> dict[str, Any]:
         "inputs": [_port_dict(port) for port in spec.inputs],
         "outputs": [_port_dict(port) for port in spec.outputs],
         "fields": [_field_dict(field) for field in spec.fields],
-        "methods": sorted(spec.fronts),
+        "methods": sorted(spec.add_methods),
         "onnx": _onnx(spec),
         "implementations": [
             {
@@ -193,12 +193,12 @@ def _where(registry: Registry, one: Implementation) -> str:
 
 def _rows(one: Implementation) -> list[tuple[Row, str]]:
     """Rows, each with the reason why this machine cannot run it; "" if it can."""
-    machine = this_machine(with_gpu=one.device == DeviceType.GPU)
+    target = this_target(with_gpu=one.device == DeviceType.GPU)
     found = []
     for row in one.rows:
-        missing = [name for name in row.needs if name not in machine.features]
+        missing = [name for name in row.needs if name not in target.features]
         reason = f"needs {' '.join(missing)}, which this cpu lacks" if missing else ""
-        if row.min_sm > machine.sm:
-            reason = f"needs sm_{row.min_sm}, " + (f"this GPU is sm_{machine.sm}" if machine.sm else "there is no GPU")
+        if row.min_sm > target.sm:
+            reason = f"needs sm_{row.min_sm}, " + (f"this GPU is sm_{target.sm}" if target.sm else "there is no GPU")
         found.append((row, reason))
     return found

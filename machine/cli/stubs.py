@@ -33,7 +33,7 @@ class INetworkDefinition:
 '''
 
 
-def network_stub(lookup: Lookup, fronts: list[str]) -> str:
+def network_stub(lookup: Lookup, names: list[str]) -> str:
     """Text of network.pyi: the methods written in network.py, then those that the ops bring."""
     lines = [_HEADER.rstrip("\n")]
     tree = ast.parse(Path(inspect.getfile(network)).read_text())
@@ -44,8 +44,8 @@ def network_stub(lookup: Lookup, fronts: list[str]) -> str:
             lines += [f"    @{ast.unparse(decorator)}" for decorator in node.decorator_list]
             returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
             lines.append(f"    def {node.name}({ast.unparse(node.args)}){returns}: ...")
-    for name in fronts:
-        found = lookup.front(name)
+    for name in names:
+        found = lookup.find_add_method(name)
         assert found is not None
         lines.append(f"    def {name}({_parameters(found[1])}) -> ILayer: ...")
     return "\n".join(lines) + "\n"
@@ -54,10 +54,10 @@ def network_stub(lookup: Lookup, fronts: list[str]) -> str:
 _DUNDERS = ("__init__", "__len__", "__getitem__", "__iter__")
 
 
-def _parameters(front: Any) -> str:
-    """The front's own parameters, the network's place taken by self."""
+def _parameters(method: Any) -> str:
+    """The add method's own parameters, the network's place taken by self."""
     texts = ["self"]
-    for parameter in list(inspect.signature(front).parameters.values())[1:]:
+    for parameter in list(inspect.signature(method).parameters.values())[1:]:
         kind = "ITensor" if parameter.name in ("input", "input1", "input2", "x") else "Any"
         default = "" if parameter.default is parameter.empty else " = ..."
         star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
@@ -94,11 +94,15 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(names_stub())
         return 0
     registry = default_registry()
-    fronts = built_in_fronts(registry) if args.built_in else registry.fronts()
-    sys.stdout.write(network_stub(registry, fronts))
+    names = built_in_add_methods(registry) if args.built_in else registry.add_methods()
+    sys.stdout.write(network_stub(registry, names))
     return 0
 
 
-def built_in_fronts(registry: Any) -> list[str]:
+def built_in_add_methods(registry: Any) -> list[str]:
     """Names of the `add_<layer>` methods of built-in ops."""
-    return [name for name in registry.fronts() if registry.record_of(registry.front(name)[0].id).kind == "built-in"]
+    return [
+        name
+        for name in registry.add_methods()
+        if registry.record_of(registry.find_add_method(name)[0].id).kind == "built-in"
+    ]

@@ -14,7 +14,7 @@ UNBOUNDED = 2**31 - 1  # how schemas write "any number"
 
 
 @dataclass(frozen=True)
-class Port:
+class FormalParameter:
     """An input of an operator."""
 
     name: str
@@ -29,7 +29,7 @@ class Signature:
     """One operator in one opset."""
 
     label: str
-    inputs: tuple[Port, ...]
+    inputs: tuple[FormalParameter, ...]
     n_inputs: tuple[int, int]
     n_outputs: tuple[int, int]
     outputs: tuple[tuple[str, bool], ...]  # name, and is it required?
@@ -37,7 +37,7 @@ class Signature:
     required: tuple[str, ...]
     is_deprecated: bool
 
-    def port(self, index: int) -> Port | None:
+    def parameter(self, index: int) -> FormalParameter | None:
         """What takes input `index`; the last one takes the rest."""
         return self.inputs[min(index, len(self.inputs) - 1)] if self.inputs else None
 
@@ -53,7 +53,9 @@ def signature_of(domain: str, op_type: str, opset: int) -> Signature | None:
         return None
     option = onnx.defs.OpSchema.FormalParameterOption
     ports = tuple(
-        Port(port.name, port.option == option.Single, port.type_str, _tensor_types(port.types), port.is_homogeneous)
+        FormalParameter(
+            port.name, port.option == option.Single, port.type_str, _tensor_types(port.types), port.is_homogeneous
+        )
         for port in schema.inputs
     )
     attributes = {name: attribute.type.name for name, attribute in schema.attributes.items()}
@@ -92,7 +94,7 @@ def differences(node: Any, signature: Signature, in_function: bool = False) -> l
     wrong = _count("input", inputs, signature.n_inputs, f"{signature.label}" + (f" ({ports})" if ports else ""))
     found += wrong
     for index, name in enumerate(() if wrong else inputs):
-        port = signature.port(index)
+        port = signature.parameter(index)
         if not name and port is not None and port.is_required:
             found.append(f"its input {index} ('{port.name}') has no name, and {signature.label} requires it")
     return found + _attributes(node, signature, in_function)
@@ -158,7 +160,7 @@ def types_that_differ(signature: Signature, types: Sequence[str]) -> str:
     """
     bound: dict[str, tuple[str, str]] = {}
     for index, given in enumerate(types):
-        port = signature.port(index)
+        port = signature.parameter(index)
         if not given or port is None:
             continue
         label = f"input {index} ('{port.name}')"

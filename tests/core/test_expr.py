@@ -29,7 +29,7 @@ from dovetail.core.expr import (
     select,
 )
 from dovetail.core.floats import BEYOND, number_at, place_of
-from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import DimensionOperation as Operation
 from dovetail.core.types import FloatOperation, Rounding
 
 N, C, H, W = (input_dim(0, axis, name) for axis, name in enumerate("NCHW"))
@@ -74,23 +74,23 @@ def test_a_known_extent_decides_and_counts():
 @mark.parametrize(
     ("op", "a", "b", "result"),
     [
-        (Op.SUM, 7, -2, 5),
-        (Op.PROD, 7, -2, -14),
-        (Op.MAX, 7, -2, 7),
-        (Op.MIN, 7, -2, -2),
-        (Op.SUB, 7, -2, 9),
-        (Op.EQUAL, 7, 7, 1),
-        (Op.EQUAL, 7, -2, 0),
-        (Op.LESS, -2, 7, 1),
-        (Op.LESS, 7, 7, 0),
-        (Op.FLOOR_DIV, 7, 2, 3),
-        (Op.FLOOR_DIV, -7, 2, -4),
-        (Op.FLOOR_DIV, 7, -2, -4),
-        (Op.FLOOR_DIV, -7, -2, 3),
-        (Op.CEIL_DIV, 7, 2, 4),
-        (Op.CEIL_DIV, -7, 2, -3),
-        (Op.CEIL_DIV, 7, -2, -3),
-        (Op.CEIL_DIV, -7, -2, 4),
+        (Operation.SUM, 7, -2, 5),
+        (Operation.PROD, 7, -2, -14),
+        (Operation.MAX, 7, -2, 7),
+        (Operation.MIN, 7, -2, -2),
+        (Operation.SUB, 7, -2, 9),
+        (Operation.EQUAL, 7, 7, 1),
+        (Operation.EQUAL, 7, -2, 0),
+        (Operation.LESS, -2, 7, 1),
+        (Operation.LESS, 7, 7, 0),
+        (Operation.FLOOR_DIV, 7, 2, 3),
+        (Operation.FLOOR_DIV, -7, 2, -4),
+        (Operation.FLOOR_DIV, 7, -2, -4),
+        (Operation.FLOOR_DIV, -7, -2, 3),
+        (Operation.CEIL_DIV, 7, 2, 4),
+        (Operation.CEIL_DIV, -7, 2, -3),
+        (Operation.CEIL_DIV, 7, -2, -3),
+        (Operation.CEIL_DIV, -7, -2, 4),
     ],
 )
 def test_an_operation_is_the_same_at_once_and_at_run_time(op, a, b, result):
@@ -349,7 +349,17 @@ def test_a_known_extent_may_be_given_as_a_number():
 
 
 def test_a_program_is_postfix_and_flat():
-    assert program((N + 3) // 2) == [1, 0, 0, 0, 3, 16 + Op.SUM, 0, 2, 16 + Op.FLOOR_DIV]
+    assert program((N + 3) // 2) == [
+        1,
+        0,
+        0,
+        0,
+        3,
+        16 + Operation.SUM,
+        0,
+        2,
+        16 + Operation.FLOOR_DIV,
+    ]
     assert program(7) == [0, 7]
     assert {type(word) for word in program(N + 1)} == {int}
 
@@ -394,7 +404,7 @@ def test_a_size_that_may_be_one_is_taken(opt, upper):
 
 def test_tensorrts_names_work_as_methods():
     builder = ExprBuilder()
-    total = builder.operation(Op.SUM, N, builder.constant(3))
+    total = builder.operation(Operation.SUM, N, builder.constant(3))
     assert total.same(N + 3)
     assert (total.is_constant(), builder.constant(3).is_constant()) == (False, True)
     assert (builder.constant(3).get_constant_value(), total.get_constant_value()) == (3, -(2**63))
@@ -501,7 +511,7 @@ LEAVES = [(0, 0), (0, 1), (1, 0)]
 DIMS = {key: input_dim(*key, NAMES[key]) for key in LEAVES}
 trees = st.recursive(
     st.one_of(st.integers(-6, 12), st.sampled_from(LEAVES)),
-    lambda inner: st.tuples(st.sampled_from(list(Op)), inner, inner),
+    lambda inner: st.tuples(st.sampled_from(list(Operation)), inner, inner),
     max_leaves=12,
 )
 inputs_of_trees = st.tuples(st.tuples(st.integers(0, 12), st.integers(0, 12)), st.tuples(st.integers(0, 12)))
@@ -514,7 +524,7 @@ def raw_value(tree, inputs):
     if len(tree) == 2:
         return inputs[tree[0]][tree[1]]
     a, b = raw_value(tree[1], inputs), raw_value(tree[2], inputs)
-    if a is None or b is None or (tree[0] in (Op.FLOOR_DIV, Op.CEIL_DIV) and b == 0):
+    if a is None or b is None or (tree[0] in (Operation.FLOOR_DIV, Operation.CEIL_DIV) and b == 0):
         return None
     value = OPERATIONS[tree[0]](a, b)
     return value if abs(value) < 2**40 else None

@@ -6,22 +6,22 @@ import pytest
 
 from dovetail.core.contract import Implementation, Row
 from dovetail.core.errors import DTypeError
-from dovetail.core.negotiation import FormatRow, Machine, Place, Trace, negotiate, words_for
+from dovetail.core.negotiation import FormatRow, Place, Target, Trace, negotiate, words_for
 from dovetail.core.tensor import DynamicTensorDesc
 from dovetail.core.types import DataType, DeviceType, TensorFormat
 
 CPU, GPU = DeviceType.CPU, DeviceType.GPU
 LINEAR, CHW32 = TensorFormat.LINEAR, TensorFormat.CHW32
 X = DynamicTensorDesc((1, 32, 4, 4), DataType.FLOAT)
-NOBODY = Machine()
-A100 = Machine(frozenset({"avx2"}), 80, "NVIDIA A100")
+NOBODY = Target()
+A100 = Target(frozenset({"avx2"}), 80, "NVIDIA A100")
 
 
-def trace_of(machine, *rows, device=GPU, tensors=(X, X), n_inputs=1):
+def trace_of(target, *rows, device=GPU, tensors=(X, X), n_inputs=1):
     native = SimpleNamespace(fits=lambda *arguments: "", supports=lambda *arguments: True)
     table = tuple(Row(f"row{i}", "f32", index=i, **facts) for i, facts in enumerate(rows))
     trace = Trace()
-    negotiate(Implementation("Copy@1", "x", device, table, native=native), None, tensors, n_inputs, machine, trace)
+    negotiate(Implementation("Copy@1", "x", device, table, native=native), None, tensors, n_inputs, target, trace)
     return trace
 
 

@@ -9,7 +9,7 @@ from dovetail.core.errors import ShapeError
 from dovetail.core.expr import constant, from_program, input_dim, minimum, operation, select, size_tensor
 from dovetail.core.expr_text import PROGRAM
 from dovetail.core.programs import Programs
-from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import DimensionOperation as Operation
 
 N, M = input_dim(0, 0, "n"), input_dim(0, 1, "m")
 NAMES = {(0, 0): "n", (0, 1): "m"}
@@ -75,7 +75,7 @@ def test_a_constant_or_a_leaf_may_be_asked_for():
 
 def test_sizes_are_looked_up_by_number():
     size = size_tensor(1, N, N * 2)
-    assert Programs([size + 1], {size: 4}).programs == [[3, 4, 0, 1, 16 + Op.SUM]]
+    assert Programs([size + 1], {size: 4}).programs == [[3, 4, 0, 1, 16 + Operation.SUM]]
     with raises(ShapeError, match="known only after the layer has run"):
         Programs([size + 1])
 
@@ -89,7 +89,7 @@ def test_more_than_a_plan_takes_is_an_error_with_both_numbers(monkeypatch):
 
 trees = st.recursive(
     st.one_of(st.integers(-6, 12), st.sampled_from(["n", "m"])),
-    lambda inner: st.tuples(st.sampled_from(list(Op)), inner, inner),
+    lambda inner: st.tuples(st.sampled_from(list(Operation)), inner, inner),
     max_leaves=12,
 )
 

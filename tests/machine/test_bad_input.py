@@ -201,11 +201,11 @@ def assert_no_errors_of_python(target, good):
     assert calls > 20 or cls.__name__ in ("Runtime", "EngineInspector")
 
 
-@pytest.mark.parametrize("method", trt.get_plugin_registry().fronts())
+@pytest.mark.parametrize("method", trt.get_plugin_registry().add_methods())
 def test_no_layer_lets_an_error_of_pythons_own_out(method):
     """Each argument of `network.add_<layer>`, and each attribute of the layer, is wrong once."""
-    spec, front = trt.get_plugin_registry().front(method)
-    parameters = list(inspect.signature(front).parameters.values())[1:]  # without the network
+    spec, add_method = trt.get_plugin_registry().find_add_method(method)
+    parameters = list(inspect.signature(add_method).parameters.values())[1:]  # without the network
     wrong = [*NO_VALUE, (1, 2), np.float32]
     calls = 0
 

@@ -429,11 +429,11 @@ def test_a_measurement_belongs_to_its_device(card):
     signatures = set()
     for sm in (80, 90):
         card["sm"] = sm
-        machine = devices.this_machine(with_gpu=True)
+        target = devices.this_target(with_gpu=True)
         for device in (DeviceType.GPU, DeviceType.CPU):
-            found = Candidates(lookup, config, machine).on(device, layer)
-            measurements = Measurements(lookup, config, machine)
+            found = Candidates(lookup, config, target).on(device, layer)
+            measurements = Measurements(lookup, config, target)
             keys = {measurements.key(LayerGroup(layer), c) for c in found.candidates[:1]}
-            names = devices_of(machine)
+            names = devices_of(target)
             signatures |= {(key, names[key.device]) for key in keys}
     assert len(signatures) == 3  # two cards, one CPU

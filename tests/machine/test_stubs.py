@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dovetail.machine.network
 from dovetail.core.contract import REQUIRED
-from dovetail.machine.cli.stubs import built_in_fronts, network_stub
+from dovetail.machine.cli.stubs import built_in_add_methods, network_stub
 from dovetail.registry.loader import default_registry
 
 SPECS = Path(__file__).parents[1] / "golden" / "specs.json"
@@ -14,7 +14,7 @@ SPECS = Path(__file__).parents[1] / "golden" / "specs.json"
 def test_network_stub_is_fresh():
     registry = default_registry()
     stub = Path(dovetail.machine.network.__file__).with_suffix(".pyi")
-    assert stub.read_text() == network_stub(registry, built_in_fronts(registry)), (
+    assert stub.read_text() == network_stub(registry, built_in_add_methods(registry)), (
         "refresh: dovetail stubs --built-in > machine/network.pyi"
     )
 
@@ -47,7 +47,7 @@ def specs_as_data(registry):
                 }
                 for f in spec.fields
             },
-            "methods": sorted(spec.fronts),
+            "methods": sorted(spec.add_methods),
             "properties": sorted(spec.properties),
             "scalar": spec.scalar,
             "role": spec.role,

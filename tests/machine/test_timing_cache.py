@@ -12,10 +12,10 @@ from dovetail import _native
 from dovetail.core import errors
 from dovetail.machine import timing_cache
 from dovetail.machine.builder.measurements import Measurements
-from dovetail.machine.devices import this_machine
+from dovetail.machine.devices import this_target
 from dovetail.machine.plan import read_plan
 
-HERE = timing_cache.devices_of(this_machine())
+HERE = timing_cache.devices_of(this_target())
 ELSEWHERE = {"CPU": "Acme 9000 (sse2)"}
 
 

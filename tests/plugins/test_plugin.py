@@ -191,9 +191,9 @@ def test_a_front_is_made_for_an_op_without_a_namespace():
         def add_plugin(self, *args, **kwargs):
             calls.append((args, kwargs))
 
-    SharpCorner.dovetail_spec.fronts["add_sharp_corner"](Recorder(), "tensor", size=3)
+    SharpCorner.dovetail_spec.add_methods["add_sharp_corner"](Recorder(), "tensor", size=3)
     assert calls == [(("SharpCorner", ["tensor"], {"size": 3}), {"version": "1"})]
-    assert not Everything.dovetail_spec.fronts
+    assert not Everything.dovetail_spec.add_methods
 
 
 def refuse(**body):

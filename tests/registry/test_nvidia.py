@@ -25,7 +25,7 @@ def test_what_is_advised_exists(network, name):
     members = re.findall(r"trt\.(\w+)\.(\w+)", advice)
     operators = re.findall(r"In an ONNX model: (\w+)", advice)
     assert methods or "writing-a-plugin" in advice
-    assert all(trt.get_plugin_registry().front(method) for method in methods)
+    assert all(trt.get_plugin_registry().find_add_method(method) for method in methods)
     assert all(getattr(getattr(trt, enum), member) is not None for enum, member in members)
     assert all(parser.supports_operator(operator) for operator in operators)
 

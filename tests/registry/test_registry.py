@@ -22,7 +22,7 @@ def nms_library(path="/lib/libacme.so", hash="", **facts):
 
 def test_a_new_registry_is_empty(registry):
     assert (registry.specs(), registry.records(), registry.implementations_of("Blur@1")) == ([], [], ())
-    assert registry.front("add_blur") is None
+    assert registry.find_add_method("add_blur") is None
 
 
 def test_an_op_is_found_by_name_or_by_id(registry):
@@ -41,18 +41,18 @@ def test_an_op_is_found_by_its_role(registry):
 
 
 def test_a_network_method_is_found_with_its_op(registry):
-    op = registry.add_op(spec(fronts={"add_blur": len}))
-    assert registry.front("add_blur") == (op, len)
-    assert registry.fronts() == ["add_blur"]
+    op = registry.add_op(spec(add_methods={"add_blur": len}))
+    assert registry.find_add_method("add_blur") == (op, len)
+    assert registry.add_methods() == ["add_blur"]
 
 
 def test_a_parent_is_asked_unless_its_search_is_off(registry):
     child = Registry()
     child.parent = registry
-    op = registry.add_op(spec(role="reformat", fronts={"add_blur": len}))
+    op = registry.add_op(spec(role="reformat", add_methods={"add_blur": len}))
     child.add_implementation(implementation(name="user.fast"))
     assert child.find("Blur") is child.with_role("reformat") is op
-    assert child.front("add_blur") == (op, len)
+    assert child.find_add_method("add_blur") == (op, len)
     assert child.record_of("Blur@1") is registry.record_of("Blur@1")
     assert [one.name for one in child.implementations_of("Blur@1")] == ["user.fast"]
     assert registry.implementations_of("Blur@1") == ()

@@ -52,7 +52,7 @@ def test_a_plugin_may_describe_its_op_in_python_and_in_its_library(tables):
     library = PluginRecord("acme-cpu", kind="native", parent="acme")
     tables.add_spec(spec(), ACME)
     tables.add_spec(spec(doc="other words"), library)
-    assert tables.homes["Blur@1"] is ACME
+    assert tables.op_owner["Blur@1"] is ACME
     conflict(tables.add_spec, spec(fields=()), library)
 
 
@@ -118,15 +118,15 @@ def test_an_implementation_id_is_there_once(tables):
 
 
 def test_two_ops_cannot_bring_one_network_method(tables):
-    tables.add_spec(spec(fronts={"add_blur": len}), ACME)
-    error = conflict(tables.add_spec, spec("Smear", fronts={"add_blur": len}), ZETA)
+    tables.add_spec(spec(add_methods={"add_blur": len}), ACME)
+    error = conflict(tables.add_spec, spec("Smear", add_methods={"add_blur": len}), ZETA)
     assert str(error).startswith("network.add_blur is defined twice")
 
 
 def test_the_newest_version_of_an_op_has_the_network_method(tables):
     for version in ("2", "10", "9"):
-        tables.add_spec(spec(version=version, fronts={"add_blur": len}), ACME)
-    assert tables.fronts["add_blur"][0].version == "10"
+        tables.add_spec(spec(version=version, add_methods={"add_blur": len}), ACME)
+    assert tables.add_methods["add_blur"][0].version == "10"
 
 
 def test_taking_a_plugin_away_leaves_the_others_and_names_orphans(tables):

@@ -75,7 +75,7 @@ def _nothing_runs(layer: GraphLayer, found: Found, build: Build) -> DovetailErro
     absent = [(f"on the {d.name}", "no implementation") for d in tried if offered and d not in offered]
     elsewhere = "" if len(tried) > 1 else _fits_elsewhere(layer, build)
     error = NoImplementation(
-        f"nothing can run {layer.label} on {' or '.join(build.machine.describe(device) for device in tried)}",
+        f"nothing can run {layer.label} on {' or '.join(build.target.describe(device) for device in tried)}",
         facts=[
             ("wanted", wanted),
             *found.trace.facts(),
@@ -96,7 +96,7 @@ def _nothing_runs(layer: GraphLayer, found: Found, build: Build) -> DovetailErro
 def _fits_elsewhere(layer: GraphLayer, build: Build) -> str:
     """What could run the layer on the other device, "" if nothing."""
     there = other_device(layer.device)
-    candidates = build.candidates.on(there, layer).candidates if build.machine.has(there) else []
+    candidates = build.candidates.on(there, layer).candidates if build.target.has(there) else []
     if not candidates:
         return ""
     row = candidates[0].row

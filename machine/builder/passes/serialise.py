@@ -11,7 +11,7 @@ import numpy as np
 
 from dovetail import _native
 from dovetail.core.expr import Expr
-from dovetail.core.negotiation import Machine
+from dovetail.core.negotiation import Target
 from dovetail.core.programs import Programs
 from dovetail.core.tensor import pack
 from dovetail.core.types import DeviceType, FieldType, from_numpy
@@ -57,7 +57,7 @@ def serialise(graph: Graph, build: Build) -> Graph:
     document = {
         "name": graph.name or "unnamed",
         "producer": f"dovetail {_native.VERSION}",
-        "device": _device(graph, tensors, build.machine),
+        "device": _device(graph, tensors, build.target),
         "requires": _requires(graph),
         "tensors": [_tensor(tensor, where.get(tensor, "arena"), pool) for tensor in tensors],
         "constraints": [{"program": pool.programs.index(expr), "text": text} for expr, text in graph.constraints],
@@ -90,14 +90,14 @@ def _size(leaf: Expr, graph: Graph, index: dict[int, int], pool: _Pool) -> dict[
     }
 
 
-def _device(graph: Graph, tensors: list[GraphTensor], machine: Machine) -> dict[str, Any]:
+def _device(graph: Graph, tensors: list[GraphTensor], target: Target) -> dict[str, Any]:
     """What the plan can run on."""
     cpu = {"machine": platform.machine(), "isa": _needed_isa(graph)}
     used = {tensor.device for tensor in tensors} | {group.choice.device for group in graph.groups}
     if DeviceType.GPU not in used:
         return {"type": "cpu", **cpu}
     version = _native.cuda_version()  # of the library and of the driver, for people
-    return {"type": "cuda", **cpu, "sm": machine.sm, "name": machine.device_name, "version": version}
+    return {"type": "cuda", **cpu, "sm": target.sm, "name": target.device_name, "version": version}
 
 
 def _needed_isa(graph: Graph) -> list[str]:

@@ -73,10 +73,10 @@ def test_one_op_is_shown_with_ports_fields_rows_and_onnx_operators(ask):
 
 
 def test_rows_that_this_machine_cannot_run_say_what_they_need(ask, monkeypatch):
-    from dovetail.core.negotiation import Machine
+    from dovetail.core.negotiation import Target
     from dovetail.machine.cli import ops
 
-    monkeypatch.setattr(ops, "this_machine", lambda with_gpu=False: Machine(frozenset()))
+    monkeypatch.setattr(ops, "this_target", lambda with_gpu=False: Target(frozenset()))
     out = ask("ops", "show", "SoftMax")[1]
     rows = [line for line in out.splitlines() if line.strip().startswith("linear_")]
     assert all("runs here" in line or "which this cpu lacks" in line for line in rows)

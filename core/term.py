@@ -18,7 +18,7 @@ from dovetail.core.algebra import DIVISIONS, INT64_MAX, INT64_MIN, OPERATIONS, I
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr_text import operands_first, operation_text, program_of, text_of
 from dovetail.core.operators import Operators
-from dovetail.core.types import DimensionOperation as Op
+from dovetail.core.types import DimensionOperation as Operation
 from dovetail.core.types import FloatOperation
 
 
@@ -55,7 +55,7 @@ class Expr(Operators):
 
     __slots__ = ("__weakref__", "a", "b", "late", "leaf", "op", "poly", "range", "serial", "text", "value")
 
-    op: Op | FloatOperation | None
+    op: Operation | FloatOperation | None
     a: Expr
     b: Expr
     value: int | None
@@ -102,11 +102,11 @@ class Expr(Operators):
             ShapeError: a division by zero, a value beyond int64, an input or axis that is not there.
         """
         values: dict[int, int] = {}
-        for node in operands_first([self]):
-            if node.op is None:
-                values[node.serial] = node._leaf_value(inputs, contents, sizes)
+        for term in operands_first([self]):
+            if term.op is None:
+                values[term.serial] = term._leaf_value(inputs, contents, sizes)
             else:
-                values[node.serial] = compute(node.op, node.a, node.b, values[node.a.serial], values[node.b.serial])
+                values[term.serial] = compute(term.op, term.a, term.b, values[term.a.serial], values[term.b.serial])
         return values[self.serial]
 
     def bounds(
@@ -198,7 +198,7 @@ class Expr(Operators):
     def _known_value(self, what_not: str, hint: str) -> int:
         if self.value is not None:
             return self.value
-        leaves = [str(node) for node in operands_first([self]) if node.leaf is not None]
+        leaves = [str(term) for term in operands_first([self]) if term.leaf is not None]
         is_one = len(leaves) == 1
         what = f"dimension {leaves[0]} is" if is_one else f"dimensions {', '.join(leaves)} are"
         raise ShapeError(
@@ -301,7 +301,7 @@ def as_expr(value: Any) -> Expr:
     )
 
 
-def compute(op: Op | FloatOperation, a: Expr, b: Expr, x: int, y: int) -> int:
+def compute(op: Operation | FloatOperation, a: Expr, b: Expr, x: int, y: int) -> int:
     """x op y. The expressions that have these values are named if it cannot be done."""
     if y == 0 and op in DIVISIONS:
         raise ShapeError(
@@ -319,11 +319,11 @@ def compute(op: Op | FloatOperation, a: Expr, b: Expr, x: int, y: int) -> int:
     return value
 
 
-def _width(op: Op | FloatOperation) -> str:
+def _width(op: Operation | FloatOperation) -> str:
     return "float32" if isinstance(op, FloatOperation) and op != FloatOperation.FLOAT_ROUND else "64 bits"
 
 
-def _beyond(op: Op | FloatOperation, value: int) -> list[tuple[str, int]]:
+def _beyond(op: Operation | FloatOperation, value: int) -> list[tuple[str, int]]:
     return [] if isinstance(op, FloatOperation) else [("value", value)]
 
 
