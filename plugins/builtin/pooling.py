@@ -13,7 +13,7 @@ import numpy
 
 from dovetail.core.arguments import extents as window_extents
 from dovetail.core.errors import ShapeError
-from dovetail.core.types import FLOATS, DataType, TypeOfLayer
+from dovetail.core.types import FLOATS, DataType, TypeOfLayer, nptype
 from dovetail.plugins import (
     Input,
     Ints,
@@ -35,6 +35,7 @@ from dovetail.plugins.builtin._onnx_windows import gathered, known_plane, window
 from dovetail.plugins.padding import pooling_extent
 
 TYPES = (*FLOATS, DataType.INT8)
+MOST_CELLS = 64  # of a window that becomes a slice for each
 
 
 # ---- ONNX
@@ -45,6 +46,8 @@ def max_pool(node):
     x, window = node[0], window_of(node)
     if window.is_dense and not node.wants(1):
         return _pooled(node, x, window, PoolingType.MAX)
+    if -1 in x.shape[2:] and not node.wants(1) and window.volume <= MOST_CELLS:
+        return _greatest(node, x, window)
     sizes = known_plane(node, x)
     places, _ = window.places(node, sizes)
     wide = x if x.dtype in FLOATS else cast(node, x, DataType.INT32)
@@ -59,6 +62,34 @@ def max_pool(node):
             places = numpy.where(places < 0, -1, grid.reshape(-1)[places])
         results.append(reshaped(node, _numbers(node, x, places, best.get_output(1)), dims))
     return results
+
+
+def _greatest(node, x, window):
+    """The maxima of dilated windows over extents that are not known: of one slice of x for each cell of the window."""
+    dims, strides = extents(node, x), numpy.array(window.strides)
+    covered = numpy.array([dilated(k, d) for k, d in zip(window.kernel, window.dilations, strict=True)])
+    before = Counts(node, list(window.before))
+    if window.mode.is_same:
+        out = dims[2:].ceil_div(strides)
+        total = ((out - 1) * list(strides) + list(covered) - dims[2:]).greatest(0)
+        before = total // 2 if window.mode == PaddingMode.SAME_UPPER else total - total // 2
+    else:
+        room = dims[2:] + list(numpy.array(window.before) + window.after - covered)
+        rounds_up = window.mode == PaddingMode.CAFFE_ROUND_UP
+        out = (room.ceil_div(strides) if rounds_up else room // list(strides)) + 1
+        out = out.least((dims[2:] + before).ceil_div(strides)) if rounds_up else out
+    sizes = joined(node, [dims[:2], out])
+    wide = x if x.dtype in FLOATS else cast(node, x, DataType.INT32)
+    dtype = nptype(wide.dtype)
+    lowest = numpy.full((1,), -numpy.inf if wide.dtype in FLOATS else numpy.iinfo(dtype).min, dtype)
+    y = None
+    for cell in product(*map(range, window.kernel)):
+        starts = Counts(node, [c * d for c, d in zip(cell, window.dilations, strict=True)]) - before
+        starts = joined(node, [[0, 0], starts])
+        steps = Counts(node, [1, 1, *window.strides])
+        part = sliced(node, wide, starts, sizes, steps, mode="FILL", value=node.as_tensor(lowest))
+        y = part if y is None else combined(node, "MAX", y, part)
+    return cast(node, y, x.dtype)
 
 
 def _numbers(node, x, places, chosen):

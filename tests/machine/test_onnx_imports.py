@@ -519,6 +519,21 @@ def test_norms_of_windows_over_unknown_extents(case, p):
         np.testing.assert_allclose(context.run(feeds)["y"], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("case", [case for case in POWERS if "dilated" in case] + ["dilated and same"])
+def test_maxima_of_dilated_windows_over_unknown_extents(case):
+    same = {"kernel_shape": [3, 2], "dilations": [2, 2], "strides": [2, 1], "auto_pad": "SAME_LOWER"}
+    attrs = POWERS.get(case, same)
+    model = model_of([("MaxPool", ["x"], ["y"], attrs)], [given("x", ("n", "c", "h", "w"))], opset=18)
+    context = context_of(model, x=((1, 1, 3, 3), (2, 3, 20, 20)))
+    for h, w in ((3, 3), (4, 5), (5, 8), (6, 9), (7, 4), (20, 13)):
+        feeds = {"x": normal(2, 3, h, w)}
+        y = context.run(feeds)["y"]
+        known = one_node("MaxPool", feeds, domain="", main=18, **attrs)  # by other layers: places are gathered
+        np.testing.assert_array_equal(y, computed(known, feeds)["y"])
+        if attrs is not same:  # ONNX Runtime pads as if windows were dense
+            np.testing.assert_array_equal(y, by_onnxruntime(model, feeds)["y"])
+
+
 @pytest.mark.parametrize("kernel", [(3,), (2, 3, 2)])
 def test_norms_of_windows_in_one_and_three_dims(kernel):
     attrs = {"kernel_shape": kernel, "dilations": [2] * len(kernel), "strides": [2] * len(kernel), "ceil_mode": 1}
