@@ -6,8 +6,12 @@
 PYTHON  ?= python3
 PICTURE ?= examples/image_pipeline/picture.png
 PYTEST  ?=
+WORKERS ?= auto
 # CUDA kernels are compiled wherever nvcc is, driver or not, so that every change is; make demo CUDA=OFF is twice as fast.
 CUDA    ?= NVCC
+# Each process has a run of neighbouring tests, and one that is done takes half of what is left to another: tests keep their
+# order and share the fixtures of a module, and no process waits for one that was given the long ones.
+PARALLEL = -n $(WORKERS) --dist worksteal
 VENV    := .venv
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -q
@@ -16,7 +20,7 @@ CPP     := $(shell find csrc examples tests benchmarks -name '*.[ch]' -o -name '
 
 help:
 	@echo 'make demo      build, install into .venv and run examples/image_pipeline (PICTURE=file for another picture)'
-	@echo 'make test      build, install into .venv, lint and run all tests (PYTEST="-k expr" passes options on)'
+	@echo 'make test      build, install into .venv, lint and run all tests (PYTEST="-k expr" passes options on; WORKERS=0: in one process)'
 	@echo 'make lint      ruff, clang-format and typos; make format applies what they can'
 	@echo 'make sanitize  native code under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make test-gpu  build with CUDA and run the tests marked gpu, then compute-sanitizer; fetches nothing (.ci/test-gpu)'
@@ -28,7 +32,7 @@ demo: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/image_pipeline/run.py $(PICTURE) --out build/demo/result.png
 
 test: lint $(VENV)/installed $(VENV)/programs
-	PATH="$(CURDIR)/$(BIN):$$PATH" DOVETAIL_TEST_PROGRAMS="$$(cat $(VENV)/programs)" $(BIN)/python -m pytest $(PYTEST)
+	PATH="$(CURDIR)/$(BIN):$$PATH" DOVETAIL_TEST_PROGRAMS="$$(cat $(VENV)/programs)" $(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 lint: $(VENV)/for-test
 	$(BIN)/ruff check -q .

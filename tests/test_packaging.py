@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from shared import once, run_folder
 
 import dovetail
 from dovetail.core.environment import DISTRIBUTION
@@ -51,20 +52,25 @@ def run(*command, **options) -> str:
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sdist")
-    code = f"from scikit_build_core.build import build_sdist; build_sdist({str(folder)!r})"
-    run(sys.executable, "-c", code, cwd=ROOT)
-    (path,) = folder.glob("*.tar.gz")
+
+    def make(folder):
+        code = f"from scikit_build_core.build import build_sdist; build_sdist({str(folder)!r})"
+        run(sys.executable, "-c", code, cwd=ROOT)
+
+    (path,) = once(run_folder(tmp_path_factory, "packaging") / "sdist", make).glob("*.tar.gz")
     return path
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """Built in the folder where the editable install compiles, so that next to nothing is compiled again."""
-    folder = tmp_path_factory.mktemp("wheel")
-    options = ["-q", "--no-deps", "--no-build-isolation", "--no-cache-dir", "-w", folder]
-    run(sys.executable, "-m", "pip", "wheel", *options, ROOT, cwd=folder)
-    (path,) = folder.glob("*.whl")
+
+    def make(folder):
+        folder.mkdir()
+        options = ["-q", "--no-deps", "--no-build-isolation", "--no-cache-dir", "-w", folder]
+        run(sys.executable, "-m", "pip", "wheel", *options, ROOT, cwd=folder)
+
+    (path,) = once(run_folder(tmp_path_factory, "packaging") / "wheel", make).glob("*.whl")
     return path
 
 
@@ -75,9 +81,10 @@ def contents(wheel) -> set[str]:
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("site-packages")
-    run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, wheel)
-    return folder
+    def make(folder):
+        run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, wheel)
+
+    return once(run_folder(tmp_path_factory, "packaging") / "site-packages", make)
 
 
 def test_a_text_that_names_the_distribution_names_ours():

@@ -1,5 +1,6 @@
 """Compilers, the installed headers, and libraries built from them once a run."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from shared import once, run_folder
 
 import dovetail
 
@@ -21,7 +23,6 @@ class Toolchain:
     def __init__(self, folder: Path):
         self.folder = folder
         self.include = Path(dovetail.get_include())
-        self.made: dict[tuple, Path] = {}
 
     def compiler(self, name: str) -> list[str]:
         """The command of "gcc", "g++", "clang" or "clang++"; skips the test where there is none."""
@@ -40,21 +41,17 @@ class Toolchain:
         compiler = compiler or ("gcc" if is_c else "g++")
         include = include or self.include
         std = std or ("c11" if is_c else "c++17")
-        key = (source, flags, compiler, std, include, kind, strict)
-        if key not in self.made:
-            target = self.folder / f"{source.stem}_{len(self.made)}{'.so' if kind == 'library' else ''}"
-            shape = ["-shared", "-fPIC", "-fvisibility=hidden"] if kind == "library" else ["-pthread", "-ldl"]
-            command = [
-                *self.compiler(compiler),
-                f"-std={std}",
-                *flags,
-                *(STRICT if strict else []),
-                f"-I{include}",
-            ]
-            done = subprocess.run([*command, str(source), *shape, "-o", str(target)], capture_output=True, text=True)
+        shape = ["-shared", "-fPIC", "-fvisibility=hidden"] if kind == "library" else ["-pthread", "-ldl"]
+        warnings = STRICT if strict else []
+        arguments = [f"-std={std}", *flags, *warnings, f"-I{include}", str(source), *shape]
+        key = hashlib.sha1("\0".join([compiler, *arguments]).encode()).hexdigest()[:12]
+
+        def compile_to(target):
+            command = [*self.compiler(compiler), *arguments, "-o", str(target)]
+            done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
-            self.made[key] = target
-        return self.made[key]
+
+        return once(self.folder / f"{source.stem}_{key}{'.so' if kind == 'library' else ''}", compile_to)
 
     @property
     def map(self) -> str:
@@ -70,8 +67,8 @@ class Toolchain:
 
     def future_headers(self) -> Path:
         """A copy of the headers as of the next minor: each sized struct has two members more at its end."""
-        folder = self.folder / "future"
-        if not folder.exists():
+
+        def make(folder):
             shutil.copytree(self.include, folder)
             header = folder / "dovetail/plugin.h"
             text = header.read_text()
@@ -85,12 +82,13 @@ class Toolchain:
             text = STRUCT.sub(grow, text).replace("#define DT_ABI_MINOR 0", "#define DT_ABI_MINOR 1")
             assert text.count("future_number") > 10 and "DT_ABI_MINOR 1" in text
             header.write_text(text)
-        return folder
+
+        return once(self.folder / "future", make)
 
 
 @pytest.fixture(scope="session")
 def toolchain(tmp_path_factory):
-    return Toolchain(tmp_path_factory.mktemp("abi"))
+    return Toolchain(run_folder(tmp_path_factory, "abi"))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from shared import once, run_folder
 
 from dovetail import _native
 
@@ -20,11 +21,13 @@ def tiny_library(tmp_path_factory) -> Path:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if not compiler:
         pytest.skip("no C compiler (set CC)")
-    library = tmp_path_factory.mktemp("tiny") / "libtiny.so"
     flags = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
     source = str(HERE / "tiny_plugin.c")
-    subprocess.run([compiler, *flags, f"-I{INCLUDE}", source, "-o", str(library), "-lm"], check=True)
-    return library
+
+    def make(library):
+        subprocess.run([compiler, *flags, f"-I{INCLUDE}", source, "-o", str(library), "-lm"], check=True)
+
+    return once(run_folder(tmp_path_factory, "tiny") / "libtiny.so", make)
 
 
 @pytest.fixture(scope="session")
