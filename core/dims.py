@@ -25,7 +25,7 @@ class Dims(Sequence):
     MAX_DIMS: ClassVar[int] = MAX_RANK
 
     def __init__(self, dims: Iterable[int] = ()) -> None:
-        self._items = _extents(dims)
+        self._items = dims._items if isinstance(dims, Dims) else _extents(dims)
 
     @property
     def is_dynamic(self) -> bool:

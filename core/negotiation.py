@@ -116,6 +116,7 @@ def negotiate(
     n_inputs: int,
     target: Target,
     trace: Trace,
+    wanted: Sequence[Place | None] | None = None,
 ) -> None:
     """Add to `trace` what this implementation offers for these tensors, whose types are fixed.
 
@@ -123,12 +124,15 @@ def negotiate(
         native_object: the implementation's object for the layer.
         tensors: inputs, then outputs; their formats are ignored.
         target: the processors that the layer is to run on.
+        wanted: the only places that are asked about, where they are known.
     """
     made: Made = {}
     if implementation.rows:
         kinds = tuple(None if desc is None else (desc.dtype, len(desc.dims)) for desc in tensors)
         for row in implementation.rows:
             reason, position, places = _fit_row(row, implementation.device, kinds, n_inputs, target)
+            if not reason and wanted is not None and places != tuple(wanted):
+                continue
             if not reason:
                 formats = [None if place is None else place.format for place in places]
                 descs = _with_formats(tensors, formats, made)
@@ -140,6 +144,8 @@ def negotiate(
         return
     for formats in _walk_predicate(implementation, native_object, tensors, n_inputs, trace, made):
         places = tuple(Place(format_, implementation.device) for format_ in formats)
+        if wanted is not None and places != tuple(wanted):
+            continue
         trace.found.append(FormatRow(implementation, -1, "", places))
 
 

@@ -39,8 +39,10 @@ class TensorDesc:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dims", Dims(self.dims))
-        object.__setattr__(self, "dtype", DataType(self.dtype))
-        object.__setattr__(self, "format", TensorFormat(self.format))
+        if type(self.dtype) is not DataType:
+            object.__setattr__(self, "dtype", DataType(self.dtype))
+        if type(self.format) is not TensorFormat:
+            object.__setattr__(self, "format", TensorFormat(self.format))
         object.__setattr__(self, "scale", float(self.scale))
         _channel_axis(self.dims, self.format)
         if self.data is not None:

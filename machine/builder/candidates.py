@@ -8,7 +8,7 @@ from typing import Any
 
 from dovetail.core.contract import Implementation, Lookup
 from dovetail.core.errors import DovetailError
-from dovetail.core.negotiation import FormatRow, Refusal, Target, Trace, negotiate
+from dovetail.core.negotiation import FormatRow, Target, Place, Refusal, Trace, negotiate
 from dovetail.core.types import DeviceType
 from dovetail.machine.builder.graph import Candidate, Found, GraphLayer, LayerGroup
 from dovetail.machine.config import IBuilderConfig
@@ -40,14 +40,17 @@ class Candidates:
     def may_fall_back_to(self, device: DeviceType) -> bool:
         return self.config.get_flag(BuilderFlag.GPU_FALLBACK) and self.target.has(device)
 
-    def on(self, device: DeviceType, layer: GraphLayer) -> Found:
-        """Candidates on one device. The reference counts only where nothing else there fits, or where it is pinned."""
+    def on(self, device: DeviceType, layer: GraphLayer, places: Sequence[Place | None] | None = None) -> Found:
+        """Candidates on one device, of these places if they are given.
+
+        The reference counts only where nothing else there fits, or where it is pinned.
+        """
         found = Found()
         pin = self.config.pinned_implementation(layer.name)
         offered = [one for one in self.implementations_of(layer) if one.device == device]
         for implementation in offered:
             if implementation.name != REFERENCE:
-                self._try(layer, implementation, pin, found)
+                self._try(layer, implementation, pin, found, places)
         for implementation in offered:
             if implementation.name != REFERENCE:
                 continue
@@ -57,7 +60,7 @@ class Candidates:
                 if pin is None or not pin.startswith(("#reference", implementation.id)):
                     found.trace.refused.append(Refusal(implementation.id, "", -1, reason))
                     continue
-            self._try(layer, implementation, pin, found)
+            self._try(layer, implementation, pin, found, places)
             if found.candidates and pin is None:
                 found.notes.append(f"{layer.label} runs through its NumPy reference: nothing faster fits")
         return found
@@ -67,13 +70,20 @@ class Candidates:
         found = self.lookup.implementations_of(layer.spec.id)
         return found or tuple(self.lookup.bound(one) for one in getattr(layer.op, "implementations", ()))
 
-    def _try(self, layer: GraphLayer, implementation: Implementation, pin: str | None, found: Found) -> None:
+    def _try(
+        self,
+        layer: GraphLayer,
+        implementation: Implementation,
+        pin: str | None,
+        found: Found,
+        places: Sequence[Place | None] | None,
+    ) -> None:
         """Add what the implementation offers; one that breaks loses to the next one, and the report says so."""
         trace = Trace()
         descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
         try:
             native_object = make_object(layer, implementation)
-            negotiate(implementation, native_object, descs, len(layer.inputs), self.target, trace)
+            negotiate(implementation, native_object, descs, len(layer.inputs), self.target, trace, places)
             for row in trace.found:
                 candidate = Candidate(row, native_object)
                 reason = self._refusal(layer, candidate, pin)

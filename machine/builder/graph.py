@@ -12,7 +12,7 @@ from dovetail.core.assignment import Ranges, Values
 from dovetail.core.contract import Lookup, OpObject, OpSpec
 from dovetail.core.expr import DimsExprs, Expr
 from dovetail.core.negotiation import FormatRow, Place, Trace
-from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc
+from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc, pack
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class GraphTensor:
     @property
     def is_constant(self) -> bool:
         return self.constant is not None
+
+    def contents(self, format: TensorFormat) -> np.ndarray:
+        """Those of a constant, as they lie in `format`; row-major ones are not copied."""
+        assert self.constant is not None
+        return self.constant if format == TensorFormat.LINEAR else pack(self.constant, format)
 
     @property
     def place(self) -> Place:

@@ -77,8 +77,7 @@ class Reformats:
         if not self._candidates.target.has(group.head.device):
             return None
         wanted = tuple(tensor.place for tensor in group.tensors if tensor is not None)
-        offered = self._candidates.on(group.head.device, group.head).candidates
-        fitting = [candidate for candidate in offered if candidate.places == wanted]
+        fitting = self._candidates.on(group.head.device, group.head, wanted).candidates
         if self._candidates.config.builder_optimization_level <= 0:
             return replace(fitting[0], time_ns=UNTIMED_NS) if fitting else None
         timed = [replace(candidate, time_ns=self._measurements.time(group, candidate)) for candidate in fitting]

@@ -64,7 +64,7 @@ def _check_workspace(group: LayerGroup, candidate: Candidate, n_bytes: int, prof
 def _packed_desc(tensor: Any, format_: TensorFormat) -> DynamicTensorDesc:
     """The tensor with its contents in the row's format, as prepare wants them."""
     desc = tensor.desc(0, format_)
-    return desc if tensor.constant is None else replace(desc, data=pack(tensor.constant, format_))
+    return desc if tensor.constant is None else replace(desc, data=tensor.contents(format_))
 
 
 def run_candidate(

@@ -13,7 +13,6 @@ from dovetail import _native
 from dovetail.core.expr import Expr
 from dovetail.core.negotiation import Target
 from dovetail.core.programs import Programs
-from dovetail.core.tensor import pack
 from dovetail.core.types import DeviceType, FieldType, from_numpy
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup, MemoryPlan
@@ -140,8 +139,7 @@ def _tensor(tensor: GraphTensor, where: str, pool: _Pool) -> dict[str, Any]:
         "where": where,
     }
     if tensor.is_constant:
-        data = pack(tensor.constant, tensor.format)  # type: ignore[arg-type]
-        result.update(where="constant", constant=pool.constant(data))
+        result.update(where="constant", constant=pool.constant(tensor.contents(tensor.format)))
     return result
 
 
