@@ -31,10 +31,11 @@ class Key(NamedTuple):
     library: str  # hash of the library with the kernel; of a plugin without one its name and version
     device: str  # "CPU" or "GPU"; which one, the cache says
     n_threads: int  # 0 on a GPU
+    caches: str  # what the rest of the network leaves of the layer's tensors in caches
 
 
 class Measurement(NamedTuple):
-    """Shortest time of one execution in ns, and in how many it was found."""
+    """Time of one execution in ns, and in how many it was found: few, where another candidate was far faster."""
 
     ns: float
     runs: int
@@ -227,9 +228,9 @@ def _fill(cache: ITimingCache, document: Any) -> None:
             raise ValueError(f"entry {index} does not have {_FIELDS + 2} items")
         *parts, ns, runs = entry
         key = Key(*(tuple(part) if isinstance(part, list) else part for part in parts))
-        texts = [key.op, key.fields, key.row, key.library, key.device]
+        texts = [key.op, key.fields, key.row, key.library, key.device, key.caches]
         if not all(type(text) is str for text in texts) or key.device not in devices:
-            raise ValueError(f"entry {index} has no op, fields, row, library or device")
+            raise ValueError(f"entry {index} has no op, fields, row, library, device or caches")
         for listed in (key.tensors, key.epilogue):
             if type(listed) is not tuple or not all(type(text) is str for text in listed):
                 raise ValueError(f"entry {index} has no list of tensors or epilogue")

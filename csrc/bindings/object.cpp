@@ -6,6 +6,7 @@
 
 #include "bindings/module.hpp"
 #include "bindings/native.hpp"
+#include "bindings/trial.hpp"
 #include "runtime/thread_pool.hpp"
 
 namespace dovetail {
@@ -241,7 +242,25 @@ void bind_implementation_class(py::module_& m) {
       .def("run_step", run_step, object, row, ins, outs, py::arg("packed") = py::none(), py::arg("workspace_bytes") = 0,
            py::arg("n_threads") = 0, py::arg("repeat") = 1, py::arg("guarded") = false,
            "Runs it on (desc, buffer) pairs in a context of its own; nanoseconds of each run.")
+      .def(
+          "trial",
+          [](const N& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
+             const py::sequence& outputs, const py::object& packed, uint64_t workspace_bytes, int32_t n_threads,
+             bool guarded) {
+            return std::make_unique<Trial>(self, object, row, inputs, outputs, packed, workspace_bytes, n_threads,
+                                           guarded);
+          },
+          object, row, ins, outs, py::arg("packed") = py::none(), py::arg("workspace_bytes") = 0,
+          py::arg("n_threads") = 0, py::arg("guarded") = false, py::keep_alive<0, 1>(),
+          "What run_step runs, made ready to be run again and again.")
       .def("__repr__", [](const N& self) { return "<NativeImplementation " + self.id + ">"; });
+  py::class_<Surroundings>(m, "Surroundings", "What the rest of a network leaves in the caches between two runs.")
+      .def(py::init<int32_t, uint64_t, bool>(), py::arg("n_threads"), py::arg("evicted_bytes"),
+           py::arg("cold_constants") = false);
+  py::class_<Trial>(m, "Trial", "A step outside of an engine, made ready.")
+      .def("run", &Trial::run, py::arg("repeat") = 1, py::arg("before") = py::none(), "Nanoseconds of each run.")
+      .def("settle", &Trial::settle, "Hand outputs over; raises PluginFailed for writing elsewhere.");
+  m.def("cache_bytes", &cache_bytes, "Bytes of a core's own cache and of the last one; 0: not known.");
 }
 
 }  // namespace

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // One step run outside of an engine: for constant folding, tests and timing.
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
 
 #include "bindings/guarded.hpp"
 #include "bindings/native.hpp"
+#include "bindings/trial.hpp"
 #include "runtime/device.hpp"
 #include "runtime/float_mode.hpp"
 #include "runtime/interrupt.hpp"
@@ -115,6 +122,12 @@ class StepTensors {
       throw trespass(bound, plugin, t, "into it, at byte " + std::to_string(changed));
     }
   }
+  // Hands `visit` the memory of each tensor on the CPU, and whether it is a constant's.
+  template <class Visit>
+  void each(Visit&& visit) const {
+    for (const Tensor& t : tensors_)
+      if (t.bytes) visit(static_cast<uint8_t*>(t.tensor.data), t.bytes, (t.layout.flags & DT_TENSOR_CONSTANT) != 0);
+  }
   const dt_tensor* const* data() const { return pointers_.data(); }
   uint32_t size() const { return static_cast<uint32_t>(pointers_.size()); }
 
@@ -205,41 +218,6 @@ class StepTensors {
   std::vector<const dt_tensor*> pointers_;
 };
 
-std::vector<int64_t> time_on_cpu(const LayerContext& context, Call& call, const dt_run& run, int32_t repeat) {
-  std::vector<int64_t> times;
-  Interruptible work;
-  for (int32_t i = 0; i < repeat; ++i) {
-    work.poll();
-    const auto start = std::chrono::steady_clock::now();
-    context.enqueue(call, run);
-    const auto end = std::chrono::steady_clock::now();
-    call.allocations.clear();
-    times.push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
-  }
-  return times;
-}
-
-// Between events of the stream: what the device took, without the way there.
-std::vector<int64_t> time_on_device(const Device& device, const LayerContext& context, Call& call, const dt_run& run,
-                                    int32_t repeat) {
-  void* const stream = run.stream->handle;
-  std::vector<DeviceEvent> events;
-  for (int32_t i = 0; i <= repeat; ++i) events.emplace_back(device, true);
-  device.record(events[0].handle(), stream);
-  Interruptible work;
-  for (int32_t i = 0; i < repeat; ++i) {
-    work.poll();
-    context.enqueue(call, run);
-    device.record(events[static_cast<size_t>(i) + 1].handle(), stream);
-    call.allocations.clear();
-  }
-  device.wait(stream);
-  std::vector<int64_t> times;
-  for (size_t i = 0; i + 1 < events.size(); ++i)
-    times.push_back(static_cast<int64_t>(1e6 * device.elapsed_ms(events[i].handle(), events[i + 1].handle())));
-  return times;
-}
-
 // Scratch and packed constants of one step, in the memory of its device.
 class StepMemory {
  public:
@@ -318,6 +296,34 @@ struct StepParts {
   StepMemory memory;
 };
 
+// Bytes that come and go together; 64 wherever we run.
+constexpr uint64_t kCacheLine = 64;
+
+#if defined(__x86_64__)
+__attribute__((target("clflushopt"))) void flush_quickly(const uint8_t* data, uint64_t bytes) {
+  for (uint64_t at = 0; at < bytes; at += kCacheLine) _mm_clflushopt(const_cast<uint8_t*>(data + at));
+  _mm_sfence();
+}
+#endif
+
+// Puts memory out of all caches, where the processor lets a program do so.
+void flush_lines(const void* memory, uint64_t bytes) {
+  const auto* const data = static_cast<const uint8_t*>(memory);
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  static const bool is_quick = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 23 & 1);
+  if (is_quick) return flush_quickly(data, bytes);
+  for (uint64_t at = 0; at < bytes; at += kCacheLine) _mm_clflush(data + at);
+  _mm_mfence();
+#elif defined(__aarch64__)
+  for (uint64_t at = 0; at < bytes; at += kCacheLine) asm volatile("dc civac, %0" ::"r"(data + at) : "memory");
+  asm volatile("dsb ish" ::: "memory");
+#else
+  static_cast<void>(data);
+  static_cast<void>(bytes);
+#endif
+}
+
 RowSide side_of(const Bound& bound, bool is_output) {
   RowSide inputs, outputs;
   std::string error;
@@ -326,6 +332,149 @@ RowSide side_of(const Bound& bound, bool is_output) {
 }
 
 }  // namespace
+
+// What a trial is made of. The context goes first: it is a plugin's, which may look at the rest.
+struct Trial::State {
+  State(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
+        const py::sequence& outputs, const py::object& packed, uint64_t workspace, int32_t n_threads, bool is_guarded)
+      : bound(bind_object(self, object, row)),
+        plugin(self.plugin),
+        on_cpu(self.table->device == DT_DEVICE_CPU),
+        guarded(is_guarded),
+        device(on_cpu ? Device() : find_device(self.table->device, -1)),
+        workspace_bytes(workspace),
+        parts(new StepParts{{inputs, false, self.id, device, side_of(bound, false), guarded},
+                            {outputs, true, self.id, device, side_of(bound, true), guarded},
+                            {device, bound, workspace_bytes, packed}}),
+        pool(ThreadPool::shared(n_threads > 0 ? n_threads : default_threads())) {}
+
+  void start() {
+    const DeviceScope scope(device);
+    const FloatMode mode;
+    if (!on_cpu) own_stream = std::make_unique<DeviceStream>(device);
+    stream = {DT_HDR(dt_stream), on_cpu ? 0 : 1, device.index(), own_stream ? own_stream->handle() : nullptr};
+    owner.all = parts;
+    call.owners = &owner;
+    const StepTensors &ins = parts->ins, &outs = parts->outs;
+    const StepMemory& memory = parts->memory;
+    table = {DT_HDR(dt_run),     &call,           ins.size(),      outs.size(),         ins.data(),    outs.data(),
+             memory.workspace(), workspace_bytes, memory.packed(), memory.packed_bytes, pool->table(), &stream};
+    context = std::make_unique<LayerContext>(bound);
+    if (!on_cpu) {
+      for (const StepTensors* side : {&ins, &outs}) side->upload(stream.handle);
+      memory.upload(stream.handle);
+    }
+    context->shape_changed(call, table);
+  }
+
+  std::vector<int64_t> run(int32_t repeat, const Surroundings* before) {
+    const DeviceScope scope(device);
+    const FloatMode mode;
+    return on_cpu ? run_on_cpu(repeat, before) : run_on_device(repeat, before);
+  }
+
+  std::vector<int64_t> run_on_cpu(int32_t repeat, const Surroundings* before) {
+    std::vector<int64_t> times;
+    Interruptible work;
+    for (int32_t i = 0; i < repeat; ++i) {
+      work.poll();
+      if (before) leave_caches_as_neighbours_do(*before);
+      const auto start = std::chrono::steady_clock::now();
+      context->enqueue(call, table);
+      const auto end = std::chrono::steady_clock::now();
+      call.allocations.clear();
+      times.push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
+    }
+    return times;
+  }
+
+  // Between events of the stream: what the device took, without the way there.
+  std::vector<int64_t> run_on_device(int32_t repeat, const Surroundings* before) {
+    std::vector<DeviceEvent> events;
+    DeviceMemory others;
+    if (before && before->evicted_bytes) others = DeviceMemory(device, before->evicted_bytes, "other layers' tensors");
+    for (int32_t i = 0; i < 2 * repeat; ++i) events.emplace_back(device, true);
+    Interruptible work;
+    for (size_t i = 0; i < events.size(); i += 2) {
+      work.poll();
+      if (others.data()) {  // half of it written, half of it read; then the inputs, which the neighbour just wrote
+        auto* const memory = static_cast<uint8_t*>(others.data());
+        const uint64_t half = before->evicted_bytes / 2;
+        device.copy(memory, memory + half, half, stream.handle);
+        parts->ins.each([&](uint8_t* data, uint64_t bytes, bool is_constant) {
+          if (!is_constant) device.copy(memory, data, std::min(bytes, half), stream.handle);
+        });
+      }
+      device.record(events[i].handle(), stream.handle);
+      context->enqueue(call, table);
+      device.record(events[i + 1].handle(), stream.handle);
+      call.allocations.clear();
+    }
+    device.wait(stream.handle);
+    std::vector<int64_t> times;
+    for (size_t i = 0; i < events.size(); i += 2)
+      times.push_back(static_cast<int64_t>(1e6 * device.elapsed_ms(events[i].handle(), events[i + 1].handle())));
+    return times;
+  }
+
+  // The rest of the network has passed through the caches, and the neighbour before has just written the inputs: every
+  // thread of the pool its share of them.
+  void leave_caches_as_neighbours_do(const Surroundings& before) const {
+    if (before.cold_constants) {
+      parts->ins.each([](uint8_t* data, uint64_t bytes, bool is_constant) {
+        if (is_constant) flush_lines(data, bytes);
+      });
+      flush_lines(parts->memory.packed(), parts->memory.packed_bytes);
+    }
+    struct Share {
+      const Surroundings* before;
+      const StepTensors* ins;
+      int32_t n;
+    } share = {&before, &parts->ins, pool->n_threads()};
+    pool->run(
+        share.n,
+        [](void* arg, int32_t task) {
+          const Share& of = *static_cast<const Share*>(arg);
+          of.before->evict(task);
+          of.ins->each([&](uint8_t* data, uint64_t bytes, bool is_constant) {
+            if (is_constant) return;
+            const uint64_t first = bytes * static_cast<uint64_t>(task) / static_cast<uint64_t>(of.n);
+            const uint64_t last = bytes * static_cast<uint64_t>(task + 1) / static_cast<uint64_t>(of.n);
+            for (uint64_t at = first; at < last; at += kCacheLine) {
+              auto* const byte = reinterpret_cast<volatile uint8_t*>(data + at);
+              *byte = *byte;
+            }
+          });
+        },
+        &share);
+  }
+
+  void settle() {
+    const DeviceScope scope(device);
+    if (!on_cpu) {
+      if (guarded) parts->ins.download(stream.handle);
+      parts->outs.download(stream.handle);
+      device.wait(stream.handle);
+    } else {
+      parts->memory.check(bound, workspace_bytes);
+    }
+    for (const StepTensors* side : {&parts->ins, &parts->outs}) side->settle(bound, plugin);
+  }
+
+  Bound bound;
+  std::string plugin;
+  bool on_cpu, guarded;
+  Device device;
+  uint64_t workspace_bytes;
+  std::shared_ptr<StepParts> parts;
+  std::shared_ptr<ThreadPool> pool;
+  std::unique_ptr<DeviceStream> own_stream;
+  dt_stream stream = {};
+  StepOwner owner;
+  Call call;
+  dt_run table = {};
+  std::unique_ptr<LayerContext> context;
+};
 
 Bound bind_object(const NativeImplementation& self, const ObjectPointer& object, int32_t row) {
   const bool on_op = self.table->traits & DT_TRAIT_OP_OBJECT;
@@ -340,49 +489,59 @@ Bound bind_object(const NativeImplementation& self, const ObjectPointer& object,
   return Bound{self.table, row_at(*self.table, row, self.id), object, self.id};
 }
 
+Surroundings::Surroundings(int32_t n_threads, uint64_t evicted, bool constants_are_cold)
+    : evicted_bytes(evicted), cold_constants(constants_are_cold), n_threads_(n_threads) {
+  const uint64_t all = evicted_bytes * static_cast<uint64_t>(std::max(n_threads, 0));
+  if (!all) return;
+  others_ = aligned_memory(all, "other layers' tensors");
+  std::memset(others_.get(), 1, all);  // pages of zeros might be one page
+}
+
+void Surroundings::evict(int32_t thread) const {
+  if (!others_ || thread >= n_threads_) return;
+  const uint8_t* const own = static_cast<const uint8_t*>(others_.get()) + evicted_bytes * static_cast<uint64_t>(thread);
+  for (uint64_t at = 0; at < evicted_bytes; at += kCacheLine)
+    static_cast<void>(*reinterpret_cast<const volatile uint8_t*>(own + at));
+}
+
+std::pair<uint64_t, uint64_t> cache_bytes() {
+#if defined(_SC_LEVEL2_CACHE_SIZE) && defined(_SC_LEVEL3_CACHE_SIZE)
+  const long own = sysconf(_SC_LEVEL2_CACHE_SIZE), last = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return {static_cast<uint64_t>(std::max(own, 0L)), static_cast<uint64_t>(std::max(last, 0L))};
+#else
+  return {0, 0};
+#endif
+}
+
+Trial::Trial(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
+             const py::sequence& outputs, const py::object& packed, uint64_t workspace_bytes, int32_t n_threads,
+             bool guarded)
+    : state_(std::make_unique<State>(self, object, row, inputs, outputs, packed, workspace_bytes, n_threads, guarded)) {
+  py::gil_scoped_release release;
+  state_->start();
+}
+
+Trial::~Trial() {
+  py::gil_scoped_release release;
+  state_->context.reset();  // a plugin's code
+}
+
+std::vector<int64_t> Trial::run(int32_t repeat, const Surroundings* before) {
+  py::gil_scoped_release release;
+  return state_->run(repeat, before);
+}
+
+void Trial::settle() {
+  py::gil_scoped_release release;
+  state_->settle();
+}
+
 std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
                               const py::sequence& inputs, const py::sequence& outputs, const py::object& packed,
                               uint64_t workspace_bytes, int32_t n_threads, int32_t repeat, bool guarded) {
-  const Bound bound = bind_object(self, object, row);
-  const bool on_cpu = self.table->device == DT_DEVICE_CPU;
-  const Device device = on_cpu ? Device() : find_device(self.table->device, -1);
-  const std::shared_ptr<StepParts> parts(new StepParts{{inputs, false, self.id, device, side_of(bound, false), guarded},
-                                                       {outputs, true, self.id, device, side_of(bound, true), guarded},
-                                                       {device, bound, workspace_bytes, packed}});
-  const StepTensors &ins = parts->ins, &outs = parts->outs;
-  const StepMemory& memory = parts->memory;
-  const auto pool = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
-
-  py::gil_scoped_release release;
-  const DeviceScope scope(device);
-  const FloatMode mode;
-  std::unique_ptr<DeviceStream> own_stream;
-  if (!on_cpu) own_stream = std::make_unique<DeviceStream>(device);
-  const dt_stream stream = {DT_HDR(dt_stream), on_cpu ? 0 : 1, device.index(),
-                            own_stream ? own_stream->handle() : nullptr};
-  StepOwner owner;
-  owner.all = parts;
-  Call call;
-  call.owners = &owner;
-  const dt_run run = {
-      DT_HDR(dt_run),     &call,           ins.size(),      outs.size(),         ins.data(),    outs.data(),
-      memory.workspace(), workspace_bytes, memory.packed(), memory.packed_bytes, pool->table(), &stream};
-  const LayerContext context(bound);
-  if (on_cpu) {
-    context.shape_changed(call, run);
-    const std::vector<int64_t> times = time_on_cpu(context, call, run, repeat);
-    memory.check(bound, workspace_bytes);
-    for (const StepTensors* side : {&ins, &outs}) side->settle(bound, self.plugin);
-    return times;
-  }
-  for (const StepTensors* side : {&ins, &outs}) side->upload(stream.handle);
-  memory.upload(stream.handle);
-  context.shape_changed(call, run);
-  const std::vector<int64_t> times = time_on_device(device, context, call, run, repeat);
-  if (guarded) ins.download(stream.handle);
-  outs.download(stream.handle);
-  device.wait(stream.handle);
-  for (const StepTensors* side : {&ins, &outs}) side->settle(bound, self.plugin);
+  Trial trial(self, object, row, inputs, outputs, packed, workspace_bytes, n_threads, guarded);
+  const std::vector<int64_t> times = trial.run(repeat, nullptr);
+  trial.settle();
   return times;
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dovetail.core.contract import Implementation, Lookup
 from dovetail.core.errors import DovetailError
-from dovetail.core.negotiation import FormatRow, Target, Place, Refusal, Trace, negotiate
+from dovetail.core.negotiation import FormatRow, Place, Refusal, Target, Trace, negotiate
 from dovetail.core.types import DeviceType
 from dovetail.machine.builder.graph import Candidate, Found, GraphLayer, LayerGroup
 from dovetail.machine.config import IBuilderConfig

@@ -135,6 +135,7 @@ class Candidate:
     time_ns: float = float("nan")  # of the head and what is absorbed
     n_absorbed: int = 0  # layers of the tail that the kernel computes too
     rest: tuple[Candidate, ...] = ()
+    n_runs: int = 0  # in which the time was found
 
     @property
     def formats(self) -> tuple[TensorFormat | None, ...]:

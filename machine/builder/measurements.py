@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,14 +18,22 @@ from dovetail.core.errors import BuildError, DovetailError, MemoryLimitError
 from dovetail.core.negotiation import Place, Target
 from dovetail.core.types import FLOATS, DataType, DeviceType, nptype
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
-from dovetail.machine.builder.run_group import run_candidate
+from dovetail.machine.builder.run_group import Trial, run_candidate
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag
 from dovetail.machine.timing_cache import ITimingCache, Key, Measurement, devices_of
 
 _log = logging.getLogger("dovetail")
-TARGET_NS = 2_000_000  # repeat a candidate until it has run for this long, or
-MOST_REPEATS = 50  # this often
+TARGET_NS = 2_000_000  # a candidate is repeated until this was spent on it, its time is stable,
+LEAST_RUNS = 4  # and it has run so often;
+MOST_TARGETS = 3  # but for no more times as long,
+MOST_RUNS = 50  # and no more often
+STABLE = 0.03  # by how much of it a time may change when the number of runs is doubled
+QUICK_RUNS = 2  # that every candidate gets,
+SLOW = 2.0  # and those that take so many times as long as another of the same places get no more;
+HOPELESS = 20.0  # those that take so many times as long in their first run get no other
+MOST_BYTES = 1 << 30  # of the tensors of candidates that are measured in turns
+GPU_CACHE_BYTES = 64 << 20  # as much as the last cache of any GPU that we know, or a bit more
 _DIGITS = 16  # of a digest
 _OWN = "object "  # begins the fields of a V2 object that cannot be saved: they are known by the object itself
 
@@ -45,27 +56,79 @@ class Measurements:
         self._libraries: dict[str, str] = {}
         self._watched: set[Key] = set()
         self._n_known = self._n_measured = 0
+        self.surround(0)
         self._spent_s = 0.0
 
-    def time(self, group: LayerGroup, candidate: Candidate) -> float:
-        """Shortest time of one execution of what the candidate computes, in ns, at the first profile's opt extents.
+    def surround(self, network_bytes: int) -> None:
+        """Measure layers from now on as those of a network whose tensors take so many bytes together."""
+        own, last = _native.cache_bytes()
+        self._caches, evicted, are_cold = "warm", 0, False
+        if own and network_bytes > own * self.n_threads:
+            self._caches, evicted = "beyond a core's cache", min(own + own // 2, network_bytes // self.n_threads)
+        if last and network_bytes > last:
+            self._caches, are_cold = "beyond all caches", True
+        self._surroundings = _native.Surroundings(self.n_threads, evicted, are_cold)
+        is_large = network_bytes > GPU_CACHE_BYTES
+        self._caches_of_gpu = "beyond all caches" if is_large else "warm"
+        self._surroundings_on_gpu = _native.Surroundings(0, 2 * GPU_CACHE_BYTES if is_large else 0)
+
+    def times(self, ways: Sequence[tuple[LayerGroup, Candidate]]) -> list[Measurement | Exception]:
+        """The time of one execution of what each candidate computes, at the first profile's opt extents; or what a
+        candidate failed with.
+
+        Those that are not in the cache run in turns, so that whatever else the machine does falls on all. One that is
+        far slower than another of the same places is not repeated as often: its time has fewer `runs`.
 
         Raises:
-            BuildError: it is not in the cache, and ERROR_ON_TIMING_CACHE_MISS is set. And what the candidate raises.
+            BuildError: one is not in the cache, and ERROR_ON_TIMING_CACHE_MISS is set.
         """
-        key = self.key(group, candidate)
-        known = self._find(key)
-        if known is not None:
-            self._n_known += 1
-            return known.ns
-        if not self._may_miss:
-            raise _missed(group, candidate)
+        keys = [self.key(group, candidate) for group, candidate in ways]
+        found: dict[Key, Measurement | Exception] = {}
+        missing: dict[Key, tuple[LayerGroup, Candidate]] = {}
+        for key, way in zip(keys, ways, strict=True):
+            known = self._find(key)
+            if known is not None:
+                found[key] = known
+                self._n_known += 1
+            elif not self._may_miss:
+                raise _missed(*way)
+            else:
+                missing[key] = way
         started = time.perf_counter()
-        measured = self._measure(group, candidate)
+        for part in _that_fit_into_memory(missing):
+            found |= self._measure(part)
         self._spent_s += time.perf_counter() - started
-        self._n_measured += 1
-        self._store(key, measured)
-        return measured.ns
+        self._n_measured += len(missing)
+        return [found[key] for key in keys]
+
+    def _measure(self, ways: Mapping[Key, tuple[LayerGroup, Candidate]]) -> dict[Key, Measurement | Exception]:
+        """Measure in turns, and store what was found."""
+        races: list[_Race] = []
+        found: dict[Key, Measurement | Exception] = {}
+        arrays = _samples(next(iter(ways.values()))[0])  # all start at one layer; those that absorb take more
+        for key, (group, candidate) in ways.items():
+            before = self._surroundings_on_gpu if candidate.device == DeviceType.GPU else self._surroundings
+            try:
+                own = arrays if len(group.inputs) == len(arrays) else _samples(group)
+                races.append(_Race(key, group, candidate, Trial(group, candidate, own, self.n_threads), before))
+            except Exception as error:
+                found[key] = error
+        run = _Races(races)
+        run.once()
+        run.in_turns()
+        for race in races:
+            try:
+                if race.error is None:
+                    race.trial.results()
+            except Exception as error:
+                race.error = error
+            if race.error is not None:
+                found[race.key] = race.error
+                continue
+            measured = Measurement(_typical(race.times), len(race.times))
+            found[race.key] = measured
+            self._store(race.key, measured)
+        return found
 
     def watch(self, group: LayerGroup, candidate: Candidate) -> Exception | None:
         """Run it once as it would be timed; what it failed with, if it did."""
@@ -101,6 +164,7 @@ class Measurements:
             self._library(row.implementation),
             candidate.device.name,
             0 if is_on_gpu else self.n_threads,
+            self._caches_of_gpu if is_on_gpu else self._caches,
         )
 
     def _find(self, key: Key) -> Measurement | None:
@@ -141,15 +205,113 @@ class Measurements:
             self._libraries[implementation.id] = text
         return self._libraries[implementation.id]
 
-    def _measure(self, group: LayerGroup, candidate: Candidate) -> Measurement:
-        arrays = _samples(group)
-        _, times = run_candidate(group, candidate, arrays, self.n_threads, repeat=2)
-        once = min(times)
-        if once * 2 >= TARGET_NS:
-            return Measurement(float(once), 2)
-        repeat = int(min(MOST_REPEATS, max(3, TARGET_NS // max(once, 1))))
-        _, times = run_candidate(group, candidate, arrays, self.n_threads, repeat=repeat)
-        return Measurement(float(min(times)), repeat)
+
+@dataclass
+class _Race:
+    """One candidate that is being measured."""
+
+    key: Key
+    group: LayerGroup
+    candidate: Candidate
+    trial: Trial
+    before: Any
+    times: list[int] = field(default_factory=list)
+    error: Exception | None = None
+    spent_ns: int = 0  # with what was done to the caches
+
+    def run(self) -> None:
+        started = time.perf_counter_ns()
+        try:
+            self.times += self.trial.run(1, self.before)
+        except Exception as error:
+            self.error = error
+        self.spent_ns += time.perf_counter_ns() - started
+
+    @property
+    def is_done(self) -> bool:
+        n = len(self.times)
+        if n < LEAST_RUNS or (n < MOST_RUNS and self.spent_ns < TARGET_NS):
+            return False
+        return n >= MOST_RUNS or self.spent_ns >= MOST_TARGETS * TARGET_NS or _is_stable(self.times)
+
+
+class _Races:
+    """Candidates of one layer, run in turns."""
+
+    def __init__(self, races: list[_Race]) -> None:
+        self._all = races
+
+    def once(self) -> None:
+        """Run each a first time, which finds memory and code in no cache, and `QUICK_RUNS` times that count."""
+        for race in self._all:
+            race.run()
+            if race.error is None and len(self._alike(race)) and race.times[0] > HOPELESS * self._best(race):
+                continue
+            race.times.clear()
+            for _ in range(QUICK_RUNS):
+                if race.error is None:
+                    race.run()
+
+    def in_turns(self) -> None:
+        """Repeat those that may win until their times are stable."""
+        hopeful = [race for race in self._all if race.error is None and not self._is_slow(race)]
+        while True:
+            running = [race for race in hopeful if race.error is None and not race.is_done]
+            if not running:
+                return
+            for race in running:
+                race.run()
+
+    def _alike(self, race: _Race) -> list[_Race]:
+        """The others that take and leave tensors in the same places, and have been run."""
+        places = race.candidate.places
+        own = race.candidate.n_absorbed
+        return [
+            other
+            for other in self._all
+            if other is not race
+            and other.times
+            and other.error is None
+            and (other.candidate.places, other.candidate.n_absorbed) == (places, own)
+        ]
+
+    def _best(self, race: _Race) -> float:
+        return min((min(other.times) for other in self._alike(race)), default=math.inf)
+
+    def _is_slow(self, race: _Race) -> bool:
+        return min(race.times) > SLOW * self._best(race)
+
+
+def _typical(times: Sequence[int]) -> float:
+    """The lower quartile: less than it a busy machine never takes, and a run of luck among many is none."""
+    return float(sorted(times)[(len(times) - 1) // 4])
+
+
+def _is_stable(times: Sequence[int]) -> bool:
+    half, whole = _typical(times[: len(times) // 2]), _typical(times)
+    return abs(half - whole) <= STABLE * whole
+
+
+def _that_fit_into_memory(
+    ways: Mapping[Key, tuple[LayerGroup, Candidate]],
+) -> Iterator[dict[Key, tuple[LayerGroup, Candidate]]]:
+    """Parts of `ways` whose tensors may be in memory together."""
+    part: dict[Key, tuple[LayerGroup, Candidate]] = {}
+    n_bytes = 0
+    for key, (group, candidate) in ways.items():
+        own = sum(bytes_at_opt(tensor) for tensor in group.tensors if tensor is not None)
+        if part and n_bytes + own > MOST_BYTES:
+            yield part
+            part, n_bytes = {}, 0
+        part[key] = group, candidate
+        n_bytes += own
+    if part:
+        yield part
+
+
+def bytes_at_opt(tensor: GraphTensor) -> int:
+    """Bytes of a tensor at the first profile's opt extents, padding left out."""
+    return math.prod(tensor.ranges[0][1]) * tensor.dtype.bits // 8
 
 
 def _tensor_text(tensor: GraphTensor | None, place: Place | None) -> str:

@@ -80,5 +80,9 @@ class Reformats:
         fitting = self._candidates.on(group.head.device, group.head, wanted).candidates
         if self._candidates.config.builder_optimization_level <= 0:
             return replace(fitting[0], time_ns=UNTIMED_NS) if fitting else None
-        timed = [replace(candidate, time_ns=self._measurements.time(group, candidate)) for candidate in fitting]
+        timed = []
+        for candidate, time in zip(fitting, self._measurements.times([(group, c) for c in fitting]), strict=True):
+            if isinstance(time, Exception):
+                raise time
+            timed.append(replace(candidate, time_ns=time.ns, n_runs=time.runs))
         return min(timed, key=lambda candidate: candidate.time_ns, default=None)

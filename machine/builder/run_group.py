@@ -67,6 +67,70 @@ def _packed_desc(tensor: Any, format_: TensorFormat) -> DynamicTensorDesc:
     return desc if tensor.constant is None else replace(desc, data=tensor.contents(format_))
 
 
+class Trial:
+    """A candidate made ready to run alone, at the opt extents of the first profile, under guards.
+
+    Raises:
+        PluginFailed: the candidate failed.
+    """
+
+    def __init__(
+        self, group: LayerGroup, candidate: Candidate, arrays: Sequence[np.ndarray | None], n_threads: int = 1
+    ) -> None:
+        self._group, self._candidate, self._n_threads = group, candidate, n_threads
+        self._packed, self._workspaces = prepare(group, candidate, n_threads)
+        self._inputs: list[Any] = []
+        formats = group.formats(candidate)
+        for tensor, format_, array in zip(group.inputs, formats, arrays, strict=False):
+            if tensor is None or array is None:
+                self._inputs.append(None)
+                continue
+            desc = _at_opt(tensor, format_)
+            packed = array if format_ == TensorFormat.LINEAR else pack(array, format_)  # the run makes a copy
+            flat = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
+            missing = desc.allocated_size - flat.size
+            self._inputs.append((desc, np.pad(flat, (0, missing)) if missing else flat))
+        outputs = zip(group.outputs, formats[len(group.inputs) :], strict=True)
+        self._out_descs = [_at_opt(tensor, format_) for tensor, format_ in outputs]
+        self._outputs, self._native = self._ready(POISONS[0])
+
+    def run(self, repeat: int = 1, before: Any = None) -> list[int]:
+        """The duration of each run in ns. `before`: the surroundings that the caches are prepared for, each time."""
+        return self._native.run(repeat, before)
+
+    def results(self) -> list[np.ndarray]:
+        """Outputs of the last run, in row-major order. It is the end of the trial.
+
+        Raises:
+            PluginFailed: it wrote outside of its outputs, or left elements of them unwritten.
+        """
+        self._native.settle()
+        doubtful = [_left(buffer, desc, POISONS[0]) for desc, buffer in self._outputs]
+        if any(left.any() for left in doubtful):  # left as they were, or equal to it: another filling says which
+            again, native = self._ready(POISONS[1])
+            native.run()
+            native.settle()
+            second = [_left(buffer, desc, POISONS[1]) for desc, buffer in again]
+            _refuse_unwritten(self._group, self._candidate, [a & b for a, b in zip(doubtful, second, strict=True)])
+        return [unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in self._outputs]
+
+    def _ready(self, poison: int) -> tuple[list[tuple[DynamicTensorDesc, np.ndarray]], Any]:
+        """(desc, bytes) of outputs that hold `poison`, and the native trial that will write them."""
+        outputs = [(desc, np.full(desc.allocated_size, poison, np.uint8)) for desc in self._out_descs]
+        row = self._candidate.row
+        native = row.implementation.native.trial(
+            self._candidate.object,
+            row.row,
+            inputs=self._inputs,
+            outputs=outputs,
+            packed=self._packed or None,
+            workspace_bytes=max(self._workspaces, default=0),
+            n_threads=self._n_threads,
+            guarded=True,
+        )
+        return outputs, native
+
+
 def run_candidate(
     group: LayerGroup,
     candidate: Candidate,
@@ -74,59 +138,10 @@ def run_candidate(
     n_threads: int = 1,
     repeat: int = 1,
 ) -> tuple[list[np.ndarray], list[int]]:
-    """Outputs in row-major order, and the duration of each repetition in ns, at the profile's likeliest extents.
-
-    Raises:
-        PluginFailed: it failed, wrote outside of its outputs, or left elements of them unwritten.
-    """
-    prepared = prepare(group, candidate, n_threads)
-    inputs: list[Any] = []
-    for tensor, format_, array in zip(group.inputs, group.formats(candidate), arrays, strict=False):
-        if tensor is None or array is None:
-            inputs.append(None)
-            continue
-        desc = _at_opt(tensor, format_)
-        packed = array if format_ == TensorFormat.LINEAR else pack(array, format_)  # the run makes a copy of its own
-        flat = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
-        missing = desc.allocated_size - flat.size
-        inputs.append((desc, np.pad(flat, (0, missing)) if missing else flat))
-    outputs, times = _run(group, candidate, prepared, inputs, n_threads, repeat, POISONS[0])
-    doubtful = [_left(buffer, desc, POISONS[0]) for desc, buffer in outputs]
-    if any(left.any() for left in doubtful):  # left as they were, or equal to it: another filling says which
-        again, _ = _run(group, candidate, prepared, inputs, n_threads, 1, POISONS[1])
-        second = [_left(buffer, desc, POISONS[1]) for desc, buffer in again]
-        _refuse_unwritten(group, candidate, [a & b for a, b in zip(doubtful, second, strict=True)])
-    return [unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in outputs], times
-
-
-def _run(
-    group: LayerGroup,
-    candidate: Candidate,
-    prepared: tuple[bytes, list[int]],
-    inputs: list[Any],
-    n_threads: int,
-    repeat: int,
-    poison: int,
-) -> tuple[list[tuple[DynamicTensorDesc, np.ndarray]], list[int]]:
-    """(desc, bytes) of the outputs, which held `poison` before, and the durations."""
-    packed, sizes = prepared
-    descs = [
-        _at_opt(tensor, format_)
-        for tensor, format_ in zip(group.outputs, group.formats(candidate)[len(group.inputs) :], strict=True)
-    ]
-    outputs = [(desc, np.full(desc.allocated_size, poison, np.uint8)) for desc in descs]
-    times = candidate.row.implementation.native.run_step(
-        candidate.object,
-        candidate.row.row,
-        inputs=inputs,
-        outputs=outputs,
-        packed=packed or None,
-        workspace_bytes=max(sizes, default=0),
-        n_threads=n_threads,
-        repeat=repeat,
-        guarded=True,
-    )
-    return outputs, times
+    """Outputs in row-major order, and the duration of each run in ns. Raises what `Trial` does."""
+    trial = Trial(group, candidate, arrays, n_threads)
+    times = trial.run(repeat)
+    return trial.results(), times
 
 
 def _left(buffer: np.ndarray, desc: DynamicTensorDesc, poison: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from dovetail.machine.builder.candidates import Candidates
 from dovetail.machine.builder.graph import LayerGroup
 from dovetail.machine.builder.measurements import Measurements
 from dovetail.machine.testing import make_layer
-from dovetail.machine.timing_cache import devices_of
+from dovetail.machine.timing_cache import Measurement, devices_of
 
 CPU, CUDA = 1, 2  # DLPack's numbers, which plans use
 
@@ -33,10 +33,10 @@ def times(monkeypatch):
     """Times in ns by tactic; 1000 where nothing is said."""
     table = {}
 
-    def time(measurements, group, candidate):
-        return float(table.get(candidate.row.tactic, 1000))
+    def measured(measurements, ways):
+        return [Measurement(float(table.get(candidate.row.tactic, 1000)), 3) for _, candidate in ways]
 
-    monkeypatch.setattr(Measurements, "time", time)
+    monkeypatch.setattr(Measurements, "times", measured)
     return table
 
 

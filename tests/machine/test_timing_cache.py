@@ -24,7 +24,9 @@ def new_cache(serialized=b""):
 
 
 def key(**changes):
-    made = timing_cache.Key("Scale@1", "0123", ("FLOAT[2] LINEAR@CPU", "-"), (), "Scale@1#cpu:a", "beef", "CPU", 2)
+    made = timing_cache.Key(
+        "Scale@1", "0123", ("FLOAT[2] LINEAR@CPU", "-"), (), "Scale@1#cpu:a", "beef", "CPU", 2, "warm"
+    )
     return made._replace(**changes)
 
 
@@ -102,9 +104,9 @@ def test_without_the_cache_nothing_is_shared(full, monkeypatch):
     measured = []
     plain = Measurements._measure
 
-    def measure(measurements, group, candidate):
-        measured.append(measurements.key(group, candidate))
-        return plain(measurements, group, candidate)
+    def measure(measurements, ways):
+        measured.extend(ways)
+        return plain(measurements, ways)
 
     monkeypatch.setattr(Measurements, "_measure", measure)
     before = bytes(full.serialize())
@@ -191,7 +193,7 @@ def test_damaged_bytes_are_an_error(full):
             new_cache(data[:length])
 
 
-GOOD = [*key()[:2], ["FLOAT[2] LINEAR@CPU"], [], "Scale@1#cpu:a", "beef", "CPU", 2, 1.5, 3]
+GOOD = [*key()[:2], ["FLOAT[2] LINEAR@CPU"], [], "Scale@1#cpu:a", "beef", "CPU", 2, "warm", 1.5, 3]
 
 
 def signed(document):
@@ -219,8 +221,8 @@ def test_what_the_next_test_changes_is_good():
         {"devices": HERE, "entries": [[]]},
         {"devices": HERE, "entries": [GOOD[:-1]]},
         changed(0, 1), changed(0, []), changed(2, "FLOAT"), changed(2, [1]), changed(3, None), changed(6, "GPU"),
-        changed(7, -1), changed(7, 1.5), changed(7, True), changed(8, -1.0), changed(8, "1"), changed(8, float("nan")),
-        changed(8, float("inf")), changed(9, 0), changed(9, True), changed(4, {}),
+        changed(7, -1), changed(7, 1.5), changed(7, True), changed(9, -1.0), changed(9, "1"), changed(9, float("nan")),
+        changed(9, float("inf")), changed(10, 0), changed(10, True), changed(4, {}), changed(8, 1),
         b"", b"\xff", b"[" * 100_000, b'{"devices": {}, "entries": [1e999]}',
     ],
 )  # fmt: skip

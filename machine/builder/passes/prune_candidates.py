@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Iterator
 
 from dovetail.core.negotiation import Refusal
@@ -13,9 +13,10 @@ from dovetail.machine.builder.graph import Candidate, Found, Graph, GraphLayer
 EXHAUSTIVE_LEVEL = 5  # builder_optimization_level at which nothing is left out
 FEW_FORMATS = 4  # a layer that offers more formats than these, or is pointwise, takes whatever its neighbours have
 MOST_PADDING = 6  # such a layer does not take formats that make a tensor more times as large
-# Rows of one implementation with the same formats that are timed, the first ones. For the CPU they are listed by
-# instruction set, so that the best come first; for the GPU by tile, and which is best depends on the extents.
-MOST_ALIKE = {DeviceType.CPU: 2, DeviceType.GPU: 16}
+# How many float32 an instruction computes at once. Rows that need none of these are taken for scalar, and those that
+# need others alone for as fast as any.
+FLOATS_AT_ONCE = {"sse2": 4, "neon": 4, "avx2": 8, "avx512": 16}
+MOST_BEHIND = 4  # a row that computes fewer than a fourth of what another of its kind does is not timed
 
 
 def prune_candidates(graph: Graph, build: Build) -> Graph:
@@ -23,7 +24,8 @@ def prune_candidates(graph: Graph, build: Build) -> Graph:
 
     A format matters only if somebody is bound to it: an input, an output, or a layer that does not offer all formats.
     The others have no use for one that is mostly padding, as where one channel fills 32 lanes. Of rows of one
-    implementation with the same formats the first MOST_ALIKE are timed.
+    implementation with the same formats those are left out whose instructions compute far less at once than another's;
+    whatever that other row may lack, time alone says.
     """
     if build.config.builder_optimization_level >= EXHAUSTIVE_LEVEL:
         return graph
@@ -36,17 +38,19 @@ def prune_candidates(graph: Graph, build: Build) -> Graph:
     for layer, found in _units(graph):
         is_flexible = _is_flexible(layer, found)
         kept: list[Candidate] = []
-        seen: Counter[tuple] = Counter()
+        widest: dict[tuple, float] = {}
         for candidate in found.candidates:
-            row = candidate.row
-            key = (row.implementation.id, candidate.places)
-            seen[key] += 1
+            kind = _kind(candidate)
+            widest[kind] = max(widest.get(kind, 0), _floats_at_once(candidate))
+        for candidate in found.candidates:
+            row, at_once = candidate.row, _floats_at_once(candidate)
+            most = widest[_kind(candidate)]
             if not set(candidate.formats) <= bound:
                 reason = "no other layer is bound to these formats"
             elif is_flexible and _padding(layer, candidate) > MOST_PADDING:
                 reason = f"padding makes a tensor more than {MOST_PADDING} times as large"
-            elif seen[key] > MOST_ALIKE[candidate.device]:
-                reason = f"{MOST_ALIKE[candidate.device]} rows listed before it have the same formats"
+            elif at_once * MOST_BEHIND < most < math.inf:
+                reason = f"its instructions compute {at_once} float32 at once, those of a row like it {most}"
             else:
                 kept.append(candidate)
                 continue
@@ -60,6 +64,19 @@ def _units(graph: Graph) -> Iterator[tuple[GraphLayer, Found]]:
     """Each layer with the candidates that start at it."""
     for group in graph.groups:
         yield from zip(group.layers, [group.found, *group.found_alone], strict=True)
+
+
+def _kind(candidate: Candidate) -> tuple:
+    """Rows of one kind differ in how they compute only."""
+    return candidate.row.implementation.id, candidate.places, candidate.n_absorbed
+
+
+def _floats_at_once(candidate: Candidate) -> float:
+    row = candidate.row
+    needs = next((one.needs for one in row.implementation.rows if one.index == row.row), ())
+    if not needs or candidate.device != DeviceType.CPU:
+        return 1 if candidate.device == DeviceType.CPU else math.inf
+    return max((FLOATS_AT_ONCE[need] for need in needs if need in FLOATS_AT_ONCE), default=math.inf)
 
 
 def _formats_of(found: Found) -> set[TensorFormat | None]:

@@ -16,6 +16,7 @@ from dovetail.core.programs import Programs
 from dovetail.core.types import DeviceType, FieldType, from_numpy
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup, MemoryPlan
+from dovetail.machine.builder.measurements import QUICK_RUNS
 from dovetail.machine.plan import write_plan
 
 
@@ -230,6 +231,8 @@ def _report(graph: Graph) -> dict[str, Any]:
 def _loser(candidate: Any) -> str:
     formats = "/".join(dict.fromkeys(f.name for f in candidate.formats if f is not None))
     time = "untimed" if math.isnan(candidate.time_ns) else f"{candidate.time_ns / 1e3:.2f} us"
+    if 0 < candidate.n_runs <= QUICK_RUNS:
+        time += f" in {candidate.n_runs} runs: another of these formats took less than half"
     return f"{candidate.row.label} {formats} {time}"
 
 

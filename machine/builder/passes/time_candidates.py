@@ -7,7 +7,7 @@ from dataclasses import replace
 from dovetail.core.errors import DovetailError
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Candidate, Found, Graph, LayerGroup, late_leaves
-from dovetail.machine.builder.measurements import named, no_memory, note_loss, trespassed
+from dovetail.machine.builder.measurements import bytes_at_opt, named, no_memory, note_loss, trespassed
 
 
 def time_candidates(graph: Graph, build: Build) -> Graph:
@@ -23,6 +23,7 @@ def time_candidates(graph: Graph, build: Build) -> Graph:
     """
     if not build.is_timed:
         return graph
+    build.measurements.surround(_bytes_of(graph))
     for done, group in enumerate(graph.groups):
         build.progress.at("timed", done, len(graph.groups))
         _time(graph, build, group, group.found)
@@ -31,17 +32,26 @@ def time_candidates(graph: Graph, build: Build) -> Graph:
     return graph
 
 
+def _bytes_of(graph: Graph) -> int:
+    """What passes through the caches in one inference: the constants, and tensors that share memory."""
+    constants = {
+        id(tensor): tensor for group in graph.groups for tensor in group.inputs if tensor and tensor.is_constant
+    }
+    beside = [sum(bytes_at_opt(t) for t in group.tensors if t and not t.is_constant) for group in graph.groups]
+    return sum(map(bytes_at_opt, constants.values())) + max(beside, default=0)
+
+
 def _time(graph: Graph, build: Build, group: LayerGroup, found: Found) -> None:
     """Give times to the candidates in `found`, which start at the head of `group`."""
     timed: list[Candidate] = []
     errors: list[Exception] = []
-    for candidate in found.candidates:
-        part = group.part(candidate.n_absorbed)
-        try:
-            timed.append(replace(candidate, time_ns=build.measurements.time(part, candidate)))
-        except Exception as error:
-            errors.append(error)
-            note_loss(graph, part, candidate, error, "timed")
+    ways = [(group.part(candidate.n_absorbed), candidate) for candidate in found.candidates]
+    for (part, candidate), time in zip(ways, build.measurements.times(ways), strict=True):
+        if isinstance(time, Exception):
+            errors.append(time)
+            note_loss(graph, part, candidate, time, "timed")
+        else:
+            timed.append(replace(candidate, time_ns=time.ns, n_runs=time.runs))
     if timed:
         found.candidates = timed
         return

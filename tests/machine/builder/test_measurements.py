@@ -1,0 +1,165 @@
+"""How candidates are measured: in turns, for as long as they may win, as their network would leave the caches."""
+
+import numpy as np
+import pytest
+from networks import convolution_chain
+
+import dovetail as trt
+from dovetail import _native
+from dovetail.core.contract import Implementation
+from dovetail.core.errors import PluginFailed
+from dovetail.core.negotiation import FormatRow, Place
+from dovetail.machine.builder import measurements, pipeline
+from dovetail.machine.builder.build import build_of
+from dovetail.machine.builder.graph import Candidate, LayerGroup
+from dovetail.machine.builder.measurements import LEAST_RUNS, MOST_RUNS, QUICK_RUNS, Measurements
+from dovetail.machine.devices import this_target
+from dovetail.machine.plan import read_plan
+from dovetail.machine.testing import make_layer
+
+MS = 1_000_000
+
+
+class FakeTrial:
+    """Takes the times that `script` has for its tactic, the last one again and again; the first run is none of them."""
+
+    script, log = {}, []
+
+    def __init__(self, group, candidate, arrays, n_threads):
+        self.tactic = candidate.row.tactic
+        self.times = iter(self.script[self.tactic])
+        self.last = None
+
+    def run(self, repeat, before):
+        self.log.append(self.tactic)
+        self.last = next(self.times, self.last)
+        if isinstance(self.last, Exception):
+            raise self.last
+        return [self.last]
+
+    def results(self):
+        return []
+
+
+@pytest.fixture
+def group():
+    layer = make_layer(
+        trt.get_plugin_registry(),
+        "Activation@1",
+        [np.ones((1, 16, 2, 2), np.float32)],
+        {"type": int(trt.ActivationType.RELU)},
+    )
+    return LayerGroup(layer)
+
+
+@pytest.fixture
+def race(monkeypatch, group):
+    """Measure candidates whose runs take what is given by tactic; returns [(ns, runs) or the error], and the order."""
+    monkeypatch.setattr(measurements, "Trial", FakeTrial)
+    service = Measurements(trt.get_plugin_registry(), trt.Builder(trt.Logger()).create_builder_config(), this_target())
+
+    def measure(formats=None, **times):
+        FakeTrial.script, FakeTrial.log = times, []
+        ways = []
+        for tactic in times:
+            place = Place((formats or {}).get(tactic, trt.TensorFormat.LINEAR), trt.DeviceType.CPU)
+            native = next(iter(trt.get_plugin_registry().implementations_of("Activation@1"))).native
+            row = FormatRow(Implementation("Activation@1", "fake", native=native), 0, tactic, (place, place))
+            ways.append((group, Candidate(row, None)))
+        return service.times(ways), FakeTrial.log
+
+    return measure
+
+
+def test_candidates_run_in_turns(race):
+    _, order = race(a=[9 * MS, 3 * MS], b=[9 * MS, 3 * MS])
+    first = 1 + QUICK_RUNS
+    assert order[: 2 * first] == ["a"] * first + ["b"] * first
+    rest = order[2 * first :]
+    assert rest == ["a", "b"] * (len(rest) // 2) and len(rest) >= 2 * (LEAST_RUNS - QUICK_RUNS)
+
+
+def test_a_slow_candidate_is_not_repeated(race):
+    (fast, slow), order = race(fast=[2000, 1000], slow=[5000, 2100])
+    assert (slow.ns, slow.runs) == (2100, QUICK_RUNS)
+    assert fast.runs > QUICK_RUNS and order.count("slow") == 1 + QUICK_RUNS
+
+
+def test_a_hopeless_candidate_runs_once(race):
+    (_, slow), order = race(fast=[2000, 1000], slow=[50_000, 40_000])
+    assert (slow.ns, slow.runs) == (50_000, 1) and order.count("slow") == 1
+
+
+def test_a_slow_candidate_of_other_formats_is_repeated(race):
+    formats = {"blocked": trt.TensorFormat.CHW16}  # it may save reformats
+    (_, slow), _ = race(formats, linear=[2000, 1000], blocked=[9000, 9000])
+    assert slow.runs > QUICK_RUNS
+
+
+def test_the_first_run_does_not_count_nor_do_busy_moments(race):
+    (time,), _ = race(a=[9 * MS, 1000, 1000, 7 * MS, 1001, 1000])
+    assert time.ns == 1000
+
+
+def test_times_that_do_not_settle_end_nevertheless(race):
+    (time,), _ = race(a=[1000, *(1000 + 400 * (i % 7) for i in range(500))])
+    assert time.runs <= MOST_RUNS
+
+
+def test_a_candidate_that_fails_in_its_turn_loses(race):
+    error = PluginFailed("broke")
+    (good, bad), _ = race(good=[1000], bad=[1000, 1000, 1000, error])
+    assert bad is error and good.runs >= LEAST_RUNS
+
+
+def test_what_is_cut_short_is_in_the_report(monkeypatch):
+    monkeypatch.setattr(measurements, "SLOW", 0.0)  # all of them are
+    builder, network, config = convolution_chain(1)
+    steps = read_plan(builder.build_serialized_network(network, config))["report"]["steps"]
+    lost = [text for step in steps for text in step["lost"]]
+    assert any("us in 2 runs: another of these formats took less than half" in text for text in lost)
+
+
+def test_rows_of_narrower_instructions_are_left_out_with_the_reason():
+    if "avx2" not in _native.cpu_features():
+        pytest.skip("needs avx2")
+    builder, network, config = convolution_chain(1)
+    steps = read_plan(builder.build_serialized_network(network, config))["report"]["steps"]
+    step = next(step for step in steps if step["op"] == "Convolution@1")
+    scalar = [text for text in step["refused"] if "_scalar" in text]
+    assert any("its instructions compute 1 float32 at once, those of a row like it" in text for text in scalar)
+    timed = {text.split()[0] for text in step["lost"]} | {step["runs_on"]}
+    assert any("gemm_avx2" in text for text in timed)
+    config.builder_optimization_level = 5
+    steps = read_plan(builder.build_serialized_network(network, config))["report"]["steps"]
+    step = next(step for step in steps if step["op"] == "Convolution@1")
+    assert any("gemm_scalar" in text for text in step["lost"])
+
+
+def keys_of(monkeypatch, own, last, n_threads=2):
+    monkeypatch.setattr(_native, "cache_bytes", lambda: (own, last))
+    _, network, config = convolution_chain(1)
+    config.num_threads = n_threads
+    config.set_timing_cache(config.create_timing_cache(b""))
+    pipeline.run(build_of(network, config), pipeline.with_plugins(network.lookup), until="time_candidates")
+    return {key.caches for key in config.get_timing_cache()._entries}
+
+
+def test_layers_of_a_large_network_are_measured_with_cold_caches(monkeypatch):
+    assert keys_of(monkeypatch, 0, 0) == {"warm"}  # nothing is known of this machine's caches
+    assert keys_of(monkeypatch, 1 << 30, 1 << 40) == {"warm"}
+    assert keys_of(monkeypatch, 1 << 12, 1 << 40) == {"beyond a core's cache"}
+    assert keys_of(monkeypatch, 1 << 12, 1 << 13) == {"beyond all caches"}
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_surroundings_do_not_change_results(group, n_threads):
+    from dovetail.machine.builder.run_group import Trial
+    from dovetail.machine.testing import rows_of
+
+    candidate = rows_of(trt.get_plugin_registry(), group.head)[0][0]
+    x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 16, 2, 2)
+    trial = Trial(group, candidate, [x], n_threads)
+    times = trial.run(3, _native.Surroundings(n_threads, 1 << 16, True))
+    assert len(times) == 3 and min(times) > 0
+    np.testing.assert_array_equal(trial.results()[0], np.maximum(x, 0))
