@@ -1,5 +1,5 @@
-# The built-in layers on NVIDIA GPUs: all plugins/<layer>/cuda_* in one plugin library, which is opened only where a
-# driver is. cudart is linked into it, so nothing of CUDA need be installed to run it. What only the host does may stand
+# The built-in layers on NVIDIA GPUs: all plugins/<layer>/cuda_* and kernels/<family>/cuda_* in one plugin library, which
+# is opened only where a driver is. cudart is linked into it, so nothing of CUDA need be installed to run it. What only the host does may stand
 # in a .cpp: nvcc would take three times as long for it.
 set(dovetail_cuda_missing "")
 if(NOT DOVETAIL_CUDA MATCHES "^(AUTO|NVCC|ON|OFF)$")
@@ -66,10 +66,11 @@ else()
 endif()
 message(STATUS "CUDA kernels are built by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${cuda_code}")
 include(include/dovetail/plugin.cmake)
-file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cu plugins/cuda_*.cpp plugins/*/cuda_*.cu plugins/*/cuda_*.cpp)
+file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cu plugins/cuda_*.cpp plugins/*/cuda_*.cu plugins/*/cuda_*.cpp
+     kernels/*/cuda_*.cu kernels/*/cuda_*.cpp)
 dovetail_add_cuda_plugin(dovetail_cuda ${cuda_sources})
 set_target_properties(dovetail_cuda PROPERTIES CUDA_STANDARD 17)
-target_include_directories(dovetail_cuda PRIVATE plugins)
+target_include_directories(dovetail_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 if(cuda_capabilities)
   list(SORT cuda_capabilities COMPARE NATURAL)
   list(GET cuda_capabilities 0 cuda_least)

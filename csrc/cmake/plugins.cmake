@@ -1,5 +1,6 @@
-# The built-in layers: one folder a layer under plugins/, all CPU sources in one plugin library. The file's suffix says
-# its flags; a new layer is named nowhere.
+# The built-in layers: a folder per layer under plugins/, and a folder under kernels/ for each family of code that
+# several layers use. All CPU sources go into one plugin library; a file's suffix says its flags, so that a new layer or
+# family needs no line here.
 set(DOVETAIL_PLUGIN_LIBRARIES)
 
 # Sanitised kernels are looked into, not timed; at -O3 their checks take minutes to compile.
@@ -30,32 +31,33 @@ set(dovetail_plain_options)
 if(dovetail_kernel_level STREQUAL -O3 AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(dovetail_plain_options -O2 -ftree-vectorize -fvect-cost-model=dynamic)
 endif()
-set(dovetail_plain_layers elementwise lrn matrix_multiply)
+set(dovetail_plain_folders plugins/elementwise plugins/lrn kernels/gemm)
 
-file(GLOB cpu_sources CONFIGURE_DEPENDS plugins/cpu_*.cpp plugins/*/cpu_*.cpp)
+file(GLOB cpu_sources CONFIGURE_DEPENDS plugins/cpu_*.cpp plugins/*/cpu_*.cpp kernels/*/cpu_*.cpp)
 set(cpu_objects)
 foreach(isa ${dovetail_isas})
   set(sources ${cpu_sources})
   list(FILTER sources INCLUDE REGEX "_${isa}\\.cpp$")
   add_library(dovetail_cpu_${isa} OBJECT ${sources})
-  target_include_directories(dovetail_cpu_${isa} PRIVATE include plugins)
+  target_include_directories(dovetail_cpu_${isa} PRIVATE include ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(dovetail_cpu_${isa} PRIVATE DT_ISA=${isa})
   target_compile_options(dovetail_cpu_${isa} PRIVATE ${dovetail_isa_${isa}})
   if(isa MATCHES "avx")
-    foreach(layer ${dovetail_plain_layers})
-      set_source_files_properties(plugins/${layer}/cpu_${isa}.cpp PROPERTIES COMPILE_OPTIONS "${dovetail_plain_options}")
+    foreach(folder ${dovetail_plain_folders})
+      set_source_files_properties(${folder}/cpu_${isa}.cpp PROPERTIES COMPILE_OPTIONS "${dovetail_plain_options}")
     endforeach()
     target_precompile_headers(dovetail_cpu_${isa} PRIVATE <immintrin.h>)
   endif()
   list(APPEND cpu_objects $<TARGET_OBJECTS:dovetail_cpu_${isa}>)
 endforeach()
 list(FILTER cpu_sources EXCLUDE REGEX "_(scalar|avx2|avx512|avx512vnni)\\.cpp$")
-foreach(source ${cpu_sources})  # beside kernels in files of their own, what is here only starts them
+foreach(source ${cpu_sources})  # rows whose kernels are in files of their own only start them
   string(REPLACE cpu_rows.cpp cpu_avx2.cpp kernels ${source})
-  if(source MATCHES "/cpu_rows\\.cpp$" AND EXISTS ${kernels} AND dovetail_kernel_level STREQUAL -O3)
+  file(STRINGS ${source} family REGEX "^#include \"kernels/.*/cpu_rows\\.hpp\"")
+  if(source MATCHES "/cpu_rows\\.cpp$" AND (family OR EXISTS ${kernels}) AND dovetail_kernel_level STREQUAL -O3)
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS -O2)
   endif()
 endforeach()
 add_library(dovetail_cpu MODULE ${cpu_sources} ${cpu_objects})
-target_include_directories(dovetail_cpu PRIVATE include plugins)
+target_include_directories(dovetail_cpu PRIVATE include ${CMAKE_CURRENT_SOURCE_DIR})
 list(APPEND DOVETAIL_PLUGIN_LIBRARIES dovetail_cpu)

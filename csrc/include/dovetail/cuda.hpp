@@ -25,8 +25,8 @@
 
 #include <initializer_list>
 
+#include "dovetail/detail/host_device.hpp"
 #include "dovetail/plugin.hpp"
-#include "dovetail/simd/host_device.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 

@@ -5,8 +5,8 @@
 #define DOVETAIL_PLUGINS_ACTIVATION_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/convert.hpp"
-#include "dovetail/simd/math.hpp"
+#include "kernels/simd/convert.hpp"
+#include "kernels/simd/math.hpp"
 
 namespace DT_ISA {
 namespace {

@@ -2,7 +2,7 @@
 // Activation@1#cpu: tactics, best first.
 #include "activation.hpp"
 #include "cpu_kernels.hpp"
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 
 using namespace dovetail;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Activation@1#cuda. The functions are CUDA's own in full precision: within 2 units in the last place.
 #include "activation.hpp"
-#include "dovetail/cuda/by_channel.cuh"
-#include "dovetail/simd/math.hpp"
 #include "formulas.hpp"
+#include "kernels/pointwise/cuda_by_channel.cuh"
+#include "kernels/simd/math.hpp"
 
 using namespace dovetail;
 

@@ -7,10 +7,10 @@
 #define DOVETAIL_PLUGINS_ATTENTION_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/convert.hpp"
-#include "dovetail/simd/math.hpp"
-#include "dovetail/simd/multiply.hpp"
-#include "dovetail/simd/reduce.hpp"
+#include "kernels/reduce/fold.hpp"
+#include "kernels/simd/convert.hpp"
+#include "kernels/simd/math.hpp"
+#include "kernels/simd/multiply.hpp"
 
 namespace DT_ISA {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "dovetail/simd/host_device.hpp"
+#include "dovetail/detail/host_device.hpp"
 
 // Steps are elements between neighbours; those of `size` lie side by side. A step of 0 repeats.
 struct AttentionTensor {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attention@1#cpu: tactics, best first.
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -4,7 +4,7 @@
 // its warp's rows, and the sums of every 32nd column of y. Halves may go through the tensor cores: a block has 64 rows
 // then, a warp 16 of them, and tiles have 64 keys. Exponentials are rounded to the type of x before they meet the
 // values.
-#include "dovetail/cuda/ptx.cuh"
+#include "kernels/cuda/ptx.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

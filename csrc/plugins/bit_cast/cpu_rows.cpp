@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BitCast@1#cpu: a copy, or nothing at all in place.
 #include "bit_cast.hpp"
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 
 using namespace dovetail;
 

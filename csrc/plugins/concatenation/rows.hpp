@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_CONCATENATION_ROWS_HPP
 
 #include "concatenation.hpp"
-#include "dovetail/strided_copy.hpp"
+#include "kernels/copy/strided_copy.hpp"
 
 constexpr char kConcatenationTypes[] = DOVETAIL_MOVED_TYPES "... -> " DOVETAIL_MOVED_TYPES;
 

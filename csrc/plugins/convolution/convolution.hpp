@@ -7,7 +7,7 @@
 #ifndef DOVETAIL_PLUGINS_CONVOLUTION_CONVOLUTION_HPP
 #define DOVETAIL_PLUGINS_CONVOLUTION_CONVOLUTION_HPP
 
-#include "dovetail/convolve_fields.hpp"
+#include "kernels/convolve/fields.hpp"
 
 struct ConvolutionParams {
   int64_t num_output_maps = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution@1#cuda: tactics, best first.
+#include "kernels/convolve/cuda_rows.hpp"
 #include "convolution.hpp"
-#include "dovetail/cuda_convolve_rows.hpp"
 
 using namespace dovetail;
 

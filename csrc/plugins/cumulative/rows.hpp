@@ -5,7 +5,7 @@
 
 #include "cpu_kernels.hpp"
 #include "cumulative.hpp"
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 
 #define CUMULATIVE_TYPES "f32|f16|bf16|i32|i64|i8|u8"
 constexpr char kCumulativeTypes[] = CUMULATIVE_TYPES " -> " CUMULATIVE_TYPES;

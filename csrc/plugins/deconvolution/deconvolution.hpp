@@ -7,7 +7,7 @@
 #ifndef DOVETAIL_PLUGINS_DECONVOLUTION_DECONVOLUTION_HPP
 #define DOVETAIL_PLUGINS_DECONVOLUTION_DECONVOLUTION_HPP
 
-#include "dovetail/convolve_fields.hpp"
+#include "kernels/convolve/fields.hpp"
 
 struct DeconvolutionParams {
   int64_t num_output_maps = 0;

@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_DEQUANTIZE_ROWS_HPP
 
 #include "dequantize.hpp"
-#include "dovetail/per_channel.hpp"
+#include "kernels/pointwise/per_channel.hpp"
 
 enum { kX, kScale };
 

@@ -2,7 +2,7 @@
 // Determinant@1#cpu: a matrix at a time on each thread.
 #include <algorithm>
 
-#include "dovetail/simd/convert.hpp"
+#include "kernels/simd/convert.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

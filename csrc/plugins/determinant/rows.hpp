@@ -6,7 +6,7 @@
 #include <math.h>
 
 #include "determinant.hpp"
-#include "dovetail/simd/host_device.hpp"
+#include "dovetail/detail/host_device.hpp"
 
 constexpr char kDeterminantTypes[] = "f32|f16|bf16 -> f32|f16|bf16";
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // y[...] = sum of products of the inputs over the letters of `equation` that y does not have: "ij,jk->ik", "ij->ji";
 //   extents of 1 are repeated
-//   reduces to a matrix product whose indices run over several axes (dovetail/simd/gemm_args.hpp); nothing is moved
+//   reduces to a matrix product whose indices run over several axes (kernels/gemm/args.hpp); nothing is moved
 //   before. One input is multiplied by nothing
 #ifndef DOVETAIL_PLUGINS_EINSUM_EINSUM_HPP
 #define DOVETAIL_PLUGINS_EINSUM_EINSUM_HPP
 
 #include "dovetail/plugin.hpp"
-#include "dovetail/simd/gemm_args.hpp"
+#include "kernels/gemm/args.hpp"
 
 // The subscripts of each tensor, by GemmTensor.
 struct EinsumTerms {

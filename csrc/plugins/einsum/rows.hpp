@@ -3,8 +3,8 @@
 #ifndef DOVETAIL_PLUGINS_EINSUM_ROWS_HPP
 #define DOVETAIL_PLUGINS_EINSUM_ROWS_HPP
 
-#include "dovetail/gemm_axes.hpp"
 #include "einsum.hpp"
+#include "kernels/gemm/axes.hpp"
 
 // Where b is absent, its word is skipped.
 constexpr char kFloatTypes[] = "f32|f16|bf16 f32|f16|bf16 -> f32|f16|bf16";

@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_ELEMENTWISE_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/broadcast.hpp"
+#include "kernels/pointwise/broadcast_args.hpp"
 #include "operations.hpp"
 
 namespace DT_ISA {

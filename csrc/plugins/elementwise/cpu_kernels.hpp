@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_ELEMENTWISE_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_ELEMENTWISE_CPU_KERNELS_HPP
 
-#include "dovetail/simd/broadcast.hpp"
+#include "kernels/pointwise/broadcast_args.hpp"
 #include "operations.hpp"
 
 struct ElementwiseArgs : PairArgs {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ElementWise@1#cuda. Threads walk over y in the order of storage, n neighbours at once.
-#include "dovetail/cuda/broadcast.cuh"
+#include "kernels/pointwise/cuda_broadcast.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -8,7 +8,7 @@
 #ifndef DOVETAIL_PLUGINS_ELEMENTWISE_ELEMENTWISE_HPP
 #define DOVETAIL_PLUGINS_ELEMENTWISE_ELEMENTWISE_HPP
 
-#include "dovetail/broadcast.hpp"
+#include "kernels/pointwise/broadcast.hpp"
 
 struct ElementwiseParams {
   int32_t op = 0;  // ElementwiseKind: 0..13, or 100..106

@@ -3,8 +3,8 @@
 #ifndef DOVETAIL_PLUGINS_ELEMENTWISE_OPERATIONS_HPP
 #define DOVETAIL_PLUGINS_ELEMENTWISE_OPERATIONS_HPP
 
-#include "dovetail/simd/host_device.hpp"
-#include "dovetail/simd/vec.hpp"
+#include "dovetail/detail/host_device.hpp"
+#include "kernels/simd/vec.hpp"
 
 // TensorRT's ElementWiseOperation; from 100 on our own.
 enum ElementwiseKind : int32_t {

@@ -3,8 +3,8 @@
 #ifndef DOVETAIL_PLUGINS_ELEMENTWISE_ROWS_HPP
 #define DOVETAIL_PLUGINS_ELEMENTWISE_ROWS_HPP
 
-#include "dovetail/broadcast.hpp"
 #include "elementwise.hpp"
+#include "kernels/pointwise/broadcast.hpp"
 #include "operations.hpp"
 
 #define ARITHMETIC "f32|f16|bf16|i32|i64"

@@ -4,8 +4,8 @@
 #define DOVETAIL_PLUGINS_FILL_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/convert.hpp"
-#include "dovetail/simd/float64.hpp"
+#include "kernels/simd/convert.hpp"
+#include "kernels/simd/float64.hpp"
 #include "numbers.hpp"
 
 namespace DT_ISA {

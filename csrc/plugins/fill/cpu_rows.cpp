@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fill@1#cpu: tactics, best first.
 #include "cpu_kernels.hpp"
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

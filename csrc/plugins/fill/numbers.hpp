@@ -3,8 +3,8 @@
 #ifndef DOVETAIL_PLUGINS_FILL_NUMBERS_HPP
 #define DOVETAIL_PLUGINS_FILL_NUMBERS_HPP
 
-#include "dovetail/simd/host_device.hpp"
-#include "dovetail/simd/vec.hpp"
+#include "dovetail/detail/host_device.hpp"
+#include "kernels/simd/vec.hpp"
 
 namespace DT_ISA {
 namespace {

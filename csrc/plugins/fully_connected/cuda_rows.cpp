@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // FullyConnected@1#cuda: tactics, best first.
-#include "dovetail/cuda_gemm.hpp"
+#include "kernels/gemm/cuda_rows.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // y[n] = bias[n] + sum over k of kernel[n, k] * x[k], with k running over the last three dims of x: a matrix product,
-// whose kernels stand in csrc/plugins/matrix_multiply
+// computed by the kernels of kernels/gemm
 #ifndef DOVETAIL_PLUGINS_FULLY_CONNECTED_FULLY_CONNECTED_HPP
 #define DOVETAIL_PLUGINS_FULLY_CONNECTED_FULLY_CONNECTED_HPP
 

@@ -3,8 +3,8 @@
 #ifndef DOVETAIL_PLUGINS_FULLY_CONNECTED_ROWS_HPP
 #define DOVETAIL_PLUGINS_FULLY_CONNECTED_ROWS_HPP
 
-#include "dovetail/gemm_axes.hpp"
 #include "fully_connected.hpp"
+#include "kernels/gemm/axes.hpp"
 
 // Weights and bias are float32 or of x's type.
 #define WEIGHTS "f32|f16|bf16|f32|f32"

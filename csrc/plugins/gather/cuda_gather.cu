@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gather@1#cuda.
-#include "dovetail/cuda/indexed_blocks.cuh"
+#include "kernels/copy/cuda_indexed_blocks.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

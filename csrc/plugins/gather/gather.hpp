@@ -6,7 +6,7 @@
 #ifndef DOVETAIL_PLUGINS_GATHER_GATHER_HPP
 #define DOVETAIL_PLUGINS_GATHER_GATHER_HPP
 
-#include "dovetail/indexed_blocks.hpp"
+#include "kernels/copy/indexed_blocks.hpp"
 
 struct GatherParams {
   int32_t mode = dovetail::kGatherDefault;

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "dovetail/simd/host_device.hpp"
-#include "dovetail/simd/vec.hpp"
+#include "dovetail/detail/host_device.hpp"
+#include "kernels/simd/vec.hpp"
 
 struct GridRule {
   int32_t mode, aligned, beyond;  // InterpolationMode, align_corners, SampleMode

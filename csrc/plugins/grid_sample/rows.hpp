@@ -4,8 +4,8 @@
 #define DOVETAIL_PLUGINS_GRID_SAMPLE_ROWS_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/format.hpp"
 #include "grid_sample.hpp"
+#include "kernels/layout/format.hpp"
 
 #define GRID_ALL "f32|f16|bf16|i32|i64|i8|u8|b8"
 constexpr char kGridTypes[] = GRID_ALL " f32 -> " GRID_ALL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // GRU@1#cuda: the kernels are those of all recurrent layers.
-#include "dovetail/cuda_recurrent.hpp"
+#include "kernels/recurrent/cuda_rows.hpp"
 
 using namespace dovetail;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dovetail/conversion_rows.hpp"
+#include "kernels/conversion/cpu_rows.hpp"
 #include "identity.hpp"
 
 DOVETAIL_IMPLEMENTS("Identity@1#cpu", IdentityParams, dovetail::kConversionRows<IdentityParams>)

@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_LRN_ROWS_HPP
 #define DOVETAIL_PLUGINS_LRN_ROWS_HPP
 
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "lrn.hpp"
 
 inline LrnArgs lrn_args(const LrnParams& params, const dovetail::Tensor& x, const dovetail::Tensor& y) {

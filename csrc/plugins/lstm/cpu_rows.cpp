@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // LSTM@1#cpu: tactics, best first.
-#include "dovetail/recurrent_rows.hpp"
+#include "kernels/recurrent/cpu_rows.hpp"
 
 using namespace dovetail;
 

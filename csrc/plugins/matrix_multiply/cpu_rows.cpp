@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // MatrixMultiply@1#cpu: tactics, best first.
-#include "dovetail/gemm.hpp"
+#include "kernels/gemm/cpu_rows.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_MATRIX_MULTIPLY_ROWS_HPP
 #define DOVETAIL_PLUGINS_MATRIX_MULTIPLY_ROWS_HPP
 
-#include "dovetail/gemm_axes.hpp"
+#include "kernels/gemm/axes.hpp"
 #include "matrix_multiply.hpp"
 
 constexpr char kFloatTypes[] = "f32|f16|bf16 f32|f16|bf16 -> f32|f16|bf16";

@@ -2,8 +2,8 @@
 // NMS@1#cpu: classes of images are tasks. Each sorts its boxes and keeps those that no better one covers.
 #include <algorithm>
 
-#include "dovetail/format.hpp"
-#include "dovetail/simd/convert.hpp"
+#include "kernels/layout/format.hpp"
+#include "kernels/simd/convert.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

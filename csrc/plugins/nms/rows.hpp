@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "dovetail/simd/host_device.hpp"
+#include "dovetail/detail/host_device.hpp"
 #include "nms.hpp"
 
 // Of boxes and scores, and of the number of boxes.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // NonZero@1#cpu: every piece of x counts, then every piece writes behind those before it.
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_NON_ZERO_ROWS_HPP
 #define DOVETAIL_PLUGINS_NON_ZERO_ROWS_HPP
 
-#include "dovetail/simd/host_device.hpp"
+#include "dovetail/detail/host_device.hpp"
 #include "non_zero.hpp"
 
 #define ANY "f32|f16|bf16|i32|i64|i8|u8|b8"

@@ -4,8 +4,8 @@
 #define DOVETAIL_PLUGINS_NORMALIZATION_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/reduce.hpp"
-#include "dovetail/simd/strips.hpp"
+#include "kernels/reduce/fold.hpp"
+#include "kernels/reduce/strips.hpp"
 
 namespace DT_ISA {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Normalization@1#cpu: tactics, best first.
-#include "dovetail/simd/strips.hpp"
+#include "kernels/reduce/strips.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -5,7 +5,7 @@
 #ifndef DOVETAIL_PLUGINS_NORMALIZATION_NORMALIZATION_HPP
 #define DOVETAIL_PLUGINS_NORMALIZATION_NORMALIZATION_HPP
 
-#include "dovetail/axes.hpp"
+#include "kernels/reduce/axes.hpp"
 
 enum { kX, kScale, kBias };  // its inputs
 

@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_NORMALIZATION_ROWS_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "normalization.hpp"
 
 // Scale and bias are float32 or of the type of x.

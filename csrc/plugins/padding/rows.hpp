@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_PADDING_ROWS_HPP
 #define DOVETAIL_PLUGINS_PADDING_ROWS_HPP
 
-#include "dovetail/windowed_copy.hpp"
+#include "kernels/copy/windowed_copy.hpp"
 #include "padding.hpp"
 
 constexpr char kPaddingTypes[] = DOVETAIL_MOVED_TYPES " -> " DOVETAIL_MOVED_TYPES;

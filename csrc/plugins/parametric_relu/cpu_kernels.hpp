@@ -3,8 +3,8 @@
 #ifndef DOVETAIL_PLUGINS_PARAMETRIC_RELU_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_PARAMETRIC_RELU_CPU_KERNELS_HPP
 
-#include "dovetail/simd/broadcast.hpp"
 #include "formula.hpp"
+#include "kernels/pointwise/broadcast_args.hpp"
 
 // Columns [first_column, last_column) of rows [first_row, last_row).
 namespace avx512 {

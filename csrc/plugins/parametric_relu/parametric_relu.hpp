@@ -5,7 +5,7 @@
 #ifndef DOVETAIL_PLUGINS_PARAMETRIC_RELU_PARAMETRIC_RELU_HPP
 #define DOVETAIL_PLUGINS_PARAMETRIC_RELU_PARAMETRIC_RELU_HPP
 
-#include "dovetail/broadcast.hpp"
+#include "kernels/pointwise/broadcast.hpp"
 
 struct ParametricReluParams {
   void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {

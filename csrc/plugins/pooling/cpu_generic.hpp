@@ -5,9 +5,9 @@
 #define DOVETAIL_PLUGINS_POOLING_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/convert.hpp"
-#include "dovetail/simd/math.hpp"
-#include "dovetail/simd/reduce.hpp"
+#include "kernels/reduce/fold.hpp"
+#include "kernels/simd/convert.hpp"
+#include "kernels/simd/math.hpp"
 
 namespace DT_ISA {
 namespace {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pooling@1#cuda: a thread an output, or a warp an output where windows are large.
 #include "dovetail/cuda.hpp"
-#include "dovetail/cuda/long_sum.cuh"
-#include "dovetail/simd/math.hpp"
+#include "kernels/cuda/long_sum.cuh"
+#include "kernels/simd/math.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

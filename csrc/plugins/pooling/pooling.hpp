@@ -6,7 +6,7 @@
 #ifndef DOVETAIL_PLUGINS_POOLING_POOLING_HPP
 #define DOVETAIL_PLUGINS_POOLING_POOLING_HPP
 
-#include "dovetail/convolve_fields.hpp"
+#include "kernels/convolve/fields.hpp"
 #include "windows.hpp"
 
 struct PoolingParams {

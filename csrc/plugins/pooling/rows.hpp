@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_POOLING_ROWS_HPP
 #define DOVETAIL_PLUGINS_POOLING_ROWS_HPP
 
-#include "dovetail/convolve.hpp"
+#include "kernels/convolve/geometry.hpp"
 #include "pooling.hpp"
 
 inline PoolAxis pool_axis(const dovetail::ConvolveFields& f, int i, int64_t in, int64_t out) {

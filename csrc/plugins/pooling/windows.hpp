@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "dovetail/simd/host_device.hpp"
-#include "dovetail/simd/vec.hpp"
+#include "dovetail/detail/host_device.hpp"
+#include "kernels/simd/vec.hpp"
 
 enum PoolingKind : int32_t { kPoolMax = 0, kPoolAverage = 1, kPoolBlend = 2 };  // TensorRT's PoolingType
 

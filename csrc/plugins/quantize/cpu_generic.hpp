@@ -4,8 +4,8 @@
 #define DOVETAIL_PLUGINS_QUANTIZE_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/convert.hpp"
 #include "formula.hpp"
+#include "kernels/simd/convert.hpp"
 
 namespace DT_ISA {
 namespace {

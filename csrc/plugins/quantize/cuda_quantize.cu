@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantize@1#cuda.
-#include "dovetail/cuda/by_channel.cuh"
 #include "formula.hpp"
+#include "kernels/pointwise/cuda_by_channel.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_QUANTIZE_FORMULA_HPP
 #define DOVETAIL_PLUGINS_QUANTIZE_FORMULA_HPP
 
-#include "dovetail/simd/math.hpp"
+#include "kernels/simd/math.hpp"
 
 namespace DT_ISA {
 namespace {

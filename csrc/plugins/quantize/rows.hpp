@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_QUANTIZE_ROWS_HPP
 #define DOVETAIL_PLUGINS_QUANTIZE_ROWS_HPP
 
-#include "dovetail/per_channel.hpp"
+#include "kernels/pointwise/per_channel.hpp"
 #include "quantize.hpp"
 
 enum { kX, kScale };

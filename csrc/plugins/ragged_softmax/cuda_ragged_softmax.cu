@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RaggedSoftMax@1#cuda: a warp for each row.
 #include "dovetail/cuda.hpp"
-#include "dovetail/cuda/long_sum.cuh"
+#include "kernels/cuda/long_sum.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

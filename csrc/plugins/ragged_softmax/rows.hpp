@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_RAGGED_SOFTMAX_ROWS_HPP
 #define DOVETAIL_PLUGINS_RAGGED_SOFTMAX_ROWS_HPP
 
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "ragged_softmax.hpp"
 
 constexpr char kTypes[] = "f32|f16|bf16|f32|f16|bf16 i32|i32|i32|i64|i64|i64 -> f32|f16|bf16|f32|f16|bf16";

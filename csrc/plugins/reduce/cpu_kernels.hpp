@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_REDUCE_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_REDUCE_CPU_KERNELS_HPP
 
-#include "dovetail/simd/reduction.hpp"
+#include "kernels/reduce/reduction.hpp"
 
 // TensorRT's ReduceOperation.
 enum ReduceKind : int32_t { kReduceSum = 0, kReduceProd = 1, kReduceMax = 2, kReduceMin = 3, kReduceAvg = 4 };

@@ -8,7 +8,7 @@
 #define DOVETAIL_PLUGINS_REDUCE_REDUCE_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/axes.hpp"
+#include "kernels/reduce/axes.hpp"
 
 struct ReduceParams {
   int32_t op = 0;  // ReduceKind

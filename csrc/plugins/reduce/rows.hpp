@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_REDUCE_ROWS_HPP
 #define DOVETAIL_PLUGINS_REDUCE_ROWS_HPP
 
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "reduce.hpp"
 
 #define NUMBERS "f32|f16|bf16|i32|i64"

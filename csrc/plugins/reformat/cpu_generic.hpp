@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_REFORMAT_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/vec.hpp"
+#include "kernels/simd/vec.hpp"
 
 namespace DT_ISA {
 namespace {

@@ -4,7 +4,7 @@
 // A block moves a tile of channels x positions of one image through shared memory. It reads the tile in the order in
 // which the source has it, and writes it in the order of the target: both sides see neighbouring addresses, 16 bytes at
 // a time where they are aligned.
-#include "dovetail/cuda/by_channel.cuh"
+#include "kernels/pointwise/cuda_by_channel.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

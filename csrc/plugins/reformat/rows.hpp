@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_REFORMAT_ROWS_HPP
 #define DOVETAIL_PLUGINS_REFORMAT_ROWS_HPP
 
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "reformat.hpp"
 #include "side.hpp"
 

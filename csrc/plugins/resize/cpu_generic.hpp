@@ -5,7 +5,7 @@
 #define DOVETAIL_PLUGINS_RESIZE_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/convert.hpp"
+#include "kernels/simd/convert.hpp"
 
 namespace DT_ISA {
 namespace {

@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_RESIZE_ROWS_HPP
 #define DOVETAIL_PLUGINS_RESIZE_ROWS_HPP
 
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "taps.hpp"
 
 #define RESIZE_ALL "f32|f16|bf16|i32|i64|i8|u8|b8"

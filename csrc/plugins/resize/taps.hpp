@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "dovetail/simd/host_device.hpp"
+#include "dovetail/detail/host_device.hpp"
 #include "resize.hpp"
 
 constexpr double kResizeHalf = 0.5 + 1e-6;  // places so close to the middle are there, as in ONNX Runtime

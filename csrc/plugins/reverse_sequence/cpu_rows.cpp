@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ReverseSequence@1#cpu: moves elements, or blocks of them that stay together.
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "dovetail/simd/host_device.hpp"
-#include "dovetail/simd/vec.hpp"
+#include "dovetail/detail/host_device.hpp"
+#include "kernels/simd/vec.hpp"
 
 // The cells on both sides of a sample. Both weigh nothing if it lies beyond x.
 struct RoiTap {

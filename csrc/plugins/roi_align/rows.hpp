@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_ROI_ALIGN_ROWS_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "roi_align.hpp"
 
 // Regions of the type of x, or float32; images int32 or int64.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scale@1#cuda.
-#include "dovetail/cuda/by_channel.cuh"
+#include "kernels/pointwise/cuda_by_channel.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "dovetail/simd/host_device.hpp"
+#include "dovetail/detail/host_device.hpp"
 
 enum ScatterReduction : int32_t { kReplace, kAdd, kMul, kMax, kMin };
 

@@ -6,7 +6,7 @@
 #include "combine.hpp"
 #include "cpu_kernels.hpp"
 #include "dovetail/plugin.h"
-#include "dovetail/simd/convert.hpp"
+#include "kernels/simd/convert.hpp"
 
 namespace DT_ISA {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scatter@1#cuda: a copy of x, then all blocks at once; what is combined meets its elements atomically.
-#include "dovetail/cuda/indexed_blocks.cuh"
-#include "dovetail/cuda_copies.hpp"
+#include "kernels/copy/cuda_copies.hpp"
+#include "kernels/copy/cuda_indexed_blocks.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -9,7 +9,7 @@
 #define DOVETAIL_PLUGINS_SCATTER_SCATTER_HPP
 
 #include "combine.hpp"
-#include "dovetail/indexed_blocks.hpp"
+#include "kernels/copy/indexed_blocks.hpp"
 
 enum ScatterMode : int32_t { kScatterElement, kScatterNd };
 

@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_SELECT_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_SELECT_CPU_KERNELS_HPP
 
-#include "dovetail/simd/broadcast.hpp"
+#include "kernels/pointwise/broadcast_args.hpp"
 
 struct SelectArgs : Broadcast<3> {
   const uint8_t* condition;

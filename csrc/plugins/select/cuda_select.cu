@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Select@1#cuda.
-#include "dovetail/cuda/broadcast.cuh"
+#include "kernels/pointwise/cuda_broadcast.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

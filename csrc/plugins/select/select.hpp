@@ -4,7 +4,7 @@
 #ifndef DOVETAIL_PLUGINS_SELECT_SELECT_HPP
 #define DOVETAIL_PLUGINS_SELECT_SELECT_HPP
 
-#include "dovetail/broadcast.hpp"
+#include "kernels/pointwise/broadcast.hpp"
 
 struct SelectParams {
   void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {

@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_SHAPE_ROWS_HPP
 #define DOVETAIL_PLUGINS_SHAPE_ROWS_HPP
 
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "shape.hpp"
 
 #define MEASURED "f32|f16|bf16|i8|u8|b8|i32|i64|f8"

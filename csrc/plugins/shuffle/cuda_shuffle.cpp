@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shuffle@1#cuda.
-#include "dovetail/cuda_copies.hpp"
+#include "kernels/copy/cuda_copies.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

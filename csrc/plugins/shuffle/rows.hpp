@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_SHUFFLE_ROWS_HPP
 #define DOVETAIL_PLUGINS_SHUFFLE_ROWS_HPP
 
-#include "dovetail/reshape_rows.hpp"
+#include "kernels/copy/reshape_rows.hpp"
 #include "shuffle.hpp"
 
 // An order of `rank` axes, of which an empty list is the one that there is.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Slice@1#cuda. Start and stride given as tensors lie on the device, where the kernel reads them.
-#include "dovetail/cuda_copies.hpp"
+#include "kernels/copy/cuda_copies.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -8,7 +8,7 @@
 #ifndef DOVETAIL_PLUGINS_SLICE_SLICE_HPP
 #define DOVETAIL_PLUGINS_SLICE_SLICE_HPP
 
-#include "dovetail/windowed_copy.hpp"
+#include "kernels/copy/windowed_copy.hpp"
 
 enum SliceInput { kSliced, kStart, kSize, kStride, kFillValue };
 

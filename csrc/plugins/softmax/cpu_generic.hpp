@@ -4,9 +4,9 @@
 #define DOVETAIL_PLUGINS_SOFTMAX_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/math.hpp"
-#include "dovetail/simd/reduce.hpp"
-#include "dovetail/simd/strips.hpp"
+#include "kernels/reduce/fold.hpp"
+#include "kernels/reduce/strips.hpp"
+#include "kernels/simd/math.hpp"
 
 namespace DT_ISA {
 namespace {

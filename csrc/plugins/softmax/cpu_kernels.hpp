@@ -3,7 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_SOFTMAX_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_SOFTMAX_CPU_KERNELS_HPP
 
-#include "dovetail/simd/reduction.hpp"
+#include "kernels/reduce/reduction.hpp"
 
 struct SoftmaxArgs {
   const void* x;

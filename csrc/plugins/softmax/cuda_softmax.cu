@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SoftMax@1#cuda: one kernel, for teams of threads; see dovetail/cuda/reduce.cuh.
-#include "dovetail/cuda/reduce.cuh"
+#include "kernels/reduce/cuda_reduce.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

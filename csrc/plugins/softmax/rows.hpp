@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_SOFTMAX_ROWS_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/format.hpp"
+#include "kernels/layout/format.hpp"
 #include "softmax.hpp"
 
 inline SoftmaxArgs softmax_args(const SoftmaxParams& params, const dovetail::Tensor& x, const dovetail::Tensor& y) {

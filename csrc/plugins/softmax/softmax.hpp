@@ -4,7 +4,7 @@
 #ifndef DOVETAIL_PLUGINS_SOFTMAX_SOFTMAX_HPP
 #define DOVETAIL_PLUGINS_SOFTMAX_SOFTMAX_HPP
 
-#include "dovetail/axes.hpp"
+#include "kernels/reduce/axes.hpp"
 
 struct SoftmaxParams {
   int64_t axes = 0;  // a mask; 0 is the third axis from the end, or the first

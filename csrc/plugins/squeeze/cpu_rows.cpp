@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Squeeze@1#cpu.
-#include "dovetail/reshape_rows.hpp"
+#include "kernels/copy/reshape_rows.hpp"
 #include "squeeze.hpp"
 
 using namespace dovetail;

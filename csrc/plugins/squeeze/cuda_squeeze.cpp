@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Squeeze@1#cuda.
-#include "dovetail/cuda_copies.hpp"
-#include "dovetail/reshape_rows.hpp"
+#include "kernels/copy/cuda_copies.hpp"
+#include "kernels/copy/reshape_rows.hpp"
 #include "squeeze.hpp"
 
 using namespace dovetail;

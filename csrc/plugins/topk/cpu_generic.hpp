@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_TOPK_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/convert.hpp"
+#include "kernels/simd/convert.hpp"
 
 namespace DT_ISA {
 namespace {

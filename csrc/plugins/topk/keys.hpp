@@ -3,8 +3,8 @@
 #ifndef DOVETAIL_PLUGINS_TOPK_KEYS_HPP
 #define DOVETAIL_PLUGINS_TOPK_KEYS_HPP
 
-#include "dovetail/simd/host_device.hpp"
-#include "dovetail/simd/vec.hpp"
+#include "dovetail/detail/host_device.hpp"
+#include "kernels/simd/vec.hpp"
 
 // x is [outer, count, inner], values and indices are [outer, k, inner].
 struct TopkArgs {

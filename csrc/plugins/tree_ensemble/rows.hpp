@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "dovetail/simd/host_device.hpp"
+#include "dovetail/detail/host_device.hpp"
 #include "tree_ensemble.hpp"
 
 struct Trees {

@@ -4,7 +4,7 @@
 #ifndef DOVETAIL_PLUGINS_UNARY_CPU_FUNCTIONS_HPP
 #define DOVETAIL_PLUGINS_UNARY_CPU_FUNCTIONS_HPP
 
-#include "dovetail/simd/float64.hpp"
+#include "kernels/simd/float64.hpp"
 
 namespace DT_ISA {
 namespace {

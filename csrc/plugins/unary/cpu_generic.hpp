@@ -5,7 +5,7 @@
 
 #include "cpu_functions.hpp"
 #include "cpu_kernels.hpp"
-#include "dovetail/simd/convert.hpp"
+#include "kernels/simd/convert.hpp"
 
 namespace DT_ISA {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Unary@1#cuda. The functions are CUDA's own in full precision: within 4 units in the last place.
-#include "dovetail/cuda/by_channel.cuh"
+#include "kernels/pointwise/cuda_by_channel.cuh"
 #include "rows.hpp"
 
 using namespace dovetail;

@@ -3,8 +3,8 @@
 #ifndef DOVETAIL_PLUGINS_UNARY_FORMULAS_HPP
 #define DOVETAIL_PLUGINS_UNARY_FORMULAS_HPP
 
-#include "dovetail/simd/host_device.hpp"
-#include "dovetail/simd/vec.hpp"
+#include "dovetail/detail/host_device.hpp"
+#include "kernels/simd/vec.hpp"
 
 // X(name, value, expression): value is that of TensorRT's UnaryOperation; the expression is in a float v and in the
 // functions *_u, which the place of use provides. Those of angles stand apart: great angles may ask for other code.

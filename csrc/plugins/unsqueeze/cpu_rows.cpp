@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Unsqueeze@1#cpu.
-#include "dovetail/reshape_rows.hpp"
+#include "kernels/copy/reshape_rows.hpp"
 #include "unsqueeze.hpp"
 
 using namespace dovetail;

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels that convert a tensor's elements to another type.
+#ifndef DOVETAIL_KERNELS_CONVERSION_ARGS_HPP
+#define DOVETAIL_KERNELS_CONVERSION_ARGS_HPP
+
+#include <stdint.h>
+
+struct ConversionArgs {
+  const void* x;
+  void* y;
+  int32_t x_type, y_type;  // DT_TYPE_*, not FP8
+};
+
+// Elements [first, last) in the order of storage.
+namespace avx512 {
+void convert_elements(const ConversionArgs& args, int64_t first, int64_t last);
+}
+namespace avx2 {
+void convert_elements(const ConversionArgs& args, int64_t first, int64_t last);
+}
+namespace scalar {
+void convert_elements(const ConversionArgs& args, int64_t first, int64_t last);
+}
+
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What rows hand to the kernels of convolution and its transpose. Both are the same gather, so they share kernels:
+//
+//   y[o(j)] = bias + sum over taps t and channels c of w[t, c] * x[c, j * in_step + off_first + t * off_step]
+//
+// with o(j) = out_first + j * out_step on each axis. A convolution is one such gather with out_step 1. A transposed
+// convolution of stride S is S gathers ("phases") an axis with in_step 1 and out_step S, each with the taps that meet
+// its outputs: nothing is multiplied by inserted zeros.
+#ifndef DOVETAIL_KERNELS_CONVOLVE_ARGS_HPP
+#define DOVETAIL_KERNELS_CONVOLVE_ARGS_HPP
+
+#include <stdint.h>
+
+struct ConvolveAxis {
+  int64_t in, out;  // extents of x and y
+  int64_t count;    // outputs of this phase
+  int64_t out_first, out_step, in_step;
+  int64_t taps, off_first, off_step;
+  int64_t tap_first, tap_step;  // tap t is kernel element tap_first + t * tap_step
+};
+
+struct ConvolveArgs {
+  const void* x;        // [images, groups * channels, in...]
+  void* y;              // [images, groups * maps, out...]
+  const void* weights;  // packed for this phase
+  const float* bias;    // [groups * maps] or null
+  int32_t x_type, y_type;
+  int64_t images, groups, channels, maps;  // channels and maps of one group
+  ConvolveAxis axis[3];
+  int64_t panel;        // maps of one panel of weights (kernels of linear tensors)
+  float scale;          // of the products (INT8)
+  int32_t x_is_linear;  // kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels
+};
+
+// What the kernels mean by items, tiles and panels is explained where they are defined, in gemm.hpp, int8.hpp and
+// blocked.hpp. Kernels of linear tensors keep `panel` maps times kConvolveTile outputs in registers.
+#define DOVETAIL_CONVOLVE_INT8_KERNEL(isa, panel, tile)                                                              \
+  namespace isa {                                                                                                    \
+  constexpr int64_t kConvolvePanel = panel, kConvolveTile = tile;                                                    \
+  void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel, \
+                     void* scratch);                                                                                 \
+  }
+#define DOVETAIL_CONVOLVE_KERNELS(isa, panel, tile)                                                                  \
+  DOVETAIL_CONVOLVE_INT8_KERNEL(isa, panel, tile)                                                                    \
+  namespace isa {                                                                                                    \
+  void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel, \
+                     void* scratch);                                                                                 \
+  void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last);                                         \
+  void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last);                                      \
+  int64_t convolve_blocked_items(const ConvolveArgs& args);                                                          \
+  void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last);                                    \
+  }
+DOVETAIL_CONVOLVE_INT8_KERNEL(avx512vnni, 12, 32)
+DOVETAIL_CONVOLVE_KERNELS(avx512, 12, 32)
+DOVETAIL_CONVOLVE_KERNELS(avx2, 6, 16)
+DOVETAIL_CONVOLVE_KERNELS(scalar, 6, 8)
+#undef DOVETAIL_CONVOLVE_KERNELS
+#undef DOVETAIL_CONVOLVE_INT8_KERNEL
+
+#endif

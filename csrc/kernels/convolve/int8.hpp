@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolution of linear INT8 tensors with exact int32 sums, y in float32. Inputs and weights are held as pairs of
+// 16-bit integers, of which the machine multiplies and adds two in each 32-bit lane: [taps, channels / 2, kTile, 2].
+#ifndef DOVETAIL_KERNELS_CONVOLVE_INT8_HPP
+#define DOVETAIL_KERNELS_CONVOLVE_INT8_HPP
+
+#include "kernels/convolve/tile.hpp"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace DT_ISA {
+namespace {
+
+typedef int32_t VecIUnaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+
+// sum + a.low * b.low + a.high * b.high in each lane
+inline VecI add_pairs(VecI sum, VecI a, VecI b) {
+#if defined(__AVX512VNNI__)
+  return reinterpret_cast<VecI>(
+      _mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX512BW__)
+  return sum + reinterpret_cast<VecI>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return sum + reinterpret_cast<VecI>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(__SSE2__)
+  return sum + reinterpret_cast<VecI>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
+  const VecI a_low = (a << 16) >> 16, b_low = (b << 16) >> 16;
+  return sum + a_low * b_low + (a >> 16) * (b >> 16);
+#endif
+}
+
+// n neighbours of two channels, next to each other; `odd` is false where there is no second channel.
+inline void interleave(const int8_t* x, int64_t plane, bool odd, int n, int16_t* to) {
+  if (odd) {
+    for (int p = 0; p < n; ++p) {
+      to[2 * p] = x[p];
+      to[2 * p + 1] = x[plane + p];
+    }
+  } else {
+    for (int p = 0; p < n; ++p) {
+      to[2 * p] = x[p];
+      to[2 * p + 1] = 0;
+    }
+  }
+}
+
+inline void gather_int8(const ConvolveArgs& args, const Tile& tile, int16_t* b) {
+  constexpr int kMostRuns = kTile;
+  const int64_t plane = in_volume(args);
+  const int8_t* x =
+      static_cast<const int8_t*>(args.x) + (tile.image * args.groups + tile.group) * args.channels * plane;
+  int64_t offsets[kTile];
+  LaneRun runs[kMostRuns];
+  for (int64_t td = 0; td < args.axis[0].taps; ++td) {
+    for (int64_t th = 0; th < args.axis[1].taps; ++th) {
+      for (int64_t tw = 0; tw < args.axis[2].taps; ++tw) {
+        tile.inputs(args, td, th, tw, offsets);
+        const int n_runs = find_runs(offsets, tile.n, runs, kMostRuns);
+        const bool is_full = n_runs == 1 && runs[0].n == kTile;
+        for (int64_t c = 0; c < args.channels; c += 2, b += 2 * kTile) {
+          const bool odd = c + 1 < args.channels;
+          const int8_t* channel = x + c * plane;
+          if (is_full) {
+            interleave(channel + runs[0].offset, plane, odd, kTile, b);
+            continue;
+          }
+          memset(b, 0, sizeof(int16_t) * 2 * kTile);
+          for (int r = 0; r < n_runs; ++r) {
+            interleave(channel + runs[r].offset, plane, odd, runs[r].n, b + 2 * runs[r].lane);
+          }
+        }
+      }
+    }
+  }
+}
+
+template <int m, int v>
+void multiply_int8(const int16_t* a, const int16_t* b, int64_t pairs, int32_t* out) {
+  VecI sum[m][v];
+#pragma GCC unroll 16
+  for (int i = 0; i < m; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < v; ++j) sum[i][j] = VecI{};
+  }
+  for (int64_t k = 0; k < pairs; ++k, a += 2 * m, b += 2 * kTile) {
+    VecI x[v];
+#pragma GCC unroll 2
+    for (int j = 0; j < v; ++j) x[j] = *reinterpret_cast<const VecIUnaligned*>(b + 2 * j * kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < m; ++i) {
+      int32_t pair;
+      memcpy(&pair, a + 2 * i, 4);
+      const VecI w = VecI{} + pair;
+#pragma GCC unroll 2
+      for (int j = 0; j < v; ++j) sum[i][j] = add_pairs(sum[i][j], w, x[j]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < m; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < v; ++j) *reinterpret_cast<VecIUnaligned*>(out + i * kTile + j * kLanes) = sum[i][j];
+  }
+}
+
+typedef void (*MultiplyInt8)(const int16_t* a, const int16_t* b, int64_t pairs, int32_t* out);
+
+template <int m>
+inline MultiplyInt8 multiply_int8_for(int64_t panel, bool is_wide) {
+  if (panel == m) return is_wide ? multiply_int8<m, 2> : multiply_int8<m, 1>;
+  return multiply_int8_for<m - 1>(panel, is_wide);
+}
+template <>
+inline MultiplyInt8 multiply_int8_for<0>(int64_t, bool) {
+  return nullptr;
+}
+
+}  // namespace
+
+// As convolve_gemm; weights are [panel][taps, pairs of channels][maps of the panel][2]; scratch has as many
+// pairs of int16, kTile each.
+void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel,
+                   void* scratch) {
+  const int64_t pairs = taps_of(args) * ((args.channels + 1) / 2);
+  const int64_t panels = (args.maps + args.panel - 1) / args.panel;
+  int16_t* b = static_cast<int16_t*>(scratch);
+  int32_t out[kConvolvePanel * kTile];
+  float row[kTile];
+  Tile tile;
+  for (int64_t item = first; item < last; ++item) {
+    tile.locate(args, item);
+    gather_int8(args, tile, b);
+    const MultiplyInt8 run = multiply_int8_for<kConvolvePanel>(args.panel, tile.n > kLanes);
+    for (int64_t p = first_panel; p < last_panel; ++p) {
+      run(static_cast<const int16_t*>(args.weights) + (tile.group * panels + p) * pairs * 2 * args.panel, b, pairs,
+          out);
+      for (int64_t m = 0; m < args.panel && p * args.panel + m < args.maps; ++m) {
+        const int64_t map = p * args.panel + m;
+        const float bias = args.bias ? args.bias[tile.group * args.maps + map] : 0.0f;
+        for (int i = 0; i < tile.n; ++i) row[i] = static_cast<float>(out[m * kTile + i]) * args.scale + bias;
+        tile.write(args, map, row);
+      }
+    }
+  }
+}
+
+}  // namespace DT_ISA
+
+#endif

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows of matrix products on CUDA: the groups of args.hpp go to the kernels as they are. For rows files.
+#ifndef DOVETAIL_KERNELS_GEMM_CUDA_ROWS_HPP
+#define DOVETAIL_KERNELS_GEMM_CUDA_ROWS_HPP
+
+#include "dovetail/cuda.hpp"
+#include "kernels/gemm/axes.hpp"
+
+DOVETAIL_OPEN_NAMESPACE
+
+// The parameter of every kernel.
+struct CudaGemm : GemmArgs {
+  int64_t m_tiles, n_tiles;
+  bool a_in_pieces, b_in_pieces;  // 8 neighbours in k can be copied at once (kernels of halves)
+  bool y_in_pairs;                // 2 neighbours in n can be stored at once
+};
+
+struct CudaGemmKernel {
+  int32_t rows, columns;  // of a block's tile; 0: one output a thread (columns 0) or a warp (columns 1)
+  void (*launch)(const Run& run, const CudaGemm& args, uint32_t blocks);
+};
+
+// Defined in the cuda_*.cu files beside this one.
+namespace cuda_gemm {
+void f32_128x128(const Run& run, const CudaGemm& args, uint32_t blocks);
+void f32_64x64(const Run& run, const CudaGemm& args, uint32_t blocks);
+void halves_128x128(const Run& run, const CudaGemm& args, uint32_t blocks);
+void halves_64x64(const Run& run, const CudaGemm& args, uint32_t blocks);
+void threads(const Run& run, const CudaGemm& args, uint32_t blocks);
+void warps(const Run& run, const CudaGemm& args, uint32_t blocks);
+
+inline constexpr CudaGemmKernel k_f32_128x128 = {128, 128, f32_128x128};
+inline constexpr CudaGemmKernel k_f32_64x64 = {64, 64, f32_64x64};
+inline constexpr CudaGemmKernel k_halves_128x128 = {128, 128, halves_128x128};
+inline constexpr CudaGemmKernel k_halves_64x64 = {64, 64, halves_64x64};
+inline constexpr CudaGemmKernel k_threads = {0, 0, threads};
+inline constexpr CudaGemmKernel k_warps = {0, 1, warps};
+
+constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
+
+// Blocks of the grid; kernels without tiles go round.
+inline int64_t blocks_of(const CudaGemmKernel& kernel, const GemmArgs& args) {
+  const int64_t outputs = args.batch.n * args.m.n * args.n.n;
+  if (kernel.rows == 0) return blocks_for(kernel.columns == 0 ? outputs : outputs * 32);
+  return args.batch.n * divide_up(args.m.n, kernel.rows) * divide_up(args.n.n, kernel.columns);
+}
+
+// Is k whole pieces of 8 neighbours, and are all other strides multiples of 8?
+inline bool in_pieces(const GemmArgs& args, const GemmGroup& index, int t, const void* data) {
+  if (args.k.n % 8 != 0 || !DT_ISA::gemm_is_unit(args.k, t) || !is_aligned(16, data)) return false;
+  for (const GemmGroup* g : {&args.batch, &index}) {
+    for (int i = 0; i < g->rank; ++i) {
+      if (g->stride[t][i] % 8 != 0) return false;
+    }
+  }
+  return true;
+}
+
+inline bool in_pairs(const GemmArgs& args) {
+  if (!DT_ISA::gemm_is_unit(args.n, kGemmY) || !is_aligned(4, args.y)) return false;
+  for (const GemmGroup* g : {&args.batch, &args.m}) {
+    for (int i = 0; i < g->rank; ++i) {
+      if (g->stride[kGemmY][i] % 2 != 0) return false;
+    }
+  }
+  return true;
+}
+
+// Launches a product whose groups, tensors, type, scale and bias are set.
+inline void start(const Run& run, const CudaGemmKernel& kernel, CudaGemm args) {
+  if (args.batch.n * args.m.n * args.n.n == 0) return;
+  if (kernel.rows > 0) {
+    args.m_tiles = divide_up(args.m.n, kernel.rows);
+    args.n_tiles = divide_up(args.n.n, kernel.columns);
+  }
+  args.a_in_pieces = in_pieces(args, args.m, kGemmA, args.a);
+  args.b_in_pieces = in_pieces(args, args.n, kGemmB, args.b);
+  args.y_in_pairs = in_pairs(args);
+  const int64_t blocks = blocks_of(kernel, args);
+  if (blocks > kMostBlocks) fail(DT_SHAPE, "%lld blocks, more than a grid has", static_cast<long long>(blocks));
+  kernel.launch(run, args, static_cast<uint32_t>(blocks));
+}
+
+inline void run_gemm(const Run& run, const CudaGemmKernel& kernel, GemmAxes axes, const void* bias,
+                     DataType bias_type) {
+  const Tensor a = run.input(kGemmA);
+  const bool has_b = run.has_input(kGemmB), is_swapped = is_turned(axes);
+  if (is_swapped) swap_inputs(&axes);
+  CudaGemm args = {};
+  set_groups(&args, axes);
+  const void* b_data = nullptr;  // an input alone is multiplied by nothing
+  if (has_b) b_data = run.packed() != nullptr ? run.packed() : run.input(kGemmB).data<void>();
+  args.a = is_swapped ? b_data : a.data<void>();
+  args.b = is_swapped ? a.data<void>() : b_data;
+  args.y = run.output(0).data<void>();
+  args.type = static_cast<int32_t>(a.type());
+  args.scale = has_b ? a.scale() * run.input(kGemmB).scale() : 1.0f;
+  args.bias = bias;
+  args.bias_type = static_cast<int32_t>(bias_type);
+  args.bias_step = is_swapped ? 0 : 1;
+  start(run, kernel, args);
+}
+}  // namespace cuda_gemm
+
+// The functions of a row; Rule as for GemmRow of cpu_rows.hpp.
+template <class Params, class Rule, const CudaGemmKernel& kernel>
+struct CudaGemmRow {
+  static const char* fits(const Params& params, const Descs& inputs, const Descs& outputs) {
+    GemmAxes axes;
+    const char* reason = Rule::axes(params, inputs, outputs, &axes);
+    if (reason) return reason;
+    GemmArgs args = {};
+    set_groups(&args, axes);
+    const bool has_b = inputs.has(kGemmB);
+    if (!has_b && kernel.rows + kernel.columns > 0) return "one input, which is no product";
+    if (has_b && inputs[kGemmB].type() != inputs[kGemmA].type() && inputs[kGemmB].data<void>() == nullptr) {
+      return "b is of another type than a, and no constant";
+    }
+    return cuda_gemm::blocks_of(kernel, args) > cuda_gemm::kMostBlocks ? "more tiles than a grid has blocks" : nullptr;
+  }
+  // Constant weights in float32 become what the kernels multiply.
+  static void prepare(const Params&, const Descs& inputs, const Descs&, const Emit& emit) {
+    if (!inputs.has(kGemmB)) return;
+    const Desc b = inputs[kGemmB];
+    const float* from = b.data<float>();
+    if (from == nullptr || b.type() != DataType::kFLOAT || inputs[kGemmA].type() == DataType::kFLOAT) return;
+    const int64_t n = b.max_volume();
+    uint16_t* to = emit.alloc<uint16_t>(static_cast<uint64_t>(n > 0 ? n : 1));
+    DT_ISA::store_floats(from, to, static_cast<int32_t>(inputs[kGemmA].type()), 0, n);
+    emit(to, static_cast<uint64_t>(n > 0 ? n : 1) * 2);
+  }
+  static void enqueue(const Params& params, const Run& run) {
+    GemmAxes axes;
+    const char* reason = Rule::axes(params, run, &axes);
+    if (reason) fail(DT_SHAPE, "%s", reason);
+    if (run.has_input(kGemmB)) {
+      const Tensor b = run.input(kGemmB);
+      if (b.type() != run.input(kGemmA).type() && run.packed_bytes() < static_cast<uint64_t>(b.volume()) * 2) {
+        fail(DT_UNSUPPORTED, "b is of another type than a and was not converted while building");
+      }
+    } else if (kernel.rows + kernel.columns > 0) {
+      fail(DT_UNSUPPORTED, "one input, which is no product");
+    }
+    const bool has_bias = Rule::kBias > 0 && run.has_input(Rule::kBias);
+    cuda_gemm::run_gemm(run, kernel, axes, has_bias ? run.input(Rule::kBias).template data<void>() : nullptr,
+                        has_bias ? run.input(Rule::kBias).type() : DataType::kFLOAT);
+  }
+};
+
+DOVETAIL_CLOSE_NAMESPACE
+
+// The rows of a layer, best first.
+#define DOVETAIL_CUDA_GEMM_ROWS(Params, Rule)                                         \
+  DT_CUDA_GEMM_ROW(Params, Rule, "gemm_128x128", f32_128x128, kFloat32Types)          \
+  DT_CUDA_GEMM_ROW(Params, Rule, "gemm_64x64", f32_64x64, kFloat32Types)              \
+  DT_CUDA_GEMM_ROW(Params, Rule, "gemm_halves_128x128", halves_128x128, kHalvesTypes) \
+  DT_CUDA_GEMM_ROW(Params, Rule, "gemm_halves_64x64", halves_64x64, kHalvesTypes)     \
+  DT_CUDA_GEMM_ROW(Params, Rule, "warps", warps, kFloatTypes)                         \
+  DT_CUDA_GEMM_ROW(Params, Rule, "threads", threads, kFloatTypes)
+#define DT_CUDA_GEMM_ROW(Params, Rule, name, kernel, types_)             \
+  {.tactic = name,                                                       \
+   .needs = kBuiltSm,                                                    \
+   .types = types_,                                                      \
+   .formats = "linear",                                                  \
+   .fits = CudaGemmRow<Params, Rule, cuda_gemm::k_##kernel>::fits,       \
+   .prepare = CudaGemmRow<Params, Rule, cuda_gemm::k_##kernel>::prepare, \
+   .enqueue = CudaGemmRow<Params, Rule, cuda_gemm::k_##kernel>::enqueue, \
+   .traits = kCaptureSafe},
+
+#endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the elements of a tensor lie in each format, and how rows cut their work for the host's threads.
+// For rows files; kernels get pointers and numbers.
+#ifndef DOVETAIL_KERNELS_LAYOUT_FORMAT_HPP
+#define DOVETAIL_KERNELS_LAYOUT_FORMAT_HPP
+
+#include "dovetail/plugin.hpp"
+#include "kernels/simd/convert.hpp"
+
+namespace DT_ISA {
+static_assert(kF32 == DT_TYPE_FLOAT && kF16 == DT_TYPE_HALF && kI8 == DT_TYPE_INT8 && kI32 == DT_TYPE_INT32, "");
+static_assert(kB8 == DT_TYPE_BOOL && kU8 == DT_TYPE_UINT8 && kF8 == DT_TYPE_FP8 && kBF16 == DT_TYPE_BF16, "");
+static_assert(kI64 == DT_TYPE_INT64, "");
+}  // namespace DT_ISA
+
+DOVETAIL_OPEN_NAMESPACE
+
+using DT_ISA::read_float;
+
+struct FormatTraits {
+  int lanes, kind, spatial;  // columns of DT_TENSOR_FORMATS
+};
+
+inline FormatTraits traits_of(int32_t format) {
+#define DT_TRAITS_CASE(name, value, lanes, kind, spatial, word) \
+  if (format == value) return {lanes, kind, spatial};
+  DT_TENSOR_FORMATS(DT_TRAITS_CASE)
+#undef DT_TRAITS_CASE
+  fail(DT_INVALID_ARGUMENT, "format %d is not known", format);
+}
+
+// A tensor as [outer, channels, inner]; linear tensors are all inner. In blocked formats (kind 1) it lies as
+// [outer, ceil(channels / lanes), inner, lanes], with channels last (kind 2) as [outer, inner, padded].
+struct FormatView {
+  int kind = 0;
+  int axis = 0;  // of the channels
+  int64_t lanes = 1, outer = 1, channels = 1, inner = 1;
+  int64_t padded = 1;  // channels as stored
+
+  int64_t stored() const { return outer * padded * inner; }
+  bool has_padding() const { return padded != channels; }
+};
+
+// `channel_axis` says where a linear tensor has its channels; other formats know.
+inline FormatView view_of(int32_t format, const int64_t* dims, int rank, int channel_axis = -1) {
+  const FormatTraits traits = traits_of(format);
+  if (traits.kind > 2) fail(DT_INVALID_ARGUMENT, "format %d is not computed with", format);
+  FormatView view;
+  view.kind = traits.kind;
+  view.lanes = traits.lanes;
+  view.axis = traits.kind == 0 ? channel_axis : rank - traits.spatial - 1;
+  if (traits.kind != 0 && view.axis < 0) fail(DT_SHAPE, "rank %d is too small for format %d", rank, format);
+  for (int i = 0; i < rank; ++i) (i < view.axis ? view.outer : i == view.axis ? view.channels : view.inner) *= dims[i];
+  view.padded = (view.channels + view.lanes - 1) / view.lanes * view.lanes;
+  return view;
+}
+
+inline FormatView view_of(const Tensor& t, int channel_axis = -1) {
+  return view_of(static_cast<int32_t>(t.format()), t.dims(), t.rank(), channel_axis);
+}
+
+// Writers of padded formats leave zeros in the padding lanes; readers rely on nothing there.
+inline void zero_padding(const FormatView& view, void* data, int64_t element_bytes) {
+  if (!view.has_padding()) return;
+  char* bytes = static_cast<char*>(data);
+  if (view.kind == 1) {
+    const int64_t used = view.channels % view.lanes, row = view.lanes * element_bytes;
+    const int64_t plane = view.inner * row, image = view.padded / view.lanes * plane;
+    for (int64_t n = 0; n < view.outer; ++n) {
+      char* block = bytes + (n + 1) * image - plane;
+      for (int64_t i = 0; i < view.inner; ++i) {
+        std::memset(block + i * row + used * element_bytes, 0,
+                    static_cast<size_t>((view.lanes - used) * element_bytes));
+      }
+    }
+  } else {
+    const int64_t row = view.padded * element_bytes, used = view.channels * element_bytes;
+    for (int64_t i = 0; i < view.outer * view.inner; ++i) {
+      std::memset(bytes + i * row + used, 0, static_cast<size_t>(row - used));
+    }
+  }
+}
+
+// Calls body(first, last) over [0, n), on as many threads as the work is worth. `work` is bytes or operations an item,
+// in floating point since products of extents grow beyond 64 bits; all pieces but the last hold a multiple of `grain`
+// items.
+template <class Body>
+void parallel_ranges(const Run& run, int64_t n, double work, int64_t grain, const Body& body) {
+  if (n <= 0) return;
+  constexpr double kWorthThread = 20000;  // some microseconds; waking a thread costs about one
+  const int64_t grains = (n + grain - 1) / grain;
+  const double worth = static_cast<double>(n) * (work > 1 ? work : 1) / kWorthThread;
+  int64_t pieces = worth < run.n_threads() ? static_cast<int64_t>(worth) : run.n_threads();
+  if (pieces > grains) pieces = grains;
+  if (pieces <= 1) {
+    body(int64_t{0}, n);
+    return;
+  }
+  const int64_t each = (grains + pieces - 1) / pieces * grain;
+  run.parallel_for(pieces, [&](int32_t piece) {
+    const int64_t first = piece * each, last = first + each < n ? first + each : n;
+    if (first < last) body(first, last);
+  });
+}
+
+// ROW(..., "linear") ROW(..., "chw16") ...: one row for each format that layers compute with, the common ones first.
+#define DOVETAIL_EACH_FORMAT(ROW, ...) \
+  ROW(__VA_ARGS__, "linear")           \
+  ROW(__VA_ARGS__, "chw16")            \
+  ROW(__VA_ARGS__, "hwc")              \
+  ROW(__VA_ARGS__, "chw2")             \
+  ROW(__VA_ARGS__, "chw4")             \
+  ROW(__VA_ARGS__, "chw32")            \
+  ROW(__VA_ARGS__, "hwc8")             \
+  ROW(__VA_ARGS__, "hwc16")            \
+  ROW(__VA_ARGS__, "dhwc8")            \
+  ROW(__VA_ARGS__, "cdhw32")
+
+DOVETAIL_CLOSE_NAMESPACE
+
+#endif

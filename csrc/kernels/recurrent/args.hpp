@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What rows hand to the kernels of recurrent cells, and the functions inside of these.
+#ifndef DOVETAIL_KERNELS_RECURRENT_ARGS_HPP
+#define DOVETAIL_KERNELS_RECURRENT_ARGS_HPP
+
+#include <stdint.h>
+
+enum RecurrentCell : int32_t { kRnnCell = 0, kGruCell = 1, kLstmCell = 2 };
+
+enum RecurrentActivation : int32_t {
+  kRelu = 0,
+  kTanh = 1,
+  kSigmoid = 2,
+  kAffine = 3,
+  kLeakyRelu = 4,
+  kThresholdedRelu = 5,
+  kScaledTanh = 6,
+  kHardSigmoid = 7,
+  kElu = 8,
+  kSoftsign = 9,
+  kSoftplus = 10
+};
+
+struct RecurrentFunction {
+  int32_t kind;
+  float a, b;
+};
+
+// One direction of a layer.
+struct RecurrentCellArgs {
+  int32_t cell, input_forget, linear_before_reset;
+  RecurrentFunction f[3];
+  float limit;  // what goes into a function lies in -limit..limit
+  int64_t hidden;
+  const float *peepholes, *late_bias;  // [3, hidden] or null; [hidden], what q multiplies (linear_before_reset) or null
+};
+
+// Kernels, defined in cpu_generic.hpp. x: what the gates get from the input, with biases;
+// r: what they get from the state. Both are [gates, hidden] of one element of the batch; r is overwritten.
+//   recurrent_reset  of a GRU that resets the state before the product: z and q from the first two gates of r, which
+//                    is [2, hidden] here; leaves z in r[0, hidden) and q * h in `reset`
+//   recurrent_cell   the next h, and c of an LSTM. late: the third gate's part of r, or for such a GRU the product of
+//                    the state that was reset
+#define DOVETAIL_RECURRENT_KERNELS(isa)                                                                          \
+  namespace isa {                                                                                                \
+  void recurrent_reset(const RecurrentCellArgs& args, const float* x, float* r, const float* h, float* reset);   \
+  void recurrent_cell(const RecurrentCellArgs& args, const float* x, float* r, float* late, float* h, float* c); \
+  }
+DOVETAIL_RECURRENT_KERNELS(avx512)
+DOVETAIL_RECURRENT_KERNELS(avx2)
+DOVETAIL_RECURRENT_KERNELS(scalar)
+#undef DOVETAIL_RECURRENT_KERNELS
+
+#endif
