@@ -60,20 +60,43 @@ DISTRIBUTIONS = [
     ("machine*", "pluggy numpy ml_dtypes safetensors"),
 ]
 
-# What a file of csrc may include beside the standard headers; the first row that fits holds, `@` is the name
-# of the file's own folder, and neighbours may always be named without a folder.
+# What is installed of csrc/include, for plugins and programs outside this repository; nothing else may stand there.
+INSTALLED = """plugin.h plugin.hpp device.h runtime.h runtime.hpp cuda.hpp plugin.cmake plugin.map detail/base.hpp
+    detail/fields.hpp detail/host_device.hpp detail/rows.hpp detail/shapes.hpp detail/views.hpp detail/v2.hpp
+    detail/v2_register.hpp detail/v2_table.hpp"""
+
+# The families of code that several layers use, csrc/kernels/<family>, each with the families that it may use.
+FAMILIES = {
+    "simd": "",
+    "cuda": "",
+    "layout": "simd",
+    "reduce": "simd",
+    "copy": "layout",
+    "pointwise": "layout simd",
+    "conversion": "pointwise layout simd",
+    "gemm": "layout simd cuda",
+    "convolve": "layout simd cuda",
+    "recurrent": "gemm layout simd",
+}
+
+# What a file of csrc may include beside the standard headers; the first row that fits holds. Files of one folder may
+# always name each other without it.
 INCLUDES = [
     ("csrc/include/*", "dovetail/*"),
     ("csrc/runtime/*", "dovetail/* runtime/* nlohmann/*"),
-    ("csrc/plugins/*/*", "dovetail/* @/*"),
-    ("csrc/plugins/*", "dovetail/*"),
+    *((f"csrc/kernels/{name}/*", " ".join(f"kernels/{family}/*" for family in [name, *below.split()]) + " dovetail/*")
+      for name, below in FAMILIES.items()),
+    ("csrc/plugins/*", "dovetail/* kernels/*"),
     ("csrc/bindings/*", "dovetail/* runtime/* bindings/* pybind11/* Python.h"),
     ("csrc/tests/*", "dovetail/* runtime/* nlohmann/*"),
-]
-OURS = "dovetail/* runtime/* plugins/* bindings/* tests/* nlohmann/* pybind11/* Python.h"
-ISA_FILE = re.compile(r"csrc/plugins/.*_(scalar|avx2|avx512|avx512vnni|neon)\.cpp$")
-ISA_INCLUDES = "@.hpp @/@.hpp *_generic.hpp dovetail/simd/*"
-GENERIC_FILE = re.compile(r"csrc/plugins/.*_(generic|kernels)\.hpp$|csrc/include/dovetail/simd/")
+]  # fmt: skip
+OURS = "dovetail/* runtime/* kernels/* plugins/* bindings/* tests/* nlohmann/* pybind11/* Python.h"
+
+# Where the functions of a folder's headers may be defined; elsewhere only in that folder itself.
+DEFINED_IN = {"csrc/include/dovetail": "csrc/runtime"}  # the runtime's C interface
+
+# cpu_generic.hpp is compiled once per instruction set, with all that it includes.
+ISA_INCLUDES = "kernels/* dovetail/plugin.h dovetail/detail/host_device.hpp"
 # Headers whose templates are inline and shared: a copy compiled for one instruction set could be the one that
 # the linker keeps for all.
 CONTAINERS = """<algorithm> <array> <deque> <functional> <iostream> <list> <map> <memory> <numeric> <optional>
@@ -191,24 +214,140 @@ def naming_breaches(root: Path) -> Iterator[str]:
                 yield f"{where}: names a layer, {text!r}; ask the look-up for it"
 
 
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def native_sources(root: Path) -> list[Path]:
+    suffixes = (".h", ".hpp", ".c", ".cpp", ".cu", ".cuh")
+    return [path for path in sorted((root / "csrc").rglob("*")) if path.suffix in suffixes]
+
+
+def includes(path: Path) -> Iterator[tuple[int, str, str]]:
+    """(line, < or ", name) of every #include."""
+    text = path.read_text(encoding="utf-8")
+    for match in INCLUDE.finditer(text):
+        yield text.count("\n", 0, match.start(2)) + 1, match[1], match[2]
+
+
 def include_breaches(root: Path) -> Iterator[str]:
-    pattern = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
-    for path in sorted((root / "csrc").rglob("*.[hc]*")):
+    for path in native_sources(root):
         where = path.relative_to(root).as_posix()
-        may = row(INCLUDES, where).replace("@", path.parent.name)
-        isa_may = ISA_INCLUDES.replace("@", path.parent.name)
+        may = row(INCLUDES, where)
+        for line, mark, name in includes(path):
+            is_ours = mark == '"' or fits(name, OURS)
+            is_neighbour = "/" not in name and (path.parent / name).exists()
+            if is_ours and not is_neighbour and not fits(name, may):
+                yield f"{where}:{line}: may not include {name}; only {may}"
+
+
+def isa_breaches(root: Path) -> Iterator[str]:
+    """Code that is compiled once per instruction set, each time in a namespace of its own: it may include neither
+    containers nor headers for rows, and a function outside of that namespace would be one for all sets."""
+    csrc = root / "csrc"
+    found = dict.fromkeys(sorted(csrc.glob("*/*/cpu_generic.hpp")))
+    queue = list(found)
+    while queue:
+        path = queue.pop()
+        where = path.relative_to(root).as_posix()
+        for line, mark, name in includes(path):
+            is_neighbour = mark == '"' and "/" not in name
+            header = path.parent / name if is_neighbour else csrc / name
+            header = header if header.exists() else csrc / "include" / name
+            if fits(f"<{name}>", CONTAINERS):
+                yield f"{where}:{line}: <{name}> is inline code shared between instruction sets"
+            elif mark == '"' and not is_neighbour and not fits(name, ISA_INCLUDES):
+                yield f"{where}:{line}: compiled per instruction set, may not include {name}; only {ISA_INCLUDES}"
+            elif header.exists() and header not in found:
+                found[header] = None
+                queue.append(header)
+        for line, scope, name, is_definition in functions(path):
+            if is_definition and scope[:1] != ("DT_ISA",):
+                yield f"{where}:{line}: {name}() stands outside of namespace DT_ISA, one for all instruction sets"
+
+
+CODE = re.compile(
+    r"""//[^\n]*|/\*.*?\*/                      # comments
+    |^[ \t]*\#(?:[^\n]*\\\n)*[^\n]*             # preprocessor lines
+    |R"\((?:.|\n)*?\)"|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'   # strings""",
+    re.S | re.M | re.X,
+)
+SCOPE = re.compile(r"(?:inline\s+)?namespace\b\s*(\w*)|extern\s+\"\"")
+BEFORE_A_FUNCTION = re.compile(r"template\s*<[^>]*>|__attribute__\(\(\w+\)\)|__launch_bounds__\([^)]*\)")
+NO_FUNCTION = re.compile(r"(?:using|typedef|return|friend|static_assert|static|extern template|struct|class|enum)\b")
+HEAD = re.compile(r"[^=]*[\w&*>]\s+[&*]*((?:\w+::)*)(\w+)\s*")
+
+
+def native_code(path: Path) -> str:
+    """The file without comments, preprocessor lines and the contents of strings, its lines counted as before."""
+
+    def blank(match: re.Match) -> str:
+        return '""' if match[0][0] in "\"'R" else "\n" * match[0].count("\n")
+
+    text = CODE.sub(blank, path.read_text(encoding="utf-8"))
+    while match := re.search(r"\bDOVETAIL_KERNELS\(", text):  # declares what is in it for every instruction set
+        depth, end = 1, match.end()
+        while depth and end < len(text):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        text = f"{text[: match.start()]}namespace DT_ISA {{{text[match.end() : end - 1]}}}{text[end:]}"
+    return text
+
+
+def functions(path: Path) -> Iterator[tuple[int, tuple[str, ...], str, bool]]:
+    """(line, namespaces, name, is it the definition) of functions outside of classes and unnamed namespaces.
+
+    The library's own namespace is left out. What other macros than DOVETAIL_KERNELS make is not seen.
+    """
+    text = native_code(path)
+    scopes: list[str | None] = []  # None: what is inside is passed over
+    start = 0
+    for mark in re.finditer(r"[;{}]", text):
+        statement = re.sub(r"\bDOVETAIL_(?:OPEN|CLOSE)_NAMESPACE\b", "", text[start : mark.start()]).strip()
+        start = mark.end()
+        if mark[0] == "}":
+            scopes[-1:] = []
+            continue
+        scope = SCOPE.fullmatch(statement)
+        plain = BEFORE_A_FUNCTION.sub("", statement).strip()
+        head = HEAD.fullmatch(plain.split("(")[0]) if "(" in plain and None not in scopes else None
+        if head and not NO_FUNCTION.match(plain) and not re.search(r"\bstatic\b", head[0]):
+            names = [name for name in [*scopes, *head[1].split("::")] if name not in ("", "dovetail")]
+            yield text.count("\n", 0, mark.start()) + 1, tuple(names), head[2], mark[0] == "{"
+        if mark[0] == "{":
+            is_open = scope is not None and (scope[1] or statement.startswith("extern"))
+            scopes.append((scope[1] or "") if is_open else None)
+
+
+def definition_breaches(root: Path) -> Iterator[str]:
+    """A function that a folder of headers declares is defined there, not in a neighbour's."""
+    declared: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    defined: dict[tuple[str, ...], dict[str, str]] = {}
+    for path in native_sources(root):
+        where, folder = path.relative_to(root).as_posix(), path.parent.relative_to(root).as_posix()
+        folder = re.sub(r"^(csrc/include/dovetail).*", r"\1", folder)
+        for line, scope, name, is_definition in functions(path):
+            if is_definition:
+                defined.setdefault((*scope, name), {})[folder] = f"{where}:{line}"
+            else:
+                declared.setdefault((*scope, name), []).append((folder, f"{where}:{line}"))
+    for name, places in declared.items():
+        homes = defined.get(name, {})
+        for folder, where in places:
+            if homes and not {folder, DEFINED_IN.get(folder)} & set(homes):
+                yield f"{where}: {name[-1]}() is defined in another folder, at {', '.join(homes.values())}"
+
+
+def installed_breaches(root: Path) -> Iterator[str]:
+    folder = root / "csrc/include/dovetail"
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in INSTALLED.split():
+            yield f"{path.relative_to(root)}:1: is not in INSTALLED; what layers share goes to csrc/kernels/<family>"
+    for path in sorted((root / "csrc").rglob("CMakeLists.txt")) + sorted((root / "csrc").rglob("*.cmake")):
         for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            match = pattern.match(text)
-            if not match or path.name == "CMakeLists.txt":
-                continue
-            is_ours = match[1] == '"' or fits(match[2], OURS)
-            is_neighbour = "/" not in match[2] and (path.parent / match[2]).exists()
-            if is_ours and not is_neighbour and not fits(match[2], may):
-                yield f"{where}:{line}: may not include {match[2]}; only {may}"
-            elif ISA_FILE.fullmatch(where) and not fits(match[2], isa_may):
-                yield f"{where}:{line}: an instruction-set file may not include {match[2]}; only {isa_may}"
-            elif GENERIC_FILE.match(where) and fits(f"<{match[2]}>", CONTAINERS):
-                yield f"{where}:{line}: <{match[2]}> is inline code shared between instruction sets"
+            match = re.search(r"install\s*\(\s*DIRECTORY\s+(\S+)", text)
+            if match and match[1] != "include/":
+                yield f"{path.relative_to(root)}:{line}: installs {match[1]}; only include/ is installed"
 
 
 def op_classes(module: ast.Module) -> Iterator[ast.ClassDef]:
@@ -267,7 +406,16 @@ def pass_breaches(root: Path) -> Iterator[str]:
                 yield f"{path.relative_to(root)}:{node.lineno}: reaches into {owner}.{node.attr}"
 
 
-CHECKERS = [import_breaches, naming_breaches, include_breaches, layer_breaches, pass_breaches]
+CHECKERS = [
+    import_breaches,
+    naming_breaches,
+    include_breaches,
+    isa_breaches,
+    definition_breaches,
+    installed_breaches,
+    layer_breaches,
+    pass_breaches,
+]
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
@@ -311,9 +459,15 @@ SOUND = {
     "tests/builtin/test_gelu.py": "",
     "csrc/include/dovetail/plugin.h": "#include <stdint.h>\n",
     "csrc/runtime/engine.cpp": '#include "runtime/engine.hpp"\n#include <vector>\n#include "dovetail/x.h"\n',
-    "csrc/plugins/gelu/cpu_rows.cpp": '#include "dovetail/plugin.hpp"\n#include "gelu/gelu.hpp"\n',
-    "csrc/plugins/gelu/cpu_generic.hpp": "#include <cstdint>\n",
-    "csrc/plugins/gelu/cpu_avx2.cpp": '#include "gelu/gelu.hpp"\n#include "cpu_generic.hpp"\n',
+    "csrc/CMakeLists.txt": "install(DIRECTORY include/ DESTINATION x)\n",
+    "csrc/kernels/simd/vec.hpp": "#include <stdint.h>\n",
+    "csrc/kernels/gemm/args.hpp": '#include "kernels/simd/vec.hpp"\nDOVETAIL_KERNELS(void gemm(int first);)\n',
+    "csrc/kernels/gemm/cpu_generic.hpp": '#include "args.hpp"\nnamespace DT_ISA {\nvoid gemm(int first) {}\n}\n',
+    "csrc/plugins/gelu/gelu.hpp": "namespace cuda {\nvoid gelu(const float* x);\n}\n",
+    "csrc/plugins/gelu/cpu_rows.cpp": '#include "dovetail/plugin.hpp"\n#include "gelu.hpp"\n',
+    "csrc/plugins/gelu/cpu_generic.hpp": '#include <cstdint>\n#include "kernels/gemm/args.hpp"\n',
+    "csrc/plugins/swish/swish.hpp": "namespace cuda { void relu(int x) {} }\nnamespace DT_ISA { void tanh(int) {} }\n",
+    "csrc/plugins/gelu/cuda_gelu.cu": '#include "gelu.hpp"\nvoid cuda::gelu(const float* x) {}\n',
     "csrc/bindings/module.cpp": '#include <pybind11/pybind11.h>\n#include "runtime/engine.hpp"\n',
 }
 PLANTED = [
@@ -376,11 +530,26 @@ PLANTED = [
     ("csrc/include/dovetail/plugin.h", '#include "runtime/engine.hpp"', "may not include runtime/engine.hpp"),
     ("csrc/runtime/engine.cpp", '#include "gelu/gelu.hpp"', "may not include gelu/gelu.hpp"),
     ("csrc/runtime/engine.cpp", "#  include <Python.h>", "may not include Python.h"),
+    ("csrc/runtime/engine.cpp", '#include "kernels/simd/vec.hpp"', "may not include kernels/simd/vec.hpp"),
+    ("csrc/runtime/engine.cpp", '#include "plugins/gelu/gelu.hpp"', "may not include plugins/gelu/gelu.hpp"),
+    ("csrc/include/dovetail/plugin.h", '#include "kernels/simd/vec.hpp"', "may not include kernels/simd/vec.hpp"),
+    ("csrc/include/dovetail/format.hpp", "", "is not in INSTALLED"),
+    ("csrc/CMakeLists.txt", "install(DIRECTORY kernels/ DESTINATION x)", "installs kernels/"),
+    ("csrc/kernels/simd/vec.hpp", '#include "kernels/gemm/args.hpp"', "may not include kernels/gemm/args.hpp"),
+    ("csrc/kernels/gemm/args.hpp", '#include "plugins/gelu/gelu.hpp"', "may not include plugins/gelu/gelu.hpp"),
+    ("csrc/kernels/gemm/args.hpp", '#include "runtime/engine.hpp"', "may not include runtime/engine.hpp"),
+    ("csrc/kernels/other/args.hpp", '#include "kernels/simd/vec.hpp"', "may not include kernels/simd/vec.hpp"),
     ("csrc/plugins/gelu/cpu_rows.cpp", '#include "relu/relu.hpp"', "may not include relu/relu.hpp"),
+    ("csrc/plugins/gelu/cpu_rows.cpp", '#include "plugins/relu/relu.hpp"', "may not include plugins/relu/relu.hpp"),
+    ("csrc/plugins/gelu/cpu_rows.cpp", '#include "../relu/relu.hpp"', "may not include ../relu/relu.hpp"),
     ("csrc/plugins/gelu/cpu_rows.cpp", '#include "runtime/engine.hpp"', "may not include runtime/engine.hpp"),
     ("csrc/plugins/gelu/cpu_rows.cpp", "#include <pybind11/pybind11.h>", "may not include pybind11"),
-    ("csrc/plugins/gelu/cpu_avx2.cpp", "#include <vector>", "instruction-set file may not include vector"),
     ("csrc/plugins/gelu/cpu_generic.hpp", "#include <algorithm>", "shared between instruction sets"),
+    ("csrc/kernels/simd/vec.hpp", "#include <vector>", "shared between instruction sets"),
+    ("csrc/kernels/gemm/args.hpp", '#include "dovetail/plugin.hpp"', "compiled per instruction set, may not include"),
+    ("csrc/kernels/gemm/args.hpp", "inline int least(int a, int b) { return a; }", "least() stands outside"),
+    ("csrc/plugins/gelu/gelu.hpp", "namespace cuda {\nvoid relu(int x);\n}", "relu() is defined in another folder"),
+    ("csrc/kernels/gemm/args.hpp", "DOVETAIL_KERNELS(void tanh(int x);)", "tanh() is defined in another folder"),
     ("csrc/plugins/relu/cpu_rows.cpp", "", "has no module plugins/builtin/relu.py"),
     ("csrc/bindings/module.cpp", '#include "gelu/gelu.hpp"', "may not include gelu/gelu.hpp"),
 ]

@@ -131,7 +131,10 @@ def test_the_wheel_holds_every_module(contents):
 
 
 def test_the_wheel_holds_headers_and_libraries(contents):
-    headers = {path.relative_to(ROOT / "csrc").as_posix() for path in (ROOT / "csrc/include").rglob("*.h*")}
+    headers = {path.relative_to(ROOT / "csrc").as_posix() for path in (ROOT / "csrc/include").rglob("*.*")}
+    assert {name for name in contents if name.startswith("dovetail/include/")} == {
+        f"dovetail/{name}" for name in headers
+    }
     libraries = {
         "lib/libdovetail.so",
         "lib/libdovetail_cpu.so",

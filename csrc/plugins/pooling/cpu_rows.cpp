@@ -9,7 +9,7 @@ namespace {
 
 int lanes_of(TensorFormat format) { return static_cast<int32_t>(format) == DT_FORMAT_CHW16 ? 16 : 1; }
 
-int64_t slot_floats(int64_t in, int64_t out, int lanes) { return pool_scratch(in * lanes, out * lanes); }
+int64_t slot_floats(int64_t in, int64_t out, int lanes) { return DT_ISA::pool_scratch(in * lanes, out * lanes); }
 
 uint64_t workspace(const PoolingParams&, const Descs& inputs, const Descs& outputs, int n_threads) {
   const int64_t slot = slot_floats(inputs[0].max_extent(-1), outputs[0].max_extent(-1), lanes_of(inputs[0].format()));

@@ -6,8 +6,11 @@
 #include <stdint.h>
 
 #include "dovetail/detail/host_device.hpp"
+#include "kernels/simd/vec.hpp"
 
 enum ScatterReduction : int32_t { kReplace, kAdd, kMul, kMax, kMin };
+
+namespace DT_ISA {
 
 // A nan stays.
 DOVETAIL_HOST_DEVICE inline float combined(int32_t how, float a, float v) {
@@ -47,5 +50,7 @@ DOVETAIL_HOST_DEVICE inline uint8_t combined_bools(int32_t how, uint8_t a, uint8
   if (how == kReplace) return v;
   return how == kAdd || how == kMax ? (a | v) != 0 : a != 0 && v != 0;
 }
+
+}  // namespace DT_ISA
 
 #endif

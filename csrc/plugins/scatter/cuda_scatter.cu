@@ -5,6 +5,8 @@
 #include "rows.hpp"
 
 using namespace dovetail;
+using DT_ISA::combined;
+using DT_ISA::combined_integers;
 
 namespace {
 
