@@ -33,9 +33,10 @@ _HOMES = {
     "machine.budget": "Budget",
     "machine.builder": "Builder",
     "machine.config": "IBuilderConfig IOptimizationProfile",
-    "machine.context": "IExecutionContext IOutputAllocator",
+    "machine.context": "IExecutionContext",
     "machine.device_array": "DeviceArray",
-    "machine.engine": "EngineInspector ICudaEngine Runtime",
+    "machine.engine": "ICudaEngine",
+    "machine.inspector": "EngineInspector",
     "machine.interfaces": (
         "IAlgorithmSelector IErrorRecorder IGpuAllocator IInt8Calibrator IInt8EntropyCalibrator "
         "IInt8EntropyCalibrator2 IInt8LegacyCalibrator IInt8MinMaxCalibrator IProgressMonitor"
@@ -45,8 +46,10 @@ _HOMES = {
     "machine.logger": "ILogger Logger",
     "machine.network": "INetworkDefinition",
     "machine.onnx": "OnnxParser ParserError",
+    "machine.output_allocator": "IOutputAllocator",
     "machine.plan": "IHostMemory",
     "machine.profiler": "IProfiler Profiler",
+    "machine.runtime": "Runtime",
     "machine.tensor": "ITensor",
     "machine.timing_cache": "ITimingCache",
     "plugins": "Floats Input Ints Output Plugin Tensor field hookimpl op",

@@ -43,11 +43,8 @@ from dovetail.machine.builder import Builder as Builder
 from dovetail.machine.config import IBuilderConfig as IBuilderConfig
 from dovetail.machine.config import IOptimizationProfile as IOptimizationProfile
 from dovetail.machine.context import IExecutionContext as IExecutionContext
-from dovetail.machine.context import IOutputAllocator as IOutputAllocator
 from dovetail.machine.device_array import DeviceArray as DeviceArray
-from dovetail.machine.engine import EngineInspector as EngineInspector
 from dovetail.machine.engine import ICudaEngine as ICudaEngine
-from dovetail.machine.engine import Runtime as Runtime
 from dovetail.machine.enums import BuilderFlag as BuilderFlag
 from dovetail.machine.enums import CalibrationAlgoType as CalibrationAlgoType
 from dovetail.machine.enums import EngineCapability as EngineCapability
@@ -69,6 +66,7 @@ from dovetail.machine.enums import TempfileControlFlag as TempfileControlFlag
 from dovetail.machine.enums import TilingOptimizationLevel as TilingOptimizationLevel
 from dovetail.machine.enums import TripLimit as TripLimit
 from dovetail.machine.enums import WeightsRole as WeightsRole
+from dovetail.machine.inspector import EngineInspector as EngineInspector
 from dovetail.machine.interfaces import IAlgorithmSelector as IAlgorithmSelector
 from dovetail.machine.interfaces import IErrorRecorder as IErrorRecorder
 from dovetail.machine.interfaces import IGpuAllocator as IGpuAllocator
@@ -86,9 +84,11 @@ from dovetail.machine.logger import Logger as Logger
 from dovetail.machine.network import INetworkDefinition as INetworkDefinition
 from dovetail.machine.onnx import OnnxParser as OnnxParser
 from dovetail.machine.onnx import ParserError as ParserError
+from dovetail.machine.output_allocator import IOutputAllocator as IOutputAllocator
 from dovetail.machine.plan import IHostMemory as IHostMemory
 from dovetail.machine.profiler import IProfiler as IProfiler
 from dovetail.machine.profiler import Profiler as Profiler
+from dovetail.machine.runtime import Runtime as Runtime
 from dovetail.machine.tensor import ITensor as ITensor
 from dovetail.machine.timing_cache import ITimingCache as ITimingCache
 from dovetail.plugins import Floats as Floats

@@ -90,6 +90,11 @@ def handle_number(handle: Any, what: str, allowed: str) -> int:
     )
 
 
+def event_number(event: Any) -> int:
+    """A cudaEvent_t as a number. Raises BindingError."""
+    return handle_number(event, "an event", "a cudaEvent_t or its number, or 0 for none")
+
+
 class Found(NamedTuple):
     """Another library's array on the GPU, in use where it lies."""
 

@@ -6,50 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.core.errors import BindingError, DTypeError
-from dovetail.core.tensor import pack
-from dovetail.core.types import DataType, TensorFormat, nptype, storage_nptype
-
-
-class Port:
-    """An input or output of an engine, with what `context.run` asks of it worked out once."""
-
-    __slots__ = ("dtype", "format", "is_linear", "name", "numpy_type", "on_gpu", "rank")
-
-    def __init__(self, name: str, dtype: DataType, format_: TensorFormat, on_gpu: bool = False, rank: int = 0) -> None:
-        self.name, self.dtype, self.format, self.on_gpu, self.rank = name, dtype, format_, on_gpu, rank
-        self.is_linear = format_ == TensorFormat.LINEAR
-        try:
-            self.numpy_type: Any = nptype(dtype)
-        except DTypeError:
-            self.numpy_type = storage_nptype(dtype)
-
-    def view(self, value: Any) -> np.ndarray:
-        """`value` as a contiguous array of the port's type; no copy where none is needed."""
-        if type(value) is np.ndarray and value.dtype == self.numpy_type and value.flags.c_contiguous:
-            return value
-        return host_view(value, self.dtype, f"input '{self.name}'")
-
-    def laid_out(self, view: np.ndarray) -> tuple[np.ndarray, tuple[int, ...] | None]:
-        """The input in the port's format, and its extents; None for a flat array, which lies in that format already.
-
-        Raises:
-            BindingError: neither an array of the tensor's dims nor a flat one.
-        """
-        if view.ndim == self.rank:
-            return (view if self.is_linear else pack(view, self.format)), view.shape
-        if self.is_linear or view.ndim == 1:
-            return view, None
-        raise BindingError(
-            f"input '{self.name}' cannot be an array of shape {list(view.shape)}",
-            facts=[
-                ("format", self.format.name),
-                ("taken", f"{self.rank} dims, which are reformatted, or a flat array, which lies in this format"),
-            ],
-            expected=self.rank,
-            got=view.shape,
-        )
-
+from dovetail.core.errors import BindingError
+from dovetail.core.types import DataType, nptype
 
 _DLPACK_CPU = (1, 3)  # kDLCPU, kDLCUDAHost
 

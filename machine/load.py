@@ -9,7 +9,7 @@ from typing import Any
 
 from dovetail.core.errors import BindingError, DefinitionError, DovetailError, ProfileError
 from dovetail.core.strict import Strict
-from dovetail.core.types import DeviceType
+from dovetail.core.types import DeviceType, TensorIOMode
 from dovetail.machine.builder.pipeline import build
 from dovetail.machine.builder.without_effect import without_effect
 from dovetail.machine.config import IBuilderConfig
@@ -250,8 +250,9 @@ class Model(Strict):
 
     # ---- plans
     def _use(self, engine: ICudaEngine) -> None:
-        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        self.inputs, self.outputs = names[: engine._n_inputs], names[engine._n_inputs :]
+        names = list(map(engine.get_tensor_name, range(engine.num_io_tensors)))
+        self.inputs = [name for name in names if engine.get_tensor_mode(name) == TensorIOMode.INPUT]
+        self.outputs = names[len(self.inputs) :]
         self._engine = engine
 
     def _take_cached(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from dovetail.core.errors import DefinitionError, PlanCorrupt
 
@@ -32,108 +34,198 @@ def _json(report: dict[str, Any], cut: str) -> bytes:
     return json.dumps(report, separators=(",", ":")).encode()
 
 
-def with_report(document: dict[str, Any], report: bytes) -> dict[str, Any]:
-    """The document of a plan with its report; plans of earlier versions have it in the document already."""
+def parse_report(report: bytes) -> dict[str, Any]:
+    """The report as a plan has it; {} where it has none. Raises PlanCorrupt for what is not JSON."""
     try:
         found = json.loads(report) if report.strip() else {}
     except (ValueError, RecursionError) as error:
         facts = [("reading it", str(error))]
         raise PlanCorrupt("the build report of this plan is damaged", facts=facts) from None
-    return {**document, "report": found} if isinstance(found, dict) and found else document
+    return found if isinstance(found, dict) else {}
 
 
-def steps_of(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the report says of each step; [] for a plan without one."""
-    return document.get("report", {}).get("steps", [])
+def with_report(document: dict[str, Any], report: bytes) -> dict[str, Any]:
+    """The document of a plan with its report; plans of earlier versions have it in the document already."""
+    found = parse_report(report)
+    return {**document, "report": found} if found else document
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What the build says of one step."""
+
+    layer: str
+    op: str
+    runs_on: str  # implementation and row
+    device: str
+    inputs: tuple[str, ...]  # types and formats
+    outputs: tuple[str, ...]
+    time_ns: float | None  # None: it was not timed
+    lost: tuple[str, ...]  # candidates that were slower
+    refused: tuple[str, ...]  # and those that could not be taken, each with the reason
+    facts: Mapping[str, Any] = field(repr=False)  # all of it, as the plan has it
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> StepReport:
+        return cls(
+            str(facts["layer"]),
+            str(facts["op"]),
+            str(facts["runs_on"]),
+            str(facts.get("device", "cpu")),
+            *(tuple(map(str, facts[side])) for side in ("inputs", "outputs")),
+            None if facts["time_ns"] is None else float(facts["time_ns"]),
+            *(tuple(map(str, facts[side])) for side in ("lost", "refused")),
+            facts,
+        )
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build says of the plan that it made."""
+
+    steps: tuple[StepReport, ...]
+    reformats: int
+    copies: int  # reformats between devices
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> BuildReport:
+        return cls(
+            tuple(map(StepReport.of, facts["steps"])),
+            int(facts["reformats"]),
+            int(facts.get("copies", 0)),
+            tuple(map(str, facts["notes"])),
+        )
+
+
+class Arena(NamedTuple):
+    """Memory for intermediate tensors of one profile on one device, in bytes."""
+
+    name: str
+    size: int
+    bound: int  # no order of the same tensors needs less
+
+
+@dataclass(frozen=True)
+class PlanFacts:
+    """What a report says of a plan as a whole. `report` is None where the plan was written without one."""
+
+    name: str
+    producer: str
+    n_steps: int
+    arenas: tuple[tuple[Arena, ...], ...]  # by profile
+    report: BuildReport | None
+
+    @property
+    def steps(self) -> tuple[StepReport, ...]:
+        return () if self.report is None else self.report.steps
+
+
+def facts_of_engine(engine: Any) -> PlanFacts:
+    """Of a native engine, which has read the plan already. Raises PlanCorrupt for a report that cannot be read."""
+    report = parse_report(engine.report)
+    profiles = [engine.profile(index) for index in range(engine.n_profiles)]
+    return _facts(engine.name, engine.producer, engine.n_steps, profiles, report)
+
+
+def facts_of_document(document: dict[str, Any]) -> PlanFacts:
+    """Of what `read_plan` returns. Raises PlanCorrupt as well."""
+    try:
+        name, producer, n_steps = document["name"], document.get("producer", ""), len(document["steps"])
+        return _facts(name, producer, n_steps, document["profiles"], document.get("report", {}))
+    except (KeyError, TypeError) as error:
+        raise _unreadable(error) from error
+
+
+def _facts(name: str, producer: str, n_steps: int, profiles: Iterable[Mapping[str, Any]], report: Any) -> PlanFacts:
+    try:
+        found = BuildReport.of(report) if "steps" in report else None
+        return PlanFacts(name, producer, n_steps, tuple(map(_arenas, profiles)), found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(error) from error
+
+
+def _arenas(profile: Mapping[str, Any]) -> tuple[Arena, ...]:
+    arenas = [Arena("arena", profile["arena_bytes"], profile["lower_bound"])]
+    if profile.get("cuda_arena_bytes"):
+        arenas.append(Arena("on the gpu", profile["cuda_arena_bytes"], profile["cuda_lower_bound"]))
+    return tuple(arenas)
+
+
+def _unreadable(error: Exception) -> PlanCorrupt:
+    text = "the build report of this plan cannot be read"
+    return PlanCorrupt(text, facts=[("because", f"{type(error).__name__}: {error}")])
 
 
 _NO_REPORT = "this plan has no build report: it was written without one"
 
 
 def report_text(document: dict[str, Any], layer: str | None = None) -> str:
-    """The report of a plan as text; with `layer`, everything about that one.
+    """The report of a plan's document as text; with `layer`, everything about that one. Raises as `facts_text`."""
+    return facts_text(facts_of_document(document), layer)
+
+
+def facts_text(facts: PlanFacts, layer: str | None = None) -> str:
+    """The report as text; with `layer`, everything about that one.
 
     Raises:
         DefinitionError: no layer has that name.
-        PlanCorrupt: the plan has a report that nobody can read. The plan itself may run all the same.
     """
-    try:
-        if layer is not None:
-            _check_layer(document, layer)
-        return _text(document, layer)
-    except DefinitionError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        text = "the build report of this plan cannot be read"
-        raise PlanCorrupt(text, facts=[("because", f"{type(error).__name__}: {error}")]) from error
+    report = facts.report
+    if report is None:
+        return f"plan '{facts.name}'  {facts.n_steps} steps\n  {_NO_REPORT}"
+    if layer is not None:
+        return _layer_text(_step_of(facts, layer))
+    lines = [f"plan '{facts.name}'  {facts.producer}  {facts.n_steps} steps", *_table(report.steps)]
+    for step in report.steps:
+        lines += [f"  {step.layer}: {loser} lost" for loser in step.lost]
+    for index, arenas in enumerate(facts.arenas):
+        lines.append(f"  profile {index}: {'; '.join(map(_arena_text, arenas))}")
+    copies = f", {report.copies} of them copies between devices" if report.copies else ""
+    lines.append(f"  reformats inserted: {report.reformats}{copies}")
+    lines += [f"  note: {note}" for note in report.notes]
+    return "\n".join(lines)
 
 
-def _check_layer(document: dict[str, Any], layer: str) -> None:
-    if "steps" not in document.get("report", {}):
-        return
-    names = [str(step["layer"]) for step in steps_of(document)]
-    if layer in names:
-        return
+def _step_of(facts: PlanFacts, layer: str) -> StepReport:
+    for step in facts.steps:
+        if step.layer == layer:
+            return step
+    names = [step.layer for step in facts.steps]
     near = difflib.get_close_matches(layer, names, n=3, cutoff=0.5)
     more = f", ... {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    facts = [("layers", ", ".join(names[:_SHOWN]) + more or "none")]
+    shown = [("layers", ", ".join(names[:_SHOWN]) + more or "none")]
     raise DefinitionError(
-        f"the plan '{document.get('name', '')}' has no layer '{layer}'",
-        facts=[("nearest", ", ".join(near)), *facts] if near else facts,
+        f"the plan '{facts.name}' has no layer '{layer}'",
+        facts=[("nearest", ", ".join(near)), *shown] if near else shown,
         got=layer,
         expected=names,
     )
 
 
-def _text(document: dict[str, Any], layer: str | None) -> str:
-    report = document.get("report", {})
-    if "steps" not in report:
-        return f"plan '{document['name']}'  {len(document['steps'])} steps\n  {_NO_REPORT}"
-    if layer is not None:
-        return _layer_text(report, layer)
-    lines = [f"plan '{document['name']}'  {document['producer']}  {len(document['steps'])} steps"]
+def _table(steps: Iterable[StepReport]) -> list[str]:
     rows = [("step", "layer", "device", "runs on", "inputs", "outputs", "us")]
-    for index, step in enumerate(report["steps"]):
-        rows.append(
-            (
-                str(index),
-                step["layer"],
-                step.get("device", "cpu"),
-                step["runs_on"],
-                " ".join(step["inputs"]),
-                " ".join(step["outputs"]),
-                _micros(step["time_ns"]),
-            )
-        )
+    for index, step in enumerate(steps):
+        inputs, outputs = " ".join(step.inputs), " ".join(step.outputs)
+        rows.append((str(index), step.layer, step.device, step.runs_on, inputs, outputs, _micros(step.time_ns)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    for step in report["steps"]:
-        lines += [f"  {step['layer']}: {loser} lost" for loser in step["lost"]]
-    for index, profile in enumerate(document["profiles"]):
-        arenas = [_arena_text("arena", profile["arena_bytes"], profile["lower_bound"])]
-        if profile.get("cuda_arena_bytes"):
-            arenas.append(_arena_text("on the gpu", profile["cuda_arena_bytes"], profile["cuda_lower_bound"]))
-        lines.append(f"  profile {index}: {'; '.join(arenas)}")
-    copies = f", {report['copies']} of them copies between devices" if report.get("copies") else ""
-    lines.append(f"  reformats inserted: {report['reformats']}{copies}")
-    lines += [f"  note: {note}" for note in report["notes"]]
-    return "\n".join(lines)
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
-def _arena_text(name: str, size: int, bound: int) -> str:
-    return f"{name} {size} bytes" + (f", {size / bound:.3f} x the lower bound" if bound else "")
+def _arena_text(arena: Arena) -> str:
+    ratio = f", {arena.size / arena.bound:.3f} x the lower bound" if arena.bound else ""
+    return f"{arena.name} {arena.size} bytes{ratio}"
 
 
 def _micros(time_ns: float | None) -> str:
     return "-" if time_ns is None else f"{time_ns / 1e3:.2f}"
 
 
-def _layer_text(report: dict[str, Any], layer: str) -> str:
-    step = next(step for step in report["steps"] if step["layer"] == layer)
-    device = step.get("device", "cpu")
-    lines = [f"{step['op']} '{layer}' runs on the {device} by {step['runs_on']}, {_micros(step['time_ns'])} us"]
-    lines += [f"  inputs   {' '.join(step['inputs'])}", f"  outputs  {' '.join(step['outputs'])}"]
-    lines += [f"  lost     {loser}" for loser in step["lost"]]
-    lines += [f"  refused  {refusal}" for refusal in step["refused"]]
+def _layer_text(step: StepReport) -> str:
+    lines = [f"{step.op} '{step.layer}' runs on the {step.device} by {step.runs_on}, {_micros(step.time_ns)} us"]
+    lines += [f"  inputs   {' '.join(step.inputs)}", f"  outputs  {' '.join(step.outputs)}"]
+    lines += [f"  lost     {loser}" for loser in step.lost]
+    lines += [f"  refused  {refusal}" for refusal in step.refused]
     return "\n".join(lines)

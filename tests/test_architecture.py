@@ -31,8 +31,10 @@ ARROWS = [
     ("machine.plan", "core.* machine.report _native"),
     ("machine.devices", "core.* _native"),
     ("machine.device_array", "core.* _native"),
-    ("machine.engine", "core.* machine.* registry.loader _native !machine.network !machine.builder*"),
-    ("machine.context", "core.* machine.* _native !machine.network !machine.builder* !machine.engine"),
+    ("machine.runtime", "core.* machine.* registry.loader _native !machine.network !machine.builder*"),
+    ("machine.engine", "core.* machine.* _native !machine.network !machine.builder*"),
+    ("machine.*context", "core.* machine.* _native !machine.network !machine.builder* !machine.engine"),
+    ("machine.arrays", "core.* machine.* _native !machine.network !machine.builder* !machine.engine !machine.*context"),
     ("machine.builder", "core.* machine.* registry.loader _native"),
     ("machine.builder.pipeline", "core.* machine.* !machine.engine !machine.context"),
     # a pass gets what it needs from services, and services know no pass

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "bindings/array_run.hpp"
 #include "bindings/buffer.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/module.hpp"
@@ -99,12 +100,44 @@ class GuardedContext {
     context_.set_address(io, view->buf, static_cast<uint64_t>(view->len), view);
   }
 
+  // NumPy's type of each input and output, for `run`.
+  void set_array_types(const py::sequence& types) { arrays_ = std::make_unique<ArrayRun>(&context_, types); }
+
+  py::object run(const py::object& inputs, const py::object& outputs) {
+    if (!arrays_) throw py::value_error("set_array_types has to come first");
+    enter();
+    const std::unique_ptr<GuardedContext, Leave> leaves(this);
+    const py::object results = arrays_->run(inputs, outputs);
+    return results ? results : py::object(py::none());
+  }
+
+  // Within `with context`. The results, and the times of the steps where they were asked for.
+  py::tuple run_converted(const py::sequence& inputs, const py::sequence& outputs, uintptr_t stream, bool is_profiled) {
+    if (!arrays_ || !in_use_ || !is_mine()) throw py::value_error("run_converted is called within `with context`");
+    std::vector<uint64_t> times;
+    const py::object results =
+        arrays_->run_converted(inputs, outputs, reinterpret_cast<void*>(stream), is_profiled ? &times : nullptr);
+    return py::make_tuple(results, layer_times(times));
+  }
+
+  // (layer, nanoseconds) of each step.
+  py::list layer_times(const std::vector<uint64_t>& times) const {
+    const Plan& plan = context_.engine().plan();
+    py::list list;
+    for (size_t i = 0; i < times.size(); ++i) list.append(py::make_tuple(plan.steps[i].layer, times[i]));
+    return list;
+  }
+
  private:
+  struct Leave {
+    void operator()(GuardedContext* context) const { context->exit(); }
+  };
   bool is_mine() const { return thread_ == std::this_thread::get_id(); }
 
   Context context_;
   std::optional<Context::InUse> in_use_;  // under the GIL
   std::thread::id thread_;
+  std::unique_ptr<ArrayRun> arrays_;
 };
 
 py::tuple context_shape(GuardedContext& self, size_t io) {
@@ -125,10 +158,7 @@ py::list execute_profiled(GuardedContext& self, uintptr_t stream) {
     py::gil_scoped_release release;
     times = self.get().execute_profiled(reinterpret_cast<void*>(stream));
   }
-  const Plan& plan = self.get().engine().plan();
-  py::list list;
-  for (size_t i = 0; i < times.size(); ++i) list.append(py::make_tuple(plan.steps[i].layer, times[i]));
-  return list;
+  return self.layer_times(times);
 }
 
 }  // namespace
@@ -168,6 +198,16 @@ void bind_context(py::module_& m) {
            "set_input_shape and set_buffer with a C-contiguous buffer that has the extents.")
       .def("set_buffer", &GuardedContext::set_buffer, py::arg("io"), py::arg("buffer"),
            "A C-contiguous buffer, writable for outputs; kept until another takes its place.")
+      .def("set_array_types", &GuardedContext::set_array_types, py::arg("types"),
+           "NumPy's type of each input and output, for `run`.")
+      .def("run", &GuardedContext::run, py::arg("inputs"), py::arg("outputs") = py::none(),
+           "Results by name, on arrays that can be used as they are: a dict, list or tuple of inputs, or an only one;\n"
+           "a dict of outputs to write to. None if something has to be converted or refused first.")
+      .def("run_converted", &GuardedContext::run_converted, py::arg("inputs"), py::arg("outputs"),
+           py::arg("stream") = 0, py::arg("is_profiled") = false,
+           "Within `with context`: (results by name, [(layer, nanoseconds)]) of lists in the engine's order. An input\n"
+           "is an array as `run` takes it, or (address, bytes, dims or None, owner); an output None, or a function of\n"
+           "its dims that returns an array or (address, bytes, owner).")
       .def("set_output_allocator", &GuardedContext::set_output_allocator, py::arg("io"), py::arg("allocate"),
            py::arg("notify"),
            "allocate(bytes, alignment) -> address, or (address, owner), and notify(dims) are called in each execution "

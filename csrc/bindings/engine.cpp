@@ -54,6 +54,9 @@ py::dict io_info(const Plan& plan, int32_t index) {
   const auto input = std::find(plan.inputs.begin(), plan.inputs.end(), index) - plan.inputs.begin();
   const auto n_inputs = static_cast<std::ptrdiff_t>(plan.inputs.size());
   info["is_shape"] = input < n_inputs && plan.is_shape_input(static_cast<size_t>(input));
+  info["is_data"] = std::any_of(plan.steps.begin(), plan.steps.end(), [index](const PlanStep& step) {
+    return std::find(step.inputs.begin(), step.inputs.end(), index) != step.inputs.end();
+  });
   info["is_sized_late"] = plan.needed_sizes_of(index) > 0;
   return info;
 }
@@ -95,20 +98,29 @@ size_t checked_profile(const Engine& engine, int profile) {
   return static_cast<size_t>(profile);
 }
 
+py::tuple contents_of(const Leaves& leaves, size_t input) {
+  return extents(leaves.contents[input].data(), static_cast<int32_t>(leaves.contents[input].size()));
+}
+
 py::dict profile_info(const Engine& engine, int index) {
   const Plan& plan = engine.plan();
   const PlanProfile& profile = plan.profiles[checked_profile(engine, index)];
-  py::list inputs;
+  py::list inputs, contents;
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
     const int rank = plan.tensors[static_cast<size_t>(plan.inputs[i])].rank;
     inputs.append(py::make_tuple(extents(profile.min.extents[i].data(), rank),
                                  extents(profile.opt.extents[i].data(), rank),
                                  extents(profile.max.extents[i].data(), rank)));
+    contents.append(
+        py::make_tuple(contents_of(profile.min, i), contents_of(profile.opt, i), contents_of(profile.max, i)));
   }
   py::dict info;
   info["inputs"] = inputs;
-  info["arena_bytes"] = profile.arena(plan.device).bytes;
-  info["lower_bound"] = profile.arena(plan.device).lower_bound;
+  info["contents"] = contents;
+  info["arena_bytes"] = profile.cpu_arena.bytes;
+  info["lower_bound"] = profile.cpu_arena.lower_bound;
+  info["cuda_arena_bytes"] = profile.cuda_arena.bytes;
+  info["cuda_lower_bound"] = profile.cuda_arena.lower_bound;
   return info;
 }
 
@@ -144,13 +156,20 @@ void bind_engine(py::module_& m) {
       .def_property_readonly("name", [](const Engine& self) { return self.plan().name; })
       .def_property_readonly("inputs", [](const Engine& self) { return io_infos(self.plan(), self.plan().inputs); })
       .def_property_readonly("outputs", [](const Engine& self) { return io_infos(self.plan(), self.plan().outputs); })
+      .def_property_readonly("producer", [](const Engine& self) { return self.plan().producer; })
+      .def_property_readonly("n_steps", [](const Engine& self) { return self.plan().steps.size(); })
       .def_property_readonly("n_profiles", [](const Engine& self) { return self.plan().profiles.size(); })
-      .def("profile", &profile_info, py::arg("profile"))
+      .def("profile", &profile_info, py::arg("profile"),
+           "(min, opt, max) of each input's extents and contents, the latter empty where it is not a shape; memory.")
       .def_property_readonly(
           "metadata", [](const Engine& self) { return self.plan().json; }, "The plan as JSON text.")
       .def_property_readonly(
-          "report", [](const Engine& self) { return py::bytes(self.plan().report); },
-          "The build report as JSON, which nothing has checked; empty if the plan has none of its own.")
+          "report",
+          [](const Engine& self) {
+            const Plan& plan = self.plan();
+            return plan.report.empty() ? py::bytes(plan.older_report) : py::bytes(plan.report);
+          },
+          "The build report as JSON, which nothing has checked; empty if the plan has none.")
       .def(
           "plan_bytes",
           [](const Engine& self) {

@@ -200,7 +200,7 @@ void Context::set_memory(void* memory, uint64_t bytes) {
 }
 
 void Context::place_memory() {
-  is_ready_ = false;
+  is_ready_ = is_settled_ = false;
   if (!memory_) return;
   const Plan& plan = engine_->plan();
   const PlanProfile& profile = plan.profiles[static_cast<size_t>(profile_)];

@@ -84,6 +84,13 @@ class Context : private MemoryOwners {
   };
   // An allocator without functions takes it away.
   void set_output_allocator(size_t output, OutputAllocator allocator);
+  // As set_output_allocator; returns the one before.
+  OutputAllocator exchange_output_allocator(size_t output, OutputAllocator allocator);
+  bool has_output_allocator(size_t output) const { return allocators_[check_io(output)].allocate != nullptr; }
+  // Are the extents known only within an execution?
+  bool is_sized_late(size_t io) const { return needed_sizes_[check_io(io)] > 0; }
+  // Is an execution on the CPU nothing but its launches: no shape inputs, no late extents, no allocators?
+  bool is_plain() const { return is_plain_; }
 
   // Memory of the engine's device. Steps that run on the CPU all the same have theirs beside it.
   uint8_t* memory() const { return memory_; }
@@ -148,6 +155,7 @@ class Context : private MemoryOwners {
   void resolve_shapes();
   void place_memory();
   void make_ready();
+  void settle();
   void execute_and_wait();
   void execute_carefully();
   void put_address(size_t io, void* address, uint64_t room, std::shared_ptr<void> owner);
@@ -169,9 +177,10 @@ class Context : private MemoryOwners {
   std::shared_ptr<const Engine> engine_;
   int profile_ = 0;
   bool is_ready_ = false;          // everything below is settled and the layers know it
+  bool is_settled_ = false;        // all of it but the addresses, which change with each call that takes arrays
   bool are_shapes_valid_ = false;  // shapes_ follows from leaves_
-  bool is_plain_ = false;          // an execution on the CPU is nothing but its launches
-  bool is_careful_ = true;         // not known to be short with the present shapes, or a step changes the float mode
+  bool is_plain_ = false;
+  bool is_careful_ = true;  // not known to be short with the present shapes, or a step changes the float mode
 
   Leaves leaves_;    // extents and contents of the inputs, and sizes: those from n_known_ on are bounds
   int n_known_ = 0;  // sizes that were told in this execution

@@ -20,16 +20,22 @@ void Context::put_address(size_t io, void* address, uint64_t room, std::shared_p
   addresses_[io] = address;
   rooms_[io] = room;
   is_ready_ = false;
+  if (io < is_input_known_.size() && engine_->plan().is_shape_input(io)) is_settled_ = false;  // its contents are read
   for (int32_t t : io_views_[io]) views_[static_cast<size_t>(t)].data = address ? address : nothing;
 }
 
 void Context::set_output_allocator(size_t output, OutputAllocator allocator) {
+  exchange_output_allocator(output, std::move(allocator));
+}
+
+Context::OutputAllocator Context::exchange_output_allocator(size_t output, OutputAllocator allocator) {
   const InUse in_use(this, Use::kChange);
   check_io(output);
   if (output < engine_->plan().inputs.size()) throw status::allocator_of_input(tensor_of(output).name);
-  allocators_[output] = std::move(allocator);
-  is_ready_ = false;
+  std::swap(allocators_[output], allocator);
+  is_ready_ = is_settled_ = false;
   find_if_plain();
+  return allocator;
 }
 
 // Inputs and outputs whose extents have just become known: memory for those that an allocator serves, and checks.

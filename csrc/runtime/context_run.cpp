@@ -31,6 +31,15 @@ void Context::tell_shapes(size_t first) {
 }
 
 void Context::make_ready() {
+  std::fill(is_io_ready_.begin(), is_io_ready_.end(), 0);
+  if (is_settled_)
+    check_addresses();
+  else
+    settle();
+  is_ready_ = true;
+}
+
+void Context::settle() {
   const std::vector<std::string> missing = missing_shapes();
   if (!missing.empty()) throw status::shapes_unknown(missing);
   if (!memory_) {
@@ -38,10 +47,9 @@ void Context::make_ready() {
     memory_ = nothing;
     place_memory();
   }
-  std::fill(is_io_ready_.begin(), is_io_ready_.end(), 0);
   prepare_io();
   tell_shapes(0);
-  is_ready_ = true;
+  is_settled_ = true;
 }
 void Context::execute(const dt_stream& stream) {
   const bool is_cpu = engine_->device().is_cpu();
@@ -95,7 +103,7 @@ void Context::enqueue_all(void* stream, const AfterStep& after_step) {
   const Plan& plan = engine_->plan();
   if (!plan.sizes.empty()) forget_sizes();
   if (std::any_of(allocators_.begin(), allocators_.end(), [](const OutputAllocator& a) { return !!a.allocate; }))
-    is_ready_ = false;
+    is_ready_ = is_settled_ = false;
   read_contents();
   if (!is_ready_) make_ready();
   is_ready_ = plan.sizes.empty();  // unless it comes to its end

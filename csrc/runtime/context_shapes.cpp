@@ -85,7 +85,7 @@ void Context::forget_sizes() {
   call_.written.clear();
   n_known_ = 0;
   are_shapes_valid_ = false;
-  is_ready_ = false;
+  is_ready_ = is_settled_ = false;
   is_careful_ = true;
 }
 

@@ -135,6 +135,8 @@ bool JsonNode::boolean() const {
   return value_->get<bool>();
 }
 
+std::string JsonNode::json() const { return value_->dump(-1, ' ', true, json::error_handler_t::replace); }
+
 const std::string& JsonNode::text() const {
   if (!value_->is_string()) fail("a text");
   const auto& text = value_->get_ref<const std::string&>();

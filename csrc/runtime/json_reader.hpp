@@ -54,6 +54,8 @@ class JsonNode {
   std::vector<int64_t> integers(int64_t low = std::numeric_limits<int64_t>::min(),
                                 int64_t high = std::numeric_limits<int64_t>::max()) const;
 
+  std::string json() const;  // the value as JSON
+
   // "expected", and the value itself, shortened, as what is there.
   [[noreturn]] void fail(const std::string& expected) const;
   [[noreturn]] void fail(const std::string& expected, const std::string& got) const;

@@ -109,8 +109,9 @@ struct Plan {
   std::vector<PlanProfile> profiles;
   std::vector<PlanStep> steps;
   std::vector<PlanConstant> constants;
-  FileBytes bytes;          // constants point into it
-  std::string_view report;  // as the file has it
+  FileBytes bytes;           // constants point into it
+  std::string_view report;   // as the file has it
+  std::string older_report;  // in plans of earlier versions
 
   // The tensor of an input (0..) or output (after the inputs).
   int32_t io_tensor(size_t index) const {

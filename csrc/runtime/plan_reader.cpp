@@ -77,6 +77,8 @@ void PlanReader::read(FileBytes bytes) {
   const auto report = container_.blobs.find("report");
   if (report != container_.blobs.end())
     plan_.report = {reinterpret_cast<const char*>(report->second.data), report->second.n};
+  else if (root.has("report"))
+    plan_.older_report = root.at("report").json();
   plan_.json = std::move(container_.plan);
 }
 

@@ -15,11 +15,12 @@ from dovetail.machine.builder.pipeline import build, run, with_plugins
 from dovetail.machine.builder.without_effect import without_effect
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.devices import default_device, this_target
-from dovetail.machine.engine import ICudaEngine, Runtime
+from dovetail.machine.engine import ICudaEngine
 from dovetail.machine.enums import NetworkDefinitionCreationFlag
 from dovetail.machine.logger import ILogger, Severity, checked
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.plan import IHostMemory
+from dovetail.machine.runtime import Runtime
 
 
 class Builder(OlderBuilder):

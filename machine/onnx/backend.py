@@ -18,10 +18,10 @@ from dovetail.core.failures import raise_on_error
 from dovetail.core.types import DeviceType, nptype
 from dovetail.machine.builder import Builder
 from dovetail.machine.devices import gpus
-from dovetail.machine.engine import Runtime
 from dovetail.machine.logger import ILogger
 from dovetail.machine.onnx.parser import OnnxParser
 from dovetail.machine.onnx.types import ElementTypes, carried, name_of
+from dovetail.machine.runtime import Runtime
 
 MAX_KNOWN = 64  # elements of an input that is made a constant
 _DEVICES = {"CPU": DeviceType.CPU, "CUDA": DeviceType.GPU}

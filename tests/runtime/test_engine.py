@@ -38,6 +38,7 @@ def test_attributes_say_what_the_plan_says():
             "dim_names": ["batch", None],
             "device": 1,
             "is_shape": False,
+            "is_data": True,
             "is_sized_late": False,
         }
     ]

@@ -1,0 +1,137 @@
+"""`Runtime`: makes engines from plans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dovetail import _native
+from dovetail.core.arguments import whole
+from dovetail.core.contract import Lookup, parse_op_id
+from dovetail.core.errors import BuildError, DTypeError, PluginNotFound
+from dovetail.core.failures import failed, last_error, returns_on_error
+from dovetail.machine import absent
+from dovetail.machine.config_settings import refuse_dla
+from dovetail.machine.engine import ICudaEngine
+from dovetail.machine.logger import ILogger, Reporting, checked
+from dovetail.machine.plan import check_is_plan
+from dovetail.machine.settings import Setting, integer, yes_or_no
+
+
+class Runtime(Reporting):
+    """Turns plans into engines."""
+
+    gpu_allocator = Setting(None, None, "memory comes from the device's own allocator.")
+    engine_host_code_allowed = Setting(False, yes_or_no)  # a plan never holds code, so nothing follows from it
+    _absent = absent.RUNTIME
+    _max_threads = 0
+
+    def __init__(self, logger: ILogger, lookup: Lookup | None = None) -> None:
+        self.logger = checked(logger)
+        if lookup is None:
+            from dovetail.registry.loader import default_registry
+
+            lookup = default_registry()
+        self._lookup = lookup
+
+    @property
+    def max_threads(self) -> int:
+        """Threads of engines for the CPU: what was set, else as many as this process may use."""
+        return self._max_threads or _native.default_threads()
+
+    @max_threads.setter
+    def max_threads(self, number: int) -> None:
+        self._max_threads = integer(0, 1024)("Runtime.max_threads", number)
+
+    def deserialize_cuda_engine(self, serialized_engine: Any, device: int = -1) -> ICudaEngine | None:
+        """An engine from a plan: anything with the buffer protocol, or the path of a file, which is mapped.
+
+        A mapped file must not be changed or truncated in place while the engine lives; replacing it, as `plan.save`
+        does, is fine.
+
+        Args:
+            device: for a plan for the GPU, which one; -1 is the calling thread's current device, as cudaGetDevice
+                tells it.
+
+        Raises, or returns None (see `raise_on_error`):
+            PlanCorrupt, PlanVersionError: damaged, foreign, or made for another kind of machine.
+            PluginNotFound: the plan needs a plugin that is not here; says which and how to get it.
+            DTypeError: it is something else.
+            BuildError: `serialized_engine` is None, as a build returns that failed. Not raised but returned, as an
+                object that is false and raises when it is used: the error of the build is in its text.
+        """
+        if serialized_engine is None:
+            error = _no_plan()
+            return failed(self, error, NoEngine(error))
+        return self._deserialize(serialized_engine, device)
+
+    @returns_on_error(None)
+    def _deserialize(self, plan: Any, device: int) -> ICudaEngine:
+        if isinstance(plan, ICudaEngine):
+            raise DTypeError(
+                f"a plan cannot be {plan!r:.200}",
+                hint="An engine needs no deserializing: builder.build_engine returns one that is ready.",
+                got=plan,
+            )
+        check_is_plan(plan)
+        device = whole("the device of an engine", device)
+        try:
+            return ICudaEngine(plan, self._max_threads, device, self.logger)
+        except PluginNotFound as error:
+            error.facts += self._left_out(getattr(error, "op", ""))
+            raise
+
+    def _left_out(self, op: str) -> list[tuple[str, str]]:
+        """Plugins that are installed, and were blocked, or failed, or lie in a library that is not loaded."""
+        near = self._lookup.near_misses(*parse_op_id(op)) if op else []
+        return [(what, why) for what, why in near if why.startswith("known, ") or why.endswith("not loaded")]
+
+    def get_plugin_registry(self) -> Lookup:
+        return self._lookup
+
+    @property
+    def DLA_core(self) -> int:  # noqa: N802  TensorRT's spelling
+        """-1: nothing here drives a DLA. Setting another value raises DefinitionError."""
+        return -1
+
+    @DLA_core.setter
+    def DLA_core(self, core: int) -> None:  # noqa: N802
+        refuse_dla(core)
+
+    @property
+    def num_DLA_cores(self) -> int:  # noqa: N802  TensorRT's spelling
+        return 0
+
+
+class NoEngine:
+    """What an engine is that was deserialized from None: false, and an error wherever it is used."""
+
+    def __init__(self, error: BuildError) -> None:
+        self._error = error
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise self._error
+
+    def __enter__(self) -> Any:
+        raise self._error
+
+    def __exit__(self, *_: object) -> None:
+        """Never reached."""
+
+    def __repr__(self) -> str:
+        return "<no engine: there was no plan>"
+
+
+def _no_plan() -> BuildError:
+    cause = last_error()
+    error = BuildError(
+        "there is no plan to deserialize: None was given, as a build that fails returns",
+        facts=[] if cause is None else [("last error", f"{type(cause).__name__}: {cause}")],
+        hint="trt.raise_on_error(True) raises the error where it happens.",
+    )
+    error.__cause__ = cause
+    return error
