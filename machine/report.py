@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from dovetail.core.arguments import text
 from dovetail.core.errors import DefinitionError, PlanCorrupt
 
 _SHOWN = 12  # layers in a message
@@ -21,9 +22,9 @@ def report_json(report: dict[str, Any], max_bytes: int = MAX_BYTES) -> bytes:
     cuts = [("", ()), ("what was refused", ("refused",)), ("what was refused and what lost", ("refused", "lost"))]
     for what, keys in cuts:
         steps = [{**step, **{key: [] for key in keys}} for step in report.get("steps", [])]
-        text = _json({**report, "steps": steps}, what)
-        if len(text) <= max_bytes:
-            return text
+        found = _json({**report, "steps": steps}, what)
+        if len(found) <= max_bytes:
+            return found
     return _json({**report, "steps": [], "notes": []}, "every layer")
 
 
@@ -153,8 +154,8 @@ def _arenas(profile: Mapping[str, Any]) -> tuple[Arena, ...]:
 
 
 def _unreadable(error: Exception) -> PlanCorrupt:
-    text = "the build report of this plan cannot be read"
-    return PlanCorrupt(text, facts=[("because", f"{type(error).__name__}: {error}")])
+    message = "the build report of this plan cannot be read"
+    return PlanCorrupt(message, facts=[("because", f"{type(error).__name__}: {error}")])
 
 
 _NO_REPORT = "this plan has no build report: it was written without one"
@@ -169,7 +170,7 @@ def facts_text(facts: PlanFacts, layer: str | None = None) -> str:
     """The report as text; with `layer`, everything about that one.
 
     Raises:
-        DefinitionError: no layer has that name.
+        DefinitionError: no layer has that name. DTypeError: `layer` is no name.
     """
     report = facts.report
     if report is None:
@@ -188,6 +189,7 @@ def facts_text(facts: PlanFacts, layer: str | None = None) -> str:
 
 
 def _step_of(facts: PlanFacts, layer: str) -> StepReport:
+    text("the name of a layer", layer)
     for step in facts.steps:
         if step.layer == layer:
             return step
