@@ -66,11 +66,17 @@ clean:
 
 # An editable install: edited Python is in force at once, edited C++ after an incremental build of seconds.
 # Its distribution was called dovetail once: of two in one environment the older would offer the built-in layers as well.
-$(VENV)/installed: $(VENV)/for-demo $(NATIVE) pyproject.toml
+$(VENV)/installed: $(VENV)/for-demo $(VENV)/modules $(NATIVE) pyproject.toml
 	@$(PIP) uninstall -q -y dovetail 2>/dev/null
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --editable . \
 	  --config-settings=cmake.define.DOVETAIL_CUDA=$(CUDA)
 	@touch $@
+
+# The modules that an editable installation maps to files; a new one, or one that became a package, needs it made again.
+$(VENV)/modules: $(VENV)/made FORCE
+	@find core registry plugins machine -name '*.py' | LC_ALL=C sort >$@.new
+	@cmp -s $@.new $@ || cp $@.new $@
+	@rm $@.new
 
 # C++ programs that tests run, of the objects of the installation, in whose build folder they are; holds its path. The
 # folder is the one that pyproject.toml names by the tag of the wheel. OFF again: later installations are made without.
@@ -95,5 +101,5 @@ $(VENV)/made:
 	$(PIP) install 'pip>=23.1'
 	@touch $@
 
-.PHONY: help demo test lint format sanitize test-gpu bench wheel clean
+.PHONY: FORCE help demo test lint format sanitize test-gpu bench wheel clean
 .DELETE_ON_ERROR:

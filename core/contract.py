@@ -296,7 +296,7 @@ class OpSpec:
         default_factory=dict
     )  # "add_softmax" -> (network, ...) -> layer
     properties: Mapping[str, LayerProperty] = field(default_factory=dict)
-    onnx: tuple[Any, ...] = ()
+    onnx: Sequence[Any] = ()  # ONNX operators; may be made when they are first read
 
     @property
     def id(self) -> str:

@@ -19,7 +19,6 @@ from dovetail.core.contract import REQUIRED, Field, LayerProperty, Port
 from dovetail.core.errors import DefinitionError
 from dovetail.plugins.author import shown
 from dovetail.plugins.fields import FieldDeclaration, make_field, untyped
-from dovetail.plugins.onnx import OnnxOp
 from dovetail.plugins.ports import PORTS, PortDeclaration
 
 IDENTITY = ("name", "version", "namespace", "role", "scalar", "onnx", "type_rows", "device")
@@ -219,7 +218,6 @@ def check(cls: type, found: Declaration, where: str) -> None:
         elif name in TAKES_DESCS and inspect.isfunction(value):
             _check_count(cls, name, value, ("inputs", "outputs"), refuse)
     _check_init(cls, found, refuse)
-    _check_onnx(cls, refuse)
     doc = (cls.__doc__ or "").strip()
     if not doc and sys.flags.optimize < 2:
         raise refuse("has no formula line", "Let the first line of its docstring say what it computes.")
@@ -258,14 +256,6 @@ def _check_count(
             f"has {method}{inspect.signature(function)}, which cannot be called with {' and '.join(wanted)}",
             f"Write def {method}({', '.join(('self', *wanted))}).",
         ) from None
-
-
-def _check_onnx(cls: Any, refuse: Callable[..., DefinitionError]) -> None:
-    rows = cls.onnx
-    if isinstance(rows, (tuple, list)) and all(isinstance(row, OnnxOp) for row in rows):
-        return
-    name = rows if isinstance(rows, str) else cls.name
-    raise refuse("has an onnx that is no tuple of onnx_op", f'Write onnx = (onnx_op("{name}"),).', got=shown(rows))
 
 
 def _check_init(cls: Any, found: Declaration, refuse: Callable[..., DefinitionError]) -> None:

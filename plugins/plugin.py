@@ -24,6 +24,7 @@ from dovetail.plugins.declaration import (
     read_body,
     warn_of_near_names,
 )
+from dovetail.plugins.onnx import OnnxOp, OnnxOperators
 from dovetail.plugins.ports import bind
 from dovetail.plugins.shapes import refuse_negative
 
@@ -76,6 +77,9 @@ class Plugin:
                  `dovetail.core.scalar` for the language. Layers are fused by it. It is the reference where the class
                  has none, else `dovetail.machine.testing` compares the two
 
+    onnx         the ONNX operators that the op is, or makes by a rewrite: a tuple of `onnx_op(...)`, or a static method
+                 that returns one, so that rewrites may stand below the class. See `dovetail.plugins.onnx`
+
     Raises:
         DefinitionError: when the class statement runs, with its line, if the op is not well formed.
     """
@@ -86,7 +90,7 @@ class Plugin:
     role: ClassVar[str] = ""
     device: ClassVar[DeviceType] = DeviceType.CPU
     scalar: ClassVar[str | None] = None
-    onnx: ClassVar[Sequence[Any]] = ()
+    onnx: ClassVar[Sequence[OnnxOp] | Callable[[], Sequence[OnnxOp]]] = ()
     type_rows: ClassVar[Sequence[str]] = ()
     enums: ClassVar[Sequence[type[Any]] | Mapping[str, type[Any]]] = ()
 
@@ -130,7 +134,7 @@ class Plugin:
             enums=dict(cls.enums) if isinstance(cls.enums, Mapping) else {enum.__name__: enum for enum in cls.enums},
             add_methods=add_methods_of(cls, cls._declared),
             properties=dict(cls._declared.properties),
-            onnx=tuple(cls.onnx),
+            onnx=_operators_of(cls, where),
         )
         check_formula(cls.dovetail_spec)
         cls.dovetail_implementations = adapter.implementations_of(cls)
@@ -272,6 +276,14 @@ class PluginOp:
                 hint='Return dims by name of the port, such as {"kernel": (k, c, r, s)}.',
             )
         return {name: tuple(dims) for name, dims in wanted.items()}
+
+
+def _operators_of(cls: Any, where: str) -> OnnxOperators:
+    """The ONNX operators of a class. A function is called when they are needed, anything else is checked now."""
+    operators = OnnxOperators(cls.__name__, where, cls.onnx)
+    if not callable(cls.onnx):
+        len(operators)
+    return operators
 
 
 def _maker_of(cls: Any) -> Callable[[str, dict[str, Any]], PluginOp]:

@@ -64,7 +64,7 @@ class Tables:
 
         Raises:
             PluginConflict: somebody else's op, namespace or `add_...` method has that name.
-            DefinitionError: the name cannot be written in an id, or nothing makes the op.
+            DefinitionError: the name cannot be written in an id, nothing makes the op, or its ONNX operators are wrong.
         """
         if not spec.name or _FORBIDDEN.search(spec.name + spec.version + spec.namespace) or spec.make is None:
             rule = "is not empty and holds no '@', '#', '::' or space" if spec.make else "has a `make`"
@@ -73,6 +73,7 @@ class Tables:
                 facts=[("name" if spec.make else "spec", rule)],
                 op=spec.id,
             )
+        len(spec.onnx)  # a function that gives them is called now, and not while a model is imported
         known = self.specs.get(spec.id)
         if known is not None:
             owner = self.op_owner[spec.id]

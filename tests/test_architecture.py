@@ -24,7 +24,12 @@ ARROWS = [
     ("core.types", "_native core.errors core.dims core.named core.strict"),
     ("core*", "_native core.*"),
     ("plugins.builtin", "plugins core.*"),
-    ("plugins.builtin.*", "plugins plugins.* core.* !plugins.builtin !plugins.builtin.[!_]*"),
+    # rewrites of operators that are no single layer: the kit, and each other
+    (
+        "plugins.builtin._onnx*",
+        "plugins plugins.* core.* !plugins.builtin !plugins.builtin.[!_]* !plugins.builtin._[!o]*",
+    ),
+    ("plugins.builtin.*", "plugins plugins.* core.* !plugins.builtin !plugins.builtin.[!_]* !plugins.builtin._onnx*"),
     ("plugins*", "plugins plugins.* core.* !plugins.builtin*"),
     ("registry.native", "registry.* core.* _native"),
     ("registry*", "registry registry.* core.*"),
@@ -197,11 +202,11 @@ def letters(name: str) -> str:
 
 
 def naming_breaches(root: Path) -> Iterator[str]:
-    """Built-in layers named outside plugins/builtin: as an op, as a module, as `add_<layer>`."""
+    """Built-in layers named outside plugins/builtin and plugins/onnx: as an op, as a module, as `add_<layer>`."""
     ops = {letters(layer) for layer in layer_modules(root)}
     name_of_op = re.compile(r"(?:\w+::)?([A-Z]\w*)(@[\w.]+)?(?:#[\w.]+)?")  # an enum's SCALE is none
     for module, path in sources(root).items():
-        if module.startswith("plugins.builtin"):
+        if fits(module, "plugins.builtin* plugins.onnx*"):  # the kit makes layers by name, as the rewrites do
             continue
         for node in ast.walk(parse(path)):
             text = ""
@@ -385,6 +390,37 @@ def layer_breaches(root: Path) -> Iterator[str]:
             yield f"{folder.relative_to(root)}:1: has no module plugins/builtin/{folder.name}.py"
 
 
+def statement_names(node: ast.ClassDef) -> set[str]:
+    """Names that a class statement needs while it runs: bases, defaults, decorators, all but the bodies of methods."""
+    parts: list[ast.AST] = [*node.bases, *node.decorator_list, *(keyword.value for keyword in node.keywords)]
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef):
+            parts += [*part.decorator_list, *part.args.defaults, *filter(None, part.args.kw_defaults)]
+        else:
+            parts.append(part)
+    return {inner.id for part in parts for inner in ast.walk(part) if isinstance(inner, ast.Name)}
+
+
+def order_breaches(root: Path) -> Iterator[str]:
+    """A module of a layer has one order: the class, below constants and enumerations that it needs; its helpers;
+    `# ---- ONNX` and the rewrites, whose first parameter is `node`."""
+    for layer, path in layer_modules(root).items():
+        where, body = path.relative_to(root), parse(path).body
+        own = next((n for n in body if isinstance(n, ast.ClassDef) and letters(n.name) == letters(layer)), None)
+        if own is None:
+            continue
+        needed = statement_names(own)
+        functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+        for node in functions:
+            if node.lineno < own.lineno and node.name not in needed:
+                yield f"{where}:{node.lineno}: {node.name} stands above {own.name}; the layer's class comes first"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        onnx = lines.index("# ---- ONNX") if "# ---- ONNX" in lines else len(lines) + 1
+        for node in functions:
+            if [arg.arg for arg in node.args.args][:1] == ["node"] and node.lineno < onnx:
+                yield f"{where}:{node.lineno}: {node.name} makes layers of an ONNX node; put it below # ---- ONNX"
+
+
 def pass_breaches(root: Path) -> Iterator[str]:
     """A pass is a module of its name, `(graph, build) -> graph`, and stands in the pipeline; no part of the builder
     reaches into the privates of another object."""
@@ -416,6 +452,7 @@ CHECKERS = [
     definition_breaches,
     installed_breaches,
     layer_breaches,
+    order_breaches,
     pass_breaches,
 ]
 
@@ -450,6 +487,9 @@ SOUND = {
     "plugins/__init__.py": "from dovetail.core.contract import OpSpec\n",
     "plugins/builtin/__init__.py": "from dovetail.plugins import hookimpl\n",
     "plugins/builtin/gelu.py": "from dovetail.plugins import Plugin\nclass GELU(Plugin): pass\n",
+    "plugins/builtin/_onnx_ms.py": "from dovetail.plugins import onnx\n",
+    "plugins/builtin/_values.py": "",
+    "plugins/onnx/__init__.py": "from dovetail.core import types\n",
     "machine/plan.py": "from dovetail.core import types\n",
     "machine/testing.py": "from dovetail.core import types\n",
     "machine/cli.py": "from dovetail.machine import testing\n",
@@ -487,7 +527,24 @@ PLANTED = [
         "from dovetail.plugins.builtin.relu import ReLU",
         "may not import plugins.builtin",
     ),
+    (
+        "plugins/builtin/gelu.py",
+        "from dovetail.plugins.builtin._onnx_ms import microsoft",
+        "plugins.builtin.gelu may not import plugins.builtin._onnx_ms",
+    ),
+    (
+        "plugins/builtin/_onnx_ms.py",
+        "from dovetail.plugins.builtin._values import follow",
+        "plugins.builtin._onnx_ms may not import plugins.builtin._values",
+    ),
+    ("plugins/onnx/counts.py", "from dovetail.plugins.builtin import _values", "may not import plugins.builtin"),
     ("plugins/builtin/gelu.py", "class Softmax(Plugin): pass", "second op"),
+    ("plugins/builtin/gelu.py", "def gelu(node): pass", "put it below # ---- ONNX"),
+    (
+        "plugins/builtin/tanh.py",
+        "def helper(x): pass\nclass Tanh: pass",
+        "helper stands above Tanh",
+    ),
     (
         "plugins/builtin/relu.py",
         "from dovetail.plugins import Plugin\nclass ReLU(Plugin): pass",

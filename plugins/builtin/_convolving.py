@@ -27,7 +27,7 @@ from dovetail.plugins import (
     require_that,
 )
 from dovetail.plugins.builtin._batch import front_dims_hint
-from dovetail.plugins.builtin._onnx_shapes import rank_of, with_extent
+from dovetail.plugins.onnx import rank_of, with_extent
 
 QUANTIZABLE = (*FLOATS, DataType.INT8)
 

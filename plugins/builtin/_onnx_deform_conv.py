@@ -8,8 +8,18 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins.builtin._onnx_math import cast, combined
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, is_given, rank_of, reshaped, transposed, with_extent
+from dovetail.plugins.onnx import (
+    Counts,
+    cast,
+    combined,
+    extents,
+    is_given,
+    onnx_op,
+    rank_of,
+    reshaped,
+    transposed,
+    with_extent,
+)
 
 
 def deform_conv(node: Any) -> Any:
@@ -114,3 +124,6 @@ def _grid(node: Any, offsets: Any, window: tuple[int, ...], spans: Counts, half:
     fixed = combined(node, "SUM", begins, cells + numpy.float32(half))
     shift = combined(node, "SUM", combined(node, "PROD", fixed, scale), -1.0)
     return combined(node, "SUM", combined(node, "PROD", offsets, scale), shift)
+
+
+rewrites = (onnx_op("DeformConv", 19, rewrite=deform_conv),)

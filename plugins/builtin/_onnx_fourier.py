@@ -8,8 +8,7 @@ import numpy
 
 from dovetail.core.types import nptype
 from dovetail.plugins import axis_of
-from dovetail.plugins.builtin._onnx_math import combined
-from dovetail.plugins.builtin._onnx_shapes import extents, integers, is_given, joined, rank_of, reshaped, transposed
+from dovetail.plugins.onnx import combined, extents, integers, is_given, joined, onnx_op, rank_of, reshaped, transposed
 
 LARGEST = 1 << 24  # elements of the matrix
 
@@ -92,3 +91,10 @@ def _matrix(n: int, n_parts: int, length: int, inverse: bool, onesided: bool) ->
     y = numpy.fft.ifft(signal, length, 1) if inverse else numpy.fft.fft(signal, length, 1)
     y = y[:, : length // 2 + 1] if onesided else y
     return numpy.stack([y.real, y.imag], -1)
+
+
+rewrites = (
+    onnx_op("DFT", rewrite=dft),
+    onnx_op("STFT", rewrite=stft),
+    onnx_op("MelWeightMatrix", rewrite=mel_weight_matrix),
+)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import sqrt
 from typing import Any
 
 import numpy
 
-from dovetail.plugins.builtin._onnx_ms import ELEMENT_TYPES, microsoft
-from dovetail.plugins.builtin._onnx_shapes import rank_of
+from dovetail.plugins.onnx import ELEMENT_TYPES, checked_op, rank_of
 
 DOMAIN = "ai.onnx.ml"
 TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 
 
-def learned(op_type: str, rewrite: Any, inputs: tuple[int, int | None], attrs: str = "", **more: Any) -> Any:
-    """A row of an operator of ai.onnx.ml; what the rewrite would not honour is refused by name."""
-    return microsoft(op_type, rewrite, inputs, attrs, domain=DOMAIN, **more)
+learned = partial(checked_op, domain=DOMAIN)
 
 
 def features(node: Any) -> Any:

@@ -8,8 +8,7 @@ import numpy
 
 from dovetail.core.types import FLOATS
 from dovetail.plugins.builtin._onnx_ml import floats, learned
-from dovetail.plugins.builtin._onnx_ms import ELEMENT_TYPES, in_float32
-from dovetail.plugins.builtin._onnx_shapes import rank_of
+from dovetail.plugins.onnx import ELEMENT_TYPES, in_float32, rank_of
 
 DENSE = 4096  # keys within so many numbers are looked up in a table
 

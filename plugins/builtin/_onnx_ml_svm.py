@@ -19,7 +19,7 @@ from dovetail.plugins.builtin._onnx_ml import (
     transform_of,
     transformed,
 )
-from dovetail.plugins.builtin._onnx_ms import ELEMENT_TYPES, in_float32
+from dovetail.plugins.onnx import ELEMENT_TYPES, in_float32
 
 KERNELS = ("LINEAR", "POLY", "RBF", "SIGMOID")
 DIRECT = 1 << 14  # differences of one row with all support vectors that are taken one by one

@@ -19,7 +19,7 @@ from dovetail.plugins.builtin._onnx_ml import (
     transformed,
 )
 from dovetail.plugins.builtin._onnx_ml_forest import EQUAL, MEMBER, Forest
-from dovetail.plugins.builtin._onnx_ms import ELEMENT_TYPES
+from dovetail.plugins.onnx import ELEMENT_TYPES, onnx_op
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
 AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
@@ -255,3 +255,10 @@ def _of_one(node: Any, score: Any, is_positive: bool, how: str) -> Any:
     if how == "LOGISTIC":
         return transformed(node, side_by_side(node, negative, score), how)
     return side_by_side(node, complement(node, score) if is_positive else negative, score)
+
+
+rewrites = (
+    onnx_op("TreeEnsemble", 5, domain="ai.onnx.ml", rewrite=ensemble),
+    onnx_op("TreeEnsembleRegressor", domain="ai.onnx.ml", rewrite=regressed),
+    onnx_op("TreeEnsembleClassifier", domain="ai.onnx.ml", rewrite=classified),
+)

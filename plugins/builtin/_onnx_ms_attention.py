@@ -8,10 +8,10 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import nptype
-from dovetail.plugins.builtin._onnx_ms import ELEMENT_TYPES, absent, added, microsoft
+from dovetail.plugins.builtin._onnx_ms import microsoft
 from dovetail.plugins.builtin._onnx_ms_products import scaled_product
 from dovetail.plugins.builtin._onnx_ms_quantized import one_scale
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, joined, part, rank_of, sliced
+from dovetail.plugins.onnx import ELEMENT_TYPES, Counts, absent, added, extents, joined, part, rank_of, sliced
 
 
 class Keys:

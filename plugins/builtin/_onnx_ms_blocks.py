@@ -8,7 +8,8 @@ import numpy
 
 from dovetail.core.types import nptype
 from dovetail.plugins import axis_of
-from dovetail.plugins.builtin._onnx_ms import absent, added, microsoft
+from dovetail.plugins.builtin._onnx_ms import microsoft
+from dovetail.plugins.onnx import absent, added
 
 # The values of the 4 bits of both types, from the paper on QLoRA (Dettmers et al., 2023) and its implementation.
 FP4 = (0.0, 0.0052083333, 0.6666666667, 1.0, 0.3333333333, 0.5, 0.1666666667, 0.25)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dovetail.plugins import onnx_op
-from dovetail.plugins.builtin._onnx_ms import added, channels_first, channels_last, given_attrs, microsoft
+from dovetail.plugins.builtin._onnx_ms import microsoft
 from dovetail.plugins.builtin._onnx_ms_pointwise import fast_gelu_of, gelu_of
-from dovetail.plugins.builtin._onnx_pointwise import scalar
-from dovetail.plugins.builtin._onnx_shapes import rank_of
+from dovetail.plugins.onnx import added, channels_first, channels_last, given_attrs, onnx_op, rank_of, scalar
 
 CONV = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
 # Parameters of activations by name, in the order of activation_params.

@@ -12,10 +12,10 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import nptype
-from dovetail.plugins.builtin._onnx_ms import ELEMENT_TYPES, absent, added, microsoft
+from dovetail.plugins.builtin._onnx_ms import microsoft
 from dovetail.plugins.builtin._onnx_ms_attention import in_heads, split_last, steps
 from dovetail.plugins.builtin._onnx_ms_rotary import angles, turned
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, joined, rank_of, replaced, sliced
+from dovetail.plugins.onnx import ELEMENT_TYPES, Counts, absent, added, extents, joined, rank_of, replaced, sliced
 
 RANKS = (("query", 3), ("key", 3), ("value", 3), ("past_key", 4), ("past_value", 4))
 

@@ -6,17 +6,20 @@ from typing import Any
 
 import numpy
 
-from dovetail.plugins.builtin._onnx_ms import (
+from dovetail.plugins.builtin._onnx_ms import microsoft
+from dovetail.plugins.builtin._onnx_ms_pointwise import silu_of
+from dovetail.plugins.onnx import (
     ELEMENT_TYPES,
     added,
+    axis_given,
     channels_first,
     channels_last,
+    extents,
     in_float32,
-    microsoft,
+    part,
+    rank_of,
+    scalar,
 )
-from dovetail.plugins.builtin._onnx_ms_pointwise import silu_of
-from dovetail.plugins.builtin._onnx_pointwise import scalar
-from dovetail.plugins.builtin._onnx_shapes import axis_given, extents, part, rank_of
 
 
 def layer_norm(node: Any, x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import pi, sqrt
 from typing import Any
 
-from dovetail.plugins.builtin._onnx_ms import added, microsoft
-from dovetail.plugins.builtin._onnx_pointwise import scalar
-from dovetail.plugins.builtin._onnx_shapes import rank_of
+from dovetail.plugins.builtin._onnx_ms import microsoft
+from dovetail.plugins.onnx import added, rank_of, scalar
 
 
 def times(node: Any, x: Any, y: Any) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy
 
-from dovetail.plugins.builtin._onnx_ms import ELEMENT_TYPES, added, given_attrs, in_float32, microsoft
+from dovetail.plugins.builtin._onnx_ms import microsoft
 from dovetail.plugins.builtin._onnx_ms_quantized import one_scale, stored
-from dovetail.plugins.builtin._onnx_shapes import rank_of
+from dovetail.plugins.onnx import ELEMENT_TYPES, added, given_attrs, in_float32, rank_of
 
 
 def scaled_product(node: Any, a: Any, b: Any, scales: tuple[Any, Any], zeros: tuple[Any, Any], bias: Any) -> Any:

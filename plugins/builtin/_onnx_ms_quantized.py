@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dovetail.plugins.builtin._onnx_ms import (
-    ELEMENT_TYPES,
-    channels_first,
-    channels_last,
-    given_attrs,
-    microsoft,
-)
+from dovetail.plugins.builtin._onnx_ms import microsoft
+from dovetail.plugins.onnx import ELEMENT_TYPES, channels_first, channels_last, given_attrs
 
 WINDOW = ("auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "strides")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy
 
-from dovetail.plugins.builtin._onnx_ms import ELEMENT_TYPES, microsoft
+from dovetail.plugins.builtin._onnx_ms import microsoft
 from dovetail.plugins.builtin._onnx_ms_attention import steps
-from dovetail.plugins.builtin._onnx_shapes import extents, rank_of
+from dovetail.plugins.onnx import ELEMENT_TYPES, extents, rank_of
 
 
 def cut(node: Any, x: Any, start: int, stop: int, step: int = 1) -> Any:

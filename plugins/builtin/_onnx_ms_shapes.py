@@ -9,7 +9,7 @@ import numpy
 
 from dovetail.core.types import nptype
 from dovetail.plugins.builtin._onnx_ms import microsoft
-from dovetail.plugins.builtin._onnx_shapes import rank_of
+from dovetail.plugins.onnx import rank_of
 
 
 def same(op_type: str, opset: int, *attrs: str) -> Callable[[Any], Any]:

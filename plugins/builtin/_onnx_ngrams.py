@@ -7,8 +7,7 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import DataType, nptype
-from dovetail.plugins.builtin._onnx_math import cast, combined, reduced
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, joined, rank_of, reshaped, sliced
+from dovetail.plugins.onnx import Counts, cast, combined, extents, joined, onnx_op, rank_of, reduced, reshaped, sliced
 
 LARGEST = 1 << 24  # comparisons of one input with n-grams of one size
 MODES = ("TF", "IDF", "TFIDF")
@@ -90,3 +89,6 @@ def _counted(node: Any, x: Any, windows: numpy.ndarray, grams: numpy.ndarray) ->
         hit = combined(node, "EQUAL", items, grams[None, None, :, place].astype(nptype(work)))
         hits = hit if hits is None else combined(node, "AND", hits, hit)
     return reduced(node, "SUM", cast(node, hits, DataType.FLOAT), [1], keep_dims=False)
+
+
+rewrites = (onnx_op("TfIdfVectorizer", rewrite=tf_idf_vectorizer),)

@@ -9,12 +9,16 @@ import numpy
 
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import axis_of
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined, reduced
-from dovetail.plugins.builtin._onnx_shapes import (
+from dovetail.plugins.onnx import (
     MOST_KNOWN,
     Counts,
+    applied,
+    cast,
+    combined,
     extents,
+    onnx_op,
     rank_of,
+    reduced,
     reshaped,
     sliced,
     transposed,
@@ -128,3 +132,6 @@ def _scattered(node: Any, x: Any, places: Any, updates: Any, reduction: str) -> 
 def _where(node: Any, condition: Any) -> Any:
     """Places of a list that are true."""
     return reshaped(node, node.add("NonZero", [condition], to=int(INT64)), (-1,))
+
+
+rewrites = (onnx_op("Unique", rewrite=unique),)

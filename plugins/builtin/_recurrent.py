@@ -9,7 +9,8 @@ import numpy
 from dovetail.core.errors import ShapeError
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Floats, Input, Output, Plugin, Weights, all_equal, field, onnx_op, require_that
+from dovetail.plugins import Floats, Input, Output, Plugin, Weights, all_equal, field, require_that
+from dovetail.plugins.onnx import onnx_op
 
 GATES_FIRST = "[directions, gates * hidden, "
 

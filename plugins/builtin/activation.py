@@ -5,11 +5,9 @@ from __future__ import annotations
 from numpy import abs, clip, exp, expm1, finfo, float32, log1p, maximum, tanh, where
 
 from dovetail.core.types import FLOATS, DataType, TypeOfLayer
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
-from dovetail.plugins.builtin._onnx_math import cast
-from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar
-from dovetail.plugins.builtin._onnx_shapes import is_given, rank_of
+from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._values import follow_formula
+from dovetail.plugins.onnx import cast, elementwise, is_given, onnx_op, rank_of, scalar
 
 
 class ActivationType(TypeOfLayer):
@@ -27,57 +25,6 @@ class ActivationType(TypeOfLayer):
     HARD_SIGMOID = 9
     SCALED_TANH = 10
     THRESHOLDED_RELU = 11
-
-
-def sigmoid(x):
-    """1 / (1 + e^-x) without overflow: e^-|x| is never above 1."""
-    e = exp(-abs(x))
-    return where(x >= 0, 1 / (1 + e), e / (1 + e))
-
-
-def softplus(x):
-    """ln(1 + e^x) without overflow."""
-    return maximum(x, 0) + log1p(exp(-abs(x)))
-
-
-SELU_DEFAULTS = {"alpha": 1.67326319217681884765625, "beta": 1.05070102214813232421875}  # of ONNX Selu-6
-LARGEST = float(finfo(float32).max)
-CLIP_DEFAULTS = {"type": ActivationType.CLIP, "alpha": -LARGEST, "beta": LARGEST}
-
-
-def clip_between(node):
-    """ONNX Clip-11, whose limits are inputs. Where the lower is above the upper, the upper counts."""
-    x, limits = node[0], [(index, name) for index, name in ((1, "alpha"), (2, "beta")) if is_given(node, index)]
-    known = {name: node.constant(index) for index, name in limits}
-    if x.dtype in FLOATS and all(value is not None and value.size == 1 for value in known.values()):
-        fields = CLIP_DEFAULTS | {name: float(value.reshape(())) for name, value in known.items()}
-        if fields["alpha"] <= fields["beta"]:
-            return node.add("Activation", [x], **fields)
-    for index, name in limits:
-        x = elementwise(node, "MAX" if name == "alpha" else "MIN", x, node[index])
-    return x
-
-
-def shrink(node):
-    """ONNX Shrink: what lies within lambd of 0 is 0, the rest comes closer by the bias."""
-    x = node[0]
-    limit, bias = node.attr("lambd", 0.5), node.attr("bias", 0.0)
-    wide = x if x.dtype in FLOATS else cast(node, x, DataType.FLOAT)
-    parts = []
-    for op, sign in (("LESS", -1), ("GREATER", 1)):
-        far = elementwise(node, op, wide, scalar(wide, sign * limit))
-        parts += [far, elementwise(node, "SUB", wide, scalar(wide, sign * bias))]
-    zero = scalar(wide, 0).reshape((1,) * rank_of(x))
-    inner = node.add("Select", [parts[0], parts[1], zero])
-    return cast(node, node.add("Select", [parts[2], parts[3], inner]), x.dtype)
-
-
-def relu(node):
-    """ONNX Relu; of integers by comparing."""
-    x = node[0]
-    if x.dtype in FLOATS:
-        return node.add("Activation", [x], type=ActivationType.RELU)
-    return elementwise(node, "MAX", x, scalar(x, 0))
 
 
 class Activation(Plugin):
@@ -128,23 +75,79 @@ class Activation(Plugin):
         }
         return functions[self.type]().astype(x.dtype)
 
-    onnx = (
-        onnx_op("Relu", rewrite=relu),
-        onnx_op("Sigmoid", attrs={"type": ActivationType.SIGMOID}),
-        onnx_op("Tanh", attrs={"type": ActivationType.TANH}),
-        onnx_op("LeakyRelu", attrs={"type": ActivationType.LEAKY_RELU, "alpha": 0.01}),
-        onnx_op("Elu", attrs={"type": ActivationType.ELU, "alpha": 1.0}),
-        onnx_op("Selu", attrs={"type": ActivationType.SELU, **SELU_DEFAULTS}, renamed={"gamma": "beta"}),
-        onnx_op("Softsign", attrs={"type": ActivationType.SOFTSIGN}),
-        onnx_op("Softplus", attrs={"type": ActivationType.SOFTPLUS, "alpha": 1.0, "beta": 1.0}),
-        onnx_op("HardSigmoid", attrs={"type": ActivationType.HARD_SIGMOID, "alpha": 0.2, "beta": 0.5}),
-        onnx_op("ThresholdedRelu", attrs={"type": ActivationType.THRESHOLDED_RELU, "alpha": 1.0}),
-        onnx_op("Shrink", rewrite=shrink),
-        onnx_op("Clip", until=10, attrs=CLIP_DEFAULTS, renamed={"min": "alpha", "max": "beta"}),
-        onnx_op("Clip", since=11, rewrite=clip_between),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("Relu", rewrite=relu),
+            onnx_op("Sigmoid", attrs={"type": ActivationType.SIGMOID}),
+            onnx_op("Tanh", attrs={"type": ActivationType.TANH}),
+            onnx_op("LeakyRelu", attrs={"type": ActivationType.LEAKY_RELU, "alpha": 0.01}),
+            onnx_op("Elu", attrs={"type": ActivationType.ELU, "alpha": 1.0}),
+            onnx_op("Selu", attrs={"type": ActivationType.SELU, **SELU_DEFAULTS}, renamed={"gamma": "beta"}),
+            onnx_op("Softsign", attrs={"type": ActivationType.SOFTSIGN}),
+            onnx_op("Softplus", attrs={"type": ActivationType.SOFTPLUS, "alpha": 1.0, "beta": 1.0}),
+            onnx_op("HardSigmoid", attrs={"type": ActivationType.HARD_SIGMOID, "alpha": 0.2, "beta": 0.5}),
+            onnx_op("ThresholdedRelu", attrs={"type": ActivationType.THRESHOLDED_RELU, "alpha": 1.0}),
+            onnx_op("Shrink", rewrite=shrink),
+            onnx_op("Clip", until=10, attrs=CLIP_DEFAULTS, renamed={"min": "alpha", "max": "beta"}),
+            onnx_op("Clip", since=11, rewrite=clip_between),
+        )
 
     @classmethod
     def add(cls, network, input, type):
         """An Activation layer; alpha and beta are set on it."""
         return network.add_plugin("Activation", [input], {"type": type})
+
+
+def sigmoid(x):
+    """1 / (1 + e^-x) without overflow: e^-|x| is never above 1."""
+    e = exp(-abs(x))
+    return where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+def softplus(x):
+    """ln(1 + e^x) without overflow."""
+    return maximum(x, 0) + log1p(exp(-abs(x)))
+
+
+# ---- ONNX
+
+
+SELU_DEFAULTS = {"alpha": 1.67326319217681884765625, "beta": 1.05070102214813232421875}  # of ONNX Selu-6
+LARGEST = float(finfo(float32).max)
+CLIP_DEFAULTS = {"type": ActivationType.CLIP, "alpha": -LARGEST, "beta": LARGEST}
+
+
+def clip_between(node):
+    """ONNX Clip-11, whose limits are inputs. Where the lower is above the upper, the upper counts."""
+    x, limits = node[0], [(index, name) for index, name in ((1, "alpha"), (2, "beta")) if is_given(node, index)]
+    known = {name: node.constant(index) for index, name in limits}
+    if x.dtype in FLOATS and all(value is not None and value.size == 1 for value in known.values()):
+        fields = CLIP_DEFAULTS | {name: float(value.reshape(())) for name, value in known.items()}
+        if fields["alpha"] <= fields["beta"]:
+            return node.add("Activation", [x], **fields)
+    for index, name in limits:
+        x = elementwise(node, "MAX" if name == "alpha" else "MIN", x, node[index])
+    return x
+
+
+def shrink(node):
+    """ONNX Shrink: what lies within lambd of 0 is 0, the rest comes closer by the bias."""
+    x = node[0]
+    limit, bias = node.attr("lambd", 0.5), node.attr("bias", 0.0)
+    wide = x if x.dtype in FLOATS else cast(node, x, DataType.FLOAT)
+    parts = []
+    for op, sign in (("LESS", -1), ("GREATER", 1)):
+        far = elementwise(node, op, wide, scalar(wide, sign * limit))
+        parts += [far, elementwise(node, "SUB", wide, scalar(wide, sign * bias))]
+    zero = scalar(wide, 0).reshape((1,) * rank_of(x))
+    inner = node.add("Select", [parts[0], parts[1], zero])
+    return cast(node, node.add("Select", [parts[2], parts[3], inner]), x.dtype)
+
+
+def relu(node):
+    """ONNX Relu; of integers by comparing."""
+    x = node[0]
+    if x.dtype in FLOATS:
+        return node.add("Activation", [x], type=ActivationType.RELU)
+    return elementwise(node, "MAX", x, scalar(x, 0))

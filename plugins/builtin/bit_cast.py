@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dovetail.core.errors import DTypeError
 from dovetail.core.types import DataType, nptype
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
-from dovetail.plugins.builtin._onnx_types import converted_to
+from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins.onnx import converted_to, onnx_op
 
 PAIRS = (
     (DataType.FLOAT, DataType.INT32),
@@ -18,19 +18,6 @@ PAIRS = (
 )
 # Floats come to a reference in float32 or wider; what they are in the network follows from what they shall be.
 FLOATS_OF = {DataType.INT32: DataType.FLOAT, DataType.BF16: DataType.HALF, DataType.HALF: DataType.BF16}
-
-
-def bit_cast(node):
-    """ONNX BitCast. Bits of integers are their low bits, so that wider types can carry them; floats must be exact."""
-    x, of, to = node[0], node.type_name(0), node.attr_type("to")
-    if of == to:
-        return x
-    dtypes = {dtype.name: dtype for dtype in DataType} | {"FLOAT16": DataType.HALF, "BFLOAT16": DataType.BF16}
-    if (dtypes.get(of), dtypes.get(to)) in PAIRS:
-        return node.add("BitCast", [x], to_type=dtypes[to])
-    if "INT" in of and of.removeprefix("U") == to.removeprefix("U"):
-        return converted_to(node, x, to)
-    raise node.fail(f"the bits of {of} cannot be had as {to}: a network lacks one of them, or not all bits are legal")
 
 
 class BitCast(Plugin):
@@ -66,4 +53,22 @@ class BitCast(Plugin):
             x = x.astype(nptype(FLOATS_OF[self.to_type]))
         return x.view(nptype(self.to_type))
 
-    onnx = (onnx_op("BitCast", 26, rewrite=bit_cast),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("BitCast", 26, rewrite=bit_cast),)
+
+
+# ---- ONNX
+
+
+def bit_cast(node):
+    """ONNX BitCast. Bits of integers are their low bits, so that wider types can carry them; floats must be exact."""
+    x, of, to = node[0], node.type_name(0), node.attr_type("to")
+    if of == to:
+        return x
+    dtypes = {dtype.name: dtype for dtype in DataType} | {"FLOAT16": DataType.HALF, "BFLOAT16": DataType.BF16}
+    if (dtypes.get(of), dtypes.get(to)) in PAIRS:
+        return node.add("BitCast", [x], to_type=dtypes[to])
+    if "INT" in of and of.removeprefix("U") == to.removeprefix("U"):
+        return converted_to(node, x, to)
+    raise node.fail(f"the bits of {of} cannot be had as {to}: a network lacks one of them, or not all bits are legal")

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from dovetail.core.functions import converted
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._conversion import TYPE_ROWS, TYPES, infer_converted
-from dovetail.plugins.builtin._onnx_types import converted_to
-
-
-def cast(node):
-    """ONNX Cast."""
-    return converted_to(node, node[0], node.attr_type("to"), node.attr("saturate", 1))
-
-
-def cast_like(node):
-    """ONNX CastLike."""
-    return converted_to(node, node[0], node.type_name(1), node.attr("saturate", 1))
+from dovetail.plugins.onnx import converted_to, onnx_op
 
 
 class Cast(Plugin):
@@ -44,9 +34,24 @@ class Cast(Plugin):
     def reference(self, x):
         return converted(x, self.to_type)
 
-    onnx = (onnx_op("Cast", rewrite=cast), onnx_op("CastLike", rewrite=cast_like))
+    @staticmethod
+    def onnx():
+        return (onnx_op("Cast", rewrite=cast), onnx_op("CastLike", rewrite=cast_like))
 
     @classmethod
     def add(cls, network, input, to_type):
         """A Cast layer; `layer.to_type` can be set later."""
         return network.add_plugin("Cast", [input], {"to_type": to_type})
+
+
+# ---- ONNX
+
+
+def cast(node):
+    """ONNX Cast."""
+    return converted_to(node, node[0], node.attr_type("to"), node.attr("saturate", 1))
+
+
+def cast_like(node):
+    """ONNX CastLike."""
+    return converted_to(node, node[0], node.type_name(1), node.attr("saturate", 1))

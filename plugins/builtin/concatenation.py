@@ -7,21 +7,11 @@ import numpy
 from dovetail.core.arguments import sequence, shape_of
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, axis_of, field, onnx_op, require_equal
+from dovetail.plugins import Input, Output, Plugin, axis_of, field, require_equal
 from dovetail.plugins.builtin._values import follow
+from dovetail.plugins.onnx import onnx_op
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
-
-
-def concat_from_sequence(node):
-    """ONNX ConcatFromSequence: side by side along an axis, or a new one."""
-    tensors, is_new = node.sequence(0), bool(node.attr("new_axis", 0))
-    if not tensors or node.attr("axis") is None:
-        raise node.fail("it needs an axis and at least one tensor", tensors=len(tensors), axis=node.attr("axis"))
-    axis = axis_of(node.attr("axis"), len(tensors[0].shape) + is_new, node.op_type)
-    if is_new:
-        tensors = [node.add("Unsqueeze", [tensor, numpy.array([axis])]) for tensor in tensors]
-    return node.add("Concatenation", tensors, axis=axis)
 
 
 class Concatenation(Plugin):
@@ -79,7 +69,9 @@ class Concatenation(Plugin):
     def reference(self, xs):
         return numpy.concatenate(xs, self.axis)
 
-    onnx = (onnx_op("Concat"), onnx_op("ConcatFromSequence", rewrite=concat_from_sequence))
+    @staticmethod
+    def onnx():
+        return (onnx_op("Concat"), onnx_op("ConcatFromSequence", rewrite=concat_from_sequence))
 
     @classmethod
     def add(cls, network, inputs):
@@ -87,3 +79,17 @@ class Concatenation(Plugin):
         inputs = list(sequence("the inputs of add_concatenation", inputs, "tensors", "Write [x, y]."))
         rank = len(shape_of("input 0 of add_concatenation", inputs[0])) if inputs else 0
         return network.add_plugin("Concatenation", inputs, {"axis": max(0, rank - 3)})
+
+
+# ---- ONNX
+
+
+def concat_from_sequence(node):
+    """ONNX ConcatFromSequence: side by side along an axis, or a new one."""
+    tensors, is_new = node.sequence(0), bool(node.attr("new_axis", 0))
+    if not tensors or node.attr("axis") is None:
+        raise node.fail("it needs an axis and at least one tensor", tensors=len(tensors), axis=node.attr("axis"))
+    axis = axis_of(node.attr("axis"), len(tensors[0].shape) + is_new, node.op_type)
+    if is_new:
+        tensors = [node.add("Unsqueeze", [tensor, numpy.array([axis])]) for tensor in tensors]
+    return node.add("Concatenation", tensors, axis=axis)

@@ -10,40 +10,8 @@ from dovetail.core.contract import MAX_ELEMENTS, SymbolicTensor
 from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.types import from_numpy
-from dovetail.plugins import Ints, Output, Plugin, Tensor, field, onnx_op
-from dovetail.plugins.builtin._onnx_fourier import mel_weight_matrix
-from dovetail.plugins.builtin._onnx_shapes import Counts, counts_given, sliced
-
-
-def constant_of(node):
-    """ONNX Constant: one attribute of several says what it is."""
-    types = {
-        "value_int": numpy.int64,
-        "value_ints": numpy.int64,
-        "value_float": numpy.float32,
-        "value_floats": numpy.float32,
-    }
-    for name, dtype in types.items():
-        if node.attr(name) is not None:
-            return numpy.asarray(node.attr(name), dtype)
-    if node.attr("sparse_value") is not None:
-        return node.attr("sparse_value")
-    if node.attr("value") is None:
-        raise node.fail("its value is neither a tensor nor a number")
-    return node.attr("value")
-
-
-def constant_of_shape(node):
-    """ONNX ConstantOfShape: one value everywhere. A small one is a constant, others repeat an element."""
-    shape, value = counts_given(node, 0, "input"), numpy.asarray(node.attr("value", numpy.zeros(1, numpy.float32)))
-    if value.size != 1:
-        raise node.fail("its value is not one element", value=value.shape)
-    if shape.known is not None and min(shape.known, default=0) < 0:
-        raise node.fail("an extent is negative", shape=shape.known.tolist())
-    if shape.known is not None and prod(shape.known.tolist()) <= MAX_ELEMENTS:
-        return numpy.full(shape.known, value.reshape(()))
-    zeros = Counts(node, [0] * len(shape))
-    return sliced(node, node.as_tensor(value.reshape((1,) * len(shape))), zeros, shape, zeros)
+from dovetail.plugins import Ints, Output, Plugin, Tensor, field
+from dovetail.plugins.onnx import Counts, counts_given, onnx_op, sliced
 
 
 class Constant(Plugin):
@@ -85,11 +53,12 @@ class Constant(Plugin):
             raise FieldValueError(f"{self.label} has no values", hint="Give it an array.", field="weights")
         return numpy.asarray(given)
 
-    onnx = (
-        onnx_op("Constant", rewrite=constant_of),
-        onnx_op("ConstantOfShape", rewrite=constant_of_shape),
-        onnx_op("MelWeightMatrix", rewrite=mel_weight_matrix),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("Constant", rewrite=constant_of),
+            onnx_op("ConstantOfShape", rewrite=constant_of_shape),
+        )
 
     @classmethod
     def add(cls, network, shape, weights):
@@ -98,3 +67,37 @@ class Constant(Plugin):
         if given is not None:
             from_numpy(numpy.asarray(given).dtype)  # refuses float64 at the line that is wrong, not in the build
         return network.add_plugin("Constant", [], {"shape": shape, "weights": weights})
+
+
+# ---- ONNX
+
+
+def constant_of(node):
+    """ONNX Constant: one attribute of several says what it is."""
+    types = {
+        "value_int": numpy.int64,
+        "value_ints": numpy.int64,
+        "value_float": numpy.float32,
+        "value_floats": numpy.float32,
+    }
+    for name, dtype in types.items():
+        if node.attr(name) is not None:
+            return numpy.asarray(node.attr(name), dtype)
+    if node.attr("sparse_value") is not None:
+        return node.attr("sparse_value")
+    if node.attr("value") is None:
+        raise node.fail("its value is neither a tensor nor a number")
+    return node.attr("value")
+
+
+def constant_of_shape(node):
+    """ONNX ConstantOfShape: one value everywhere. A small one is a constant, others repeat an element."""
+    shape, value = counts_given(node, 0, "input"), numpy.asarray(node.attr("value", numpy.zeros(1, numpy.float32)))
+    if value.size != 1:
+        raise node.fail("its value is not one element", value=value.shape)
+    if shape.known is not None and min(shape.known, default=0) < 0:
+        raise node.fail("an extent is negative", shape=shape.known.tolist())
+    if shape.known is not None and prod(shape.known.tolist()) <= MAX_ELEMENTS:
+        return numpy.full(shape.known, value.reshape(()))
+    zeros = Counts(node, [0] * len(shape))
+    return sliced(node, node.as_tensor(value.reshape((1,) * len(shape))), zeros, shape, zeros)

@@ -9,39 +9,9 @@ from math import prod
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins import convolution_extent, onnx_op
+from dovetail.plugins import convolution_extent
 from dovetail.plugins.builtin._convolving import Convolving, onnx_convolved, onnx_inputs, onnx_window
-from dovetail.plugins.builtin._onnx_deform_conv import deform_conv
-from dovetail.plugins.builtin._onnx_math import cast
-from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise
-from dovetail.plugins.builtin._onnx_quantized import centred, requantized
-from dovetail.plugins.builtin._onnx_shapes import is_given, rank_of
-
-
-def conv(node):
-    """ONNX Conv."""
-    spatial, fields = onnx_window(node, node[1])
-    return onnx_convolved(node, "Convolution", spatial, onnx_inputs(node), num_output_maps=node[1].shape[0], **fields)
-
-
-def exact_sums(node, x, kernel, x_zero, kernel_zero):
-    """A convolution of integers less their zero points, in float32: exact below 2**24."""
-    spatial, fields = onnx_window(node, kernel)
-    inputs = [cast(node, centred(node, *pair), DataType.FLOAT) for pair in ((x, x_zero), (kernel, kernel_zero))]
-    return onnx_convolved(node, "Convolution", spatial, inputs, num_output_maps=kernel.shape[0], **fields)
-
-
-def conv_integer(node):
-    """ONNX ConvInteger."""
-    return cast(node, exact_sums(node, node[0], node[1], 2, 3), DataType.INT32)
-
-
-def q_linear_conv(node):
-    """ONNX QLinearConv, whose bias counts in steps of both scales."""
-    sums = exact_sums(node, node[0], node[3], 2, 5)
-    if is_given(node, 8):
-        sums = elementwise(node, "SUM", sums, channels(node, cast(node, node[8], DataType.FLOAT), rank_of(sums), 1))
-    return requantized(node, sums, (1, 4, 6), 7, 1)
+from dovetail.plugins.onnx import cast, centred, channels, elementwise, is_given, onnx_op, rank_of, requantized
 
 
 class Convolution(Convolving):
@@ -100,12 +70,13 @@ class Convolution(Convolving):
         y = y.reshape(*batch, maps, *out)
         return y if bias is None else y + bias.reshape(-1, *(1,) * self.spatial)
 
-    onnx = (
-        onnx_op("Conv", rewrite=conv),
-        onnx_op("ConvInteger", rewrite=conv_integer),
-        onnx_op("QLinearConv", rewrite=q_linear_conv),
-        onnx_op("DeformConv", 19, rewrite=deform_conv),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("Conv", rewrite=conv),
+            onnx_op("ConvInteger", rewrite=conv_integer),
+            onnx_op("QLinearConv", rewrite=q_linear_conv),
+        )
 
     @classmethod
     def add_convolution_nd(cls, network, input, num_output_maps, kernel_shape, kernel=None, bias=None):
@@ -117,3 +88,32 @@ class Convolution(Convolving):
         """The older name of add_convolution_nd."""
         warnings.warn("Use add_convolution_nd instead.", DeprecationWarning, stacklevel=3)
         return cls.make_layer(network, input, num_output_maps, kernel_shape, kernel, bias)
+
+
+# ---- ONNX
+
+
+def conv(node):
+    """ONNX Conv."""
+    spatial, fields = onnx_window(node, node[1])
+    return onnx_convolved(node, "Convolution", spatial, onnx_inputs(node), num_output_maps=node[1].shape[0], **fields)
+
+
+def exact_sums(node, x, kernel, x_zero, kernel_zero):
+    """A convolution of integers less their zero points, in float32: exact below 2**24."""
+    spatial, fields = onnx_window(node, kernel)
+    inputs = [cast(node, centred(node, *pair), DataType.FLOAT) for pair in ((x, x_zero), (kernel, kernel_zero))]
+    return onnx_convolved(node, "Convolution", spatial, inputs, num_output_maps=kernel.shape[0], **fields)
+
+
+def conv_integer(node):
+    """ONNX ConvInteger."""
+    return cast(node, exact_sums(node, node[0], node[1], 2, 3), DataType.INT32)
+
+
+def q_linear_conv(node):
+    """ONNX QLinearConv, whose bias counts in steps of both scales."""
+    sums = exact_sums(node, node[0], node[3], 2, 5)
+    if is_given(node, 8):
+        sums = elementwise(node, "SUM", sums, channels(node, cast(node, node[8], DataType.FLOAT), rank_of(sums), 1))
+    return requantized(node, sums, (1, 4, 6), 7, 1)

@@ -7,7 +7,8 @@ import numpy
 from dovetail.core.errors import ShapeError
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, axis_of, field, onnx_op
+from dovetail.plugins import Input, Output, Plugin, axis_of, field
+from dovetail.plugins.onnx import onnx_op
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64, DataType.INT8, DataType.UINT8)
 
@@ -69,10 +70,15 @@ class Cumulative(Plugin):
         fields = {"axis": axis, "op": operation, "exclusive": exclusive, "reverse": reverse}
         return network.add_plugin(cls.name, [input], fields)
 
-    onnx = (
-        onnx_op("CumSum", 11, rewrite=lambda node: cumulative(node, CumulativeOperation.SUM)),
-        onnx_op("CumProd", 26, rewrite=lambda node: cumulative(node, CumulativeOperation.PROD)),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("CumSum", 11, rewrite=lambda node: cumulative(node, CumulativeOperation.SUM)),
+            onnx_op("CumProd", 26, rewrite=lambda node: cumulative(node, CumulativeOperation.PROD)),
+        )
+
+
+# ---- ONNX
 
 
 def cumulative(node, op):

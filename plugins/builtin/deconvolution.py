@@ -8,10 +8,79 @@ from math import prod
 
 import numpy
 
-from dovetail.plugins import deconvolution_extent, onnx_op
+from dovetail.plugins import deconvolution_extent
 from dovetail.plugins.builtin._convolving import Convolving, onnx_convolved, onnx_inputs, onnx_window
-from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, is_given, joined, rank_of, sliced
+from dovetail.plugins.onnx import Counts, channels, elementwise, extents, is_given, joined, onnx_op, rank_of, sliced
+
+
+class Deconvolution(Convolving):
+    """y[k, p * stride + r * dilation - padding] = bias[k] + sum over c, p, r of x[c, p] * kernel[c, k, r]
+
+    Inputs    x       [..., C, spatial], two or three spatial dims, float16 | bfloat16 | float32, or
+                      quantised int8
+              kernel  [C, K / groups, window]
+              bias    [K], optional
+    Outputs   y       [..., K, spatial]; type of x, float32 for int8
+    Numerics  padding trims the output; sums are float32 (int32 for int8) whatever the type
+    Errors    ShapeError if channels, groups and weights disagree, or an output extent would be below 1
+    Source    TensorRT 8.5 IDeconvolutionLayer
+    """
+
+    def kernel_dims(self, channels):
+        return (channels, self.num_output_maps // self.num_groups, *self.kernel_size_nd)
+
+    def infer(self, x, kernel, bias):
+        self.check_weights(x, kernel, bias)
+        return self.output(x, [extent for extent, _ in self._extents(x.dims)])
+
+    def _extents(self, dims):
+        """(output extent, cells trimmed off the front) of each spatial axis."""
+        return [
+            deconvolution_extent(self.padding_mode, size, w.covered, w.stride, w.before, w.after)
+            for size, w in zip(dims[-self.spatial :], self.windows(), strict=True)
+        ]
+
+    def reference(self, x, kernel, bias):
+        windows, extents = list(self.windows()), self._extents(x.shape)
+        batch, channels, size = (
+            x.shape[: -self.spatial - 1],
+            x.shape[-self.spatial - 1],
+            x.shape[-self.spatial :],
+        )
+        groups, maps = self.num_groups, self.num_output_maps
+        cells = x.reshape(prod(batch), groups, channels // groups, prod(size))
+        kernel = kernel.reshape(groups, channels // groups, maps // groups, *self.kernel_size_nd)
+        full = [max(0, s - 1) * w.stride + w.covered for s, w in zip(size, windows, strict=True)]
+        y = numpy.zeros((cells.shape[0], groups, maps // groups, *full), x.dtype)
+        for place in product(*(range(w.size) for w in windows)):
+            at = [
+                slice(r * w.dilation, r * w.dilation + (s - 1) * w.stride + 1, w.stride) if s else slice(0)
+                for r, w, s in zip(place, windows, size, strict=True)
+            ]
+            spread = kernel[(..., *place)].swapaxes(-1, -2) @ cells  # [n, groups, k, positions]
+            y[(..., *at)] += spread.reshape(*y.shape[:3], *size)
+        kept = [slice(before, before + extent) for extent, before in extents]
+        y = y[(..., *kept)]
+        y = y.reshape(*batch, maps, *(extent for extent, _ in extents))
+        return y if bias is None else y + bias.reshape(-1, *(1,) * self.spatial)
+
+    @staticmethod
+    def onnx():
+        return (onnx_op("ConvTranspose", rewrite=conv_transpose),)
+
+    @classmethod
+    def add_deconvolution_nd(cls, network, input, num_output_maps, kernel_shape, kernel=None, bias=None):
+        """A Deconvolution layer. Weights may be flat; `layer.set_input(1, tensor)` feeds an empty kernel."""
+        return cls.make_layer(network, input, num_output_maps, kernel_shape, kernel, bias)
+
+    @classmethod
+    def add_deconvolution(cls, network, input, num_output_maps, kernel_shape, kernel=None, bias=None):
+        """The older name of add_deconvolution_nd."""
+        warnings.warn("Use add_deconvolution_nd instead.", DeprecationWarning, stacklevel=3)
+        return cls.make_layer(network, input, num_output_maps, kernel_shape, kernel, bias)
+
+
+# ---- ONNX
 
 
 def conv_transpose(node):
@@ -77,68 +146,3 @@ def _pad_for(node, given, wanted, longer, fields):
         behind.append(total - less if is_upper else less)
     fields.pop("padding_mode", None)
     fields |= {"pre_padding": tuple(before), "post_padding": tuple(behind)}
-
-
-class Deconvolution(Convolving):
-    """y[k, p * stride + r * dilation - padding] = bias[k] + sum over c, p, r of x[c, p] * kernel[c, k, r]
-
-    Inputs    x       [..., C, spatial], two or three spatial dims, float16 | bfloat16 | float32, or
-                      quantised int8
-              kernel  [C, K / groups, window]
-              bias    [K], optional
-    Outputs   y       [..., K, spatial]; type of x, float32 for int8
-    Numerics  padding trims the output; sums are float32 (int32 for int8) whatever the type
-    Errors    ShapeError if channels, groups and weights disagree, or an output extent would be below 1
-    Source    TensorRT 8.5 IDeconvolutionLayer
-    """
-
-    def kernel_dims(self, channels):
-        return (channels, self.num_output_maps // self.num_groups, *self.kernel_size_nd)
-
-    def infer(self, x, kernel, bias):
-        self.check_weights(x, kernel, bias)
-        return self.output(x, [extent for extent, _ in self._extents(x.dims)])
-
-    def _extents(self, dims):
-        """(output extent, cells trimmed off the front) of each spatial axis."""
-        return [
-            deconvolution_extent(self.padding_mode, size, w.covered, w.stride, w.before, w.after)
-            for size, w in zip(dims[-self.spatial :], self.windows(), strict=True)
-        ]
-
-    def reference(self, x, kernel, bias):
-        windows, extents = list(self.windows()), self._extents(x.shape)
-        batch, channels, size = (
-            x.shape[: -self.spatial - 1],
-            x.shape[-self.spatial - 1],
-            x.shape[-self.spatial :],
-        )
-        groups, maps = self.num_groups, self.num_output_maps
-        cells = x.reshape(prod(batch), groups, channels // groups, prod(size))
-        kernel = kernel.reshape(groups, channels // groups, maps // groups, *self.kernel_size_nd)
-        full = [max(0, s - 1) * w.stride + w.covered for s, w in zip(size, windows, strict=True)]
-        y = numpy.zeros((cells.shape[0], groups, maps // groups, *full), x.dtype)
-        for place in product(*(range(w.size) for w in windows)):
-            at = [
-                slice(r * w.dilation, r * w.dilation + (s - 1) * w.stride + 1, w.stride) if s else slice(0)
-                for r, w, s in zip(place, windows, size, strict=True)
-            ]
-            spread = kernel[(..., *place)].swapaxes(-1, -2) @ cells  # [n, groups, k, positions]
-            y[(..., *at)] += spread.reshape(*y.shape[:3], *size)
-        kept = [slice(before, before + extent) for extent, before in extents]
-        y = y[(..., *kept)]
-        y = y.reshape(*batch, maps, *(extent for extent, _ in extents))
-        return y if bias is None else y + bias.reshape(-1, *(1,) * self.spatial)
-
-    onnx = (onnx_op("ConvTranspose", rewrite=conv_transpose),)
-
-    @classmethod
-    def add_deconvolution_nd(cls, network, input, num_output_maps, kernel_shape, kernel=None, bias=None):
-        """A Deconvolution layer. Weights may be flat; `layer.set_input(1, tensor)` feeds an empty kernel."""
-        return cls.make_layer(network, input, num_output_maps, kernel_shape, kernel, bias)
-
-    @classmethod
-    def add_deconvolution(cls, network, input, num_output_maps, kernel_shape, kernel=None, bias=None):
-        """The older name of add_deconvolution_nd."""
-        warnings.warn("Use add_deconvolution_nd instead.", DeprecationWarning, stacklevel=3)
-        return cls.make_layer(network, input, num_output_maps, kernel_shape, kernel, bias)

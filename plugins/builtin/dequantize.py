@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
-from dovetail.plugins.builtin._onnx_quantized import dequantized
+from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._scales import UNSET, ZERO_POINTS, check_scales, check_zero_point, spread
+from dovetail.plugins.onnx import Blocks, axis_of_scales, cast, elementwise, has_no_zero_point, onnx_op, rank_of
 
 
 class Dequantize(Plugin):
@@ -39,9 +39,33 @@ class Dequantize(Plugin):
     def reference(self, x, scale, zero_point):
         return x.astype(scale.dtype) * spread(scale, x, self.axis)
 
-    onnx = (onnx_op("DequantizeLinear", rewrite=dequantized),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("DequantizeLinear", rewrite=dequantized),)
 
     @classmethod
     def add(cls, network, input, scale):
         """A Dequantize layer; set `axis` where the scale has several values."""
         return network.add_plugin("Dequantize", [input, scale])
+
+
+# ---- ONNX
+
+
+def dequantized(node):
+    """ONNX DequantizeLinear."""
+    x, scale = node[0], node[1]
+    is_symmetric = has_no_zero_point(node, 2)
+    if x.dtype == DataType.INT8 and is_symmetric and rank_of(scale) < 2:
+        y = node.add("Dequantize", [x, scale], **axis_of_scales(node))
+    else:
+        blocks = Blocks(node, x)
+        steps = blocks.x
+        if not is_symmetric:
+            work = DataType.FLOAT if x.dtype == DataType.FLOAT else DataType.INT32
+            zero = blocks.parameter(cast(node, node[2], work))
+            steps = elementwise(node, "SUB", cast(node, steps, work), zero)
+        steps = cast(node, steps, DataType.FLOAT)
+        real = elementwise(node, "PROD", steps, blocks.parameter(cast(node, scale, DataType.FLOAT)))
+        y = blocks.restored(real)
+    return cast(node, y, node.carrier(node.attr_type("output_dtype", node.type_name(1))))

@@ -6,7 +6,8 @@ import numpy
 
 from dovetail.core.errors import ShapeError
 from dovetail.core.types import FLOATS
-from dovetail.plugins import Input, Output, Plugin, onnx_op, require_equal
+from dovetail.plugins import Input, Output, Plugin, require_equal
+from dovetail.plugins.onnx import onnx_op
 
 
 class Determinant(Plugin):

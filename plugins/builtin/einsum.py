@@ -10,12 +10,93 @@ from dovetail.core.arguments import sequence
 from dovetail.core.arguments import text as checked_text
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op, require_equal
-from dovetail.plugins.builtin._onnx_math import combined, number_like, reduced
-from dovetail.plugins.builtin._onnx_shapes import extents, off_diagonal, rank_of
+from dovetail.plugins import Input, Output, Plugin, broadcast, field, require_equal
+from dovetail.plugins.onnx import combined, extents, number_like, off_diagonal, onnx_op, rank_of, reduced
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
 EQUATION = re.compile(r"[A-Za-z]*(,[A-Za-z]*)?(->[A-Za-z]*)?")
+
+
+class Einsum(Plugin):
+    """y = sum of the products of a and b over the letters of `equation` that y does not have
+
+    Inputs    a, b  any dims, one for each letter of their terms; of one type. b is absent if the equation has one
+                    term. Extents of 1 are repeated to that of the same letter in the other input
+    Outputs   y     a dim for each letter behind the arrow; type of a
+    Equation  "ij,jk->ik" multiplies matrices, "ij->ji" transposes, "ij->" sums. Letters are A-Z and a-z, blanks
+              are ignored; without an arrow y has the letters that stand once, in alphabetical order
+    Numerics  floats are summed in float32; integers wrap around
+    Errors    FieldValueError for an equation with an ellipsis, a letter twice in one term, or more than two inputs;
+              ShapeError if terms and dims differ in number, or extents of one letter differ, none of them 1
+    Source    TensorRT 8.5 IEinsumLayer
+    """
+
+    a = Input(NUMBERS)
+    b = Input(NUMBERS, optional=True)
+    y = Output(like="a")
+    equation: str = field(doc="Which dims are multiplied, summed and kept.")
+
+    type_rows = ("f32|f16|bf16|i32|i64 f32|f16|bf16|i32|i64 -> f32|f16|bf16|i32|i64",)
+
+    def infer(self, a, b):
+        terms, y = terms_of(self.label, self.equation)
+        inputs = [tensor for tensor in (a, b) if tensor is not None]
+        if len(terms) != len(inputs):
+            raise ShapeError(
+                f"{self.label} has {len(inputs)} inputs, and its equation '{self.equation}' {len(terms)}",
+                expected=len(terms),
+                got=len(inputs),
+            )
+        if b is not None and a.dtype != b.dtype:
+            raise DTypeError(
+                f"{self.label} cannot multiply {a.dtype.name} with {b.dtype.name}",
+                facts=[("a", a.dtype.name), ("b", b.dtype.name), ("rule", "both of one type")],
+                hint="Convert one of them with an Identity layer.",
+                expected=a.dtype,
+                got=b.dtype,
+            )
+        extents = {}
+        for name, term, tensor in zip("ab", terms, inputs, strict=False):
+            if tensor.rank != len(term):
+                raise ShapeError(
+                    f"{self.label} has {len(term)} letters for {name}, '{term}', and {tensor.rank} dims, {tensor.dims}",
+                    facts=[("equation", self.equation), (name, tensor.dims)],
+                    expected=len(term),
+                    got=tensor.rank,
+                )
+            for letter, extent in zip(term, tensor.dims, strict=True):
+                extents[letter] = self._both(letter, extents[letter], extent) if letter in extents else extent
+        return a.like([extents[letter] for letter in y])
+
+    def _both(self, letter, a, b):
+        """The extent of a letter that both inputs have."""
+        if a.value is not None and b.value is not None and 1 not in (a.value, b.value):
+            require_equal(self.label, (f"'{letter}' of a", a), (f"'{letter}' of b", b))
+        return broadcast(f"{self.label}, for '{letter}',", [a], [b])[0]
+
+    def reference(self, a, b=None):
+        terms, y = terms_of(self.label, self.equation)
+        inputs = [array for array in (a, b) if array is not None]
+        wide = [array.astype(numpy.float32) if array.dtype.itemsize == 2 else array for array in inputs]
+        # Multiplied, then summed; extents of 1 stand for the letters that an input lacks.
+        letters = y + "".join(sorted(set("".join(terms)) - set(y)))
+        product = numpy.ones((), a.dtype if a.dtype.itemsize > 2 else numpy.float32)
+        for term, array in zip(terms, wide, strict=True):
+            order = sorted(range(len(term)), key=lambda axis: letters.index(term[axis]))
+            shape = [array.shape[term.index(letter)] if letter in term else 1 for letter in letters]
+            product = product * array.transpose(order).reshape(shape)
+        return product.sum(tuple(range(len(y), len(letters))), dtype=product.dtype).astype(a.dtype)
+
+    @staticmethod
+    def onnx():
+        return (onnx_op("Einsum", rewrite=einsum),)
+
+    @classmethod
+    def add_einsum(cls, network, inputs, equation):
+        """An Einsum layer over one or two inputs."""
+        terms, y = terms_of("add_einsum", equation)
+        inputs = list(sequence("the inputs of add_einsum", inputs, "tensors", "Write [x, y]."))
+        return network.add_plugin("Einsum", inputs, {"equation": ",".join(terms) + "->" + y})
 
 
 def terms_of(label, equation):
@@ -56,6 +137,7 @@ def terms_of(label, equation):
 
 
 # ---- ONNX
+
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -135,83 +217,3 @@ def diagonal(node, x, term, letter):
     on = node.add("Unsqueeze", [on, others]) if others.size else on
     kept = node.add("Select", [on, x, number_like(x, 0)])
     return reduced(node, "SUM", kept, [second], keep_dims=False), term[:second] + term[second + 1 :]
-
-
-class Einsum(Plugin):
-    """y = sum of the products of a and b over the letters of `equation` that y does not have
-
-    Inputs    a, b  any dims, one for each letter of their terms; of one type. b is absent if the equation has one
-                    term. Extents of 1 are repeated to that of the same letter in the other input
-    Outputs   y     a dim for each letter behind the arrow; type of a
-    Equation  "ij,jk->ik" multiplies matrices, "ij->ji" transposes, "ij->" sums. Letters are A-Z and a-z, blanks
-              are ignored; without an arrow y has the letters that stand once, in alphabetical order
-    Numerics  floats are summed in float32; integers wrap around
-    Errors    FieldValueError for an equation with an ellipsis, a letter twice in one term, or more than two inputs;
-              ShapeError if terms and dims differ in number, or extents of one letter differ, none of them 1
-    Source    TensorRT 8.5 IEinsumLayer
-    """
-
-    a = Input(NUMBERS)
-    b = Input(NUMBERS, optional=True)
-    y = Output(like="a")
-    equation: str = field(doc="Which dims are multiplied, summed and kept.")
-
-    type_rows = ("f32|f16|bf16|i32|i64 f32|f16|bf16|i32|i64 -> f32|f16|bf16|i32|i64",)
-
-    def infer(self, a, b):
-        terms, y = terms_of(self.label, self.equation)
-        inputs = [tensor for tensor in (a, b) if tensor is not None]
-        if len(terms) != len(inputs):
-            raise ShapeError(
-                f"{self.label} has {len(inputs)} inputs, and its equation '{self.equation}' {len(terms)}",
-                expected=len(terms),
-                got=len(inputs),
-            )
-        if b is not None and a.dtype != b.dtype:
-            raise DTypeError(
-                f"{self.label} cannot multiply {a.dtype.name} with {b.dtype.name}",
-                facts=[("a", a.dtype.name), ("b", b.dtype.name), ("rule", "both of one type")],
-                hint="Convert one of them with an Identity layer.",
-                expected=a.dtype,
-                got=b.dtype,
-            )
-        extents = {}
-        for name, term, tensor in zip("ab", terms, inputs, strict=False):
-            if tensor.rank != len(term):
-                raise ShapeError(
-                    f"{self.label} has {len(term)} letters for {name}, '{term}', and {tensor.rank} dims, {tensor.dims}",
-                    facts=[("equation", self.equation), (name, tensor.dims)],
-                    expected=len(term),
-                    got=tensor.rank,
-                )
-            for letter, extent in zip(term, tensor.dims, strict=True):
-                extents[letter] = self._both(letter, extents[letter], extent) if letter in extents else extent
-        return a.like([extents[letter] for letter in y])
-
-    def _both(self, letter, a, b):
-        """The extent of a letter that both inputs have."""
-        if a.value is not None and b.value is not None and 1 not in (a.value, b.value):
-            require_equal(self.label, (f"'{letter}' of a", a), (f"'{letter}' of b", b))
-        return broadcast(f"{self.label}, for '{letter}',", [a], [b])[0]
-
-    def reference(self, a, b=None):
-        terms, y = terms_of(self.label, self.equation)
-        inputs = [array for array in (a, b) if array is not None]
-        wide = [array.astype(numpy.float32) if array.dtype.itemsize == 2 else array for array in inputs]
-        # Multiplied, then summed; extents of 1 stand for the letters that an input lacks.
-        letters = y + "".join(sorted(set("".join(terms)) - set(y)))
-        product = numpy.ones((), a.dtype if a.dtype.itemsize > 2 else numpy.float32)
-        for term, array in zip(terms, wide, strict=True):
-            order = sorted(range(len(term)), key=lambda axis: letters.index(term[axis]))
-            shape = [array.shape[term.index(letter)] if letter in term else 1 for letter in letters]
-            product = product * array.transpose(order).reshape(shape)
-        return product.sum(tuple(range(len(y), len(letters))), dtype=product.dtype).astype(a.dtype)
-
-    onnx = (onnx_op("Einsum", rewrite=einsum),)
-
-    @classmethod
-    def add_einsum(cls, network, inputs, equation):
-        """An Einsum layer over one or two inputs."""
-        terms, y = terms_of("add_einsum", equation)
-        inputs = list(sequence("the inputs of add_einsum", inputs, "tensors", "Write [x, y]."))
-        return network.add_plugin("Einsum", inputs, {"equation": ",".join(terms) + "->" + y})

@@ -7,10 +7,9 @@ from math import floor
 from dovetail.core.errors import DTypeError
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op
-from dovetail.plugins.builtin._onnx_math import cast
-from dovetail.plugins.builtin._onnx_pointwise import UNSIGNED, all_inputs, elementwise, scalar, wrapped
+from dovetail.plugins import Input, Output, Plugin, broadcast, field
 from dovetail.plugins.builtin._values import follow_formula
+from dovetail.plugins.onnx import UNSIGNED, all_inputs, cast, elementwise, onnx_op, scalar, wrapped
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
 
@@ -52,6 +51,79 @@ class ElementWiseOperation(Named):
     @property
     def is_on_bits(self) -> bool:
         return self >= self.BIT_AND
+
+
+class ElementWise(Plugin):
+    """y = a op b, element by element; extents of 1 are repeated
+
+    Inputs    a, b  equal rank, per axis equal extents or 1; of one type: a float, int32, int64, or bool for
+                    AND, OR, XOR and EQUAL; of int32 or int64 for BIT_AND, BIT_OR, BIT_XOR and the shifts
+    Outputs   y     bool for AND, OR, XOR, EQUAL, GREATER and LESS, else the type of a
+    Numerics  floats are combined in float32; MAX and MIN give nan where an operand is nan; integers wrap
+              around; DIV of integers cuts towards zero and gives 0 for a division by 0. MOD is what FLOOR_DIV
+              leaves and has the sign of b; FMOD what a cut division leaves, with that of a. Shifts by less than 0 or
+              by all bits leave 0, or -1 to the right of a negative number
+    Errors    ShapeError if ranks differ or extents do not match; DTypeError if the types do not suit the
+              operation
+    Source    TensorRT 8.5 IElementWiseLayer; MOD and all behind it are ours
+    """
+
+    a = Input((*NUMBERS, DataType.BOOL))
+    b = Input((*NUMBERS, DataType.BOOL))
+    y = Output((*NUMBERS, DataType.BOOL))
+    op: ElementWiseOperation = field(doc="How two elements are combined.")
+
+    scalar = (
+        "choice(op, SUM=a + b, PROD=a * b, MAX=max(a, b), MIN=min(a, b), SUB=a - b, DIV=a / b, POW=a ** b, "
+        "FLOOR_DIV=a // b, AND=a and b, OR=a or b, XOR=a != b, EQUAL=a == b, GREATER=a > b, LESS=a < b, "
+        "MOD=a % b, FMOD=fmod(a, b), BIT_AND=a & b, BIT_OR=a | b, BIT_XOR=a ^ b, SHIFT_LEFT=a << b, "
+        "SHIFT_RIGHT=a >> b)"
+    )
+    type_rows = (
+        "f32|f16|bf16|i32|i64 f32|f16|bf16|i32|i64 -> f32|f16|bf16|i32|i64",
+        "f32|f16|bf16|i32|i64|b8 f32|f16|bf16|i32|i64|b8 -> b8|b8|b8|b8|b8|b8",
+    )
+
+    def infer(self, a, b):
+        legal = (DataType.BOOL,) if self.op.is_logical else NUMBERS
+        if self.op == ElementWiseOperation.EQUAL:
+            legal = (*NUMBERS, DataType.BOOL)
+        if self.op.is_on_bits:
+            legal = (DataType.INT32, DataType.INT64)
+        if a.dtype != b.dtype or a.dtype not in legal:
+            raise DTypeError(
+                f"{self.label} cannot combine {a.dtype.name} with {b.dtype.name} by {self.op.name}",
+                facts=[("a", a.dtype.name), ("b", b.dtype.name), ("rule", f"both {_words(legal)}")],
+                hint="Convert one of them with a Cast layer.",
+                expected=legal,
+                got=(a.dtype, b.dtype),
+            )
+        is_bool = self.op.is_logical or self.op.is_comparison
+        y = a.like(broadcast(self.label, a.dims, b.dims), DataType.BOOL if is_bool else a.dtype)
+        return follow_formula(y, self, a, b)
+
+    @staticmethod
+    def onnx():
+        return (
+            *(onnx_op(name, rewrite=combining(op)) for name, op in COMBINING.items()),
+            onnx_op("GreaterOrEqual", rewrite=or_equal("GREATER")),
+            onnx_op("LessOrEqual", rewrite=or_equal("LESS")),
+            onnx_op("Mean", rewrite=mean),
+            onnx_op("Pow", rewrite=to_the_power),
+            onnx_op("Mod", rewrite=modulo),
+            onnx_op("BitShift", rewrite=shifted),
+            onnx_op("BitwiseNot", rewrite=inverted),
+            onnx_op("Binarizer", domain="ai.onnx.ml", rewrite=binarized),
+        )
+
+    @classmethod
+    def add_elementwise(cls, network, input1, input2, op):
+        """An ElementWise layer."""
+        return network.add_plugin("ElementWise", [input1, input2], {"op": op})
+
+
+def _words(types):
+    return " or ".join((", ".join(t.name for t in types[:-1]), types[-1].name)) if len(types) > 1 else types[0].name
 
 
 # ---- ONNX
@@ -135,74 +207,3 @@ COMBINING = {
     "BitwiseOr": "BIT_OR",
     "BitwiseXor": "BIT_XOR",
 }
-
-
-class ElementWise(Plugin):
-    """y = a op b, element by element; extents of 1 are repeated
-
-    Inputs    a, b  equal rank, per axis equal extents or 1; of one type: a float, int32, int64, or bool for
-                    AND, OR, XOR and EQUAL; of int32 or int64 for BIT_AND, BIT_OR, BIT_XOR and the shifts
-    Outputs   y     bool for AND, OR, XOR, EQUAL, GREATER and LESS, else the type of a
-    Numerics  floats are combined in float32; MAX and MIN give nan where an operand is nan; integers wrap
-              around; DIV of integers cuts towards zero and gives 0 for a division by 0. MOD is what FLOOR_DIV
-              leaves and has the sign of b; FMOD what a cut division leaves, with that of a. Shifts by less than 0 or
-              by all bits leave 0, or -1 to the right of a negative number
-    Errors    ShapeError if ranks differ or extents do not match; DTypeError if the types do not suit the
-              operation
-    Source    TensorRT 8.5 IElementWiseLayer; MOD and all behind it are ours
-    """
-
-    a = Input((*NUMBERS, DataType.BOOL))
-    b = Input((*NUMBERS, DataType.BOOL))
-    y = Output((*NUMBERS, DataType.BOOL))
-    op: ElementWiseOperation = field(doc="How two elements are combined.")
-
-    scalar = (
-        "choice(op, SUM=a + b, PROD=a * b, MAX=max(a, b), MIN=min(a, b), SUB=a - b, DIV=a / b, POW=a ** b, "
-        "FLOOR_DIV=a // b, AND=a and b, OR=a or b, XOR=a != b, EQUAL=a == b, GREATER=a > b, LESS=a < b, "
-        "MOD=a % b, FMOD=fmod(a, b), BIT_AND=a & b, BIT_OR=a | b, BIT_XOR=a ^ b, SHIFT_LEFT=a << b, "
-        "SHIFT_RIGHT=a >> b)"
-    )
-    type_rows = (
-        "f32|f16|bf16|i32|i64 f32|f16|bf16|i32|i64 -> f32|f16|bf16|i32|i64",
-        "f32|f16|bf16|i32|i64|b8 f32|f16|bf16|i32|i64|b8 -> b8|b8|b8|b8|b8|b8",
-    )
-
-    def infer(self, a, b):
-        legal = (DataType.BOOL,) if self.op.is_logical else NUMBERS
-        if self.op == ElementWiseOperation.EQUAL:
-            legal = (*NUMBERS, DataType.BOOL)
-        if self.op.is_on_bits:
-            legal = (DataType.INT32, DataType.INT64)
-        if a.dtype != b.dtype or a.dtype not in legal:
-            raise DTypeError(
-                f"{self.label} cannot combine {a.dtype.name} with {b.dtype.name} by {self.op.name}",
-                facts=[("a", a.dtype.name), ("b", b.dtype.name), ("rule", f"both {_words(legal)}")],
-                hint="Convert one of them with a Cast layer.",
-                expected=legal,
-                got=(a.dtype, b.dtype),
-            )
-        is_bool = self.op.is_logical or self.op.is_comparison
-        y = a.like(broadcast(self.label, a.dims, b.dims), DataType.BOOL if is_bool else a.dtype)
-        return follow_formula(y, self, a, b)
-
-    onnx = (
-        *(onnx_op(name, rewrite=combining(op)) for name, op in COMBINING.items()),
-        onnx_op("GreaterOrEqual", rewrite=or_equal("GREATER")),
-        onnx_op("LessOrEqual", rewrite=or_equal("LESS")),
-        onnx_op("Mean", rewrite=mean),
-        onnx_op("Pow", rewrite=to_the_power),
-        onnx_op("Mod", rewrite=modulo),
-        onnx_op("BitShift", rewrite=shifted),
-        onnx_op("BitwiseNot", rewrite=inverted),
-        onnx_op("Binarizer", domain="ai.onnx.ml", rewrite=binarized),
-    )
-
-    @classmethod
-    def add_elementwise(cls, network, input1, input2, op):
-        """An ElementWise layer."""
-        return network.add_plugin("ElementWise", [input1, input2], {"op": op})
-
-
-def _words(types):
-    return " or ".join((", ".join(t.name for t in types[:-1]), types[-1].name)) if len(types) > 1 else types[0].name

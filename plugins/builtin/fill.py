@@ -11,74 +11,25 @@ from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType, from_numpy, nptype
-from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
+from dovetail.plugins import Input, Ints, Output, Plugin, field, require_that
 from dovetail.plugins.builtin._fractions import Single
-from dovetail.plugins.builtin._onnx_counts import as_extents
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined
-from dovetail.plugins.builtin._onnx_shapes import MOST_KNOWN, Counts, extents, off_diagonal, rank_of, reshaped
 from dovetail.plugins.builtin._values import elements_of, follow
+from dovetail.plugins.onnx import (
+    MOST_KNOWN,
+    Counts,
+    applied,
+    as_extents,
+    cast,
+    combined,
+    extents,
+    off_diagonal,
+    onnx_op,
+    rank_of,
+    reshaped,
+)
 
 TYPES = (*FLOATS, DataType.INT32, DataType.INT64)
 WORDS = "|".join(t.short for t in TYPES)
-
-
-# ---- ONNX
-
-
-def range_(node):
-    """ONNX Range: numbers from start on, below the limit."""
-    known = [node.constant(index) for index in range(3)]
-    start, limit, delta = (node[index] for index in range(3))
-    dtype, step = start.dtype, known[2]
-    if step is None or float(step.reshape(())) == 0:
-        raise node.fail("its delta must be known when the network is built, and not 0", delta=delta.name)
-    if None not in [type(value) if value is not None else None for value in known]:
-        first, last, step = (value.reshape(()).astype(object if dtype not in FLOATS else float)[()] for value in known)
-        if dtype in FLOATS and not numpy.isfinite([first, last, step]).all():
-            raise node.fail("its numbers are not finite", start=first, limit=last, delta=step)
-        n = max(0, -int((first - last) // step))
-        if n >= 2**63:
-            raise node.fail("it has more elements than 64 bits count", start=first, limit=last, delta=step)
-        if n <= MOST_KNOWN:
-            return (first + numpy.arange(n) * step).astype(nptype(dtype))
-        inputs = [Counts(node, [n]).tensor(), start, reshaped(node, delta, (1,))]
-        return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
-    if dtype in FLOATS:
-        length, by = combined(node, "SUB", limit, start), abs(float(step.reshape(())))
-        if math.frexp(by)[0] != 0.5 and any(isinstance(number, Single) for number in length.symbolic.fractions or ()):
-            facts = {"start": start.name, "limit": limit.name, "delta": float(step.reshape(()))}
-            hint = "compute the number of elements with integers, or with a delta that is a power of two"
-            raise node.fail("float32 would round the number of its elements", **facts, hint=hint)
-        steps = combined(node, "DIV", length, delta)
-        whole = cast(node, applied(node, "CEIL", steps), DataType.INT64)
-        if whole.symbolic.elements() is None:
-            facts = {"start": start.name, "limit": limit.name, "delta": float(step.reshape(()))}
-            raise node.fail("its limits must follow from constants and extents", **facts)
-        n = Counts(node, reshaped(node, whole, (1,))).greatest(0)
-    else:
-        step = int(step.reshape(()))
-        first, last = (_extent(node, x) for x in (start, limit))
-        n = (last - first if step > 0 else first - last).ceil_div(abs(step)).greatest(0)
-    inputs = [n.tensor(), start, reshaped(node, delta, (1,))]
-    return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
-
-
-def _extent(node, x):
-    """An integer as a list of one, which may be an extent."""
-    counts = Counts(node, reshaped(node, cast(node, x, DataType.INT64), (1,)))
-    return counts if counts.known is not None else Counts(node, as_extents(node, counts.value))
-
-
-def eye_like(node):
-    """ONNX EyeLike: 1 on a diagonal, 0 elsewhere."""
-    x, k = node[0], node.attr("k", 0)
-    if rank_of(x) != 2:
-        raise node.fail("its input is no matrix", x=x.shape)
-    dtype = node.carrier(node.attr_type("dtype", node.type_name(0)))
-    off = off_diagonal(node, extents(node, x))
-    if isinstance(off, numpy.ndarray):
-        return (off == k).astype(nptype(dtype))
-    return cast(node, combined(node, "EQUAL", off, k), dtype)
 
 
 class FillOperation(Named):
@@ -87,40 +38,6 @@ class FillOperation(Named):
     LINSPACE = 0
     RANDOM_UNIFORM = 1
     RANDOM_NORMAL = 2
-
-
-def philox(blocks, seed):
-    """Words 0..3 of the blocks with these numbers, [n, 4] uint32: Philox 4x32-10 with the seed as its key.
-
-    Source: Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
-    """
-    low = numpy.uint64(0xFFFFFFFF)
-    half = numpy.uint64(32)
-    blocks = numpy.asarray(blocks, numpy.uint64)
-    c = [blocks & low, blocks >> half, numpy.zeros_like(blocks), numpy.zeros_like(blocks)]
-    k0, k1 = seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF
-    for _ in range(10):
-        first, second = c[0] * numpy.uint64(0xD2511F53), c[2] * numpy.uint64(0xCD9E8D57)
-        c = [
-            second >> half ^ c[1] ^ numpy.uint64(k0),
-            second & low,
-            first >> half ^ c[3] ^ numpy.uint64(k1),
-            first & low,
-        ]
-        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
-    return numpy.stack(c, -1).astype(numpy.uint32)
-
-
-def uniform(words):
-    """Numbers in [0, 1) of 24 bits."""
-    return (words >> 8) * 2.0**-24
-
-
-def normal(words):
-    """Box and Muller: words 0 and 1 of a block give two numbers, 2 and 3 two more."""
-    radius = numpy.sqrt(-2 * numpy.log((words[:, 0::2] + 0.5) * 2.0**-32))
-    angle = 2 * numpy.pi * words[:, 1::2] * 2.0**-32
-    return numpy.stack([radius * numpy.cos(angle), radius * numpy.sin(angle)], -1)
 
 
 class Fill(Plugin):
@@ -242,9 +159,104 @@ class Fill(Plugin):
         alpha, beta = float(alpha), float(betas[0])
         return (alpha + (beta - alpha if is_uniform else beta) * numbers).astype(numpy.float32)
 
-    onnx = (onnx_op("Range", rewrite=range_), onnx_op("EyeLike", rewrite=eye_like))
+    @staticmethod
+    def onnx():
+        return (onnx_op("Range", rewrite=range_), onnx_op("EyeLike", rewrite=eye_like))
 
     @classmethod
     def add(cls, network, shape, op, output_type=DataType.FLOAT):
         """A Fill layer. shape is ignored where input 0 is set; RANDOM_UNIFORM and RANDOM_NORMAL have a `seed`."""
         return network.add_plugin("Fill", [], {"shape": shape, "operation": op, "to_type": output_type})
+
+
+def philox(blocks, seed):
+    """Words 0..3 of the blocks with these numbers, [n, 4] uint32: Philox 4x32-10 with the seed as its key.
+
+    Source: Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+    """
+    low = numpy.uint64(0xFFFFFFFF)
+    half = numpy.uint64(32)
+    blocks = numpy.asarray(blocks, numpy.uint64)
+    c = [blocks & low, blocks >> half, numpy.zeros_like(blocks), numpy.zeros_like(blocks)]
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF
+    for _ in range(10):
+        first, second = c[0] * numpy.uint64(0xD2511F53), c[2] * numpy.uint64(0xCD9E8D57)
+        c = [
+            second >> half ^ c[1] ^ numpy.uint64(k0),
+            second & low,
+            first >> half ^ c[3] ^ numpy.uint64(k1),
+            first & low,
+        ]
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return numpy.stack(c, -1).astype(numpy.uint32)
+
+
+def uniform(words):
+    """Numbers in [0, 1) of 24 bits."""
+    return (words >> 8) * 2.0**-24
+
+
+def normal(words):
+    """Box and Muller: words 0 and 1 of a block give two numbers, 2 and 3 two more."""
+    radius = numpy.sqrt(-2 * numpy.log((words[:, 0::2] + 0.5) * 2.0**-32))
+    angle = 2 * numpy.pi * words[:, 1::2] * 2.0**-32
+    return numpy.stack([radius * numpy.cos(angle), radius * numpy.sin(angle)], -1)
+
+
+# ---- ONNX
+
+
+def range_(node):
+    """ONNX Range: numbers from start on, below the limit."""
+    known = [node.constant(index) for index in range(3)]
+    start, limit, delta = (node[index] for index in range(3))
+    dtype, step = start.dtype, known[2]
+    if step is None or float(step.reshape(())) == 0:
+        raise node.fail("its delta must be known when the network is built, and not 0", delta=delta.name)
+    if None not in [type(value) if value is not None else None for value in known]:
+        first, last, step = (value.reshape(()).astype(object if dtype not in FLOATS else float)[()] for value in known)
+        if dtype in FLOATS and not numpy.isfinite([first, last, step]).all():
+            raise node.fail("its numbers are not finite", start=first, limit=last, delta=step)
+        n = max(0, -int((first - last) // step))
+        if n >= 2**63:
+            raise node.fail("it has more elements than 64 bits count", start=first, limit=last, delta=step)
+        if n <= MOST_KNOWN:
+            return (first + numpy.arange(n) * step).astype(nptype(dtype))
+        inputs = [Counts(node, [n]).tensor(), start, reshaped(node, delta, (1,))]
+        return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
+    if dtype in FLOATS:
+        length, by = combined(node, "SUB", limit, start), abs(float(step.reshape(())))
+        if math.frexp(by)[0] != 0.5 and any(isinstance(number, Single) for number in length.symbolic.fractions or ()):
+            facts = {"start": start.name, "limit": limit.name, "delta": float(step.reshape(()))}
+            hint = "compute the number of elements with integers, or with a delta that is a power of two"
+            raise node.fail("float32 would round the number of its elements", **facts, hint=hint)
+        steps = combined(node, "DIV", length, delta)
+        whole = cast(node, applied(node, "CEIL", steps), DataType.INT64)
+        if whole.symbolic.elements() is None:
+            facts = {"start": start.name, "limit": limit.name, "delta": float(step.reshape(()))}
+            raise node.fail("its limits must follow from constants and extents", **facts)
+        n = Counts(node, reshaped(node, whole, (1,))).greatest(0)
+    else:
+        step = int(step.reshape(()))
+        first, last = (_extent(node, x) for x in (start, limit))
+        n = (last - first if step > 0 else first - last).ceil_div(abs(step)).greatest(0)
+    inputs = [n.tensor(), start, reshaped(node, delta, (1,))]
+    return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
+
+
+def _extent(node, x):
+    """An integer as a list of one, which may be an extent."""
+    counts = Counts(node, reshaped(node, cast(node, x, DataType.INT64), (1,)))
+    return counts if counts.known is not None else Counts(node, as_extents(node, counts.value))
+
+
+def eye_like(node):
+    """ONNX EyeLike: 1 on a diagonal, 0 elsewhere."""
+    x, k = node[0], node.attr("k", 0)
+    if rank_of(x) != 2:
+        raise node.fail("its input is no matrix", x=x.shape)
+    dtype = node.carrier(node.attr_type("dtype", node.type_name(0)))
+    off = off_diagonal(node, extents(node, x))
+    if isinstance(off, numpy.ndarray):
+        return (off == k).astype(nptype(dtype))
+    return cast(node, combined(node, "EQUAL", off, k), dtype)

@@ -15,54 +15,28 @@ from dovetail.plugins import (
     axis_of,
     field,
     known_extent,
-    onnx_op,
     require_equal,
     require_that,
 )
 from dovetail.plugins.builtin._indexing import by_axis, by_element, by_tuple, gathered
-from dovetail.plugins.builtin._onnx_math import reduced
-from dovetail.plugins.builtin._onnx_shapes import axis_given, extents, integers, rank_of, reshaped, with_rank
-from dovetail.plugins.builtin._onnx_windows import Window, overlaid
-from dovetail.plugins.builtin._onnx_windows import gathered as gathered_cells
 from dovetail.plugins.builtin._values import contents, follow
+from dovetail.plugins.onnx import (
+    Window,
+    axis_given,
+    extents,
+    gathered_cells,
+    integers,
+    onnx_op,
+    overlaid,
+    rank_of,
+    reduced,
+    reshaped,
+    with_rank,
+)
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 INTEGERS = (DataType.INT32, DataType.INT64)
 WORDS = "|".join(t.short for t in TYPES)
-
-
-def compress(node):
-    """ONNX Compress: the elements at the true places of a condition, as many as there are when it has run."""
-    x, condition = node[0], node.constant(1)
-    if condition is not None:
-        places = numpy.flatnonzero(condition)
-    else:
-        places = reshaped(node, node.add("NonZero", [node[1]], to=int(DataType.INT64)), (-1,))
-    if node.attr("axis") is None:
-        return node.add("Gather", [reshaped(node, x, [extents(node, x).product()]), places], axis=0)
-    return node.add("Gather", [x, places], axis=axis_given(node, rank_of(x), 0))
-
-
-def array_feature_extractor(node):
-    """ONNX ArrayFeatureExtractor: columns by their numbers; a list is one row."""
-    x, indices = node[0], node[1]
-    y = node.add("Gather", [x, reshaped(node, indices, [extents(node, indices).product()])], axis=rank_of(x) - 1)
-    return with_rank(node, y, 2)
-
-
-def col2im(node):
-    """ONNX Col2Im: each element of the image is the sum of the cells that lie on it."""
-    x, image, block = node[0], integers(node, 1, "image_shape"), integers(node, 2, "block_shape")
-    if image is None or block is None or rank_of(x) != 3:
-        raise node.fail("it needs image_shape, block_shape and an input of 3 dims", x=x.shape)
-    n = len(image)
-    pads = tuple(node.attr("pads", (0,) * (2 * n)))
-    strides, dilations = (tuple(node.attr(name, (1,) * n)) for name in ("strides", "dilations"))
-    window = Window(block, strides, dilations, pads[:n], pads[n:], PaddingMode.EXPLICIT_ROUND_DOWN)
-    dims = extents(node, x)
-    cells = reshaped(node, x, [dims[0], dims[1] // window.volume, dims[2] * window.volume])
-    y = reduced(node, "SUM", gathered_cells(node, cells, overlaid(node, window, image), 0), [3], keep_dims=False)
-    return reshaped(node, y, [dims[0], dims[1] // window.volume, image])
 
 
 class GatherMode(Named):
@@ -152,14 +126,16 @@ class Gather(Plugin):
             return gathered(x, *by_axis(x.shape, indices, self.axis % x.ndim, self.num_elementwise_dims))
         return gathered(x, *by_tuple(x.shape, indices, self.num_elementwise_dims))
 
-    onnx = (
-        onnx_op("Gather", attrs={"mode": GatherMode.DEFAULT}),
-        onnx_op("GatherElements", attrs={"mode": GatherMode.ELEMENT}),
-        onnx_op("GatherND", attrs={"mode": GatherMode.ND}, renamed={"batch_dims": "num_elementwise_dims"}),
-        onnx_op("Compress", rewrite=compress),
-        onnx_op("Col2Im", rewrite=col2im),
-        onnx_op("ArrayFeatureExtractor", domain="ai.onnx.ml", rewrite=array_feature_extractor),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("Gather", attrs={"mode": GatherMode.DEFAULT}),
+            onnx_op("GatherElements", attrs={"mode": GatherMode.ELEMENT}),
+            onnx_op("GatherND", attrs={"mode": GatherMode.ND}, renamed={"batch_dims": "num_elementwise_dims"}),
+            onnx_op("Compress", rewrite=compress),
+            onnx_op("Col2Im", rewrite=col2im),
+            onnx_op("ArrayFeatureExtractor", domain="ai.onnx.ml", rewrite=array_feature_extractor),
+        )
 
     @classmethod
     def add_gather(cls, network, input, indices, axis):
@@ -170,3 +146,40 @@ class Gather(Plugin):
     def add_gather_v2(cls, network, input, indices, mode):
         """A Gather layer; `layer.axis` and `layer.num_elementwise_dims` are 0 until they are set."""
         return network.add_plugin("Gather", [input, indices], {"mode": mode})
+
+
+# ---- ONNX
+
+
+def compress(node):
+    """ONNX Compress: the elements at the true places of a condition, as many as there are when it has run."""
+    x, condition = node[0], node.constant(1)
+    if condition is not None:
+        places = numpy.flatnonzero(condition)
+    else:
+        places = reshaped(node, node.add("NonZero", [node[1]], to=int(DataType.INT64)), (-1,))
+    if node.attr("axis") is None:
+        return node.add("Gather", [reshaped(node, x, [extents(node, x).product()]), places], axis=0)
+    return node.add("Gather", [x, places], axis=axis_given(node, rank_of(x), 0))
+
+
+def array_feature_extractor(node):
+    """ONNX ArrayFeatureExtractor: columns by their numbers; a list is one row."""
+    x, indices = node[0], node[1]
+    y = node.add("Gather", [x, reshaped(node, indices, [extents(node, indices).product()])], axis=rank_of(x) - 1)
+    return with_rank(node, y, 2)
+
+
+def col2im(node):
+    """ONNX Col2Im: each element of the image is the sum of the cells that lie on it."""
+    x, image, block = node[0], integers(node, 1, "image_shape"), integers(node, 2, "block_shape")
+    if image is None or block is None or rank_of(x) != 3:
+        raise node.fail("it needs image_shape, block_shape and an input of 3 dims", x=x.shape)
+    n = len(image)
+    pads = tuple(node.attr("pads", (0,) * (2 * n)))
+    strides, dilations = (tuple(node.attr(name, (1,) * n)) for name in ("strides", "dilations"))
+    window = Window(block, strides, dilations, pads[:n], pads[n:], PaddingMode.EXPLICIT_ROUND_DOWN)
+    dims = extents(node, x)
+    cells = reshaped(node, x, [dims[0], dims[1] // window.volume, dims[2] * window.volume])
+    y = reduced(node, "SUM", gathered_cells(node, cells, overlaid(node, window, image), 0), [3], keep_dims=False)
+    return reshaped(node, y, [dims[0], dims[1] // window.volume, image])

@@ -8,8 +8,9 @@ import numpy
 
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_equal, require_that
+from dovetail.plugins import Input, Output, Plugin, field, require_equal, require_that
 from dovetail.plugins.builtin._sampling import InterpolationMode, SampleMode
+from dovetail.plugins.onnx import onnx_op
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 WORDS = "|".join(t.short for t in TYPES)
@@ -143,7 +144,12 @@ class GridSample(Plugin):
         """A GridSample layer: LINEAR, zeros beyond the input, until its fields say otherwise."""
         return network.add_plugin(cls.name, [input, grid], {})
 
-    onnx = (onnx_op("GridSample", 16, rewrite=lambda node: grid_sample(node)),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("GridSample", 16, rewrite=lambda node: grid_sample(node)),)
+
+
+# ---- ONNX
 
 
 def grid_sample(node):

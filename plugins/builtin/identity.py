@@ -4,33 +4,11 @@ from __future__ import annotations
 
 from dovetail.core.functions import converted
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._conversion import TYPE_ROWS, TYPES, infer_converted
-from dovetail.plugins.builtin._onnx_pointwise import elementwise, unary
+from dovetail.plugins.onnx import elementwise, onnx_op, unary
 
 SAME = -1
-
-
-def same(node):
-    """ONNX Identity, of a sequence or an optional too."""
-    value = node.value(0)
-    return [value if value is None or isinstance(value, tuple) else node.add("Identity", [node[0]])]
-
-
-def dropout(node):
-    """ONNX Dropout, which only drops while training. The mask says that everything stays."""
-    is_training, ratio = node.constant(2), node.constant(1)
-    if len(node) > 2 and (is_training is None or is_training.any()) and (ratio is None or ratio.any()):
-        raise node.fail("training_mode must be false, or the ratio 0")
-    x = node[0]
-    if not node.wants(1):
-        return x
-    wide = x if x.dtype in FLOATS else node.add("Cast", [x], to_type=DataType.FLOAT)
-    is_nan = unary(node, "ISNAN", wide)
-    kept = elementwise(node, "OR", is_nan, unary(node, "NOT", is_nan))
-    if node.opset >= 10:
-        return x, kept
-    return x, node.add("Cast", [kept], to_type=x.dtype)
 
 
 class Identity(Plugin):
@@ -58,9 +36,36 @@ class Identity(Plugin):
     def reference(self, x):
         return x if self.to == SAME else converted(x, DataType(self.to))
 
-    onnx = (onnx_op("Identity", rewrite=same), onnx_op("Dropout", rewrite=dropout))
+    @staticmethod
+    def onnx():
+        return (onnx_op("Identity", rewrite=same), onnx_op("Dropout", rewrite=dropout))
 
     @classmethod
     def add(cls, network, input):
         """An Identity layer; `layer.set_output_type(0, trt.float16)` makes it convert."""
         return network.add_plugin("Identity", [input])
+
+
+# ---- ONNX
+
+
+def same(node):
+    """ONNX Identity, of a sequence or an optional too."""
+    value = node.value(0)
+    return [value if value is None or isinstance(value, tuple) else node.add("Identity", [node[0]])]
+
+
+def dropout(node):
+    """ONNX Dropout, which only drops while training. The mask says that everything stays."""
+    is_training, ratio = node.constant(2), node.constant(1)
+    if len(node) > 2 and (is_training is None or is_training.any()) and (ratio is None or ratio.any()):
+        raise node.fail("training_mode must be false, or the ratio 0")
+    x = node[0]
+    if not node.wants(1):
+        return x
+    wide = x if x.dtype in FLOATS else node.add("Cast", [x], to_type=DataType.FLOAT)
+    is_nan = unary(node, "ISNAN", wide)
+    kept = elementwise(node, "OR", is_nan, unary(node, "NOT", is_nan))
+    if node.opset >= 10:
+        return x, kept
+    return x, node.add("Cast", [kept], to_type=x.dtype)

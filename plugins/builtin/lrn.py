@@ -7,21 +7,8 @@ import numpy
 from dovetail.core.contract import LayerProperty
 from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.types import FLOATS
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
-from dovetail.plugins.builtin._onnx_shapes import extents, rank_of, reshaped
-
-
-def lrn(node):
-    """ONNX LRN: channels are axis 1; all behind them is one plane here."""
-    x = node[0]
-    names = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}
-    alpha, beta, k = (float(node.attr(name, default)) for name, default in names.items())
-    fields = {"window": node.attr("size"), "alpha": alpha, "beta": beta, "k": k}
-    if rank_of(x) == 4:
-        return node.add("LRN", [x], **fields)
-    dims = extents(node, x)
-    y = node.add("LRN", [reshaped(node, x, [dims[:2], dims[2:].product(), 1])], **fields)
-    return reshaped(node, y, dims)
+from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins.onnx import extents, onnx_op, rank_of, reshaped
 
 
 def _set_window(values, window):
@@ -73,9 +60,27 @@ class LRN(Plugin):
         sums = sum(squares.take(range(j, j + x.shape[axis]), axis) for j in range(self.window))
         return (x / (self.k + self.alpha / self.window * sums) ** self.beta).astype(x.dtype)
 
-    onnx = (onnx_op("LRN", rewrite=lrn),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("LRN", rewrite=lrn),)
 
     @classmethod
     def add(cls, network, input, window, alpha, beta, k):
         """An LRN layer over `window` channels, which are the third axis from the end."""
         return network.add_plugin("LRN", [input], {"window": window, "alpha": alpha, "beta": beta, "k": k})
+
+
+# ---- ONNX
+
+
+def lrn(node):
+    """ONNX LRN: channels are axis 1; all behind them is one plane here."""
+    x = node[0]
+    names = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}
+    alpha, beta, k = (float(node.attr(name, default)) for name, default in names.items())
+    fields = {"window": node.attr("size"), "alpha": alpha, "beta": beta, "k": k}
+    if rank_of(x) == 4:
+        return node.add("LRN", [x], **fields)
+    dims = extents(node, x)
+    y = node.add("LRN", [reshaped(node, x, [dims[:2], dims[2:].product(), 1])], **fields)
+    return reshaped(node, y, dims)

@@ -9,13 +9,8 @@ import numpy
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, broadcast, field, onnx_op, require_equal
-from dovetail.plugins.builtin._onnx_fourier import dft, stft
-from dovetail.plugins.builtin._onnx_math import cast
-from dovetail.plugins.builtin._onnx_ngrams import tf_idf_vectorizer
-from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar
-from dovetail.plugins.builtin._onnx_quantized import centred, requantized
-from dovetail.plugins.builtin._onnx_shapes import is_given, rank_of, with_rank
+from dovetail.plugins import Input, Output, Plugin, broadcast, field, require_equal
+from dovetail.plugins.onnx import cast, centred, elementwise, is_given, onnx_op, rank_of, requantized, scalar, with_rank
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64, DataType.INT8)
 
@@ -31,54 +26,6 @@ class MatrixOperation(Named):
     def n_dims(self) -> int:
         """Dims of one matrix or vector."""
         return 1 if self == self.VECTOR else 2
-
-
-# ---- ONNX
-
-
-def multiplied(node, a, b):
-    """a @ b as numpy.matmul has it: one dim is a vector, batches are aligned from behind."""
-    operands = [(x, 1 if rank_of(x) == 1 else 2) for x in (a, b)]
-    batch = max(rank_of(x) - n for x, n in operands)
-    ops = [MatrixOperation.VECTOR if n == 1 else MatrixOperation.NONE for _, n in operands]
-    return node.add("MatrixMultiply", [with_rank(node, x, batch + n) for x, n in operands], op0=ops[0], op1=ops[1])
-
-
-def mat_mul(node):
-    """ONNX MatMul."""
-    return multiplied(node, node[0], node[1])
-
-
-def gemm(node):
-    """ONNX Gemm: alpha * A @ B + beta * C."""
-    sides = [MatrixOperation.TRANSPOSE if node.attr(name, 0) else MatrixOperation.NONE for name in ("transA", "transB")]
-    y = node.add("MatrixMultiply", [node[0], node[1]], op0=sides[0], op1=sides[1])
-    y = _times(node, y, node.attr("alpha", 1.0))
-    if not is_given(node, 2):
-        return y
-    return elementwise(node, "SUM", y, _times(node, node[2], node.attr("beta", 1.0)))
-
-
-def _times(node, x, factor):
-    if factor == 1:
-        return x
-    if x.dtype in FLOATS:
-        return elementwise(node, "PROD", x, scalar(x, factor))
-    wide = cast(node, x, DataType.FLOAT)
-    return cast(node, elementwise(node, "PROD", wide, scalar(wide, factor)), x.dtype)
-
-
-def mat_mul_integer(node):
-    """ONNX MatMulInteger: exact in int32; zero points are one for a, or for each row, and for b, or each column."""
-    a, b = node[0], node[1]
-    return multiplied(node, centred(node, a, 2, max(0, rank_of(a) - 2)), centred(node, b, 3, max(0, rank_of(b) - 1)))
-
-
-def q_linear_mat_mul(node):
-    """ONNX QLinearMatMul."""
-    a, b = node[0], node[3]
-    sums = multiplied(node, centred(node, a, 2, max(0, rank_of(a) - 2)), centred(node, b, 5, max(0, rank_of(b) - 1)))
-    return requantized(node, sums, (1, 4, 6), 7, max(0, rank_of(sums) - 1))
 
 
 class MatrixMultiply(Plugin):
@@ -142,15 +89,14 @@ class MatrixMultiply(Plugin):
         y = y if rows else y[..., 0, :]
         return y if columns else y[..., 0]
 
-    onnx = (
-        onnx_op("DFT", rewrite=dft),
-        onnx_op("STFT", rewrite=stft),
-        onnx_op("TfIdfVectorizer", rewrite=tf_idf_vectorizer),
-        onnx_op("MatMul", rewrite=mat_mul),
-        onnx_op("Gemm", rewrite=gemm),
-        onnx_op("MatMulInteger", rewrite=mat_mul_integer),
-        onnx_op("QLinearMatMul", rewrite=q_linear_mat_mul),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("MatMul", rewrite=mat_mul),
+            onnx_op("Gemm", rewrite=gemm),
+            onnx_op("MatMulInteger", rewrite=mat_mul_integer),
+            onnx_op("QLinearMatMul", rewrite=q_linear_mat_mul),
+        )
 
     @classmethod
     def add_matrix_multiply(cls, network, input0, op0, input1, op1):
@@ -163,3 +109,51 @@ class MatrixMultiply(Plugin):
         warnings.warn("Use add_matrix_multiply instead.", DeprecationWarning, stacklevel=3)
         ops = [MatrixOperation.TRANSPOSE if is_on else MatrixOperation.NONE for is_on in (transpose0, transpose1)]
         return cls.add_matrix_multiply(network, input0, ops[0], input1, ops[1])
+
+
+# ---- ONNX
+
+
+def multiplied(node, a, b):
+    """a @ b as numpy.matmul has it: one dim is a vector, batches are aligned from behind."""
+    operands = [(x, 1 if rank_of(x) == 1 else 2) for x in (a, b)]
+    batch = max(rank_of(x) - n for x, n in operands)
+    ops = [MatrixOperation.VECTOR if n == 1 else MatrixOperation.NONE for _, n in operands]
+    return node.add("MatrixMultiply", [with_rank(node, x, batch + n) for x, n in operands], op0=ops[0], op1=ops[1])
+
+
+def mat_mul(node):
+    """ONNX MatMul."""
+    return multiplied(node, node[0], node[1])
+
+
+def gemm(node):
+    """ONNX Gemm: alpha * A @ B + beta * C."""
+    sides = [MatrixOperation.TRANSPOSE if node.attr(name, 0) else MatrixOperation.NONE for name in ("transA", "transB")]
+    y = node.add("MatrixMultiply", [node[0], node[1]], op0=sides[0], op1=sides[1])
+    y = _times(node, y, node.attr("alpha", 1.0))
+    if not is_given(node, 2):
+        return y
+    return elementwise(node, "SUM", y, _times(node, node[2], node.attr("beta", 1.0)))
+
+
+def _times(node, x, factor):
+    if factor == 1:
+        return x
+    if x.dtype in FLOATS:
+        return elementwise(node, "PROD", x, scalar(x, factor))
+    wide = cast(node, x, DataType.FLOAT)
+    return cast(node, elementwise(node, "PROD", wide, scalar(wide, factor)), x.dtype)
+
+
+def mat_mul_integer(node):
+    """ONNX MatMulInteger: exact in int32; zero points are one for a, or for each row, and for b, or each column."""
+    a, b = node[0], node[1]
+    return multiplied(node, centred(node, a, 2, max(0, rank_of(a) - 2)), centred(node, b, 3, max(0, rank_of(b) - 1)))
+
+
+def q_linear_mat_mul(node):
+    """ONNX QLinearMatMul."""
+    a, b = node[0], node[3]
+    sums = multiplied(node, centred(node, a, 2, max(0, rank_of(a) - 2)), centred(node, b, 5, max(0, rank_of(b) - 1)))
+    return requantized(node, sums, (1, 4, 6), 7, max(0, rank_of(sums) - 1))

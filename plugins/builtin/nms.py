@@ -9,7 +9,8 @@ from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, minimum
 from dovetail.core.named import Named
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_equal
+from dovetail.plugins import Input, Output, Plugin, field, require_equal
+from dovetail.plugins.onnx import onnx_op
 
 FLOATS = (DataType.FLOAT, DataType.HALF, DataType.BF16)
 INTEGERS = (DataType.INT32, DataType.INT64)
@@ -20,23 +21,6 @@ class BoundingBoxFormat(Named):
 
     CORNER_PAIRS = 0  # x and y of two opposite corners, in any order
     CENTER_SIZES = 1  # x and y of the centre, width, height
-
-
-def nms(node):
-    """ONNX NonMaxSuppression: scores [N, C, B], int64 indices; without a number of boxes there are none."""
-    scores = node.add("Shuffle", [node[1]], first_transpose=(0, 2, 1))
-    most = node.get(2) if node.get(2) is not None else numpy.zeros((), numpy.int64)
-    inputs = [node[0], scores, most, node.get(3), node.get(4)]
-    while inputs[-1] is None:
-        inputs.pop()
-    box_format = node.attr("center_point_box", 0)
-    if box_format not in list(BoundingBoxFormat):
-        raise node.fail("center_point_box is neither 0 nor 1", center_point_box=box_format)
-    return node.add(
-        "Cast",
-        [node.add("NMS", inputs, bounding_box_format=BoundingBoxFormat(box_format))],
-        to_type=int(DataType.INT64),
-    )
 
 
 class NMS(Plugin):
@@ -134,7 +118,9 @@ class NMS(Plugin):
                 found += [(image, class_, box) for box in kept]
         return numpy.array(found, numpy.int32).reshape(-1, 3), numpy.array(len(found), numpy.int32)
 
-    onnx = (onnx_op("NonMaxSuppression", rewrite=nms),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("NonMaxSuppression", rewrite=nms),)
 
     @classmethod
     def add_nms(cls, network, boxes, scores, max_output_boxes_per_class):
@@ -147,3 +133,23 @@ def _overlap(low, high, a, b):
     shared = numpy.prod(numpy.maximum(numpy.minimum(high[a], high[b]) - numpy.maximum(low[a], low[b]), 0))
     areas = numpy.prod(high[a] - low[a]), numpy.prod(high[b] - low[b])
     return 0.0 if min(areas) <= 0 else shared / (areas[0] + areas[1] - shared)
+
+
+# ---- ONNX
+
+
+def nms(node):
+    """ONNX NonMaxSuppression: scores [N, C, B], int64 indices; without a number of boxes there are none."""
+    scores = node.add("Shuffle", [node[1]], first_transpose=(0, 2, 1))
+    most = node.get(2) if node.get(2) is not None else numpy.zeros((), numpy.int64)
+    inputs = [node[0], scores, most, node.get(3), node.get(4)]
+    while inputs[-1] is None:
+        inputs.pop()
+    box_format = node.attr("center_point_box", 0)
+    if box_format not in list(BoundingBoxFormat):
+        raise node.fail("center_point_box is neither 0 nor 1", center_point_box=box_format)
+    return node.add(
+        "Cast",
+        [node.add("NMS", inputs, bounding_box_format=BoundingBoxFormat(box_format))],
+        to_type=int(DataType.INT64),
+    )

@@ -8,7 +8,8 @@ from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import DTypeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.types import DataType, nptype
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins.onnx import onnx_op
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 WORDS = "|".join(t.short for t in TYPES)

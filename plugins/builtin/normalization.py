@@ -8,100 +8,25 @@ from dovetail.core.arguments import shape_of
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import as_expr
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, axis_of, field, onnx_op, require_that
+from dovetail.plugins import Input, Output, Plugin, axis_of, field, require_that
 from dovetail.plugins.builtin._axes import axes_of
-from dovetail.plugins.builtin._onnx_math import (
+from dovetail.plugins.onnx import (
     applied,
+    axis_given,
     cast,
     combined,
     in_float,
+    is_given,
     lp_norm,
     mask_of,
     norm_order,
     number_like,
+    onnx_op,
+    rank_of,
     reduced,
+    reshaped,
+    with_rank,
 )
-from dovetail.plugins.builtin._onnx_shapes import axis_given, is_given, rank_of, reshaped, with_rank
-
-# ---- ONNX
-
-
-def _normalized(node, x, axes, scale, bias, num_groups=1):
-    """The layer; scale and bias of any dims that spread over x, or None."""
-    fields = {"axes": mask_of(axes), "epsilon": float(node.attr("epsilon", 1e-5)), "num_groups": num_groups}
-    given = [parameter for parameter in (scale, bias) if parameter is not None]
-    if any(parameter.dtype != x.dtype for parameter in given):  # mixtures that no row has, in float32
-        scale, bias = (value if value is None else cast(node, value, DataType.FLOAT) for value in (scale, bias))
-    if scale is not None and bias is not None and tuple(scale.shape) == tuple(bias.shape):
-        return node.add("Normalization", [x, scale, bias], **fields)
-    y = node.add("Normalization", [x, number_like(x, 1), number_like(x, 0)], **fields)
-    y = y if scale is None else combined(node, "PROD", y, cast(node, scale, x.dtype))
-    return y if bias is None else combined(node, "SUM", y, cast(node, bias, x.dtype))
-
-
-def layer_normalization(node):
-    """ONNX LayerNormalization: over the axes from `axis` on; mean and 1 / deviation where they are asked for."""
-    x = node[0]
-    rank = rank_of(x)
-    axes = range(axis_given(node, rank, -1), rank)
-    scale, bias = (with_rank(node, node[i], rank) if is_given(node, i) else None for i in (1, 2))
-    results = [_normalized(node, x, axes, scale, bias)]
-    if node.n_outputs > 1:
-        wide = cast(node, x, DataType.FLOAT)
-        mean = reduced(node, "AVG", wide, axes)
-        centered = combined(node, "SUB", wide, mean)
-        variance = reduced(node, "AVG", combined(node, "PROD", centered, centered), axes)
-        results += [mean, _inverse_root(node, variance)]
-    return results
-
-
-def _inverse_root(node, x):
-    """1 / sqrt(x + epsilon)."""
-    return applied(node, "RECIP", applied(node, "SQRT", combined(node, "SUM", x, float(node.attr("epsilon", 1e-5)))))
-
-
-def _by_channel(node, index):
-    """A list of values as a tensor that spreads over the channels."""
-    return reshaped(node, node[index], (1, -1, *(1,) * (rank_of(node[0]) - 2)))
-
-
-def instance_normalization(node):
-    """ONNX InstanceNormalization: over what is behind the channels."""
-    return _normalized(node, node[0], range(2, rank_of(node[0])), _by_channel(node, 1), _by_channel(node, 2))
-
-
-def group_normalization(node):
-    """ONNX GroupNormalization: scale and bias have one value a group, from opset 21 on one a channel."""
-    n_groups, rank = node.attr("num_groups"), rank_of(node[0])
-    axes = range(1 if n_groups == 1 else 2, rank)
-    return _normalized(node, node[0], axes, _by_channel(node, 1), _by_channel(node, 2), n_groups)
-
-
-def rms_normalization(node):
-    """ONNX RMSNormalization: x / sqrt(mean(x^2) + epsilon) * scale."""
-    x = in_float(node, node[0])
-    rank = rank_of(x)
-    squares = reduced(node, "AVG", combined(node, "PROD", x, x), range(axis_given(node, rank, -1), rank))
-    y = cast(node, combined(node, "PROD", x, _inverse_root(node, squares)), node[1].dtype)
-    return combined(node, "PROD", y, with_rank(node, node[1], rank))
-
-
-def lp_normalization(node):
-    """ONNX LpNormalization: x / norm(x), 0 where that is 0."""
-    x = in_float(node, node[0])
-    norm = lp_norm(node, x, [axis_given(node, rank_of(x), -1)], norm_order(node))
-    infinite = number_like(x, numpy.inf)
-    norm = node.add("Select", [combined(node, "EQUAL", norm, 0.0), infinite, norm])
-    return cast(node, combined(node, "DIV", x, norm), node[0].dtype)
-
-
-def mean_variance_normalization(node):
-    """ONNX MeanVarianceNormalization: (x - mean) / (deviation + 1e-9)."""
-    x, axes = in_float(node, node[0]), node.attr("axes", (0, 2, 3))
-    axes = [axis_of(axis, rank_of(x), node.op_type) for axis in axes]
-    centered = combined(node, "SUB", x, reduced(node, "AVG", x, axes))
-    deviation = applied(node, "SQRT", reduced(node, "AVG", combined(node, "PROD", centered, centered), axes))
-    return cast(node, combined(node, "DIV", centered, combined(node, "SUM", deviation, 1e-9)), node[0].dtype)
 
 
 class Normalization(Plugin):
@@ -192,14 +117,16 @@ class Normalization(Plugin):
         y = (centered / numpy.sqrt(variance + self.epsilon)).reshape(x.shape)
         return (y * parameters[0] + parameters[1]).astype(x.dtype)
 
-    onnx = (
-        onnx_op("LayerNormalization", mixes_types=True, rewrite=layer_normalization),
-        onnx_op("InstanceNormalization", mixes_types=True, rewrite=instance_normalization),
-        onnx_op("GroupNormalization", mixes_types=True, rewrite=group_normalization),
-        onnx_op("RMSNormalization", mixes_types=True, rewrite=rms_normalization),
-        onnx_op("LpNormalization", rewrite=lp_normalization),
-        onnx_op("MeanVarianceNormalization", rewrite=mean_variance_normalization),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("LayerNormalization", mixes_types=True, rewrite=layer_normalization),
+            onnx_op("InstanceNormalization", mixes_types=True, rewrite=instance_normalization),
+            onnx_op("GroupNormalization", mixes_types=True, rewrite=group_normalization),
+            onnx_op("RMSNormalization", mixes_types=True, rewrite=rms_normalization),
+            onnx_op("LpNormalization", rewrite=lp_normalization),
+            onnx_op("MeanVarianceNormalization", rewrite=mean_variance_normalization),
+        )
 
     @classmethod
     def add(cls, network, input, scale, bias, axesMask):  # noqa: N803  # TensorRT's name
@@ -217,3 +144,84 @@ class Normalization(Plugin):
                 for tensor in (scale, bias)
             )
         return network.add_plugin("Normalization", [input, scale, bias], {"axes": axesMask})
+
+
+# ---- ONNX
+
+
+def _normalized(node, x, axes, scale, bias, num_groups=1):
+    """The layer; scale and bias of any dims that spread over x, or None."""
+    fields = {"axes": mask_of(axes), "epsilon": float(node.attr("epsilon", 1e-5)), "num_groups": num_groups}
+    given = [parameter for parameter in (scale, bias) if parameter is not None]
+    if any(parameter.dtype != x.dtype for parameter in given):  # mixtures that no row has, in float32
+        scale, bias = (value if value is None else cast(node, value, DataType.FLOAT) for value in (scale, bias))
+    if scale is not None and bias is not None and tuple(scale.shape) == tuple(bias.shape):
+        return node.add("Normalization", [x, scale, bias], **fields)
+    y = node.add("Normalization", [x, number_like(x, 1), number_like(x, 0)], **fields)
+    y = y if scale is None else combined(node, "PROD", y, cast(node, scale, x.dtype))
+    return y if bias is None else combined(node, "SUM", y, cast(node, bias, x.dtype))
+
+
+def layer_normalization(node):
+    """ONNX LayerNormalization: over the axes from `axis` on; mean and 1 / deviation where they are asked for."""
+    x = node[0]
+    rank = rank_of(x)
+    axes = range(axis_given(node, rank, -1), rank)
+    scale, bias = (with_rank(node, node[i], rank) if is_given(node, i) else None for i in (1, 2))
+    results = [_normalized(node, x, axes, scale, bias)]
+    if node.n_outputs > 1:
+        wide = cast(node, x, DataType.FLOAT)
+        mean = reduced(node, "AVG", wide, axes)
+        centered = combined(node, "SUB", wide, mean)
+        variance = reduced(node, "AVG", combined(node, "PROD", centered, centered), axes)
+        results += [mean, _inverse_root(node, variance)]
+    return results
+
+
+def _inverse_root(node, x):
+    """1 / sqrt(x + epsilon)."""
+    return applied(node, "RECIP", applied(node, "SQRT", combined(node, "SUM", x, float(node.attr("epsilon", 1e-5)))))
+
+
+def _by_channel(node, index):
+    """A list of values as a tensor that spreads over the channels."""
+    return reshaped(node, node[index], (1, -1, *(1,) * (rank_of(node[0]) - 2)))
+
+
+def instance_normalization(node):
+    """ONNX InstanceNormalization: over what is behind the channels."""
+    return _normalized(node, node[0], range(2, rank_of(node[0])), _by_channel(node, 1), _by_channel(node, 2))
+
+
+def group_normalization(node):
+    """ONNX GroupNormalization: scale and bias have one value a group, from opset 21 on one a channel."""
+    n_groups, rank = node.attr("num_groups"), rank_of(node[0])
+    axes = range(1 if n_groups == 1 else 2, rank)
+    return _normalized(node, node[0], axes, _by_channel(node, 1), _by_channel(node, 2), n_groups)
+
+
+def rms_normalization(node):
+    """ONNX RMSNormalization: x / sqrt(mean(x^2) + epsilon) * scale."""
+    x = in_float(node, node[0])
+    rank = rank_of(x)
+    squares = reduced(node, "AVG", combined(node, "PROD", x, x), range(axis_given(node, rank, -1), rank))
+    y = cast(node, combined(node, "PROD", x, _inverse_root(node, squares)), node[1].dtype)
+    return combined(node, "PROD", y, with_rank(node, node[1], rank))
+
+
+def lp_normalization(node):
+    """ONNX LpNormalization: x / norm(x), 0 where that is 0."""
+    x = in_float(node, node[0])
+    norm = lp_norm(node, x, [axis_given(node, rank_of(x), -1)], norm_order(node))
+    infinite = number_like(x, numpy.inf)
+    norm = node.add("Select", [combined(node, "EQUAL", norm, 0.0), infinite, norm])
+    return cast(node, combined(node, "DIV", x, norm), node[0].dtype)
+
+
+def mean_variance_normalization(node):
+    """ONNX MeanVarianceNormalization: (x - mean) / (deviation + 1e-9)."""
+    x, axes = in_float(node, node[0]), node.attr("axes", (0, 2, 3))
+    axes = [axis_of(axis, rank_of(x), node.op_type) for axis in axes]
+    centered = combined(node, "SUB", x, reduced(node, "AVG", x, axes))
+    deviation = applied(node, "SQRT", reduced(node, "AVG", combined(node, "PROD", centered, centered), axes))
+    return cast(node, combined(node, "DIV", centered, combined(node, "SUM", deviation, 1e-9)), node[0].dtype)

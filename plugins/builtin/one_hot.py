@@ -7,8 +7,8 @@ import numpy
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, axis_of, field, onnx_op, require_equal, require_that
-from dovetail.plugins.builtin._onnx_math import cast
+from dovetail.plugins import Input, Output, Plugin, axis_of, field, require_equal, require_that
+from dovetail.plugins.onnx import cast, onnx_op
 
 INDICES = (DataType.INT32, DataType.INT64)
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
@@ -17,14 +17,6 @@ WORDS = "|".join(t.short for t in TYPES)
 
 def _each(word):
     return "|".join([word] * len(TYPES))
-
-
-def one_hot(node):
-    """ONNX OneHot: indices and depth of any type; values are off and on."""
-    indices, depth = node[0], node.constant(1)
-    indices = indices if indices.dtype in INDICES else cast(node, indices, DataType.INT64)
-    depth = cast(node, node[1], DataType.INT64) if depth is None else depth.astype(numpy.int64)
-    return node.add("OneHot", [indices, node[2], depth], axis=node.attr("axis", -1))
 
 
 class OneHot(Plugin):
@@ -82,9 +74,22 @@ class OneHot(Plugin):
         wanted = numpy.expand_dims(indices, axis)
         return numpy.where((wanted == places) | (wanted + depth == places), values[1], values[0])
 
-    onnx = (onnx_op("OneHot", rewrite=one_hot),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("OneHot", rewrite=one_hot),)
 
     @classmethod
     def add_one_hot(cls, network, indices, values, depth, axis):
         """A OneHot layer. values: off and on; depth: the extent of the new axis."""
         return network.add_plugin("OneHot", [indices, values, depth], {"axis": axis})
+
+
+# ---- ONNX
+
+
+def one_hot(node):
+    """ONNX OneHot: indices and depth of any type; values are off and on."""
+    indices, depth = node[0], node.constant(1)
+    indices = indices if indices.dtype in INDICES else cast(node, indices, DataType.INT64)
+    depth = cast(node, node[1], DataType.INT64) if depth is None else depth.astype(numpy.int64)
+    return node.add("OneHot", [indices, node[2], depth], axis=node.attr("axis", -1))

@@ -6,21 +6,8 @@ import numpy
 
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import FLOATS
-from dovetail.plugins import Input, Output, Plugin, onnx_op, require_that
-from dovetail.plugins.builtin._onnx_pointwise import aligned, channels, elementwise, scalar
-from dovetail.plugins.builtin._onnx_shapes import rank_of
-
-
-def prelu(node):
-    """ONNX PRelu; of integers by choosing."""
-    x, slopes = node[0], node[1]
-    if rank_of(slopes) == 1 and slopes.shape[0] not in (1, x.shape[-1]):  # one a channel, as older opsets have it
-        slopes = channels(node, slopes, rank_of(x), 1)
-    x, slopes = aligned(node, x, slopes)
-    if x.dtype in FLOATS:
-        return node.add("ParametricReLU", [x, slopes])
-    is_negative = elementwise(node, "LESS", x, scalar(x, 0))
-    return node.add("Select", [is_negative, elementwise(node, "PROD", x, slopes), x])
+from dovetail.plugins import Input, Output, Plugin, require_that
+from dovetail.plugins.onnx import aligned, channels, elementwise, onnx_op, rank_of, scalar
 
 
 class ParametricReLU(Plugin):
@@ -72,9 +59,26 @@ class ParametricReLU(Plugin):
     def reference(self, x, slopes):
         return numpy.where(x >= 0, x, x * slopes)
 
-    onnx = (onnx_op("PRelu", rewrite=prelu),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("PRelu", rewrite=prelu),)
 
     @classmethod
     def add_parametric_relu(cls, network, input, slopes):
         """A ParametricReLU layer."""
         return network.add_plugin("ParametricReLU", [input, slopes])
+
+
+# ---- ONNX
+
+
+def prelu(node):
+    """ONNX PRelu; of integers by choosing."""
+    x, slopes = node[0], node[1]
+    if rank_of(slopes) == 1 and slopes.shape[0] not in (1, x.shape[-1]):  # one a channel, as older opsets have it
+        slopes = channels(node, slopes, rank_of(x), 1)
+    x, slopes = aligned(node, x, slopes)
+    if x.dtype in FLOATS:
+        return node.add("ParametricReLU", [x, slopes])
+    is_negative = elementwise(node, "LESS", x, scalar(x, 0))
+    return node.add("Select", [is_negative, elementwise(node, "PROD", x, slopes), x])

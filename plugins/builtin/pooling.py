@@ -24,160 +24,30 @@ from dovetail.plugins import (
     deprecated,
     dilated,
     field,
-    onnx_op,
     renamed,
     require_that,
 )
 from dovetail.plugins.builtin._batch import front_dims_hint
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, norm_order, reduced
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, joined, reshaped, sliced
-from dovetail.plugins.builtin._onnx_windows import gathered, known_plane, window_of
+from dovetail.plugins.onnx import (
+    Counts,
+    applied,
+    cast,
+    combined,
+    extents,
+    gathered_cells,
+    in_float,
+    joined,
+    known_plane,
+    norm_order,
+    onnx_op,
+    reduced,
+    reshaped,
+    sliced,
+    window_of,
+)
 from dovetail.plugins.padding import pooling_extent
 
 TYPES = (*FLOATS, DataType.INT8)
-MOST_CELLS = 64  # of a window that becomes a slice for each
-
-
-# ---- ONNX
-
-
-def max_pool(node):
-    """ONNX MaxPool: the layer, or where it cannot (dilations, indices), windows that are gathered."""
-    x, window = node[0], window_of(node)
-    if window.is_dense and not node.wants(1):
-        return _pooled(node, x, window, PoolingType.MAX)
-    if -1 in x.shape[2:] and not node.wants(1) and window.volume <= MOST_CELLS:
-        return _greatest(node, x, window)
-    sizes = known_plane(node, x)
-    places, _ = window.places(node, sizes)
-    wide = x if x.dtype in FLOATS else cast(node, x, DataType.INT32)
-    lowest = -numpy.inf if x.dtype in FLOATS else numpy.iinfo(numpy.int32).min
-    cells = gathered(node, wide, places, lowest)
-    best = node.network.add_plugin("TopK", [cells], {"op": 0, "k": 1, "axes": 1 << 3})  # the greatest
-    dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
-    results = [cast(node, reshaped(node, best.get_output(0), dims), x.dtype)]
-    if node.wants(1):
-        if node.attr("storage_order", 0):  # the number of a cell counts along the columns
-            grid = numpy.arange(numpy.prod(sizes)).reshape(*sizes[:-2], sizes[-1], sizes[-2]).swapaxes(-1, -2)
-            places = numpy.where(places < 0, -1, grid.reshape(-1)[places])
-        results.append(reshaped(node, _numbers(node, x, places, best.get_output(1)), dims))
-    return results
-
-
-def _greatest(node, x, window):
-    """The maxima of dilated windows over extents that are not known: of one slice of x for each cell of the window."""
-    dims, strides = extents(node, x), numpy.array(window.strides)
-    covered = numpy.array([dilated(k, d) for k, d in zip(window.kernel, window.dilations, strict=True)])
-    before = Counts(node, list(window.before))
-    if window.mode.is_same:
-        out = dims[2:].ceil_div(strides)
-        total = ((out - 1) * list(strides) + list(covered) - dims[2:]).greatest(0)
-        before = total // 2 if window.mode == PaddingMode.SAME_UPPER else total - total // 2
-    else:
-        room = dims[2:] + list(numpy.array(window.before) + window.after - covered)
-        rounds_up = window.mode == PaddingMode.CAFFE_ROUND_UP
-        out = (room.ceil_div(strides) if rounds_up else room // list(strides)) + 1
-        out = out.least((dims[2:] + before).ceil_div(strides)) if rounds_up else out
-    sizes = joined(node, [dims[:2], out])
-    wide = x if x.dtype in FLOATS else cast(node, x, DataType.INT32)
-    dtype = nptype(wide.dtype)
-    lowest = numpy.full((1,), -numpy.inf if wide.dtype in FLOATS else numpy.iinfo(dtype).min, dtype)
-    y = None
-    for cell in product(*map(range, window.kernel)):
-        starts = Counts(node, [c * d for c, d in zip(cell, window.dilations, strict=True)]) - before
-        starts = joined(node, [[0, 0], starts])
-        steps = Counts(node, [1, 1, *window.strides])
-        part = sliced(node, wide, starts, sizes, steps, mode="FILL", value=node.as_tensor(lowest))
-        y = part if y is None else combined(node, "MAX", y, part)
-    return cast(node, y, x.dtype)
-
-
-def _numbers(node, x, places, chosen):
-    """The numbers of cells in the whole of x: those of window after window, of which `chosen` names one each."""
-    n = extents(node, x)
-    if n.known is None:
-        raise node.fail("for its indices, the dims must be known when the network is built", x=x.symbolic.dims)
-    first = numpy.arange(len(places))[:, None] * places.shape[1]
-    at = combined(node, "SUM", cast(node, chosen, DataType.INT64), node.as_tensor(first[None, None]))
-    in_plane = node.add("Gather", [places.reshape(-1), at], axis=0)
-    batch, channels = n.known[:2]
-    planes = numpy.arange(batch * channels).reshape(batch, channels, 1, 1) * numpy.prod(n.known[2:])
-    return combined(node, "SUM", in_plane, node.as_tensor(planes))
-
-
-def average_pool(node):
-    """ONNX AveragePool."""
-    x, window = node[0], window_of(node)
-    excludes = not node.attr("count_include_pad", 0)
-    if window.is_dense:
-        return _pooled(node, x, window, PoolingType.AVERAGE, average_count_excludes_padding=excludes)
-    sizes = known_plane(node, x)
-    places, counted = window.places(node, sizes)
-    counts = numpy.maximum((places >= 0 if excludes else counted).sum(1), 1)
-    total = reduced(node, "SUM", gathered(node, in_float(node, x), places, 0), [3], keep_dims=False)
-    y = combined(node, "DIV", total, node.as_tensor(counts.astype(numpy.float32)[None, None]))
-    dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
-    return cast(node, reshaped(node, y, dims), x.dtype)
-
-
-def lp_pool(node):
-    """ONNX LpPool: (sum of |x|^p over the window)^(1/p)."""
-    x, window, p = node[0], window_of(node), norm_order(node)
-    powers = combined(node, "POW", applied(node, "ABS", in_float(node, x)), p)
-    if -1 in x.shape[2:]:
-        return cast(node, combined(node, "POW", _sums(node, powers, window), 1 / p), x.dtype)
-    sizes = known_plane(node, x)
-    total = reduced(node, "SUM", gathered(node, powers, window.places(node, sizes)[0], 0), [3], keep_dims=False)
-    dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
-    return cast(node, reshaped(node, combined(node, "POW", total, 1 / p), dims), x.dtype)
-
-
-def _sums(node, x, window):
-    """The sums of the windows of x, whose extents are not known: averages times cells, or a product with ones."""
-    padded = window
-    if window.mode == PaddingMode.CAFFE_ROUND_UP:  # so that all windows are inside of what is padded
-        after = tuple(a + stride - 1 for a, stride in zip(window.after, window.strides, strict=True))
-        padded = replace(window, after=after, mode=PaddingMode.EXPLICIT_ROUND_DOWN)
-    dims, spatial = extents(node, x), len(window.kernel)
-    if window.is_dense:
-        average = _pooled(node, x, padded, PoolingType.AVERAGE, average_count_excludes_padding=False)
-        y = combined(node, "PROD", average, float(window.volume))
-    else:
-        ones = numpy.ones((1, 1, *window.kernel), numpy.float32)
-        fields = {"stride_nd": padded.strides, "dilation_nd": padded.dilations, "padding_mode": padded.mode}
-        fields |= {"pre_padding": padded.before, "post_padding": padded.after, "kernel_size_nd": window.kernel}
-        plane = reshaped(node, x, joined(node, [dims[:2].product(), [1], dims[2:]]))
-        if spatial == 1:
-            plane, ones = node.add("Unsqueeze", [plane, numpy.array([3])]), ones[..., None]
-            one = {"kernel_size_nd": 1, "stride_nd": 1, "dilation_nd": 1, "pre_padding": 0, "post_padding": 0}
-            fields |= {name: (*fields[name], value) for name, value in one.items()}
-        sums = node.add("Convolution", [plane, ones], num_output_maps=1, **fields)
-        sums = node.add("Squeeze", [sums, numpy.array([3])]) if spatial == 1 else sums
-        y = reshaped(node, sums, joined(node, [dims[:2], extents(node, sums)[2:]]))
-    covered = [dilated(k, d) for k, d in zip(window.kernel, window.dilations, strict=True)]
-    if padded is window or all(s + a <= c for s, a, c in zip(window.strides, window.after, covered, strict=True)):
-        return y
-    # The last window may begin behind the plane: then there is none.
-    begun = (dims[2:] + list(window.before)).ceil_div(numpy.array(window.strides)).least(extents(node, y)[2:])
-    return sliced(node, y, Counts(node, [0] * (2 + spatial)), joined(node, [dims[:2], begun]))
-
-
-def _pooled(node, x, window, type, **fields):
-    """A Pooling layer; a window in one dim gets a second one."""
-    one = len(window.kernel) == 1
-    if len(window.kernel) > 3:
-        raise node.fail("windows have one, two or three dims", window=window.kernel)
-    lists = {
-        "window_size_nd": window.kernel + (1,) * one,
-        "stride_nd": window.strides + (1,) * one,
-        "pre_padding": window.before + (0,) * one,
-        "post_padding": window.after + (0,) * one,
-    }
-    y = cast(node, x, DataType.FLOAT) if x.dtype not in FLOATS else x
-    y = node.add("Unsqueeze", [y, numpy.array([3])]) if one else y
-    y = node.add("Pooling", [y], type=type, padding_mode=window.mode, **lists, **fields)
-    y = node.add("Squeeze", [y, numpy.array([3])]) if one else y
-    return cast(node, y, x.dtype)
 
 
 class PoolingType(TypeOfLayer):
@@ -324,11 +194,13 @@ class Pooling(Plugin):
             y = most if self.type == PoolingType.MAX else average
         return numpy.clip(numpy.rint(y), -128, 127).astype(numpy.int8) if x.dtype == numpy.int8 else y
 
-    onnx = (
-        onnx_op("MaxPool", rewrite=max_pool),
-        onnx_op("AveragePool", rewrite=average_pool),
-        onnx_op("LpPool", rewrite=lp_pool),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("MaxPool", rewrite=max_pool),
+            onnx_op("AveragePool", rewrite=average_pool),
+            onnx_op("LpPool", rewrite=lp_pool),
+        )
 
     @classmethod
     def add_pooling_nd(cls, network, input, type, window_size):
@@ -349,3 +221,148 @@ class Pooling(Plugin):
         """The older name of add_pooling_nd."""
         warnings.warn("Use add_pooling_nd instead.", DeprecationWarning, stacklevel=3)
         return cls.add_pooling_nd(network, input, type, window_size)
+
+
+# ---- ONNX
+
+
+MOST_CELLS = 64  # of a window that becomes a slice for each
+
+
+def max_pool(node):
+    """ONNX MaxPool: the layer, or where it cannot (dilations, indices), windows that are gathered."""
+    x, window = node[0], window_of(node)
+    if window.is_dense and not node.wants(1):
+        return _pooled(node, x, window, PoolingType.MAX)
+    if -1 in x.shape[2:] and not node.wants(1) and window.volume <= MOST_CELLS:
+        return _greatest(node, x, window)
+    sizes = known_plane(node, x)
+    places, _ = window.places(node, sizes)
+    wide = x if x.dtype in FLOATS else cast(node, x, DataType.INT32)
+    lowest = -numpy.inf if x.dtype in FLOATS else numpy.iinfo(numpy.int32).min
+    cells = gathered_cells(node, wide, places, lowest)
+    best = node.network.add_plugin("TopK", [cells], {"op": 0, "k": 1, "axes": 1 << 3})  # the greatest
+    dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
+    results = [cast(node, reshaped(node, best.get_output(0), dims), x.dtype)]
+    if node.wants(1):
+        if node.attr("storage_order", 0):  # the number of a cell counts along the columns
+            grid = numpy.arange(numpy.prod(sizes)).reshape(*sizes[:-2], sizes[-1], sizes[-2]).swapaxes(-1, -2)
+            places = numpy.where(places < 0, -1, grid.reshape(-1)[places])
+        results.append(reshaped(node, _numbers(node, x, places, best.get_output(1)), dims))
+    return results
+
+
+def _greatest(node, x, window):
+    """The maxima of dilated windows over extents that are not known: of one slice of x for each cell of the window."""
+    dims, strides = extents(node, x), numpy.array(window.strides)
+    covered = numpy.array([dilated(k, d) for k, d in zip(window.kernel, window.dilations, strict=True)])
+    before = Counts(node, list(window.before))
+    if window.mode.is_same:
+        out = dims[2:].ceil_div(strides)
+        total = ((out - 1) * list(strides) + list(covered) - dims[2:]).greatest(0)
+        before = total // 2 if window.mode == PaddingMode.SAME_UPPER else total - total // 2
+    else:
+        room = dims[2:] + list(numpy.array(window.before) + window.after - covered)
+        rounds_up = window.mode == PaddingMode.CAFFE_ROUND_UP
+        out = (room.ceil_div(strides) if rounds_up else room // list(strides)) + 1
+        out = out.least((dims[2:] + before).ceil_div(strides)) if rounds_up else out
+    sizes = joined(node, [dims[:2], out])
+    wide = x if x.dtype in FLOATS else cast(node, x, DataType.INT32)
+    dtype = nptype(wide.dtype)
+    lowest = numpy.full((1,), -numpy.inf if wide.dtype in FLOATS else numpy.iinfo(dtype).min, dtype)
+    y = None
+    for cell in product(*map(range, window.kernel)):
+        starts = Counts(node, [c * d for c, d in zip(cell, window.dilations, strict=True)]) - before
+        starts = joined(node, [[0, 0], starts])
+        steps = Counts(node, [1, 1, *window.strides])
+        part = sliced(node, wide, starts, sizes, steps, mode="FILL", value=node.as_tensor(lowest))
+        y = part if y is None else combined(node, "MAX", y, part)
+    return cast(node, y, x.dtype)
+
+
+def _numbers(node, x, places, chosen):
+    """The numbers of cells in the whole of x: those of window after window, of which `chosen` names one each."""
+    n = extents(node, x)
+    if n.known is None:
+        raise node.fail("for its indices, the dims must be known when the network is built", x=x.symbolic.dims)
+    first = numpy.arange(len(places))[:, None] * places.shape[1]
+    at = combined(node, "SUM", cast(node, chosen, DataType.INT64), node.as_tensor(first[None, None]))
+    in_plane = node.add("Gather", [places.reshape(-1), at], axis=0)
+    batch, channels = n.known[:2]
+    planes = numpy.arange(batch * channels).reshape(batch, channels, 1, 1) * numpy.prod(n.known[2:])
+    return combined(node, "SUM", in_plane, node.as_tensor(planes))
+
+
+def average_pool(node):
+    """ONNX AveragePool."""
+    x, window = node[0], window_of(node)
+    excludes = not node.attr("count_include_pad", 0)
+    if window.is_dense:
+        return _pooled(node, x, window, PoolingType.AVERAGE, average_count_excludes_padding=excludes)
+    sizes = known_plane(node, x)
+    places, counted = window.places(node, sizes)
+    counts = numpy.maximum((places >= 0 if excludes else counted).sum(1), 1)
+    total = reduced(node, "SUM", gathered_cells(node, in_float(node, x), places, 0), [3], keep_dims=False)
+    y = combined(node, "DIV", total, node.as_tensor(counts.astype(numpy.float32)[None, None]))
+    dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
+    return cast(node, reshaped(node, y, dims), x.dtype)
+
+
+def lp_pool(node):
+    """ONNX LpPool: (sum of |x|^p over the window)^(1/p)."""
+    x, window, p = node[0], window_of(node), norm_order(node)
+    powers = combined(node, "POW", applied(node, "ABS", in_float(node, x)), p)
+    if -1 in x.shape[2:]:
+        return cast(node, combined(node, "POW", _sums(node, powers, window), 1 / p), x.dtype)
+    sizes = known_plane(node, x)
+    total = reduced(node, "SUM", gathered_cells(node, powers, window.places(node, sizes)[0], 0), [3], keep_dims=False)
+    dims = joined(node, [extents(node, x)[:2], window.output(sizes)[0]])
+    return cast(node, reshaped(node, combined(node, "POW", total, 1 / p), dims), x.dtype)
+
+
+def _sums(node, x, window):
+    """The sums of the windows of x, whose extents are not known: averages times cells, or a product with ones."""
+    padded = window
+    if window.mode == PaddingMode.CAFFE_ROUND_UP:  # so that all windows are inside of what is padded
+        after = tuple(a + stride - 1 for a, stride in zip(window.after, window.strides, strict=True))
+        padded = replace(window, after=after, mode=PaddingMode.EXPLICIT_ROUND_DOWN)
+    dims, spatial = extents(node, x), len(window.kernel)
+    if window.is_dense:
+        average = _pooled(node, x, padded, PoolingType.AVERAGE, average_count_excludes_padding=False)
+        y = combined(node, "PROD", average, float(window.volume))
+    else:
+        ones = numpy.ones((1, 1, *window.kernel), numpy.float32)
+        fields = {"stride_nd": padded.strides, "dilation_nd": padded.dilations, "padding_mode": padded.mode}
+        fields |= {"pre_padding": padded.before, "post_padding": padded.after, "kernel_size_nd": window.kernel}
+        plane = reshaped(node, x, joined(node, [dims[:2].product(), [1], dims[2:]]))
+        if spatial == 1:
+            plane, ones = node.add("Unsqueeze", [plane, numpy.array([3])]), ones[..., None]
+            one = {"kernel_size_nd": 1, "stride_nd": 1, "dilation_nd": 1, "pre_padding": 0, "post_padding": 0}
+            fields |= {name: (*fields[name], value) for name, value in one.items()}
+        sums = node.add("Convolution", [plane, ones], num_output_maps=1, **fields)
+        sums = node.add("Squeeze", [sums, numpy.array([3])]) if spatial == 1 else sums
+        y = reshaped(node, sums, joined(node, [dims[:2], extents(node, sums)[2:]]))
+    covered = [dilated(k, d) for k, d in zip(window.kernel, window.dilations, strict=True)]
+    if padded is window or all(s + a <= c for s, a, c in zip(window.strides, window.after, covered, strict=True)):
+        return y
+    # The last window may begin behind the plane: then there is none.
+    begun = (dims[2:] + list(window.before)).ceil_div(numpy.array(window.strides)).least(extents(node, y)[2:])
+    return sliced(node, y, Counts(node, [0] * (2 + spatial)), joined(node, [dims[:2], begun]))
+
+
+def _pooled(node, x, window, type, **fields):
+    """A Pooling layer; a window in one dim gets a second one."""
+    one = len(window.kernel) == 1
+    if len(window.kernel) > 3:
+        raise node.fail("windows have one, two or three dims", window=window.kernel)
+    lists = {
+        "window_size_nd": window.kernel + (1,) * one,
+        "stride_nd": window.strides + (1,) * one,
+        "pre_padding": window.before + (0,) * one,
+        "post_padding": window.after + (0,) * one,
+    }
+    y = cast(node, x, DataType.FLOAT) if x.dtype not in FLOATS else x
+    y = node.add("Unsqueeze", [y, numpy.array([3])]) if one else y
+    y = node.add("Pooling", [y], type=type, padding_mode=window.mode, **lists, **fields)
+    y = node.add("Squeeze", [y, numpy.array([3])]) if one else y
+    return cast(node, y, x.dtype)

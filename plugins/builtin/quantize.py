@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy
 
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
-from dovetail.plugins.builtin._onnx_quantized import quantized
+from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._scales import UNSET, ZERO_POINTS, check_scales, check_zero_point, spread
+from dovetail.plugins.onnx import (
+    Blocks,
+    axis_of_scales,
+    cast,
+    elementwise,
+    has_no_zero_point,
+    is_given,
+    onnx_op,
+    rank_of,
+    stored,
+)
 
 
 class Quantize(Plugin):
@@ -43,9 +53,28 @@ class Quantize(Plugin):
         steps = x.astype(numpy.float32) / spread(scale, x, self.axis).astype(numpy.float32)
         return numpy.nan_to_num(numpy.rint(numpy.clip(steps, -128, 127))).astype(numpy.int8)
 
-    onnx = (onnx_op("QuantizeLinear", rewrite=quantized),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("QuantizeLinear", rewrite=quantized),)
 
     @classmethod
     def add(cls, network, input, scale):
         """A Quantize layer; set `axis` where the scale has several values."""
         return network.add_plugin("Quantize", [input, scale])
+
+
+# ---- ONNX
+
+
+def quantized(node):
+    """ONNX QuantizeLinear."""
+    x, scale = node[0], node[1]
+    type_name = node.type_name(2) if is_given(node, 2) else node.attr_type("output_dtype", "UINT8")
+    is_symmetric = has_no_zero_point(node, 2)
+    if type_name == "INT8" and is_symmetric and x.dtype != DataType.INT32 and rank_of(scale) < 2:
+        wide = x if x.dtype == scale.dtype or scale.dtype == DataType.FLOAT else cast(node, x, scale.dtype)
+        return node.add("Quantize", [wide, scale], **axis_of_scales(node))
+    blocks = Blocks(node, cast(node, x, DataType.FLOAT))
+    steps = elementwise(node, "DIV", blocks.x, blocks.parameter(cast(node, scale, DataType.FLOAT)))
+    zero = None if is_symmetric else blocks.parameter(cast(node, node[2], DataType.FLOAT))
+    return blocks.restored(stored(node, steps, zero, type_name, node.attr("saturate", 1)))

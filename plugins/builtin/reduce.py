@@ -11,71 +11,23 @@ import numpy
 from dovetail.core.expr import maximum, minimum
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._axes import axes_of
 from dovetail.plugins.builtin._fractions import NotFollowed, Ratio, exact, follow_ratios
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, lp_norm, norm_order, reduced
-from dovetail.plugins.builtin._onnx_shapes import axes_given, rank_of
+from dovetail.plugins.onnx import (
+    applied,
+    axes_given,
+    cast,
+    combined,
+    in_float,
+    lp_norm,
+    norm_order,
+    onnx_op,
+    rank_of,
+    reduced,
+)
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
-
-
-# ---- ONNX
-
-
-def _onnx_axes(node):
-    axes = axes_given(node, 1, rank_of(node[0]))
-    if not axes and not (node.attr("noop_with_empty_axes", 0)):
-        axes = range(rank_of(node[0]))
-    return list(axes or ()), bool(node.attr("keepdims", 1))
-
-
-PLAIN = {"ReduceSum": "SUM", "ReduceProd": "PROD", "ReduceMax": "MAX", "ReduceMin": "MIN", "ReduceMean": "AVG"}
-
-LIMITS = {DataType.BOOL: (0, 1), DataType.INT8: (-128, 127), DataType.UINT8: (0, 255)}
-
-
-def plain_reduction(node):
-    """ONNX ReduceSum, ReduceProd, ReduceMax, ReduceMin, ReduceMean."""
-    x = node[0]
-    if x.dtype in NUMBERS:
-        return reduced(node, PLAIN[node.op_type], x, *_onnx_axes(node))
-    y = reduced(node, PLAIN[node.op_type], cast(node, x, DataType.INT32), *_onnx_axes(node))
-    least, greatest = LIMITS[x.dtype]  # which are the maximum and minimum of nothing
-    return cast(node, combined(node, "MIN", combined(node, "MAX", y, least), greatest), x.dtype)
-
-
-def composed_reduction(node):
-    """ONNX ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSum, ReduceLogSumExp: in float32, L1 and squares exactly."""
-    axes, keep_dims = _onnx_axes(node)
-    x = node[0]
-    if node.op_type in ("ReduceL2", "ReduceLogSum", "ReduceLogSumExp"):
-        x = cast(node, x, DataType.FLOAT)
-    else:
-        x = in_float(node, x)
-    if node.op_type == "ReduceLogSumExp":
-        most = reduced(node, "MAX", x, axes)
-        limit = float(numpy.finfo(numpy.float32).max)  # inf - inf would be nan; what is left of an inf is inf
-        most = combined(node, "MIN", combined(node, "MAX", most, -limit), limit)
-        total = reduced(node, "SUM", applied(node, "EXP", combined(node, "SUB", x, most)), axes)
-        y = combined(node, "SUM", applied(node, "LOG", total), most)
-        y = y if keep_dims or not axes else node.add("Squeeze", [y, numpy.array(axes)])
-    elif node.op_type == "ReduceLogSum":
-        y = applied(node, "LOG", reduced(node, "SUM", x, axes, keep_dims))
-    elif node.op_type == "ReduceSumSquare":
-        y = reduced(node, "SUM", combined(node, "PROD", x, x), axes, keep_dims)
-    else:
-        y = lp_norm(node, x, axes, 1 if node.op_type == "ReduceL1" else 2, keep_dims)
-    return cast(node, y, node[0].dtype)
-
-
-def global_pool(node):
-    """ONNX GlobalAveragePool, GlobalMaxPool, GlobalLpPool: all behind the channels becomes one."""
-    x = node[0]
-    axes = range(2, rank_of(x))
-    if node.op_type == "GlobalLpPool":
-        return lp_norm(node, x, axes, norm_order(node))
-    return reduced(node, "MAX" if node.op_type == "GlobalMaxPool" else "AVG", x, axes)
 
 
 class ReduceOperation(Named):
@@ -160,19 +112,78 @@ class Reduce(Plugin):
         cut = abs(total) // max(count, 1) * numpy.sign(total)
         return numpy.asarray(cut, x.dtype)
 
-    onnx = (
-        *(onnx_op(name, rewrite=plain_reduction) for name in PLAIN),
-        onnx_op("ReduceL1", rewrite=composed_reduction),
-        onnx_op("ReduceL2", rewrite=composed_reduction),
-        onnx_op("ReduceSumSquare", rewrite=composed_reduction),
-        onnx_op("ReduceLogSum", rewrite=composed_reduction),
-        onnx_op("ReduceLogSumExp", rewrite=composed_reduction),
-        onnx_op("GlobalAveragePool", rewrite=global_pool),
-        onnx_op("GlobalMaxPool", rewrite=global_pool),
-        onnx_op("GlobalLpPool", rewrite=global_pool),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            *(onnx_op(name, rewrite=plain_reduction) for name in PLAIN),
+            onnx_op("ReduceL1", rewrite=composed_reduction),
+            onnx_op("ReduceL2", rewrite=composed_reduction),
+            onnx_op("ReduceSumSquare", rewrite=composed_reduction),
+            onnx_op("ReduceLogSum", rewrite=composed_reduction),
+            onnx_op("ReduceLogSumExp", rewrite=composed_reduction),
+            onnx_op("GlobalAveragePool", rewrite=global_pool),
+            onnx_op("GlobalMaxPool", rewrite=global_pool),
+            onnx_op("GlobalLpPool", rewrite=global_pool),
+        )
 
     @classmethod
     def add(cls, network, input, op, axes, keep_dims):
         """A Reduce layer over the axes of a mask, `1 << axis` joined by |."""
         return network.add_plugin("Reduce", [input], {"op": op, "axes": axes, "keep_dims": keep_dims})
+
+
+# ---- ONNX
+
+
+def _onnx_axes(node):
+    axes = axes_given(node, 1, rank_of(node[0]))
+    if not axes and not (node.attr("noop_with_empty_axes", 0)):
+        axes = range(rank_of(node[0]))
+    return list(axes or ()), bool(node.attr("keepdims", 1))
+
+
+PLAIN = {"ReduceSum": "SUM", "ReduceProd": "PROD", "ReduceMax": "MAX", "ReduceMin": "MIN", "ReduceMean": "AVG"}
+LIMITS = {DataType.BOOL: (0, 1), DataType.INT8: (-128, 127), DataType.UINT8: (0, 255)}
+
+
+def plain_reduction(node):
+    """ONNX ReduceSum, ReduceProd, ReduceMax, ReduceMin, ReduceMean."""
+    x = node[0]
+    if x.dtype in NUMBERS:
+        return reduced(node, PLAIN[node.op_type], x, *_onnx_axes(node))
+    y = reduced(node, PLAIN[node.op_type], cast(node, x, DataType.INT32), *_onnx_axes(node))
+    least, greatest = LIMITS[x.dtype]  # which are the maximum and minimum of nothing
+    return cast(node, combined(node, "MIN", combined(node, "MAX", y, least), greatest), x.dtype)
+
+
+def composed_reduction(node):
+    """ONNX ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSum, ReduceLogSumExp: in float32, L1 and squares exactly."""
+    axes, keep_dims = _onnx_axes(node)
+    x = node[0]
+    if node.op_type in ("ReduceL2", "ReduceLogSum", "ReduceLogSumExp"):
+        x = cast(node, x, DataType.FLOAT)
+    else:
+        x = in_float(node, x)
+    if node.op_type == "ReduceLogSumExp":
+        most = reduced(node, "MAX", x, axes)
+        limit = float(numpy.finfo(numpy.float32).max)  # inf - inf would be nan; what is left of an inf is inf
+        most = combined(node, "MIN", combined(node, "MAX", most, -limit), limit)
+        total = reduced(node, "SUM", applied(node, "EXP", combined(node, "SUB", x, most)), axes)
+        y = combined(node, "SUM", applied(node, "LOG", total), most)
+        y = y if keep_dims or not axes else node.add("Squeeze", [y, numpy.array(axes)])
+    elif node.op_type == "ReduceLogSum":
+        y = applied(node, "LOG", reduced(node, "SUM", x, axes, keep_dims))
+    elif node.op_type == "ReduceSumSquare":
+        y = reduced(node, "SUM", combined(node, "PROD", x, x), axes, keep_dims)
+    else:
+        y = lp_norm(node, x, axes, 1 if node.op_type == "ReduceL1" else 2, keep_dims)
+    return cast(node, y, node[0].dtype)
+
+
+def global_pool(node):
+    """ONNX GlobalAveragePool, GlobalMaxPool, GlobalLpPool: all behind the channels becomes one."""
+    x = node[0]
+    axes = range(2, rank_of(x))
+    if node.op_type == "GlobalLpPool":
+        return lp_norm(node, x, axes, norm_order(node))
+    return reduced(node, "MAX" if node.op_type == "GlobalMaxPool" else "AVG", x, axes)

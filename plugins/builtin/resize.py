@@ -9,13 +9,12 @@ from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import select
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Floats, Input, Ints, Output, Plugin, axis_of, field, onnx_op, require_that
+from dovetail.plugins import Floats, Input, Ints, Output, Plugin, axis_of, field, require_that
 from dovetail.plugins.builtin._fractions import quotient_of, ratios_of
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined
-from dovetail.plugins.builtin._onnx_shapes import Counts, counts_given, extents, replaced, sliced
 from dovetail.plugins.builtin._sampling import InterpolationMode
 from dovetail.plugins.builtin._scaled_extents import scaled
 from dovetail.plugins.builtin._values import elements_of
+from dovetail.plugins.onnx import Counts, applied, cast, combined, counts_given, extents, onnx_op, replaced, sliced
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 BLENDED = (*FLOATS, DataType.INT8, DataType.UINT8)  # what LINEAR and CUBIC compute with
@@ -278,10 +277,12 @@ class Resize(Plugin):
         """A Resize layer. `layer.shape` or `layer.scales` say to what, or `layer.set_input(1, extents)`."""
         return network.add_plugin(cls.name, [input], {})
 
-    onnx = (
-        onnx_op("Resize", 10, rewrite=lambda node: resize(node)),
-        onnx_op("Upsample", 7, 9, rewrite=lambda node: upsample(node)),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("Resize", 10, rewrite=lambda node: resize(node)),
+            onnx_op("Upsample", 7, 9, rewrite=lambda node: upsample(node)),
+        )
 
 
 # ---- ONNX

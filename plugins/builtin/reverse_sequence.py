@@ -6,7 +6,8 @@ import numpy
 
 from dovetail.core.errors import ShapeError
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, axis_of, field, onnx_op, require_equal
+from dovetail.plugins import Input, Output, Plugin, axis_of, field, require_equal
+from dovetail.plugins.onnx import onnx_op
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 WORDS = "|".join(t.short for t in TYPES)

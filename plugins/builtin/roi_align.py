@@ -7,7 +7,8 @@ import numpy
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op, require_equal, require_that
+from dovetail.plugins import Input, Output, Plugin, field, require_equal, require_that
+from dovetail.plugins.onnx import onnx_op
 
 INDICES = (DataType.INT32, DataType.INT64)
 WORDS = "f32|f16|bf16"
@@ -120,7 +121,12 @@ class RoiAlign(Plugin):
         is_in = (~outside).astype(start.dtype)
         return [(low, (1 - r) * is_in), (numpy.minimum(low + 1, size - 1), r * is_in)]
 
-    onnx = (onnx_op("RoiAlign", 10, rewrite=lambda node: roi_align(node)),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("RoiAlign", 10, rewrite=lambda node: roi_align(node)),)
+
+
+# ---- ONNX
 
 
 def roi_align(node):

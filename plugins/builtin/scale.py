@@ -9,11 +9,9 @@ from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType, nptype
-from dovetail.plugins import Input, Output, Plugin, Weights, axis_of, field, onnx_op, require_equal
+from dovetail.plugins import Input, Output, Plugin, Weights, axis_of, field, require_equal
 from dovetail.plugins.builtin._batch import front_dims_hint
-from dovetail.plugins.builtin._onnx_math import cast, in_float, reduced
-from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise, scalar, unary
-from dovetail.plugins.builtin._onnx_shapes import rank_of
+from dovetail.plugins.onnx import cast, channels, elementwise, in_float, onnx_op, rank_of, reduced, scalar, unary
 
 
 class ScaleMode(Named):
@@ -22,43 +20,6 @@ class ScaleMode(Named):
     UNIFORM = 0
     CHANNEL = 1
     ELEMENTWISE = 2
-
-
-def batch_normalization(node):
-    """ONNX BatchNormalization: with statistics that are known it is a scale and a shift a channel."""
-    values = [node.constant(index) for index in range(1, 5)]
-    if any(value is None for value in values) or node.attr("training_mode", 0):
-        return normalized(node)
-    gain, bias, mean, variance = (value.astype(float64) for value in values)
-    scale = gain / sqrt(variance + node.attr("epsilon", 1e-5))
-    shift = bias - mean * scale
-    dtype = nptype(DataType.FLOAT if values[0].dtype == nptype(DataType.FLOAT) else node[0].dtype)
-    fields = {"scale": scale.astype(dtype), "shift": shift.astype(dtype)}
-    return node.add("Scale", [node[0]], mode=ScaleMode.CHANNEL, channel_axis=1, **fields)
-
-
-def normalized(node):
-    """The same of statistics that are tensors; those of x itself with training_mode, which gives running ones too."""
-    x, rank = in_float(node, node[0]), rank_of(node[0])
-    gain, bias, mean, variance = (in_float(node, node[index]) for index in range(1, 5))
-    running = []
-    if node.attr("training_mode", 0):
-        axes, momentum = [axis for axis in range(rank) if axis != 1], node.attr("momentum", 0.9)
-        own_mean = reduced(node, "AVG", x, axes)
-        off = elementwise(node, "SUB", x, own_mean)
-        own_variance = reduced(node, "AVG", elementwise(node, "PROD", off, off), axes)
-        for old, own in ((mean, own_mean), (variance, own_variance)):
-            flat = node.add("Shuffle", [own], reshape_dims=(-1,))
-            kept = elementwise(node, "PROD", old, scalar(old, momentum))
-            running.append(elementwise(node, "SUM", kept, elementwise(node, "PROD", flat, scalar(old, 1 - momentum))))
-        mean, variance = own_mean, own_variance
-    gain, bias, mean, variance = (
-        value if rank_of(value) == rank else channels(node, value, rank, 1) for value in (gain, bias, mean, variance)
-    )
-    deviation = unary(node, "SQRT", elementwise(node, "SUM", variance, scalar(variance, node.attr("epsilon", 1e-5))))
-    y = elementwise(node, "DIV", elementwise(node, "SUB", x, mean), deviation)
-    y = elementwise(node, "SUM", elementwise(node, "PROD", y, gain), bias)
-    return cast(node, y, node[0].dtype), *(cast(node, value, node[3].dtype) for value in running)
 
 
 class Scale(Plugin):
@@ -125,7 +86,9 @@ class Scale(Plugin):
             return values.reshape((-1,) + (1,) * (x.ndim - axis - 1))
         return values.reshape(x.shape[axis:])
 
-    onnx = (onnx_op("BatchNormalization", mixes_types=True, rewrite=batch_normalization),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("BatchNormalization", mixes_types=True, rewrite=batch_normalization),)
 
     @classmethod
     def add_scale(cls, network, input, mode, shift=None, scale=None, power=None):
@@ -147,3 +110,43 @@ class Scale(Plugin):
         """A Scale layer. shift, scale and power are arrays, or None for no effect."""
         fields = {"mode": mode, "channel_axis": channel_axis, "scale": scale, "shift": shift, "power": power}
         return network.add_plugin("Scale", [input], fields)
+
+
+# ---- ONNX
+
+
+def batch_normalization(node):
+    """ONNX BatchNormalization: with statistics that are known it is a scale and a shift a channel."""
+    values = [node.constant(index) for index in range(1, 5)]
+    if any(value is None for value in values) or node.attr("training_mode", 0):
+        return normalized(node)
+    gain, bias, mean, variance = (value.astype(float64) for value in values)
+    scale = gain / sqrt(variance + node.attr("epsilon", 1e-5))
+    shift = bias - mean * scale
+    dtype = nptype(DataType.FLOAT if values[0].dtype == nptype(DataType.FLOAT) else node[0].dtype)
+    fields = {"scale": scale.astype(dtype), "shift": shift.astype(dtype)}
+    return node.add("Scale", [node[0]], mode=ScaleMode.CHANNEL, channel_axis=1, **fields)
+
+
+def normalized(node):
+    """The same of statistics that are tensors; those of x itself with training_mode, which gives running ones too."""
+    x, rank = in_float(node, node[0]), rank_of(node[0])
+    gain, bias, mean, variance = (in_float(node, node[index]) for index in range(1, 5))
+    running = []
+    if node.attr("training_mode", 0):
+        axes, momentum = [axis for axis in range(rank) if axis != 1], node.attr("momentum", 0.9)
+        own_mean = reduced(node, "AVG", x, axes)
+        off = elementwise(node, "SUB", x, own_mean)
+        own_variance = reduced(node, "AVG", elementwise(node, "PROD", off, off), axes)
+        for old, own in ((mean, own_mean), (variance, own_variance)):
+            flat = node.add("Shuffle", [own], reshape_dims=(-1,))
+            kept = elementwise(node, "PROD", old, scalar(old, momentum))
+            running.append(elementwise(node, "SUM", kept, elementwise(node, "PROD", flat, scalar(old, 1 - momentum))))
+        mean, variance = own_mean, own_variance
+    gain, bias, mean, variance = (
+        value if rank_of(value) == rank else channels(node, value, rank, 1) for value in (gain, bias, mean, variance)
+    )
+    deviation = unary(node, "SQRT", elementwise(node, "SUM", variance, scalar(variance, node.attr("epsilon", 1e-5))))
+    y = elementwise(node, "DIV", elementwise(node, "SUB", x, mean), deviation)
+    y = elementwise(node, "SUM", elementwise(node, "PROD", y, gain), bias)
+    return cast(node, y, node[0].dtype), *(cast(node, value, node[3].dtype) for value in running)

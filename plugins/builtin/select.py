@@ -6,33 +6,22 @@ import numpy
 
 from dovetail.core.errors import DTypeError
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, broadcast, onnx_op
-from dovetail.plugins.builtin._onnx_math import combined, number_like
-from dovetail.plugins.builtin._onnx_pointwise import aligned
-from dovetail.plugins.builtin._onnx_shapes import extents, integers, off_diagonal, rank_of, with_rank
+from dovetail.plugins import Input, Output, Plugin, broadcast
 from dovetail.plugins.builtin._values import follow_formula
+from dovetail.plugins.onnx import (
+    aligned,
+    combined,
+    extents,
+    integers,
+    number_like,
+    off_diagonal,
+    onnx_op,
+    rank_of,
+    with_rank,
+)
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 WORDS = "|".join(t.short for t in TYPES)
-
-
-def where(node):
-    """ONNX Where."""
-    return node.add("Select", aligned(node, node[0], node[1], node[2]))
-
-
-def trilu(node):
-    """ONNX Trilu: a triangle of each matrix, 0 elsewhere."""
-    x, is_upper = node[0], node.attr("upper", 1)
-    rank, k = rank_of(x), (integers(node, 1, "k") or (0,))[0]
-    if rank < 2:
-        raise node.fail("its input is no matrix", x=x.shape)
-    off = off_diagonal(node, extents(node, x)[-2:])
-    if isinstance(off, numpy.ndarray):
-        kept = node.as_tensor(off >= k if is_upper else off <= k)
-    else:
-        kept = combined(node, "GREATER", off, k - 1) if is_upper else combined(node, "LESS", off, k + 1)
-    return node.add("Select", [with_rank(node, kept, rank), x, number_like(x, 0)])
 
 
 class Select(Plugin):
@@ -68,9 +57,33 @@ class Select(Plugin):
     def reference(self, condition, a, b):
         return numpy.where(condition, a, b)
 
-    onnx = (onnx_op("Where", rewrite=where), onnx_op("Trilu", rewrite=trilu))
+    @staticmethod
+    def onnx():
+        return (onnx_op("Where", rewrite=where), onnx_op("Trilu", rewrite=trilu))
 
     @classmethod
     def add(cls, network, condition, then_input, else_input):
         """A Select layer."""
         return network.add_plugin("Select", [condition, then_input, else_input])
+
+
+# ---- ONNX
+
+
+def where(node):
+    """ONNX Where."""
+    return node.add("Select", aligned(node, node[0], node[1], node[2]))
+
+
+def trilu(node):
+    """ONNX Trilu: a triangle of each matrix, 0 elsewhere."""
+    x, is_upper = node[0], node.attr("upper", 1)
+    rank, k = rank_of(x), (integers(node, 1, "k") or (0,))[0]
+    if rank < 2:
+        raise node.fail("its input is no matrix", x=x.shape)
+    off = off_diagonal(node, extents(node, x)[-2:])
+    if isinstance(off, numpy.ndarray):
+        kept = node.as_tensor(off >= k if is_upper else off <= k)
+    else:
+        kept = combined(node, "GREATER", off, k - 1) if is_upper else combined(node, "LESS", off, k + 1)
+    return node.add("Select", [with_rank(node, kept, rank), x, number_like(x, 0)])

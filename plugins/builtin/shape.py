@@ -8,23 +8,12 @@ import numpy
 
 from dovetail.core.errors import DTypeError
 from dovetail.core.types import DataType, nptype
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
-from dovetail.plugins.builtin._onnx_shapes import extents, reshaped
+from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins.onnx import extents, onnx_op, reshaped
 
 ANY = tuple(DataType)
 WORDS = tuple(t.short for t in ANY)
 TYPES = (DataType.INT32, DataType.INT64)
-
-
-def shape(node):
-    """ONNX Shape: the extents from axis start up to end, negative ones counted from the end."""
-    dims = extents(node, node[0])
-    return dims[node.attr("start", 0) : node.attr("end")].tensor() if len(dims) else dims.tensor()
-
-
-def size(node):
-    """ONNX Size: the number of elements."""
-    return reshaped(node, extents(node, node[0]).product().tensor(), ())
 
 
 class Shape(Plugin):
@@ -56,9 +45,25 @@ class Shape(Plugin):
     def reference(self, x):
         return numpy.array(x.shape, nptype(DataType(self.to)))
 
-    onnx = (onnx_op("Shape", rewrite=shape), onnx_op("Size", rewrite=size))
+    @staticmethod
+    def onnx():
+        return (onnx_op("Shape", rewrite=shape), onnx_op("Size", rewrite=size))
 
     @classmethod
     def add(cls, network, input):
         """A Shape layer; `layer.to = trt.int64` gives int64."""
         return network.add_plugin("Shape", [input])
+
+
+# ---- ONNX
+
+
+def shape(node):
+    """ONNX Shape: the extents from axis start up to end, negative ones counted from the end."""
+    dims = extents(node, node[0])
+    return dims[node.attr("start", 0) : node.attr("end")].tensor() if len(dims) else dims.tensor()
+
+
+def size(node):
+    """ONNX Size: the number of elements."""
+    return reshaped(node, extents(node, node[0]).product().tensor(), ())

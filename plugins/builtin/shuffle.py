@@ -5,75 +5,12 @@ from __future__ import annotations
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, as_expr, maximum, select
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Ints, Output, Plugin, field, onnx_op, require_that
-from dovetail.plugins.builtin._onnx_counts import as_extents
-from dovetail.plugins.builtin._onnx_shapes import extents, rank_of, reshaped, transposed
+from dovetail.plugins import Input, Ints, Output, Plugin, field, require_that
 from dovetail.plugins.builtin._values import elements_of, follow
+from dovetail.plugins.onnx import as_extents, extents, onnx_op, rank_of, reshaped, transposed
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
 KEEP = (-2,)
-
-
-# ---- ONNX
-
-
-def reshape(node):
-    """ONNX Reshape: a shape that is known, or computed from shapes."""
-    fields = {"zero_is_placeholder": not node.attr("allowzero", 0)}
-    shape = node.constant(1)
-    if shape is not None:
-        return node.add("Shuffle", [node[0]], reshape_dims=tuple(shape.tolist()), **fields)
-    return node.add("Shuffle", [node[0], as_extents(node, node[1])], **fields)
-
-
-def transpose(node):
-    """ONNX Transpose: without perm the axes are reversed."""
-    return transposed(node, node[0], node.attr("perm", tuple(reversed(range(rank_of(node[0]))))))
-
-
-def flatten(node):
-    """ONNX Flatten: the axes in front of `axis` become one, and those from it on."""
-    x = node[0]
-    rank = rank_of(x)
-    axis, dims = node.attr("axis", 1), extents(node, x)
-    if not -rank <= axis <= rank:
-        raise node.fail(f"axis {axis} is outside of -{rank}..{rank}", x=x.shape)
-    axis += rank if axis < 0 else 0
-    return reshaped(node, x, [dims[:axis].product(), dims[axis:].product()])
-
-
-def depth_to_space(node):
-    """ONNX DepthToSpace: channels become blocks of the plane."""
-    x, size = node[0], _block_size(node)
-    n, c, h, w = _plane(node, x)
-    is_crd = node.attr("mode", "DCR") == "CRD"
-    blocks = [n, c // (size * size), size, size, h, w] if is_crd else [n, size, size, c // (size * size), h, w]
-    order = (0, 1, 4, 2, 5, 3) if is_crd else (0, 3, 4, 1, 5, 2)
-    y = transposed(node, reshaped(node, x, blocks), order)
-    return reshaped(node, y, [n, c // (size * size), h * size, w * size])
-
-
-def space_to_depth(node):
-    """ONNX SpaceToDepth: blocks of the plane become channels."""
-    x, size = node[0], _block_size(node)
-    n, c, h, w = _plane(node, x)
-    order = (0, 3, 5, 1, 2, 4) if node.attr("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
-    y = transposed(node, reshaped(node, x, [n, c, h // size, size, w // size, size]), order)
-    return reshaped(node, y, [n, c * (size * size), h // size, w // size])
-
-
-def _block_size(node):
-    size = node.attr("blocksize")
-    if not 1 <= size < 2**31:
-        raise node.fail("blocks have 1 to 2147483647 cells in each axis", blocksize=size)
-    return size
-
-
-def _plane(node, x):
-    if rank_of(x) != 4:
-        raise node.fail("its input must have 4 dims: batch, channels, height, width", x=x.shape)
-    dims = extents(node, x)
-    return [dims[axis] for axis in range(4)]
 
 
 class Shuffle(Plugin):
@@ -188,15 +125,79 @@ class Shuffle(Plugin):
         reshaped = transposed.reshape(wanted)
         return reshaped.transpose(self.second_transpose or range(reshaped.ndim))
 
-    onnx = (
-        onnx_op("Reshape", rewrite=reshape),
-        onnx_op("Transpose", rewrite=transpose),
-        onnx_op("Flatten", rewrite=flatten),
-        onnx_op("DepthToSpace", rewrite=depth_to_space),
-        onnx_op("SpaceToDepth", rewrite=space_to_depth),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("Reshape", rewrite=reshape),
+            onnx_op("Transpose", rewrite=transpose),
+            onnx_op("Flatten", rewrite=flatten),
+            onnx_op("DepthToSpace", rewrite=depth_to_space),
+            onnx_op("SpaceToDepth", rewrite=space_to_depth),
+        )
 
     @classmethod
     def add(cls, network, input):
         """A Shuffle layer that changes nothing until its attributes are set; set_input(1, tensor) gives the dims."""
         return network.add_plugin("Shuffle", [input])
+
+
+# ---- ONNX
+
+
+def reshape(node):
+    """ONNX Reshape: a shape that is known, or computed from shapes."""
+    fields = {"zero_is_placeholder": not node.attr("allowzero", 0)}
+    shape = node.constant(1)
+    if shape is not None:
+        return node.add("Shuffle", [node[0]], reshape_dims=tuple(shape.tolist()), **fields)
+    return node.add("Shuffle", [node[0], as_extents(node, node[1])], **fields)
+
+
+def transpose(node):
+    """ONNX Transpose: without perm the axes are reversed."""
+    return transposed(node, node[0], node.attr("perm", tuple(reversed(range(rank_of(node[0]))))))
+
+
+def flatten(node):
+    """ONNX Flatten: the axes in front of `axis` become one, and those from it on."""
+    x = node[0]
+    rank = rank_of(x)
+    axis, dims = node.attr("axis", 1), extents(node, x)
+    if not -rank <= axis <= rank:
+        raise node.fail(f"axis {axis} is outside of -{rank}..{rank}", x=x.shape)
+    axis += rank if axis < 0 else 0
+    return reshaped(node, x, [dims[:axis].product(), dims[axis:].product()])
+
+
+def depth_to_space(node):
+    """ONNX DepthToSpace: channels become blocks of the plane."""
+    x, size = node[0], _block_size(node)
+    n, c, h, w = _plane(node, x)
+    is_crd = node.attr("mode", "DCR") == "CRD"
+    blocks = [n, c // (size * size), size, size, h, w] if is_crd else [n, size, size, c // (size * size), h, w]
+    order = (0, 1, 4, 2, 5, 3) if is_crd else (0, 3, 4, 1, 5, 2)
+    y = transposed(node, reshaped(node, x, blocks), order)
+    return reshaped(node, y, [n, c // (size * size), h * size, w * size])
+
+
+def space_to_depth(node):
+    """ONNX SpaceToDepth: blocks of the plane become channels."""
+    x, size = node[0], _block_size(node)
+    n, c, h, w = _plane(node, x)
+    order = (0, 3, 5, 1, 2, 4) if node.attr("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    y = transposed(node, reshaped(node, x, [n, c, h // size, size, w // size, size]), order)
+    return reshaped(node, y, [n, c * (size * size), h // size, w // size])
+
+
+def _block_size(node):
+    size = node.attr("blocksize")
+    if not 1 <= size < 2**31:
+        raise node.fail("blocks have 1 to 2147483647 cells in each axis", blocksize=size)
+    return size
+
+
+def _plane(node, x):
+    if rank_of(x) != 4:
+        raise node.fail("its input must have 4 dims: batch, channels, height, width", x=x.shape)
+    dims = extents(node, x)
+    return [dims[axis] for axis in range(4)]

@@ -7,31 +7,9 @@ import numpy
 from dovetail.core.arguments import shape_of
 from dovetail.core.errors import ShapeError
 from dovetail.core.types import FLOATS
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
+from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._axes import axes_of
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined, in_float, mask_of, reduced
-from dovetail.plugins.builtin._onnx_shapes import axis_given, rank_of
-
-
-def _onnx_axes(node):
-    """The axes that add up to 1: one from opset 13 on, before that all from `axis` on."""
-    rank = rank_of(node[0])
-    if node.opset >= 13:
-        return [axis_given(node, rank, -1)]
-    return range(axis_given(node, rank, 1), rank)
-
-
-def softmax(node):
-    """ONNX Softmax."""
-    return node.add("SoftMax", [node[0]], axes=mask_of(_onnx_axes(node)))
-
-
-def log_softmax(node):
-    """ONNX LogSoftmax: x - max(x) - log(sum(exp(x - max(x)))), which loses nothing where the softmax is 0."""
-    x, axes = in_float(node, node[0]), _onnx_axes(node)
-    centered = combined(node, "SUB", x, reduced(node, "MAX", x, axes))
-    total = reduced(node, "SUM", applied(node, "EXP", centered), axes)
-    return cast(node, combined(node, "SUB", centered, applied(node, "LOG", total)), node[0].dtype)
+from dovetail.plugins.onnx import applied, axis_given, cast, combined, in_float, mask_of, onnx_op, rank_of, reduced
 
 
 class SoftMax(Plugin):
@@ -65,10 +43,36 @@ class SoftMax(Plugin):
         e = numpy.exp(x - numpy.max(x, axis=axes, keepdims=True, initial=-numpy.inf))
         return e / numpy.sum(e, axis=axes, keepdims=True)
 
-    onnx = (onnx_op("Softmax", rewrite=softmax), onnx_op("LogSoftmax", rewrite=log_softmax))
+    @staticmethod
+    def onnx():
+        return (onnx_op("Softmax", rewrite=softmax), onnx_op("LogSoftmax", rewrite=log_softmax))
 
     @classmethod
     def add_softmax(cls, network, input):
         """A SoftMax layer over axis max(0, rank - 3); `layer.axes = 1 << axis` says otherwise."""
         rank = len(shape_of("the input of add_softmax", input))
         return network.add_plugin("SoftMax", [input], {"axes": 1 << max(0, rank - 3)})
+
+
+# ---- ONNX
+
+
+def _onnx_axes(node):
+    """The axes that add up to 1: one from opset 13 on, before that all from `axis` on."""
+    rank = rank_of(node[0])
+    if node.opset >= 13:
+        return [axis_given(node, rank, -1)]
+    return range(axis_given(node, rank, 1), rank)
+
+
+def softmax(node):
+    """ONNX Softmax."""
+    return node.add("SoftMax", [node[0]], axes=mask_of(_onnx_axes(node)))
+
+
+def log_softmax(node):
+    """ONNX LogSoftmax: x - max(x) - log(sum(exp(x - max(x)))), which loses nothing where the softmax is 0."""
+    x, axes = in_float(node, node[0]), _onnx_axes(node)
+    centered = combined(node, "SUB", x, reduced(node, "MAX", x, axes))
+    total = reduced(node, "SUM", applied(node, "EXP", centered), axes)
+    return cast(node, combined(node, "SUB", centered, applied(node, "LOG", total)), node[0].dtype)

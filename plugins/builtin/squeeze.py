@@ -5,22 +5,12 @@ from __future__ import annotations
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, onnx_op, require_that
+from dovetail.plugins import Input, Output, Plugin, require_that
 from dovetail.plugins.builtin._given_axes import axes_of, axes_tensor
-from dovetail.plugins.builtin._onnx_shapes import axes_given, rank_of
 from dovetail.plugins.builtin._values import follow
+from dovetail.plugins.onnx import axes_given, onnx_op, rank_of
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
-
-
-def squeeze(node):
-    """ONNX Squeeze: axes from an attribute or an input, or all that are known to have extent 1."""
-    x = node[0]
-    axes = axes_given(node, 1, rank_of(x))
-    if axes is None:
-        # An extent that is not known yet is none of them: models that mean a batch of 1 say so.
-        axes = [axis for axis, extent in enumerate(x.shape) if extent == 1]
-    return node.add("Squeeze", [x, numpy.array(axes, numpy.int64)])
 
 
 class Squeeze(Plugin):
@@ -52,9 +42,24 @@ class Squeeze(Plugin):
     def reference(self, x, axes):
         return numpy.squeeze(x, tuple(int(axis) for axis in axes))
 
-    onnx = (onnx_op("Squeeze", rewrite=squeeze),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("Squeeze", rewrite=squeeze),)
 
     @classmethod
     def add(cls, network, input, axes):
         """A Squeeze layer. `axes` is a tensor, or a list of integers."""
         return network.add_plugin("Squeeze", [input, axes_tensor(network, axes)])
+
+
+# ---- ONNX
+
+
+def squeeze(node):
+    """ONNX Squeeze: axes from an attribute or an input, or all that are known to have extent 1."""
+    x = node[0]
+    axes = axes_given(node, 1, rank_of(x))
+    if axes is None:
+        # An extent that is not known yet is none of them: models that mean a batch of 1 say so.
+        axes = [axis for axis, extent in enumerate(x.shape) if extent == 1]
+    return node.add("Squeeze", [x, numpy.array(axes, numpy.int64)])

@@ -7,65 +7,23 @@ import numpy
 from dovetail.core.errors import ShapeError
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType, nptype
-from dovetail.plugins import Input, Output, Plugin, Weights, field, onnx_op, require_that
+from dovetail.plugins import Input, Output, Plugin, Weights, field, require_that
 from dovetail.plugins.builtin._axes import axes_of
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined
-from dovetail.plugins.builtin._onnx_shapes import Counts, axis_given, extents, rank_of, replaced, reshaped, sliced
-from dovetail.plugins.builtin._onnx_unique import unique
+from dovetail.plugins.onnx import (
+    Counts,
+    applied,
+    axis_given,
+    cast,
+    combined,
+    extents,
+    onnx_op,
+    rank_of,
+    replaced,
+    reshaped,
+    sliced,
+)
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64)
-
-
-# ---- ONNX
-
-
-def topk(node):
-    """ONNX TopK: k as an attribute or an input."""
-    x, k = node[0], node.attr("k", node.constant(1))
-    operation = TopKOperation.MAX if node.attr("largest", 1) else TopKOperation.MIN
-    axis = axis_given(node, rank_of(x), -1)
-    if k is None:
-        values, indices = _best(node, x, axis, operation, count=node[1])
-    else:
-        values, indices = _best(node, x, axis, operation, k=int(numpy.reshape(k, -1)[0]))
-    return [cast(node, values, x.dtype), cast(node, indices, DataType.INT64)]
-
-
-def _best(node, x, axis, operation, k=0, count=None):
-    x = x if x.dtype in NUMBERS else cast(node, x, DataType.INT32)
-    inputs = [x] if count is None else [x, count]
-    layer = node.network.add_plugin("TopK", inputs, {"op": operation, "k": k, "axes": 1 << axis})
-    return layer.get_output(0), layer.get_output(1)
-
-
-def arg_max(node):
-    """ONNX ArgMax and ArgMin: the index of the first or the last of the greatest or least."""
-    x = node[0]
-    axis = axis_given(node, rank_of(x), 0)
-    operation = TopKOperation.MAX if node.op_type == "ArgMax" else TopKOperation.MIN
-    if operation == TopKOperation.MIN and x.dtype in FLOATS:  # a nan is found before all others, as NumPy has it
-        x, operation = applied(node, "NEG", x), TopKOperation.MAX
-    dims = extents(node, x)
-    if node.attr("select_last_index", 0):
-        ones = Counts(node, [1] * len(dims))
-        x = sliced(node, x, replaced(ones * 0, [axis], dims[axis] - 1), dims, replaced(ones, [axis], ones[0] * -1))
-    indices = cast(node, _best(node, x, axis, operation, k=1)[1], DataType.INT64)
-    if node.attr("select_last_index", 0):
-        last = reshaped(node, (dims[axis] - 1).tensor(), (1,) * len(dims))
-        indices = combined(node, "SUB", last, indices)
-    return indices if node.attr("keepdims", 1) else node.add("Squeeze", [indices, numpy.array([axis])])
-
-
-def hardmax(node):
-    """ONNX Hardmax: 1 at the first of the greatest. Below opset 13 the axes from `axis` on are one."""
-    x = node[0]
-    dims, axis = extents(node, x), axis_given(node, rank_of(x), -1 if node.opset >= 13 else 1)
-    if node.opset < 13:
-        x, axis = reshaped(node, x, [dims[:axis].product(), dims[axis:].product()]), 1
-    indices = node.add("Squeeze", [_best(node, x, axis, TopKOperation.MAX, k=1)[1], numpy.array([axis])])
-    off_and_on, depth = numpy.array([0, 1], nptype(x.dtype)), extents(node, x)[axis].tensor()
-    y = node.add("OneHot", [indices, off_and_on, depth], axis=axis)
-    return y if node.opset >= 13 else reshaped(node, y, dims)
 
 
 class TopKOperation(Named):
@@ -144,15 +102,68 @@ class TopK(Plugin):
         indices = order.take(range(k), axis)
         return numpy.take_along_axis(x, indices, axis), indices.astype(numpy.int32)
 
-    onnx = (
-        onnx_op("TopK", rewrite=topk),
-        onnx_op("ArgMax", rewrite=arg_max),
-        onnx_op("ArgMin", rewrite=arg_max),
-        onnx_op("Hardmax", rewrite=hardmax),
-        onnx_op("Unique", rewrite=unique),
-    )
+    @staticmethod
+    def onnx():
+        return (
+            onnx_op("TopK", rewrite=topk),
+            onnx_op("ArgMax", rewrite=arg_max),
+            onnx_op("ArgMin", rewrite=arg_max),
+            onnx_op("Hardmax", rewrite=hardmax),
+        )
 
     @classmethod
     def add_topk(cls, network, input, op, k, axes):
         """A TopK layer along the axis of a mask with one bit. `layer.set_input(1, tensor)` takes the place of k."""
         return network.add_plugin("TopK", [input], {"op": op, "k": k, "axes": axes})
+
+
+# ---- ONNX
+
+
+def topk(node):
+    """ONNX TopK: k as an attribute or an input."""
+    x, k = node[0], node.attr("k", node.constant(1))
+    operation = TopKOperation.MAX if node.attr("largest", 1) else TopKOperation.MIN
+    axis = axis_given(node, rank_of(x), -1)
+    if k is None:
+        values, indices = _best(node, x, axis, operation, count=node[1])
+    else:
+        values, indices = _best(node, x, axis, operation, k=int(numpy.reshape(k, -1)[0]))
+    return [cast(node, values, x.dtype), cast(node, indices, DataType.INT64)]
+
+
+def _best(node, x, axis, operation, k=0, count=None):
+    x = x if x.dtype in NUMBERS else cast(node, x, DataType.INT32)
+    inputs = [x] if count is None else [x, count]
+    layer = node.network.add_plugin("TopK", inputs, {"op": operation, "k": k, "axes": 1 << axis})
+    return layer.get_output(0), layer.get_output(1)
+
+
+def arg_max(node):
+    """ONNX ArgMax and ArgMin: the index of the first or the last of the greatest or least."""
+    x = node[0]
+    axis = axis_given(node, rank_of(x), 0)
+    operation = TopKOperation.MAX if node.op_type == "ArgMax" else TopKOperation.MIN
+    if operation == TopKOperation.MIN and x.dtype in FLOATS:  # a nan is found before all others, as NumPy has it
+        x, operation = applied(node, "NEG", x), TopKOperation.MAX
+    dims = extents(node, x)
+    if node.attr("select_last_index", 0):
+        ones = Counts(node, [1] * len(dims))
+        x = sliced(node, x, replaced(ones * 0, [axis], dims[axis] - 1), dims, replaced(ones, [axis], ones[0] * -1))
+    indices = cast(node, _best(node, x, axis, operation, k=1)[1], DataType.INT64)
+    if node.attr("select_last_index", 0):
+        last = reshaped(node, (dims[axis] - 1).tensor(), (1,) * len(dims))
+        indices = combined(node, "SUB", last, indices)
+    return indices if node.attr("keepdims", 1) else node.add("Squeeze", [indices, numpy.array([axis])])
+
+
+def hardmax(node):
+    """ONNX Hardmax: 1 at the first of the greatest. Below opset 13 the axes from `axis` on are one."""
+    x = node[0]
+    dims, axis = extents(node, x), axis_given(node, rank_of(x), -1 if node.opset >= 13 else 1)
+    if node.opset < 13:
+        x, axis = reshaped(node, x, [dims[:axis].product(), dims[axis:].product()]), 1
+    indices = node.add("Squeeze", [_best(node, x, axis, TopKOperation.MAX, k=1)[1], numpy.array([axis])])
+    off_and_on, depth = numpy.array([0, 1], nptype(x.dtype)), extents(node, x)[axis].tensor()
+    y = node.add("OneHot", [indices, off_and_on, depth], axis=axis)
+    return y if node.opset >= 13 else reshaped(node, y, dims)

@@ -7,8 +7,7 @@ import numpy
 from dovetail.core.errors import FieldValueError
 from dovetail.core.named import Named
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, Tensor, field, onnx_op, require_that
-from dovetail.plugins.builtin._onnx_ml_trees import classified, ensemble, regressed
+from dovetail.plugins import Input, Output, Plugin, Tensor, field, require_that
 
 FEATURE, MODE, TRACKS_TRUE, IF_TRUE, IF_FALSE = range(5)  # columns of nodes
 
@@ -132,12 +131,6 @@ class TreeEnsemble(Plugin):
             holds |= numpy.isnan(value) & (nodes[at, TRACKS_TRUE] != 0)
             place[rows] = numpy.where(holds, nodes[at, IF_TRUE], nodes[at, IF_FALSE])
         return place
-
-    onnx = (
-        onnx_op("TreeEnsemble", 5, domain="ai.onnx.ml", rewrite=ensemble),
-        onnx_op("TreeEnsembleRegressor", domain="ai.onnx.ml", rewrite=regressed),
-        onnx_op("TreeEnsembleClassifier", domain="ai.onnx.ml", rewrite=classified),
-    )
 
 
 def _within(values, low, high):

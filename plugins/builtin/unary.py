@@ -5,9 +5,9 @@ from __future__ import annotations
 from dovetail.core.errors import DTypeError
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field, onnx_op
-from dovetail.plugins.builtin._onnx_pointwise import elementwise, scalar, unary
+from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._values import follow_formula
+from dovetail.plugins.onnx import elementwise, onnx_op, scalar, unary
 
 SIGNED = (DataType.INT8, DataType.INT32, DataType.INT64)
 
@@ -51,6 +51,56 @@ class UnaryOperation(Named):
     @property
     def is_question(self) -> bool:
         return self in (self.ISINF, self.ISNAN)
+
+
+class Unary(Plugin):
+    """y = f(x), one of 25 functions of one element
+
+    Inputs    x  any dims; a float. ABS, NEG and SIGN take int8, int32 and int64 too, NOT takes bool alone
+    Outputs   y  dims and type of x; bool for ISINF and ISNAN
+    Numerics  float32 whatever the type of floats, within a few units in the last place; outside of a
+              function's domain it gives nan; nan gives nan. ROUND takes ties to the even number; SIGN is
+              -1, 0 or 1. NEG and ABS of the lowest integer give it back
+    Errors    DTypeError if the operation does not take the type
+    Source    TensorRT 8.5 IUnaryLayer; ISINF is TensorRT 8.6's, ISNAN 10's
+    """
+
+    x = Input((*FLOATS, *SIGNED, DataType.BOOL))
+    y = Output((*FLOATS, *SIGNED, DataType.BOOL))
+    op: UnaryOperation = field(doc="Which function.")
+
+    scalar = (
+        "choice(op, EXP=exp(x), LOG=log(x), SQRT=sqrt(x), RECIP=1 / x, ABS=abs(x), NEG=-x, SIN=sin(x), COS=cos(x), "
+        "TAN=tan(x), SINH=sinh(x), COSH=cosh(x), ASIN=asin(x), ACOS=acos(x), ATAN=atan(x), ASINH=asinh(x), "
+        "ACOSH=acosh(x), ATANH=atanh(x), CEIL=ceil(x), FLOOR=floor(x), ERF=erf(x), NOT=not x, "
+        "SIGN=sign(x), ROUND=round(x), ISINF=abs(x) == inf, ISNAN=x != x)"
+    )
+    type_rows = ("f32|f16|bf16|i8|i32|i64|b8 -> f32|f16|bf16|i8|i32|i64|b8", "f32|f16|bf16 -> b8|b8|b8")
+
+    def infer(self, x):
+        if x.dtype not in self.op.types:
+            legal = ", ".join(t.name for t in self.op.types)
+            raise DTypeError(
+                f"{self.label} cannot take {self.op.name} of {x.dtype.name}",
+                facts=[("x", x.dtype.name), ("rule", f"{self.op.name} takes {legal}")],
+                hint="Convert it with a Cast layer.",
+                expected=self.op.types,
+                got=x.dtype,
+            )
+        y = x.like(dtype=DataType.BOOL if self.op.is_question else x.dtype)
+        return follow_formula(y, self, x)
+
+    @staticmethod
+    def onnx():
+        return (
+            *(onnx_op(name, rewrite=applying(op)) for name, op in APPLYING.items()),
+            onnx_op("IsInf", rewrite=is_inf),
+        )
+
+    @classmethod
+    def add(cls, network, input, op):
+        """A Unary layer."""
+        return network.add_plugin("Unary", [input], {"op": op})
 
 
 # ---- ONNX
@@ -97,51 +147,3 @@ APPLYING = {
     "Round": "ROUND",
     "IsNaN": "ISNAN",
 }
-
-
-class Unary(Plugin):
-    """y = f(x), one of 25 functions of one element
-
-    Inputs    x  any dims; a float. ABS, NEG and SIGN take int8, int32 and int64 too, NOT takes bool alone
-    Outputs   y  dims and type of x; bool for ISINF and ISNAN
-    Numerics  float32 whatever the type of floats, within a few units in the last place; outside of a
-              function's domain it gives nan; nan gives nan. ROUND takes ties to the even number; SIGN is
-              -1, 0 or 1. NEG and ABS of the lowest integer give it back
-    Errors    DTypeError if the operation does not take the type
-    Source    TensorRT 8.5 IUnaryLayer; ISINF is TensorRT 8.6's, ISNAN 10's
-    """
-
-    x = Input((*FLOATS, *SIGNED, DataType.BOOL))
-    y = Output((*FLOATS, *SIGNED, DataType.BOOL))
-    op: UnaryOperation = field(doc="Which function.")
-
-    scalar = (
-        "choice(op, EXP=exp(x), LOG=log(x), SQRT=sqrt(x), RECIP=1 / x, ABS=abs(x), NEG=-x, SIN=sin(x), COS=cos(x), "
-        "TAN=tan(x), SINH=sinh(x), COSH=cosh(x), ASIN=asin(x), ACOS=acos(x), ATAN=atan(x), ASINH=asinh(x), "
-        "ACOSH=acosh(x), ATANH=atanh(x), CEIL=ceil(x), FLOOR=floor(x), ERF=erf(x), NOT=not x, "
-        "SIGN=sign(x), ROUND=round(x), ISINF=abs(x) == inf, ISNAN=x != x)"
-    )
-    type_rows = ("f32|f16|bf16|i8|i32|i64|b8 -> f32|f16|bf16|i8|i32|i64|b8", "f32|f16|bf16 -> b8|b8|b8")
-
-    def infer(self, x):
-        if x.dtype not in self.op.types:
-            legal = ", ".join(t.name for t in self.op.types)
-            raise DTypeError(
-                f"{self.label} cannot take {self.op.name} of {x.dtype.name}",
-                facts=[("x", x.dtype.name), ("rule", f"{self.op.name} takes {legal}")],
-                hint="Convert it with a Cast layer.",
-                expected=self.op.types,
-                got=x.dtype,
-            )
-        y = x.like(dtype=DataType.BOOL if self.op.is_question else x.dtype)
-        return follow_formula(y, self, x)
-
-    onnx = (
-        *(onnx_op(name, rewrite=applying(op)) for name, op in APPLYING.items()),
-        onnx_op("IsInf", rewrite=is_inf),
-    )
-
-    @classmethod
-    def add(cls, network, input, op):
-        """A Unary layer."""
-        return network.add_plugin("Unary", [input], {"op": op})

@@ -5,20 +5,12 @@ from __future__ import annotations
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, onnx_op
+from dovetail.plugins import Input, Output, Plugin
 from dovetail.plugins.builtin._given_axes import axes_of, axes_tensor
-from dovetail.plugins.builtin._onnx_shapes import integers
 from dovetail.plugins.builtin._values import follow
+from dovetail.plugins.onnx import integers, onnx_op
 
 TYPES = tuple(t for t in DataType if t != DataType.FP8)
-
-
-def unsqueeze(node):
-    """ONNX Unsqueeze: axes of the result from an attribute or an input."""
-    axes = integers(node, 1, "axes")
-    if axes is None:
-        raise node.fail("it says no axes")
-    return node.add("Unsqueeze", [node[0], numpy.array(axes, numpy.int64)])
 
 
 class Unsqueeze(Plugin):
@@ -45,9 +37,22 @@ class Unsqueeze(Plugin):
     def reference(self, x, axes):
         return numpy.expand_dims(x, tuple(int(axis) for axis in axes))
 
-    onnx = (onnx_op("Unsqueeze", rewrite=unsqueeze),)
+    @staticmethod
+    def onnx():
+        return (onnx_op("Unsqueeze", rewrite=unsqueeze),)
 
     @classmethod
     def add(cls, network, input, axes):
         """An Unsqueeze layer. `axes` is a tensor, or a list of integers."""
         return network.add_plugin("Unsqueeze", [input, axes_tensor(network, axes)])
+
+
+# ---- ONNX
+
+
+def unsqueeze(node):
+    """ONNX Unsqueeze: axes of the result from an attribute or an input."""
+    axes = integers(node, 1, "axes")
+    if axes is None:
+        raise node.fail("it says no axes")
+    return node.add("Unsqueeze", [node[0], numpy.array(axes, numpy.int64)])

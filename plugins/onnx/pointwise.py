@@ -8,8 +8,10 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import FLOATS, DataType, nptype
-from dovetail.plugins.builtin._onnx_math import cast
-from dovetail.plugins.builtin._onnx_shapes import rank_of, with_rank
+from dovetail.plugins.onnx.arithmetic import cast
+from dovetail.plugins.onnx.counts import rank_of
+from dovetail.plugins.onnx.layers import with_rank
+from dovetail.plugins.onnx.node import OnnxNode
 
 QUESTIONS = ("EQUAL", "GREATER", "LESS", "AND", "OR", "XOR")
 ON_BOOLS = ("EQUAL", "AND", "OR", "XOR")
@@ -18,7 +20,7 @@ UNSIGNED = {"UINT2": 2, "UINT4": 4, "UINT8": 8, "UINT16": 16, "UINT32": 32}  # b
 SIGNED = {"INT2": 2, "INT4": 4, "INT16": 16}  # those that int32 carries, or is computed in
 
 
-def aligned(node: Any, *values: Any) -> list[Any]:
+def aligned(node: OnnxNode, *values: Any) -> list[Any]:
     """Tensors and arrays with extents of 1 in front, so that they all have as many dims as the largest."""
     rank = max(len(value.shape) for value in values)
     return [
@@ -29,7 +31,7 @@ def aligned(node: Any, *values: Any) -> list[Any]:
     ]
 
 
-def elementwise(node: Any, op: str, *values: Any) -> Any:
+def elementwise(node: OnnxNode, op: str, *values: Any) -> Any:
     """Tensors and arrays of one type, combined from left to right by the name of an operation of ElementWise.
 
     int8 and uint8 are computed in int32, and keep their low bits.
@@ -44,15 +46,17 @@ def elementwise(node: Any, op: str, *values: Any) -> Any:
     return y if op in QUESTIONS else cast(node, y, dtype)
 
 
-def as_tensor(node: Any, value: Any) -> Any:
+def as_tensor(node: OnnxNode, value: Any) -> Any:
+    """An array as a constant of the network; a tensor as it is."""
     return node.as_tensor(value) if isinstance(value, numpy.ndarray) else value
 
 
-def all_inputs(node: Any) -> Iterable[Any]:
+def all_inputs(node: OnnxNode) -> Iterable[Any]:
+    """All inputs in order, as tensors. Raises `node.fail` where one is absent."""
     return (node[index] for index in range(len(node)))
 
 
-def unary(node: Any, op: str, x: Any) -> Any:
+def unary(node: OnnxNode, op: str, x: Any) -> Any:
     """An operation of Unary by its name; what it takes no integers for is computed in float32."""
     if x.dtype in FLOATS or op == "NOT":
         return node.add("Unary", [x], op=op)
@@ -67,7 +71,7 @@ def scalar(x: Any, value: Any) -> numpy.ndarray:
     return numpy.asarray(value).astype(nptype(x.dtype))
 
 
-def wrapped(node: Any, y: Any, type_name: str) -> Any:
+def wrapped(node: OnnxNode, y: Any, type_name: str) -> Any:
     """y with the low bits alone that the model's type of this name has."""
     if type_name in ("UINT16", "UINT32", "UINT4", "UINT2"):
         return elementwise(node, "BIT_AND", y, scalar(y, 2 ** UNSIGNED[type_name] - 1))
@@ -77,7 +81,7 @@ def wrapped(node: Any, y: Any, type_name: str) -> Any:
     return y
 
 
-def channels(node: Any, values: Any, rank: int, axis: int) -> Any:
+def channels(node: OnnxNode, values: Any, rank: int, axis: int) -> Any:
     """A list of values as a tensor of `rank` dims, along `axis`; one value is repeated anyway."""
     if isinstance(values, numpy.ndarray):
         return values.reshape([-1 if i == axis else 1 for i in range(rank)])

@@ -7,14 +7,17 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins import axis_of
-from dovetail.plugins.builtin._onnx_math import applied, cast
-from dovetail.plugins.builtin._onnx_pointwise import channels, elementwise
-from dovetail.plugins.builtin._onnx_shapes import extents, is_given, joined, rank_of, reshaped
-from dovetail.plugins.builtin._onnx_types import LIMITS, converted_to
+from dovetail.plugins.onnx.arithmetic import applied, cast
+from dovetail.plugins.onnx.conversion import LIMITS, converted_to
+from dovetail.plugins.onnx.counts import extents, joined, rank_of
+from dovetail.plugins.onnx.inputs import is_given
+from dovetail.plugins.onnx.layers import reshaped
+from dovetail.plugins.onnx.node import OnnxNode
+from dovetail.plugins.onnx.pointwise import channels, elementwise
+from dovetail.plugins.shapes import axis_of
 
 
-def has_no_zero_point(node: Any, index: int) -> bool:
+def has_no_zero_point(node: OnnxNode, index: int) -> bool:
     """Is the zero point absent, or known to be 0?"""
     if not is_given(node, index):
         return True
@@ -22,7 +25,7 @@ def has_no_zero_point(node: Any, index: int) -> bool:
     return known is not None and not numpy.any(known)
 
 
-def centred(node: Any, x: Any, zero: int, axis: int = 0) -> Any:
+def centred(node: OnnxNode, x: Any, zero: int, axis: int = 0) -> Any:
     """Integers less the zero point of input `zero`, which has one value or those of an axis; int32."""
     x = cast(node, x, DataType.INT32)
     if has_no_zero_point(node, zero):
@@ -30,7 +33,7 @@ def centred(node: Any, x: Any, zero: int, axis: int = 0) -> Any:
     return elementwise(node, "SUB", x, channels(node, cast(node, node[zero], DataType.INT32), rank_of(x), axis))
 
 
-def stored(node: Any, steps: Any, zero: Any, type_name: str, saturate: int = 1) -> Any:
+def stored(node: OnnxNode, steps: Any, zero: Any, type_name: str, saturate: int = 1) -> Any:
     """float32 numbers of steps as the model's type of this name: rounded, moved by the zero point, limited."""
     if type_name not in LIMITS:
         return converted_to(node, steps, type_name, saturate)
@@ -53,7 +56,7 @@ class Blocks:
     A parameter has one value, one for each extent of `axis`, or, with a block size, one for so many neighbours there.
     """
 
-    def __init__(self, node: Any, x: Any) -> None:
+    def __init__(self, node: OnnxNode, x: Any) -> None:
         self.node, self.dims = node, extents(node, x)
         self.block = node.attr("block_size", 0) if rank_of(node[1]) > 1 else 0
         self.rank = rank_of(x)
@@ -78,46 +81,18 @@ class Blocks:
         return reshaped(self.node, y, self.dims) if self.block else y
 
 
-def quantized(node: Any) -> Any:
-    """ONNX QuantizeLinear."""
-    x, scale = node[0], node[1]
-    type_name = node.type_name(2) if is_given(node, 2) else node.attr_type("output_dtype", "UINT8")
-    is_symmetric = has_no_zero_point(node, 2)
-    if type_name == "INT8" and is_symmetric and x.dtype != DataType.INT32 and rank_of(scale) < 2:
-        wide = x if x.dtype == scale.dtype or scale.dtype == DataType.FLOAT else cast(node, x, scale.dtype)
-        return node.add("Quantize", [wide, scale], **_axis_field(node, x, scale))
-    blocks = Blocks(node, cast(node, x, DataType.FLOAT))
-    steps = elementwise(node, "DIV", blocks.x, blocks.parameter(cast(node, scale, DataType.FLOAT)))
-    zero = None if is_symmetric else blocks.parameter(cast(node, node[2], DataType.FLOAT))
-    return blocks.restored(stored(node, steps, zero, type_name, node.attr("saturate", 1)))
+def axis_of_scales(node: OnnxNode) -> dict[str, int]:
+    """The field `axis` of a Quantize or Dequantize layer for input 1, the scales; none where there is one value.
 
-
-def dequantized(node: Any) -> Any:
-    """ONNX DequantizeLinear."""
-    x, scale = node[0], node[1]
-    is_symmetric = has_no_zero_point(node, 2)
-    if x.dtype == DataType.INT8 and is_symmetric and rank_of(scale) < 2:
-        y = node.add("Dequantize", [x, scale], **_axis_field(node, x, scale))
-    else:
-        blocks = Blocks(node, x)
-        steps = blocks.x
-        if not is_symmetric:
-            work = DataType.FLOAT if x.dtype == DataType.FLOAT else DataType.INT32
-            zero = blocks.parameter(cast(node, node[2], work))
-            steps = elementwise(node, "SUB", cast(node, steps, work), zero)
-        steps = cast(node, steps, DataType.FLOAT)
-        real = elementwise(node, "PROD", steps, blocks.parameter(cast(node, scale, DataType.FLOAT)))
-        y = blocks.restored(real)
-    return cast(node, y, node.carrier(node.attr_type("output_dtype", node.type_name(1))))
-
-
-def _axis_field(node: Any, x: Any, scale: Any) -> dict[str, int]:
-    if is_single(scale):
+    Raises:
+        ShapeError: the attribute axis is not an axis of input 0.
+    """
+    if is_single(node[1]):
         return {}
-    return {"axis": axis_of(node.attr("axis", 1), rank_of(x), node.op_type)}
+    return {"axis": axis_of(node.attr("axis", 1), rank_of(node[0]), node.op_type)}
 
 
-def requantized(node: Any, sums: Any, scales: tuple[Any, Any, Any], zero: int, axis: int) -> Any:
+def requantized(node: OnnxNode, sums: Any, scales: tuple[Any, Any, Any], zero: int, axis: int) -> Any:
     """Sums of products as the type of the zero point in input `zero`.
 
     Scales are those of both factors and of the result; `axis` is that of scales that have several values.

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins.builtin._onnx_math import applied, cast, combined
+from dovetail.plugins.onnx.arithmetic import applied, cast, combined
+from dovetail.plugins.onnx.node import OnnxNode
 
 MOVING = ("Shuffle", "Unsqueeze", "Squeeze", "Gather", "Identity")  # elements are those of the first input
-SUM, PROD, MAX, MIN, SUB = range(5)  # operations of ElementWise; the first four of Reduce too
 INTEGERS = (DataType.BOOL, DataType.INT32, DataType.INT64, DataType.UINT8, DataType.INT8)
 DEEPEST = 32  # layers that are looked through
 
 
-def as_extents(node: Any, tensor: Any) -> Any:
+def as_extents(node: OnnxNode, tensor: Any) -> Any:
     """A list of integers as a tensor whose contents may be extents; `tensor` itself where they are, or cannot be."""
     if tensor.symbolic.elements() is not None:
         return tensor
@@ -36,11 +36,11 @@ def as_extents(node: Any, tensor: Any) -> Any:
     return cast(node, joined, tensor.dtype)
 
 
-def _element(node: Any, tensor: Any, index: int) -> Any:
+def _element(node: OnnxNode, tensor: Any, index: int) -> Any:
     return tensor if tensor.shape[0] == 1 else node.add("Gather", [tensor, numpy.array([index])], axis=0)
 
 
-def _counted(node: Any, count: Any, most: Any) -> Any:
+def _counted(node: OnnxNode, count: Any, most: Any) -> Any:
     """[1] int64: how many of 0, 1, 2 ... up to `most` are below a count [1]: the size that a NonZero layer tells."""
     line = {"operation": "LINSPACE", "to_type": DataType.INT64}
     numbers = node.add("Fill", [most, numpy.zeros((), numpy.int64), numpy.ones(1, numpy.int64)], **line)
@@ -49,7 +49,7 @@ def _counted(node: Any, count: Any, most: Any) -> Any:
     return node.add("Shuffle", [found], reshape_dims=(1,))
 
 
-def _most(node: Any, tensor: Any, depth: int) -> Any:
+def _most(node: OnnxNode, tensor: Any, depth: int) -> Any:
     """[1] int64 of known contents: what no element of an integer or bool tensor exceeds in size; None if not known."""
     known = node.contents(tensor)
     if known is not None:
@@ -88,10 +88,11 @@ def _how(op: str, inputs: list[Any], fields: dict[str, Any]) -> How | None:
     if None in inputs[:1] or not inputs:
         return None
     if op == "ElementWise":
-        known = {SUM: "SUM", SUB: "SUM", PROD: "PROD", MAX: "MAX", MIN: "MAX"}
-        return How(0, 2, known[fields["op"]]) if fields["op"] in known else None
+        known = {"SUM": "SUM", "SUB": "SUM", "PROD": "PROD", "MAX": "MAX", "MIN": "MAX"}
+        return How(0, 2, known[fields["op"].name]) if fields["op"].name in known else None
     if op in ("Reduce", "Cumulative"):
-        is_sum, is_kept = fields["op"] == SUM, op == "Reduce" and fields["op"] in (MAX, MIN)
+        name = fields["op"].name
+        is_sum, is_kept = name == "SUM", op == "Reduce" and name in ("MAX", "MIN")
         return How(0, 1, times_elements=is_sum) if is_sum or is_kept else None
     if op == "Cast":
         return How(0, 1) if inputs[0].dtype in INTEGERS else None
@@ -102,7 +103,7 @@ def _how(op: str, inputs: list[Any], fields: dict[str, Any]) -> How | None:
     return How(0, len(inputs)) if op == "Concatenation" else How(0, 1) if op in MOVING else None
 
 
-def _pair(node: Any, op: str, a: Any, b: Any) -> Any:
+def _pair(node: OnnxNode, op: str, a: Any, b: Any) -> Any:
     known = [node.contents(value) for value in (a, b)]
     if all(value is not None for value in known):
         return {"SUM": numpy.add, "PROD": numpy.multiply, "MAX": numpy.maximum}[op](*known)

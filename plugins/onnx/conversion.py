@@ -6,8 +6,9 @@ import math
 from typing import Any, NamedTuple
 
 from dovetail.core.types import DataType
-from dovetail.plugins.builtin._onnx_math import applied, cast
-from dovetail.plugins.builtin._onnx_pointwise import aligned, elementwise, scalar, wrapped
+from dovetail.plugins.onnx.arithmetic import applied, cast
+from dovetail.plugins.onnx.node import OnnxNode
+from dovetail.plugins.onnx.pointwise import aligned, elementwise, scalar, wrapped
 
 # Integers and what they hold.
 LIMITS = {
@@ -41,7 +42,7 @@ NARROW_FLOATS = {
 }
 
 
-def converted_to(node: Any, x: Any, type_name: str, saturate: int = 1) -> Any:
+def converted_to(node: OnnxNode, x: Any, type_name: str, saturate: int = 1) -> Any:
     """x as the model's type of this name: where the network carries it in a wider one, what it could hold."""
     if type_name in NARROW_FLOATS:
         return narrowed(node, cast(node, x, DataType.FLOAT), NARROW_FLOATS[type_name], bool(saturate))
@@ -51,7 +52,7 @@ def converted_to(node: Any, x: Any, type_name: str, saturate: int = 1) -> Any:
     return cast(node, wrapped(node, cast(node, x, work), type_name), node.carrier(type_name))
 
 
-def narrowed(node: Any, x: Any, kind: Narrow, saturate: bool) -> Any:
+def narrowed(node: OnnxNode, x: Any, kind: Narrow, saturate: bool) -> Any:
     """float32 numbers rounded to the nearest that the narrow type has, ties to even."""
     unit = elementwise(node, "PROD", power_below(node, x, kind.least, 127), scalar(x, 2.0**-kind.bits))
     y = elementwise(node, "PROD", applied(node, "ROUND", elementwise(node, "DIV", x, unit)), unit)
@@ -63,7 +64,7 @@ def narrowed(node: Any, x: Any, kind: Narrow, saturate: bool) -> Any:
     return node.add("Select", aligned(node, is_beyond, signed, y))
 
 
-def to_power_of_two(node: Any, x: Any, mode: str) -> Any:
+def to_power_of_two(node: OnnxNode, x: Any, mode: str) -> Any:
     """Positive float32 numbers as powers of two: the next above or below, or the nearest."""
     below = power_below(node, x, -127, 127)
     if mode == "down":
@@ -76,7 +77,7 @@ def to_power_of_two(node: Any, x: Any, mode: str) -> Any:
     return node.add("Select", [goes_up, above, below])
 
 
-def power_below(node: Any, x: Any, least: int, most: int) -> Any:
+def power_below(node: OnnxNode, x: Any, least: int, most: int) -> Any:
     """The largest power of two that is not above |x|, its exponent within limits."""
     size = applied(node, "ABS", x)
     exponent = elementwise(node, "PROD", applied(node, "LOG", size), scalar(x, 1 / math.log(2)))

@@ -8,9 +8,10 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import FLOATS, DataType, nptype
+from dovetail.plugins.onnx.node import OnnxNode
 
 
-def combined(node: Any, op: str, a: Any, b: Any) -> Any:
+def combined(node: OnnxNode, op: str, a: Any, b: Any) -> Any:
     """Element by element, by the name of an operation of ElementWise; a number has the type of the tensor beside it."""
     if isinstance(a, (int, float)):
         a = number_like(b, a)
@@ -19,25 +20,25 @@ def combined(node: Any, op: str, a: Any, b: Any) -> Any:
     return node.add("ElementWise", [a, b], op=op)
 
 
-def applied(node: Any, op: str, x: Any) -> Any:
+def applied(node: OnnxNode, op: str, x: Any) -> Any:
     """By the name of an operation of Unary."""
     return node.add("Unary", [x], op=op)
 
 
-def reduced(node: Any, op: str, x: Any, axes: Iterable[int], keep_dims: bool = True) -> Any:
+def reduced(node: OnnxNode, op: str, x: Any, axes: Iterable[int], keep_dims: bool = True) -> Any:
     """By the name of an operation of Reduce, over axes that count from the front."""
     return node.add("Reduce", [x], op=op, axes=mask_of(axes), keep_dims=keep_dims)
 
 
-def norm_order(node: Any) -> float:
-    """The attribute p of a norm. Raises the error to raise where it makes none."""
+def norm_order(node: OnnxNode) -> float:
+    """The attribute p of a norm. Raises `node.fail` where it makes none."""
     p = node.attr("p", 2)
     if not p >= 1:
         raise node.fail("an Lp norm has a p of 1 or more", p=p)
     return p
 
 
-def lp_norm(node: Any, x: Any, axes: Iterable[int], p: float, keep_dims: bool = True) -> Any:
+def lp_norm(node: OnnxNode, x: Any, axes: Iterable[int], p: float, keep_dims: bool = True) -> Any:
     """(sum of |x|^p)^(1/p)."""
     if p == 2:
         return applied(node, "SQRT", reduced(node, "SUM", combined(node, "PROD", x, x), axes, keep_dims))
@@ -47,7 +48,7 @@ def lp_norm(node: Any, x: Any, axes: Iterable[int], p: float, keep_dims: bool = 
     return combined(node, "POW", reduced(node, "SUM", combined(node, "POW", size, p), axes, keep_dims), 1 / p)
 
 
-def cast(node: Any, x: Any, dtype: DataType) -> Any:
+def cast(node: OnnxNode, x: Any, dtype: DataType) -> Any:
     """x itself if it has the type."""
     return x if x.dtype == dtype else node.add("Cast", [x], to_type=dtype)
 
@@ -62,6 +63,6 @@ def mask_of(axes: Iterable[int]) -> int:
     return sum(1 << axis for axis in set(axes))
 
 
-def in_float(node: Any, x: Any) -> Any:
+def in_float(node: OnnxNode, x: Any) -> Any:
     """x, widened to float32 if its type is a narrower one."""
     return cast(node, x, DataType.FLOAT) if x.dtype in FLOATS else x

@@ -9,9 +9,10 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import nptype
-from dovetail.plugins import PaddingMode, dilated
-from dovetail.plugins.builtin._onnx_shapes import Counts, extents, joined, rank_of, reshaped, sliced
-from dovetail.plugins.padding import pooling_extent
+from dovetail.plugins.onnx.counts import Counts, extents, joined, rank_of
+from dovetail.plugins.onnx.layers import reshaped, sliced
+from dovetail.plugins.onnx.node import OnnxNode
+from dovetail.plugins.padding import PaddingMode, dilated, pooling_extent
 
 AUTO_PAD = {"SAME_UPPER": PaddingMode.SAME_UPPER, "SAME_LOWER": PaddingMode.SAME_LOWER}
 
@@ -46,7 +47,7 @@ class Window:
         out, before, after = zip(*facts, strict=True)
         return list(out), list(before), list(after)
 
-    def places(self, node: Any, sizes: tuple[int, ...]) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def places(self, node: OnnxNode, sizes: tuple[int, ...]) -> tuple[numpy.ndarray, numpy.ndarray]:
         """What each window sees, in row-major order: [outputs, cells]. `node` is that whose import this is for.
 
         The place in the plane, -1 outside of it; and whether it is in the plane or its padding.
@@ -71,8 +72,8 @@ def _crossed(a: numpy.ndarray, b: numpy.ndarray, function: Any) -> numpy.ndarray
     return both.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])
 
 
-def window_of(node: Any) -> Window:
-    """What the attributes of a pooling node say. Raises the error to raise where they do not fit its input."""
+def window_of(node: OnnxNode) -> Window:
+    """What the attributes of a pooling node say. Raises `node.fail` where they do not fit its input."""
     n = rank_of(node[0]) - 2
     kernel = tuple(node.attr("kernel_shape", ()))
     pads = tuple(node.attr("pads", (0,) * (2 * n)))
@@ -92,15 +93,15 @@ def window_of(node: Any) -> Window:
     return Window(kernel, strides, dilations, pads[:n], pads[n:], AUTO_PAD.get(auto, rounding))
 
 
-def known_plane(node: Any, x: Any) -> tuple[int, ...]:
-    """The spatial extents. Raises the error to raise where one is known only at run time."""
+def known_plane(node: OnnxNode, x: Any) -> tuple[int, ...]:
+    """The spatial extents. Raises `node.fail` where one is known only at run time."""
     sizes = tuple(x.shape[2:])
     if -1 in sizes:
         raise node.fail("for this, its spatial extents must be known when the network is built", x=x.symbolic.dims)
     return sizes
 
 
-def gathered(node: Any, x: Any, places: numpy.ndarray, outside: float) -> Any:
+def gathered_cells(node: OnnxNode, x: Any, places: numpy.ndarray, outside: float) -> Any:
     """Cells [batch, channels, *places] of the planes of x; `outside` at places of -1."""
     dims = extents(node, x)
     plane = reshaped(node, x, joined(node, [dims[:2], dims[2:].product()]))
@@ -112,7 +113,7 @@ def gathered(node: Any, x: Any, places: numpy.ndarray, outside: float) -> Any:
     return node.add("Gather", [plane, places], axis=2)
 
 
-def overlaid(node: Any, window: Window, sizes: tuple[int, ...]) -> numpy.ndarray:
+def overlaid(node: OnnxNode, window: Window, sizes: tuple[int, ...]) -> numpy.ndarray:
     """Which cells of all windows lie on each place of the plane, [places, most of them], -1 for none."""
     places, _ = window.places(node, sizes)
     n_places = math.prod(sizes)

@@ -1,13 +1,8 @@
-"""How a layer says which ONNX operators it is: rows of `onnx_op` in its class.
-
-The importer (`OnnxParser`) knows no operator by name: it looks these rows up in the registry, and where there is none
-it takes an op of the operator's own name, with the operator's attributes as fields.
-"""
+"""What a rewrite is handed: one node of a model, and the means to make layers of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +14,8 @@ class OnnxNode(Protocol):
     """What a rewrite is handed: one node of a model, and the means to make layers of it."""
 
     op_type: str
+    domain: str  # "" is ai.onnx
+    name: str  # of the node, often ""
     opset: int  # version of the operator's domain in this model
     n_outputs: int
     network: Any  # INetworkDefinition: network.add_<layer>(...)
@@ -50,6 +47,9 @@ class OnnxNode(Protocol):
     def source(self, tensor: Any) -> tuple[str, list[Any], dict[str, Any]]:
         """(op name, inputs, field values) of the layer that makes a tensor; ("", [], {}) of an input of the network."""
 
+    def as_tensor(self, array: Any) -> Any:
+        """An array as a constant of the network, a tensor."""
+
     def type_name(self, index: int) -> str:
         """What the model calls the type of input `index`: "FLOAT16". The tensor's own may be one that carries it."""
 
@@ -61,6 +61,9 @@ class OnnxNode(Protocol):
 
     def attr(self, name: str, default: Any = None) -> Any:
         """An attribute in Python's types: int, float, str, tuple of these, or an array."""
+
+    def attributes(self) -> Mapping[str, Any]:
+        """All attributes that the node has, by name, as `attr` gives them."""
 
     def add(self, op: str, inputs: Sequence[Any], /, **fields: Any) -> Any:
         """A layer by op name, of tensors and arrays; its first output. Values of enums may be their names."""
@@ -84,56 +87,3 @@ class OnnxNode(Protocol):
 
     def fail(self, reason: str, **facts: Any) -> Exception:
         """The error to raise where the node cannot be imported."""
-
-
-Rewrite = Callable[[OnnxNode], Any]  # gives a tensor, or a list or tuple of them, one an output
-
-
-@dataclass(frozen=True)
-class OnnxOp:
-    """One operator that a layer is, for opsets `since`..`until` of its domain."""
-
-    op_type: str
-    since: int = 1
-    until: int | None = None
-    domain: str = ""
-    attrs: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # fields that it has without saying so, or defaults of its own
-    renamed: Mapping[str, str] = field(default_factory=dict)  # ONNX attribute -> field
-    rewrite: Rewrite | None = None
-    mixes_types: bool = False
-
-    def takes(self, domain: str, op_type: str, opset: int) -> bool:
-        return (
-            (domain, op_type) == (self.domain, self.op_type)
-            and self.since <= opset
-            and (self.until is None or opset <= self.until)
-        )
-
-
-def onnx_op(
-    op_type: str,
-    since: int = 1,
-    until: int | None = None,
-    *,
-    domain: str = "",
-    attrs: Mapping[str, Any] | None = None,
-    renamed: Mapping[str, str] | None = None,
-    rewrite: Rewrite | None = None,
-    mixes_types: bool = False,
-) -> OnnxOp:
-    """A row of `Plugin.onnx`.
-
-    Without `rewrite`, inputs go to the ports in their order and attributes to the fields of the same name.
-
-    Args:
-        op_type: the operator, "Relu".
-        since: first opset whose meaning this is; `until`: the last one.
-        domain: "" is ai.onnx.
-        attrs: field values that the operator implies; an attribute of the node goes before them.
-        renamed: attributes whose field has another name.
-        rewrite: makes the layers instead: function(node) -> tensor, or tensors for several outputs.
-        mixes_types: the rewrite converts inputs itself, so they may have other types than ONNX allows.
-    """
-    return OnnxOp(op_type, since, until, domain, dict(attrs or {}), dict(renamed or {}), rewrite, mixes_types)
