@@ -3,9 +3,9 @@
 from pluggy import HookimplMarker
 
 from dovetail.core.contract import Library
-from dovetail.plugins.adapter import kernel
 from dovetail.plugins.fields import Floats, Ints, Tensor, bit_mask, both, deprecated, field, renamed
 from dovetail.plugins.function import op
+from dovetail.plugins.kernels import kernel
 from dovetail.plugins.onnx import onnx_op
 from dovetail.plugins.padding import PaddingMode, convolution_extent, deconvolution_extent, dilated
 from dovetail.plugins.plugin import Plugin

@@ -10,10 +10,10 @@ from typing import Any
 
 from dovetail.core.contract import REQUIRED, parse_op_id
 from dovetail.core.errors import DefinitionError
-from dovetail.plugins.adapter import kernel
 from dovetail.plugins.author import shown
 from dovetail.plugins.declaration import check_identity, place_of
 from dovetail.plugins.fields import FieldDeclaration, untyped
+from dovetail.plugins.kernels import kernel
 from dovetail.plugins.plugin import Plugin
 from dovetail.plugins.ports import Input, Output, PortDeclaration, Weights
 

@@ -13,7 +13,6 @@ from dovetail.core.expr import Expr, as_expr, size_tensor
 from dovetail.core.scalar import checked as check_formula
 from dovetail.core.scalar import reference_by_formula
 from dovetail.core.types import DeviceType
-from dovetail.plugins import adapter
 from dovetail.plugins.author import calling, shown
 from dovetail.plugins.declaration import (
     Declaration,
@@ -24,6 +23,7 @@ from dovetail.plugins.declaration import (
     read_body,
     warn_of_near_names,
 )
+from dovetail.plugins.implementations import implementations_of
 from dovetail.plugins.onnx import OnnxOp, OnnxOperators
 from dovetail.plugins.ports import bind
 from dovetail.plugins.shapes import refuse_negative
@@ -137,7 +137,7 @@ class Plugin:
             onnx=_operators_of(cls, where),
         )
         check_formula(cls.dovetail_spec)
-        cls.dovetail_implementations = adapter.implementations_of(cls)
+        cls.dovetail_implementations = implementations_of(cls)
 
     def __init__(self, layer_name: str = "", /, **values: Any) -> None:
         """An op with its fields set. Raises FieldValueError for an unknown, missing or illegal one."""

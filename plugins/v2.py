@@ -16,7 +16,8 @@ from dovetail.core.contract import Implementation, Lookup, OpSpec
 from dovetail.core.errors import DefinitionError, PluginFailed
 from dovetail.core.expr import ExprBuilder
 from dovetail.core.types import DataType, DeviceType
-from dovetail.plugins.adapter import PYTHON_NAMES, python_implementation
+from dovetail.plugins.implementations import python_implementation
+from dovetail.plugins.kernels import PYTHON_NAMES
 from dovetail.plugins.v2_adapter import V2Factory
 from dovetail.plugins.v2_check import (
     NEEDED,

@@ -11,9 +11,10 @@ from dovetail.core.contract import Implementation, OpSpec
 from dovetail.core.errors import DefinitionError, PluginFailed
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection
 from dovetail.core.types import DeviceType, FieldType
-from dovetail.plugins.adapter import PYTHON_NAMES, python_implementation
 from dovetail.plugins.author import shown
 from dovetail.plugins.fields import make_field
+from dovetail.plugins.implementations import python_implementation
+from dovetail.plugins.kernels import PYTHON_NAMES
 from dovetail.plugins.results import naming
 from dovetail.plugins.v2_adapter import V2Factory
 from dovetail.plugins.v2_check import (

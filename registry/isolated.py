@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from dovetail.core.errors import DovetailError, LibraryRefused
-from dovetail.registry import native
+from dovetail.registry import library_files, library_records
 
 TIMEOUT_S = 20.0  # for a child to start, open a library and read its tables
 _HERE = "None of its code has run in this process."
@@ -27,7 +27,7 @@ def check_library(path: str | os.PathLike[str], timeout_s: float = TIMEOUT_S) ->
         LibraryRefused: it cannot work with this host, or the child crashed, ended, or took longer than `timeout_s`,
             which has to be above 0.
     """
-    file = native.locate(path)
+    file = library_files.locate(path)
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, (int, float)) or not timeout_s > 0:
         raise LibraryRefused(
             f"{os.path.basename(file)} was not opened: its time cannot be {timeout_s!r}",
@@ -108,13 +108,13 @@ def _ending(status: int | None, timeout_s: float) -> str:
 def _child(writing: int) -> None:
     """What the child does: open the library named on the command line, and write what it says as JSON."""
     try:
-        library = native.open_library(sys.argv[1])
-        specs = native.specs_of(library)
-        implementations = native.implementations_of(library, library.name)
+        library = library_files.open_library(sys.argv[1])
+        specs = library_records.specs_of(library)
+        implementations = library_records.implementations_of(library, library.name)
         answer: dict[str, Any] = {
             "name": library.name,
             "version": library.version or "",
-            "abi": native.abi_text(library.abi),
+            "abi": library_files.abi_text(library.abi),
             "hash": library.hash,
             "path": library.path,
             "ops": [spec.id for spec in specs],

@@ -19,7 +19,7 @@ import pluggy
 from dovetail.core.contract import Library
 from dovetail.core.environment import DISTRIBUTION, switch
 from dovetail.core.errors import DovetailError, LibraryRefused, PluginFailed
-from dovetail.registry import hookspecs, native, near
+from dovetail.registry import hookspecs, library_files, near
 from dovetail.registry.offer import Offer
 from dovetail.registry.records import PluginRecord
 from dovetail.registry.registry import Registry
@@ -247,7 +247,7 @@ def _load_library(registry: Registry, one: _Found, library: Library, strict: boo
     mine = one.record
     name = os.path.basename(library.path)
     record = PluginRecord(name, source=mine.source, distribution=mine.distribution, parent=mine.name)
-    reason = library.reason or native.closed_because(library.device)
+    reason = library.reason or library_files.closed_because(library.device)
     if reason:
         record.path, record.kind = library.path, "native"
         record.fail("disabled", reason)

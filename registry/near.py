@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dovetail.core.contract import OpSpec, op_id
 from dovetail.core.errors import PluginNotFound
-from dovetail.registry.native import known_libraries
+from dovetail.registry.library_files import known_libraries
 from dovetail.registry.nvidia import instead_of
 from dovetail.registry.records import AT_RUN_TIME, PluginRecord
 from dovetail.registry.tables import Tables, natural

@@ -10,7 +10,7 @@ from typing import Any
 
 from dovetail.core.contract import Implementation, OpSpec
 from dovetail.core.errors import DefinitionError
-from dovetail.registry import native
+from dovetail.registry import library_files, library_records
 from dovetail.registry.records import PluginRecord
 
 
@@ -54,7 +54,7 @@ class Offer:
         Raises:
             LibraryRefused: it cannot work with this host.
         """
-        return self.add_library(native.open_library(path), parent=self.record)
+        return self.add_library(library_files.open_library(path), parent=self.record)
 
     def add_library(self, library: Any, parent: PluginRecord | None = None) -> PluginRecord:
         """Offer what an opened library brings, as part of `parent`, or as the plugin itself."""
@@ -64,8 +64,8 @@ class Offer:
             record.source, record.distribution = parent.source, parent.distribution
             record.parent = parent.owner
             self.libraries.append(record)
-        self.specs += [(spec, record) for spec in native.specs_of(library)]
-        for implementation in native.implementations_of(library, record.name):
+        self.specs += [(spec, record) for spec in library_records.specs_of(library)]
+        for implementation in library_records.implementations_of(library, record.name):
             self.implementations.append((implementation, record))
         return record
 
@@ -80,7 +80,7 @@ def describe(record: PluginRecord, library: Any) -> None:
     record.version = library.version or ""
     record.kind = "native"
     record.path = library.path
-    record.abi = native.abi_text(library.abi)
+    record.abi = library_files.abi_text(library.abi)
     record.hash = library.hash
 
 

@@ -13,7 +13,7 @@ import pluggy
 
 from dovetail.core.contract import Implementation, OpSpec, checked_op_name, op_id, parse_op_id
 from dovetail.core.errors import DovetailError, LibraryRefused, PluginNotFound
-from dovetail.registry import hookspecs, native, near
+from dovetail.registry import hookspecs, library_files, native_tables, near
 from dovetail.registry.checks import check_implementation
 from dovetail.registry.isolated import TIMEOUT_S, check_library
 from dovetail.registry.offer import Offer, describe
@@ -78,7 +78,7 @@ class Registry(TensorRTNames):
 
     def bound(self, implementation: Implementation) -> Implementation:
         """The same with the table by which the runtime calls it, though it is not registered."""
-        return native.bound(implementation)
+        return native_tables.bound(implementation)
 
     def near_misses(self, name: str, version: str = "1", namespace: str = "") -> list[tuple[str, str]]:
         """(what, why) lines for a look-up that failed, nearest first."""
@@ -241,7 +241,7 @@ class Registry(TensorRTNames):
             try:
                 if child_timeout_s is not None:
                     check_library(path, child_timeout_s)
-                library = native.open_library(path)
+                library = library_files.open_library(path)
                 for known in self._records:
                     if known.hash == library.hash and known.state == "loaded":
                         return known
@@ -250,7 +250,7 @@ class Registry(TensorRTNames):
                 offer.add_library(library)
                 self.commit(offer, (lambda _, old: _same_library(old, record)) if replace else None)
                 if not offer.specs and not offer.implementations:
-                    record.reason = native.BRINGS_NOTHING
+                    record.reason = library_files.BRINGS_NOTHING
                     _log.warning("%s: %s (%s)", record.name, record.reason, library.path)
             except DovetailError as error:
                 refused = isinstance(error, LibraryRefused) and os.path.exists(path)
@@ -271,7 +271,7 @@ class Registry(TensorRTNames):
         with self._lock:
             ours = {os.path.realpath(record.path) for record in self._records if record.path}
             adopted = []
-            for path in native.opened_libraries(self._looked_at):
+            for path in library_files.opened_libraries(self._looked_at):
                 if os.path.realpath(path) in ours:
                     continue
                 try:
@@ -304,7 +304,7 @@ class Registry(TensorRTNames):
             for one, record in [*offered, *((one, old.implementation_owner[one.id]) for one in orphans)]:
                 spec = tables.specs.get(one.op) or self._inherited(one.op)
                 check_implementation(spec, one, record.name, "" if spec else self._nearby(one.op, tables))
-                tables.add_implementation(native.bound(one), record)
+                tables.add_implementation(native_tables.bound(one), record)
             self._swap(tables)
             if drop is not None:
                 kept = [*tables.op_owner.values(), *tables.implementation_owner.values()]
@@ -322,16 +322,16 @@ class Registry(TensorRTNames):
         new = [one for key, one in after.items() if before.get(key) is not one]
         done: list[Implementation] = []
         for one in gone:
-            native.withdraw(one)
+            native_tables.withdraw(one)
         try:
             for one in new:
-                native.publish(one, tables.specs.get(one.op) or self._inherited(one.op))
+                native_tables.publish(one, tables.specs.get(one.op) or self._inherited(one.op))
                 done.append(one)
         except DovetailError:
             for one in done:
-                native.withdraw(one)
+                native_tables.withdraw(one)
             for one in gone:
-                native.publish(one, self._tables.specs.get(one.op) or self._inherited(one.op))
+                native_tables.publish(one, self._tables.specs.get(one.op) or self._inherited(one.op))
             raise
         self._tables = tables
 

@@ -9,7 +9,7 @@ from dataclasses import fields
 
 from dovetail.registry import PluginRecord, Registry, load_entry_points
 from dovetail.registry.isolated import TIMEOUT_S, check_library
-from dovetail.registry.native import BRINGS_NOTHING
+from dovetail.registry.library_files import BRINGS_NOTHING
 from dovetail.registry.near import known_libraries, spelled_like
 from dovetail.registry.records import BROKEN, STATES
 

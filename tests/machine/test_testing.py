@@ -14,7 +14,7 @@ from dovetail.core.errors import DefinitionError, NoImplementation, PluginNotFou
 from dovetail.core.types import DeviceType
 from dovetail.machine.testing import Case, check, check_case, check_now
 from dovetail.plugins import Input, Output, Plugin
-from dovetail.registry.native import withdraw
+from dovetail.registry.native_tables import withdraw
 from dovetail.registry.registry import Registry
 
 

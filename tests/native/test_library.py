@@ -10,7 +10,7 @@ import pytest
 
 from dovetail import _native
 from dovetail.core.errors import LibraryRefused, PluginConflict
-from dovetail.registry import native
+from dovetail.registry import library_records
 
 
 def refusal(path) -> LibraryRefused:
@@ -266,7 +266,7 @@ def test_a_name_that_is_too_long_is_refused(compile_plugin):
 
 def test_a_row_for_an_instruction_set_that_this_host_does_not_know_is_not_run(compile_plugin):
     library = _native.open_library(compile_plugin("refused.c", "NEEDS=1ull << 60", "DEFAULT_LENGTH=1"))
-    row = native.implementations_of(library, "refused")[0].rows[0]
+    row = library_records.implementations_of(library, "refused")[0].rows[0]
     assert row.needs == ("instruction set 60 (unknown to this host)",)
 
 

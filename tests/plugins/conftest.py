@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dovetail as trt
-from dovetail.registry.native import withdraw
+from dovetail.registry.native_tables import withdraw
 from dovetail.registry.registry import Registry
 
 

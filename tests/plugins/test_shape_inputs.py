@@ -6,7 +6,7 @@ import numpy as np
 
 import dovetail as trt
 from dovetail.plugins import Input, Output, Plugin
-from dovetail.registry.native import withdraw
+from dovetail.registry.native_tables import withdraw
 from dovetail.registry.registry import Registry
 
 

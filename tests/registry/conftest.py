@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from dovetail.core.errors import LibraryRefused
-from dovetail.registry import Registry, native
+from dovetail.registry import Registry, library_files, native_tables
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def libraries(monkeypatch):
             raise LibraryRefused(f"{implementation.id} is refused by the process")
         made.published[implementation.id] = implementation
 
-    monkeypatch.setattr(native, "open_library", open_library)
-    monkeypatch.setattr(native, "bound", lambda implementation: implementation)
-    monkeypatch.setattr(native, "publish", publish)
-    monkeypatch.setattr(native, "withdraw", lambda one: made.published.pop(one.id, None))
+    monkeypatch.setattr(library_files, "open_library", open_library)
+    monkeypatch.setattr(native_tables, "bound", lambda implementation: implementation)
+    monkeypatch.setattr(native_tables, "publish", publish)
+    monkeypatch.setattr(native_tables, "withdraw", lambda one: made.published.pop(one.id, None))
     made.add = lambda library: made.by_path.setdefault(library.path, library)
     return made

@@ -10,7 +10,7 @@ import pytest
 import dovetail as trt
 from dovetail.core.errors import PluginConflict
 from dovetail.plugins import op
-from dovetail.registry.native import withdraw
+from dovetail.registry.native_tables import withdraw
 from dovetail.registry.registry import Registry
 
 FUNCTION = """

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from dovetail.core.errors import LibraryRefused
-from dovetail.registry import Registry, native
+from dovetail.registry import Registry, library_files
 from dovetail.registry.isolated import check_library
 
 CONSTRUCTORS = {
@@ -135,10 +135,10 @@ def two_folders(tmp_path, monkeypatch):
 def test_a_bare_name_is_searched_in_the_path_before_the_working_directory(two_folders):
     here, listed = two_folders
     (here / "libp.so").touch()
-    assert native.locate("libp.so") == str(here / "libp.so")
+    assert library_files.locate("libp.so") == str(here / "libp.so")
     (listed / "libp.so").touch()
-    assert native.locate("libp.so") == str(listed / "libp.so")
-    assert native.locate("./libp.so") == "./libp.so"
+    assert library_files.locate("libp.so") == str(listed / "libp.so")
+    assert library_files.locate("./libp.so") == "./libp.so"
 
 
 def test_a_bare_name_that_is_nowhere_says_where_it_was_searched(two_folders):

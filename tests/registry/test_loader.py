@@ -9,7 +9,7 @@ import pytest
 from registry_parts import install, listing
 
 from dovetail.core.errors import LibraryRefused, PluginNotFound
-from dovetail.registry import Registry, default_registry, load_entry_points, loader, native
+from dovetail.registry import Registry, default_registry, library_files, load_entry_points, loader
 
 BROKEN = {
     "import-fails": ("failed", "ModuleNotFoundError: No module named 'shapely_that_nobody_has'"),
@@ -86,7 +86,7 @@ def installed(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     yield lambda *args, **facts: install(tmp_path, *args, **facts)
     for name in ("acme::Twice@1#reference", "fourth::Fourth@1#reference"):
-        native._native.deregister_implementation(name)  # each import makes the class anew
+        library_files._native.deregister_implementation(name)  # each import makes the class anew
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
@@ -221,7 +221,7 @@ def opened(monkeypatch):
         tried.append(str(path).rpartition("/")[2])
         raise LibraryRefused(f"{path} was not opened")
 
-    monkeypatch.setattr(native, "open_library", open_library)
+    monkeypatch.setattr(library_files, "open_library", open_library)
     return tried
 
 
@@ -239,7 +239,7 @@ def test_a_library_for_the_gpu_stays_closed_without_a_driver(installed, opened, 
     installed("acme-fifth", "closed_libraries")
     monkeypatch.delenv("DOVETAIL_DEVICE")
     no_file = "libcuda.so.1: cannot open shared object file"
-    monkeypatch.setattr(native._native, "cuda_driver", lambda: no_file)
+    monkeypatch.setattr(library_files._native, "cuda_driver", lambda: no_file)
     _, records = load()
     assert records["libgpu.so"].reason == f"no NVIDIA driver: {no_file}"
     assert "libgpu.so" not in opened
@@ -248,7 +248,7 @@ def test_a_library_for_the_gpu_stays_closed_without_a_driver(installed, opened, 
 def test_a_library_for_the_gpu_is_opened_where_a_driver_is(installed, opened, monkeypatch):
     installed("acme-fifth", "closed_libraries")
     monkeypatch.delenv("DOVETAIL_DEVICE")
-    monkeypatch.setattr(native._native, "cuda_driver", lambda: "")
+    monkeypatch.setattr(library_files._native, "cuda_driver", lambda: "")
     load()
     assert "libgpu.so" in opened
 

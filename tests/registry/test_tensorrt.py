@@ -10,7 +10,7 @@ from registry_parts import ids, implementation, spec
 from dovetail.core.errors import DefinitionError, PluginNotFound
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection, PluginFieldType
 from dovetail.plugins import IPluginCreator, IPluginV2DynamicExt
-from dovetail.registry import native
+from dovetail.registry import native_tables
 
 
 class Creator:
@@ -96,7 +96,7 @@ def test_a_creator_in_python_makes_plugins_through_the_registry(registry):
     plugin = registry.get_plugin_creator("Gain", "1", "acme").create_plugin("g", fields)
     assert isinstance(plugin, Gain) and plugin.gain == 3.0
     assert (plugin.plugin_type, plugin.plugin_namespace) == ("Gain", "acme")
-    native.withdraw(registry.implementations()[0])
+    native_tables.withdraw(registry.implementations()[0])
 
 
 def test_a_namespace_of_another_plugin_is_not_taken(registry, caplog):

@@ -10,7 +10,7 @@ import numpy as np
 import dovetail as trt
 from dovetail import plugins
 from dovetail.core.types import FLOATS, DataType, nptype
-from dovetail.registry.native import withdraw
+from dovetail.registry.native_tables import withdraw
 from dovetail.registry.registry import Registry
 
 FILE = "author.py"

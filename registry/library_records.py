@@ -1,27 +1,22 @@
-"""Libraries, opened and turned into the records that Python plugins give; only here is `_native`."""
+"""What a library describes, as the records that Python plugins give: specs and their objects, implementations."""
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from dovetail import _native
 from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, Port, Row, SymbolicTensor
-from dovetail.core.errors import LibraryRefused, ShapeError
+from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, ExprBuilder
 from dovetail.core.types import DataType, DeviceType, FieldType
+from dovetail.registry.native_tables import TRAITS
 
-_ENTRY = f"dovetail_plugin_entry_v{_native.ABI_VERSION[0]}"
-PATH = "DOVETAIL_PLUGIN_PATH"  # folders of libraries, separated as in PATH
-_SUFFIXES = (".so", ".dylib", ".dll")
 _OPTIONAL, _VARIADIC, _WEIGHTS = 1, 2, 4  # DT_PORT_*
-_TRAITS = {"op_object": 1, "capture_safe": 2, "in_place": 4, "python": 8}  # DT_TRAIT_*
 _DEVICES = {device.dlpack_code: device for device in (DeviceType.CPU, DeviceType.GPU)}
 _FEATURES = {name: 1 << bit for name, bit in _native.CPU_FEATURES}
 
@@ -103,98 +98,6 @@ class LibraryMaker:
         return LibraryOp(self.spec, self.table.load(layer, data))
 
 
-def open_library(path: str | os.PathLike[str]) -> Any:
-    """The opened library; `locate` says which file a bare name is.
-
-    Raises:
-        LibraryRefused: no such file, or not a library that works with this host. Nothing of it is kept.
-    """
-    return _native.open_library(locate(path))
-
-
-BRINGS_NOTHING = (
-    "it brings no op and no implementation: write REGISTER_DOVETAIL_PLUGIN(Creator) for a class, "
-    "DOVETAIL_IMPLEMENTS(...) for rows"
-)
-
-
-def locate(path: str | os.PathLike[str]) -> str:
-    """The file that is meant: a bare name is searched in DOVETAIL_PLUGIN_PATH, then in the working directory.
-
-    Raises:
-        LibraryRefused: a bare name that is in none of these folders; `searched` has them.
-    """
-    text = os.fspath(path)
-    if isinstance(text, bytes):
-        text = os.fsdecode(text)
-    if os.sep in text:
-        return text
-    folders = [folder for folder in os.environ.get(PATH, "").split(os.pathsep) if folder]
-    for folder in [*folders, os.getcwd()]:
-        if text and os.path.isfile(os.path.join(folder, text)):
-            return os.path.join(folder, text)
-    raise LibraryRefused(
-        f"{text} was not opened",
-        facts=[
-            ("reason", "there is no such file"),
-            (PATH, os.pathsep.join(folders) or "not set"),
-            ("working directory", os.getcwd()),
-        ],
-        hint=f"Give a path with a '/', or put the folder into {PATH}.",
-        path=text,
-        searched=(*folders, os.getcwd()),
-    )
-
-
-def closed_because(device: DeviceType) -> str:
-    """Why libraries whose implementations run on `device` stay closed in this process; "" if they may be opened."""
-    if device != DeviceType.GPU:
-        return ""
-    if os.environ.get("DOVETAIL_DEVICE", "").lower() == "cpu":
-        return "DOVETAIL_DEVICE=cpu"
-    missing = _native.cuda_driver()
-    return f"no NVIDIA driver: {missing}" if missing else ""
-
-
-def known_libraries() -> list[Path]:
-    """Libraries lying in the folders of DOVETAIL_PLUGIN_PATH, sorted in each. Nothing is opened."""
-    found: list[Path] = []
-    for folder in os.environ.get(PATH, "").split(os.pathsep):
-        if folder and os.path.isdir(folder):
-            found += sorted(path for path in Path(folder).iterdir() if path.suffix in _SUFFIXES)
-    return found
-
-
-def opened_libraries(known: set[str]) -> list[str]:
-    """Paths of libraries in this process that have a plugin's entry point and that dovetail did not open itself.
-
-    Those in `known` are left out; all that are looked at are added to it. Where there is no /proc the list is empty.
-    """
-    try:
-        lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    mapped = {parts[5] for parts in (line.split(maxsplit=5) for line in lines) if len(parts) == 6 and "x" in parts[1]}
-    known.update(_native.opened_paths())
-    new = sorted(path for path in mapped - known if path.startswith("/"))
-    known.update(new)
-    return [path for path in new if _is_plugin(path)]
-
-
-def _is_plugin(path: str) -> bool:
-    try:
-        library = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
-    except OSError:  # deleted, or not a shared object
-        return False
-    return hasattr(library, _ENTRY)
-
-
-def abi_text(abi: tuple[int, int]) -> str:
-    """The library's interface version; a star says that it knows a newer minor than this host."""
-    newer = tuple(abi) > tuple(_native.ABI_VERSION)
-    return f"{abi[0]}.{abi[1]}{'*' if newer else ''}"
-
-
 def specs_of(library: Any) -> list[OpSpec]:
     """The ops that a library describes."""
     return [_spec_of(table, os.path.basename(library.path)) for table in library.ops]
@@ -264,7 +167,7 @@ def _implementation_of(table: Any, plugin: str, path: str) -> Implementation:
         device=_DEVICES[table.device],
         rows=tuple(_row(row, index) for index, row in enumerate(table.rows)),
         reads=tuple((name, FieldType(wire), room, where or "") for name, wire, room, where in table.reads),
-        traits=frozenset(name for name, bit in _TRAITS.items() if table.traits & bit),
+        traits=frozenset(name for name, bit in TRAITS.items() if table.traits & bit),
         native=table,
         plugin=plugin,
         library=path,
@@ -288,41 +191,3 @@ def _needs(bits: int) -> tuple[str, ...]:
     unknown = bits & ~sum(_FEATURES.values())
     names = [name for name, bit in _FEATURES.items() if bits & bit]
     return (*names, *(f"instruction set {bit} (unknown to this host)" for bit in range(64) if unknown >> bit & 1))
-
-
-def bound(implementation: Implementation) -> Implementation:
-    """The same with a C table: one written in Python gets a table that calls its factory.
-
-    The factory keeps its table, so that registries of one process agree on it.
-    """
-    factory = implementation.native
-    if factory is None or isinstance(factory, _native.NativeImplementation):
-        return implementation
-    tables = factory.__dict__.setdefault("dovetail_tables", {})
-    if implementation.id not in tables:
-        tables[implementation.id] = _native.make_python_implementation(
-            implementation.op,
-            implementation.name,
-            implementation.device.dlpack_code,
-            [{name: getattr(row, name) for name in ("tactic", "types", "formats")} for row in implementation.rows],
-            factory,
-            sum(bit for name, bit in _TRAITS.items() if name in implementation.traits),
-        )
-    return replace(implementation, native=tables[implementation.id])
-
-
-def publish(implementation: Implementation, spec: OpSpec | None) -> None:
-    """Put the table where engines look it up. The process has one such place; the same table twice is one.
-
-    Raises:
-        PluginConflict: another table has that id.
-    """
-    if implementation.native is not None:
-        op_table = None if spec is None else getattr(spec.make, "table", None)  # of an op that a library describes
-        _native.register_implementation(implementation.native, op_table)
-
-
-def withdraw(implementation: Implementation) -> None:
-    """Take the table away again. Engines that already use it keep it."""
-    if implementation.native is not None:
-        _native.deregister_implementation(implementation.id)

@@ -14,7 +14,7 @@ from dovetail.core.contract import REQUIRED, Row, SymbolicTensor
 from dovetail.core.errors import FieldValueError, LibraryRefused, PluginConflict
 from dovetail.core.expr import DimsExprs, input_dim
 from dovetail.core.types import DataType, DeviceType, FieldType
-from dovetail.registry import Registry, native
+from dovetail.registry import Registry, library_files, library_records, native_tables
 
 PLAIN = Path(__file__).parents[1] / "abi" / "plugins" / "plain.c"
 
@@ -24,7 +24,7 @@ def port(name, types=None, flags=0):
 
 
 def read_back(op):
-    return native.specs_of(library("/lib/libacme.so", "acme", [op]))[0]
+    return library_records.specs_of(library("/lib/libacme.so", "acme", [op]))[0]
 
 
 def test_a_described_op_reads_like_one_written_in_python():
@@ -75,8 +75,8 @@ def test_fields_reach_the_library_with_their_wire_types_and_absent_ones_do_not()
 
 def test_rows_and_traits_are_read_by_name():
     one = library_implementation("NMS@1", "cpu", rows=[("fast", "f32 -> f32"), ("any", "f32 -> f32")], traits=1 | 4)
-    one.rows[0].update(needs=native._FEATURES["avx2"] | native._FEATURES["fma"], formats="chw16")
-    made = native.implementations_of(library("/lib/libacme.so", "acme", [], [one]), "acme")[0]
+    one.rows[0].update(needs=library_records._FEATURES["avx2"] | library_records._FEATURES["fma"], formats="chw16")
+    made = library_records.implementations_of(library("/lib/libacme.so", "acme", [], [one]), "acme")[0]
     assert made.rows[0] == Row("fast", "f32 -> f32", "chw16", ("avx2", "fma"), 0, 0)
     assert made.rows[1] == Row("any", "f32 -> f32", "linear", (), 0, 1)
     assert (made.traits, made.device, made.native) == ({"op_object", "in_place"}, DeviceType.CPU, one)
@@ -85,7 +85,7 @@ def test_rows_and_traits_are_read_by_name():
 
 def test_a_gpu_implementation_is_one():
     one = library_implementation("NMS@1", "cuda", device=2)
-    assert native.implementations_of(library("l.so", "acme", [], [one]), "acme")[0].device == DeviceType.GPU
+    assert library_records.implementations_of(library("l.so", "acme", [], [one]), "acme")[0].device == DeviceType.GPU
 
 
 def test_a_library_without_output_ports_is_asked_how_many_there_are():
@@ -114,18 +114,18 @@ def test_a_library_without_output_ports_is_asked_how_many_there_are():
 
 
 def test_a_newer_minor_has_a_star():
-    assert (native.abi_text((1, 0)), native.abi_text((1, 4))) == ("1.0", "1.4*")
+    assert (library_files.abi_text((1, 0)), library_files.abi_text((1, 4))) == ("1.0", "1.4*")
 
 
 def test_a_bare_name_is_looked_for_in_the_search_path(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(native, "_native", SimpleNamespace(open_library=asked.append))
+    monkeypatch.setattr(library_files, "_native", SimpleNamespace(open_library=asked.append))
     monkeypatch.setenv("DOVETAIL_PLUGIN_PATH", str(tmp_path))
     monkeypatch.chdir("/")
     (tmp_path / "libacme.so").touch()
-    native.open_library("libacme.so")
+    library_files.open_library("libacme.so")
     with pytest.raises(LibraryRefused, match=r"other\.so was not opened"):
-        native.open_library("other.so")
+        library_files.open_library("other.so")
     assert asked == [str(tmp_path / "libacme.so")]
 
 
@@ -213,7 +213,7 @@ def test_a_factory_gets_one_table_for_the_life_of_the_process():
     tables = [registry.implementations()[0].native for registry in (first, second)]
     assert tables[0] is tables[1]
     assert tables[0].id == "Blur@1#user.python"
-    native.withdraw(one)
+    native_tables.withdraw(one)
 
 
 def test_two_tables_of_one_id_in_a_process_are_a_conflict():
@@ -225,4 +225,4 @@ def test_two_tables_of_one_id_in_a_process_are_a_conflict():
     with pytest.raises(PluginConflict):
         second.add_implementation(implementation("Smear@1", types=["f32 -> f32"], native=Factory()))
     assert second.implementations() == []
-    native.withdraw(one)
+    native_tables.withdraw(one)

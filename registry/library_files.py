@@ -1,0 +1,106 @@
+"""Libraries as files: where they are looked for, which are opened already, which stay closed on this machine."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any
+
+from dovetail import _native
+from dovetail.core.errors import LibraryRefused
+from dovetail.core.types import DeviceType
+
+_ENTRY = f"dovetail_plugin_entry_v{_native.ABI_VERSION[0]}"
+PATH = "DOVETAIL_PLUGIN_PATH"  # folders of libraries, separated as in PATH
+_SUFFIXES = (".so", ".dylib", ".dll")
+BRINGS_NOTHING = (
+    "it brings no op and no implementation: write REGISTER_DOVETAIL_PLUGIN(Creator) for a class, "
+    "DOVETAIL_IMPLEMENTS(...) for rows"
+)
+
+
+def open_library(path: str | os.PathLike[str]) -> Any:
+    """The opened library; `locate` says which file a bare name is.
+
+    Raises:
+        LibraryRefused: no such file, or not a library that works with this host. Nothing of it is kept.
+    """
+    return _native.open_library(locate(path))
+
+
+def locate(path: str | os.PathLike[str]) -> str:
+    """The file that is meant: a bare name is searched in DOVETAIL_PLUGIN_PATH, then in the working directory.
+
+    Raises:
+        LibraryRefused: a bare name that is in none of these folders; `searched` has them.
+    """
+    text = os.fspath(path)
+    if isinstance(text, bytes):
+        text = os.fsdecode(text)
+    if os.sep in text:
+        return text
+    folders = [folder for folder in os.environ.get(PATH, "").split(os.pathsep) if folder]
+    for folder in [*folders, os.getcwd()]:
+        if text and os.path.isfile(os.path.join(folder, text)):
+            return os.path.join(folder, text)
+    raise LibraryRefused(
+        f"{text} was not opened",
+        facts=[
+            ("reason", "there is no such file"),
+            (PATH, os.pathsep.join(folders) or "not set"),
+            ("working directory", os.getcwd()),
+        ],
+        hint=f"Give a path with a '/', or put the folder into {PATH}.",
+        path=text,
+        searched=(*folders, os.getcwd()),
+    )
+
+
+def closed_because(device: DeviceType) -> str:
+    """Why libraries whose implementations run on `device` stay closed in this process; "" if they may be opened."""
+    if device != DeviceType.GPU:
+        return ""
+    if os.environ.get("DOVETAIL_DEVICE", "").lower() == "cpu":
+        return "DOVETAIL_DEVICE=cpu"
+    missing = _native.cuda_driver()
+    return f"no NVIDIA driver: {missing}" if missing else ""
+
+
+def known_libraries() -> list[Path]:
+    """Libraries lying in the folders of DOVETAIL_PLUGIN_PATH, sorted in each. Nothing is opened."""
+    found: list[Path] = []
+    for folder in os.environ.get(PATH, "").split(os.pathsep):
+        if folder and os.path.isdir(folder):
+            found += sorted(path for path in Path(folder).iterdir() if path.suffix in _SUFFIXES)
+    return found
+
+
+def opened_libraries(known: set[str]) -> list[str]:
+    """Paths of libraries in this process that have a plugin's entry point and that dovetail did not open itself.
+
+    Those in `known` are left out; all that are looked at are added to it. Where there is no /proc the list is empty.
+    """
+    try:
+        lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    mapped = {parts[5] for parts in (line.split(maxsplit=5) for line in lines) if len(parts) == 6 and "x" in parts[1]}
+    known.update(_native.opened_paths())
+    new = sorted(path for path in mapped - known if path.startswith("/"))
+    known.update(new)
+    return [path for path in new if _is_plugin(path)]
+
+
+def _is_plugin(path: str) -> bool:
+    try:
+        library = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+    except OSError:  # deleted, or not a shared object
+        return False
+    return hasattr(library, _ENTRY)
+
+
+def abi_text(abi: tuple[int, int]) -> str:
+    """The library's interface version; a star says that it knows a newer minor than this host."""
+    newer = tuple(abi) > tuple(_native.ABI_VERSION)
+    return f"{abi[0]}.{abi[1]}{'*' if newer else ''}"
