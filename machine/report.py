@@ -88,6 +88,13 @@ class BuildReport:
     reformats: int
     copies: int  # reformats between devices
     notes: tuple[str, ...]
+    network_ns: float | None = None  # of one run of the whole network; None: it was not timed
+
+    @property
+    def sum_ns(self) -> float | None:
+        """The times of all steps together; None where one was not timed."""
+        times = [step.time_ns for step in self.steps if step.time_ns is not None]
+        return sum(times) if times and len(times) == len(self.steps) else None
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> BuildReport:
@@ -96,6 +103,7 @@ class BuildReport:
             int(facts["reformats"]),
             int(facts.get("copies", 0)),
             tuple(map(str, facts["notes"])),
+            float(facts["network_ns"]) if facts.get("network_ns") is not None else None,
         )
 
 
@@ -184,8 +192,17 @@ def facts_text(facts: PlanFacts, layer: str | None = None) -> str:
         lines.append(f"  profile {index}: {'; '.join(map(_arena_text, arenas))}")
     copies = f", {report.copies} of them copies between devices" if report.copies else ""
     lines.append(f"  reformats inserted: {report.reformats}{copies}")
+    if report.sum_ns is not None:
+        lines.append(_sum_text(report.sum_ns, report.network_ns))
     lines += [f"  note: {note}" for note in report.notes]
     return "\n".join(lines)
+
+
+def _sum_text(sum_ns: float, network_ns: float | None) -> str:
+    text = f"  steps add up to {sum_ns / 1e6:.3f} ms"
+    if network_ns is None or sum_ns <= 0:
+        return text
+    return f"{text}; the network takes {network_ns / 1e6:.3f} ms, {network_ns / sum_ns:.2f} times as long"
 
 
 def _step_of(facts: PlanFacts, layer: str) -> StepReport:

@@ -292,7 +292,9 @@ class Graph:
     notes: list[str] = field(default_factory=list)  # lines for the build report
     groups: list[LayerGroup] = field(default_factory=list)  # all layers, once they are grouped: the steps of the plan
     memory: list[MemoryPlan] = field(default_factory=list)  # [profile]
-    plan: IHostMemory | None = None
+    document: dict[str, Any] = field(default_factory=dict)  # the plan as JSON, without its constants
+    constants: list[memoryview] = field(default_factory=list)
+    plan: IHostMemory | None = None  # both as a file
 
     def set_groups(self, groups: list[LayerGroup]) -> None:
         """Let the graph consist of these groups, and of their layers."""

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,13 @@ from dovetail import _native
 from dovetail.core.contract import Implementation, Lookup
 from dovetail.core.errors import BuildError, DovetailError, MemoryLimitError
 from dovetail.core.negotiation import Place, Target
-from dovetail.core.types import FLOATS, DataType, DeviceType, nptype
+from dovetail.core.types import FLOATS, DataType, DeviceType
+from dovetail.machine.builder.contents import Arrays, samples
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
 from dovetail.machine.builder.run_group import Trial, run_candidate
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag
+from dovetail.machine.plan import IHostMemory
 from dovetail.machine.timing_cache import ITimingCache, Key, Measurement, devices_of
 
 _log = logging.getLogger("dovetail")
@@ -32,6 +34,7 @@ STABLE = 0.03  # by how much of it a time may change when the number of runs is 
 QUICK_RUNS = 2  # that every candidate gets,
 SLOW = 2.0  # and those that take so many times as long as another of the same places get no more;
 HOPELESS = 20.0  # those that take so many times as long in their first run get no other
+NETWORK_NS = 1_000_000_000  # the whole network is repeated until this was spent on it
 MOST_BYTES = 1 << 30  # of the tensors of candidates that are measured in turns
 GPU_CACHE_BYTES = 64 << 20  # as much as the last cache of any GPU that we know, or a bit more
 _DIGITS = 16  # of a digest
@@ -72,12 +75,17 @@ class Measurements:
         self._caches_of_gpu = "beyond all caches" if is_large else "warm"
         self._surroundings_on_gpu = _native.Surroundings(0, 2 * GPU_CACHE_BYTES if is_large else 0)
 
-    def times(self, ways: Sequence[tuple[LayerGroup, Candidate]]) -> list[Measurement | Exception]:
+    def times(
+        self, ways: Sequence[tuple[LayerGroup, Candidate]], contents: Callable[[], Arrays] | None = None
+    ) -> list[Measurement | Exception]:
         """The time of one execution of what each candidate computes, at the first profile's opt extents; or what a
         candidate failed with.
 
         Those that are not in the cache run in turns, so that whatever else the machine does falls on all. One that is
         far slower than another of the same places is not repeated as often: its time has fewer `runs`.
+
+        Args:
+            contents: makes what the inputs of the head hold, where the time depends on it; None: samples.
 
         Raises:
             BuildError: one is not in the cache, and ERROR_ON_TIMING_CACHE_MISS is set.
@@ -95,21 +103,25 @@ class Measurements:
             else:
                 missing[key] = way
         started = time.perf_counter()
+        arrays = contents() if missing and contents is not None else None
         for part in _that_fit_into_memory(missing):
-            found |= self._measure(part)
+            found |= self._measure(part, arrays)
         self._spent_s += time.perf_counter() - started
         self._n_measured += len(missing)
         return [found[key] for key in keys]
 
-    def _measure(self, ways: Mapping[Key, tuple[LayerGroup, Candidate]]) -> dict[Key, Measurement | Exception]:
+    def _measure(
+        self, ways: Mapping[Key, tuple[LayerGroup, Candidate]], arrays: Arrays | None
+    ) -> dict[Key, Measurement | Exception]:
         """Measure in turns, and store what was found."""
         races: list[_Race] = []
         found: dict[Key, Measurement | Exception] = {}
-        arrays = _samples(next(iter(ways.values()))[0])  # all start at one layer; those that absorb take more
+        if arrays is None:
+            arrays = samples(next(iter(ways.values()))[0].head.inputs)  # all start at this layer
         for key, (group, candidate) in ways.items():
             before = self._surroundings_on_gpu if candidate.device == DeviceType.GPU else self._surroundings
             try:
-                own = arrays if len(group.inputs) == len(arrays) else _samples(group)
+                own = [*arrays, *samples(group.inputs[len(arrays) :])]  # with what is absorbed
                 races.append(_Race(key, group, candidate, Trial(group, candidate, own, self.n_threads), before))
             except Exception as error:
                 found[key] = error
@@ -130,12 +142,21 @@ class Measurements:
             self._store(race.key, measured)
         return found
 
+    def time_network(self, plan: IHostMemory, inputs: Arrays) -> float:
+        """Time of one run of a whole network of the CPU in ns; `inputs` have the opt extents of the first profile."""
+        key = Key("network", _native.checksum(plan), (), (), "", "", DeviceType.CPU.name, self.n_threads, "")
+        known = self._find(key)
+        if known is None:
+            known = _run_plan(plan, inputs, self.n_threads)
+            self._store(key, known)
+        return known.ns
+
     def watch(self, group: LayerGroup, candidate: Candidate) -> Exception | None:
         """Run it once as it would be timed; what it failed with, if it did."""
         key = self.key(group, candidate)
         if key not in self._watched:
             try:
-                run_candidate(group, candidate, _samples(group), self.n_threads)
+                run_candidate(group, candidate, samples(group.inputs), self.n_threads)
             except Exception as error:
                 return error
             self._watched.add(key)
@@ -282,6 +303,23 @@ class _Races:
         return min(race.times) > SLOW * self._best(race)
 
 
+def _run_plan(plan: IHostMemory, inputs: Arrays, n_threads: int) -> Measurement:
+    engine = _native.Engine(plan, n_threads)
+    context = _native.Context(engine, 0, True)
+    for index, array in enumerate(inputs):
+        context.set_input(index, array)
+    for index in range(len(inputs), len(inputs) + len(engine.outputs)):
+        context.set_buffer(index, np.zeros(max(context.max_bytes(index), 1), np.uint8))
+    context.execute()
+    times: list[int] = []
+    started = time.perf_counter_ns()
+    while len(times) < LEAST_RUNS or (len(times) < MOST_RUNS and time.perf_counter_ns() - started < NETWORK_NS):
+        before = time.perf_counter_ns()
+        context.execute()
+        times.append(time.perf_counter_ns() - before)
+    return Measurement(_typical(times), len(times))
+
+
 def _typical(times: Sequence[int]) -> float:
     """The lower quartile: less than it a busy machine never takes, and a run of luck among many is none."""
     return float(sorted(times)[(len(times) - 1) // 4])
@@ -337,21 +375,6 @@ def _missed(group: LayerGroup, candidate: Candidate) -> BuildError:
         hint="Clear the flag, and the build measures what is missing and adds it to the cache.",
         layer=group.name,
     )
-
-
-def _samples(group: LayerGroup) -> list[np.ndarray | None]:
-    return [None if tensor is None else _sample(tensor) for tensor in group.inputs]
-
-
-def _sample(tensor: GraphTensor) -> np.ndarray:
-    """Contents to time with: the constant itself, else small values, the same in every build."""
-    if tensor.constant is not None:
-        return tensor.constant
-    rng = np.random.default_rng(0)
-    dims, dtype = tensor.ranges[0][1], nptype(tensor.dtype)
-    if tensor.dtype in (DataType.FLOAT, DataType.HALF, DataType.BF16):
-        return rng.uniform(-1, 1, dims).astype(np.float32).astype(dtype)
-    return rng.integers(0, 2 if tensor.dtype == DataType.BOOL else 8, dims).astype(dtype)
 
 
 def note_loss(graph: Graph, group: LayerGroup, candidate: Candidate, error: Exception, while_: str) -> None:

@@ -27,6 +27,7 @@ from dovetail.machine.builder.passes.separate_outputs import separate_outputs
 from dovetail.machine.builder.passes.serialise import serialise
 from dovetail.machine.builder.passes.split_groups import split_groups
 from dovetail.machine.builder.passes.time_candidates import time_candidates
+from dovetail.machine.builder.passes.time_network import time_network
 from dovetail.machine.builder.passes.watch_chosen import watch_chosen
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.network import INetworkDefinition
@@ -75,6 +76,8 @@ PIPELINE: tuple[Pass, ...] = (
     plan_memory,
     # the document and its constants
     serialise,
+    # where it is asked for, the time of the whole network, for the report
+    time_network,
     # loaded once, so that no plan leaves which an engine refuses
     check_plan,
 )

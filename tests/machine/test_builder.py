@@ -1,5 +1,7 @@
 """The builder: choices are explained, pinned, and made for the network as a whole."""
 
+import re
+
 import numpy as np
 import pytest
 from networks import convolution_chain, engine_of, new_network
@@ -95,6 +97,31 @@ def test_an_obeyed_precision_that_nobody_has():
     config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     with pytest.raises(errors.NoImplementation, match="HALF"):
         builder.build_serialized_network(network, config)
+
+
+def test_the_report_has_the_sum_and_where_it_is_asked_for_the_network():
+    builder, network, config = convolution_chain(2)
+    plan = builder.build_serialized_network(network, config)
+    assert re.search(r"steps add up to \d+\.\d+ ms\n", str(plan)) and "the network takes" not in str(plan)
+    config.time_network = True
+    config.set_timing_cache(config.create_timing_cache(b""))
+    plan = builder.build_serialized_network(network, config)
+    assert re.search(r"steps add up to [\d.]+ ms; the network takes [\d.]+ ms, [\d.]+ times as long", str(plan))
+    assert read_plan(plan)["report"]["network_ns"] > 0
+    assert bytes(builder.build_serialized_network(network, config)) == bytes(plan)  # its time is in the cache, too
+
+
+def test_a_dynamic_network_is_timed_at_its_opt_extents():
+    builder, network, config = new_network()
+    x = network.add_input("x", trt.float32, (-1, 3))
+    network.mark_output(network.add_activation(x, trt.ActivationType.RELU).get_output(0))
+    profile = builder.create_optimization_profile()
+    profile.set_shape("x", (1, 3), (2, 3), (4, 3))
+    config.add_optimization_profile(profile)
+    config.time_network = True
+    assert read_plan(builder.build_serialized_network(network, config))["report"]["network_ns"] > 0
+    config.builder_optimization_level = 0  # nothing is timed
+    assert "network_ns" not in read_plan(builder.build_serialized_network(network, config))["report"]
 
 
 def test_intermediate_tensors_share_memory():

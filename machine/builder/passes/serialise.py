@@ -70,6 +70,7 @@ def serialise(graph: Graph, build: Build) -> Graph:
         "report": _report(graph),
     }
     document["programs"] = pool.programs.programs
+    graph.document, graph.constants = document, pool.constants
     graph.plan = write_plan(document, pool.constants)
     return graph
 

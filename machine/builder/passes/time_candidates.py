@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 from dovetail.core.errors import DovetailError
 from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.contents import Arrays, computed, samples
 from dovetail.machine.builder.graph import Candidate, Found, Graph, LayerGroup, late_leaves
 from dovetail.machine.builder.measurements import bytes_at_opt, named, no_memory, note_loss, trespassed
 
@@ -32,6 +34,15 @@ def time_candidates(graph: Graph, build: Build) -> Graph:
     return graph
 
 
+def _contents(graph: Graph, build: Build, group: LayerGroup) -> Arrays:
+    """What the layers before compute, where they can be run."""
+    try:
+        return computed(graph, group, build.measurements.n_threads)
+    except Exception as error:
+        graph.notes.append(f"{group.label} is timed on made-up contents: {error}")
+        return samples(group.head.inputs)
+
+
 def _bytes_of(graph: Graph) -> int:
     """What passes through the caches in one inference: the constants, and tensors that share memory."""
     constants = {
@@ -45,8 +56,11 @@ def _time(graph: Graph, build: Build, group: LayerGroup, found: Found) -> None:
     """Give times to the candidates in `found`, which start at the head of `group`."""
     timed: list[Candidate] = []
     errors: list[Exception] = []
+    contents = None
+    if any(teller is group.head for teller, _ in graph.sizes.values()):  # its work depends on what it is given
+        contents = functools.partial(_contents, graph, build, group)
     ways = [(group.part(candidate.n_absorbed), candidate) for candidate in found.candidates]
-    for (part, candidate), time in zip(ways, build.measurements.times(ways), strict=True):
+    for (part, candidate), time in zip(ways, build.measurements.times(ways, contents), strict=True):
         if isinstance(time, Exception):
             errors.append(time)
             note_loss(graph, part, candidate, time, "timed")

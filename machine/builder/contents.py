@@ -1,0 +1,75 @@
+"""What tensors hold while kernels run alone: constants, made-up numbers, or what the layers before compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dovetail.core.types import DataType, nptype
+from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
+from dovetail.machine.builder.run_group import run_candidate
+
+Arrays = list[np.ndarray | None]
+
+
+def samples(tensors: Sequence[GraphTensor | None]) -> Arrays:
+    """Contents to run with, the same in every build."""
+    return [None if tensor is None else _sample(tensor) for tensor in tensors]
+
+
+def _sample(tensor: GraphTensor) -> np.ndarray:
+    if tensor.constant is not None:
+        return tensor.constant
+    rng = np.random.default_rng(0)
+    dims, dtype = tensor.ranges[0][1], nptype(tensor.dtype)
+    if tensor.dtype in (DataType.FLOAT, DataType.HALF, DataType.BF16):
+        return rng.uniform(-1, 1, dims).astype(np.float32).astype(dtype)
+    return rng.integers(0, 2 if tensor.dtype == DataType.BOOL else 8, dims).astype(dtype)
+
+
+def computed(graph: Graph, group: LayerGroup, n_threads: int) -> Arrays:
+    """What the inputs of `group` hold when the layers before it have run on samples, each by its fastest candidate.
+
+    For layers whose work depends on contents, such as a suppression of overlapping boxes. Raises what candidates do.
+    """
+    found = {
+        layer: one.candidates
+        for other in graph.groups
+        for layer, one in zip(other.layers, [other.found, *other.found_alone], strict=True)
+    }
+    order = _behind(graph, group.inputs)
+    last = {tensor: layer for layer in order for tensor in layer.inputs if tensor is not None}
+    kept = {tensor for tensor in group.inputs if tensor is not None}
+    known: dict[GraphTensor, np.ndarray | None] = {}
+    for layer in order:
+        arrays = _of(layer.inputs, known)
+        results, _ = run_candidate(LayerGroup(layer), _fastest(found[layer]), arrays, n_threads)
+        known.update(zip(layer.outputs, results, strict=True))
+        for tensor in layer.inputs:
+            if tensor is not None and last[tensor] is layer and tensor not in kept:
+                known.pop(tensor, None)
+    return _of(group.inputs, known)
+
+
+def _of(tensors: Sequence[GraphTensor | None], known: dict[GraphTensor, np.ndarray | None]) -> Arrays:
+    return [known[tensor] if tensor in known else samples([tensor])[0] for tensor in tensors]  # type: ignore[index]
+
+
+def _behind(graph: Graph, tensors: Sequence[GraphTensor | None]) -> list[GraphLayer]:
+    """The layers that these tensors follow from, in order."""
+    makers = {tensor: layer for layer in graph.layers for tensor in layer.outputs}
+    wanted: set[GraphLayer] = set()
+    stack = list(tensors)
+    while stack:
+        layer = makers.get(stack.pop())  # type: ignore[arg-type]
+        if layer is not None and layer not in wanted:
+            wanted.add(layer)
+            stack += layer.inputs
+    return [layer for layer in graph.layers if layer in wanted]
+
+
+def _fastest(candidates: Sequence[Candidate]) -> Candidate:
+    """Of those that compute the layer alone."""
+    alone = [candidate for candidate in candidates if not candidate.n_absorbed] or list(candidates)
+    return min(alone, key=lambda candidate: candidate.time_ns)
