@@ -48,6 +48,20 @@ def test_attributes_say_what_the_plan_says():
     assert json.loads(engine.metadata)["name"] == "open"
 
 
+def test_a_profile_says_what_the_plan_was_made_for():
+    engine = _native.Engine(open_chain().to_bytes())
+    profile = engine.profile(0)
+    assert profile["contents"] == [((), (), ())]
+    assert (profile["cuda_arena_bytes"], profile["cuda_lower_bound"]) == (0, 0)
+    assert (engine.n_steps, engine.producer) == (len(engine.steps), "by hand")
+
+
+def test_a_report_within_the_plan_is_taken_where_the_file_has_none_beside_it():
+    draft = open_chain()
+    draft.plan["report"] = {"steps": [], "notes": ["as plans of earlier versions have it"]}
+    assert json.loads(_native.Engine(draft.to_bytes()).report) == draft.plan["report"]
+
+
 def test_a_file_is_mapped_and_gives_the_same(tmp_path):
     path = tmp_path / "net.plan"
     path.write_bytes(chain().to_bytes())
