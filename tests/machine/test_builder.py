@@ -8,6 +8,7 @@ from networks import convolution_chain, engine_of, new_network
 
 import dovetail as trt
 from dovetail.core import errors
+from dovetail.machine.builder.measurements import Measurements
 from dovetail.machine.plan import read_plan
 
 
@@ -195,3 +196,13 @@ def test_a_pass_after_one_that_does_not_exist(hook):
     hook(Chooser(after="fold"))
     with pytest.raises(errors.BuildError, match="fold_constants"):
         builder.build_serialized_network(network, config)
+
+
+def test_kernels_of_dovetails_own_are_not_watched_at_level_0(monkeypatch):
+    def watch(self, group, candidate):
+        raise AssertionError(f"{candidate.row.label} was watched")
+
+    monkeypatch.setattr(Measurements, "watch", watch)
+    builder, network, config = convolution_chain(2)
+    config.builder_optimization_level = 0
+    assert builder.build_serialized_network(network, config) is not None

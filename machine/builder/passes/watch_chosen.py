@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 
+from dovetail.core.environment import DISTRIBUTION
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.candidates import REFERENCE
 from dovetail.machine.builder.graph import Candidate, Graph, LayerGroup
 from dovetail.machine.builder.measurements import broke_guards, named, note_loss
-
-DISTRIBUTION = "dovetail"  # whose own kernels the tests of this repository run under guards
 
 
 def watch_chosen(graph: Graph, build: Build) -> Graph:
@@ -25,7 +24,7 @@ def watch_chosen(graph: Graph, build: Build) -> Graph:
         return graph
 
     @functools.cache
-    def is_ours(implementation: str) -> bool:
+    def is_ours(implementation: str) -> bool:  # the tests of this repository run those under guards
         return getattr(graph.lookup.record_of(implementation), "distribution", "") == DISTRIBUTION
 
     watched: set[tuple[int, int]] = set()
