@@ -11,6 +11,7 @@ WORKERS ?= auto
 CUDA    ?= NVCC
 # Each process has a run of neighbouring tests, and one that is done takes half of what is left to another: tests keep their
 # order and share the fixtures of a module, and no process waits for one that was given the long ones.
+TYPING  := build/typing/dovetail# the package as it is installed, for the type checker
 PARALLEL = -n $(WORKERS) --dist worksteal
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -21,7 +22,7 @@ CPP     := $(shell find csrc examples tests benchmarks -name '*.[ch]' -o -name '
 help:
 	@echo 'make demo      build, install into .venv and run examples/image_pipeline (PICTURE=file for another picture)'
 	@echo 'make test      build, install into .venv, lint and run all tests (PYTEST="-k expr" passes options on; WORKERS=0: in one process)'
-	@echo 'make lint      ruff, clang-format and typos; make format applies what they can'
+	@echo 'make lint      ruff, clang-format, typos and mypy; make format applies what they can'
 	@echo 'make sanitize  native code under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make test-gpu  build with CUDA and run the tests marked gpu, then compute-sanitizer; fetches nothing (.ci/test-gpu)'
 	@echo 'make bench     overhead per step and per call, beside ONNX Runtime'
@@ -39,6 +40,10 @@ lint: $(VENV)/for-test
 	$(BIN)/ruff format -q --check .
 	$(BIN)/clang-format --dry-run -Werror $(CPP)
 	$(BIN)/typos
+	@mkdir -p $(TYPING)
+	@ln -sfn $(CURDIR)/core $(CURDIR)/registry $(CURDIR)/plugins $(CURDIR)/machine $(CURDIR)/csrc/bindings/_native.pyi $(TYPING)
+	@ln -sfn $(CURDIR)/machine/facade.py $(TYPING)/__init__.py
+	$(BIN)/mypy --no-error-summary
 
 format: $(VENV)/for-test
 	$(BIN)/ruff check -q --fix . || true

@@ -39,8 +39,8 @@ OPERATIONS: dict[Operation | FloatOperation, Callable[[int, int], int]] = {
     Operation.LESS: lambda a, b: int(a < b),
     Operation.FLOOR_DIV: lambda a, b: a // b,
     Operation.CEIL_DIV: ceil_quotient,
-    **floats.OPERATIONS,
 }
+OPERATIONS.update((op, function) for op, function in floats.OPERATIONS.items())
 QUOTIENTS = (Operation.FLOOR_DIV, Operation.CEIL_DIV)
 DIVISIONS = (*QUOTIENTS, *floats.QUOTIENTS)  # by zero they are an error
 
@@ -57,12 +57,12 @@ def interval(op: Operation | FloatOperation, a: Interval, b: Interval) -> Interv
 
     Cut to int64: what lies beyond is an error when evaluated, not a value.
     """
-    if op in (Operation.EQUAL, Operation.LESS):
-        return _comparison(op, a, b)
     divisors = _without_zero(b) if op in DIVISIONS else [b]
     if isinstance(op, FloatOperation):
         low, high = floats.interval(op, a, divisors)
         return _cut(low), _cut(high)
+    if op in (Operation.EQUAL, Operation.LESS):
+        return _comparison(op, a, b)
     if op == Operation.SUB:
         corners = [a[0] - b[1], a[1] - b[0]]
     elif op == Operation.PROD or op in QUOTIENTS:
@@ -157,7 +157,7 @@ def _take(factors: list[Any], wanted: Any) -> bool:
 
 def exact_quotient(p: Poly, divisor: Poly) -> Poly | None:
     """q with p = q * divisor, or None if there is none: long division by the leading terms."""
-    rest, q = dict(p), {}
+    rest, q = dict(p), Poly()
     lead = max(divisor, key=_degree)
     for _ in range(MAX_TERMS):
         if not rest:

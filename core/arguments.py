@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def sequence(what: str, value: Any, of: str, hint: str = "") -> Sequence[Any]:
     """`value`, which has to have a length and items, as a list, a tuple or an array has. Raises DTypeError."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or not hasattr(value, "__getitem__"):
         raise _wrong(what, value, f"a sequence of {of}", hint)
-    return value
+    return cast(Sequence[Any], value)
 
 
 def _wrong(what: str, value: Any, allowed: str, hint: str = "") -> DTypeError:

@@ -7,6 +7,7 @@ these records.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -104,7 +105,7 @@ class Field:
         if isinstance(value, str):
             return value.encode()
         if hasattr(value, "tobytes"):
-            return value.tobytes()
+            return bytes(value.tobytes())
         raise self._refuse(op, value, f"takes bytes, a str or an array, got {type(value).__name__}")
 
     def _only(self, value: Any) -> Any:
@@ -144,7 +145,7 @@ class Field:
             return bool(item)
         if isinstance(item, bool) or not hasattr(item, "__index__"):
             raise self._refuse(op, value, f"takes {self.type_name}, got {type(item).__name__}")
-        number = item.__index__()
+        number = operator.index(item)
         low, high = _INTEGER_RANGE[self.wire]
         if not low <= number <= high:
             raise self._refuse(op, value, f"takes {self.type_name}: {number} does not fit")

@@ -14,7 +14,7 @@ MAX_RANK = 8  # DT_MAX_RANK
 
 
 @total_ordering
-class Dims(Sequence):
+class Dims(Sequence[int]):
     """Extents of a tensor, or any list of at most eight integers; -1 is unknown.
 
     Compares and hashes as the tuple of its extents. Not a tuple itself, so that `"%s" % dims` prints all of them. An
@@ -25,7 +25,7 @@ class Dims(Sequence):
     MAX_DIMS: ClassVar[int] = MAX_RANK
 
     def __init__(self, dims: Iterable[int] = ()) -> None:
-        self._items = dims._items if isinstance(dims, Dims) else _extents(dims)
+        self._items: tuple[int, ...] = dims._items if isinstance(dims, Dims) else _extents(dims)
 
     @property
     def is_dynamic(self) -> bool:

@@ -213,7 +213,7 @@ def _operation_of(number: int) -> Operation | FloatOperation:
     return FloatOperation(number) if number in FloatOperation._value2member_map_ else Operation(number)
 
 
-class DimsExprs(tuple):
+class DimsExprs(tuple[Any, ...]):
     """The dims of a tensor whose extents may be unknown: Exprs, made from these or from ints.
 
     `==` asks whether two are written the same and gives a bool; `a[0] == b[0]` gives an Expr.
@@ -270,7 +270,7 @@ class DimsExprs(tuple):
     def __hash__(self) -> int:
         return tuple.__hash__(self)
 
-    def __add__(self, other: Iterable[Any]) -> DimsExprs:  # type: ignore[override]
+    def __add__(self, other: Iterable[Any]) -> DimsExprs:
         return DimsExprs((*self, *other))
 
     def __radd__(self, other: Iterable[Any]) -> DimsExprs:

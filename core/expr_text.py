@@ -94,7 +94,8 @@ def _operand(root: Any) -> tuple[str, int]:
         stack.pop()
         text = _leaf_text(term) if term.op is None else _operation_text(term.op, term.a, term.b)
         term.text = ("...", _ATOM) if len(text[0]) > _LONGEST_PART else text
-    return root.text
+    found: tuple[str, int] = root.text
+    return found
 
 
 def operation_text(op: Operation | FloatOperation, a: Any, b: Any) -> str:

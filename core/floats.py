@@ -61,7 +61,7 @@ def _on_numbers(function: Callable[[np.float32, np.float32], np.float32]) -> Cal
             if abs(place) > LARGEST:
                 return -BEYOND if place < 0 else BEYOND
         with np.errstate(all="ignore"):
-            return place_of(function(number_at(a), number_at(b)))
+            return place_of(float(function(number_at(a), number_at(b))))
 
     return apply
 

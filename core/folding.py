@@ -171,7 +171,8 @@ _LOOKED_AT = 8  # operands of a maximum or minimum within others
 
 def _operands(op: Operation, e: Expr) -> list[Expr]:
     """Those of a maximum of maxima, or of a minimum of minima; of any other expression itself."""
-    found, stack = [], [e]
+    found: list[Expr] = []
+    stack = [e]
     while stack and len(found) < _LOOKED_AT:
         term = stack.pop()
         if term.op == op:

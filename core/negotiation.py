@@ -134,8 +134,7 @@ def negotiate(
             if not reason and wanted is not None and places != tuple(wanted):
                 continue
             if not reason:
-                formats = [None if place is None else place.format for place in places]
-                descs = _with_formats(tensors, formats, made)
+                descs = _with_formats(tensors, [None if place is None else place.format for place in places], made)
                 reason = implementation.native.fits(native_object, row.index, descs[:n_inputs], descs[n_inputs:]) or ""
             if reason:
                 trace.refused.append(Refusal(implementation.id, row.tactic, position, reason))
@@ -143,7 +142,8 @@ def negotiate(
                 trace.found.append(FormatRow(implementation, row.index, row.tactic, places))
         return
     for formats in _walk_predicate(implementation, native_object, tensors, n_inputs, trace, made):
-        places = tuple(Place(format_, implementation.device) for format_ in formats)
+        linear = (TensorFormat.LINEAR if format_ is None else format_ for format_ in formats)  # None: an absent input
+        places = tuple(Place(format_, implementation.device) for format_ in linear)
         if wanted is not None and places != tuple(wanted):
             continue
         trace.found.append(FormatRow(implementation, -1, "", places))
@@ -276,7 +276,7 @@ class _Walk:
         """What the predicate says of the last of `formats`."""
         descs = _with_formats(self.tensors, formats, self.made)
         n_outputs = len(self.tensors) - self.n_inputs
-        return self.native.supports(self.object, len(formats) - 1, descs, self.n_inputs, n_outputs)
+        return bool(self.native.supports(self.object, len(formats) - 1, descs, self.n_inputs, n_outputs))
 
     def reason(self, chosen: tuple[TensorFormat, ...], refused: Sequence[TensorFormat]) -> str:
         dtype = DataType(self.tensors[len(chosen)].dtype).name  # type: ignore[union-attr]

@@ -35,7 +35,7 @@ class Operators:
 
     __slots__ = ()
     __array_ufunc__ = None  # numpy's integers leave the arithmetic to us
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: Any = None
 
     @staticmethod
     def _combine(op: Operation, a: Any, b: Any) -> Any:

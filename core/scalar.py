@@ -126,16 +126,16 @@ class _Parser:
         self.text = text
 
     def refuse(self, node: ast.AST, reason: str, hint: str = "") -> NoReturn:
-        part = ast.get_source_segment(self.text, node) or self.text  # type: ignore[arg-type]
+        part = ast.get_source_segment(self.text, node) or self.text
         raise DefinitionError(
             f"a scalar formula cannot hold `{part}`", facts=[("reason", reason), ("formula", self.text)], hint=hint
         )
 
     def term(self, node: ast.expr) -> Term:
         if isinstance(node, ast.Constant):
-            if type(node.value) not in (int, float):
-                self.refuse(node, f"a {type(node.value).__name__}; terms are numbers, inputs and fields")
-            return Number(node.value)
+            if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+                return Number(node.value)
+            self.refuse(node, f"a {type(node.value).__name__}; terms are numbers, inputs and fields")
         if isinstance(node, ast.Name):
             return Number(NUMBERS[node.id]) if node.id in NUMBERS else Name(node.id)
         if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
@@ -285,7 +285,7 @@ def resolved(spec: OpSpec, values: Mapping[str, Any], present: Sequence[str]) ->
             return one
         if isinstance(one, Choice):
             chosen = values[one.field]
-            name = getattr(chosen, "name", None) or spec.field_named(one.field).enum(chosen).name  # type: ignore
+            name = getattr(chosen, "name", None) or spec.field_named(one.field).enum(chosen).name  # type: ignore[union-attr, misc]
             return walk(dict(one.terms)[name])
         if isinstance(one, Along):
             if one.name not in present:
@@ -304,7 +304,7 @@ def resolved(spec: OpSpec, values: Mapping[str, Any], present: Sequence[str]) ->
             return None if not there else refuse_absence()
         if all(isinstance(argument, Number) for argument in there):
             with numpy.errstate(all="ignore"):
-                result = FUNCTIONS[one.function].of(*(numpy.asarray(n.value) for n in there))  # type: ignore
+                result = FUNCTIONS[one.function].of(*(numpy.asarray(n.value) for n in there))  # type: ignore[union-attr]
             return Number(_plain(result))
         return Apply(one.function, tuple(there))
 

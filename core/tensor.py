@@ -72,7 +72,7 @@ class TensorDesc:
 
     def with_dims(self, dims: Iterable[int]) -> TensorDesc:
         """The same tensor with other dims."""
-        return replace(self, dims=dims)
+        return replace(self, dims=Dims(dims))
 
     def with_data(self, data: Any) -> TensorDesc:
         """The same tensor, a constant with these contents in its format."""
@@ -146,7 +146,7 @@ class DynamicTensorDesc(TensorDesc):
 
     def with_dims(self, dims: Iterable[int]) -> DynamicTensorDesc:
         """The same tensor with these dims and no range."""
-        return replace(self, dims=dims, min=(), opt=(), max=())
+        return replace(self, dims=Dims(dims), min=Dims(), opt=Dims(), max=Dims())
 
 
 PluginTensorDesc = TensorDesc

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dovetail import _native
 from dovetail.core.dims import MAX_RANK, Dims, Dims2, Dims3, Dims4, DimsCHW, DimsHW, DimsNCHW, Permutation, volume
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
-from dovetail.core.named import Named, spelled_like
+from dovetail.core.named import Member, Named, spelled_like
 from dovetail.core.strict import Strict
 
 __all__ = [
@@ -150,7 +151,7 @@ class _TensorFormat(Named):
         return _FORMAT_FACTS[self][3]
 
     @property
-    def is_supported(self) -> bool:
+    def is_supported(self) -> builtins.bool:
         """DLA formats have names and values, nothing else."""
         return self.kind != 3
 
@@ -196,7 +197,7 @@ class _FieldType(Named):
         return _FIELD_BYTES[self]
 
 
-def _find(text: str, table: dict[str, Any], noun: str) -> Any:
+def _find(text: str, table: dict[str, Member], noun: str) -> Member:
     if text not in table:
         raise DTypeError(
             f"'{text}' is not the name of a {noun}",
@@ -211,14 +212,24 @@ def _pairs(table: Iterable[tuple[Any, ...]]) -> list[tuple[str, int]]:
     return [(row[0], row[1]) for row in table]
 
 
-DataType = _DataType("DataType", _pairs(_native.DATA_TYPES), module=__name__)
-TensorFormat = _TensorFormat("TensorFormat", _pairs(_native.TENSOR_FORMATS), module=__name__)
-FieldType = _FieldType("FieldType", _pairs(_native.FIELD_TYPES), module=__name__)
+if TYPE_CHECKING:  # their members, which a type checker cannot see below; generated
+    from dovetail.core._tables import (
+        DataType,
+        DimensionOperation,
+        FieldType,
+        FloatOperation,
+        Rounding,
+        TensorFormat,
+    )
+else:
+    DataType = _DataType("DataType", _pairs(_native.DATA_TYPES), module=__name__)
+    TensorFormat = _TensorFormat("TensorFormat", _pairs(_native.TENSOR_FORMATS), module=__name__)
+    FieldType = _FieldType("FieldType", _pairs(_native.FIELD_TYPES), module=__name__)
+    DimensionOperation = Named("DimensionOperation", _pairs(_native.DIM_OPERATIONS), module=__name__)
+    FloatOperation = Named("FloatOperation", _pairs(_native.FLOAT_OPERATIONS), module=__name__)  # see core.floats
+    Rounding = Named("Rounding", _pairs(_native.ROUNDINGS), module=__name__)  # how FLOAT_ROUND makes an integer
 _TYPES_BY_NAME = {name: t for t in DataType for name in (t.short, t.word)}
 _FORMATS_BY_NAME = {f.short: f for f in TensorFormat}
-DimensionOperation = Named("DimensionOperation", _pairs(_native.DIM_OPERATIONS), module=__name__)
-FloatOperation = Named("FloatOperation", _pairs(_native.FLOAT_OPERATIONS), module=__name__)  # see core.floats
-Rounding = Named("Rounding", _pairs(_native.ROUNDINGS), module=__name__)  # how FLOAT_ROUND makes an integer
 
 FLOATS = (DataType.FLOAT, DataType.HALF, DataType.BF16)
 INTEGERS = (DataType.INT8, DataType.UINT8, DataType.INT32, DataType.INT64)
@@ -283,7 +294,8 @@ def nptype(dtype: DataType) -> np.dtype:
     if dtype not in (DataType.BF16, DataType.FP8):
         return np.dtype(name)
     try:
-        return np.dtype(getattr(importlib.import_module("ml_dtypes"), name))
+        found: np.dtype = np.dtype(getattr(importlib.import_module("ml_dtypes"), name))
+        return found
     except ImportError:
         raise DTypeError(
             f"numpy has no {name}", hint="The package ml_dtypes brings it: pip install ml_dtypes", got=dtype

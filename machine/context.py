@@ -134,6 +134,10 @@ class IExecutionContext(OlderContext):
     def active_optimization_profile(self) -> int:
         return self._context.profile
 
+    @active_optimization_profile.setter
+    def active_optimization_profile(self, profile_index: int) -> None:
+        self.set_optimization_profile_async(profile_index)
+
     @returns_on_error(False)
     def set_optimization_profile_async(self, profile_index: int, stream_handle: Any = 0) -> bool:
         """Switch to another profile. Input shapes have to be set again.
@@ -143,10 +147,6 @@ class IExecutionContext(OlderContext):
         """
         self._context.set_profile(whole("the index of a profile", profile_index))
         return True
-
-    @active_optimization_profile.setter
-    def active_optimization_profile(self, profile_index: int) -> None:
-        self.set_optimization_profile_async(profile_index)
 
     @property
     def device_memory(self) -> int:

@@ -67,6 +67,8 @@ class Model(Strict):
     inputs: list[str]
     outputs: list[str]
 
+    _ranges: Ranges  # what the engine was built for
+
     def __init__(
         self,
         source: Source,
@@ -246,7 +248,7 @@ class Model(Strict):
                 for tensor in tensors
                 if -1 in tensor.shape or tensor in shape_inputs
             ]
-            self._ranges: Ranges = {}
+            self._ranges = {}
 
     # ---- plans
     def _use(self, engine: ICudaEngine) -> None:

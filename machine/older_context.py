@@ -106,7 +106,7 @@ class OlderContext(Reporting):
         dims, address = self.get_tensor_shape(tensor.name), self._context.address(tensor.index)
         if tensor.on_gpu or not address or -1 in dims:
             raise BindingError(f"the contents of '{tensor.name}' are not known", facts=[("shape", str(list(dims)))])
-        data = (ctypes.c_char * self._context.tensor_bytes(tensor.index)).from_address(address)
+        data: Any = (ctypes.c_char * self._context.tensor_bytes(tensor.index)).from_address(address)
         return np.frombuffer(data, tensor.numpy_type).reshape(-1).tolist()
 
     def get_tensor_strides(self, name: str) -> Dims:

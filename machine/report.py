@@ -68,14 +68,19 @@ class StepReport:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> StepReport:
+        inputs, outputs, lost, refused = (
+            tuple(map(str, facts[side])) for side in ("inputs", "outputs", "lost", "refused")
+        )
         return cls(
             str(facts["layer"]),
             str(facts["op"]),
             str(facts["runs_on"]),
             str(facts.get("device", "cpu")),
-            *(tuple(map(str, facts[side])) for side in ("inputs", "outputs")),
+            inputs,
+            outputs,
             None if facts["time_ns"] is None else float(facts["time_ns"]),
-            *(tuple(map(str, facts[side])) for side in ("lost", "refused")),
+            lost,
+            refused,
             facts,
         )
 

@@ -40,7 +40,7 @@ class KernelObject:
         self.kernels = kernels
 
     def supports(self, pos: int, descs: Sequence[Any], n_in: int, n_out: int) -> bool:
-        return descs[pos].format == TensorFormat.LINEAR
+        return bool(descs[pos].format == TensorFormat.LINEAR)
 
     def configure(self, ins: Sequence[Any], outs: Sequence[Any]) -> None:
         if hasattr(self.plugin, "configure"):
@@ -52,7 +52,7 @@ class KernelObject:
         with naming("get_workspace_size", self.plugin.dovetail_spec.where):
             return bytes_of(self.plugin.get_workspace_size(ins, outs))
 
-    def make_context(self) -> KernelContext:
+    def make_context(self) -> Any:
         with naming("__copy__"):
             return KernelContext(copy.copy(self.plugin), self.kernels)
 
@@ -97,7 +97,7 @@ class KernelContext:
 
 def fits(text: str, ins: Sequence[Any], outs: Sequence[Any], attribute: str) -> bool:
     """Do these descs have the formats (or types) that a row's text names?"""
-    kind = {"format": TensorFormat, "dtype": DataType}[attribute]
+    kind = TensorFormat if attribute == "format" else DataType
     left, _, right = text.partition("->")
     if not right:
         left, right = f"{text}...", f"{text}..."
@@ -126,7 +126,7 @@ class ReferenceObject(KernelObject):
     def __init__(self, plugin: Any) -> None:
         super().__init__(plugin, ())
 
-    def make_context(self) -> ReferenceObject:
+    def make_context(self) -> Any:
         return self
 
     def shape_changed(self, in_descs: Sequence[Any], out_descs: Sequence[Any]) -> None:

@@ -78,7 +78,8 @@ def read_body(cls: type, reserved: frozenset[str], where: str, frame: FrameType 
                 facts=[("defined at", where)],
                 hint=f"Assign it: {name} = {getattr(annotation, '__name__', type(annotation).__name__)}(...).",
             )
-        if typing.get_origin(annotation) is typing.ClassVar or annotation is typing.ClassVar:
+        origin: Any = typing.get_origin(annotation) or annotation
+        if origin is typing.ClassVar:
             continue
         default = vars(cls).get(name, REQUIRED)
         found.fields[name] = make_field(name, annotation, default, where)

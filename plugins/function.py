@@ -109,7 +109,7 @@ def _camel_case(name: str) -> str:
 
 def _define(function: Any, name: str, body: dict[str, Any], where: str) -> None:
     """Give the function its plugin, made of `body`, and the decorator that adds a kernel to it."""
-    plugin: Any = type(name, (Plugin,), dict(body), where=where)  # type: ignore[call-overload]
+    plugin: Any = type(name, (Plugin,), dict(body), where=where)
     function.dovetail_plugin = plugin
     function.dovetail_spec = plugin.dovetail_spec
     function.dovetail_implementations = plugin.dovetail_implementations
@@ -203,7 +203,7 @@ def _plain_defaults(function: Callable[..., Any]) -> None:
             del defaults[name]
             if value.default is not REQUIRED:
                 defaults[name] = value.default
-    function.__kwdefaults__ = defaults or None  # type: ignore[attr-defined]
+    function.__kwdefaults__ = defaults or None
 
 
 def _port(parameter: inspect.Parameter, where: str) -> PortDeclaration:

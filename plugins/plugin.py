@@ -116,7 +116,7 @@ class Plugin:
         check(cls, cls._declared, where)
         warn_of_near_names(cls, where)
         if not hasattr(cls, "reference") and cls.scalar is not None:
-            cls.reference = _reference_by_formula
+            cls.reference = _reference_by_formula  # type: ignore[attr-defined]  # a class may have none
         cls.dovetail_spec = OpSpec(
             name=cls.name,
             version=str(cls.version),
@@ -196,7 +196,8 @@ class Plugin:
         if first is None or not (port.like or len(port.types) == 1):
             raise DefinitionError(f"{self.label} does not say what '{port.name}' is", hint="Write def infer.")
         dtype = _first(inputs[names.index(port.like)]).dtype if port.like else port.types[0]
-        return first.like(dtype=dtype)
+        found: SymbolicTensor = first.like(dtype=dtype)
+        return found
 
 
 def _first(argument: Any) -> Any:

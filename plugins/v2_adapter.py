@@ -73,7 +73,7 @@ class HostAddress:
     def _as_parameter_(self) -> int:  # what ctypes passes on
         return self._address
 
-    @property
+    @property  # type: ignore[misc]  # object lets it be assigned
     def __class__(self) -> type:  # what isinstance(address, int) asks
         return int
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.core.contract import Implementation, OpSpec
+from dovetail.core.contract import REQUIRED, Implementation, OpSpec
 from dovetail.core.errors import DefinitionError, PluginFailed
 from dovetail.core.plugin_field import PluginField, PluginFieldCollection
 from dovetail.core.types import DeviceType, FieldType
@@ -97,10 +97,10 @@ class IPluginCreator:
                 fields = [given_field(name, value, types[name]) for name, value in given.items()]
                 made = self.create_plugin(layer, PluginFieldCollection(fields))
             self._check_made(made, layer, method)
-        made.plugin_namespace = self.plugin_namespace  # type: ignore[union-attr]
+        made.plugin_namespace = self.plugin_namespace
         if state is None:
             vars(made)["_fields"] = given
-        return made  # type: ignore[return-value]
+        return made
 
     def _check_made(self, made: Any, layer: str, method: str) -> None:
         if not hasattr(type(made), "as_created"):
@@ -142,8 +142,8 @@ class ClassCreator(IPluginCreator):
                     facts=[("defined at", where)],
                     hint="Annotate it, or write an IPluginCreator and register that.",
                 )
-            default = () if p.default is p.empty else (p.default,)
-            fields.append(make_field(p.name, p.annotation, *default, where=where))
+            default = REQUIRED if p.default is p.empty else p.default
+            fields.append(make_field(p.name, p.annotation, default, where))
         return spec_of(self.cls, *self.identity, fields, V2Maker(self))
 
     def make(self, layer: str, values: dict[str, Any]) -> Any:

@@ -27,7 +27,7 @@ STATE = "serialized"  # the field that holds what `serialize` gave, where an obj
 _source: ContextVar[Any] = ContextVar("dovetail_v2_source", default=None)
 
 
-class DimsExprs(list):
+class DimsExprs(list[Any]):
     """Extents as `get_output_dimensions` gets and returns them; items may be assigned."""
 
     def __init__(self, dims: int | Iterable[Any] = ()) -> None:

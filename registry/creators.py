@@ -91,7 +91,7 @@ def values_of(fields: Iterable[PluginField]) -> dict[str, Any]:
     """Values by name, of those that have one. Raises DTypeError for what is not a collection of PluginFields,
     FieldValueError for a name that is there twice.
     """
-    given = list(fields) if hasattr(fields, "__iter__") else [fields]
+    given: list[Any] = list(fields) if hasattr(fields, "__iter__") else [fields]
     wrong = [field for field in given if not isinstance(field, PluginField)]
     if wrong or isinstance(fields, Mapping):
         raise DTypeError(

@@ -78,7 +78,7 @@ class LibraryOp:
         return LibraryOp(self.spec, self.native.clone())
 
     def save(self) -> bytes:
-        return self.native.save()
+        return bytes(self.native.save())
 
 
 class LibraryMaker:

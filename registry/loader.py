@@ -135,7 +135,13 @@ def _of_distribution(dist: metadata.Distribution, name: str, folder: str, shadow
     kind = "built-in" if normal(name) == DISTRIBUTION else "python"
     installer = (dist.read_text("INSTALLER") or "").strip()
     source = "dovetail (core)" if kind == "built-in" else installer or folder
-    facts = {"version": dist.version, "kind": kind, "source": source, "distribution": name, "path": folder}
+    facts: dict[str, Any] = {
+        "version": dist.version,
+        "kind": kind,
+        "source": source,
+        "distribution": name,
+        "path": folder,
+    }
     try:
         points = [point for point in dist.entry_points if point.group == GROUP]
     except Exception as error:
@@ -224,7 +230,8 @@ def _meet(registry: Registry, one: _Found) -> None:
 def _call(registry: Registry, one: _Found, hook: str, /, **arguments: Any) -> list[Any]:
     """What this plugin alone answers."""
     others = [plugin for plugin in registry.plugins.get_plugins() if plugin is not one.plugin]
-    return registry.plugins.subset_hook_caller(hook, others)(**arguments)
+    answers: list[Any] = registry.plugins.subset_hook_caller(hook, others)(**arguments)
+    return answers
 
 
 def _commit(registry: Registry, one: _Found, offer: Offer, strict: bool, last: bool) -> list[_Step]:

@@ -302,8 +302,8 @@ class Registry(TensorRTNames):
                     tables.add_spec(spec, record)
             offered = [pair for pair in offer.implementations if pair[1] not in here]
             for one, record in [*offered, *((one, old.implementation_owner[one.id]) for one in orphans)]:
-                spec = tables.specs.get(one.op) or self._inherited(one.op)
-                check_implementation(spec, one, record.name, "" if spec else self._nearby(one.op, tables))
+                op = tables.specs.get(one.op) or self._inherited(one.op)
+                check_implementation(op, one, record.name, "" if op else self._nearby(one.op, tables))
                 tables.add_implementation(native_tables.bound(one), record)
             self._swap(tables)
             if drop is not None:

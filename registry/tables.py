@@ -66,11 +66,12 @@ class Tables:
             PluginConflict: somebody else's op, namespace or `add_...` method has that name.
             DefinitionError: the name cannot be written in an id, nothing makes the op, or its ONNX operators are wrong.
         """
-        if not spec.name or _FORBIDDEN.search(spec.name + spec.version + spec.namespace) or spec.make is None:
-            rule = "is not empty and holds no '@', '#', '::' or space" if spec.make else "has a `make`"
+        makes = callable(spec.make)
+        if not spec.name or _FORBIDDEN.search(spec.name + spec.version + spec.namespace) or not makes:
+            rule = "is not empty and holds no '@', '#', '::' or space" if makes else "has a `make`"
             raise DefinitionError(
                 f"op {spec.id!r} of {record.owner} cannot be registered",
-                facts=[("name" if spec.make else "spec", rule)],
+                facts=[("name" if makes else "spec", rule)],
                 op=spec.id,
             )
         len(spec.onnx)  # a function that gives them is called now, and not while a model is imported

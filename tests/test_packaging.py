@@ -127,6 +127,7 @@ def test_the_wheel_holds_every_module(contents):
     sources = {f"dovetail/{path.relative_to(ROOT)}" for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
     assert sources - contents == set()
     modules = {name for name in contents if name.endswith(".py")}
+    assert {"dovetail/py.typed", "dovetail/_native.pyi"} <= contents
     assert modules - sources == {"dovetail/__init__.py", "dovetail/__main__.py", "dovetail/tensorrt.py"}
 
 

@@ -221,6 +221,13 @@ void bind_implementation_class(py::module_& m) {
   using N = NativeImplementation;
   const auto ins = py::arg("inputs"), outs = py::arg("outputs"), object = py::arg("object").none(false),
              row = py::arg("row");
+  // Before what returns a Trial: signatures name the types that are known then.
+  py::class_<Surroundings>(m, "Surroundings", "What the rest of a network leaves in the caches between two runs.")
+      .def(py::init<int32_t, uint64_t, bool>(), py::arg("n_threads"), py::arg("evicted_bytes"),
+           py::arg("cold_constants") = false);
+  py::class_<Trial>(m, "Trial", "A step outside of an engine, made ready.")
+      .def("run", &Trial::run, py::arg("repeat") = 1, py::arg("before") = py::none(), "Nanoseconds of each run.")
+      .def("settle", &Trial::settle, "Hand outputs over; raises PluginFailed for writing elsewhere.");
   py::class_<N>(m, "NativeImplementation", "The table of an implementation.")
       .def_property_readonly("op", [](const N& self) { return text_or_empty(self.table->op); })
       .def_property_readonly("name", [](const N& self) { return text_or_empty(self.table->name); })
@@ -254,12 +261,6 @@ void bind_implementation_class(py::module_& m) {
           py::arg("n_threads") = 0, py::arg("guarded") = false, py::keep_alive<0, 1>(),
           "What run_step runs, made ready to be run again and again.")
       .def("__repr__", [](const N& self) { return "<NativeImplementation " + self.id + ">"; });
-  py::class_<Surroundings>(m, "Surroundings", "What the rest of a network leaves in the caches between two runs.")
-      .def(py::init<int32_t, uint64_t, bool>(), py::arg("n_threads"), py::arg("evicted_bytes"),
-           py::arg("cold_constants") = false);
-  py::class_<Trial>(m, "Trial", "A step outside of an engine, made ready.")
-      .def("run", &Trial::run, py::arg("repeat") = 1, py::arg("before") = py::none(), "Nanoseconds of each run.")
-      .def("settle", &Trial::settle, "Hand outputs over; raises PluginFailed for writing elsewhere.");
   m.def("cache_bytes", &cache_bytes, "Bytes of a core's own cache and of the last one; 0: not known.");
 }
 

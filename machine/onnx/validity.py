@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from dovetail.machine.onnx.domains import MAIN, function_key, functions_of, imports_of, opset_in
@@ -175,9 +176,7 @@ class _Check:
                     near = _near(name, visible)
                     self._add(f"{prefix}nothing makes its input '{name[:100]}'{near}", index, shown)
                     visible[name] = "missing"  # once is enough
-            self._node(
-                node, opsets, in_function, lambda text, i=index, n=shown, p=prefix: self._node_error(p + text, i, n)
-            )
+            self._node(node, opsets, in_function, partial(self._node_error, index=index, node=shown, prefix=prefix))
             for name, graph in graphs_of(node):
                 self._body(graph, visible, opsets, in_function, f"{prefix}in its {name}: ", (index, shown))
             for name in node.output:
@@ -188,8 +187,8 @@ class _Check:
             visible[""] = ""
         return made
 
-    def _node_error(self, text: str, index: int, node: Any) -> None:
-        self._add(text, index, node, ErrorCode.INVALID_NODE)
+    def _node_error(self, text: str, index: int, node: Any, prefix: str = "") -> None:
+        self._add(f"{prefix}{text}", index, node, ErrorCode.INVALID_NODE)
 
     def _body(
         self,

@@ -151,7 +151,7 @@ class Ratio(Number):
         if as_expr(times).value and a.same(b * times):
             return Ratio(times)
         if as_expr(parts).value and b.same(a * parts):
-            return Ratio(as_expr(1), parts.value)
+            return Ratio(as_expr(1), as_expr(parts).value)
         return Single(operation(FloatOperation.FLOAT_OF, a, b))
 
     def greatest(self, other: Number) -> Number:

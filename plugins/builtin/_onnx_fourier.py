@@ -17,7 +17,7 @@ def dft(node: Any) -> Any:
     """ONNX DFT. The last axis has real parts, or real and imaginary ones."""
     axis = (integers(node, 2, "axis") or (-2 if node.opset >= 20 else 1,))[0]
     lengths = integers(node, 1, "dft_length")
-    return _transformed(node, node[0], axis, lengths and lengths[0], bool(node.attr("inverse", 0)))
+    return _transformed(node, node[0], axis, lengths[0] if lengths else None, bool(node.attr("inverse", 0)))
 
 
 def stft(node: Any) -> Any:

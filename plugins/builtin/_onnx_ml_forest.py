@@ -25,7 +25,14 @@ class Forest:
 
     def add(self, feature: int, mode: int, tracks_true: int, split: float, if_true: int, if_false: int) -> int:
         row = (feature, mode, tracks_true, split, if_true, if_false)
-        columns = (self.feature, self.mode, self.tracks_true, self.split, self.if_true, self.if_false)
+        columns: tuple[list[Any], ...] = (
+            self.feature,
+            self.mode,
+            self.tracks_true,
+            self.split,
+            self.if_true,
+            self.if_false,
+        )
         for column, value in zip(columns, row, strict=True):
             column.append(value)
         return len(self.feature) - 1

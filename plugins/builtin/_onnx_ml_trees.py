@@ -239,7 +239,7 @@ def _of_candidates(node: Any, scores: Any, targets: set[int], base: list[float])
     n = scores.shape[1]
     if base or len(targets) in (0, n):
         return scores
-    never = numpy.float32([[0.0 if target in targets else -numpy.inf for target in range(n)]])
+    never = numpy.array([[0.0 if target in targets else -numpy.inf for target in range(n)]], numpy.float32)
     return node.onnx("Add", [scores, never])
 
 

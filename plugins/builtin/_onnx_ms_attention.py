@@ -203,7 +203,7 @@ def _three(node: Any) -> tuple[Any, Any, Any]:
     biases = split_last(node, node[3], sizes, "bias")
     if rank_of(k) == 4:  # projected before, with their bias
         return added(node, q, biases[0]), k, v
-    return tuple(added(node, x, b) for x, b in zip((q, k, v), biases, strict=True))  # type: ignore[return-value]
+    return tuple(added(node, x, b) for x, b in zip((q, k, v), biases, strict=True))
 
 
 def _picked(node: Any, packed: Any, n: int, which: int) -> Any:

@@ -52,7 +52,7 @@ def mat_mul_n_bits(node: Any) -> Any:
     node.reserve(f"weights of {n} by {k} numbers", bytes=n * blocks * block * 12)
     steps = unpacked(packed, bits).astype(numpy.float32)
     if zeros is None:
-        zeros = numpy.float32(2 ** (bits - 1))
+        zeros = numpy.array(2 ** (bits - 1), numpy.float32)
     elif zeros.dtype == numpy.uint8:
         zeros = unpacked(zeros.reshape(n, -1), bits)[:, :blocks, None].astype(numpy.float32)
     else:

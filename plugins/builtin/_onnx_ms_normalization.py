@@ -138,7 +138,8 @@ def _embedded(node: Any, tables: list[Any], parameters: list[Any], positions: An
         rows,
         None if kinds is None else node.onnx("Gather", [kinds, segments]),
     )
-    return layer_norm(node, total, *parameters, node.attr("epsilon", 1e-12)), total
+    gamma, beta = parameters
+    return layer_norm(node, total, gamma, beta, node.attr("epsilon", 1e-12)), total
 
 
 def _mask_index(node: Any, index: int) -> Any:

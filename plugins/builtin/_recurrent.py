@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy
 
@@ -76,6 +76,10 @@ class Recurrent(Plugin, abstract=True):
     initial_h = Input(FLOATS, like="x", optional=True, doc="First state, dims of y_h; 0 where it is absent.")
     y = Output(like="x", doc="The state after each step.")
     y_h = Output(like="x", doc="The state after the last step.")
+
+    if TYPE_CHECKING:  # each cell has its own
+        activations: Any
+        step: Any
 
     direction: RecurrentDirection = field(RecurrentDirection.FORWARD, doc="Which way the sequence is read.")
     layout: int = field(0, doc="0: steps are the first axis; 1: the batch is.", low=0, high=1)

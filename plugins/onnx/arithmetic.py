@@ -32,7 +32,7 @@ def reduced(node: OnnxNode, op: str, x: Any, axes: Iterable[int], keep_dims: boo
 
 def norm_order(node: OnnxNode) -> float:
     """The attribute p of a norm. Raises `node.fail` where it makes none."""
-    p = node.attr("p", 2)
+    p: float = node.attr("p", 2)
     if not p >= 1:
         raise node.fail("an Lp norm has a p of 1 or more", p=p)
     return p

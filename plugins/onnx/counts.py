@@ -41,7 +41,7 @@ class Counts:
     def each(self) -> list[int | None]:
         """The single ones, None where they are not known."""
         if self.known is not None:
-            return self.known.tolist()
+            return [int(value) for value in self.known]
         elements = self.value.symbolic.elements()
         return [None] * len(self) if elements is None else [element.value for element in elements]
 
@@ -82,16 +82,17 @@ class Counts:
 
     def ceil_div(self, divisor: Any) -> Counts:
         """Rounded up."""
-        return (self + (divisor - 1)) // divisor
+        found: Counts = (self + (divisor - 1)) // divisor
+        return found
 
     def __getitem__(self, places: int | slice | Sequence[int]) -> Counts:
         """Those at some places; always a list, of one for a single place."""
-        places = numpy.arange(len(self))[places].reshape(-1)
-        if self.known is not None or not len(places):
-            return Counts(self.node, [] if self.known is None else self.known[places])
-        if len(places) == len(self) and (places == numpy.arange(len(self))).all():
+        chosen = numpy.arange(len(self))[places].reshape(-1)
+        if self.known is not None or not len(chosen):
+            return Counts(self.node, [] if self.known is None else self.known[chosen])
+        if len(chosen) == len(self) and (chosen == numpy.arange(len(self))).all():
             return self
-        return Counts(self.node, self.node.add("Gather", [self.value, places], axis=0))
+        return Counts(self.node, self.node.add("Gather", [self.value, chosen], axis=0))
 
     def product(self) -> Counts:
         """A list of one."""

@@ -64,7 +64,7 @@ def _most(node: OnnxNode, tensor: Any, depth: int) -> Any:
     op, inputs, fields = node.source(tensor)
     how = _how(op, inputs, fields)
     below = [_most(node, source, depth - 1) for source in inputs[how.first : how.last]] if how else []
-    if not below or any(value is None for value in below):
+    if how is None or not below or any(value is None for value in below):
         return None
     result = below[0]
     for other in below[1:]:
@@ -104,7 +104,7 @@ def _how(op: str, inputs: list[Any], fields: dict[str, Any]) -> How | None:
 
 
 def _pair(node: OnnxNode, op: str, a: Any, b: Any) -> Any:
-    known = [node.contents(value) for value in (a, b)]
-    if all(value is not None for value in known):
-        return {"SUM": numpy.add, "PROD": numpy.multiply, "MAX": numpy.maximum}[op](*known)
+    known_a, known_b = node.contents(a), node.contents(b)
+    if known_a is not None and known_b is not None:
+        return {"SUM": numpy.add, "PROD": numpy.multiply, "MAX": numpy.maximum}[op](known_a, known_b)
     return combined(node, op, *(value if hasattr(value, "symbolic") else node.as_tensor(value) for value in (a, b)))

@@ -68,7 +68,7 @@ class Window:
 
 def _crossed(a: numpy.ndarray, b: numpy.ndarray, function: Any) -> numpy.ndarray:
     """[m, k] and [n, l] as [m * n, k * l]."""
-    both = function(a[:, None, :, None], b[None, :, None, :])
+    both: numpy.ndarray = function(a[:, None, :, None], b[None, :, None, :])
     return both.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])
 
 

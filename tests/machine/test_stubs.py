@@ -1,14 +1,19 @@
 """Generated files are as the specs say. To refresh: see each test."""
 
+import ast
 import json
 from pathlib import Path
 
+import pytest
+
 import dovetail.machine.network
+from dovetail import _native
 from dovetail.core.contract import REQUIRED
-from dovetail.machine.cli.stubs import built_in_add_methods, network_stub
+from dovetail.machine.cli.stubs import built_in_add_methods, native_stub, network_stub, tables_stub
 from dovetail.registry.loader import default_registry
 
-SPECS = Path(__file__).parents[1] / "golden" / "specs.json"
+ROOT = Path(__file__).parents[2]
+SPECS = ROOT / "tests" / "golden" / "specs.json"
 
 
 def test_network_stub_is_fresh():
@@ -17,6 +22,23 @@ def test_network_stub_is_fresh():
     assert stub.read_text() == network_stub(registry, built_in_add_methods(registry)), (
         "refresh: dovetail stubs --built-in > machine/network.pyi"
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "made"),
+    [
+        ("--native", "csrc/bindings/_native.pyi", native_stub),
+        ("--tables", "core/_tables.pyi", tables_stub),
+    ],
+)
+def test_the_other_stubs_are_fresh(option, path, made):
+    assert (ROOT / path).read_text() == made(), f"refresh: dovetail stubs {option} > {path}"
+
+
+def test_the_stub_of_the_native_module_has_what_the_module_has():
+    tree = ast.parse((ROOT / "csrc/bindings/_native.pyi").read_text())
+    names = {getattr(node, "name", None) or getattr(getattr(node, "target", None), "id", None) for node in tree.body}
+    assert {name for name in vars(_native) if not name.startswith("_")} == names - {None}
 
 
 def specs_as_data(registry):

@@ -9,6 +9,7 @@ import pytest
 
 import dovetail as trt
 from dovetail import _native
+from dovetail.core.contract import REQUIRED
 from dovetail.core.errors import DefinitionError, DovetailError, PluginFailed, PluginNotFound
 from dovetail.plugins import IPluginCreator, IPluginV2DynamicExt
 from dovetail.plugins.v2_adapter import Address, V2Object
@@ -226,6 +227,21 @@ class Untyped(Twice):
 
     def __init__(self, factor=2.0):
         self.factor = factor
+
+
+class Required(Twice):
+    """A class with a field that has no default."""
+
+    plugin_type = "Required"
+
+    def __init__(self, factor: float):
+        self.factor = factor
+
+
+def test_a_parameter_without_a_default_is_a_required_field(bench):
+    bench.registry.add_op(Required)
+    defaults = {field.name: field.default for field in bench.registry.find("acme::Required@1").fields}
+    assert defaults["factor"] is REQUIRED
 
 
 def test_a_class_whose_parameters_have_no_types_needs_a_creator(bench):

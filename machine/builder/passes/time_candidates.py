@@ -73,7 +73,7 @@ def _time(graph: Graph, build: Build, group: LayerGroup, found: Found) -> None:
     if is_late and not any(trespassed(error) for error in errors):
         graph.notes.append(f"{group.label} is not timed: no extents were found that its tensors can have at once")
         return
-    error = errors[0]
-    if isinstance(error, MemoryError) and not isinstance(error, DovetailError):
-        error = no_memory(group)
-    raise named(error, group)
+    first = errors[0]
+    if isinstance(first, MemoryError) and not isinstance(first, DovetailError):
+        first = no_memory(group)
+    raise named(first, group)
