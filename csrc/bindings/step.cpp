@@ -391,13 +391,14 @@ struct Trial::State {
   // Between events of the stream: what the device took, without the way there.
   std::vector<int64_t> run_on_device(int32_t repeat, const Surroundings* before) {
     std::vector<DeviceEvent> events;
-    DeviceMemory others;
-    if (before && before->evicted_bytes) others = DeviceMemory(device, before->evicted_bytes, "other layers' tensors");
+    if (before && before->evicted_bytes && !others.data())
+      others = DeviceMemory(device, before->evicted_bytes, "other layers' tensors");
     for (int32_t i = 0; i < 2 * repeat; ++i) events.emplace_back(device, true);
     Interruptible work;
     for (size_t i = 0; i < events.size(); i += 2) {
       work.poll();
-      if (others.data()) {  // half of it written, half of it read; then the inputs, which the neighbour just wrote
+      if (before &&
+          before->evicted_bytes) {  // half is read, half written; then the inputs, which a neighbour just wrote
         auto* const memory = static_cast<uint8_t*>(others.data());
         const uint64_t half = before->evicted_bytes / 2;
         device.copy(memory, memory + half, half, stream.handle);
@@ -469,6 +470,7 @@ struct Trial::State {
   std::shared_ptr<StepParts> parts;
   std::shared_ptr<ThreadPool> pool;
   std::unique_ptr<DeviceStream> own_stream;
+  DeviceMemory others;  // that passes through the caches between two runs
   dt_stream stream = {};
   StepOwner owner;
   Call call;
@@ -523,7 +525,9 @@ Trial::Trial(const NativeImplementation& self, const ObjectPointer& object, int3
 
 Trial::~Trial() {
   py::gil_scoped_release release;
+  const DeviceScope scope(state_->device);
   state_->context.reset();  // a plugin's code
+  state_->own_stream.reset();
 }
 
 std::vector<int64_t> Trial::run(int32_t repeat, const Surroundings* before) {

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from dovetail.core.negotiation import Refusal
-from dovetail.core.types import DeviceType, TensorFormat
+from dovetail.core.types import TensorFormat
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Candidate, Found, Graph, GraphLayer
 
 EXHAUSTIVE_LEVEL = 5  # builder_optimization_level at which nothing is left out
 FEW_FORMATS = 4  # a layer that offers more formats than these, or is pointwise, takes whatever its neighbours have
 MOST_PADDING = 6  # such a layer does not take formats that make a tensor more times as large
-# How many float32 an instruction computes at once. Rows that need none of these are taken for scalar, and those that
-# need others alone for as fast as any.
-FLOATS_AT_ONCE = {"sse2": 4, "neon": 4, "avx2": 8, "avx512": 16}
-MOST_BEHIND = 4  # a row that computes fewer than a fourth of what another of its kind does is not timed
 
 
 def prune_candidates(graph: Graph, build: Build) -> Graph:
@@ -24,8 +19,8 @@ def prune_candidates(graph: Graph, build: Build) -> Graph:
 
     A format matters only if somebody is bound to it: an input, an output, or a layer that does not offer all formats.
     The others have no use for one that is mostly padding, as where one channel fills 32 lanes. Of rows of one
-    implementation with the same formats those are left out whose instructions compute far less at once than another's;
-    whatever that other row may lack, time alone says.
+    implementation with the same formats those that any processor can run are left out where another uses the vector
+    instructions of this one; among these, time alone decides.
     """
     if build.config.builder_optimization_level >= EXHAUSTIVE_LEVEL:
         return graph
@@ -38,19 +33,15 @@ def prune_candidates(graph: Graph, build: Build) -> Graph:
     for layer, found in _units(graph):
         is_flexible = _is_flexible(layer, found)
         kept: list[Candidate] = []
-        widest: dict[tuple, float] = {}
+        with_vectors = {_kind(candidate) for candidate in found.candidates if _uses_vectors(candidate)}
         for candidate in found.candidates:
-            kind = _kind(candidate)
-            widest[kind] = max(widest.get(kind, 0), _floats_at_once(candidate))
-        for candidate in found.candidates:
-            row, at_once = candidate.row, _floats_at_once(candidate)
-            most = widest[_kind(candidate)]
+            row = candidate.row
             if not set(candidate.formats) <= bound:
                 reason = "no other layer is bound to these formats"
             elif is_flexible and _padding(layer, candidate) > MOST_PADDING:
                 reason = f"padding makes a tensor more than {MOST_PADDING} times as large"
-            elif at_once * MOST_BEHIND < most < math.inf:
-                reason = f"its instructions compute {at_once} float32 at once, those of a row like it {most}"
+            elif _kind(candidate) in with_vectors and not _uses_vectors(candidate):
+                reason = "it computes without the vector instructions that a row like it uses"
             else:
                 kept.append(candidate)
                 continue
@@ -71,12 +62,10 @@ def _kind(candidate: Candidate) -> tuple:
     return candidate.row.implementation.id, candidate.places, candidate.n_absorbed
 
 
-def _floats_at_once(candidate: Candidate) -> float:
+def _uses_vectors(candidate: Candidate) -> bool:
+    """Does it use instructions that not every processor has? They compute 4 to 64 numbers at once."""
     row = candidate.row
-    needs = next((one.needs for one in row.implementation.rows if one.index == row.row), ())
-    if not needs or candidate.device != DeviceType.CPU:
-        return 1 if candidate.device == DeviceType.CPU else math.inf
-    return max((FLOATS_AT_ONCE[need] for need in needs if need in FLOATS_AT_ONCE), default=math.inf)
+    return any(one.needs for one in row.implementation.rows if one.index == row.row)
 
 
 def _formats_of(found: Found) -> set[TensorFormat | None]:
