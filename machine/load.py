@@ -144,14 +144,32 @@ class Model(Strict):
             ProfileError: an extent is outside the range that a plan was built for.
             BuildError: the model cannot be built for these shapes.
         """
-        inputs = self._by_name(arrays, named)
+        results = None if named else self._run_in_order(arrays)
+        if results is None:
+            results = self._run(self._by_name(arrays, named))
+        return next(iter(results.values())) if len(results) == 1 else results
+
+    def _run_in_order(self, arrays: tuple[Any, ...]) -> dict[str, Any] | None:
+        """Run in the context that this thread has. None where it has none, or where the arrays do not fit."""
+        local = self._local.__dict__
+        context = local.get("context")
+        if context is None or local["engine"] is not self._engine or len(arrays) != local["n_inputs"]:
+            return None
+        if len(arrays) == 1 and isinstance(arrays[0], Mapping):
+            return None
+        try:
+            return context.run(arrays)
+        except (BindingError, ProfileError):  # which `_run` may help, and else raises again
+            return None
+
+    def _run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Run on inputs by name; built again where they do not fit, converted where a type has no tensors."""
         if self._engine is None:
             self._fit(inputs, None)
         while True:
             engine = self._engine
             try:
-                results = self._context(engine).run(inputs)
-                break
+                return self._context(engine).run(inputs)
             except ProfileError:
                 if not self._fit(inputs, engine):
                     raise
@@ -160,7 +178,6 @@ class Model(Strict):
                 if carried is None:
                     raise
                 inputs = carried
-        return next(iter(results.values())) if len(results) == 1 else results
 
     def _by_name(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> Mapping[str, Any]:
         if len(arrays) == 1 and not named and isinstance(arrays[0], Mapping):
@@ -185,7 +202,8 @@ class Model(Strict):
         assert engine is not None
         local = self._local
         if getattr(local, "engine", None) is not engine:
-            local.engine, local.context = engine, engine.create_execution_context()
+            context = engine.create_execution_context()
+            local.engine, local.context, local.n_inputs = engine, context, len(self.inputs)
         return local.context
 
     # ---- builds

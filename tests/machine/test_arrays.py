@@ -59,6 +59,24 @@ def test_an_only_array_takes_one_native_call(ones):
     assert counted.called == ["run"]
 
 
+def test_a_model_that_is_called_in_order_takes_one_native_call(ones):
+    builder, network, config = new_network()
+    a, b = (network.add_input(name, trt.float32, (2, 3)) for name in ("a", "b"))
+    network.mark_output(network.add_elementwise(a, b, trt.ElementWiseOperation.SUB).get_output(0))
+    model = trt.load(bytes(builder.build_serialized_network(network, config)))
+    assert (model(3 * ones, ones) == 2).all()  # it makes the context of this thread
+    context = model._local.context
+    context._direct = counted = Counted(context._context)
+    assert (model(3 * ones, ones) == 2).all()
+    assert counted.called == ["run"]
+    assert (model(ones, b=ones) == 0).all()
+    assert (model({"a": ones, "b": ones}) == 0).all()
+    with pytest.raises(BindingError, match="input 'b' cannot be float64"):
+        model(ones, np.ones((2, 3)))
+    with pytest.raises(BindingError, match="array 3"):
+        model(ones, ones, ones)
+
+
 def test_results_are_new_arrays(ones):
     context = context_of((2, 3), "x")
     first = context.run(ones)["x_out"]
