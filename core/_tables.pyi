@@ -60,6 +60,14 @@ class FloatOperation(Named):
     FLOAT_PROD = 35
     FLOAT_DIV = 36
     FLOAT_ROUND = 37
+    DOUBLE_OF = 38
+    DOUBLE_SUM = 39
+    DOUBLE_SUB = 40
+    DOUBLE_PROD = 41
+    DOUBLE_DIV = 42
+    DOUBLE_ROUND = 43
+    DOUBLE_OF_FLOAT = 44
+    FLOAT_OF_DOUBLE = 45
 
 class Rounding(Named):
     TO_ZERO = 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, overload
 
+from dovetail.core import floats
 from dovetail.core.errors import ShapeError
-from dovetail.core.floats import number_at
 from dovetail.core.types import DimensionOperation as Operation
 from dovetail.core.types import FloatOperation, Rounding
 
@@ -21,7 +21,7 @@ CONSTANT, INPUT_DIM, INPUT_ELEMENT, SIZE, PROGRAM, OPERATION = 0, 1, 2, 3, 4, 16
 
 # What binds tighter has the higher number.
 _COMPARISON, _SUM, _PRODUCT, _ATOM = 1, 2, 3, 4
-_INFIX = {
+_INFIX: dict[Any, tuple[str, int, int, int]] = {
     Operation.SUM: (
         " + ",
         _SUM,
@@ -31,13 +31,16 @@ _INFIX = {
     Operation.SUB: (" - ", _SUM, _SUM, _PRODUCT),
     Operation.PROD: ("*", _PRODUCT, _PRODUCT, _ATOM),
     Operation.FLOOR_DIV: ("//", _PRODUCT, _PRODUCT, _ATOM),
-    FloatOperation.FLOAT_SUM: (" + ", _SUM, _SUM, _PRODUCT),
-    FloatOperation.FLOAT_SUB: (" - ", _SUM, _SUM, _PRODUCT),
-    FloatOperation.FLOAT_PROD: ("*", _PRODUCT, _PRODUCT, _ATOM),
-    FloatOperation.FLOAT_DIV: ("/", _PRODUCT, _PRODUCT, _ATOM),
     Operation.EQUAL: (" == ", _COMPARISON, _SUM, _SUM),
     Operation.LESS: (" < ", _COMPARISON, _SUM, _SUM),
 }
+for _width in (floats.FLOAT32, floats.FLOAT64):
+    _INFIX |= {
+        _width.sum: _INFIX[Operation.SUM],
+        _width.sub: _INFIX[Operation.SUB],
+        _width.prod: _INFIX[Operation.PROD],
+    }
+    _INFIX[_width.div] = ("/", _PRODUCT, _PRODUCT, _ATOM)
 
 
 _ROUNDINGS = {Rounding.TO_ZERO: "trunc", Rounding.DOWN: "floor", Rounding.UP: "ceil", Rounding.TO_EVEN: "round"}
@@ -114,15 +117,18 @@ def _operation_text(op: Operation | FloatOperation, a: Any, b: Any) -> tuple[str
         text, strength = side.text or _operand(side)
         return text if strength >= least else f"({text})"
 
-    if op == FloatOperation.FLOAT_OF:
-        divisor = "" if b.value == 1 else f", {operand(b, 0)}"
-        return f"float({operand(a, 0)}{divisor})", _ATOM
-    if op == FloatOperation.FLOAT_ROUND:
-        name = _ROUNDINGS.get(b.value, "?")
-        return f"{name}({_number(a) or operand(a, 0)})", _ATOM
     if isinstance(op, FloatOperation):
+        width, result = floats.width_of(op), floats.result_of(op)
+        name = "float" if result is floats.FLOAT32 else "double"
+        if op == width.of:
+            divisor = "" if b.value == 1 else f", {operand(b, 0)}"
+            return f"{name}({operand(a, 0)}{divisor})", _ATOM
+        first = _number(a, width)
+        if op in floats.CONVERSIONS or op == width.round:
+            name = _ROUNDINGS.get(b.value, "?") if op == width.round else name
+            return f"{name}({first or operand(a, 0)})", _ATOM
         sign, strength, left, right = _INFIX[op]
-        return f"{_number(a) or operand(a, left)}{sign}{_number(b) or operand(b, right)}", strength
+        return f"{first or operand(a, left)}{sign}{_number(b, width) or operand(b, right)}", strength
     if op in (Operation.MAX, Operation.MIN):
         return f"{op.name.lower()}({operand(a, 0)}, {operand(b, 0)})", _ATOM
     if op == Operation.CEIL_DIV:
@@ -136,11 +142,11 @@ def _operation_text(op: Operation | FloatOperation, a: Any, b: Any) -> tuple[str
     return f"{operand(a, left)}{sign}{operand(b, right)}", strength
 
 
-def _number(operand: Any) -> str:
-    """A constant that stands for a float32 number, in as few digits as tell it apart; "" of anything else."""
+def _number(operand: Any, width: floats.Width) -> str:
+    """A constant that stands for a number, in as few digits as tell it apart; "" of anything else."""
     if operand.value is None:
         return ""
-    number = number_at(operand.value)
+    number = width.number_at(operand.value)
     return str(number) if number >= 0 else f"({number})"
 
 

@@ -1,50 +1,99 @@
-"""Operations on float32 numbers in expressions: models compute extents with them, each step rounded.
+"""Operations on float32 and float64 numbers in expressions: models compute extents with them, each step rounded.
 
-A number is written as its place among all: 0 is 0.0, 1 the least number above it, and that of -x is minus that of x.
-So the integer operations compare and negate numbers, and what is monotone stays so. Infinities and nan have no place.
+A number is written as its place among all of its type: 0 is 0.0, 1 the least number above it, and that of -x is minus
+that of x. So the integer operations compare and negate numbers, and what is monotone stays so. Infinities and nan have
+no place.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
 from dovetail.core.types import FloatOperation, Rounding
 
-LARGEST = 0x7F7FFFFF  # the place of the largest number
 BEYOND = 1 << 64  # what an operation gives, with a sign, whose result has no place or is no int64
 
 Interval = tuple[int, int]
 
 
-def place_of(number: float) -> int:
-    """The place of the float32 next to a number; BEYOND, with its sign, of what is not finite."""
-    with np.errstate(over="ignore"):
-        single = np.float32(number)
-    if not np.isfinite(single):
-        return -BEYOND if single < 0 else BEYOND
-    bits = int(single.view(np.uint32))
-    return -(bits & 0x7FFFFFFF) if bits >> 31 else bits
+@dataclass(frozen=True)
+class Width:
+    """One of the types, and the operations on its numbers."""
+
+    real: Any
+    bits: Any
+    largest: int  # the place of the largest number
+    digits: int  # binary ones: integers up to 2**digits are numbers
+    of: FloatOperation
+    sum: FloatOperation
+    sub: FloatOperation
+    prod: FloatOperation
+    div: FloatOperation
+    round: FloatOperation
+
+    @property
+    def name(self) -> str:
+        """As NumPy calls the type."""
+        return str(np.dtype(self.real).name)
+
+    def place_of(self, number: float) -> int:
+        """The place of the nearest number; BEYOND, with its sign, of what is not finite."""
+        with np.errstate(over="ignore"):
+            near = self.real(number)
+        if not np.isfinite(near):
+            return -BEYOND if near < 0 else BEYOND
+        size = int(abs(near).view(self.bits))
+        return -size if near < 0 else size
+
+    def number_at(self, place: int) -> Any:
+        """The number at a place."""
+        number = self.bits(abs(place)).view(self.real)
+        return -number if place < 0 else number
+
+    def has(self, place: int) -> bool:
+        return abs(place) <= self.largest
+
+    def within(self, places: Interval) -> Interval:
+        """Cut to places that there are."""
+        low, high = (max(-self.largest, min(self.largest, place)) for place in places)
+        return low, high
+
+    def operations(self) -> dict[FloatOperation, Callable[[int, int], int]]:
+        return {
+            self.of: self._quotient,
+            self.sum: self._on_numbers(lambda x, y: x + y),
+            self.sub: self._on_numbers(lambda x, y: x - y),
+            self.prod: self._on_numbers(lambda x, y: x * y),
+            self.div: self._on_numbers(lambda x, y: x / y),
+            self.round: self._rounded,
+        }
+
+    def _quotient(self, a: int, b: int) -> int:
+        top, bottom = np.array([a, b], np.int64).astype(self.real)
+        return self.place_of(top / bottom)
+
+    def _rounded(self, a: int, how: int) -> int:
+        return _ROUNDINGS[Rounding(how)](float(self.number_at(a))) if self.has(a) else _beyond(a)
+
+    def _on_numbers(self, function: Callable[[Any, Any], Any]) -> Callable[[int, int], int]:
+        def apply(a: int, b: int) -> int:
+            for place in (a, b):
+                if not self.has(place):
+                    return _beyond(place)
+            with np.errstate(all="ignore"):
+                return self.place_of(float(function(self.number_at(a), self.number_at(b))))
+
+        return apply
 
 
-def number_at(place: int) -> np.float32:
-    """The number at a place."""
-    number = np.uint32(abs(place)).view(np.float32)
-    return -number if place < 0 else number
-
-
-def _of(a: int, b: int) -> int:
-    top, bottom = np.array([a, b], np.int64).astype(np.float32)
-    return place_of(top / bottom)
-
-
-def _round(a: int, how: int) -> int:
-    if abs(a) > LARGEST:
-        return -BEYOND if a < 0 else BEYOND
-    return _ROUNDINGS[Rounding(how)](float(number_at(a)))
+def _beyond(place: int) -> int:
+    return -BEYOND if place < 0 else BEYOND
 
 
 _ROUNDINGS: dict[Rounding, Callable[[float], int]] = {
@@ -54,27 +103,57 @@ _ROUNDINGS: dict[Rounding, Callable[[float], int]] = {
     Rounding.TO_EVEN: round,
 }
 
+FLOAT32 = Width(
+    np.float32,
+    np.uint32,
+    0x7F7FFFFF,
+    24,
+    FloatOperation.FLOAT_OF,
+    FloatOperation.FLOAT_SUM,
+    FloatOperation.FLOAT_SUB,
+    FloatOperation.FLOAT_PROD,
+    FloatOperation.FLOAT_DIV,
+    FloatOperation.FLOAT_ROUND,
+)
+FLOAT64 = Width(
+    np.float64,
+    np.uint64,
+    0x7FEFFFFFFFFFFFFF,
+    53,
+    FloatOperation.DOUBLE_OF,
+    FloatOperation.DOUBLE_SUM,
+    FloatOperation.DOUBLE_SUB,
+    FloatOperation.DOUBLE_PROD,
+    FloatOperation.DOUBLE_DIV,
+    FloatOperation.DOUBLE_ROUND,
+)
+CONVERSIONS = {
+    FloatOperation.DOUBLE_OF_FLOAT: (FLOAT32, FLOAT64),
+    FloatOperation.FLOAT_OF_DOUBLE: (FLOAT64, FLOAT32),
+}  # from, to
 
-def _on_numbers(function: Callable[[np.float32, np.float32], np.float32]) -> Callable[[int, int], int]:
-    def apply(a: int, b: int) -> int:
-        for place in (a, b):
-            if abs(place) > LARGEST:
-                return -BEYOND if place < 0 else BEYOND
-        with np.errstate(all="ignore"):
-            return place_of(float(function(number_at(a), number_at(b))))
 
-    return apply
+def _converted(given: Width, wanted: Width) -> Callable[[int, int], int]:
+    return lambda a, b: wanted.place_of(given.number_at(a)) if given.has(a) else _beyond(a)
 
 
 OPERATIONS: dict[FloatOperation, Callable[[int, int], int]] = {
-    FloatOperation.FLOAT_OF: _of,
-    FloatOperation.FLOAT_SUM: _on_numbers(lambda x, y: x + y),
-    FloatOperation.FLOAT_SUB: _on_numbers(lambda x, y: x - y),
-    FloatOperation.FLOAT_PROD: _on_numbers(lambda x, y: x * y),
-    FloatOperation.FLOAT_DIV: _on_numbers(lambda x, y: x / y),
-    FloatOperation.FLOAT_ROUND: _round,
+    **FLOAT32.operations(),
+    **FLOAT64.operations(),
+    **{op: _converted(*widths) for op, widths in CONVERSIONS.items()},
 }
-QUOTIENTS = (FloatOperation.FLOAT_OF, FloatOperation.FLOAT_DIV)
+QUOTIENTS = (FloatOperation.FLOAT_OF, FloatOperation.FLOAT_DIV, FloatOperation.DOUBLE_OF, FloatOperation.DOUBLE_DIV)
+ROUNDS = (FloatOperation.FLOAT_ROUND, FloatOperation.DOUBLE_ROUND)
+
+
+def width_of(op: FloatOperation) -> Width:
+    """The type of an operation's operands, or, of a quotient of integers, of its result."""
+    return CONVERSIONS[op][0] if op in CONVERSIONS else FLOAT32 if op <= FloatOperation.FLOAT_ROUND else FLOAT64
+
+
+def result_of(op: FloatOperation) -> Width:
+    """The type of an operation's result, if that is no integer."""
+    return CONVERSIONS[op][1] if op in CONVERSIONS else width_of(op)
 
 
 def interval(op: FloatOperation, a: Interval, divisors: list[Interval]) -> Interval:
@@ -82,16 +161,12 @@ def interval(op: FloatOperation, a: Interval, divisors: list[Interval]) -> Inter
 
     Rounding keeps order, so the ends are at corners, whatever the operation.
     """
-    if op == FloatOperation.FLOAT_ROUND:
+    width = width_of(op)
+    if op in ROUNDS:
         (how,) = divisors
         ends = (how[0], how[0]) if how[0] == how[1] else (Rounding.DOWN, Rounding.UP)
-        return tuple(_round(end, one) for end, one in zip(_within(a), ends, strict=True))  # type: ignore[return-value]
-    if op != FloatOperation.FLOAT_OF:
-        a, divisors = _within(a), [_within(b) for b in divisors]
+        return tuple(OPERATIONS[op](end, one) for end, one in zip(width.within(a), ends, strict=True))  # type: ignore[return-value]
+    if op != width.of:
+        a, divisors = width.within(a), [width.within(b) for b in divisors]
     corners = [OPERATIONS[op](x, y) for b in divisors for x, y in product(a, b)]
-    return _within((min(corners, default=0), max(corners, default=0)))
-
-
-def _within(places: Interval) -> Interval:
-    low, high = (max(-LARGEST, min(LARGEST, place)) for place in places)
-    return low, high
+    return result_of(op).within((min(corners, default=0), max(corners, default=0)))

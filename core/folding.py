@@ -31,6 +31,8 @@ def operation(op: Operation | FloatOperation, a: Any, b: Any) -> Expr:
     if isinstance(op, FloatOperation):  # rounded: nothing cancels
         if op in floats.QUOTIENTS and b.value == 0:
             compute(op, a, b, 0, 0)
+        if op in floats.ROUNDS and a.op == floats.width_of(op).of and a.b.value == 1 and a.a.op == op:
+            return as_expr(a.a)  # a number that was rounded to a whole one before
         return _term(op, a, b)
     if op in QUOTIENTS:
         return _divide(op, a, b)

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary
 
-from dovetail.core import algebra
+from dovetail.core import algebra, floats
 from dovetail.core.algebra import DIVISIONS, INT64_MAX, INT64_MIN, OPERATIONS, Interval, Poly
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr_text import operands_first, operation_text, program_of, text_of
@@ -320,7 +320,9 @@ def compute(op: Operation | FloatOperation, a: Expr, b: Expr, x: int, y: int) ->
 
 
 def _width(op: Operation | FloatOperation) -> str:
-    return "float32" if isinstance(op, FloatOperation) and op != FloatOperation.FLOAT_ROUND else "64 bits"
+    if isinstance(op, FloatOperation) and op not in floats.ROUNDS:
+        return floats.result_of(op).name
+    return "64 bits"
 
 
 def _beyond(op: Operation | FloatOperation, value: int) -> list[tuple[str, int]]:

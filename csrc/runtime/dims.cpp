@@ -25,32 +25,61 @@ DimsTrouble divide(int64_t a, int64_t b, bool up, int64_t* value) {
   return DimsTrouble::kNone;
 }
 
-constexpr int64_t kLargestFloat = 0x7f7fffff;  // the place of the largest float32 number
+bool is_float_operation(int64_t op) { return op >= DT_DIM_FLOAT_OF && op <= DT_DIM_FLOAT_OF_DOUBLE; }
 
-bool is_float_operation(int64_t op) { return op >= DT_DIM_FLOAT_OF && op <= DT_DIM_FLOAT_ROUND; }
+bool is_conversion(int64_t op) { return op == DT_DIM_DOUBLE_OF_FLOAT || op == DT_DIM_FLOAT_OF_DOUBLE; }
+
+// Are the operands float64 numbers, if they are no integers?
+bool takes_doubles(int64_t op) { return op >= DT_DIM_DOUBLE_OF && op != DT_DIM_DOUBLE_OF_FLOAT; }
+
+bool gives_doubles(int64_t op) { return op >= DT_DIM_DOUBLE_OF && op != DT_DIM_FLOAT_OF_DOUBLE; }
+
+// DT_DIM_FLOAT_*, whatever the type.
+int64_t as_of_floats(int64_t op) {
+  return op >= DT_DIM_DOUBLE_OF && !is_conversion(op) ? op - DT_DIM_DOUBLE_OF + DT_DIM_FLOAT_OF : op;
+}
 
 bool is_operation(int64_t op) { return (op >= DT_DIM_SUM && op <= DT_DIM_CEIL_DIV) || is_float_operation(op); }
 
-bool is_place(int64_t place) { return place >= -kLargestFloat && place <= kLargestFloat; }
+template <class Real>
+struct Places;
+template <>
+struct Places<float> {
+  using Bits = uint32_t;
+  static constexpr int64_t kLargest = 0x7f7fffff;  // the place of the largest number
+};
+template <>
+struct Places<double> {
+  using Bits = uint64_t;
+  static constexpr int64_t kLargest = 0x7fefffffffffffff;
+};
 
-float number_at(int64_t place) {
-  const auto bits = static_cast<uint32_t>(place < 0 ? -place : place);
-  float number = 0;
+template <class Real>
+bool is_place(int64_t place) {
+  return place >= -Places<Real>::kLargest && place <= Places<Real>::kLargest;
+}
+
+template <class Real>
+Real number_at(int64_t place) {
+  const auto bits = static_cast<typename Places<Real>::Bits>(place < 0 ? -place : place);
+  Real number = 0;
   std::memcpy(&number, &bits, sizeof number);
   return place < 0 ? -number : number;
 }
 
-DimsTrouble place_of(float number, int64_t* place) {
+template <class Real>
+DimsTrouble place_of(Real number, int64_t* place) {
   if (!std::isfinite(number)) return DimsTrouble::kOverflow;
-  uint32_t bits = 0;
-  std::memcpy(&bits, &number, sizeof bits);
-  const auto size = static_cast<int64_t>(bits & 0x7fffffff);
-  *place = bits >> 31 ? -size : size;
+  const Real size = std::abs(number);
+  typename Places<Real>::Bits bits = 0;
+  std::memcpy(&bits, &size, sizeof bits);
+  *place = number < 0 ? -static_cast<int64_t>(bits) : static_cast<int64_t>(bits);
   return DimsTrouble::kNone;
 }
 
-DimsTrouble rounded(float number, int64_t how, int64_t* value) {
-  float whole = 0;
+template <class Real>
+DimsTrouble rounded(Real number, int64_t how, int64_t* value) {
+  Real whole = 0;
   switch (how) {
     case DT_ROUND_TO_ZERO:
       whole = std::trunc(number);
@@ -67,18 +96,20 @@ DimsTrouble rounded(float number, int64_t how, int64_t* value) {
     default:
       return DimsTrouble::kOverflow;  // nothing that a builder writes
   }
-  if (!(whole >= -0x1p63F && whole < 0x1p63F)) return DimsTrouble::kOverflow;
+  if (!(whole >= Real(-0x1p63) && whole < Real(0x1p63))) return DimsTrouble::kOverflow;
   *value = static_cast<int64_t>(whole);
   return DimsTrouble::kNone;
 }
 
-DimsTrouble apply_to_floats(int64_t op, int64_t a, int64_t b, int64_t* value) {
+// Of an operation that is no conversion, by its name among those on floats.
+template <class Real>
+DimsTrouble apply_to(int64_t op, int64_t a, int64_t b, int64_t* value) {
   if (op == DT_DIM_FLOAT_OF) {
     if (b == 0) return DimsTrouble::kDivisionByZero;
-    return place_of(static_cast<float>(a) / static_cast<float>(b), value);
+    return place_of(static_cast<Real>(a) / static_cast<Real>(b), value);
   }
-  if (!is_place(a) || !is_place(b)) return DimsTrouble::kOverflow;
-  const float x = number_at(a), y = number_at(b);
+  if (!is_place<Real>(a) || !is_place<Real>(b)) return DimsTrouble::kOverflow;
+  const Real x = number_at<Real>(a), y = number_at<Real>(b);
   switch (op) {
     case DT_DIM_FLOAT_SUM:
       return place_of(x + y, value);
@@ -91,6 +122,16 @@ DimsTrouble apply_to_floats(int64_t op, int64_t a, int64_t b, int64_t* value) {
     default:
       return rounded(x, b, value);
   }
+}
+
+DimsTrouble apply_to_floats(int64_t op, int64_t a, int64_t b, int64_t* value) {
+  if (op == DT_DIM_DOUBLE_OF_FLOAT) {
+    return is_place<float>(a) ? place_of<double>(number_at<float>(a), value) : DimsTrouble::kOverflow;
+  }
+  if (op == DT_DIM_FLOAT_OF_DOUBLE) {
+    return is_place<double>(a) ? place_of(static_cast<float>(number_at<double>(a)), value) : DimsTrouble::kOverflow;
+  }
+  return takes_doubles(op) ? apply_to<double>(as_of_floats(op), a, b, value) : apply_to<float>(op, a, b, value);
 }
 
 DimsTrouble apply(int64_t op, int64_t a, int64_t b, int64_t* value) {
@@ -161,24 +202,28 @@ Interval divide(const Interval& a, const Interval& b, bool up) {
 
 // Rounding keeps order, so the ends are at the corners here too; beyond the largest numbers there is none.
 Interval apply_to_floats(int64_t op, Interval a, Interval b) {
-  const auto within = [](const Interval& x) {
-    return Interval{std::clamp(x.low, -kLargestFloat, kLargestFloat),
-                    std::clamp(x.high, -kLargestFloat, kLargestFloat)};
+  const int64_t kind = as_of_floats(op);
+  const int64_t most_taken = takes_doubles(op) ? Places<double>::kLargest : Places<float>::kLargest;
+  const int64_t most_given = gives_doubles(op) ? Places<double>::kLargest : Places<float>::kLargest;
+  const auto within = [most_taken](const Interval& x) {
+    return Interval{std::clamp(x.low, -most_taken, most_taken), std::clamp(x.high, -most_taken, most_taken)};
   };
-  if (op != DT_DIM_FLOAT_OF) a = within(a);
-  if (op != DT_DIM_FLOAT_OF && op != DT_DIM_FLOAT_ROUND) b = within(b);
-  const auto at = [op](int64_t x, int64_t y) {
+  if (kind != DT_DIM_FLOAT_OF) a = within(a);
+  if (kind != DT_DIM_FLOAT_OF && kind != DT_DIM_FLOAT_ROUND) b = within(b);
+  const auto at = [op, kind, most_given](int64_t x, int64_t y) {
     int64_t value = 0;
     if (apply_to_floats(op, x, y, &value) == DimsTrouble::kNone) return value;
-    if (op == DT_DIM_FLOAT_ROUND)
+    if (kind == DT_DIM_FLOAT_ROUND)
       return x < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
-    const bool is_negative = op == DT_DIM_FLOAT_SUM || op == DT_DIM_FLOAT_SUB ? x < 0 : (x < 0) != (y < 0);
-    return is_negative ? -kLargestFloat : kLargestFloat;
+    const bool is_product = kind == DT_DIM_FLOAT_PROD || kind == DT_DIM_FLOAT_DIV || kind == DT_DIM_FLOAT_OF;
+    const bool is_negative = is_product ? (x < 0) != (y < 0) : x < 0;
+    return is_negative ? -most_given : most_given;
   };
-  if (op == DT_DIM_FLOAT_SUM) return {at(a.low, b.low), at(a.high, b.high)};
-  if (op == DT_DIM_FLOAT_SUB) return {at(a.low, b.high), at(a.high, b.low)};
-  if (op == DT_DIM_FLOAT_PROD) return corners(a, b, at);
-  if (op == DT_DIM_FLOAT_ROUND) {
+  if (is_conversion(op)) return {at(a.low, 0), at(a.high, 0)};
+  if (kind == DT_DIM_FLOAT_SUM) return {at(a.low, b.low), at(a.high, b.high)};
+  if (kind == DT_DIM_FLOAT_SUB) return {at(a.low, b.high), at(a.high, b.low)};
+  if (kind == DT_DIM_FLOAT_PROD) return corners(a, b, at);
+  if (kind == DT_DIM_FLOAT_ROUND) {
     return {at(a.low, b.low == b.high ? b.low : DT_ROUND_DOWN), at(a.high, b.low == b.high ? b.low : DT_ROUND_UP)};
   }
   const Interval below = {b.low, std::min<int64_t>(b.high, -1)}, above = {std::max<int64_t>(b.low, 1), b.high};
@@ -225,13 +270,14 @@ int64_t pushed(const int64_t* code, const Leaves& leaves) {
 struct Term {
   std::string text;
   int strength;                          // 3 a name or number, 2 a product, 1 a sum, 0 a comparison
-  std::optional<int64_t> constant = {};  // may turn out to stand for a float32 number
+  std::optional<int64_t> constant = {};  // may turn out to stand for a number
 };
 
-// Operand of an operation on float32 numbers.
+// Operand of an operation on numbers.
+template <class Real>
 Term number_term(const Term& term) {
-  if (!term.constant || !is_place(*term.constant)) return term;
-  const float number = number_at(*term.constant);
+  if (!term.constant || !is_place<Real>(*term.constant)) return term;
+  const Real number = number_at<Real>(*term.constant);
   char text[32];
   const auto end = std::to_chars(text, text + sizeof text, number).ptr;
   return {std::string(text, end), number < 0 ? 1 : 3};
@@ -243,14 +289,20 @@ std::string bracketed(const Term& term, int needed) {
 
 Term join(int64_t op, Term a, Term b) {
   static constexpr const char* kRoundings[] = {"trunc", "floor", "ceil", "round"};
-  const bool rounds = op == DT_DIM_FLOAT_ROUND;
-  if (is_float_operation(op) && op != DT_DIM_FLOAT_OF) {
-    a = number_term(a);
-    if (!rounds) b = number_term(b);
+  const bool of_doubles = is_float_operation(op) && takes_doubles(op);
+  const char* type = is_float_operation(op) && gives_doubles(op) ? "double(" : "float(";
+  if (is_float_operation(op)) {
+    const auto number = [of_doubles](const Term& term) {
+      return of_doubles ? number_term<double>(term) : number_term<float>(term);
+    };
+    if (is_conversion(op)) return {type + number(a).text + ")", 3};
+    op = as_of_floats(op);
+    if (op != DT_DIM_FLOAT_OF) a = number(a);
+    if (op != DT_DIM_FLOAT_OF && op != DT_DIM_FLOAT_ROUND) b = number(b);
   }
   switch (op) {
     case DT_DIM_FLOAT_OF:
-      return {"float(" + a.text + (b.text == "1" ? "" : ", " + b.text) + ")", 3};
+      return {type + a.text + (b.text == "1" ? "" : ", " + b.text) + ")", 3};
     case DT_DIM_FLOAT_DIV:
       return {bracketed(a, 2) + "/" + bracketed(b, 3), 2};
     case DT_DIM_FLOAT_ROUND:

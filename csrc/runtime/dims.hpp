@@ -47,14 +47,20 @@ std::string verify_program(const DimsProgram& program, const LeafCounts& counts,
 // The sizes that have to be known: one more than the last one that it, or an earlier program that it uses, looks up.
 int needed_sizes(const DimsProgram& program, const std::vector<int>& earlier = {});
 
-// Operations on float32 numbers: models compute extents with them, each step rounded. A number is written as its place
-// among all: 0 is 0.0, 1 the least number above it, and that of -x is minus that of x, so that places compare as the
-// numbers do. Infinities and nan have none: what would be one is an overflow or a division by zero.
+// Operations on float32 and float64 numbers: models compute extents with them, each step rounded. A number is written
+// as its place among all of its type: 0 is 0.0, 1 the least number above it, and that of -x is minus that of x, so that
+// places compare as the numbers do. Infinities and nan have none: such a result is an overflow or a division by zero.
 //   FLOAT_OF     a / b of integers, both rounded to float32 first
 //   FLOAT_SUM, FLOAT_SUB, FLOAT_PROD, FLOAT_DIV  of float32 numbers
 //   FLOAT_ROUND  the float32 number a as an integer; b says how, DT_ROUND_*
-#define DT_FLOAT_OPERATIONS(X) \
+//   DOUBLE_*     the same of float64 numbers
+//   DOUBLE_OF_FLOAT, FLOAT_OF_DOUBLE  the number a in the other type; b is not looked at
+#define DT_FLOAT32_OPERATIONS(X) \
   X(FLOAT_OF, 32) X(FLOAT_SUM, 33) X(FLOAT_SUB, 34) X(FLOAT_PROD, 35) X(FLOAT_DIV, 36) X(FLOAT_ROUND, 37)
+#define DT_FLOAT64_OPERATIONS(X) \
+  X(DOUBLE_OF, 38) X(DOUBLE_SUM, 39) X(DOUBLE_SUB, 40) X(DOUBLE_PROD, 41) X(DOUBLE_DIV, 42) X(DOUBLE_ROUND, 43)
+#define DT_FLOAT_CONVERSIONS(X) X(DOUBLE_OF_FLOAT, 44) X(FLOAT_OF_DOUBLE, 45)
+#define DT_FLOAT_OPERATIONS(X) DT_FLOAT32_OPERATIONS(X) DT_FLOAT64_OPERATIONS(X) DT_FLOAT_CONVERSIONS(X)
 #define DT_ROUNDINGS(X) X(TO_ZERO, 0) X(DOWN, 1) X(UP, 2) X(TO_EVEN, 3)
 #define DT_NUMBERED(name, value) DT_DIM_##name = value,
 enum : int64_t { DT_FLOAT_OPERATIONS(DT_NUMBERED) };

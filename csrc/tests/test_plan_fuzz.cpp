@@ -212,7 +212,8 @@ json hostile_value(std::mt19937& random) {
 
 // A number that could stand there.
 json likely_number(const json& present, std::mt19937& random) {
-  const int64_t choices[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 51, 53, 100, 65536, INT32_MAX, -1};
+  const int64_t choices[] = {0,  1,  2,  3,  4,  5,  7,  8,  9,  15,  16,    17,        31, 32,
+                             33, 48, 51, 53, 54, 57, 59, 60, 61, 100, 65536, INT32_MAX, -1};
   const int64_t value = present.is_number_integer() ? present.get<int64_t>() : 0;
   if (random() % 3 == 0) return static_cast<int64_t>(static_cast<uint64_t>(value) * 2);
   return choices[random() % std::size(choices)];

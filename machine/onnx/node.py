@@ -109,8 +109,12 @@ class Node:
 
     def as_tensor(self, array: Any) -> ITensor:
         """A constant of the network."""
+        exact = self._shared.types.in_float64(array)
         array = np.asarray(array)
-        return self.network.add_constant(array.shape, np.ascontiguousarray(array)).get_output(0)
+        layer = self.network.add_constant(array.shape, np.ascontiguousarray(array))
+        if exact:
+            layer.in_float64 = exact
+        return layer.get_output(0)
 
     def constant(self, index: int) -> np.ndarray | None:
         return self.contents(self._inputs[index] if 0 <= index < len(self._inputs) else None)

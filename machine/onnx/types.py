@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dovetail.core.contract import MAX_ELEMENTS
 from dovetail.core.errors import DTypeError
 from dovetail.core.types import DataType, from_numpy, nptype
 from dovetail.machine.onnx.errors import ErrorCode, ModelError
@@ -69,6 +70,7 @@ class ElementTypes:
     def __init__(self, tell: Callable[[str], None], files: TensorFiles | None = None) -> None:
         self._tell, self._files = tell, files or TensorFiles()
         self._told: set[str] = set()
+        self._exact: dict[int, tuple[np.ndarray, tuple[float, ...]]] = {}  # by id of an array, which is kept
 
     @property
     def are_plain(self) -> bool:
@@ -92,8 +94,15 @@ class ElementTypes:
 
     def array(self, tensor: Any) -> np.ndarray:
         """The contents of a TensorProto, as the network carries them. Raises ModelError."""
-        array = self._files.array(tensor)
-        return carried(array, nptype(self.carrier(name_of(tensor.data_type))))
+        given = self._files.array(tensor)
+        array = carried(given, nptype(self.carrier(name_of(tensor.data_type))))
+        if given.dtype == np.float64 and given.size <= MAX_ELEMENTS:
+            self._exact[id(array)] = array, tuple(given.reshape(-1).tolist())
+        return array
+
+    def in_float64(self, array: Any) -> tuple[float, ...]:
+        """The numbers of a DOUBLE tensor that `array` carries, in row-major order; () of others and of large ones."""
+        return self._exact[id(array)][1] if id(array) in self._exact else ()
 
     def dense(self, sparse: Any, reserve: Callable[[str, int], None]) -> np.ndarray:
         """The same of a SparseTensorProto, whose bytes `reserve` is asked for. Raises ModelError."""

@@ -1,7 +1,9 @@
 """Contents of small float tensors that follow from extents: how `Cast(Floor(Cast(height) * 0.7))` gets to be an extent.
 
-Where float32 computes exactly, as whole extents times and divided by constants of few digits, a number is a `Ratio` of
-integer expressions, in which factors cancel. Any other is a `Single`, whose steps are rounded as those of the model.
+Where the type of the numbers computes exactly, as whole extents times and divided by constants of few digits, a number
+is a `Ratio` of integer expressions, in which factors cancel; that it was exact is required where it becomes an integer.
+Any other is a `Rounded`, whose steps are rounded as those of the model: in float32, or in float64, which networks have
+no tensors of, but models compute extents in.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ import numpy
 
 from dovetail.core.contract import MAX_ELEMENTS
 from dovetail.core.errors import ShapeError
-from dovetail.core.expr import as_expr, maximum, minimum, operation, select
-from dovetail.core.floats import LARGEST, place_of
+from dovetail.core.expr import as_expr, maximum, minimum, operation, require, select
+from dovetail.core.floats import FLOAT32, FLOAT64, Width
 from dovetail.core.types import DataType, FloatOperation, Rounding
 
 MOST_DIGITS = 256  # an odd factor below this: times an extent below 65536 it is exact in the 24 bits of a float32
@@ -27,72 +29,100 @@ class NotFollowed(Exception):  # an answer, not an error
 
 
 class Number:
-    """A float32 number that follows from extents. Operators give further ones; raises NotFollowed where none is."""
+    """A number that follows from extents. Operators give further ones; raises NotFollowed where none is.
 
-    def single(self) -> Single:
-        """The same with its steps rounded."""
-        raise NotImplementedError
+    `width` is its type, `place` what it is with its steps rounded: an expression, see `dovetail.core.floats`.
+    """
+
+    width: Width
+    place: Any
 
     def text(self) -> str:
         """As people read it: by its whole part, which tells what it is made of."""
-        return str(self.whole(Rounding.TO_ZERO))
+        return str(self._exact(Rounding.TO_ZERO))
 
     def whole(self, how: Rounding) -> Any:
         """The integer that it is rounded to, an expression."""
-        return operation(FloatOperation.FLOAT_ROUND, self.single().place, how)
+        return operation(self.width.round, self.place, how)
 
     def rounded(self, how: Rounding) -> Ratio:
         """The same as a float."""
-        return Ratio(self.whole(how))
+        return Ratio(self.whole(how), 1, self.width)
+
+    def converted(self, width: Width) -> Number:
+        """As Cast converts it."""
+        return self if width is self.width else Rounded(_converted(self.place, width), width)
 
     def __add__(self, other: Number) -> Number:
-        return self._combined(FloatOperation.FLOAT_SUM, other)
+        return self._combined("sum", other)
 
     def __sub__(self, other: Number) -> Number:
-        return self._combined(FloatOperation.FLOAT_SUB, other)
+        return self._combined("sub", other)
 
     def __mul__(self, other: Number) -> Number:
-        return self._combined(FloatOperation.FLOAT_PROD, other)
+        return self._combined("prod", other)
 
     def __truediv__(self, other: Number) -> Number:
-        return self._combined(FloatOperation.FLOAT_DIV, other)
+        return self._combined("div", other)
 
     def __neg__(self) -> Number:
-        return Single(-self.single().place)
+        return Rounded(-self.place, self.width)
 
     def greatest(self, other: Number) -> Number:
-        return Single(maximum(self.single().place, other.single().place))
+        a, b = _paired(self, other)
+        return a._with(b, maximum, maximum) or Rounded(maximum(a.place, b.place), a.width)
 
     def least(self, other: Number) -> Number:
-        return Single(minimum(self.single().place, other.single().place))
+        a, b = _paired(self, other)
+        return a._with(b, minimum, minimum) or Rounded(minimum(a.place, b.place), a.width)
 
     def is_less(self, other: Number) -> Any:
         """1 if it is below the other, else 0: an expression."""
-        return as_expr(self.single().place) < other.single().place
+        return self._compared(other, lambda x, y: as_expr(x) < y)
 
     def equals(self, other: Number) -> Any:
-        return as_expr(self.single().place) == other.single().place
+        return self._compared(other, lambda x, y: as_expr(x) == y)
 
     def chosen(self, other: Number, condition: Any) -> Number:
         """This one where the condition is not 0, else the other."""
-        # Not by select, whose bounds add up: sums of places are far away. What is not chosen is below all numbers.
-        one, another = self.single().place, other.single().place
-        switch = 2 * LARGEST * (as_expr(condition) != 0) - LARGEST
-        chosen = maximum(minimum(one, switch), minimum(another, -switch))
-        return Single(maximum(chosen, minimum(one, another)))
+        a, b = _paired(self, other)
 
-    def _combined(self, op: FloatOperation, other: Number) -> Number:
-        return Single(operation(op, self.single().place, other.single().place))
+        def of_places(one: Any, another: Any) -> Any:
+            # Not by select, whose bounds add up: sums of places are far away. What is not chosen is below all numbers.
+            is_chosen, most = as_expr(condition) != 0, a.width.largest
+            switch = is_chosen * most - (1 - is_chosen) * most
+            chosen = maximum(minimum(one, switch), minimum(another, -switch))
+            return maximum(chosen, minimum(one, another))
+
+        found = a._with(b, lambda one, another: select(condition, one, another), of_places)
+        return found or Rounded(of_places(a.place, b.place), a.width)
+
+    def _combined(self, name: str, other: Number) -> Number:
+        a, b = _paired(self, other)
+        return Rounded(operation(getattr(a.width, name), a.place, b.place), a.width)
+
+    def _compared(self, other: Number, function: Any) -> Any:
+        a, b = _paired(self, other)
+        of_places = function(a.place, b.place)
+        found = a._with(b, function, lambda one, another: 0)
+        return of_places if found is None else _required(found.over, of_places, a.width)
+
+    def _exact(self, how: Rounding) -> Any:
+        """The integer that it is rounded to if no step before was rounded."""
+        return operation(self.width.round, self.place, how)
+
+    def _with(self, other: Number, function: Any, of_places: Any) -> Ratio | None:
+        """What an operation makes of both; None where it is not exact."""
+        return None
 
 
 @dataclass(frozen=True)
-class Single(Number):
-    """The number at a place, which is an expression; see `dovetail.core.floats`."""
+class Rounded(Number):
+    """The number at a place, which is an expression."""
 
     place: Any
-
-    def single(self) -> Single:
-        return self
+    width: Width
+    quotient: tuple[Any, Any] | None = None  # of integers, where it is one but for rounding
 
 
 @dataclass(frozen=True)
@@ -101,97 +131,160 @@ class Ratio(Number):
 
     over: Any
     under: int = 1
+    width: Width = FLOAT32
+    steps: Any = None  # its place, where it is not a quotient of integers in the model too
 
-    def single(self) -> Single:
-        return Single(operation(FloatOperation.FLOAT_OF, self.over, self.under))
+    @property
+    def place(self) -> Any:  # type: ignore[override]
+        return operation(self.width.of, self.over, self.under) if self.steps is None else self.steps
 
     def _is_plain(self) -> bool:
         """Is it a dyadic fraction? Any other is rounded, though never to another whole number."""
         return self.under & (self.under - 1) == 0
 
-    def _with(self, other: Number, function: Any) -> Ratio | None:
-        """Both over one number, which is a power of two; None where that is not exact."""
-        if not (isinstance(other, Ratio) and self._is_plain() and other._is_plain()):
+    def _is_exact_with(self, other: Number) -> bool:
+        return isinstance(other, Ratio) and self._is_plain() and other._is_plain()
+
+    def _with(self, other: Number, function: Any, of_places: Any) -> Ratio | None:
+        if not (isinstance(other, Ratio) and self._is_exact_with(other)):
             return None
         under = max(self.under, other.under)
-        return Ratio(function(self.over * (under // self.under), other.over * (under // other.under)), under)
+        over = function(self.over * (under // self.under), other.over * (under // other.under))
+        return _ratio(over, under, self.width, of_places(self.place, other.place))
+
+    def _by_operation(self, name: str, other: Number, function: Any) -> Number | None:
+        a, b = _paired(self, other)
+        return a._with(b, function, lambda x, y: operation(getattr(a.width, name), x, y))
 
     def __add__(self, other: Number) -> Number:
-        return self._with(other, lambda a, b: a + b) or super().__add__(other)
+        return self._by_operation("sum", other, lambda a, b: a + b) or super().__add__(other)
 
     def __sub__(self, other: Number) -> Number:
-        return self._with(other, lambda a, b: a - b) or super().__sub__(other)
+        return self._by_operation("sub", other, lambda a, b: a - b) or super().__sub__(other)
 
     def __mul__(self, other: Number) -> Number:
-        if not (isinstance(other, Ratio) and self._is_plain() and other._is_plain()):
-            return super().__mul__(other)
-        over = as_expr(self.over * other.over)
+        a, b = _paired(self, other)
+        rounded = super().__mul__(other)
+        if not a._is_exact_with(b):
+            return rounded
+        over = as_expr(a.over * b.over)
         factors = [_odd(c) for monomial, c in over.as_poly().items() if monomial]
-        return (
-            Ratio(over, self.under * other.under) if max(factors, default=0) < MOST_DIGITS else super().__mul__(other)
-        )
+        if max(factors, default=0) >= MOST_DIGITS:
+            return rounded
+        return _ratio(over, a.under * b.under, a.width, rounded.place) or rounded
 
     def __neg__(self) -> Number:
-        return Ratio(-self.over, self.under)
+        return Ratio(-self.over, self.under, self.width, None if self.steps is None else -self.steps)
 
     def __truediv__(self, other: Number) -> Number:
-        if not (isinstance(other, Ratio) and self._is_plain() and other._is_plain()):
-            return super().__truediv__(other)
-        over, divisor = as_expr(self.over), as_expr(other.over)
-        if divisor.value == 0:
+        a, b = _paired(self, other)
+        if isinstance(b, Ratio) and as_expr(b.over).value == 0:
             raise NotFollowed
+        rounded = super().__truediv__(other)
+        if not a._is_exact_with(b):
+            return rounded
+        over, divisor = as_expr(a.over), as_expr(b.over)
         if divisor.value is None:
-            return self._quotient(over * other.under, divisor * self.under)
+            return _quotient(over * b.under, divisor * a.under, a.width, rounded.place)
         sign = -1 if divisor.value < 0 else 1
-        return Ratio(over * (sign * other.under), self.under * abs(divisor.value))
-
-    def _quotient(self, a: Any, b: Any) -> Number:
-        """a / b of integers. Where the one is so many times the other, whatever the extents, it is a number."""
-        times, parts = a // b, 0 if a.value == 0 else b // a
-        if as_expr(times).value and a.same(b * times):
-            return Ratio(times)
-        if as_expr(parts).value and b.same(a * parts):
-            return Ratio(as_expr(1), as_expr(parts).value)
-        return Single(operation(FloatOperation.FLOAT_OF, a, b))
-
-    def greatest(self, other: Number) -> Number:
-        return self._with(other, maximum) or super().greatest(other)
-
-    def least(self, other: Number) -> Number:
-        return self._with(other, minimum) or super().least(other)
-
-    def is_less(self, other: Number) -> Any:
-        found = self._with(other, lambda a, b: as_expr(a) < b)
-        return super().is_less(other) if found is None else found.over
-
-    def equals(self, other: Number) -> Any:
-        found = self._with(other, lambda a, b: as_expr(a) == b)
-        return super().equals(other) if found is None else found.over
-
-    def chosen(self, other: Number, condition: Any) -> Number:
-        return self._with(other, lambda a, b: select(condition, a, b)) or super().chosen(other, condition)
+        over, under = over * (sign * b.under), a.under * abs(divisor.value)
+        return _ratio(over, under, a.width, rounded.place) or rounded
 
     def whole(self, how: Rounding) -> Any:
+        exact, rounded = self._exact(how), super().whole(how)
+        is_small = self.steps is None and _is_within(as_expr(self.over).range, self.width)
+        return exact if is_small else _required(exact, rounded, self.width)
+
+    def rounded(self, how: Rounding) -> Ratio:
+        if self.steps is None and self.under == 1:
+            return self
+        return Ratio(self._exact(how), 1, self.width, operation(self.width.of, super().whole(how), 1))
+
+    def converted(self, width: Width) -> Number:
+        if width is self.width:
+            return self
+        return Ratio(self.over, self.under, width, _converted(self.place, width))
+
+    def _exact(self, how: Rounding) -> Any:
         if self.under == 1:
             return self.over
         down, up = self.over // self.under, -(-self.over // self.under)
         if how == Rounding.TO_ZERO:
             return select(as_expr(self.over) >= 0, down, up)
         if how == Rounding.TO_EVEN:
-            return super().whole(how)
+            return super()._exact(how)
         return down if how == Rounding.DOWN else up
 
 
+def _ratio(over: Any, under: int, width: Width, place: Any) -> Ratio | None:
+    """over / under, whose steps give `place`; None of constants that these round."""
+    over, place = as_expr(over), as_expr(place)
+    if over.value is not None and place.value is not None:
+        if Fraction(over.value, under) != Fraction(float(width.number_at(place.value))):
+            return None
+        return Ratio(over, under, width)
+    return Ratio(over, under, width, place)
+
+
+def _quotient(a: Any, b: Any, width: Width, place: Any) -> Number:
+    """a / b of integers. Where the one is so many times the other, whatever the extents, it is a number."""
+    times, parts = a // b, 0 if a.value == 0 else b // a
+    if as_expr(times).value and a.same(b * times):
+        return Ratio(times, 1, width, place)
+    if as_expr(parts).value and b.same(a * parts):
+        return Ratio(as_expr(1), as_expr(parts).value, width, place)
+    return Rounded(place, width, (a, b))
+
+
+def _paired(a: Number, b: Number) -> tuple[Any, Any]:
+    """Both in one type: a constant of few digits is of any type, others that differ are not combined in models."""
+    if a.width is b.width:
+        return a, b
+    for one, width in ((a, b.width), (b, a.width)):
+        if isinstance(one, Ratio) and one.steps is None and as_expr(one.over).value is not None and one._is_plain():
+            same = replace(one, width=width)
+            return (same, b) if one is a else (a, same)
+    raise NotFollowed
+
+
+def _converted(place: Any, width: Width) -> Any:
+    op = FloatOperation.DOUBLE_OF_FLOAT if width is FLOAT64 else FloatOperation.FLOAT_OF_DOUBLE
+    return operation(op, place, 0)
+
+
+def _is_within(values: tuple[int, int], width: Width) -> bool:
+    return -(2**width.digits) <= values[0] and values[1] <= 2**width.digits
+
+
+def _required(exact: Any, rounded: Any, width: Width) -> Any:
+    """An integer that the model computes as `rounded`: `exact`, which folds, with the requirement that both are equal.
+
+    What follows from elements of inputs is `rounded`: a requirement would make shapes of them, whether or not they
+    decide extents.
+    """
+    exact, rounded = as_expr(exact), as_expr(rounded)
+    if exact.same(rounded):
+        return exact
+    if exact.late or rounded.late:
+        return rounded
+    text = f"the model computes {exact} in {width.name}, whose {width.digits} binary digits do not hold it"
+    require(exact == rounded, text)
+    return exact
+
+
 def quotient_of(number: Number) -> tuple[Any, Any] | None:
-    """(a, b) of a number that is float32(a) / float32(b), expressions; None of any other."""
+    """(a, b) of a number that is the quotient of two integers, expressions, but for rounding; None of any other."""
     if isinstance(number, Ratio):
         return as_expr(number.over), as_expr(number.under)
-    place = number.single().place
-    return (place.a, place.b) if place.op == FloatOperation.FLOAT_OF else None
+    return number.quotient if isinstance(number, Rounded) else None
 
 
-def ratios_of(tensor: Any) -> numpy.ndarray | None:
-    """The elements of a tensor as an array of Number in its dims, None where they are not known."""
+def ratios_of(tensor: Any, width: Width = FLOAT32) -> numpy.ndarray | None:
+    """The elements of a tensor as an array of Number in its dims, None where they are not known.
+
+    Args:
+        width: what integers are converted to.
+    """
     if not tensor.dims.is_constant or tensor.dims.volume.value > MAX_ELEMENTS:
         return None
     if tensor.dtype == DataType.FLOAT and tensor.fractions is None and tensor.constant is not None:
@@ -199,7 +292,7 @@ def ratios_of(tensor: Any) -> numpy.ndarray | None:
     elif tensor.dtype == DataType.FLOAT:
         given = list(tensor.fractions or [None])
     else:
-        given = [Ratio(element) for element in tensor.elements() or ()] or [None]
+        given = [Ratio(element, 1, width) for element in tensor.elements() or ()] or [None]
     if any(number is None for number in given):
         return None
     array = numpy.empty(len(given), dtype=object)
@@ -207,14 +300,14 @@ def ratios_of(tensor: Any) -> numpy.ndarray | None:
     return array.reshape([dim.value for dim in tensor.dims])
 
 
-def constant(value: float) -> Number | None:
+def constant(value: float, width: Width = FLOAT32) -> Number | None:
     """A known number, None where it is not finite."""
     if not math.isfinite(value):
         return None
     exact = Fraction(value)
     if _odd(exact.numerator) < MOST_DIGITS and abs(exact) < 2**40 and exact.denominator < 2**40:
-        return Ratio(as_expr(exact.numerator), exact.denominator)
-    return Single(as_expr(place_of(value)))
+        return Ratio(as_expr(exact.numerator), exact.denominator, width)
+    return Rounded(as_expr(width.place_of(value)), width)
 
 
 def _odd(factor: int) -> int:
@@ -261,3 +354,15 @@ def follow_ratios(output: Any, function: Any, *inputs: Any) -> Any:
     except (NotFollowed, ShapeError):  # of constants: a division by 0, or what is not finite
         return output
     return replace(output, fractions=tuple(result))
+
+
+def follow_converted(output: Any, x: Any, width: Width) -> Any:
+    """`output`, a float tensor, with the contents of x converted to numbers of a type, if they are known.
+
+    Constants are converted to float64 too: no layer computes with their digits.
+    """
+    is_open = x.fractions is not None or x.values is not None or (width is FLOAT64 and x.constant is not None)
+    numbers = ratios_of(x, width) if is_open else None
+    if numbers is None:
+        return output
+    return replace(output, fractions=tuple(number.converted(width) for number in numbers.reshape(-1)))

@@ -12,7 +12,7 @@ import numpy
 
 from dovetail.core.contract import MAX_ELEMENTS
 from dovetail.core.errors import ShapeError
-from dovetail.core.expr import as_expr, maximum, minimum, select
+from dovetail.core.expr import as_expr, maximum, minimum, require, select
 from dovetail.core.scalar import Apply, Name, Number, resolved, terms_of
 from dovetail.core.types import DataType, Rounding
 from dovetail.plugins.builtin._fractions import NotFollowed, Ratio, constant, follow_answers, follow_ratios
@@ -52,7 +52,27 @@ def follow(output, function, *inputs):
 
 def follow_each(output, function, *inputs):
     """The same with a function of single elements; extents of 1 are repeated: follow_each(y, minimum, a, b)."""
-    return follow(output, numpy.frompyfunc(function, len(inputs), 1), *inputs)
+    followed = follow(output, numpy.frompyfunc(function, len(inputs), 1), *inputs)
+    if output.dtype != DataType.INT32 or followed.values is None:
+        return followed
+    return replace(followed, values=tuple(fitting(output.dtype, element) for element in followed.values))
+
+
+def fitting(dtype, element):
+    """An integer that a layer computes with extents, which its type is required to hold: expressions are of 64 bits.
+
+    Not what follows from elements of inputs: they would become shapes, whether or not they decide extents.
+    """
+    element = as_expr(element)
+    least, most = -(2**31), 2**31 - 1
+    low, high = element.range
+    if dtype != DataType.INT32 or (least <= low and high <= most) or element.late or element.leaf is not None:
+        return element
+    text = f"the model computes {element} in int32, which does not hold it"
+    require(element <= most, text)
+    if low < least:
+        require(element >= least, text)
+    return element
 
 
 def _quotient(a, b):
@@ -66,7 +86,11 @@ def _power(a, b):
     exponent = as_expr(b).value
     if exponent is None or not 0 <= exponent <= 8:
         raise NotFollowed
-    return a**exponent if exponent else as_expr(1)
+    power = as_expr(a**exponent if exponent else 1)
+    if exponent > 3 and not power.late:  # which is computed in float64
+        text = f"the model computes {power} in float64, whose 53 binary digits do not hold it"
+        require(power <= 2**53, text)
+    return power
 
 
 # What the functions of scalar formulas are of extents, as `core.functions` says what they are of arrays. Those that are

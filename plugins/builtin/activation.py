@@ -55,7 +55,7 @@ class Activation(Plugin):
     )
 
     def infer(self, x):
-        return follow_formula(x.like(), self, x)
+        return follow_formula(x.like(), self, x) if self.type in FOLLOWED else x.like()
 
     def reference(self, x):
         a, b = self.alpha, self.beta
@@ -114,6 +114,7 @@ def softplus(x):
 
 
 SELU_DEFAULTS = {"alpha": 1.67326319217681884765625, "beta": 1.05070102214813232421875}  # of ONNX Selu-6
+FOLLOWED = (ActivationType.RELU, ActivationType.CLIP, ActivationType.LEAKY_RELU, ActivationType.THRESHOLDED_RELU)
 LARGEST = float(finfo(float32).max)
 CLIP_DEFAULTS = {"type": ActivationType.CLIP, "alpha": -LARGEST, "beta": LARGEST}
 
@@ -122,7 +123,8 @@ def clip_between(node):
     """ONNX Clip-11, whose limits are inputs. Where the lower is above the upper, the upper counts."""
     x, limits = node[0], [(index, name) for index, name in ((1, "alpha"), (2, "beta")) if is_given(node, index)]
     known = {name: node.constant(index) for index, name in limits}
-    if x.dtype in FLOATS and all(value is not None and value.size == 1 for value in known.values()):
+    is_exact = node.type_name(0) != "DOUBLE"  # else the limits have digits that fields of float32 do not
+    if x.dtype in FLOATS and is_exact and all(value is not None and value.size == 1 for value in known.values()):
         fields = CLIP_DEFAULTS | {name: float(value.reshape(())) for name, value in known.items()}
         if fields["alpha"] <= fields["beta"]:
             return node.add("Activation", [x], **fields)

@@ -24,12 +24,13 @@ class Cast(Plugin):
     x = Input(TYPES)
     y = Output(TYPES)
     to_type: DataType = field(doc="Type of the output.")
+    in_float64: bool = field(False, doc="Does y stand for float64 numbers where extents are computed with it?")
 
     scalar = "x"
     type_rows = TYPE_ROWS
 
     def infer(self, x):
-        return infer_converted(x, self.to_type)
+        return infer_converted(x, self.to_type, self.in_float64)
 
     def reference(self, x):
         return converted(x, self.to_type)

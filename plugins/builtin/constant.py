@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy
@@ -9,8 +10,10 @@ import numpy
 from dovetail.core.contract import MAX_ELEMENTS, SymbolicTensor
 from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.core.expr import DimsExprs
-from dovetail.core.types import from_numpy
-from dovetail.plugins import Ints, Output, Plugin, Tensor, field
+from dovetail.core.floats import FLOAT64
+from dovetail.core.types import DataType, from_numpy
+from dovetail.plugins import Floats, Ints, Output, Plugin, Tensor, field
+from dovetail.plugins.builtin._fractions import constant
 from dovetail.plugins.onnx import Counts, counts_given, onnx_op, sliced
 
 
@@ -25,6 +28,7 @@ class Constant(Plugin):
     y = Output()
     shape: Ints = field(doc="Dims of the output; () is a scalar.", low=0)
     weights: Tensor = field(doc="The values, in any dims of that size.")
+    in_float64: Floats = field((), doc="The same as float64 numbers, where extents are computed with these.")
 
     role = "constant"
 
@@ -41,7 +45,10 @@ class Constant(Plugin):
                 expected=prod(self.shape),
                 got=values.size,
             )
-        return SymbolicTensor(DimsExprs(self.shape), from_numpy(values.dtype), constant=values.reshape(self.shape))
+        y = SymbolicTensor(DimsExprs(self.shape), from_numpy(values.dtype), constant=values.reshape(self.shape))
+        exact = [constant(value, FLOAT64) for value in self.in_float64]
+        is_known = y.dtype == DataType.FLOAT and 0 < len(exact) == values.size and None not in exact
+        return replace(y, fractions=tuple(exact)) if is_known else y
 
     def reference(self):
         return self._values().reshape(self.shape)

@@ -12,13 +12,13 @@ from dovetail.core.expr import DimsExprs
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType, from_numpy, nptype
 from dovetail.plugins import Input, Ints, Output, Plugin, field, require_that
-from dovetail.plugins.builtin._fractions import Single
 from dovetail.plugins.builtin._values import elements_of, follow
 from dovetail.plugins.onnx import (
     MOST_KNOWN,
     Counts,
     applied,
     as_extents,
+    as_float64,
     cast,
     combined,
     extents,
@@ -116,6 +116,8 @@ class Fill(Plugin):
             )
         y = SymbolicTensor(extents, to_type)
         given = [tensor for tensor in (alphas, betas) if tensor is not None]
+        if to_type in FLOATS:
+            return y
         return follow(
             y, lambda *arrays: self._line(extents.known(), *self._given(to_type, alphas, betas, arrays)), *given
         )
@@ -217,7 +219,7 @@ def range_(node):
         first, last, step = (value.reshape(()).astype(object if dtype not in FLOATS else float)[()] for value in known)
         if dtype in FLOATS and not numpy.isfinite([first, last, step]).all():
             raise node.fail("its numbers are not finite", start=first, limit=last, delta=step)
-        n = max(0, -int((first - last) // step))
+        n = _count(node, dtype, first, last, step)
         if n >= 2**63:
             raise node.fail("it has more elements than 64 bits count", start=first, limit=last, delta=step)
         if n <= MOST_KNOWN:
@@ -225,13 +227,7 @@ def range_(node):
         inputs = [Counts(node, [n]).tensor(), start, reshaped(node, delta, (1,))]
         return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
     if dtype in FLOATS:
-        length, by = combined(node, "SUB", limit, start), abs(float(step.reshape(())))
-        if math.frexp(by)[0] != 0.5 and any(isinstance(number, Single) for number in length.symbolic.fractions or ()):
-            facts = {"start": start.name, "limit": limit.name, "delta": float(step.reshape(()))}
-            hint = "compute the number of elements with integers, or with a delta that is a power of two"
-            raise node.fail("float32 would round the number of its elements", **facts, hint=hint)
-        steps = combined(node, "DIV", length, delta)
-        whole = cast(node, applied(node, "CEIL", steps), DataType.INT64)
+        whole = _steps(node, start, limit, delta)
         if whole.symbolic.elements() is None:
             facts = {"start": start.name, "limit": limit.name, "delta": float(step.reshape(()))}
             raise node.fail("its limits must follow from constants and extents", **facts)
@@ -242,6 +238,24 @@ def range_(node):
         n = (last - first if step > 0 else first - last).ceil_div(abs(step)).greatest(0)
     inputs = [n.tensor(), start, reshaped(node, delta, (1,))]
     return node.add("Fill", inputs, operation="LINSPACE", to_type=dtype)
+
+
+def _steps(node, start, limit, delta):
+    """How many floats there are, not cut to 0: counted in float64 whatever the type, as ONNX Runtime does."""
+    start, limit, delta = (as_float64(node, x) for x in (start, limit, delta))
+    steps = combined(node, "DIV", combined(node, "SUB", limit, start), delta)
+    return cast(node, applied(node, "CEIL", steps), DataType.INT64)
+
+
+def _count(node, dtype, first, last, step):
+    """The same of known ones, cut to 0."""
+    if dtype not in FLOATS:
+        return max(0, -((first - last) // step))
+    if node.type_name(0) == "DOUBLE":  # whose digits the layers' contents have
+        elements = _steps(node, *(node[index] for index in range(3))).symbolic.elements()
+        if elements is not None:
+            return max(0, elements[0].value)
+    return max(0, math.ceil((last - first) / step))
 
 
 def _extent(node, x):

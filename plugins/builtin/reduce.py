@@ -14,6 +14,7 @@ from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._axes import axes_of
 from dovetail.plugins.builtin._fractions import NotFollowed, Ratio, exact, follow_ratios
+from dovetail.plugins.builtin._values import fitting
 from dovetail.plugins.onnx import (
     applied,
     axes_given,
@@ -75,7 +76,7 @@ class Reduce(Plugin):
         elements = x.elements() if len(axes) == x.rank else None
         if not elements or self.op not in ON_EXTENTS:
             return x.like(kept)
-        return replace(x.like(kept), values=(reduce(ON_EXTENTS[self.op], elements),))
+        return replace(x.like(kept), values=(fitting(x.dtype, reduce(ON_EXTENTS[self.op], elements)),))
 
     def _of_numbers(self, array):
         """What float32 numbers that follow from extents give, in whatever order they are added."""

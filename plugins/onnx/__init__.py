@@ -13,7 +13,8 @@ Extents     rank_of; extents: the dims as Counts, numbers where they are known a
 Dims        reshaped, transposed, with_rank, with_extent, sliced, part, off_diagonal, channels_first, channels_last
 Arithmetic  cast, combined, applied, reduced by names of operations of ElementWise, Unary and Reduce; elementwise and
             unary, which take all types of ONNX and align ranks; added, lp_norm, norm_order, in_float, in_float32,
-            in_type, scalar, number_like, mask_of, aligned, all_inputs, channels, wrapped
+            as_float64 (FLOAT whose extents are float64 numbers), in_type, scalar,
+            number_like, mask_of, aligned, all_inputs, channels, wrapped
 Types       converted_to, LIMITS, UNSIGNED, ELEMENT_TYPES
 Quantised   centred, stored, requantized, Blocks, has_no_zero_point, is_single, axis_of_scales
 Windows     Window, window_of, known_plane, gathered_cells, overlaid
@@ -24,6 +25,7 @@ or FieldValueError of the layers that they add. The importer turns each into an 
 
 from dovetail.plugins.onnx.arithmetic import (
     applied,
+    as_float64,
     cast,
     combined,
     in_float,
@@ -80,6 +82,7 @@ __all__ = [
     "all_inputs",
     "applied",
     "as_extents",
+    "as_float64",
     "axes_given",
     "axis_given",
     "axis_of_scales",

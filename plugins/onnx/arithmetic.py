@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from dovetail.core.floats import FLOAT64
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.plugins.onnx.node import OnnxNode
 
@@ -51,6 +52,19 @@ def lp_norm(node: OnnxNode, x: Any, axes: Iterable[int], p: float, keep_dims: bo
 def cast(node: OnnxNode, x: Any, dtype: DataType) -> Any:
     """x itself if it has the type."""
     return x if x.dtype == dtype else node.add("Cast", [x], to_type=dtype)
+
+
+def as_float64(node: OnnxNode, x: Any) -> Any:
+    """x as FLOAT that stands for float64 numbers where extents are computed with it."""
+    symbolic = x.symbolic
+    known = symbolic.values is not None or symbolic.fractions is not None or symbolic.constant is not None
+    return node.add("Cast", [x], to_type=DataType.FLOAT, in_float64=True) if known else cast(node, x, DataType.FLOAT)
+
+
+def as_float32(node: OnnxNode, x: Any) -> Any:
+    """x as FLOAT that stands for float32 numbers there."""
+    is_wide = any(number.width is FLOAT64 for number in x.symbolic.fractions or ())
+    return node.add("Cast", [x], to_type=DataType.FLOAT) if is_wide else cast(node, x, DataType.FLOAT)
 
 
 def number_like(x: Any, value: float) -> numpy.ndarray:

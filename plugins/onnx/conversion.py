@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from dovetail.core.types import DataType
-from dovetail.plugins.onnx.arithmetic import applied, cast
+from dovetail.plugins.onnx.arithmetic import applied, as_float32, as_float64, cast
 from dovetail.plugins.onnx.node import OnnxNode
 from dovetail.plugins.onnx.pointwise import aligned, elementwise, scalar, wrapped
 
@@ -48,6 +48,9 @@ def converted_to(node: OnnxNode, x: Any, type_name: str, saturate: int = 1) -> A
         return narrowed(node, cast(node, x, DataType.FLOAT), NARROW_FLOATS[type_name], bool(saturate))
     if type_name == "FLOAT8E8M0":
         return to_power_of_two(node, cast(node, x, DataType.FLOAT), node.attr("round_mode", "up"))
+    if type_name in ("FLOAT", "DOUBLE"):
+        node.carrier(type_name)  # which says what a model's DOUBLE becomes
+        return as_float64(node, x) if type_name == "DOUBLE" else as_float32(node, x)
     work = DataType.INT32 if type_name in BELOW_A_BYTE else node.carrier(type_name)
     return cast(node, wrapped(node, cast(node, x, work), type_name), node.carrier(type_name))
 

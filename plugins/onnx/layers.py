@@ -56,6 +56,8 @@ def with_rank(node: OnnxNode, x: Any, rank: int) -> Any:
     if missing <= 0:
         return x
     known = x if isinstance(x, numpy.ndarray) else x.symbolic.constant
+    if known is not x and x.symbolic.fractions is not None:  # digits that the array does not have
+        known = None
     if known is not None:
         dims = (1,) * missing + known.shape
         return node.network.add_constant(dims, known.reshape(dims)).get_output(0)

@@ -28,7 +28,7 @@ from dovetail.core.expr import (
     require,
     select,
 )
-from dovetail.core.floats import BEYOND, number_at, place_of
+from dovetail.core.floats import BEYOND, FLOAT32, FLOAT64
 from dovetail.core.types import DimensionOperation as Operation
 from dovetail.core.types import FloatOperation, Rounding
 
@@ -99,30 +99,27 @@ def test_an_operation_is_the_same_at_once_and_at_run_time(op, a, b, result):
     assert operation(op, x, y).evaluate([[a, b]]) == result
 
 
-@mark.parametrize("op", FloatOperation)
-def test_operations_on_float32_numbers_are_those_of_numpy(op):
-    random = np.random.default_rng(0)
-    numbers = np.concatenate([random.normal(0, 10.0**scale, 60) for scale in (-3, 0, 3, 30)]).astype(np.float32)
-    functions = {
-        FloatOperation.FLOAT_SUM: np.add,
-        FloatOperation.FLOAT_SUB: np.subtract,
-        FloatOperation.FLOAT_PROD: np.multiply,
-        FloatOperation.FLOAT_DIV: np.divide,
-    }
+@mark.parametrize("name", ["of", "sum", "sub", "prod", "div", "round"])
+@mark.parametrize("width", [FLOAT32, FLOAT64])
+def test_operations_on_float_numbers_are_those_of_numpy(width, name):
+    op, random = getattr(width, name), np.random.default_rng(0)
+    scales = (-3, 0, 3, 30, 300 if width is FLOAT64 else 30)
+    numbers = np.concatenate([random.normal(0, 10.0**scale, 60) for scale in scales]).astype(width.real)
+    functions = {"sum": np.add, "sub": np.subtract, "prod": np.multiply, "div": np.divide}
     for x, y in zip(numbers, random.permutation(numbers), strict=True):
-        if op == FloatOperation.FLOAT_OF:
+        if name == "of":
             x, y = np.int64(x * 2.0**20 if abs(x) < 1e9 else 3), np.int64(y if 1 < abs(y) < 1e9 else 1)
-            a, b, wanted = int(x), int(y), np.float32(x) / np.float32(y)
-        elif op == FloatOperation.FLOAT_ROUND:
-            a, b, wanted = place_of(x), Rounding.TO_EVEN, int(np.rint(x))
+            a, b, wanted = int(x), int(y), width.real(x) / width.real(y)
+        elif name == "round":
+            a, b, wanted = width.place_of(x), Rounding.TO_EVEN, int(np.rint(x))
         else:
             with np.errstate(over="ignore"):
-                a, b, wanted = place_of(x), place_of(y), functions[op](x, y)
-        if (op == FloatOperation.FLOAT_ROUND and abs(wanted) >= 2**63) or not np.isfinite(wanted):
+                a, b, wanted = width.place_of(x), width.place_of(y), functions[name](x, y)
+        if (name == "round" and abs(wanted) >= 2**63) or not np.isfinite(float(wanted)):
             with raises(ShapeError, match="does not fit into"):
                 operation(op, a, b)
             continue
-        expected = wanted if op == FloatOperation.FLOAT_ROUND else place_of(wanted)
+        expected = wanted if name == "round" else width.place_of(wanted)
         assert operation(op, a, b).value == expected
         e = operation(op, input_dim(0, 0), input_dim(0, 1))
         assert e.evaluate([[a, b]]) == expected
@@ -131,23 +128,40 @@ def test_operations_on_float32_numbers_are_those_of_numpy(op):
         assert low <= expected <= high
 
 
-def test_places_of_float32_numbers_keep_their_order():
-    numbers = np.float32([-1e30, -1, -1e-45, 0, 1e-45, 0.7, 1, 3e38])
-    places = [place_of(number) for number in numbers]
+def test_float_numbers_are_converted_as_numpy_does():
+    for number in (0.0, -0.1, 0.29, 1e-45, -1e-60, 3.4e38, 1 / 3):
+        narrow, wide = FLOAT32.place_of(number), FLOAT64.place_of(number)
+        assert operation(FloatOperation.FLOAT_OF_DOUBLE, wide, 0).value == narrow
+        widened = operation(FloatOperation.DOUBLE_OF_FLOAT, narrow, 0).value
+        assert FLOAT64.number_at(widened) == np.float32(number)
+        e = operation(FloatOperation.FLOAT_OF_DOUBLE, input_dim(0, 0), 0)
+        assert from_program(program(e)) is e and e.evaluate([[wide]]) == narrow
+    with raises(ShapeError, match="does not fit into float32"):
+        operation(FloatOperation.FLOAT_OF_DOUBLE, FLOAT64.place_of(1e39), 0)
+
+
+@mark.parametrize("width", [FLOAT32, FLOAT64])
+def test_places_of_float_numbers_keep_their_order(width):
+    numbers = np.array([-1e30, -1, -1e-45, 0, 1e-45, 0.7, 1, 3e38], width.real)
+    places = [width.place_of(number) for number in numbers]
     assert places == sorted(places) and len(set(places)) == len(places)
-    assert [number_at(place) for place in places] == list(numbers)
-    assert place_of(-0.0) == 0 and place_of(np.inf) == -place_of(-np.inf) == BEYOND
+    assert [width.number_at(place) for place in places] == list(numbers)
+    assert width.place_of(-0.0) == 0 and width.place_of(np.inf) == -width.place_of(-np.inf) == BEYOND
 
 
-def test_operations_on_float32_numbers_are_read_by_people():
-    scaled = operation(FloatOperation.FLOAT_PROD, operation(FloatOperation.FLOAT_OF, N, 1), place_of(0.7))
-    assert str(scaled) == "float(N)*0.7"
-    assert str(operation(FloatOperation.FLOAT_ROUND, scaled, Rounding.UP)) == "ceil(float(N)*0.7)"
-    assert str(operation(FloatOperation.FLOAT_SUB, operation(FloatOperation.FLOAT_OF, 3, N), place_of(-0.5))) == (
-        "float(3, N) - (-0.5)"
-    )
-    with raises(ShapeError, match=r"float\(N, 0\) divides by zero"):
-        operation(FloatOperation.FLOAT_OF, N, 0)
+@mark.parametrize(("width", "name"), [(FLOAT32, "float"), (FLOAT64, "double")])
+def test_operations_on_float_numbers_are_read_by_people(width, name):
+    scaled = operation(width.prod, operation(width.of, N, 1), width.place_of(0.7))
+    assert str(scaled) == f"{name}(N)*0.7"
+    assert str(operation(width.round, scaled, Rounding.UP)) == f"ceil({name}(N)*0.7)"
+    assert str(operation(width.sub, operation(width.of, 3, N), width.place_of(-0.5))) == f"{name}(3, N) - (-0.5)"
+    with raises(ShapeError, match=rf"{name}\(N, 0\) divides by zero"):
+        operation(width.of, N, 0)
+
+
+def test_a_whole_number_is_not_rounded_again():
+    whole = operation(FLOAT32.round, operation(FLOAT32.prod, operation(FLOAT32.of, N, 1), FLOAT32.place_of(0.7)), 1)
+    assert operation(FLOAT32.round, operation(FLOAT32.of, whole, 1), 0).same(whole)
 
 
 def test_numpy_integers_are_integers():
