@@ -345,9 +345,8 @@ def mode_of(node):
     return choice(node, "mode", "nearest", MODES)
 
 
-ON_ITS_EXTENT = (  # places that follow from the extent of y, and not from the scale alone
+ON_ITS_EXTENT = (  # places that follow from the extent of y, and not from the scale
     ResizeCoordinateTransformation.ALIGN_CORNERS,
-    ResizeCoordinateTransformation.HALF_PIXEL_SYMMETRIC,
     ResizeCoordinateTransformation.CROP_AND_RESIZE,
 )
 
@@ -355,8 +354,8 @@ ON_ITS_EXTENT = (  # places that follow from the extent of y, and not from the s
 def by_quotients(node, index, axes, fields):
     """Resize by scales that are not known, each the quotient of a size and the extent of its axis.
 
-    Places follow from the size. An extent is the product of the two, which float32 may round to one less: then y is the
-    first part of what the sizes give.
+    An extent is the product of the two, which float32 may round to one less than the size. Places that follow from the
+    extent follow from this one; others from the size, and then y is the first part of what the sizes give.
     """
     x, scales = node[0], node[index]
     check_quotients(node, scales, axes)
@@ -366,12 +365,17 @@ def by_quotients(node, index, axes, fields):
     sizes, parts = (Counts(node, cast(node, applied(node, op, product), DataType.INT64)) for op in ("ROUND", "FLOOR"))
     how, known = fields.get("coordinate_transformation"), None
     if how in ON_ITS_EXTENT:
+        return node.add("Resize", [x, replaced(dims, axes, parts).tensor()], **fields)
+    if how == ResizeCoordinateTransformation.HALF_PIXEL_SYMMETRIC:
         known = combined(node, "EQUAL", sizes.tensor(), parts.tensor())
     elif how == ResizeCoordinateTransformation.PYTORCH_HALF_PIXEL:
         is_one = combined(node, "EQUAL", parts.tensor(), 1)
         known = combined(node, "OR", combined(node, "EQUAL", sizes.tensor(), 1), applied(node, "NOT", is_one))
     if known is not None:
-        text = f"{node.op_type} '{node.name}' by scales: float32 rounds an extent to less than the size that they mean"
+        text = (
+            f"{node.op_type} '{node.name}' by scales: in float32 an extent times its scale is less than the size that "
+            "the scale was made of, and places follow from both; use the input sizes instead"
+        )
         node.network.add_plugin("Assertion", [known], {"message": text})
     y = node.add("Resize", [x, replaced(dims, axes, sizes).tensor()], **fields)
     return sliced(node, y, Counts(node, [0] * len(dims)), replaced(dims, axes, parts))
