@@ -22,6 +22,7 @@ CPP     := $(shell find csrc examples tests benchmarks -name '*.[ch]' -o -name '
 help:
 	@echo 'make demo      build, install into .venv and run examples/image_pipeline (PICTURE=file for another picture)'
 	@echo 'make test      build, install into .venv, lint and run all tests (PYTEST="-k expr" passes options on; WORKERS=0: in one process)'
+	@echo 'make quick     a smoke test in seconds: part of the tests of each part, and neither lint nor compilers'
 	@echo 'make lint      ruff, clang-format, typos and mypy; make format applies what they can'
 	@echo 'make sanitize  native code under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make test-gpu  build with CUDA and run the tests marked gpu, then compute-sanitizer; fetches nothing (.ci/test-gpu)'
@@ -34,6 +35,15 @@ demo: $(VENV)/installed
 
 test: lint $(VENV)/installed $(VENV)/programs
 	PATH="$(CURDIR)/$(BIN):$$PATH" DOVETAIL_TEST_PROGRAMS="$$(cat $(VENV)/programs)" $(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+
+# One module or more of each part, and a layer that goes the whole road: build, plan, load, run, against the reference.
+QUICK = tests/test_architecture.py tests/core tests/registry/test_registry.py tests/registry/test_tables.py \
+  tests/plugins/test_plugin.py tests/machine/test_network.py tests/machine/test_builder.py tests/machine/test_context.py \
+  tests/machine/test_onnx.py tests/runtime/test_engine.py tests/runtime/test_context.py tests/builtin/test_matrix_multiply.py \
+  tests/documents
+
+quick: $(VENV)/installed $(VENV)/for-test
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" --no-header -r fE $(PYTEST) $(QUICK)
 
 lint: $(VENV)/for-test
 	$(BIN)/ruff check -q .

@@ -256,6 +256,13 @@ class Yardstick:
         self.exact = [np.asarray(array) for array in truth(layer, arrays)]
         self._same: dict[Any, list[np.ndarray]] = {}
 
+    def measures(self, layer: GraphLayer, arrays: Sequence[np.ndarray | None]) -> bool:
+        """Was it made for this op and these very arrays?"""
+        pairs = zip(self.arrays, arrays, strict=True)
+        return layer.spec is self.layer.spec and all(
+            (a is b) if a is None or b is None else a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in pairs
+        )
+
     def _in_type(self, dtype: np.dtype) -> list[np.ndarray]:
         own = dtype if dtype.kind == "f" else np.dtype(np.float32)
         if own not in self._same:
@@ -274,10 +281,13 @@ class Yardstick:
 
     def check(self, got: np.ndarray, index: int = 0) -> None:
         """Raises AssertionError with the error and what is allowed."""
-        exact, same = self.exact[index], self._in_type(got.dtype)[index]
+        exact = self.exact[index]
         assert got.shape == exact.shape, f"inferred {got.shape}, the reference gives {exact.shape}"
         if not _is_float(got):
+            if (got == exact.astype(got.dtype)).all():
+                return
             # Rounding may fall either way where the kernel's own type cannot tell; the reference in that type decides.
+            same = self._in_type(got.dtype)[index]
             wanted = np.where(got == same.astype(got.dtype), got, exact.astype(got.dtype))
             np.testing.assert_array_equal(got, wanted)
             return
@@ -289,13 +299,31 @@ class Yardstick:
             return
         precision = {2: 10, 4: 23, 8: 52}.get(got.dtype.itemsize, 7) if got.dtype.kind == "f" else 7
         unit = (float(np.abs(exact[finite]).max()) or 1.0) * 2.0**-precision
-        of_reference = float(np.abs(same[finite].astype(np.float64) - exact[finite]).max())
         error = float(np.abs(wide[finite] - exact[finite]).max())
+        if error <= unit:  # allowed however much the reference errs, which takes NumPy seconds to say in float16
+            return
+        same = self._in_type(got.dtype)[index]
+        of_reference = float(np.abs(same[finite].astype(np.float64) - exact[finite]).max())
         allowed = 2 * of_reference + unit
         if error > allowed:
             allowed += self.of_sums(index, 2.0 ** -(precision + 1))
         facts = f"allowed {allowed:.3g}, reference {of_reference:.3g}, unit {unit:.3g}"
         assert error <= allowed, f"error {error:.3g}, {facts}"
+
+
+_last: tuple[Case, Yardstick] | None = None
+
+
+def _yardstick(case: Case, layer: GraphLayer, arrays: Sequence[np.ndarray | None]) -> Yardstick:
+    """What holds for a case, its formula proved; kept for the next check, of other threads or another device.
+
+    References take far longer than kernels: half of the time of the tests of layers was spent on making them again.
+    """
+    global _last
+    if _last is None or _last[0] is not case or not _last[1].measures(layer, arrays):
+        prove(layer.spec, layer.values, arrays)
+        _last = (case, Yardstick(layer, arrays))
+    return _last[1]
 
 
 def check(op: str, cases: Iterable[Case], lookup: Callable[[], Lookup] | None = None) -> Callable[..., None]:
@@ -397,8 +425,7 @@ def check_case(
     if not candidates:
         raise SkipTest("; ".join(map(str, trace.refused)))
     _check_dynamic_dims(layer, arrays)
-    prove(layer.spec, values, arrays)
-    yardstick = Yardstick(layer, arrays)
+    yardstick = _yardstick(case, layer, arrays)
     for candidate in candidates:
         try:
             for index, got in enumerate(run_row(layer, candidate, arrays, n_threads)):
