@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.core.types import FLOATS, nptype
+from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.machine.tensor import ITensor
+
+EXACT = "in_float64"  # a field of layers that begin or end what the model has as DOUBLE
 
 
 class Constants:
-    """Computes with the layers' NumPy references, once a tensor.
+    """Computes with the layers' NumPy references, once a tensor: in float64 what the model has as DOUBLE.
 
     Args:
         may_use: (bytes) -> may a result take them, beyond those of what it is computed from? What may not is not known.
@@ -36,7 +38,8 @@ class Constants:
                 stack += waiting
                 continue
             self._known[id(stack.pop())] = (top, self._compute(top))
-        return self._known[id(tensor)][1]
+        array = self._known[id(tensor)][1]
+        return array if array is None else array.astype(nptype(tensor.dtype), copy=False)
 
     def _unknown_sources(self, tensor: ITensor) -> list[ITensor]:
         layer = tensor._producer
@@ -61,11 +64,15 @@ class Constants:
             arrays.append(_wide(given))
         if not self._may_use(_bytes_made(layer, arrays)):
             return None
+        is_wide = layer._values.get(EXACT, any(array is not None and array.dtype == np.float64 for array in arrays))
+        if is_wide:  # integers too, whose digits a reference would cut
+            arrays = [array.astype(np.float64) if layer._values.get(EXACT) else array for array in arrays]
         with np.errstate(all="ignore"):
             results = layer.spec.reference(dict(layer._values), *arrays)
         results = results if isinstance(results, (list, tuple)) else [results]
         for output, result in zip(layer._outputs, results, strict=False):
-            array = np.asarray(result).astype(nptype(output.dtype))
+            is_double = is_wide and output.dtype == DataType.FLOAT
+            array = np.asarray(result).astype(np.float64 if is_double else nptype(output.dtype))
             self._known[id(output)] = (output, array)
         return self._known[id(tensor)][1] if id(tensor) in self._known else None
 
@@ -74,7 +81,9 @@ def _followed(tensor: ITensor) -> np.ndarray | None:
     """Contents that inference knows: of a constant, or those of a shape that is fixed."""
     symbolic = tensor.symbolic
     if symbolic.constant is not None:
-        return np.asarray(symbolic.constant)
+        exact = () if tensor._producer is None else tensor._producer._values.get(EXACT, ())
+        array = np.asarray(symbolic.constant)
+        return np.array(exact, np.float64).reshape(array.shape) if exact and len(exact) == array.size else array
     elements = symbolic.elements()
     if elements is None or not all(element.is_constant for element in elements):
         return None

@@ -190,7 +190,8 @@ def elements_of(label, name, tensor):
         raise ShapeError(
             f"{label} cannot tell the contents of its input '{name}' while the network is built",
             facts=[(name, f"{tensor.dtype.name} {tensor.dims}, tensor '{tensor.name}'")],
-            hint="They must follow from constants and extents: Constant, Shape, and layers that compute on integers.",
+            hint="They must follow from constants and extents: Constant, Shape, and layers that compute on integers or "
+            "on FLOAT, not on HALF or BF16.",
             field=name,
         )
     return list(elements)
