@@ -1,0 +1,57 @@
+"""The document of a plan: each constant once, and what it says of tensors, steps and needs agrees with the graph."""
+
+import numpy as np
+import pytest
+from networks import convolution_chain, new_network
+
+import dovetail as trt
+from dovetail.machine.plan import read_plan
+
+
+@pytest.fixture
+def serialised(graph_after):
+    return lambda network, config: graph_after("serialise", network, config)
+
+
+def test_equal_constants_are_stored_once(serialised):
+    _, network, config = new_network()
+    table = np.random.default_rng(2).standard_normal((64, 64)).astype(np.float32)
+    x = network.add_input("x", trt.float32, (64, 64))
+    for _ in range(3):
+        constant = network.add_constant(table.shape, table.copy()).get_output(0)
+        x = network.add_elementwise(x, constant, trt.ElementWiseOperation.SUM).get_output(0)
+    network.mark_output(x)
+    graph = serialised(network, config)
+    assert sum(len(view) == table.nbytes for view in graph.constants) == 1
+
+
+def test_the_document_is_what_the_plan_holds(serialised):
+    _, network, config = convolution_chain(n_layers=2)
+    graph = serialised(network, config)
+    document = read_plan(graph.plan)
+    assert len(document["steps"]) == len(graph.groups)
+    assert len(document["tensors"]) == len(graph.all_tensors())
+    names = [tensor["name"] for tensor in document["tensors"]]
+    assert [names[index] for index in document["inputs"]] == ["x"]
+    assert [names[index] for index in document["outputs"]] == ["y"]
+
+
+def test_a_plan_names_each_implementation_that_it_cannot_run_without(serialised):
+    _, network, config = convolution_chain(n_layers=2)
+    graph = serialised(network, config)
+    used = {group.choice.row.implementation.id for group in graph.groups}
+    requires = graph.document["requires"]
+    assert {one["implementation"] for one in requires} == used
+    assert len(requires) == len(used)
+    assert all(one["hash"] for one in requires if one["library"])
+
+
+def test_steps_read_what_was_written_before(serialised):
+    _, network, config = convolution_chain(n_layers=3)
+    document = serialised(network, config).document
+    written = set(document["inputs"])
+    for step in document["steps"]:
+        sources = [index for index in step["inputs"] if document["tensors"][index]["where"] != "constant"]
+        assert sources and set(sources) <= written
+        written |= set(step["outputs"])
+    assert set(document["outputs"]) <= written
