@@ -43,7 +43,7 @@ QUICK = tests/test_architecture.py tests/core tests/registry/test_registry.py te
   tests/documents
 
 quick: $(VENV)/installed $(VENV)/for-test
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" --no-header -r fE $(PYTEST) $(QUICK)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PARALLEL) -q -m "not slow" --no-header -r fE $(PYTEST) $(QUICK)
 
 lint: $(VENV)/for-test
 	$(BIN)/ruff check -q .
