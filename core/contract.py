@@ -354,6 +354,7 @@ class Row:
     needs: tuple[str, ...] = ()  # instruction sets, names of DT_CPU_FEATURES
     min_sm: int = 0
     index: int = 0  # place in the native table
+    absorbs: bool = False  # may it compute pointwise layers behind its own?
 
 
 @dataclass(frozen=True)

@@ -182,6 +182,7 @@ def _row(row: Mapping[str, Any], index: int) -> Row:
         needs=_needs(row["needs"]),
         min_sm=row["min_sm"],
         index=index,
+        absorbs=row["absorbs"],
     )
 
 

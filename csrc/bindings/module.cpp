@@ -4,6 +4,7 @@
 
 #include "dovetail/plugin.h"
 #include "runtime/dims.hpp"
+#include "runtime/epilogue.hpp"
 #include "runtime/layout.hpp"
 
 namespace {
@@ -15,7 +16,7 @@ void append(py::list& rows, Values... values) {
 
 // Each table keeps the columns and the order of its X macro.
 void bind_tables(py::module_& m) {
-  py::list codes, data_types, formats, operations, float_operations, roundings, fields, features;
+  py::list codes, data_types, formats, operations, float_operations, roundings, fields, features, steps;
 #define DT_CODE(name, value, error) append(codes, #name, value, error);
 #define DT_TYPE(name, value, bits, dlpack, word, log) append(data_types, #name, value, bits, dlpack, word, log);
 #define DT_FORMAT(name, value, lanes, kind, spatial, word) append(formats, #name, value, lanes, kind, spatial, word);
@@ -24,6 +25,7 @@ void bind_tables(py::module_& m) {
 #define DT_ROUNDING(name, value) append(roundings, #name, value);
 #define DT_FIELD(name, value, bytes) append(fields, #name, value, bytes);
 #define DT_FEATURE(name, bit) append(features, #name, bit);
+#define DT_STEP(name, value, n_operands, formula) append(steps, #name, value, n_operands, formula);
   DT_CODES(DT_CODE)
   DT_DATA_TYPES(DT_TYPE)
   DT_TENSOR_FORMATS(DT_FORMAT)
@@ -32,6 +34,7 @@ void bind_tables(py::module_& m) {
   DT_ROUNDINGS(DT_ROUNDING)
   DT_FIELD_TYPES(DT_FIELD)
   DT_CPU_FEATURES(DT_FEATURE)
+  DT_STEP_OPERATIONS(DT_STEP)
   m.attr("CODES") = codes;
   m.attr("DATA_TYPES") = data_types;
   m.attr("TENSOR_FORMATS") = formats;
@@ -40,6 +43,8 @@ void bind_tables(py::module_& m) {
   m.attr("ROUNDINGS") = roundings;
   m.attr("FIELD_TYPES") = fields;
   m.attr("CPU_FEATURES") = features;
+  m.attr("STEP_OPERATIONS") = steps;
+  m.attr("MAX_EPILOGUE_STEPS") = dovetail::kMaxEpilogueSteps;
   m.attr("ABI_VERSION") = py::make_tuple(DT_ABI_MAJOR, DT_ABI_MINOR);
   m.attr("VERSION") = DOVETAIL_VERSION;
   m.attr("MAX_BYTES") = dovetail::kMaxBytes;

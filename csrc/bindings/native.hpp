@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dovetail/plugin.h"
+#include "runtime/epilogue.hpp"
 #include "runtime/library.hpp"
 #include "runtime/object.hpp"
 
@@ -47,6 +48,10 @@ class DescArray {
   std::vector<py::object> data_;
 };
 
+// The steps of an epilogue out of (result type, [(operation, layer, data type, [(kind, index or constant), ...]),
+// ...]).
+EpilogueProgram epilogue_of(const py::object& program, size_t n_tensors);
+
 // (name, wire type, value) triples; a value that is None is left out.
 std::vector<FieldValue> field_values(const py::iterable& fields, const std::string& subject);
 // A field's value: a number, str, array, or a tuple of numbers where `is_scalar` is false.
@@ -79,9 +84,11 @@ Bound bind_object(const NativeImplementation& self, const ObjectPointer& object,
 // Runs it `repeat` times in a context of its own and gives the nanoseconds of each. Inputs are (desc, buffer) pairs or
 // None, outputs pairs; `packed` is what prepare emitted or None; 0 threads: as many as the runtime takes by itself.
 // `guarded`: on copies between red zones; throws Failure where the kernel wrote beside an output or into an input.
+// `epilogue`: None, or a program; its tensors are the last `n_operands` inputs.
 std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
                               const py::sequence& inputs, const py::sequence& outputs, const py::object& packed,
-                              uint64_t workspace_bytes, int32_t n_threads, int32_t repeat, bool guarded);
+                              uint64_t workspace_bytes, int32_t n_threads, int32_t repeat, bool guarded,
+                              const py::object& epilogue, size_t n_operands);
 
 }  // namespace dovetail
 

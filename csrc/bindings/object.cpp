@@ -58,6 +58,7 @@ py::list rows_of(const NativeImplementation& implementation) {
     entry["min_sm"] = row.min_sm;
     entry["traits"] = row.traits;
     entry["types"] = text_or_empty(row.types);
+    entry["absorbs"] = DT_HAS(dt_row, &row, absorb);
     entry["formats"] = row.formats && *row.formats ? row.formats : "linear";
     rows.append(entry);
   }
@@ -139,6 +140,16 @@ uint64_t workspace(const NativeImplementation& self, const ObjectPointer& object
   const int32_t threads = n_threads > 0 ? n_threads : default_threads();
   return with_descs(self, object, row, inputs, outputs,
                     [&](const Bound& bound, const Descs& descs) { return bound.workspace(descs, threads); });
+}
+
+uint32_t absorbed(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
+                  const py::sequence& inputs, const py::sequence& outputs, const py::object& epilogue,
+                  const py::sequence& operands) {
+  const DescArray descs(operands);
+  const EpilogueProgram program = epilogue_of(epilogue, descs.pointers().size());
+  const EpilogueTable table(program, static_cast<uint32_t>(descs.pointers().size()), descs.pointers().data(), nullptr);
+  return with_descs(self, object, row, inputs, outputs,
+                    [&](const Bound& bound, const Descs& own) { return bound.absorbed(own, *table.get()); });
 }
 
 int32_t infer_type(const ObjectPointer& self, int32_t index, const std::vector<int32_t>& types) {
@@ -246,19 +257,23 @@ void bind_implementation_class(py::module_& m) {
       .def("configure", configure, object, ins, outs)
       .def("prepare", prepare, object, row, ins, outs)
       .def("workspace", workspace, object, row, ins, outs, py::arg("n_threads") = 0)
+      .def("absorbed", absorbed, object, row, ins, outs, py::arg("epilogue"), py::arg("operands"),
+           "Steps of an epilogue that the row computes, whole layers only.")
       .def("run_step", run_step, object, row, ins, outs, py::arg("packed") = py::none(), py::arg("workspace_bytes") = 0,
            py::arg("n_threads") = 0, py::arg("repeat") = 1, py::arg("guarded") = false,
+           py::arg("epilogue") = py::none(), py::arg("n_operands") = 0,
            "Runs it on (desc, buffer) pairs in a context of its own; nanoseconds of each run.")
       .def(
           "trial",
           [](const N& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
              const py::sequence& outputs, const py::object& packed, uint64_t workspace_bytes, int32_t n_threads,
-             bool guarded) {
+             bool guarded, const py::object& epilogue, size_t n_operands) {
             return std::make_unique<Trial>(self, object, row, inputs, outputs, packed, workspace_bytes, n_threads,
-                                           guarded);
+                                           guarded, epilogue, n_operands);
           },
           object, row, ins, outs, py::arg("packed") = py::none(), py::arg("workspace_bytes") = 0,
-          py::arg("n_threads") = 0, py::arg("guarded") = false, py::keep_alive<0, 1>(),
+          py::arg("n_threads") = 0, py::arg("guarded") = false, py::arg("epilogue") = py::none(),
+          py::arg("n_operands") = 0, py::keep_alive<0, 1>(),
           "What run_step runs, made ready to be run again and again.")
       .def("__repr__", [](const N& self) { return "<NativeImplementation " + self.id + ">"; });
   m.def("cache_bytes", &cache_bytes, "Bytes of a core's own cache and of the last one; 0: not known.");

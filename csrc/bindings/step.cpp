@@ -333,10 +333,39 @@ RowSide side_of(const Bound& bound, bool is_output) {
 
 }  // namespace
 
+EpilogueProgram epilogue_of(const py::object& given, size_t n_tensors) {
+  EpilogueProgram program;
+  const auto pair = py::cast<py::tuple>(given);
+  program.result_type = py::cast<int32_t>(pair[0]);
+  for (const py::handle item : py::cast<py::sequence>(pair[1])) {
+    const auto entry = py::cast<py::sequence>(item);
+    dt_step step = {};
+    step.h = DT_HDR(dt_step);
+    step.operation = py::cast<int32_t>(entry[0]);
+    step.layer = py::cast<int32_t>(entry[1]);
+    step.data_type = py::cast<int32_t>(entry[2]);
+    for (const py::handle operand : py::cast<py::sequence>(entry[3])) {
+      if (step.n_operands == 3) throw Failure{DT_INVALID_ARGUMENT, "a step has at most 3 operands", {}, ""};
+      const auto one = py::cast<py::sequence>(operand);
+      const int32_t k = step.n_operands++;
+      step.operand_kind[k] = py::cast<int32_t>(one[0]);
+      if (step.operand_kind[k] == DT_OPERAND_CONSTANT)
+        step.operand_constant[k] = py::cast<float>(one[1]);
+      else
+        step.operand_index[k] = py::cast<int32_t>(one[1]);
+    }
+    program.steps.push_back(step);
+  }
+  if (const std::string wrong = program.problem(n_tensors); !wrong.empty())
+    throw Failure{DT_INVALID_ARGUMENT, "the epilogue cannot be computed: " + wrong, {}, ""};
+  return program;
+}
+
 // What a trial is made of. The context goes first: it is a plugin's, which may look at the rest.
 struct Trial::State {
   State(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
-        const py::sequence& outputs, const py::object& packed, uint64_t workspace, int32_t n_threads, bool is_guarded)
+        const py::sequence& outputs, const py::object& packed, uint64_t workspace, int32_t n_threads, bool is_guarded,
+        const py::object& epilogue, size_t n_operands_)
       : bound(bind_object(self, object, row)),
         plugin(self.plugin),
         on_cpu(self.table->device == DT_DEVICE_CPU),
@@ -346,7 +375,12 @@ struct Trial::State {
         parts(new StepParts{{inputs, false, self.id, device, side_of(bound, false), guarded},
                             {outputs, true, self.id, device, side_of(bound, true), guarded},
                             {device, bound, workspace_bytes, packed}}),
-        pool(ThreadPool::shared(n_threads > 0 ? n_threads : default_threads())) {}
+        pool(ThreadPool::shared(n_threads > 0 ? n_threads : default_threads())),
+        n_operands(static_cast<uint32_t>(n_operands_)) {
+    if (n_operands_ > parts->ins.size())
+      throw Failure{DT_INVALID_ARGUMENT, self.id + " cannot have more operands than inputs", {}, ""};
+    if (!epilogue.is_none()) program = epilogue_of(epilogue, n_operands_);
+  }
 
   void start() {
     const DeviceScope scope(device);
@@ -357,8 +391,21 @@ struct Trial::State {
     call.owners = &owner;
     const StepTensors &ins = parts->ins, &outs = parts->outs;
     const StepMemory& memory = parts->memory;
-    table = {DT_HDR(dt_run),     &call,           ins.size(),      outs.size(),         ins.data(),    outs.data(),
-             memory.workspace(), workspace_bytes, memory.packed(), memory.packed_bytes, pool->table(), &stream};
+    const uint32_t n_own = ins.size() - n_operands;
+    if (!program.empty()) behind = std::make_unique<EpilogueTable>(program, n_operands, nullptr, ins.data() + n_own);
+    table = {DT_HDR(dt_run),
+             &call,
+             n_own,
+             outs.size(),
+             ins.data(),
+             outs.data(),
+             memory.workspace(),
+             workspace_bytes,
+             memory.packed(),
+             memory.packed_bytes,
+             pool->table(),
+             &stream,
+             behind ? behind->get() : nullptr};
     context = std::make_unique<LayerContext>(bound);
     if (!on_cpu) {
       for (const StepTensors* side : {&ins, &outs}) side->upload(stream.handle);
@@ -469,6 +516,9 @@ struct Trial::State {
   uint64_t workspace_bytes;
   std::shared_ptr<StepParts> parts;
   std::shared_ptr<ThreadPool> pool;
+  uint32_t n_operands;
+  EpilogueProgram program;
+  std::unique_ptr<EpilogueTable> behind;
   std::unique_ptr<DeviceStream> own_stream;
   DeviceMemory others;  // that passes through the caches between two runs
   dt_stream stream = {};
@@ -517,8 +567,9 @@ std::pair<uint64_t, uint64_t> cache_bytes() {
 
 Trial::Trial(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
              const py::sequence& outputs, const py::object& packed, uint64_t workspace_bytes, int32_t n_threads,
-             bool guarded)
-    : state_(std::make_unique<State>(self, object, row, inputs, outputs, packed, workspace_bytes, n_threads, guarded)) {
+             bool guarded, const py::object& epilogue, size_t n_operands)
+    : state_(std::make_unique<State>(self, object, row, inputs, outputs, packed, workspace_bytes, n_threads, guarded,
+                                     epilogue, n_operands)) {
   py::gil_scoped_release release;
   state_->start();
 }
@@ -542,8 +593,9 @@ void Trial::settle() {
 
 std::vector<int64_t> run_step(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
                               const py::sequence& inputs, const py::sequence& outputs, const py::object& packed,
-                              uint64_t workspace_bytes, int32_t n_threads, int32_t repeat, bool guarded) {
-  Trial trial(self, object, row, inputs, outputs, packed, workspace_bytes, n_threads, guarded);
+                              uint64_t workspace_bytes, int32_t n_threads, int32_t repeat, bool guarded,
+                              const py::object& epilogue, size_t n_operands) {
+  Trial trial(self, object, row, inputs, outputs, packed, workspace_bytes, n_threads, guarded, epilogue, n_operands);
   const std::vector<int64_t> times = trial.run(repeat, nullptr);
   trial.settle();
   return times;

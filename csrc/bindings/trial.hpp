@@ -39,7 +39,7 @@ class Trial {
  public:
   Trial(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
         const py::sequence& outputs, const py::object& packed, uint64_t workspace_bytes, int32_t n_threads,
-        bool guarded);
+        bool guarded, const py::object& epilogue, size_t n_operands);
   ~Trial();
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;

@@ -105,11 +105,16 @@ void Context::make_launches() {
     dt_run run = {};
     run.h = DT_HDR(dt_run);
     run.call = &call_;
-    run.n_inputs = static_cast<uint32_t>(step.inputs.size());
+    run.n_inputs = static_cast<uint32_t>(step.n_own_inputs());
     run.n_outputs = static_cast<uint32_t>(step.outputs.size());
     run.inputs = inputs;
     run.outputs = outputs;
     run.workspace = nothing;
+    if (!step.epilogue.empty()) {
+      epilogues_.emplace_back(step.epilogue, static_cast<uint32_t>(step.n_operands), nullptr,
+                              inputs + step.n_own_inputs());
+      run.epilogue = epilogues_.back().get();
+    }
     if (step.packed >= 0) {
       run.packed = engine_->constant(step.packed, step.device);
       run.packed_bytes = plan.constants[static_cast<size_t>(step.packed)].bytes;

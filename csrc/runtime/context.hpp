@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -208,6 +209,7 @@ class Context : private MemoryOwners {
   std::vector<dt_tensor> views_;  // per tensor of the plan
   std::vector<const dt_tensor*> pointers_;
   std::vector<dt_run> runs_;
+  std::deque<EpilogueTable> epilogues_;
   std::vector<char> is_told_;  // per step: shape_changed was called for the present shapes
   std::vector<std::unique_ptr<LayerContext>> layers_;
   std::vector<Launch> launches_;

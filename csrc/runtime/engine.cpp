@@ -35,6 +35,7 @@ bool words_fit(const RowSide& inputs, const RowSide& outputs, const std::vector<
 
 // "" if the row takes the types and formats of the step, else why not.
 std::string refusal(const Plan& plan, const PlanStep& step, const dt_row& row) {
+  const std::vector<int32_t> own(step.inputs.begin(), step.inputs.end() - static_cast<ptrdiff_t>(step.n_operands));
   const auto values = [&](const std::vector<int32_t>& tensors, int32_t PlanTensor::* member) {
     std::vector<int32_t> list;
     for (int32_t t : tensors) list.push_back(t < 0 ? -1 : plan.tensors[static_cast<size_t>(t)].*member);
@@ -44,7 +45,9 @@ std::string refusal(const Plan& plan, const PlanStep& step, const dt_row& row) {
     RowSide inputs, outputs;
     std::string error;
     if (!parse_row(text, formats, &inputs, &outputs, &error)) return error;
-    if (words_fit(inputs, outputs, values(step.inputs, member), values(step.outputs, member))) return "";
+    std::vector<int32_t> given = values(step.outputs, member);
+    if (!formats && !step.epilogue.empty()) given[0] = step.epilogue.result_type;
+    if (words_fit(inputs, outputs, values(own, member), given)) return "";
     return std::string("it takes ") + text;
   };
   std::string reason = row.types ? check(row.types, false, &PlanTensor::data_type) : "";
@@ -57,8 +60,8 @@ std::string misplaced(const Plan& plan, const PlanStep& step, const dt_row* row)
   RowSide inputs, outputs;
   std::string error;
   if (row && !parse_row(row->formats ? row->formats : "linear", true, &inputs, &outputs, &error)) return error;
-  const auto check = [&](const std::vector<int32_t>& tensors, const RowSide& side) -> std::string {
-    for (size_t i = 0; i < tensors.size(); ++i) {
+  const auto check = [&](const std::vector<int32_t>& tensors, const RowSide& side, size_t n) -> std::string {
+    for (size_t i = 0; i < n; ++i) {  // operands of the epilogue lie as the output does
       if (tensors[i] < 0) continue;
       const bool on_cpu = !side.on_cpu.empty() && side.on_cpu[std::min(i, side.on_cpu.size() - 1)];
       const PlanTensor& tensor = plan.tensors[static_cast<size_t>(tensors[i])];
@@ -67,8 +70,8 @@ std::string misplaced(const Plan& plan, const PlanStep& step, const dt_row* row)
     }
     return "";
   };
-  const std::string reason = check(step.inputs, inputs);
-  return reason.empty() ? check(step.outputs, outputs) : reason;
+  const std::string reason = check(step.inputs, inputs, step.n_own_inputs());
+  return reason.empty() ? check(step.outputs, outputs, step.outputs.size()) : reason;
 }
 
 // The row that the plan names: by its place if the name there is the same, else the first of that name that fits.
@@ -149,7 +152,14 @@ std::shared_ptr<const OutputRule> rule_of(const Plan& plan, const PlanStep& step
     }
     return tensors;
   };
-  const std::vector<const RuleTensor*> inputs = tensors_of(step.inputs), outputs = tensors_of(step.outputs);
+  std::vector<const RuleTensor*> inputs = tensors_of(step.inputs), outputs = tensors_of(step.outputs);
+  inputs.resize(step.n_own_inputs());
+  RuleTensor result = {};
+  if (!step.epilogue.empty() && !outputs.empty()) {
+    result = *outputs[0];
+    result.data_type = step.epilogue.result_type;
+    outputs[0] = &result;
+  }
   const std::string reason = OutputRule::refusal(op, inputs, outputs);
   if (!reason.empty()) throw status::row_refuses(step.layer, step.implementation, step.row, reason);
   return OutputRule::ask(op, inputs, outputs.size());
@@ -194,11 +204,27 @@ std::shared_ptr<Engine> Engine::make(FileBytes bytes, int n_threads, int device)
       std::string reason;
       if (!bound.fits(own, &reason))
         throw status::row_refuses(plan.steps[i].layer, plan.steps[i].implementation, plan.steps[i].row, reason);
+      engine->check_epilogue(i, own, descs);
       if (p == 0) bound.configure(own);
     }
     engine->plan_memory(plan.profiles[p], descs);
   }
   return engine;
+}
+
+// The row must compute all that the plan leaves to it: nothing else does.
+void Engine::check_epilogue(size_t index, const Descs& own, const std::vector<dt_desc>& all) const {
+  const PlanStep& step = plan_->steps[index];
+  if (step.epilogue.empty()) return;
+  std::vector<const dt_desc*> operands;
+  for (size_t k = step.n_own_inputs(); k < step.inputs.size(); ++k)
+    operands.push_back(&all[static_cast<size_t>(step.inputs[k])]);
+  const EpilogueTable table(step.epilogue, static_cast<uint32_t>(operands.size()), operands.data(), nullptr);
+  const uint32_t n = steps_[index].bound.absorbed(own, *table.get());
+  if (n < step.epilogue.steps.size())
+    throw status::row_refuses(step.layer, step.implementation, step.row,
+                              "it computes " + std::to_string(n) + " of the " +
+                                  std::to_string(step.epilogue.steps.size()) + " steps behind its result");
 }
 
 void Engine::choose_device(int index) {
@@ -304,11 +330,20 @@ void Engine::make_object(const PlanStep& step, Step* made) const {
 }
 
 std::string Engine::refusal(size_t step, const std::vector<Dims>& dims) const {
+  const PlanStep& planned = plan_->steps[step];
+  for (size_t k = planned.n_own_inputs(); k < planned.inputs.size(); ++k) {
+    const auto given = static_cast<size_t>(planned.inputs[k]), result = static_cast<size_t>(planned.outputs[0]);
+    const bool may_repeat = plan_->tensors[given].format == DT_FORMAT_LINEAR;  // no other format is read that way
+    const std::string wrong =
+        cannot_repeat(dims[given].data(), dims[result].data(), plan_->tensors[result].rank, may_repeat);
+    if (!wrong.empty()) return "'" + plan_->tensors[given].name + "' cannot be repeated over its result: " + wrong;
+  }
   const OutputRule* rule = steps_[step].rule.get();
   if (!rule) return "";
   std::vector<const int64_t*> inputs, outputs;
   std::vector<int32_t> ranks;
-  for (int32_t t : plan_->steps[step].inputs) inputs.push_back(t < 0 ? nullptr : dims[static_cast<size_t>(t)].data());
+  for (int32_t t : planned.inputs) inputs.push_back(t < 0 ? nullptr : dims[static_cast<size_t>(t)].data());
+  inputs.resize(planned.n_own_inputs());
   for (int32_t t : plan_->steps[step].outputs) {
     outputs.push_back(dims[static_cast<size_t>(t)].data());
     ranks.push_back(plan_->tensors[static_cast<size_t>(t)].rank);
@@ -378,7 +413,13 @@ std::vector<dt_desc> Engine::describe(const PlanProfile& profile) const {
 Descs Engine::descs_of(const PlanStep& step, const std::vector<dt_desc>& all) const {
   Descs descs;
   for (int32_t t : step.inputs) descs.inputs.push_back(t < 0 ? nullptr : &all[static_cast<size_t>(t)]);
+  descs.inputs.resize(step.n_own_inputs());
   for (int32_t t : step.outputs) descs.outputs.push_back(&all[static_cast<size_t>(t)]);
+  if (!step.epilogue.empty()) {  // what the layer alone gives
+    descs.result = std::make_shared<dt_desc>(*descs.outputs[0]);
+    descs.result->data_type = step.epilogue.result_type;
+    descs.outputs[0] = descs.result.get();
+  }
   return descs;
 }
 

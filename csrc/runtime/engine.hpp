@@ -64,6 +64,7 @@ class Engine {
   void check_rules(const PlanProfile& profile) const;
   void choose_device(int index);
   void upload_constants();
+  void check_epilogue(size_t index, const Descs& own, const std::vector<dt_desc>& all) const;
   void plan_memory(const PlanProfile& profile, const std::vector<dt_desc>& descs);
   std::vector<dt_desc> describe(const PlanProfile& profile) const;
   Descs descs_of(const PlanStep& step, const std::vector<dt_desc>& all) const;

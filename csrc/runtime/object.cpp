@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/object.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/float_mode.hpp"
@@ -286,6 +287,18 @@ uint64_t Bound::workspace(const Descs& descs, int32_t n_threads) const {
                 subject, method("workspace"), object->layer());
   }
   return bytes;
+}
+
+uint32_t Bound::absorbed(const Descs& descs, const dt_epilogue& program) const {
+  if (!row || !DT_HAS(dt_row, row, absorb)) return 0;
+  PluginCall call;
+  uint32_t n = 0;
+  call.check(row->absorb(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(),
+                         descs.n_outputs(), &program, &n),
+             subject, method("absorb"), object->layer());
+  n = std::min(n, program.n_steps);
+  while (n > 0 && n < program.n_steps && program.steps[n]->layer == program.steps[n - 1]->layer) --n;
+  return n;
 }
 
 dt_code (*Bound::enqueue() const)(void*, const dt_run*) { return row ? row->enqueue : implementation->enqueue; }

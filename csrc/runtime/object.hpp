@@ -53,6 +53,7 @@ class FieldArray {
 // Tensors of a layer while planning; null is an absent optional input.
 struct Descs {
   std::vector<const dt_desc*> inputs, outputs;
+  std::shared_ptr<dt_desc> result;  // outputs[0] where it is not the output's own
   int32_t n_inputs() const { return static_cast<int32_t>(inputs.size()); }
   int32_t n_outputs() const { return static_cast<int32_t>(outputs.size()); }
 };
@@ -119,6 +120,8 @@ struct Bound {
   void configure(const Descs& descs) const;
   std::string prepare(const Descs& descs) const;
   uint64_t workspace(const Descs& descs, int32_t n_threads) const;
+  // How many steps of the program the row computes on its result, whole layers only; 0 where it has no absorb.
+  uint32_t absorbed(const Descs& descs, const dt_epilogue& program) const;
   // The function that computes: the row's, or the implementation's own.
   dt_code (*enqueue() const)(void* context, const dt_run* run);
   // Name of a member as messages print it: TensorRT's where the object is of a V2 class.

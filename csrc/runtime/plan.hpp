@@ -12,6 +12,7 @@
 
 #include "runtime/container.hpp"
 #include "runtime/dims.hpp"
+#include "runtime/epilogue.hpp"
 #include "runtime/object.hpp"
 #include "runtime/status.hpp"
 
@@ -54,10 +55,14 @@ struct PlanStep {
   int32_t tactic = 0;
   std::vector<FieldValue> fields;
   int32_t state = -1, packed = -1;  // constants
-  std::vector<int32_t> inputs;      // tensors; -1 is an absent optional input
+  std::vector<int32_t> inputs;      // tensors; -1 is an absent optional input; the last n_operands are the epilogue's
   std::vector<int32_t> outputs;
   bool is_python = false;
   int32_t device = DT_DEVICE_CPU;
+  EpilogueProgram epilogue;
+  size_t n_operands = 0;
+
+  size_t n_own_inputs() const { return inputs.size() - n_operands; }
 };
 
 // Tensors of one kind of device that share memory.

@@ -344,7 +344,47 @@ void PlanReader::read_steps(const JsonNode& list) {
     for (size_t t = 0; t < outputs.size(); ++t) step.outputs.push_back(outputs.at(t).index(plan_.tensors.size()));
     step.is_python = node.has("python") && node.at("python").boolean();
     if (node.has("device")) step.device = read_device_type(node.at("device"));
+    if (node.has("epilogue")) read_epilogue(node, &step);
     plan_.steps.push_back(std::move(step));
+  }
+}
+
+// The tensors that it takes stand last among the inputs. Of them, only what follows from the extents is left to ask.
+void PlanReader::read_epilogue(const JsonNode& node, PlanStep* step) const {
+  const JsonNode epilogue = node.at("epilogue"), list = epilogue.at("steps"), inputs = node.at("inputs");
+  const auto integer = [](const JsonNode& n) { return static_cast<int32_t>(n.integer(0, 1 << 16)); };
+  step->epilogue.result_type = integer(epilogue.at("result_type"));
+  step->n_operands = static_cast<size_t>(epilogue.at("n_tensors").integer(0, static_cast<int64_t>(inputs.size())));
+  if (list.size() > kMaxEpilogueSteps) list.fail("at most " + std::to_string(kMaxEpilogueSteps) + " steps");
+  for (size_t i = 0; i < list.size(); ++i) {
+    const JsonNode entry = list.at(i), operands = entry.at(3, 4);
+    dt_step made = {};
+    made.h = DT_HDR(dt_step);
+    made.operation = integer(entry.at(size_t{0}));
+    made.layer = integer(entry.at(1));
+    made.data_type = integer(entry.at(2));
+    if (operands.size() > 3) operands.fail("at most 3 operands");
+    made.n_operands = static_cast<int32_t>(operands.size());
+    for (size_t k = 0; k < operands.size(); ++k) {
+      const JsonNode operand = operands.at(k);
+      made.operand_kind[k] = integer(operand.at(0, 2));
+      const bool is_constant = made.operand_kind[k] == DT_OPERAND_CONSTANT;
+      if (is_constant) made.operand_constant[k] = static_cast<float>(operand.at(1).number());
+      if (!is_constant) made.operand_index[k] = integer(operand.at(1));
+    }
+    step->epilogue.steps.push_back(made);
+  }
+  if (const std::string wrong = step->epilogue.problem(step->n_operands); !wrong.empty())
+    epilogue.fail("a program over the result", wrong);
+  if (step->outputs.size() != 1) epilogue.fail("a step with one output", std::to_string(step->outputs.size()));
+  const PlanTensor& output = plan_.tensors[static_cast<size_t>(step->outputs[0])];
+  if (output.data_type != step->epilogue.steps.back().data_type)
+    epilogue.fail("a program whose last step has the type of the output");
+  for (size_t t = step->n_own_inputs(); t < step->inputs.size(); ++t) {
+    const PlanTensor* tensor = step->inputs[t] < 0 ? nullptr : &plan_.tensors[static_cast<size_t>(step->inputs[t])];
+    if (!tensor || tensor->rank != output.rank || tensor->device != output.device ||
+        (tensor->format != DT_FORMAT_LINEAR && tensor->format != output.format))
+      inputs.at(t).fail("a tensor with as many dims as the output, on its device, in its format or row by row");
   }
 }
 

@@ -26,6 +26,7 @@ class PlanReader {
   void read_programs(const JsonNode& list);
   void read_constraints(const JsonNode& list);
   void read_steps(const JsonNode& list);
+  void read_epilogue(const JsonNode& node, PlanStep* step) const;
   void read_sizes(const JsonNode& list);
   FieldValue read_field(const JsonNode& node);
   void read_profiles(const JsonNode& list);

@@ -270,7 +270,7 @@ void mutate(json& document, std::mt19937& random) {
 void mutate_layers(json& plan, std::mt19937& random) {
   std::vector<json*> nodes;
   for (json& step : plan.at("steps"))
-    for (const char* key : {"fields", "inputs", "outputs", "row", "tactic", "implementation", "packed"})
+    for (const char* key : {"fields", "inputs", "outputs", "row", "tactic", "implementation", "packed", "epilogue"})
       if (step.contains(key)) collect(step[key], &nodes);
   for (json& tensor : plan.at("tensors"))
     for (const char* key : {"dims", "dtype", "format", "constant"})

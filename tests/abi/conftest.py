@@ -65,6 +65,21 @@ class Toolchain:
         assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout.splitlines()
 
+    def past_header(self) -> Path:
+        """The C header as of 1.0: without what has come since."""
+        folder = self.folder / "past"
+        if not folder.exists():
+            (folder / "dovetail").mkdir(parents=True)
+            text = (self.include / "dovetail/plugin.h").read_text().replace("DT_ABI_MINOR 1", "DT_ABI_MINOR 0")
+            for member in (
+                r"  const dt_epilogue\* epilogue;[^\n]*\n",
+                r"  /\* How many of the program's.*?n_steps\);\n",
+            ):
+                text, n = re.subn(member, "", text, flags=re.DOTALL)
+                assert n == 1, member
+            (folder / "dovetail/plugin.h").write_text(text)
+        return folder
+
     def future_headers(self) -> Path:
         """A copy of the headers as of the next minor: each sized struct has two members more at its end."""
 
@@ -79,8 +94,8 @@ class Toolchain:
                 more = "\n  double future_number;\n  const void* (*future_function)(void* self, double x);"
                 return f"typedef struct {match[1]} {{{match[2]}{more}\n}} {match[1]};"
 
-            text = STRUCT.sub(grow, text).replace("#define DT_ABI_MINOR 0", "#define DT_ABI_MINOR 1")
-            assert text.count("future_number") > 10 and "DT_ABI_MINOR 1" in text
+            text = STRUCT.sub(grow, text).replace("#define DT_ABI_MINOR 1", "#define DT_ABI_MINOR 2")
+            assert text.count("future_number") > 10 and "DT_ABI_MINOR 2" in text
             header.write_text(text)
 
         return once(self.folder / "future", make)

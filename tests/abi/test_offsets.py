@@ -21,6 +21,7 @@ TABLES = {
     "DT_DIM_OPERATIONS": "DT_DIM_",
     "DT_FIELD_TYPES": "DT_FIELD_",
     "DT_CPU_FEATURES": "DT_CPU_",
+    "DT_STEP_OPERATIONS": "DT_STEP_",
 }
 
 

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define DT_ABI_MAJOR 1
-#define DT_ABI_MINOR 0
+#define DT_ABI_MINOR 1
 
 /* First in every struct. */
 typedef struct dt_hdr {
@@ -132,6 +132,61 @@ typedef int32_t dt_code;
   X(INT64, 10, 8)         \
   X(TENSOR, 64, 0)
 
+/* X(name, value, operands, in scalar formulas): operations of epilogues. They compute in float32 as IEEE 754 says; nan
+ * goes through everything but comparisons and SELECT's condition, MIN and MAX included. Comparisons, AND, OR and NOT
+ * give 1 or 0; what is not 0 is true. FLOOR_DIV is floor(a / b), MOD has the sign of b, FMOD that of a, ROUND takes
+ * ties to even, SOFTPLUS is log(1 + exp(a)) without overflow. SELECT(condition, a, b) is a where the condition is true.
+ * CAST gives what the step's data_type holds of a: floats round, integers cut the fraction off and saturate, nan
+ * becomes 0, and BOOL is whether a is not 0. */
+#define DT_STEP_OPERATIONS(X)    \
+  X(ADD, 0, 2, "+")              \
+  X(SUB, 1, 2, "-")              \
+  X(MUL, 2, 2, "*")              \
+  X(DIV, 3, 2, "/")              \
+  X(FLOOR_DIV, 4, 2, "//")       \
+  X(MOD, 5, 2, "%")              \
+  X(FMOD, 6, 2, "fmod")          \
+  X(POW, 7, 2, "**")             \
+  X(MIN, 8, 2, "min")            \
+  X(MAX, 9, 2, "max")            \
+  X(EQUAL, 10, 2, "==")          \
+  X(NOT_EQUAL, 11, 2, "!=")      \
+  X(LESS, 12, 2, "<")            \
+  X(LESS_EQUAL, 13, 2, "<=")     \
+  X(GREATER, 14, 2, ">")         \
+  X(GREATER_EQUAL, 15, 2, ">=")  \
+  X(AND, 16, 2, "and")           \
+  X(OR, 17, 2, "or")             \
+  X(NOT, 18, 1, "not")           \
+  X(SELECT, 19, 3, "if")         \
+  X(NEG, 20, 1, "negative")      \
+  X(ABS, 21, 1, "abs")           \
+  X(SIGN, 22, 1, "sign")         \
+  X(CEIL, 23, 1, "ceil")         \
+  X(FLOOR, 24, 1, "floor")       \
+  X(ROUND, 25, 1, "round")       \
+  X(SQRT, 26, 1, "sqrt")         \
+  X(EXP, 27, 1, "exp")           \
+  X(EXPM1, 28, 1, "expm1")       \
+  X(LOG, 29, 1, "log")           \
+  X(LOG1P, 30, 1, "log1p")       \
+  X(SIGMOID, 31, 1, "sigmoid")   \
+  X(SOFTPLUS, 32, 1, "softplus") \
+  X(TANH, 33, 1, "tanh")         \
+  X(ERF, 34, 1, "erf")           \
+  X(SIN, 35, 1, "sin")           \
+  X(COS, 36, 1, "cos")           \
+  X(TAN, 37, 1, "tan")           \
+  X(ASIN, 38, 1, "asin")         \
+  X(ACOS, 39, 1, "acos")         \
+  X(ATAN, 40, 1, "atan")         \
+  X(SINH, 41, 1, "sinh")         \
+  X(COSH, 42, 1, "cosh")         \
+  X(ASINH, 43, 1, "asinh")       \
+  X(ACOSH, 44, 1, "acosh")       \
+  X(ATANH, 45, 1, "atanh")       \
+  X(CAST, 46, 1, "")
+
 /* X(name, bit): instruction sets that a row may need; bit 0 is never set. */
 #define DT_CPU_FEATURES(X) \
   X(sse2, 1)               \
@@ -150,12 +205,14 @@ typedef int32_t dt_code;
 #define DT_DIM_ENTRY(name, value) DT_DIM_##name = value,
 #define DT_FIELD_ENTRY(name, value, bytes) DT_FIELD_##name = value,
 #define DT_CPU_ENTRY(name, bit) DT_CPU_##name = bit,
+#define DT_STEP_ENTRY(name, value, ...) DT_STEP_##name = value,
 enum { DT_CODES(DT_ENUM_ENTRY) };
 enum { DT_DATA_TYPES(DT_TYPE_ENTRY) };
 enum { DT_TENSOR_FORMATS(DT_FORMAT_ENTRY) };
 enum { DT_DIM_OPERATIONS(DT_DIM_ENTRY) };
 enum { DT_FIELD_TYPES(DT_FIELD_ENTRY) };
 enum { DT_CPU_FEATURES(DT_CPU_ENTRY) };
+enum { DT_STEP_OPERATIONS(DT_STEP_ENTRY) };
 
 #define DT_MAX_RANK 8
 enum { DT_DEVICE_CPU = 1, DT_DEVICE_CUDA = 2 }; /* DLPack's numbers */
@@ -295,6 +352,43 @@ typedef struct dt_stream {
   void* handle;
 } dt_stream;
 
+/* ---- epilogues: pointwise layers that a kernel computes on its result before storing it ------------------------- */
+
+/* Where an operand of a step comes from. */
+enum {
+  DT_OPERAND_RESULT = 0,   /* what the kernel computed: an element of output 0, before it is stored */
+  DT_OPERAND_STEP = 1,     /* the value of the earlier step `operand_index` */
+  DT_OPERAND_CONSTANT = 2, /* `operand_constant` */
+  DT_OPERAND_TENSOR = 3    /* an element of the tensor `operand_index` of the program */
+};
+
+/* One operation of a program. */
+typedef struct dt_step {
+  dt_hdr h;
+  int32_t operation; /* DT_STEP_* */
+  int32_t n_operands;
+  int32_t operand_kind[3]; /* DT_OPERAND_* */
+  int32_t operand_index[3];
+  float operand_constant[3];
+  int32_t layer; /* which of the absorbed layers it belongs to, from 0; the steps of a layer are absorbed together */
+  int32_t data_type; /* DT_TYPE_* of that layer's output: output 0 has it if no layer behind that one is absorbed */
+} dt_step;
+
+/* A program over the elements of output 0; the value of its last step is what is stored. Steps see each other's values
+ * as float32, without rounding in between.
+ *
+ * Each tensor has as many dims as output 0, each the extent of output 0 or 1, which is repeated. Its type is its own.
+ * It lies where output 0 does: in the format of output 0 if it has the same extents and is no constant, else linear;
+ * its layout says so. */
+typedef struct dt_epilogue {
+  dt_hdr h;
+  uint32_t n_steps; /* 1 or more */
+  const dt_step* const* steps;
+  uint32_t n_tensors;
+  const dt_desc* const* descs;     /* while planning; else null */
+  const dt_tensor* const* tensors; /* in a run; else null */
+} dt_epilogue;
+
 /* One execution of one layer. All pointers live as long as the context; contents may change between runs. */
 typedef struct dt_run {
   dt_hdr h;
@@ -308,6 +402,7 @@ typedef struct dt_run {
   uint64_t packed_bytes;
   const dt_pool* pool; /* null: one thread */
   const dt_stream* stream;
+  const dt_epilogue* epilogue; /* what to compute on output 0 before it is stored; null: nothing; since 1.1 */
 } dt_run;
 
 /* ---- an op: what a layer computes -------------------------------------------------------------------------------- */
@@ -398,6 +493,12 @@ typedef struct dt_row {
                        const dt_desc* const* outputs, int32_t n_outputs, int32_t n_threads, uint64_t* bytes);
   /* Compute. `context` is the object itself where make_context is null. [C; since 1.0] */
   dt_code (*enqueue)(void* context, const dt_run* run);
+  /* How many of the program's steps, from its first one, would enqueue compute on output 0? Written to *n_steps; the
+   * host lets the row have the whole layers among them, or fewer, in dt_run.epilogue, and then output 0 has the type
+   * that the last of their steps says. `outputs` are those of the layer alone, as for all functions that plan. Null:
+   * none. Asked when `fits` is, of rows that fit. [B; created; since 1.1] */
+  dt_code (*absorb)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
+                    const dt_desc* const* outputs, int32_t n_outputs, const dt_epilogue* program, uint32_t* n_steps);
 } dt_row;
 
 typedef struct dt_implementation {

@@ -1,45 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// float16 and bfloat16 to and from float32, one value and many.
-// Rounding is to nearest, ties to even; NaN stays NaN; what is too large for float16 becomes infinity.
+// float16 and bfloat16 to and from float32, many values; dovetail/tile_math.hpp has the functions of one.
 #ifndef DOVETAIL_KERNELS_SIMD_CONVERT_HPP
 #define DOVETAIL_KERNELS_SIMD_CONVERT_HPP
 
 #include "kernels/simd/vec.hpp"
 
 namespace DT_ISA {
-
-static inline float half_to_float(uint16_t h) {
-  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
-  const uint32_t magnitude = h & 0x7fffu;
-  const uint32_t normal = (magnitude << 13) + (112u << 23);  // exponent bias 15 -> 127
-  const uint32_t special = 0x7f800000u | (magnitude << 13);
-  const uint32_t tiny = bits_of(static_cast<float>(magnitude) * 0x1p-24f);
-  const uint32_t value = magnitude >= 0x7c00u ? special : magnitude >= 0x0400u ? normal : tiny;
-  return float_of(sign | value);
-}
-
-static inline uint16_t float_to_half(float v) {
-  const uint32_t u = bits_of(v);
-  const uint32_t sign = (u >> 16) & 0x8000u;
-  const uint32_t a = u & 0x7fffffffu;
-  const uint32_t normal = (a + 0xfffu + ((a >> 13) & 1u) - (112u << 23)) >> 13;
-  // Adding 0.5 puts the last bit of a float at 2^-24, the unit of float16's denormals: the addition does the rounding.
-  const uint32_t tiny = bits_of(float_of(a) + 0.5f) - 0x3f000000u;
-  const uint32_t nan = 0x7e00u | ((a >> 13) & 0x1ffu);
-  const uint32_t value = a > 0x7f800000u    ? nan
-                         : a >= 0x477ff000u ? 0x7c00u  // 65520 and more round to infinity
-                         : a >= 0x38800000u ? normal
-                                            : tiny;
-  return static_cast<uint16_t>(sign | value);
-}
-
-static inline float bf16_to_float(uint16_t h) { return float_of(static_cast<uint32_t>(h) << 16); }
-
-static inline uint16_t float_to_bf16(float v) {
-  const uint32_t u = bits_of(v);
-  const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-  return static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? (u >> 16) | 0x40u : rounded);
-}
 
 static inline void halves_to_floats(const uint16_t* src, float* dst, int64_t n) {
   int64_t i = 0;

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "dovetail/tile_math.hpp"
+
 #if defined(__AVX__)  // where it is not needed, it would be most of what there is to read
 #include <immintrin.h>
 #endif
@@ -40,17 +42,6 @@ typedef int32_t VecI __attribute__((vector_size(4 * kLanes)));
 static inline VecF load(const float* p) { return *reinterpret_cast<const VecFUnaligned*>(p); }
 static inline void store(float* p, VecF v) { *reinterpret_cast<VecFUnaligned*>(p) = v; }
 static inline VecF splat(float v) { return v - VecF{}; }
-
-static inline uint32_t bits_of(float v) {
-  uint32_t u;
-  memcpy(&u, &v, 4);
-  return u;
-}
-static inline float float_of(uint32_t u) {
-  float v;
-  memcpy(&v, &u, 4);
-  return v;
-}
 
 // Lanes [first, first + n) of the vector that would lie at p; the others are those of `rest`. Memory outside the lanes
 // is not touched, so p itself may point outside of the buffer; it comes as an integer for that reason.

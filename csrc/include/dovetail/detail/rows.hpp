@@ -51,6 +51,9 @@ struct Row {
   void (*enqueue)(const Params& params, const Run& run) = nullptr;
   uint32_t traits = 0;
   int32_t min_sm = 0;  // the same as needs = sm(n)
+  // How many steps of the program `enqueue` would compute on output 0; `absorbed` of dovetail/epilogue.hpp says how
+  // many its helpers can. Such a row gets them in run.epilogue().
+  int (*absorb)(const Params& params, const Descs& inputs, const Descs& outputs, const Epilogue& program) = nullptr;
 };
 
 namespace detail {
@@ -148,6 +151,13 @@ struct RowTrampolines {
       *bytes = rows[i].workspace(params_of<Params>(object), Descs(in, n_in), Descs(out, n_out), n_threads);
     });
   }
+  static dt_code absorb(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                        int32_t n_out, const dt_epilogue* program, uint32_t* n_steps) noexcept {
+    return guard(call, rows[i].tactic, [&] {
+      const int n = rows[i].absorb(params_of<Params>(object), Descs(in, n_in), Descs(out, n_out), Epilogue(program));
+      *n_steps = n > 0 ? static_cast<uint32_t>(n) : 0;
+    });
+  }
   static dt_code enqueue(void* object, const dt_run* run) noexcept {
     return guard(run->call, rows[i].tactic, [&] { rows[i].enqueue(params_of<Params>(object), Run(run)); });
   }
@@ -170,11 +180,13 @@ struct RowTrampolines {
       if constexpr (Given<decltype(R::prepare)>::template Is<rows[i].prepare>::value) t.prepare = prepare;
       if constexpr (Given<decltype(R::workspace)>::template Is<rows[i].workspace>::value) t.workspace = workspace;
       if constexpr (Given<decltype(R::enqueue)>::template Is<rows[i].enqueue>::value) t.enqueue = enqueue;
+      if constexpr (Given<decltype(R::absorb)>::template Is<rows[i].absorb>::value) t.absorb = absorb;
     } else {
       t.fits = if_given(row.fits || has_rule, fits);
       t.prepare = if_given(row.prepare, prepare);
       t.workspace = if_given(row.workspace, workspace);
       t.enqueue = if_given(row.enqueue, enqueue);
+      t.absorb = if_given(row.absorb, absorb);
     }
     return t;
   }

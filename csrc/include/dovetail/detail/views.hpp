@@ -78,6 +78,21 @@ struct Tasks {
 
 }  // namespace detail
 
+// The pointwise layers that a kernel computes on output 0: a program of steps and its operands. Empty where there are
+// none. dovetail/epilogue.hpp has what applies it.
+class Epilogue {
+ public:
+  DOVETAIL_INLINE explicit Epilogue(const dt_epilogue* raw) : raw_(raw) {}
+  DOVETAIL_INLINE explicit operator bool() const { return raw_ != nullptr; }
+  DOVETAIL_INLINE int n_steps() const { return raw_ ? static_cast<int>(raw_->n_steps) : 0; }
+  DOVETAIL_INLINE const dt_step& step(int i) const { return *raw_->steps[i]; }
+  DOVETAIL_INLINE int n_tensors() const { return raw_ ? static_cast<int>(raw_->n_tensors) : 0; }
+  DOVETAIL_INLINE const dt_epilogue* raw() const { return raw_; }
+
+ private:
+  const dt_epilogue* raw_;
+};
+
 // One execution of one layer.
 class Run {
  public:
@@ -116,6 +131,10 @@ class Run {
   // The stream's handle (a cudaStream_t on CUDA, null on the CPU) and the device it belongs to.
   DOVETAIL_INLINE void* stream() const { return raw_->stream ? raw_->stream->handle : nullptr; }
   DOVETAIL_INLINE int device_id() const { return raw_->stream ? raw_->stream->device_id : 0; }
+  // What to compute on output 0 before it is stored.
+  DOVETAIL_INLINE Epilogue epilogue() const {
+    return Epilogue(DT_HAS(dt_run, raw_, epilogue) ? raw_->epilogue : nullptr);
+  }
   DOVETAIL_INLINE const dt_run* raw() const { return raw_; }
 
  private:

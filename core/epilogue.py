@@ -1,0 +1,265 @@
+"""Epilogues: the pointwise layers behind a layer, as a program over the elements of its result.
+
+Scalar formulas are compiled to the steps of `dt_epilogue` (plugin.h), of which an implementation computes as many as it
+can before it stores what it made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+from dovetail import _native
+from dovetail.core.contract import OpSpec
+from dovetail.core.errors import DefinitionError
+from dovetail.core.expr import DimsExprs
+from dovetail.core.scalar import Along, Apply, Name, Number, Term, resolved, terms_of
+from dovetail.core.types import FLOATS, DataType
+
+StepOperation = IntEnum("StepOperation", {name: value for name, value, _, _ in _native.STEP_OPERATIONS})
+_BY_FORMULA = {formula: StepOperation(value) for _, value, _, formula in _native.STEP_OPERATIONS if formula}
+_TYPES = (*FLOATS, DataType.BOOL)  # of operands: steps compute in float32
+
+
+class OperandKind(IntEnum):
+    """Where an operand of a step comes from; the values are those of DT_OPERAND_*."""
+
+    RESULT = 0
+    STEP = 1
+    CONSTANT = 2
+    TENSOR = 3
+
+
+@dataclass(frozen=True)
+class Operand:
+    """`value` is a step, the number of a tensor, or a constant."""
+
+    kind: OperandKind
+    value: float | int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation. `layer` numbers the absorbed layers, `dtype` is the type of that layer's output."""
+
+    operation: StepOperation
+    operands: tuple[Operand, ...]
+    layer: int
+    dtype: DataType
+
+
+@dataclass(frozen=True)
+class Program:
+    """Steps over a result of `result_type`; the value of the last one is what is stored."""
+
+    result_type: DataType
+    steps: tuple[Step, ...] = ()
+    n_tensors: tuple[int, ...] = ()  # up to and including each layer
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.n_tensors)
+
+    def first(self, n_layers: int) -> Program:
+        """What its first layers compute."""
+        return replace(
+            self, steps=tuple(s for s in self.steps if s.layer < n_layers), n_tensors=self.n_tensors[:n_layers]
+        )
+
+    def layers_in(self, n_steps: int) -> int:
+        """How many whole layers the first steps are."""
+        return self.n_layers if n_steps >= len(self.steps) else self.steps[n_steps].layer
+
+    def as_native(self) -> tuple:
+        """What the native side takes, and what a plan stores."""
+        steps = [
+            [int(s.operation), s.layer, int(s.dtype), [[int(o.kind), o.value] for o in s.operands]] for s in self.steps
+        ]
+        return int(self.result_type), steps
+
+    def __str__(self) -> str:
+        return "; ".join(f"{s.operation.name} {', '.join(map(_shown, s.operands))}" for s in self.steps)
+
+
+def _shown(operand: Operand) -> str:
+    if operand.kind == OperandKind.RESULT:
+        return "result"
+    return (
+        f"{operand.value:g}" if operand.kind == OperandKind.CONSTANT else f"{operand.kind.name.lower()} {operand.value}"
+    )
+
+
+@dataclass(frozen=True)
+class Given:
+    """An input of an absorbed layer: of which type and dims, and its contents if they are known."""
+
+    dims: DimsExprs
+    dtype: DataType
+    constant: Any = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An input that an absorbed layer takes as a tensor: its place among the inputs, and the dims in which it is read.
+
+    `dims` is None where the tensor has as many dims as the result; only a constant is read in others.
+    """
+
+    index: int
+    dims: tuple[int, ...] | None
+
+
+class NotAbsorbed(Exception):
+    """A layer cannot be part of an epilogue; the text says why."""
+
+
+def extended(
+    program: Program,
+    spec: OpSpec,
+    values: dict[str, Any],
+    inputs: Sequence[Given | None],
+    made: int,
+    result: DimsExprs,
+    dtype: DataType,
+) -> tuple[Program, list[Taken]]:
+    """The program with one layer more, and which of the layer's inputs are its further tensors, in order.
+
+    Args:
+        inputs: those of the layer; the one with index `made` is what the program gives so far.
+        result: dims of the result, which the layer's output has too.
+        dtype: type of the layer's output.
+
+    Raises:
+        NotAbsorbed: the layer has no formula, or does something that steps cannot say.
+    """
+    return _Compiler(program, spec, inputs, made, result, dtype).run(values)
+
+
+class _Compiler:
+    def __init__(
+        self,
+        program: Program,
+        spec: OpSpec,
+        inputs: Sequence[Given | None],
+        made: int,
+        result: DimsExprs,
+        dtype: DataType,
+    ) -> None:
+        self.program, self.spec, self.inputs, self.made = program, spec, inputs, made
+        self.result, self.dtype = result, dtype
+        self.steps = list(program.steps)
+        self.taken: dict[tuple[str, int | None], tuple[Operand, Taken | None]] = {}
+        self.known: dict[Term, Operand] = {}
+        self.n_before = program.n_tensors[-1] if program.n_tensors else 0
+
+    def run(self, values: dict[str, Any]) -> tuple[Program, list[Taken]]:
+        ports = self.spec.inputs
+        if self.spec.scalar is None:
+            raise NotAbsorbed("has no scalar formula")
+        if any(port.variadic for port in ports) or len(self.inputs) > len(ports):
+            raise NotAbsorbed("takes any number of inputs")
+        names = [p.name for p, t in zip(ports, self.inputs, strict=False) if t is not None and not p.checked]
+        try:
+            term = resolved(self.spec, values, names)
+        except DefinitionError as error:
+            raise NotAbsorbed(error.message) from None
+        self._check_types(term, names)
+        before = self.program.steps[-1].dtype if self.program.steps else self.program.result_type
+        operand = self.operand(term)
+        is_converted = self.dtype != before and self.dtype != DataType.BOOL
+        if self.dtype == DataType.BOOL and not (isinstance(term, Apply) and term.function in _TRUTHS):
+            is_converted = True
+        if is_converted or len(self.steps) == len(self.program.steps):
+            self.add(StepOperation.CAST, (operand,))
+        taken = [one for _, one in self.taken.values() if one is not None]
+        counts = (*self.program.n_tensors, self.n_before + len(taken))
+        if len(self.steps) > _native.MAX_EPILOGUE_STEPS:
+            raise NotAbsorbed(f"is behind {len(self.program.steps)} steps; {_native.MAX_EPILOGUE_STEPS} are possible")
+        return replace(self.program, steps=tuple(self.steps), n_tensors=counts), taken
+
+    def _check_types(self, term: Term, names: Sequence[str]) -> None:
+        used = {one.name for one in terms_of(term) if isinstance(one, (Name, Along))}
+        made = self.spec.inputs[self.made].name
+        if made not in used:
+            raise NotAbsorbed("does not use the result")
+        for port, tensor in zip(self.spec.inputs, self.inputs, strict=False):
+            if tensor is None or port.name not in names:
+                continue
+            if port.name not in used and tensor.constant is None:
+                raise NotAbsorbed(f"takes '{port.name}', which its formula does not use")
+            is_value = port.name == made and tensor.dtype == DataType.INT8  # what an earlier layer of it rounded to
+            if port.name in used and tensor.dtype not in _TYPES and not (is_value and self.program.steps):
+                raise NotAbsorbed(f"takes {tensor.dtype.name} as '{port.name}'; epilogues compute on floats")
+        if self.dtype not in (*_TYPES, DataType.INT8):
+            raise NotAbsorbed(f"gives {self.dtype.name}; epilogues give floats, INT8 and BOOL")
+
+    def add(self, operation: StepOperation, operands: tuple[Operand, ...]) -> Operand:
+        self.steps.append(Step(operation, operands, self.program.n_layers, self.dtype))
+        return Operand(OperandKind.STEP, len(self.steps) - 1)
+
+    def operand(self, term: Term) -> Operand:
+        if term not in self.known:
+            self.known[term] = self._operand(term)
+        return self.known[term]
+
+    def _operand(self, term: Term) -> Operand:
+        if isinstance(term, Number):
+            return Operand(OperandKind.CONSTANT, float(term.value))
+        if isinstance(term, (Name, Along)):
+            index = [port.name for port in self.spec.inputs].index(term.name)
+            if index == self.made:
+                if isinstance(term, Along):
+                    raise NotAbsorbed("lays the result along an axis")
+                n = len(self.program.steps)
+                return Operand(OperandKind.STEP, n - 1) if n else Operand(OperandKind.RESULT)
+            return self.tensor(index, int(term.axis.value) if isinstance(term, Along) else None)  # type: ignore
+        assert isinstance(term, Apply)
+        if term.function not in _BY_FORMULA:
+            raise NotAbsorbed(f"computes '{term.function}', which epilogues do not")
+        return self.add(_BY_FORMULA[term.function], tuple(self.operand(one) for one in term.arguments))
+
+    def tensor(self, index: int, axis: int | None) -> Operand:
+        """An input that is not the result: a constant if it has one value, else a tensor of the program."""
+        name, tensor = self.spec.inputs[index].name, self.inputs[index]
+        assert tensor is not None
+        key = (name, axis)
+        if key in self.taken:
+            return self.taken[key][0]
+        if tensor.constant is not None and tensor.constant.size == 1:
+            value = float(tensor.constant.reshape(-1)[0])
+            self.taken[key] = Operand(OperandKind.CONSTANT, value), None
+            return self.taken[key][0]
+        if any(known == name for known, _ in self.taken):
+            raise NotAbsorbed(f"lays '{name}' along axes in two ways")
+        dims = self._dims_of(name, tensor, axis)
+        number = self.n_before + sum(one is not None for _, one in self.taken.values())
+        self.taken[key] = Operand(OperandKind.TENSOR, number), Taken(index, dims)
+        return self.taken[key][0]
+
+    def _dims_of(self, name: str, tensor: Given, axis: int | None) -> tuple[int, ...] | None:
+        rank = len(self.result)
+        if axis is None:
+            own = tuple(tensor.dims)
+            if len(own) != rank and tensor.constant is not None:
+                return (1,) * (rank - len(own)) + tensor.constant.shape
+            if len(own) != rank:
+                raise NotAbsorbed(f"takes '{name}' with {len(own)} dims, the result has {rank}")
+            for extent, of_result in zip(own, self.result, strict=True):
+                if not extent.same(1) and not extent.same(of_result):
+                    raise NotAbsorbed(f"takes '{name}' {tensor.dims}, which is not repeated over {self.result}")
+            return None
+        if tensor.constant is None:
+            raise NotAbsorbed(f"lays '{name}' along an axis, which is not a constant")
+        axis %= rank
+        volume, extent = tensor.constant.size, self.result[axis]
+        if extent.same(volume):
+            return (1,) * axis + (volume,) + (1,) * (rank - axis - 1)
+        behind = [one.value for one in self.result[axis:]]
+        if None in behind:
+            raise NotAbsorbed(f"lays {volume} values of '{name}' over {self.result}, whose extents are not known")
+        return (1,) * axis + tuple(behind)  # type: ignore[return-value]
+
+
+_TRUTHS = {"==", "!=", "<", "<=", ">", ">=", "and", "or", "not"}

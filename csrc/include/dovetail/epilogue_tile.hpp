@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// Applies an epilogue to a tile of results in L1, on the CPU. Include it in files that are built for one instruction
+// set, with DT_ISA defined as a name of that set: everything is in that namespace, since the same inline function
+// compiled for two sets must be two functions. The loops are plain; the compiler makes vector code of them.
+//
+//   float sums[8 * 32];                         // 8 channels x 32 neighbours in a row-major output
+//   ...
+//   EpilogueTile tile = {sums, 32, 8, n};       // values, pitch, rows, columns
+//   tile.offset = offset_of_first; tile.row_step = height * width;
+//   tile.image = image; tile.channel = first_channel; tile.row_channel = 1;
+//   apply_epilogue(program, tile);              // sums now hold what is to be stored
+#ifndef DOVETAIL_EPILOGUE_TILE_HPP
+#define DOVETAIL_EPILOGUE_TILE_HPP
+
+#include <string.h>
+
+#include "dovetail/epilogue_program.h"
+#include "dovetail/tile_math.hpp"
+
+namespace DT_ISA {
+
+// Rows of results and where they are in the output.
+struct EpilogueTile {
+  float* values;
+  int64_t pitch;  // between rows of `values`
+  int rows, columns;
+  int64_t offset = 0;    // of the first result in the output's memory, in elements; columns lie together
+  int64_t row_step = 0;  // between two rows there
+  const int64_t* row_offsets = nullptr;     // or, for rows without a pattern, the offset of each; `offset` is added
+  int64_t image = 0, channel = 0;           // of the first result
+  int row_channel = 0, column_channel = 0;  // 1 where each row, or each column, has a channel of its own
+};
+
+constexpr int kEpilogueChunk = 512;  // results that are computed at once: 2 KiB for each register
+
+// n neighbours of a tensor as float32.
+static inline void load_operand(const EpilogueOperand& tensor, int64_t at, int n, float* to) {
+  switch (tensor.type) {
+    case DT_TYPE_FLOAT:
+      memcpy(to, static_cast<const float*>(tensor.data) + at, sizeof(float) * static_cast<size_t>(n));
+      return;
+    case DT_TYPE_HALF: {
+      const uint16_t* p = static_cast<const uint16_t*>(tensor.data) + at;
+      for (int i = 0; i < n; ++i) to[i] = half_to_float(p[i]);
+      return;
+    }
+    case DT_TYPE_BF16: {
+      const uint16_t* p = static_cast<const uint16_t*>(tensor.data) + at;
+      for (int i = 0; i < n; ++i) to[i] = bf16_to_float(p[i]);
+      return;
+    }
+    default: {
+      const uint8_t* p = static_cast<const uint8_t*>(tensor.data) + at;
+      for (int i = 0; i < n; ++i) to[i] = p[i] != 0 ? 1.0f : 0.0f;
+    }
+  }
+}
+
+// The elements of a tensor that meet rows [first, first + rows) of a tile, `columns` for each row.
+static inline void gather_operand(const EpilogueOperand& tensor, const EpilogueTile& tile, int first, int rows,
+                                  float* to) {
+  const int n = tile.columns;
+  for (int r = 0; r < rows; ++r, to += n) {
+    const int row = first + r;
+    if (tensor.form == kEpilogueWhole) {
+      const int64_t start = tile.row_offsets ? tile.row_offsets[row] : row * tile.row_step;
+      load_operand(tensor, tile.offset + start, n, to);
+      continue;
+    }
+    const int64_t channel = tile.channel + static_cast<int64_t>(row) * tile.row_channel;
+    const int64_t at = tensor.form == kEpilogueOne ? 0 : tile.image * tensor.image_step + channel * tensor.channel_step;
+    if (tensor.form == kEpilogueByChannel && tile.column_channel && tensor.channel_step) {
+      load_operand(tensor, at, n, to);
+      continue;
+    }
+    float value;
+    load_operand(tensor, at, 1, &value);
+    for (int i = 0; i < n; ++i) to[i] = value;
+  }
+}
+
+static inline float cast_value(float v, int32_t type) {
+  if (type == DT_TYPE_BOOL) return v != 0.0f ? 1.0f : 0.0f;
+  if (type != DT_TYPE_INT8) return v;
+  const float whole = __builtin_truncf(v);
+  return whole < -128.0f ? -128.0f : whole > 127.0f ? 127.0f : whole == whole ? whole : 0.0f;
+}
+
+#if defined(__clang__)  // `to` may be an operand: elements do not depend on others
+#define DT_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define DT_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define DT_INDEPENDENT
+#endif
+
+// One operation on n values.
+static inline void apply_step(const EpilogueStep& step, const float* a, const float* b, const float* c, float* to,
+                              int n) {
+#define DT_EACH(name, value)                                    \
+  case DT_STEP_##name:                                          \
+    DT_INDEPENDENT for (int i = 0; i < n; ++i) to[i] = (value); \
+    return;
+  switch (step.operation) {
+    DT_EACH(ADD, a[i] + b[i])
+    DT_EACH(SUB, a[i] - b[i])
+    DT_EACH(MUL, a[i] * b[i])
+    DT_EACH(DIV, a[i] / b[i])
+    DT_EACH(FLOOR_DIV, __builtin_floorf(a[i] / b[i]))
+    DT_EACH(MOD, floor_mod_f(a[i], b[i]))
+    DT_EACH(FMOD, __builtin_fmodf(a[i], b[i]))
+    DT_EACH(POW, __builtin_powf(a[i], b[i]))
+    DT_EACH(MIN, a[i] < b[i] || a[i] != a[i] ? a[i] : b[i])
+    DT_EACH(MAX, a[i] > b[i] || a[i] != a[i] ? a[i] : b[i])
+    DT_EACH(EQUAL, a[i] == b[i] ? 1.0f : 0.0f)
+    DT_EACH(NOT_EQUAL, a[i] != b[i] ? 1.0f : 0.0f)
+    DT_EACH(LESS, a[i] < b[i] ? 1.0f : 0.0f)
+    DT_EACH(LESS_EQUAL, a[i] <= b[i] ? 1.0f : 0.0f)
+    DT_EACH(GREATER, a[i] > b[i] ? 1.0f : 0.0f)
+    DT_EACH(GREATER_EQUAL, a[i] >= b[i] ? 1.0f : 0.0f)
+    DT_EACH(AND, a[i] != 0.0f && b[i] != 0.0f ? 1.0f : 0.0f)
+    DT_EACH(OR, a[i] != 0.0f || b[i] != 0.0f ? 1.0f : 0.0f)
+    DT_EACH(NOT, a[i] != 0.0f ? 0.0f : 1.0f)
+    DT_EACH(SELECT, a[i] != 0.0f ? b[i] : c[i])
+    DT_EACH(NEG, -a[i])
+    DT_EACH(ABS, __builtin_fabsf(a[i]))
+    DT_EACH(SIGN, a[i] > 0.0f ? 1.0f : a[i] < 0.0f ? -1.0f : a[i])
+    DT_EACH(CEIL, __builtin_ceilf(a[i]))
+    DT_EACH(FLOOR, __builtin_floorf(a[i]))
+    DT_EACH(ROUND, __builtin_rintf(a[i]))
+    DT_EACH(SQRT, __builtin_sqrtf(a[i]))
+    DT_EACH(EXP, exp_f(a[i]))
+    DT_EACH(EXPM1, expm1_f(a[i]))
+    DT_EACH(LOG, __builtin_logf(a[i]))
+    DT_EACH(LOG1P, __builtin_log1pf(a[i]))
+    DT_EACH(SIGMOID, sigmoid_f(a[i]))
+    DT_EACH(SOFTPLUS, softplus_f(a[i]))
+    DT_EACH(TANH, tanh_f(a[i]))
+    DT_EACH(ERF, __builtin_erff(a[i]))
+    DT_EACH(SIN, __builtin_sinf(a[i]))
+    DT_EACH(COS, __builtin_cosf(a[i]))
+    DT_EACH(TAN, __builtin_tanf(a[i]))
+    DT_EACH(ASIN, __builtin_asinf(a[i]))
+    DT_EACH(ACOS, __builtin_acosf(a[i]))
+    DT_EACH(ATAN, __builtin_atanf(a[i]))
+    DT_EACH(SINH, __builtin_sinhf(a[i]))
+    DT_EACH(COSH, __builtin_coshf(a[i]))
+    DT_EACH(ASINH, __builtin_asinhf(a[i]))
+    DT_EACH(ACOSH, __builtin_acoshf(a[i]))
+    DT_EACH(ATANH, __builtin_atanhf(a[i]))
+    default:
+      for (int i = 0; i < n; ++i) to[i] = cast_value(a[i], step.data_type);
+  }
+#undef DT_EACH
+#undef DT_INDEPENDENT
+}
+
+// The rows [first, first + rows) of a tile, which are at most kEpilogueChunk results together.
+static inline void apply_to_rows(const EpilogueProgram& program, const EpilogueTile& tile, int first, int rows) {
+  float registers[kEpilogueRegisters][kEpilogueChunk], gathered[3][kEpilogueChunk];
+  const int n = rows * tile.columns;
+  const size_t row_bytes = sizeof(float) * static_cast<size_t>(tile.columns);
+  float* values = tile.values + first * tile.pitch;
+  for (int r = 0; r < rows; ++r) memcpy(registers[0] + r * tile.columns, values + r * tile.pitch, row_bytes);
+  for (int s = 0; s < program.n_steps; ++s) {
+    const EpilogueStep& step = program.steps[s];
+    const float* operands[3] = {};
+    for (int k = 0; k < step.n_operands; ++k) {
+      const int index = step.index[k];
+      operands[k] = step.kind[k] == kEpilogueRegister ? registers[index] : gathered[k];
+      if (step.kind[k] == kEpilogueTensor) gather_operand(program.tensors[index], tile, first, rows, gathered[k]);
+      if (step.kind[k] == kEpilogueConstant)
+        for (int i = 0; i < n; ++i) gathered[k][i] = step.constant[k];
+    }
+    apply_step(step, operands[0], operands[1], operands[2], registers[step.to], n);
+  }
+  const float* result = registers[program.steps[program.n_steps - 1].to];
+  for (int r = 0; r < rows; ++r) memcpy(values + r * tile.pitch, result + r * tile.columns, row_bytes);
+}
+
+// Replaces the results of a tile by what the program makes of them. A tile may have any number of rows, and columns.
+static inline void apply_epilogue(const EpilogueProgram& program, const EpilogueTile& tile) {
+  if (program.n_steps == 0 || tile.columns <= 0) return;
+  for (int column = 0; column < tile.columns; column += kEpilogueChunk) {
+    EpilogueTile part = tile;
+    part.values += column;
+    part.offset += column;
+    part.channel += static_cast<int64_t>(column) * tile.column_channel;
+    part.columns = tile.columns - column < kEpilogueChunk ? tile.columns - column : kEpilogueChunk;
+    const int most = kEpilogueChunk / part.columns;
+    for (int row = 0; row < tile.rows; row += most)
+      apply_to_rows(program, part, row, tile.rows - row < most ? tile.rows - row : most);
+  }
+}
+
+}  // namespace DT_ISA
+
+#endif
