@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/epilogue_program.h"
+
 struct ConvolveAxis {
   int64_t in, out;  // extents of x and y
   int64_t count;    // outputs of this phase
@@ -27,8 +29,9 @@ struct ConvolveArgs {
   int32_t x_type, y_type;
   int64_t images, groups, channels, maps;  // channels and maps of one group
   ConvolveAxis axis[3];
-  int64_t panel;        // maps of one panel of weights (kernels of linear tensors)
-  float scale;          // of the products (INT8)
+  int64_t panel;                    // maps of one panel of weights (kernels of linear tensors)
+  float scale;                      // of the products (INT8)
+  const EpilogueProgram* epilogue;  // what to compute on y; null where out_step is not 1: outputs lie side by side
   int32_t x_is_linear;  // kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels
 };
 

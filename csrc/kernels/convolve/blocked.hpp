@@ -5,6 +5,7 @@
 #ifndef DOVETAIL_KERNELS_CONVOLVE_BLOCKED_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_BLOCKED_HPP
 
+#include "dovetail/epilogue_tile.hpp"
 #include "kernels/convolve/args.hpp"
 #include "kernels/simd/vec.hpp"
 
@@ -49,6 +50,19 @@ struct BlockedTile {
 };
 
 inline int64_t blocks_of(int64_t n) { return (n + kBlock - 1) / kBlock; }
+
+// Computes the epilogue on n outputs of one block of maps, which lie side by side from y on and are still in L1. Lanes
+// that are no maps stay zeros.
+inline void finish_block(const ConvolveArgs& args, float* y, int64_t n, int64_t image, int64_t map, int64_t maps) {
+  if (!args.epilogue || maps <= 0) return;
+  EpilogueTile tile = {y, kBlock, static_cast<int>(n), static_cast<int>(maps < kBlock ? maps : kBlock)};
+  tile.offset = y - static_cast<const float*>(args.y);
+  tile.row_step = kBlock;
+  tile.image = image;
+  tile.channel = map;
+  tile.column_channel = 1;
+  apply_epilogue(*args.epilogue, tile);
+}
 
 // Adds n_channels channels of one tap. pitch: distance of two outputs' inputs; channel: of two channels.
 template <int outputs, int v>
@@ -267,6 +281,9 @@ void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
       const int64_t n = stop - at < tiling.width ? stop - at : tiling.width;
       tile.locate(args, n, at / c.count, at % c.count);
       blocked_kernel<kOutputs>(args, n, n_blocks)(args, tile);
+      for (int64_t i = 0; i < n_blocks; ++i)
+        finish_block(args, tile.y + i * tile.y_block + tile.out[0], n, unit / args.groups,
+                     group * args.maps + (block + i) * kBlock, tile.maps - i * kBlock);
     }
   }
 }
@@ -336,6 +353,7 @@ void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
     for (; j < c.count; ++j) {
       depthwise_tile<1>(args, x, w, bias, maps, jh, j, row + (c.out_first + j * c.out_step) * kBlock);
     }
+    finish_block(args, row, c.count, unit / blocks, block * kBlock, maps);
   }
 }
 

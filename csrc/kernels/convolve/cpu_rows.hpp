@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_KERNELS_CONVOLVE_CPU_ROWS_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_CPU_ROWS_HPP
 
+#include "dovetail/epilogue.hpp"
 #include "kernels/convolve/geometry.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
@@ -70,6 +71,11 @@ class ConvolveRow {
     return "groups are not whole blocks of 16 channels and maps";
   }
 
+  // Outputs that lie side by side, as those of a convolution do.
+  int absorb(const Descs& outputs, const Epilogue& program) const {
+    return outputs[0].rank() == f_.n_spatial + 2 ? absorbed(program, outputs[0]) : 0;
+  }
+
   void prepare(const Descs& inputs, const Emit& emit) const {
     const Desc kernel = inputs[kKernel];
     if (kernel.data<void>() == nullptr) return;
@@ -116,6 +122,8 @@ class ConvolveRow {
     args.panel = panel(w);
     args.scale = x.scale() * kernel.scale();
     args.x_is_linear = kind_ == ConvolveKind::stem;
+    const EpilogueProgram epilogue = epilogue_program(run);
+    if (epilogue.n_steps > 0) args.epilogue = &epilogue;
     int64_t x_extents[3], y_extents[3];
     spatial_extents(x.dims(), x.rank(), f_.n_spatial, x_extents);
     spatial_extents(y.dims(), y.rank(), f_.n_spatial, y_extents);
@@ -273,6 +281,10 @@ struct ConvolveRowOf {
   static uint64_t workspace(const Params& params, const Descs& inputs, const Descs&, int n_threads) {
     return row(params).workspace(inputs, n_threads);
   }
+  static int absorb(const Params& params, const Descs&, const Descs& outputs, const Epilogue& program) {
+    return row(params).absorb(outputs, program);
+  }
+  static constexpr decltype(Row<Params>::absorb) kAbsorb = Params::kAbsorbs ? absorb : nullptr;
   static void enqueue(const Params& params, const Run& run) { row(params).enqueue(run); }
 };
 
@@ -291,7 +303,8 @@ DOVETAIL_CLOSE_NAMESPACE
    .fits = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::fits,           \
    .prepare = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::prepare,     \
    .workspace = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::workspace, \
-   .enqueue = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::enqueue},
+   .enqueue = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::enqueue,     \
+   .absorb = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::kAbsorb},
 #define DT_CONVOLVE_INT8_ROW(Params, isa, features) \
   DT_CONVOLVE_ROW(Params, "int8", int8, isa, features, "i8 i8 f32 -> f32", "linear")
 #define DT_CONVOLVE_FLOAT_ROWS(Params, isa, features)                                                                  \

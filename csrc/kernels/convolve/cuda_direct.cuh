@@ -68,7 +68,8 @@ __global__ void __launch_bounds__(256) convolve_direct(const __grid_constant__ C
 #pragma unroll 4
     for (int c = 0; c < a.channels; ++c, from += a.x_plane, w += pitch) add_product(sum, *from, *w);
   });
-  static_cast<Y*>(a.y)[target_of<false>(a, phase, pixel) + all * a.y_plane] = float_to<Y>(finished(a, sum, all));
+  const int64_t offset = target_of<false>(a, phase, pixel) + all * a.y_plane;
+  static_cast<Y*>(a.y)[offset] = float_to<Y>(finished(a, sum, all, offset));
 }
 
 template <class X>
@@ -125,9 +126,10 @@ __global__ void __launch_bounds__(256) convolve_direct_hwc8(const __grid_constan
     }
   }
   float values[8];
+  const int64_t offset = target_of<true>(a, phase, pixel) + first;
 #pragma unroll
-  for (int k = 0; k < 8; ++k) values[k] = first + k < n_maps ? finished(a, sums[k], first + k) : 0.0f;
-  store_channels(static_cast<Y*>(a.y) + target_of<true>(a, phase, pixel) + first, values, a.is_y_aligned != 0);
+  for (int k = 0; k < 8; ++k) values[k] = first + k < n_maps ? finished(a, sums[k], first + k, offset + k) : 0.0f;
+  store_channels(static_cast<Y*>(a.y) + offset, values, a.is_y_aligned != 0);
 }
 
 __global__ void __launch_bounds__(256) convolve_pack(const __grid_constant__ CudaPacking p) {

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_KERNELS_CONVOLVE_CUDA_ROWS_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_CUDA_ROWS_HPP
 
+#include "dovetail/epilogue.hpp"
 #include "kernels/convolve/cuda_args.hpp"
 #include "kernels/convolve/geometry.hpp"
 
@@ -33,6 +34,10 @@ class CudaConvolveRow {
     Geometry g = geometry(weights_of(inputs[kKernel]), x.type(), x.max(), y.max(), x.rank());
     slice_of(&g);
     return nullptr;
+  }
+
+  int absorb(const Descs& outputs, const Epilogue& program) const {
+    return outputs[0].rank() == f_.n_spatial + 2 ? absorbed(program, outputs[0]) : 0;
   }
 
   void prepare(const Descs& inputs, const Emit& emit) const {
@@ -79,9 +84,11 @@ class CudaConvolveRow {
     const int bytes_at_once = x.type() == DataType::kINT8 ? 8 : 16;
     a.is_x_aligned = is_aligned(bytes_at_once, x.data<void>()) && (kernel_.is_hwc8 || g.has_plain_rows);
     a.is_y_aligned = is_aligned(16, y.data<void>());
+    a.epilogue = epilogue_program(run);
     const int64_t slice = slice_of(&g), images = a.images;
     for (int64_t first = 0; first < images; first += slice) {
       a.images = static_cast<int32_t>(first + slice < images ? slice : images - first);
+      a.first_image = first;
       a.x = x.data<const char>() + first * a.x_image * size_of(x.type());
       a.y = y.data<char>() + first * a.y_image * size_of(y.type());
       for (int64_t phase = 0; phase < convolve_phases(f_);) {
@@ -328,6 +335,9 @@ struct CudaConvolveRowOf {
   static uint64_t workspace(const Params& params, const Descs& inputs, const Descs&, int) {
     return row(params).workspace(inputs);
   }
+  static int absorb(const Params& params, const Descs&, const Descs& outputs, const Epilogue& program) {
+    return row(params).absorb(outputs, program);
+  }
   static void enqueue(const Params& params, const Run& run) { row(params).enqueue(run); }
 
   static constexpr Row<Params> table(const char* tactic, const char* types, const char* formats) {
@@ -340,6 +350,7 @@ struct CudaConvolveRowOf {
     row.prepare = prepare;
     row.workspace = workspace;
     row.enqueue = enqueue;
+    if (!is_transposed) row.absorb = absorb;
     row.traits = kCaptureSafe;
     return row;
   }

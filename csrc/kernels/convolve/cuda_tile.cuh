@@ -4,6 +4,7 @@
 #ifndef DOVETAIL_KERNELS_CONVOLVE_CUDA_TILE_CUH
 #define DOVETAIL_KERNELS_CONVOLVE_CUDA_TILE_CUH
 
+#include "dovetail/epilogue.cuh"
 #include "kernels/convolve/cuda_args.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
@@ -20,11 +21,19 @@ struct ConvolveTypes<int8_t> {
   using Sum = int32_t;
 };
 
-__device__ __forceinline__ float finished(const CudaConvolve& a, float sum, int32_t map) {
-  return a.bias != nullptr ? sum + float_at(a.bias, a.bias_type, map) : sum;
+// A call of its own: without an epilogue, kernels are as they would be if there were none.
+static __device__ __noinline__ float absorbed_into(const CudaConvolve& a, float value, int64_t offset, int32_t map) {
+  const int64_t image = a.first_image + offset / a.y_image;
+  return apply_epilogue(a.epilogue, value, offset + a.first_image * a.y_image, image, map);
 }
-__device__ __forceinline__ float finished(const CudaConvolve& a, int32_t sum, int32_t map) {
-  return finished(a, static_cast<float>(sum) * a.scale, map);
+
+// What is stored of a sum at an element of y, `map` counted over all groups.
+__device__ __forceinline__ float finished(const CudaConvolve& a, float sum, int32_t map, int64_t offset) {
+  const float value = a.bias != nullptr ? sum + float_at(a.bias, a.bias_type, map) : sum;
+  return a.epilogue.n_steps > 0 ? absorbed_into(a, value, offset, map) : value;
+}
+__device__ __forceinline__ float finished(const CudaConvolve& a, int32_t sum, int32_t map, int64_t offset) {
+  return finished(a, static_cast<float>(sum) * a.scale, map, offset);
 }
 
 // 8 neighbouring channels of hwc8.
@@ -81,8 +90,8 @@ __device__ __forceinline__ void write_stage(const CudaConvolve& a, const CudaTil
     for (int row = threadIdx.x / kPixels; row < kRows; row += kThreads / kPixels) {
       const int map = first_map + map_of(row);
       if (map >= a.maps) continue;
-      const float value = finished(a, words[S::at(pixel, row)], first_of_all + map);
-      y[target + (first_of_all + map) * a.y_plane] = float_to<Y>(value);
+      const int64_t offset = target + (first_of_all + map) * a.y_plane;
+      y[offset] = float_to<Y>(finished(a, words[S::at(pixel, row)], first_of_all + map, offset));
     }
   } else {
     constexpr int kChunks = kRows / 8;
@@ -94,7 +103,8 @@ __device__ __forceinline__ void write_stage(const CudaConvolve& a, const CudaTil
       float values[8];
 #pragma unroll
       for (int k = 0; k < 8; ++k) {
-        values[k] = map + k < a.maps ? finished(a, words[S::at(pixel, row + k)], first_of_all + map + k) : 0.0f;
+        const int all = first_of_all + map + k;
+        values[k] = map + k < a.maps ? finished(a, words[S::at(pixel, row + k)], all, target + all) : 0.0f;
       }
       store_channels(y + target + first_of_all + map, values, a.is_y_aligned != 0);
     }

@@ -71,15 +71,14 @@ void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_
     for (int64_t p = first_panel; p < last_panel; ++p) {
       const float* const w = static_cast<const float*>(args.weights) + (tile.group * panels + p) * depth * args.panel;
       multiply_in_blocks<kConvolvePanel>(run, args.panel, w, b, depth, out);
-      for (int64_t m = 0; m < args.panel && p * args.panel + m < args.maps; ++m) {
-        const int64_t map = p * args.panel + m;
-        float* row = out + m * kTile;
-        if (args.bias) {
-          const float bias = args.bias[tile.group * args.maps + map];
-          for (int i = 0; i < tile.n; ++i) row[i] += bias;
-        }
-        tile.write(args, map, row);
+      const int64_t first_map = p * args.panel, left = args.maps - first_map;
+      const int64_t n_maps = left < args.panel ? left : args.panel;
+      for (int64_t m = 0; args.bias && m < n_maps; ++m) {
+        const float bias = args.bias[tile.group * args.maps + first_map + m];
+        for (int i = 0; i < tile.n; ++i) out[m * kTile + i] += bias;
       }
+      tile.finish(args, first_map, n_maps, out);
+      for (int64_t m = 0; m < n_maps; ++m) tile.write(args, first_map + m, out + m * kTile);
     }
   }
 }
@@ -224,6 +223,13 @@ void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last) {
                 static_cast<const float*>(args.weights) + map * depth, sums);
         sums.end(n, bias);
         const int64_t y = (unit * args.maps + m) * out_volume(args) + line * c.out + c.out_first + j0 * c.out_step;
+        if (args.epilogue) {
+          EpilogueTile tile = {sums.sum, n, 1, static_cast<int>(n)};
+          tile.offset = y;
+          tile.image = unit / args.groups;
+          tile.channel = map;
+          apply_epilogue(*args.epilogue, tile);
+        }
         if (c.out_step == 1) {
           store_floats(sums.sum, args.y, args.y_type, y, n);
         } else {

@@ -127,7 +127,7 @@ void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_
   const int64_t panels = (args.maps + args.panel - 1) / args.panel;
   int16_t* b = static_cast<int16_t*>(scratch);
   int32_t out[kConvolvePanel * kTile];
-  float row[kTile];
+  float rows[kConvolvePanel * kTile];
   Tile tile;
   for (int64_t item = first; item < last; ++item) {
     tile.locate(args, item);
@@ -136,12 +136,15 @@ void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_
     for (int64_t p = first_panel; p < last_panel; ++p) {
       run(static_cast<const int16_t*>(args.weights) + (tile.group * panels + p) * pairs * 2 * args.panel, b, pairs,
           out);
-      for (int64_t m = 0; m < args.panel && p * args.panel + m < args.maps; ++m) {
-        const int64_t map = p * args.panel + m;
-        const float bias = args.bias ? args.bias[tile.group * args.maps + map] : 0.0f;
+      const int64_t first_map = p * args.panel, left = args.maps - first_map;
+      const int64_t n_maps = left < args.panel ? left : args.panel;
+      for (int64_t m = 0; m < n_maps; ++m) {
+        const float bias = args.bias ? args.bias[tile.group * args.maps + first_map + m] : 0.0f;
+        float* const row = rows + m * kTile;
         for (int i = 0; i < tile.n; ++i) row[i] = static_cast<float>(out[m * kTile + i]) * args.scale + bias;
-        tile.write(args, map, row);
       }
+      tile.finish(args, first_map, n_maps, rows);
+      for (int64_t m = 0; m < n_maps; ++m) tile.write(args, first_map + m, rows + m * kTile);
     }
   }
 }

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_KERNELS_CONVOLVE_TILE_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_TILE_HPP
 
+#include "dovetail/epilogue_tile.hpp"
 #include "kernels/convolve/args.hpp"
 #include "kernels/simd/convert.hpp"
 #include "kernels/simd/multiply.hpp"
@@ -85,6 +86,19 @@ struct Tile {
       const bool is_inside = d >= 0 && d < a.in && h >= 0 && h < b.in && w >= 0 && w < c.in;
       offsets[p] = is_inside ? (d * b.in + h) * c.in + w : -1;
     }
+  }
+
+  // Computes the epilogue on n values of each of the maps [map, map + n_maps), kTile apart.
+  void finish(const ConvolveArgs& args, int64_t map, int64_t n_maps, float* values) const {
+    if (!args.epilogue) return;
+    const int64_t volume = out_volume(args), of_all = group * args.maps + map;
+    EpilogueTile tile = {values, kTile, static_cast<int>(n_maps), n};
+    tile.offset = (image * args.groups * args.maps + of_all) * volume + out[0];
+    tile.row_step = volume;
+    tile.image = image;
+    tile.channel = of_all;
+    tile.row_channel = 1;
+    apply_epilogue(*args.epilogue, tile);
   }
 
   // Writes n values of one map.

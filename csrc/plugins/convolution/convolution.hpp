@@ -10,6 +10,7 @@
 #include "kernels/convolve/fields.hpp"
 
 struct ConvolutionParams {
+  static constexpr bool kAbsorbs = true;  // pointwise layers behind it
   int64_t num_output_maps = 0;
   dovetail::Ints kernel_size_nd;
   dovetail::Ints stride_nd;                  // empty: ones
