@@ -114,6 +114,7 @@ class IBuilderConfig(TensorRTSettings):
     builder_optimization_level = Setting(3, integer(0, 5))  # 0: take the first fitting candidate; >= 1: time them
     allow_reference = Setting(True, yes_or_no)  # may a layer run through its NumPy reference?
     time_network = Setting(False, yes_or_no)  # run the network once it is built; its time is in the report
+    allow_fusion = Setting(True, yes_or_no)  # may a kernel compute the pointwise layers behind its own?
     num_threads = Setting(0, integer(0, 1024))  # 0: as many as this process may use
 
     def __init__(self) -> None:

@@ -3,13 +3,13 @@
 For each case, each type and each row of each implementation that this machine can run: the output's dims are those
 that were inferred, the result agrees with the reference run in float64, nothing outside the outputs was written, the
 inputs are untouched, every element was written, and the reference itself agrees with its inferred dims. A scalar
-formula computes what the reference does.
+formula computes what the reference does. A row that absorbs is also run with pointwise layers behind it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import SkipTest
 
@@ -25,6 +25,7 @@ from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy, 
 from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor, LayerGroup
 from dovetail.machine.builder.run_group import prepare
 from dovetail.machine.devices import this_target
+from dovetail.machine.testing_epilogues import GROWTH, Behind, absorbs, epilogues_for
 
 RED_ZONE = 256  # bytes before and after each buffer
 POISON = 0xA5
@@ -165,12 +166,22 @@ def rows_of(lookup: Lookup, layer: GraphLayer, device: DeviceType = DeviceType.C
     return found, trace
 
 
-def run_row(layer: GraphLayer, candidate: Candidate, arrays: Sequence[np.ndarray | None], n_threads: int = 1) -> list:
-    """Outputs of one row, checked: red zones, untouched inputs, every element written."""
+def run_row(
+    layer: GraphLayer,
+    candidate: Candidate,
+    arrays: Sequence[np.ndarray | None],
+    n_threads: int = 1,
+    behind: Behind | None = None,
+) -> list:
+    """Outputs of one row, checked: red zones, untouched inputs, every element written. With an epilogue, if given."""
     packed, sizes = prepare(LayerGroup(layer), candidate, n_threads)
     guards: list[_Guarded] = []
     inputs: list[Any] = []
-    for tensor, format_, array in zip(layer.inputs, candidate.formats, arrays, strict=False):
+    given = list(zip(layer.inputs, candidate.formats, arrays, strict=False))
+    if behind is not None:
+        formats = behind.group.formats(replace(candidate, n_absorbed=len(behind.formulas)))[len(layer.inputs) :]
+        given += zip(behind.group.operands, formats, behind.operands(), strict=False)
+    for tensor, format_, array in given:
         if tensor is None or array is None:
             inputs.append(None)
             continue
@@ -198,6 +209,8 @@ def run_row(layer: GraphLayer, candidate: Candidate, arrays: Sequence[np.ndarray
             workspace_bytes=max(sizes, default=0),
             n_threads=n_threads,
             repeat=1,
+            epilogue=None if behind is None else behind.group.program.as_native(),  # type: ignore[union-attr]
+            n_operands=0 if behind is None else len(behind.group.operands),
         )
         results.append(_as_told(layer, outputs))
     for first, second in zip(*results, strict=True):
@@ -279,9 +292,9 @@ class Yardstick:
         magnitude = float(np.max(truth(self.layer, sizes)[index], initial=0))
         return unit_roundoff * max(n_terms, 1.0) ** 0.5 * magnitude
 
-    def check(self, got: np.ndarray, index: int = 0) -> None:
-        """Raises AssertionError with the error and what is allowed."""
-        exact = self.exact[index]
+    def check(self, got: np.ndarray, index: int = 0, behind: Behind | None = None) -> None:
+        """Raises AssertionError with the error and what is allowed; with layers behind, what these may make of it."""
+        exact = self.exact[index] if behind is None else behind.truth(self.exact[index])
         assert got.shape == exact.shape, f"inferred {got.shape}, the reference gives {exact.shape}"
         if not _is_float(got):
             if (got == exact.astype(got.dtype)).all():
@@ -302,11 +315,11 @@ class Yardstick:
         error = float(np.abs(wide[finite] - exact[finite]).max())
         if error <= unit:  # allowed however much the reference errs, which takes NumPy seconds to say in float16
             return
-        same = self._in_type(got.dtype)[index]
+        same = self._in_type(got.dtype)[index] if behind is None else behind.truth(self._in_type(got.dtype)[index])
         of_reference = float(np.abs(same[finite].astype(np.float64) - exact[finite]).max())
-        allowed = 2 * of_reference + unit
+        allowed = (2 * of_reference + unit) * (1 if behind is None else GROWTH)
         if error > allowed:
-            allowed += self.of_sums(index, 2.0 ** -(precision + 1))
+            allowed += self.of_sums(index, 2.0 ** -(precision + 1)) * (1 if behind is None else GROWTH)
         facts = f"allowed {allowed:.3g}, reference {of_reference:.3g}, unit {unit:.3g}"
         assert error <= allowed, f"error {error:.3g}, {facts}"
 
@@ -432,7 +445,27 @@ def check_case(
                 yardstick.check(got, index)
         except AssertionError as error:
             raise AssertionError(f"{describe(candidate.row)}: {error}") from error
+    _check_absorbed(layer, candidates, arrays, yardstick, n_threads)
     return len(candidates)
+
+
+def _check_absorbed(
+    layer: GraphLayer,
+    candidates: Sequence[Candidate],
+    arrays: Sequence[np.ndarray | None],
+    yardstick: Yardstick,
+    n_threads: int,
+) -> None:
+    """Run rows that compute pointwise layers behind their own with those of `EPILOGUES` that they take."""
+    absorbing = [candidate for candidate in candidates if absorbs(candidate)]
+    for name, behind in epilogues_for(layer).items() if absorbing else ():
+        for candidate in absorbing:
+            if not behind.is_absorbed(candidate):
+                continue
+            try:
+                yardstick.check(run_row(layer, candidate, arrays, n_threads, behind)[0], 0, behind)
+            except AssertionError as error:
+                raise AssertionError(f"{describe(candidate.row)} with {name} behind it: {error}") from error
 
 
 def _check_offered(lookup: Lookup, layer: GraphLayer, wanted: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from dovetail.core.contract import Implementation, Lookup
@@ -129,10 +130,53 @@ def make_object(layer: GraphLayer, implementation: Implementation) -> Any:
         return implementation.native.create(layer.name, layer.wire_fields())
 
 
+def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
+    """The candidates, in front of each the same row with as many layers of the tail as it computes.
+
+    A row is also offered with the layers before an operand that another layer computes: where that lies may decide.
+    """
+    if group.program is None:
+        return found.candidates
+    breaks = {
+        position
+        for position, (layer, taken) in enumerate(zip(group.tail, group.taken, strict=True))
+        if any(not layer.inputs[one.index].is_constant for one in taken)  # type: ignore[union-attr]
+    }
+    offered: list[Candidate] = []
+    for candidate in found.candidates:
+        most = n_absorbed(group, candidate)
+        lengths = {most, *(position for position in breaks if position < most)} - {0}
+        offered += [replace(candidate, n_absorbed=n) for n in sorted(lengths, reverse=True)]
+        offered.append(candidate)
+    return offered
+
+
+def n_absorbed(group: LayerGroup, candidate: Candidate) -> int:
+    """How many layers of the tail the candidate's row says it computes."""
+    row, program = candidate.row, group.program
+    rows = row.implementation.rows
+    if program is None or not any(one.index == row.row and one.absorbs for one in rows):
+        return 0
+    whole = replace(candidate, n_absorbed=len(group.tail))
+    n_inputs = len(group.head.inputs)
+    operands = [
+        tensor.desc(0, format_)
+        for tensor, format_ in zip(group.operands, group.formats(whole)[n_inputs:], strict=False)
+    ]
+    head = [
+        None if tensor is None else tensor.desc(0, format_, with_data=True)
+        for tensor, format_ in zip(group.head.tensors, candidate.formats, strict=True)
+    ]
+    n_steps = row.implementation.native.absorbed(
+        candidate.object, row.row, head[:n_inputs], head[n_inputs:], program.as_native(), operands
+    )
+    return program.layers_in(n_steps)
+
+
 def workspace_of(group: LayerGroup, candidate: Candidate, profile: int, n_threads: int) -> int:
     """Scratch in bytes for extents up to the profile's largest."""
     descs = descs_of(group, candidate, profile)
-    n_inputs = len(group.inputs)
+    n_inputs = len(group.head.inputs)
     row = candidate.row
     native = row.implementation.native
     native.configure(candidate.object, descs[:n_inputs], descs[n_inputs:])
@@ -140,8 +184,8 @@ def workspace_of(group: LayerGroup, candidate: Candidate, profile: int, n_thread
 
 
 def descs_of(group: LayerGroup, candidate: Candidate, profile: int) -> list[Any]:
-    """Descriptions of the group's tensors as the candidate takes them."""
+    """Descriptions of the tensors of the group's head as the candidate takes them; of what is absorbed none is told."""
     return [
         None if tensor is None else tensor.desc(profile, format_)
-        for tensor, format_ in zip(group.tensors, group.formats(candidate), strict=True)
+        for tensor, format_ in zip(group.head.tensors, candidate.formats, strict=True)
     ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from dovetail.core.assignment import Ranges, Values
 from dovetail.core.contract import Lookup, OpObject, OpSpec
+from dovetail.core.epilogue import Program, Taken
 from dovetail.core.expr import DimsExprs, Expr
 from dovetail.core.negotiation import FormatRow, Place, Trace
 from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc, pack
@@ -171,11 +172,14 @@ class LayerGroup:
 
     head: GraphLayer
     tail: list[GraphLayer] = field(default_factory=list)
+    program: Program | None = None  # what the tail computes on the result of the head
+    taken: list[list[Taken]] = field(default_factory=list)  # inputs of each layer of the tail that the program reads
     found: Found = field(default_factory=Found)
     found_alone: list[Found] = field(default_factory=list)  # for each layer of the tail that runs by itself
     chosen: Candidate | None = None
     workspace_bytes: list[int] = field(default_factory=list)  # for each profile
     packed: bytes = b""
+    _views: dict[GraphTensor, GraphTensor] = field(default_factory=dict)  # constants in the dims that the program reads
 
     @property
     def layers(self) -> list[GraphLayer]:
@@ -205,15 +209,35 @@ class LayerGroup:
         return self.chosen
 
     def slots(self) -> Iterator[tuple[GraphLayer, int]]:
-        """(layer, index of its input) for each input of the group: the head's, then what the tail takes beside."""
+        """(layer, index of its input) for each input of the group: the head's, then what the program reads beside."""
         yield from ((self.head, index) for index in range(len(self.head.inputs)))
-        for before, layer in zip(self.layers, self.tail, strict=False):
-            made = before.outputs[0]
-            yield from ((layer, index) for index, tensor in enumerate(layer.inputs) if tensor is not made)
+        for layer, taken in zip(self.tail, self.taken, strict=True):
+            yield from ((layer, one.index) for one in taken)
 
     @property
     def inputs(self) -> list[GraphTensor | None]:
-        return [layer.inputs[index] for layer, index in self.slots()]
+        return [*self.head.inputs, *self.operands]
+
+    @property
+    def operands(self) -> list[GraphTensor]:
+        """The further tensors of the program, constants in the dims in which it reads them."""
+        return [
+            self._view(layer.inputs[one.index], one.dims)
+            for layer, taken in zip(self.tail, self.taken, strict=True)
+            for one in taken
+        ]
+
+    def _view(self, tensor: GraphTensor | None, dims: tuple[int, ...] | None) -> GraphTensor:
+        assert tensor is not None
+        if dims is None or tensor.static_dims == dims:
+            return tensor
+        if tensor not in self._views:
+            assert tensor.constant is not None
+            contents = tensor.constant.reshape(dims)
+            made = GraphTensor.of_array(tensor.name, contents, len(tensor.ranges), tensor.dtype)
+            made.device = tensor.device
+            self._views[tensor] = made
+        return self._views[tensor]
 
     @property
     def outputs(self) -> list[GraphTensor]:
@@ -225,18 +249,24 @@ class LayerGroup:
 
     def part(self, n_absorbed: int) -> LayerGroup:
         """The head with the first layers of the tail: what a candidate that absorbs so much computes."""
-        return self if n_absorbed == len(self.tail) else LayerGroup(self.head, self.tail[:n_absorbed])
+        if n_absorbed == len(self.tail):
+            return self
+        program = self.program.first(n_absorbed) if self.program and n_absorbed else None
+        return LayerGroup(self.head, self.tail[:n_absorbed], program, self.taken[:n_absorbed], _views=self._views)
 
     def places(self, candidate: Candidate) -> list[Place | None]:
-        """Where each of `tensors` lies when the group runs that way; operands of what is absorbed lie as the result."""
+        """Where each of `tensors` lies when the group runs that way.
+
+        Operands of what is absorbed lie where the result does: as it does if they have its extents, else row by row.
+        """
         n_inputs = len(self.head.inputs)
         found, results = list(candidate.places[:n_inputs]), list(candidate.places[n_inputs:])
         for position, (before, layer) in enumerate(zip(self.layers, self.tail, strict=False)):
             made = before.outputs[0]
             is_absorbed = position < candidate.n_absorbed
             own = () if is_absorbed else candidate.rest[position - candidate.n_absorbed].places
-            beside = [index for index, tensor in enumerate(layer.inputs) if tensor is not made]
-            found += [None if layer.inputs[i] is None else results[0] if is_absorbed else own[i] for i in beside]
+            beside = [one.index for one in self.taken[position]]
+            found += [_as_operand(layer.inputs[i], made, results[0]) if is_absorbed else own[i] for i in beside]
             results = results if is_absorbed else list(own[len(layer.inputs) :])
         return [*found, *results]
 
@@ -255,6 +285,14 @@ class LayerGroup:
         return (
             bool(self.head.inserted_for) and len({tensor.device for tensor in self.tensors if tensor is not None}) > 1
         )
+
+
+def _as_operand(tensor: GraphTensor | None, result: GraphTensor, place: Place | None) -> Place | None:
+    """Where an operand of an epilogue lies, next to a result in `place`."""
+    if tensor is None or place is None:
+        return None
+    is_whole = not tensor.is_constant and all(a.same(b) for a, b in zip(tensor.dims, result.dims, strict=True))
+    return place if is_whole else Place(TensorFormat.LINEAR, place.device)
 
 
 @dataclass(frozen=True)
@@ -290,6 +328,7 @@ class Graph:
     constraints: list[tuple[Expr, str]] = field(default_factory=list)
     sizes: dict[Expr, tuple[GraphLayer, int]] = field(default_factory=dict)  # who tells an extent, on which output
     notes: list[str] = field(default_factory=list)  # lines for the build report
+    not_fused: list[str] = field(default_factory=list)  # pointwise layers that run by themselves, and why
     groups: list[LayerGroup] = field(default_factory=list)  # all layers, once they are grouped: the steps of the plan
     memory: list[MemoryPlan] = field(default_factory=list)  # [profile]
     document: dict[str, Any] = field(default_factory=dict)  # the plan as JSON, without its constants

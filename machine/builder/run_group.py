@@ -22,7 +22,7 @@ POISONS = (0xFF, 0x5A)  # bytes that outputs hold before a run; 0xFF makes NaN, 
 def prepare(group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[bytes, list[int]]:
     """The candidate's packed constants, and the workspace it needs for each profile, in bytes."""
     row, native = candidate.row, candidate.row.implementation.native
-    n_inputs = len(group.inputs)
+    n_inputs = len(group.head.inputs)
     packed = b""
     sizes = []
     n_profiles = len(group.outputs[0].ranges) if group.outputs else 1
@@ -34,7 +34,7 @@ def prepare(group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[by
     if row.row >= 0:
         full = [
             None if tensor is None else _packed_desc(tensor, format_)
-            for tensor, format_ in zip(group.tensors, group.formats(candidate), strict=True)
+            for tensor, format_ in zip(group.head.tensors, candidate.formats, strict=True)
         ]
         packed = native.prepare(candidate.object, row.row, full[:n_inputs], full[n_inputs:]) or b""
     return packed, sizes
@@ -127,6 +127,8 @@ class Trial:
             workspace_bytes=max(self._workspaces, default=0),
             n_threads=self._n_threads,
             guarded=True,
+            epilogue=self._group.program.as_native() if self._group.program else None,
+            n_operands=len(self._group.operands),
         )
         return outputs, native
 

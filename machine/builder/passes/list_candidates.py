@@ -7,7 +7,7 @@ from dovetail.core.errors import DovetailError, NoImplementation
 from dovetail.core.negotiation import Refusal
 from dovetail.core.types import DataType, DeviceType
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.candidates import other_device
+from dovetail.machine.builder.candidates import absorbing, other_device
 from dovetail.machine.builder.graph import Found, Graph, GraphLayer, LayerGroup
 from dovetail.machine.enums import BuilderFlag
 
@@ -27,7 +27,22 @@ def list_candidates(graph: Graph, build: Build) -> Graph:
                 raise _nothing_runs(layer, found, build)
             _check_precision(layer, graph, build)
         _ask_plugins(group, graph)
+        _absorb(group, graph)
     return graph
+
+
+def _absorb(group: LayerGroup, graph: Graph) -> None:
+    """Offer rows with the layers of the tail that they compute, as far as no plugin chooses how one of these runs."""
+    for position, (layer, found) in enumerate(zip(group.tail, group.found_alone, strict=True)):
+        alone = LayerGroup(layer, found=found)
+        before = found.candidates
+        _ask_plugins(alone, graph)
+        if found.candidates is not before:
+            graph.not_fused.append(f"{layer.name} is not fused into {group.head.name}: a plugin chose what runs it")
+            kept = group.part(position)
+            group.found.candidates = absorbing(kept, group.found)
+            return
+    group.found.candidates = absorbing(group, group.found)
 
 
 def _ask_plugins(group: LayerGroup, graph: Graph) -> None:

@@ -15,7 +15,7 @@ from dovetail.core.negotiation import Target
 from dovetail.core.programs import Programs
 from dovetail.core.types import DeviceType, FieldType, from_numpy
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup, MemoryPlan
+from dovetail.machine.builder.graph import Candidate, Graph, GraphTensor, LayerGroup, MemoryPlan
 from dovetail.machine.builder.measurements import QUICK_RUNS
 from dovetail.machine.plan import write_plan
 
@@ -187,7 +187,18 @@ def _step(group: LayerGroup, index: dict[int, int], pool: _Pool) -> dict[str, An
         "packed": pool.constant(group.packed) if group.packed else -1,
         "python": "python" in implementation.traits,
         "device": implementation.device.dlpack_code,
+        **_epilogue(group),
     }
+
+
+def _epilogue(group: LayerGroup) -> dict[str, Any]:
+    """What the step computes on its result; the tensors for it are the last inputs."""
+    if group.program is None:
+        return {}
+    result_type, steps = group.program.as_native()
+    for step in steps:
+        step[3] = [[kind, value if math.isfinite(value) else str(value)] for kind, value in step[3]]
+    return {"epilogue": {"result_type": result_type, "steps": steps, "n_tensors": len(group.operands)}}
 
 
 def _json_value(wire: int, value: Any, pool: _Pool) -> Any:
@@ -206,7 +217,7 @@ def _report(graph: Graph) -> dict[str, Any]:
     steps = []
     for group in graph.groups:
         chosen, inserted_for = group.choice, group.head.inserted_for
-        losers = [c for c in group.candidates if c.row is not chosen.row] if not inserted_for else []
+        losers = [c for c in group.candidates if not _is_same(c, chosen)] if not inserted_for else []
         steps.append(
             {
                 "layer": group.name,
@@ -219,6 +230,7 @@ def _report(graph: Graph) -> dict[str, Any]:
                 "lost": [_loser(c) for c in losers],
                 "refused": [str(refusal) for refusal in group.trace.refused],
                 "inserted_for": inserted_for,
+                **({"fused": [f"{layer.spec.id} '{layer.name}'" for layer in group.layers]} if group.tail else {}),
             }
         )
     return {
@@ -226,7 +238,12 @@ def _report(graph: Graph) -> dict[str, Any]:
         "reformats": sum(group.is_reformat for group in graph.groups),
         "copies": sum(group.is_copy for group in graph.groups),
         "notes": graph.notes,
+        "not_fused": graph.not_fused,
     }
+
+
+def _is_same(one: Candidate, other: Candidate) -> bool:
+    return one.row is other.row and one.n_absorbed == other.n_absorbed
 
 
 def _loser(candidate: Any) -> str:
@@ -234,7 +251,8 @@ def _loser(candidate: Any) -> str:
     time = "untimed" if math.isnan(candidate.time_ns) else f"{candidate.time_ns / 1e3:.2f} us"
     if 0 < candidate.n_runs <= QUICK_RUNS:
         time += f" in {candidate.n_runs} runs: another of these formats took less than half"
-    return f"{candidate.row.label} {formats} {time}"
+    absorbed = f" with {candidate.n_absorbed} absorbed" if candidate.n_absorbed else ""
+    return f"{candidate.row.label} {formats}{absorbed} {time}"
 
 
 def _notation(tensor: GraphTensor | None, device: DeviceType) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.graph import Graph, LayerGroup
+from dovetail.machine.builder.graph import Candidate, Graph, LayerGroup
 
 
 def split_groups(graph: Graph, build: Build) -> Graph:
@@ -16,8 +17,11 @@ def split_groups(graph: Graph, build: Build) -> Graph:
         if not choice.rest:
             groups.append(group)
             continue
-        tail, left = group.tail[: choice.n_absorbed], group.tail[choice.n_absorbed :]
-        groups.append(LayerGroup(group.head, tail, group.found, chosen=replace(choice, rest=())))
+        left = group.tail[choice.n_absorbed :]
+        part = group.part(choice.n_absorbed)
+        part.found, part.chosen = group.found, replace(choice, rest=())
+        groups.append(part)
+        graph.not_fused.append(_why(group, choice))
         alone = zip(left, group.found_alone[choice.n_absorbed :], choice.rest, strict=True)
         groups += [LayerGroup(layer, found=found, chosen=chosen) for layer, found, chosen in alone]
     graph.set_groups(groups)
@@ -27,3 +31,20 @@ def split_groups(graph: Graph, build: Build) -> Graph:
             assert place is not None
             tensor.format, tensor.device = place
     return graph
+
+
+def _why(group: LayerGroup, choice: Candidate) -> str:
+    """Why the chosen kernel does not compute all layers of the group."""
+    left = " + ".join(layer.name for layer in group.tail[choice.n_absorbed :])
+    with_it = group.part(choice.n_absorbed).name
+    most = max(candidate.n_absorbed for candidate in group.candidates)
+    if most <= choice.n_absorbed:
+        return f"{left} is not fused into {with_it}: no kernel that fits computes it there"
+    best = min(
+        (one for one in group.candidates if one.n_absorbed > choice.n_absorbed),
+        key=lambda one: (math.isnan(one.time_ns), one.time_ns),
+    )
+    return (
+        f"{left} is not fused into {with_it}: {choice.row.label} and layers by themselves cost less, with reformats, "
+        f"than {best.row.label} with {best.n_absorbed} of {len(group.tail)} layers ({best.time_ns / 1e3:.2f} us)"
+    )

@@ -1,0 +1,107 @@
+"""The bench for rows that absorb: each also runs with pointwise layers behind it, next to the reference in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dovetail.core.contract import OpSpec, Port
+from dovetail.core.epilogue import Given, Program, extended
+from dovetail.core.expr import DimsExprs
+from dovetail.core.scalar import evaluate, parse
+from dovetail.core.types import FLOATS, DataType, nptype
+from dovetail.machine.builder.candidates import n_absorbed
+from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor, LayerGroup
+
+# What is put behind a layer, by name: formulas over the result `x`, `s` and `t` with one value for each channel, `g`
+# with one for each channel of each image, and `r`, as large as the result. None multiplies an error by more than 3.
+EPILOGUES = {
+    "activation": ("max(x, 0)",),
+    "value used twice": ("x * sigmoid(x)",),
+    "scale": ("x * along(s, 1) + along(t, 1)",),
+    "residual": ("x + r",),
+    "gate": ("x * g",),
+    "scale, residual and activation": ("x * along(s, 1) + along(t, 1)", "x + r", "x if x >= 0 else 0.1 * x"),
+    "residual first": ("r - x", "max(-1, min(x, 6))", "tanh(x)"),
+}
+GROWTH = 3
+
+
+class Behind:
+    """A layer with an epilogue, and what its further tensors hold."""
+
+    def __init__(self, layer: GraphLayer, formulas: Sequence[str]) -> None:
+        self.formulas = formulas
+        result = layer.outputs[0]
+        dims = result.ranges[0][1]
+        rng = np.random.default_rng(len(formulas))
+        self.arrays: dict[str, np.ndarray] = {}
+        program, tail, taken = Program(result.dtype), [], []
+        made = result
+        for number, formula in enumerate(formulas):
+            names = [name for name in "strg" if name in _names(formula)]
+            inputs: list[GraphTensor] = [made]
+            for name in names:
+                shape = {"r": dims, "g": dims[:2] + (1,) * (len(dims) - 2)}.get(name, dims[1:2])
+                own = result.dtype if name in "rg" else DataType.FLOAT
+                array = rng.uniform(-1.5, 1.5, shape).astype(np.float32).astype(nptype(own))
+                self.arrays[name] = array
+                inputs.append(
+                    GraphTensor(name, DimsExprs(shape), own, [(shape,) * 3], None, None if name in "rg" else array)
+                )
+            spec = _spec(formula, names)
+            given = [Given(t.dims, t.dtype, t.constant) for t in inputs]
+            program, own_taken = extended(program, spec, {}, given, 0, result.dims, result.dtype)
+            one = GraphLayer(f"behind {number}", spec, {}, None, list(inputs))  # type: ignore[arg-type]
+            one.outputs = [GraphTensor(f"made {number}", result.dims, result.dtype, result.ranges, one)]
+            tail.append(one)
+            taken.append(own_taken)
+            made = one.outputs[0]
+        self.group = LayerGroup(layer, tail, program, taken)
+
+    def is_absorbed(self, candidate: Candidate) -> bool:
+        """Does the row compute all of it?"""
+        return n_absorbed(self.group, candidate) == len(self.formulas)
+
+    def operands(self) -> list[np.ndarray]:
+        """Contents of the further tensors, in the dims in which the program reads them."""
+        return [
+            self.arrays[tensor.name] if tensor.constant is None else tensor.constant for tensor in self.group.operands
+        ]
+
+    def truth(self, result: np.ndarray) -> np.ndarray:
+        """What the epilogue makes of an exact result, in its type."""
+        known = {name: array.astype(np.float32).astype(result.dtype) for name, array in self.arrays.items()}
+        for formula in self.formulas:
+            names = _names(formula)
+            result = np.asarray(
+                evaluate(parse(formula), {"x": result, **{n: a for n, a in known.items() if n in names}})
+            ).astype(result.dtype)
+        return result
+
+
+def _names(formula: str) -> set[str]:
+    return {name for name in "xstrg" if any(name == word for word in _words(formula))}
+
+
+def _words(formula: str) -> list[str]:
+    return "".join(c if c.isalnum() or c == "_" else " " for c in formula).split()
+
+
+def _spec(formula: str, names: Sequence[str]) -> OpSpec:
+    ports = tuple(Port(name, FLOATS) for name in ("x", *names))
+    return OpSpec("Behind", inputs=ports, outputs=(Port("y", like="x"),), scalar=formula)
+
+
+def epilogues_for(layer: GraphLayer) -> dict[str, Behind]:
+    """Those that a layer's result may have: it is a float with channels."""
+    if len(layer.outputs) != 1 or layer.outputs[0].dtype not in FLOATS or len(layer.outputs[0].dims) < 2:
+        return {}
+    return {name: Behind(layer, formulas) for name, formulas in EPILOGUES.items()}
+
+
+def absorbs(candidate: Candidate) -> bool:
+    rows: Any = candidate.row.implementation.rows
+    return any(row.index == candidate.row.row and row.absorbs for row in rows)
