@@ -18,7 +18,8 @@ from dovetail.core.expr import DimsExprs
 from dovetail.core.scalar import Along, Apply, Name, Number, Term, resolved, terms_of
 from dovetail.core.types import FLOATS, DataType
 
-StepOperation = IntEnum("StepOperation", {name: value for name, value, _, _ in _native.STEP_OPERATIONS})
+_OPERATIONS = [(name, value) for name, value, _, _ in _native.STEP_OPERATIONS]
+StepOperation = IntEnum("StepOperation", _OPERATIONS)  # type: ignore[misc]
 _BY_FORMULA = {formula: StepOperation(value) for _, value, _, formula in _native.STEP_OPERATIONS if formula}
 _TYPES = (*FLOATS, DataType.BOOL)  # of operands: steps compute in float32
 
@@ -44,7 +45,7 @@ class Operand:
 class Step:
     """One operation. `layer` numbers the absorbed layers, `dtype` is the type of that layer's output."""
 
-    operation: StepOperation
+    operation: IntEnum
     operands: tuple[Operand, ...]
     layer: int
     dtype: DataType
@@ -72,7 +73,7 @@ class Program:
         """How many whole layers the first steps are."""
         return self.n_layers if n_steps >= len(self.steps) else self.steps[n_steps].layer
 
-    def as_native(self) -> tuple:
+    def as_native(self) -> tuple[int, list[list[Any]]]:
         """What the native side takes, and what a plan stores."""
         steps = [
             [int(s.operation), s.layer, int(s.dtype), [[int(o.kind), o.value] for o in s.operands]] for s in self.steps
@@ -172,7 +173,7 @@ class _Compiler:
         if self.dtype == DataType.BOOL and not (isinstance(term, Apply) and term.function in _TRUTHS):
             is_converted = True
         if is_converted or len(self.steps) == len(self.program.steps):
-            self.add(StepOperation.CAST, (operand,))
+            self.add(StepOperation["CAST"], (operand,))
         taken = [one for _, one in self.taken.values() if one is not None]
         counts = (*self.program.n_tensors, self.n_before + len(taken))
         if len(self.steps) > _native.MAX_EPILOGUE_STEPS:
@@ -195,7 +196,7 @@ class _Compiler:
         if self.dtype not in (*_TYPES, DataType.INT8):
             raise NotAbsorbed(f"gives {self.dtype.name}; epilogues give floats, INT8 and BOOL")
 
-    def add(self, operation: StepOperation, operands: tuple[Operand, ...]) -> Operand:
+    def add(self, operation: IntEnum, operands: tuple[Operand, ...]) -> Operand:
         self.steps.append(Step(operation, operands, self.program.n_layers, self.dtype))
         return Operand(OperandKind.STEP, len(self.steps) - 1)
 
@@ -214,7 +215,8 @@ class _Compiler:
                     raise NotAbsorbed("lays the result along an axis")
                 n = len(self.program.steps)
                 return Operand(OperandKind.STEP, n - 1) if n else Operand(OperandKind.RESULT)
-            return self.tensor(index, int(term.axis.value) if isinstance(term, Along) else None)  # type: ignore
+            axis = term.axis if isinstance(term, Along) else None
+            return self.tensor(index, int(axis.value) if isinstance(axis, Number) else None)
         assert isinstance(term, Apply)
         if term.function not in _BY_FORMULA:
             raise NotAbsorbed(f"computes '{term.function}', which epilogues do not")
@@ -242,8 +244,8 @@ class _Compiler:
         rank = len(self.result)
         if axis is None:
             own = tuple(tensor.dims)
-            if len(own) != rank and tensor.constant is not None:
-                return (1,) * (rank - len(own)) + tensor.constant.shape
+            if len(own) < rank and tensor.constant is not None:
+                return (1,) * (rank - len(own)) + tuple(int(extent) for extent in tensor.constant.shape)
             if len(own) != rank:
                 raise NotAbsorbed(f"takes '{name}' with {len(own)} dims, the result has {rank}")
             for extent, of_result in zip(own, self.result, strict=True):
@@ -256,10 +258,10 @@ class _Compiler:
         volume, extent = tensor.constant.size, self.result[axis]
         if extent.same(volume):
             return (1,) * axis + (volume,) + (1,) * (rank - axis - 1)
-        behind = [one.value for one in self.result[axis:]]
-        if None in behind:
+        behind = [one.value for one in self.result[axis:] if one.value is not None]
+        if len(behind) != rank - axis:
             raise NotAbsorbed(f"lays {volume} values of '{name}' over {self.result}, whose extents are not known")
-        return (1,) * axis + tuple(behind)  # type: ignore[return-value]
+        return (1,) * axis + tuple(behind)
 
 
 _TRUTHS = {"==", "!=", "<", "<=", ">", ">=", "and", "or", "not"}

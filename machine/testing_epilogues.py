@@ -27,6 +27,8 @@ EPILOGUES = {
     "residual first": ("r - x", "max(-1, min(x, 6))", "tanh(x)"),
 }
 GROWTH = 3
+FEW = ("value used twice", "scale, residual and activation")  # of these, for results of more elements than MANY
+MANY = 4096
 
 
 class Behind:
@@ -96,10 +98,11 @@ def _spec(formula: str, names: Sequence[str]) -> OpSpec:
 
 
 def epilogues_for(layer: GraphLayer) -> dict[str, Behind]:
-    """Those that a layer's result may have: it is a float with channels."""
+    """Those that a layer's result may have: it is a float with channels. Of a large one, two that use all there is."""
     if len(layer.outputs) != 1 or layer.outputs[0].dtype not in FLOATS or len(layer.outputs[0].dims) < 2:
         return {}
-    return {name: Behind(layer, formulas) for name, formulas in EPILOGUES.items()}
+    is_large = int(np.prod(layer.outputs[0].ranges[0][1])) > MANY
+    return {name: Behind(layer, formulas) for name, formulas in EPILOGUES.items() if name in FEW or not is_large}
 
 
 def absorbs(candidate: Candidate) -> bool:

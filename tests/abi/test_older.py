@@ -23,7 +23,7 @@ class Twice(Plugin):
 @pytest.fixture(scope="module")
 def record(toolchain):
     registry = trt.get_plugin_registry()
-    registry.add_op(Twice)
+    registry.add_op(Twice, "older")
     library = toolchain.build("plugins/older.c", toolchain.map, include=toolchain.past_header())
     record = registry.load_library(library)
     yield record

@@ -189,6 +189,7 @@ def test_an_algorithm_selector_is_refused_where_it_is_set(scene):
         ("config", "engine_capability", "STANDARD"),
         ("config", "flags", 1 << 60),
         ("config", "allow_reference", 2),
+        ("config", "allow_fusion", "yes"),
         ("config", "DLA_core", 0),
         ("runtime", "DLA_core", 1),
         ("tensor", "allowed_formats", 0),

@@ -93,6 +93,26 @@ def blocked_convolution():
     return sketch.activation().convolution(16, noise(16, 33, 1, 1), "direct_chw16_scalar", bias=True)
 
 
+def fused(sketch, *dims):
+    """A scale and a shift for each channel, another tensor as large as the result, and functions that use it twice."""
+    network, op = sketch.network, trt.ElementWiseOperation
+    other = network.add_input(f"r{network.num_layers}", trt.float32, dims)
+    sketch.add(network.add_scale(sketch.tensor, trt.ScaleMode.CHANNEL, noise(dims[1]), noise(dims[1])))
+    sketch.add(network.add_elementwise(other, sketch.tensor, op.SUB)).activation(trt.ActivationType.ELU)
+    return sketch.add(network.add_elementwise(sketch.tensor, sketch.constant(noise(1, 1, 1, 1)), op.POW))
+
+
+def linear_epilogues():
+    sketch = fused(Sketch(2, 3, 5, 6).convolution(5, noise(5, 3, 3, 3), "gemm_scalar", bias=True), 2, 5, 3, 4)
+    return fused(sketch.convolution(5, noise(5, 1, 1, 1), "rows_avx2", num_groups=5), 2, 5, 3, 4)
+
+
+def blocked_epilogues():
+    sketch = fused(Sketch(1, 3, 5, 6).convolution(20, noise(20, 3, 3, 3), "stem_chw16_avx2"), 1, 20, 3, 4)
+    fused(sketch.convolution(18, noise(18, 20, 1, 1), "direct_chw16_scalar", bias=True), 1, 18, 3, 4)
+    return fused(sketch.convolution(18, noise(18, 1, 1, 1), "depthwise_chw16_avx2", num_groups=18), 1, 18, 3, 4)
+
+
 def blocked_groups():
     sketch = Sketch(2, 32, 5, 4).convolution(
         32, noise(32, 1, 3, 3), "depthwise_chw16_avx2", num_groups=32, padding_nd=(1, 1), bias=True
@@ -284,6 +304,8 @@ SKETCHES = [
     linear_convolution,
     blocked_convolution,
     blocked_groups,
+    linear_epilogues,
+    blocked_epilogues,
     linear_groups,
     convolution_of_volumes,
     convolution_of_int8,
@@ -339,6 +361,12 @@ def of_v2_classes(is_open: bool) -> bytes:
 
 def implementations(plan: bytes) -> set[str]:
     return {step["implementation"] for step in read_plan(plan)["steps"]}
+
+
+def test_the_plans_of_fused_layers_have_epilogues():
+    for sketch in (linear_epilogues, blocked_epilogues):
+        steps = [step for step in read_plan(plan_of(sketch))["steps"] if step["op"] == "Convolution@1"]
+        assert all(len(step["epilogue"]["steps"]) > 5 for step in steps), sketch.__name__
 
 
 def test_the_plans_hold_every_layer_that_the_library_has():

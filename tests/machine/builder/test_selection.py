@@ -5,6 +5,7 @@ import pytest
 
 import dovetail as trt
 from dovetail.core.contract import Implementation
+from dovetail.core.epilogue import Taken
 from dovetail.core.negotiation import FormatRow, Place
 from dovetail.machine.builder.build import build_of
 from dovetail.machine.builder.graph import Candidate, Found, Graph, LayerGroup
@@ -55,7 +56,7 @@ def graph():
     for tensor, name in names:
         tensor.name = name
     made = Graph("", lookup, inputs=[add.inputs[0], add.inputs[1], mul.inputs[1]], outputs=[mul.outputs[0]])
-    made.set_groups([LayerGroup(add, [relu, mul])])
+    made.set_groups([LayerGroup(add, [relu, mul], taken=[[], [Taken(1, None)]])])
     return made
 
 
