@@ -24,6 +24,7 @@ help:
 	@echo 'make test      build, install into .venv, lint and run all tests (PYTEST="-k expr" passes options on; WORKERS=0: in one process)'
 	@echo 'make quick     a smoke test in seconds: part of the tests of each part, and neither lint nor compilers'
 	@echo 'make lint      ruff, clang-format, typos and mypy; make format applies what they can'
+	@echo 'make refresh   write again what follows from the specs and is checked in: stubs, C++ enumerations, golden files'
 	@echo 'make sanitize  native code under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make test-gpu  build with CUDA and run the tests marked gpu, then compute-sanitizer; fetches nothing (.ci/test-gpu)'
 	@echo 'make bench     overhead per step and per call, beside ONNX Runtime'
@@ -59,6 +60,12 @@ format: $(VENV)/for-test
 	$(BIN)/ruff check -q --fix . || true
 	$(BIN)/ruff format -q .
 	$(BIN)/clang-format -i $(CPP)
+
+# The header is an input of the build, and so of the tests that write golden files: the build follows it.
+refresh: $(VENV)/for-test $(VENV)/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" ./.ci/refresh
+	$(MAKE) $(VENV)/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q --refresh-golden tests/test_messages.py tests/machine/test_stubs.py
 
 sanitize: $(VENV)/for-test
 	PYTEST='$(PYTEST)' .ci/sanitize $(BIN)/python
@@ -116,5 +123,5 @@ $(VENV)/made:
 	$(PIP) install 'pip>=23.1'
 	@touch $@
 
-.PHONY: FORCE help demo test lint format sanitize test-gpu bench wheel clean
+.PHONY: FORCE help demo test lint format refresh sanitize test-gpu bench wheel clean
 .DELETE_ON_ERROR:

@@ -78,14 +78,15 @@ INSTALLED = """plugin.h plugin.hpp device.h runtime.h runtime.hpp cuda.hpp plugi
 FAMILIES = {
     "simd": "",
     "cuda": "",
+    "spec": "",
     "layout": "simd",
     "reduce": "simd",
-    "copy": "layout",
+    "copy": "layout spec",
     "pointwise": "layout simd",
     "conversion": "pointwise layout simd",
     "gemm": "layout simd cuda",
-    "convolve": "layout simd cuda",
-    "recurrent": "gemm layout simd",
+    "convolve": "layout simd cuda spec",
+    "recurrent": "gemm layout simd spec",
 }
 
 # What a file of csrc may include beside the standard headers; the first row that fits holds. Files of one folder may

@@ -1,8 +1,8 @@
 """`dovetail stubs`: typed stubs of `INetworkDefinition` with a method for each `add_<layer>` that plugins bring.
 
-network.py types the class itself. The checked-in network.pyi holds the built-in layers: `dovetail stubs --built-in >
-machine/network.pyi`; `--names` makes machine/api.pyi, `--native` csrc/bindings/_native.pyi. Tests compare them
-with what is generated.
+network.py types the class itself. The checked-in network.pyi holds the built-in layers. What else is generated
+and checked in: `--names` makes machine/api.pyi, `--native` csrc/bindings/_native.pyi, `--tables` core/_tables.pyi,
+`--enumerations` csrc/kernels/spec/enumerations.hpp. `make refresh` writes them all; tests compare them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dovetail.core import types
 from dovetail.core.contract import Lookup
 from dovetail.core.named import Named
 from dovetail.machine import api, network
+from dovetail.machine.cli.enumerations import enumerations_header
 from dovetail.registry.loader import default_registry
 
 _HEADER = '''"""Generated from the built-in ops by `dovetail stubs`; do not edit."""
@@ -215,6 +216,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--native", action="store_true", help="the native module instead, for csrc/bindings/_native.pyi"
     )
     parser.add_argument("--tables", action="store_true", help="the C interface's enumerations, for core/_tables.pyi")
+    parser.add_argument(
+        "--enumerations", action="store_true", help="the enumerations of built-in layers, as C++ macros"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -228,6 +232,9 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(tables_stub())
         return 0
     registry = default_registry()
+    if args.enumerations:
+        sys.stdout.write(enumerations_header(registry))
+        return 0
     names = built_in_add_methods(registry) if args.built_in else registry.add_methods()
     sys.stdout.write(network_stub(registry, names))
     return 0

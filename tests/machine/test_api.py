@@ -52,7 +52,7 @@ def test_a_name_that_is_not_there_is_named_with_the_nearest():
 
 def test_the_checked_in_stub_is_fresh():
     written = (Path(api.__file__).parent / "api.pyi").read_text()
-    assert written == stubs.names_stub(), "run: dovetail stubs --names > machine/api.pyi"
+    assert written == stubs.names_stub(), "run: make refresh"
 
 
 def test_an_import_pays_for_what_it_uses():

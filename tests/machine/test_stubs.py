@@ -1,44 +1,68 @@
-"""Generated files are as the specs say. To refresh: see each test."""
+"""Generated files are as the specs say. To refresh them: make refresh."""
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import dovetail as trt
 import dovetail.machine.network
 from dovetail import _native
 from dovetail.core.contract import REQUIRED
+from dovetail.machine.cli.enumerations import enumerations_header
 from dovetail.machine.cli.stubs import built_in_add_methods, native_stub, network_stub, tables_stub
 from dovetail.registry.loader import default_registry
 
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "tests" / "golden" / "specs.json"
+HEADER = ROOT / "csrc" / "kernels" / "spec" / "enumerations.hpp"
 
 
 def test_network_stub_is_fresh():
     registry = default_registry()
     stub = Path(dovetail.machine.network.__file__).with_suffix(".pyi")
-    assert stub.read_text() == network_stub(registry, built_in_add_methods(registry)), (
-        "refresh: dovetail stubs --built-in > machine/network.pyi"
-    )
+    assert stub.read_text() == network_stub(registry, built_in_add_methods(registry)), "run: make refresh"
 
 
 @pytest.mark.parametrize(
-    ("option", "path", "made"),
-    [
-        ("--native", "csrc/bindings/_native.pyi", native_stub),
-        ("--tables", "core/_tables.pyi", tables_stub),
-    ],
+    ("path", "made"),
+    [("csrc/bindings/_native.pyi", native_stub), ("core/_tables.pyi", tables_stub)],
 )
-def test_the_other_stubs_are_fresh(option, path, made):
-    assert (ROOT / path).read_text() == made(), f"refresh: dovetail stubs {option} > {path}"
+def test_the_other_stubs_are_fresh(path, made):
+    assert (ROOT / path).read_text() == made(), "run: make refresh"
 
 
 def test_the_stub_of_the_native_module_has_what_the_module_has():
     tree = ast.parse((ROOT / "csrc/bindings/_native.pyi").read_text())
     names = {getattr(node, "name", None) or getattr(getattr(node, "target", None), "id", None) for node in tree.body}
     assert {name for name in vars(_native) if not name.startswith("_")} == names - {None}
+
+
+def test_enumerations_for_cpp_are_those_of_the_specs():
+    text = enumerations_header(default_registry())
+    assert HEADER.read_text() == text, "run: make refresh"
+    members = dict(
+        re.findall(r"X\(prefix, (\w+), (\d+)\)", text[text.index("DOVETAIL_PADDING_MODE") :].partition("\n\n")[0])
+    )
+    assert {name: int(value) for name, value in members.items()} == {
+        member.name.title().replace("_", ""): int(member) for member in trt.PaddingMode
+    }
+
+
+def test_kernels_write_down_no_enumeration_of_their_own():
+    """An enumerator with the name of a member of a field's enumeration and a value beside it stands there twice."""
+    names = set(re.findall(r"X\(prefix, (\w+), \d+\)", HEADER.read_text()))
+    listed = re.compile(r"\bk[A-Z][a-z]*?(\w+) = \d+,")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in sorted((ROOT / "csrc").rglob("*.[hc]*"))
+        if path.parts[-2] not in ("runtime", "bindings", "tests", "dovetail", "detail")
+        for match in listed.finditer(path.read_text())
+        if match[0].partition(" ")[0][1:] in names or match[1] in names
+    ]
+    assert found == []
 
 
 def specs_as_data(registry):

@@ -4,17 +4,11 @@
 #define DOVETAIL_KERNELS_CONVOLVE_FIELDS_HPP
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
-enum PaddingMode : int32_t {
-  kExplicitRoundDown = 0,
-  kExplicitRoundUp = 1,
-  kSameUpper = 2,
-  kSameLower = 3,
-  kCaffeRoundDown = 4,
-  kCaffeRoundUp = 5
-};
+enum PaddingMode : int32_t { DOVETAIL_PADDING_MODE(DOVETAIL_ENUMERATOR, k) };
 
 // Those in front of a 2-D kernel are one element.
 struct ConvolveFields {

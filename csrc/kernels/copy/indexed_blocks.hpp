@@ -5,10 +5,11 @@
 
 #include "dovetail/detail/host_device.hpp"
 #include "kernels/copy/strided_copy.hpp"
+#include "kernels/spec/enumerations.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
-enum GatherMode : int32_t { kGatherDefault, kGatherElement, kGatherNd };
+enum GatherMode : int32_t { DOVETAIL_GATHER_MODE(DOVETAIL_ENUMERATOR, kGather) };
 
 // Block r is numbered row-major over the axes. Its indices start at sum(c[i] * axes[i].from) of the indices, and it
 // lies at sum(c[i] * axes[i].to) + sum(index[k] * parts[k].step) of the data, in elements.

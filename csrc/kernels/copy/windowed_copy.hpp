@@ -7,17 +7,13 @@
 
 #include "dovetail/detail/host_device.hpp"
 #include "kernels/copy/strided_copy.hpp"
+#include "kernels/spec/enumerations.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
-// What is read beyond the edges of x; SampleMode of plugins/builtin/slice.py.
-enum WindowMode : int32_t {
-  kStrictBounds,  // there is nothing beyond
-  kWrap,          // x again
-  kClamp,         // the nearest element
-  kFill,          // a value
-  kReflect        // x mirrored, its edge not repeated
-};
+// What is read beyond the edges of x: nothing, x again, the nearest element, a value, x mirrored, its edge not
+// repeated.
+enum WindowMode : int32_t { DOVETAIL_SAMPLE_MODE(DOVETAIL_ENUMERATOR, k) };
 
 struct Window {
   struct Axis {

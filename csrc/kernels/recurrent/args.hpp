@@ -5,21 +5,12 @@
 
 #include <stdint.h>
 
+#include "kernels/spec/enumerations.hpp"
+
 enum RecurrentCell : int32_t { kRnnCell = 0, kGruCell = 1, kLstmCell = 2 };
 
-enum RecurrentActivation : int32_t {
-  kRelu = 0,
-  kTanh = 1,
-  kSigmoid = 2,
-  kAffine = 3,
-  kLeakyRelu = 4,
-  kThresholdedRelu = 5,
-  kScaledTanh = 6,
-  kHardSigmoid = 7,
-  kElu = 8,
-  kSoftsign = 9,
-  kSoftplus = 10
-};
+enum RecurrentDirection : int32_t { DOVETAIL_RECURRENT_DIRECTION(DOVETAIL_ENUMERATOR, k) };
+enum RecurrentActivation : int32_t { DOVETAIL_RECURRENT_ACTIVATION(DOVETAIL_ENUMERATOR, k) };
 
 struct RecurrentFunction {
   int32_t kind;

@@ -36,18 +36,18 @@ struct RecurrentParams {
   static constexpr int kGates = cell == kLstmCell ? 4 : cell == kGruCell ? 3 : 1;
   static constexpr int kFunctions = cell == kLstmCell ? 3 : cell == kGruCell ? 2 : 1;
 
-  int32_t direction = 0;  // forward, reverse, both
+  int32_t direction = kForward;
   int64_t layout = 0;
   Ints activations;
   Floats activation_alpha, activation_beta;
   double clip = 0;
   int32_t input_forget = 0, linear_before_reset = 0;
 
-  int64_t directions() const { return direction == 2 ? 2 : 1; }
-  bool is_backward(int64_t d) const { return direction == 1 || d == 1; }
+  int64_t directions() const { return direction == kBidirectional ? 2 : 1; }
+  bool is_backward(int64_t d) const { return direction == kReverse || d == 1; }
 
   void check_fields() const {
-    expect_field("direction", direction, 0, 2);
+    expect_field("direction", direction, kForward, kBidirectional);
     expect_field("layout", layout, 0, 1);
     if (activations.n != kFunctions && activations.n != kFunctions * directions()) {
       fail(DT_INVALID_ARGUMENT, "field 'activations' has %lld values, not %d for each direction",

@@ -24,8 +24,8 @@ void each(const float* x, float* y, int64_t n, F f) {
 void apply(const float* x, float* y, int64_t n, const ActivationArgs& args) {
   [[maybe_unused]] const float alpha = args.alpha, beta = args.beta;
   switch (args.kind) {
-#define ACTIVATION_CASE(kind, value, expression) \
-  case kind:                                     \
+#define ACTIVATION_CASE(kind, expression) \
+  case kind:                              \
     return each(x, y, n, [=](float v) { return expression; });
     DOVETAIL_ACTIVATIONS(ACTIVATION_CASE)
 #undef ACTIVATION_CASE

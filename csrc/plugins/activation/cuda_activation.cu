@@ -28,7 +28,7 @@ struct Activate {
   template <int n, class T>
   __device__ void operator()(const T (&x)[n], T (&y)[n], const Channels&, const uint32_t (&)[n]) const {
     switch (kind) {
-#define ACTIVATION_CASE(kind, value, expression)    \
+#define ACTIVATION_CASE(kind, expression)           \
   case kind:                                        \
     _Pragma("unroll") for (int j = 0; j < n; ++j) { \
       const float v = to_float(x[j]);               \

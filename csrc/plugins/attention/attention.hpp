@@ -8,7 +8,9 @@
 
 #include "cpu_kernels.hpp"
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
 
+enum : int32_t { DOVETAIL_ATTENTION_NORMALIZATION_OP(DOVETAIL_ENUMERATOR, kNorm) };
 enum AttentionPort : int { kQuery, kKey, kValue, kMask, kPastKey, kPastValue, kLengths };
 
 // A tensor of three or four dims as [batch, heads, length, size].
@@ -18,13 +20,13 @@ struct HeadsView {
 };
 
 struct AttentionParams {
-  int32_t norm_op = 1, causal = 0;
+  int32_t norm_op = kNormSoftmax, causal = 0;
   double scale = 1, softcap = 0;
   int64_t left_window = -1, right_window = -1, num_heads = 0, num_kv_heads = 0;
 
   void check_fields() const {
     constexpr int64_t kMost = 2147483647;
-    dovetail::expect_field("norm_op", norm_op, 0, 1);
+    dovetail::expect_field("norm_op", norm_op, kNormNone, kNormSoftmax);
     dovetail::expect_field("left_window", left_window, -1, kMost);
     dovetail::expect_field("right_window", right_window, -1, kMost);
     dovetail::expect_field("num_heads", num_heads, 0, kMost);

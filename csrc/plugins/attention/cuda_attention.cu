@@ -362,7 +362,7 @@ const char* fits_halves(const AttentionParams& params, const Descs& inputs, cons
   const Desc q = inputs[kQuery], v = inputs[kValue];
   const int64_t size = AttentionParams::view("query", q.max(), q.rank(), params.num_heads).size;
   const int64_t v_size = AttentionParams::view("value", v.max(), v.rank(), params.num_kv_heads).size;
-  if (params.norm_op != 1) return "no softmax";
+  if (params.norm_op != kNormSoftmax) return "no softmax";
   if (size % 8 != 0 || v_size % 8 != 0) return "heads whose sizes are no multiples of 8";
   return size > kMostHalves || v_size > kMostHalves ? "heads of more than 128 values" : nullptr;
 }

@@ -29,7 +29,7 @@ inline AttentionArgs attention_args(const AttentionParams& params, const dovetai
   args.v = v.steps;
   args.y = y.steps;
   args.type = static_cast<int32_t>(run.input(kQuery).type());
-  args.has_softmax = params.norm_op == 1;
+  args.has_softmax = params.norm_op == kNormSoftmax;
   args.causal = params.causal != 0;
   args.batch = q.batch;
   args.heads = q.heads;

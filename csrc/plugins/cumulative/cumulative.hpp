@@ -5,14 +5,17 @@
 #define DOVETAIL_PLUGINS_CUMULATIVE_CUMULATIVE_HPP
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
+
+enum : int32_t { DOVETAIL_CUMULATIVE_OPERATION(DOVETAIL_ENUMERATOR, kCumulative) };
 
 struct CumulativeParams {
   int64_t axis = 0;
-  int32_t op = 0, exclusive = 0, reverse = 0;  // op 0 sums, 1 products
+  int32_t op = kCumulativeSum, exclusive = 0, reverse = 0;
 
   void check_fields() const {
     dovetail::expect_field("axis", axis, -DT_MAX_RANK, DT_MAX_RANK - 1);
-    dovetail::expect_field("op", op, 0, 1);
+    dovetail::expect_field("op", op, kCumulativeSum, kCumulativeProd);
   }
   void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
     const dovetail::Shape x = inputs.get(0, "x");

@@ -18,7 +18,7 @@ inline CumulativeArgs cumulative_args(const CumulativeParams& params, const dove
   args.x = x.data<void>();
   args.y = run.output(0).data<void>();
   args.type = static_cast<int32_t>(x.type());
-  args.is_product = params.op;
+  args.is_product = params.op == kCumulativeProd;
   args.exclusive = params.exclusive != 0;
   args.reverse = params.reverse != 0;
   args.outer = x.volume(0, axis);

@@ -35,48 +35,26 @@ void comparison(const ElementwiseArgs& args, const BroadcastRows<2>& rows) {
 
 void compute(const ElementwiseArgs& args, const BroadcastRows<2>& rows) {
   switch (args.kind) {
-    case kSum:
-      return arithmetic<Sum>(args, rows);
-    case kProd:
-      return arithmetic<Prod>(args, rows);
-    case kMax:
-      return arithmetic<Max>(args, rows);
-    case kMin:
-      return arithmetic<Min>(args, rows);
-    case kSub:
-      return arithmetic<Sub>(args, rows);
-    case kDiv:
-      return arithmetic<Div>(args, rows);
-    case kPow:
-      return arithmetic<Pow>(args, rows);
-    case kFloorDiv:
-      return arithmetic<FloorDiv>(args, rows);
-    case kAnd:
-      return pair_rows<And, uint8_t, uint8_t>(args, rows);
-    case kOr:
-      return pair_rows<Or, uint8_t, uint8_t>(args, rows);
-    case kXor:
-      return pair_rows<Xor, uint8_t, uint8_t>(args, rows);
-    case kMod:
-      return arithmetic<Mod>(args, rows);
-    case kFmod:
-      return arithmetic<Fmod>(args, rows);
-    case kBitAnd:
-      return on_bits<BitAnd>(args, rows);
-    case kBitOr:
-      return on_bits<BitOr>(args, rows);
-    case kBitXor:
-      return on_bits<BitXor>(args, rows);
-    case kShiftLeft:
-      return on_bits<ShiftLeft>(args, rows);
-    case kShiftRight:
-      return on_bits<ShiftRight>(args, rows);
-    case kEqual:
-      return comparison<Equal>(args, rows);
-    case kGreater:
-      return comparison<Greater>(args, rows);
-    default:
-      return comparison<Less>(args, rows);
+#define OPERATION_CASE(Name) \
+  case k##Name:              \
+    return arithmetic<Name>(args, rows);
+    DOVETAIL_ARITHMETIC(OPERATION_CASE)
+#undef OPERATION_CASE
+#define OPERATION_CASE(Name) \
+  case k##Name:              \
+    return on_bits<Name>(args, rows);
+    DOVETAIL_ON_BITS(OPERATION_CASE)
+#undef OPERATION_CASE
+#define OPERATION_CASE(Name) \
+  case k##Name:              \
+    return comparison<Name>(args, rows);
+    DOVETAIL_COMPARISONS(OPERATION_CASE)
+#undef OPERATION_CASE
+#define OPERATION_CASE(Name) \
+  case k##Name:              \
+    return pair_rows<Name, uint8_t, uint8_t>(args, rows);
+    DOVETAIL_LOGIC(OPERATION_CASE)
+#undef OPERATION_CASE
   }
 }
 

@@ -7,22 +7,15 @@ using namespace dovetail;
 
 namespace {
 
+#define OPERATION_CASE(Name) \
+  case k##Name:              \
+    return apply_pairs<DT_ISA::Name>(a, b, y);
+
 // Of int32_t and int64_t.
 struct OnBits {
   template <int n, class T, class Y>
   static __device__ void compute(int32_t kind, const T (&a)[n], const T (&b)[n], Y (&y)[n]) {
-    switch (kind) {
-      case kBitAnd:
-        return apply_pairs<DT_ISA::BitAnd>(a, b, y);
-      case kBitOr:
-        return apply_pairs<DT_ISA::BitOr>(a, b, y);
-      case kBitXor:
-        return apply_pairs<DT_ISA::BitXor>(a, b, y);
-      case kShiftLeft:
-        return apply_pairs<DT_ISA::ShiftLeft>(a, b, y);
-      default:
-        return apply_pairs<DT_ISA::ShiftRight>(a, b, y);
-    }
+    switch (kind) { DOVETAIL_ON_BITS(OPERATION_CASE) }
   }
 };
 
@@ -30,26 +23,7 @@ struct Arithmetic {
   template <int n, class T, class Y>
   static __device__ void compute(int32_t kind, const T (&a)[n], const T (&b)[n], Y (&y)[n]) {
     switch (kind) {
-      case kSum:
-        return apply_pairs<DT_ISA::Sum>(a, b, y);
-      case kProd:
-        return apply_pairs<DT_ISA::Prod>(a, b, y);
-      case kMax:
-        return apply_pairs<DT_ISA::Max>(a, b, y);
-      case kMin:
-        return apply_pairs<DT_ISA::Min>(a, b, y);
-      case kSub:
-        return apply_pairs<DT_ISA::Sub>(a, b, y);
-      case kDiv:
-        return apply_pairs<DT_ISA::Div>(a, b, y);
-      case kPow:
-        return apply_pairs<DT_ISA::Pow>(a, b, y);
-      case kFloorDiv:
-        return apply_pairs<DT_ISA::FloorDiv>(a, b, y);
-      case kMod:
-        return apply_pairs<DT_ISA::Mod>(a, b, y);
-      case kFmod:
-        return apply_pairs<DT_ISA::Fmod>(a, b, y);
+      DOVETAIL_ARITHMETIC(OPERATION_CASE)
       default:
         if constexpr (std::is_integral_v<T>) OnBits::compute(kind, a, b, y);
     }
@@ -59,14 +33,7 @@ struct Arithmetic {
 struct Comparison {
   template <int n, class T, class Y>
   static __device__ void compute(int32_t kind, const T (&a)[n], const T (&b)[n], Y (&y)[n]) {
-    switch (kind) {
-      case kEqual:
-        return apply_pairs<DT_ISA::Equal>(a, b, y);
-      case kGreater:
-        return apply_pairs<DT_ISA::Greater>(a, b, y);
-      default:
-        return apply_pairs<DT_ISA::Less>(a, b, y);
-    }
+    switch (kind) { DOVETAIL_COMPARISONS(OPERATION_CASE) }
   }
 };
 
@@ -74,17 +41,13 @@ struct Logic {
   template <int n, class T, class Y>
   static __device__ void compute(int32_t kind, const T (&a)[n], const T (&b)[n], Y (&y)[n]) {
     switch (kind) {
-      case kAnd:
-        return apply_pairs<DT_ISA::And>(a, b, y);
-      case kOr:
-        return apply_pairs<DT_ISA::Or>(a, b, y);
-      case kXor:
-        return apply_pairs<DT_ISA::Xor>(a, b, y);
+      DOVETAIL_LOGIC(OPERATION_CASE)
       default:
         return apply_pairs<DT_ISA::Equal>(a, b, y);
     }
   }
 };
+#undef OPERATION_CASE
 
 template <class Ops, int n, class T, class Y>
 __global__ void __launch_bounds__(kBlock)

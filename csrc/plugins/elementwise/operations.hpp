@@ -5,31 +5,15 @@
 
 #include "dovetail/detail/host_device.hpp"
 #include "kernels/simd/vec.hpp"
+#include "kernels/spec/enumerations.hpp"
 
-// TensorRT's ElementWiseOperation; from 100 on our own.
-enum ElementwiseKind : int32_t {
-  kSum = 0,
-  kProd = 1,
-  kMax = 2,
-  kMin = 3,
-  kSub = 4,
-  kDiv = 5,
-  kPow = 6,
-  kFloorDiv = 7,
-  kAnd = 8,
-  kOr = 9,
-  kXor = 10,
-  kEqual = 11,
-  kGreater = 12,
-  kLess = 13,
-  kMod = 100,
-  kFmod = 101,
-  kBitAnd = 102,
-  kBitOr = 103,
-  kBitXor = 104,
-  kShiftLeft = 105,
-  kShiftRight = 106
-};
+enum ElementwiseKind : int32_t { DOVETAIL_ELEMENT_WISE_OPERATION(DOVETAIL_ENUMERATOR, k) };
+
+// X(Name): of the enumerator kName, the struct Name below has `of(a, b)`, which says what it computes, on every device.
+#define DOVETAIL_ARITHMETIC(X) X(Sum) X(Prod) X(Max) X(Min) X(Sub) X(Div) X(Pow) X(FloorDiv) X(Mod) X(Fmod)
+#define DOVETAIL_ON_BITS(X) X(BitAnd) X(BitOr) X(BitXor) X(ShiftLeft) X(ShiftRight)
+#define DOVETAIL_COMPARISONS(X) X(Equal) X(Greater) X(Less)
+#define DOVETAIL_LOGIC(X) X(And) X(Or) X(Xor)
 
 namespace DT_ISA {
 namespace {

@@ -6,8 +6,9 @@
 #define DOVETAIL_PLUGINS_FILL_FILL_HPP
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
 
-enum FillKind : int32_t { kLinspace = 0, kRandomUniform = 1, kRandomNormal = 2 };
+enum FillKind : int32_t { DOVETAIL_FILL_OPERATION(DOVETAIL_ENUMERATOR, k) };
 
 struct FillParams {
   int32_t operation = kLinspace;

@@ -7,13 +7,14 @@
 
 #include "dovetail/detail/host_device.hpp"
 #include "kernels/simd/vec.hpp"
+#include "kernels/spec/enumerations.hpp"
 
 struct GridRule {
   int32_t mode, aligned, beyond;  // InterpolationMode, align_corners, SampleMode
 };
 
-constexpr int32_t kGridNearest = 0, kGridLinear = 1, kGridCubic = 2;
-constexpr int32_t kGridClamp = 2, kGridFill = 3, kGridReflect = 4;
+enum : int32_t { DOVETAIL_INTERPOLATION_MODE(DOVETAIL_ENUMERATOR, kGrid) };
+enum : int32_t { DOVETAIL_SAMPLE_MODE(DOVETAIL_ENUMERATOR, kGrid) };
 
 namespace DT_ISA {
 

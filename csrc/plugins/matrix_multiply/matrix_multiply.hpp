@@ -9,8 +9,9 @@
 #define DOVETAIL_PLUGINS_MATRIX_MULTIPLY_MATRIX_MULTIPLY_HPP
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
 
-enum MatrixOperation : int32_t { kMatrixNone = 0, kMatrixTranspose = 1, kMatrixVector = 2 };
+enum MatrixOperation : int32_t { DOVETAIL_MATRIX_OPERATION(DOVETAIL_ENUMERATOR, kMatrix) };
 
 struct MatrixMultiplyParams {
   int32_t op0 = kMatrixNone, op1 = kMatrixNone;

@@ -7,13 +7,16 @@
 #define DOVETAIL_PLUGINS_NMS_NMS_HPP
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
+
+enum : int32_t { DOVETAIL_BOUNDING_BOX_FORMAT(DOVETAIL_ENUMERATOR, kBox) };
 
 struct NmsParams {
-  int32_t bounding_box_format = 0;  // 0 corners, 1 centre and size
-  int64_t topk_box_limit = -1;      // boxes of a class that are looked at, the best ones; -1: all
+  int32_t bounding_box_format = kBoxCornerPairs;
+  int64_t topk_box_limit = -1;  // boxes of a class that are looked at, the best ones; -1: all
 
   void check_fields() const {
-    dovetail::expect_field("bounding_box_format", bounding_box_format, 0, 1);
+    dovetail::expect_field("bounding_box_format", bounding_box_format, kBoxCornerPairs, kBoxCenterSizes);
     dovetail::expect_field("topk_box_limit", topk_box_limit, -1, INT64_MAX);
   }
   void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {

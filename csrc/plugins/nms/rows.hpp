@@ -43,7 +43,7 @@ inline NmsJob nms_job(const NmsParams& params, const dovetail::Run& run) {
   const bool is_limited = params.topk_box_limit >= 0 && params.topk_box_limit < job.n_boxes;
   job.limit = is_limited ? params.topk_box_limit : job.n_boxes;
   job.room = run.output(0).extent(0);
-  job.is_centered = params.bounding_box_format == 1;
+  job.is_centered = params.bounding_box_format == kBoxCenterSizes;
   job.most_is_64 = run.input(2).type() == dovetail::DataType::kINT64;
   return job;
 }

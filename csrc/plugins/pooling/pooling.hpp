@@ -32,7 +32,7 @@ struct PoolingParams {
   }
   void check_fields() const {
     const char* const window = "window_size_nd";
-    dovetail::expect_field("type", type, kPoolMax, kPoolBlend);
+    dovetail::expect_field("type", type, kPoolMax, kPoolMaxAverageBlend);
     dovetail::check_window(window, window_size_nd);
     dovetail::check_of_window("stride_nd", stride_nd, 1, window, window_size_nd);
     dovetail::check_of_window("pre_padding", pre_padding, 0, window, window_size_nd);

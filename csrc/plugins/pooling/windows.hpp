@@ -7,8 +7,9 @@
 
 #include "dovetail/detail/host_device.hpp"
 #include "kernels/simd/vec.hpp"
+#include "kernels/spec/enumerations.hpp"
 
-enum PoolingKind : int32_t { kPoolMax = 0, kPoolAverage = 1, kPoolBlend = 2 };  // TensorRT's PoolingType
+enum PoolingKind : int32_t { DOVETAIL_POOLING_TYPE(DOVETAIL_ENUMERATOR, kPool) };
 
 // Output o has the cells [o * stride - before, ... + window) of the input; `after` is the padding behind.
 struct PoolAxis {

@@ -4,9 +4,10 @@
 #define DOVETAIL_PLUGINS_REDUCE_CPU_KERNELS_HPP
 
 #include "kernels/reduce/reduction.hpp"
+#include "kernels/spec/enumerations.hpp"
 
 // TensorRT's ReduceOperation.
-enum ReduceKind : int32_t { kReduceSum = 0, kReduceProd = 1, kReduceMax = 2, kReduceMin = 3, kReduceAvg = 4 };
+enum ReduceKind : int32_t { DOVETAIL_REDUCE_OPERATION(DOVETAIL_ENUMERATOR, kReduce) };
 
 constexpr int64_t kReduceColumns = 256;  // of a strip that is computed at once
 

@@ -264,7 +264,7 @@ void enqueue(const ResizeParams& params, const Run& run) {
   } else {
     blend_elements(blend, params, view, run);
   }
-  if (params.coordinate_transformation == kResizeCrop) fill_beyond(params, view, y);
+  if (params.coordinate_transformation == kResizeCropAndResize) fill_beyond(params, view, y);
   zero_padding(view_of(y), y.data<void>(), size_of(y.type()));
 }
 

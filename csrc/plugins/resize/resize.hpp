@@ -8,25 +8,19 @@
 #include <cmath>
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
 
-enum : int32_t { kResizeNearest, kResizeLinear, kResizeCubic };
-enum : int32_t {
-  kResizeAlignCorners,
-  kResizeAsymmetric,
-  kResizeHalfPixel,
-  kResizeHalfPixelSymmetric,
-  kResizePytorchHalfPixel,
-  kResizeHalfPixelForNn,
-  kResizeCrop
-};
-enum : int32_t { kResizeHalfUp, kResizeHalfDown, kResizeFloor, kResizeCeil };
+enum : int32_t { DOVETAIL_INTERPOLATION_MODE(DOVETAIL_ENUMERATOR, kResize) };
+enum : int32_t { DOVETAIL_RESIZE_COORDINATE_TRANSFORMATION(DOVETAIL_ENUMERATOR, kResize) };
+enum : int32_t { DOVETAIL_RESIZE_ROUND_MODE(DOVETAIL_ENUMERATOR, kResize) };
+enum : int32_t { DOVETAIL_RESIZE_SELECTOR(DOVETAIL_ENUMERATOR, kResize) };
 
 constexpr int64_t kResizeMostExtent = int64_t{1} << 30;  // so that cells are numbered by 32 bits, with room around them
 constexpr double kResizeMostTaps = 65536;                // cells that an element is made of on one axis
 
 struct ResizeParams {
-  int32_t resize_mode = kResizeNearest, coordinate_transformation = kResizeAsymmetric, selector_for_single_pixel = 0,
-          nearest_rounding = kResizeFloor;
+  int32_t resize_mode = kResizeNearest, coordinate_transformation = kResizeAsymmetric,
+          selector_for_single_pixel = kResizeFormula, nearest_rounding = kResizeFloor;
   double cubic_coeff = -0.75;
   int32_t exclude_outside = 0, antialias = 0, coordinates_by_scales = 0;
   double extrapolation_value = 0;
@@ -35,8 +29,8 @@ struct ResizeParams {
   void check_fields() const {
     using dovetail::expect_field;
     expect_field("resize_mode", resize_mode, kResizeNearest, kResizeCubic);
-    expect_field("coordinate_transformation", coordinate_transformation, kResizeAlignCorners, kResizeCrop);
-    expect_field("selector_for_single_pixel", selector_for_single_pixel, 0, 1);
+    expect_field("coordinate_transformation", coordinate_transformation, kResizeAlignCorners, kResizeCropAndResize);
+    expect_field("selector_for_single_pixel", selector_for_single_pixel, kResizeFormula, kResizeUpper);
     expect_field("nearest_rounding", nearest_rounding, kResizeHalfUp, kResizeCeil);
     if (!std::isfinite(cubic_coeff)) dovetail::fail(DT_INVALID_ARGUMENT, "field 'cubic_coeff' is %g", cubic_coeff);
     for (int i = 0; i < scales.n && coordinates_by_scales; ++i) {
@@ -55,7 +49,7 @@ struct ResizeParams {
     if (coordinates_by_scales && scales.n != rank) {
       dovetail::fail(DT_SHAPE, "%d scales for %d axes", static_cast<int>(scales.n), rank);
     }
-    if (coordinate_transformation == kResizeCrop && (roi_start.n != rank || roi_end.n != rank)) {
+    if (coordinate_transformation == kResizeCropAndResize && (roi_start.n != rank || roi_end.n != rank)) {
       dovetail::fail(DT_SHAPE, "a region of %d and %d values for %d axes", static_cast<int>(roi_start.n),
                      static_cast<int>(roi_end.n), rank);
     }

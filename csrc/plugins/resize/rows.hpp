@@ -27,7 +27,8 @@ struct ResizeView {
 };
 
 inline bool is_resized(const ResizeParams& params, int axis, int64_t in, int64_t out) {
-  if (params.coordinate_transformation == kResizeCrop && (params.roi_start[axis] != 0 || params.roi_end[axis] != 1)) {
+  if (params.coordinate_transformation == kResizeCropAndResize &&
+      (params.roi_start[axis] != 0 || params.roi_end[axis] != 1)) {
     return true;
   }
   return in != out || (params.coordinates_by_scales && params.scale(axis, in, out) != 1);

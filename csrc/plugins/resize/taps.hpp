@@ -39,7 +39,7 @@ inline ResizeAxis resize_axis(const ResizeParams& p, int axis, int64_t in, int64
     a.denominator = 1;
     a.offset = v;
   };
-  if (p.selector_for_single_pixel == 1 && out == 1) {
+  if (p.selector_for_single_pixel == kResizeUpper && out == 1) {
     stays_at(0);
     return a;
   }
@@ -54,7 +54,7 @@ inline ResizeAxis resize_axis(const ResizeParams& p, int axis, int64_t in, int64
     case kResizeHalfPixelForNn:
       a.shift = 0.5;
       return a;
-    case kResizeCrop: {
+    case kResizeCropAndResize: {
       const double start = p.roi_start[axis], end = p.roi_end[axis];
       double first = start * (size - 1), length = (end - start) * (size - 1), middle = length / 2 + first;
       if (is_single) {

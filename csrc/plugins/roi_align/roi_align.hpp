@@ -6,17 +6,20 @@
 #define DOVETAIL_PLUGINS_ROI_ALIGN_ROI_ALIGN_HPP
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
+
+enum : int32_t { DOVETAIL_ROI_ALIGN_MODE(DOVETAIL_ENUMERATOR, kRoi) };
 
 struct RoiAlignParams {
   int64_t output_height = 1, output_width = 1, sampling_ratio = 0;
   double spatial_scale = 1;
-  int32_t mode = 0, half_pixel = 1;  // mode 0 average, 1 max
+  int32_t mode = kRoiAverage, half_pixel = 1;
 
   void check_fields() const {
     dovetail::expect_field("output_height", output_height, 1, 65536);
     dovetail::expect_field("output_width", output_width, 1, 65536);
     dovetail::expect_field("sampling_ratio", sampling_ratio, 0, 4096);
-    dovetail::expect_field("mode", mode, 0, 1);
+    dovetail::expect_field("mode", mode, kRoiAverage, kRoiMax);
   }
   void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
     const dovetail::Shape x = inputs.get(0, "x"), rois = inputs.get(1, "rois");

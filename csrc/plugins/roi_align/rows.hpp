@@ -23,7 +23,7 @@ inline RoiAlignArgs roi_align_args(const RoiAlignParams& params, const dovetail:
   args.type = static_cast<int32_t>(x.type());
   args.rois_type = static_cast<int32_t>(rois.type());
   args.images_are_64 = images.type() == dovetail::DataType::kINT64;
-  args.is_max = params.mode;
+  args.is_max = params.mode == kRoiMax;
   args.half_pixel = params.half_pixel != 0;
   args.batch = x.extent(0);
   args.channels = x.extent(1);

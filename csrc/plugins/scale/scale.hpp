@@ -9,8 +9,9 @@
 #define DOVETAIL_PLUGINS_SCALE_SCALE_HPP
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
 
-enum ScaleMode : int32_t { kScaleUniform = 0, kScaleChannel = 1, kScaleElementwise = 2 };
+enum ScaleMode : int32_t { DOVETAIL_SCALE_MODE(DOVETAIL_ENUMERATOR, kScale) };
 
 struct ScaleParams {
   int32_t mode = 0;  // ScaleMode

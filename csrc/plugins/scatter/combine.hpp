@@ -7,8 +7,9 @@
 
 #include "dovetail/detail/host_device.hpp"
 #include "kernels/simd/vec.hpp"
+#include "kernels/spec/enumerations.hpp"
 
-enum ScatterReduction : int32_t { kReplace, kAdd, kMul, kMax, kMin };
+enum ScatterReduction : int32_t { DOVETAIL_SCATTER_REDUCTION(DOVETAIL_ENUMERATOR, k) };
 
 namespace DT_ISA {
 
@@ -47,7 +48,7 @@ DOVETAIL_HOST_DEVICE inline T combined_integers(int32_t how, T a, T v) {
 
 // Bools: a sum is "or", a product "and".
 DOVETAIL_HOST_DEVICE inline uint8_t combined_bools(int32_t how, uint8_t a, uint8_t v) {
-  if (how == kReplace) return v;
+  if (how == kNone) return v;
   return how == kAdd || how == kMax ? (a | v) != 0 : a != 0 && v != 0;
 }
 

@@ -25,7 +25,7 @@ void enqueue(const ScatterParams& params, const Run& run) {
       if (place < 0) return;
       const char* update = source + (r * blocks.block + first) * bytes;
       char* element = y + (place + first) * bytes;
-      if (params.reduction == kReplace) {
+      if (params.reduction == kNone) {
         std::memcpy(element, update, n_bytes);
       } else {
         scalar::combine(static_cast<int32_t>(x.type()), params.reduction, update, element, last - first);

@@ -127,7 +127,7 @@ void combine_on_gpu(const ScatterParams& params, const Run& run, const IndexedBl
 
 uint64_t workspace(const ScatterParams& params, const Descs& inputs, const Descs&, int) {
   const Desc x = inputs[0];
-  if (params.reduction == kReplace || size_of(x.type()) != 1) return 0;
+  if (params.reduction == kNone || size_of(x.type()) != 1) return 0;
   uint64_t bytes = 4;
   for (int i = 0; i < x.rank(); ++i) bytes *= static_cast<uint64_t>(x.max_extent(i));
   return bytes;
@@ -139,7 +139,7 @@ void enqueue(const ScatterParams& params, const Run& run) {
   const Tensor x = run.input(0);
   void* y = run.output(0).data<void>();
   if (x.data<void>() != y) copy_strided_on_gpu(run, whole_copy(x), x.data<void>(), y);
-  if (params.reduction != kReplace) return combine_on_gpu<Index>(params, run, blocks);
+  if (params.reduction != kNone) return combine_on_gpu<Index>(params, run, blocks);
   move_blocks_on_gpu<Index, true>(run, "scatter", blocks, run.input(1).data<const Index>(), run.input(2).data<void>(),
                                   y, size_of(x.type()));
 }

@@ -10,20 +10,21 @@
 
 #include "combine.hpp"
 #include "kernels/copy/indexed_blocks.hpp"
+#include "kernels/spec/enumerations.hpp"
 
-enum ScatterMode : int32_t { kScatterElement, kScatterNd };
+enum ScatterMode : int32_t { DOVETAIL_SCATTER_MODE(DOVETAIL_ENUMERATOR, kScatter) };
 
 struct ScatterParams {
   int32_t mode = kScatterElement;
   int64_t axis = 0;
-  int32_t reduction = kReplace;
+  int32_t reduction = kNone;
 
   // The numbers of the modes are others than Gather's.
   int32_t gather_mode() const { return mode == kScatterElement ? dovetail::kGatherElement : dovetail::kGatherNd; }
   void check_fields() const {
     dovetail::expect_field("mode", mode, kScatterElement, kScatterNd);
     dovetail::expect_field("axis", axis, -DT_MAX_RANK, DT_MAX_RANK - 1);
-    dovetail::expect_field("reduction", reduction, kReplace, kMin);
+    dovetail::expect_field("reduction", reduction, kNone, kMin);
   }
   void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
     const dovetail::Shape x = inputs.get(0, "x");

@@ -19,7 +19,7 @@ inline TopkArgs topk_args(const TopkParams& params, const dovetail::Run& run) {
   args.values = values.data<void>();
   args.indices = indices.data<int32_t>();
   args.type = static_cast<int32_t>(x.type());
-  args.is_least = params.op == 1;
+  args.is_least = params.op == kTopkMin;
   args.outer = x.volume(0, axis);
   args.count = x.extent(axis);
   args.inner = x.volume(axis + 1, x.rank());

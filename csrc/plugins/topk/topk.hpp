@@ -6,9 +6,12 @@
 #define DOVETAIL_PLUGINS_TOPK_TOPK_HPP
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
+
+enum : int32_t { DOVETAIL_TOP_K_OPERATION(DOVETAIL_ENUMERATOR, kTopk) };
 
 struct TopkParams {
-  int32_t op = 0;    // 0 greatest, 1 least
+  int32_t op = kTopkMax;
   int64_t axes = 0;  // a mask with one bit
 
   int axis() const {
@@ -17,7 +20,7 @@ struct TopkParams {
     return i;
   }
   void check_fields() const {
-    dovetail::expect_field("op", op, 0, 1);
+    dovetail::expect_field("op", op, kTopkMax, kTopkMin);
     dovetail::expect_field("axes", axes, 1, (1 << DT_MAX_RANK) - 1);
     if ((axes & (axes - 1)) != 0) {
       dovetail::fail(DT_INVALID_ARGUMENT, dovetail::nowhere("field 'axes' is %#llx, more than one axis"),

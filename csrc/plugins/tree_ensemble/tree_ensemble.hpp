@@ -7,9 +7,10 @@
 #define DOVETAIL_PLUGINS_TREE_ENSEMBLE_TREE_ENSEMBLE_HPP
 
 #include "dovetail/plugin.hpp"
+#include "kernels/spec/enumerations.hpp"
 
 enum class Branch : int32_t { kLeq, kLess, kGeq, kGreater, kEqual, kUnequal };
-enum class Aggregate : int32_t { kSum, kAverage, kMin, kMax };
+enum class Aggregate : int32_t { DOVETAIL_TREE_AGGREGATE(DOVETAIL_ENUMERATOR, k) };
 
 // A row of `nodes`: the branch taken is that of (x[feature] mode split), or the true one of NaN with tracks_true.
 struct TreeNode {

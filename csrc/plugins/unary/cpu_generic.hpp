@@ -39,13 +39,13 @@ inline float great_angle(int32_t kind, float v) {
 
 void apply(const float* x, float* y, int64_t n, int32_t kind) {
   switch (kind) {
-#define UNARY_CASE(name, value, expression) \
-  case name:                                \
+#define UNARY_CASE(name, expression) \
+  case name:                         \
     return each(x, y, n, [](float v) { return expression; });
     DOVETAIL_UNARY_FUNCTIONS(UNARY_CASE)
 #undef UNARY_CASE
-#define UNARY_CASE(name, value, expression) \
-  case name:                                \
+#define UNARY_CASE(name, expression) \
+  case name:                         \
     return each_angle(x, y, n, [](float v) { return expression; }, [](float v) { return great_angle(name, v); });
     DOVETAIL_UNARY_ANGLES(UNARY_CASE)
 #undef UNARY_CASE
@@ -53,7 +53,7 @@ void apply(const float* x, float* y, int64_t n, int32_t kind) {
 }
 
 void ask(const float* x, uint8_t* y, int64_t n, int32_t kind) {
-  if (kind == kIsInf) return each(x, y, n, [](float v) { return is_inf(v); });
+  if (kind == kIsinf) return each(x, y, n, [](float v) { return is_inf(v); });
   each(x, y, n, [](float v) { return is_nan(v); });
 }
 
@@ -69,7 +69,7 @@ void integers(const UnaryArgs& args, int64_t first, int64_t n) {
 }  // namespace
 
 void unary(const UnaryArgs& args, int64_t first, int64_t last) {
-  const bool is_question = args.kind == kIsInf || args.kind == kIsNan;
+  const bool is_question = args.kind == kIsinf || args.kind == kIsnan;
   switch (args.type) {
     case kF32:
       if (is_question) break;

@@ -11,7 +11,7 @@ namespace {
 // Operations an element, for cutting the work among threads.
 int64_t cost(int32_t kind) {
   const bool is_cheap = kind == kRecip || kind == kAbs || kind == kNeg || kind == kCeil || kind == kFloor ||
-                        kind == kNot || kind == kSign || kind == kRound || kind == kIsInf || kind == kIsNan;
+                        kind == kNot || kind == kSign || kind == kRound || kind == kIsinf || kind == kIsnan;
   return is_cheap ? 8 : 40;
 }
 

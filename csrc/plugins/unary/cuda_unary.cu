@@ -35,7 +35,7 @@ struct Function {
   template <int n, class T>
   __device__ void operator()(const T (&x)[n], T (&y)[n], const Channels&, const uint32_t (&)[n]) const {
     switch (kind) {
-#define UNARY_CASE(name, value, expression)         \
+#define UNARY_CASE(name, expression)                \
   case name:                                        \
     _Pragma("unroll") for (int j = 0; j < n; ++j) { \
       const float v = to_float(x[j]);               \
@@ -79,7 +79,7 @@ struct Question {
 #pragma unroll
     for (int j = 0; j < n; ++j) {
       const float v = to_float(x[j]);
-      y[j] = kind == kIsInf ? DT_ISA::is_inf(v) : DT_ISA::is_nan(v);
+      y[j] = kind == kIsinf ? DT_ISA::is_inf(v) : DT_ISA::is_nan(v);
     }
   }
 };

@@ -15,7 +15,7 @@ inline const char* fits_unary(const UnaryParams& params, const dovetail::Descs& 
   using dovetail::DataType;
   const dovetail::Desc x = inputs[0], y = outputs[0];
   if ((params.op == kNot) != (x.type() == DataType::kBOOL)) return "NOT takes BOOL, and nothing else does";
-  const bool is_question = params.op == kIsInf || params.op == kIsNan;
+  const bool is_question = params.op == kIsinf || params.op == kIsnan;
   if (is_question && y.type() != DataType::kBOOL) return "ISINF and ISNAN give BOOL";
   if (!is_question && y.type() != x.type()) return "y has another type than x";
   const bool is_integer = x.type() == DataType::kINT32 || x.type() == DataType::kINT64 || x.type() == DataType::kINT8;
