@@ -19,6 +19,15 @@ def test_every_module_offers_its_layer():
     assert [spec.name.lower() for spec in offered] == [name.replace("_", "") for name in files]
 
 
+def test_the_add_name_of_a_layer_is_that_of_its_module():
+    for module in builtin.layer_modules():
+        for plugin in builtin.layer_plugins(module):
+            name = f"add_{module.__name__.rpartition('.')[2]}"
+            methods = plugin.dovetail_spec.add_methods
+            # ops of a namespace have no method: their layers are added with add_plugin
+            assert name in methods if not plugin.dovetail_spec.namespace else not methods, (name, sorted(methods))
+
+
 def test_specs_point_at_their_line():
     for module in builtin.layer_modules():
         for plugin in builtin.layer_plugins(module):
