@@ -14,7 +14,7 @@ import numpy as np
 
 from dovetail import _native
 from dovetail.core.contract import Implementation, Lookup
-from dovetail.core.errors import BuildError, DovetailError, MemoryLimitError
+from dovetail.core.errors import BuildError, DeviceFault, DovetailError, MemoryLimitError
 from dovetail.core.negotiation import Place, Target
 from dovetail.core.types import FLOATS, DataType, DeviceType
 from dovetail.machine.builder.contents import Arrays, samples
@@ -158,6 +158,7 @@ class Measurements:
             try:
                 run_candidate(group, candidate, samples(group.inputs), self.n_threads)
             except Exception as error:
+                check_device(error, group, candidate)
                 return error
             self._watched.add(key)
         return None
@@ -245,6 +246,7 @@ class _Race:
         try:
             self.times += self.trial.run(1, self.before)
         except Exception as error:
+            check_device(error, self.group, self.candidate)
             self.error = error
         self.spent_ns += time.perf_counter_ns() - started
 
@@ -388,6 +390,27 @@ def named(error: Exception, group: LayerGroup) -> Exception:
     if group.head.converted and isinstance(error, DovetailError):
         error.facts.append(("converted", group.head.converted))
     return error
+
+
+def check_device(error: Exception, group: LayerGroup, candidate: Candidate) -> None:
+    """Raise DeviceFault where what a candidate failed with has broken the device for this process."""
+    if candidate.device != DeviceType.GPU:
+        return
+    try:
+        _native.wait_for_stream(_native.cuda_current_device())
+    except DovetailError as broken:
+        row = candidate.row
+        raise DeviceFault(
+            f"{row.label} broke the device while it was tried in {group.label}",
+            facts=[
+                ("plugin", row.implementation.plugin or "not known"),
+                ("device", str(broken).partition("\n")[0]),
+            ],
+            hint="Restart the process: nothing on the device works any more. compute-sanitizer says which kernel "
+            "does it; config.pin_implementation takes another implementation for the layer.",
+            plugin=row.implementation.id,
+            layer=group.head.name,
+        ) from error
 
 
 def broke_guards(error: Exception) -> bool:

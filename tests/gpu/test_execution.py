@@ -548,6 +548,9 @@ class Faulty(Plugin):
         return x.like()
 
     def enqueue(self, inputs, outputs, workspace, stream):
+        if when == "run" and not is_built:
+            driver.cuMemsetD8Async(outputs[0].pointer, 0, 16, stream)
+            return
         source = b'extern "C" __global__ void wrong(float* p) { p[size_t(1) << 40] = 1; }'
         _, program = nvrtc.nvrtcCreateProgram(source, b"wrong.cu", 0, [], [])
         assert nvrtc.nvrtcCompileProgram(program, 0, [])[0] == 0
@@ -560,10 +563,12 @@ class Faulty(Plugin):
         driver.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, arguments, 0)
 
 
+when, level = sys.argv[1:]
+is_built = False
 trt.get_plugin_registry().add_op(Faulty)
 builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR))
 network, config = builder.create_network(), builder.create_builder_config()
-config.builder_optimization_level = 0
+config.builder_optimization_level = int(level)
 x = network.add_input("x", trt.float32, (4,))
 first = network.add_activation(x, trt.ActivationType.RELU)
 bad = network.add_plugin("tests::Faulty@1", [first.get_output(0)], {})
@@ -571,8 +576,10 @@ bad.name = "the bad one"
 last = network.add_activation(bad.get_output(0), trt.ActivationType.RELU)
 last.get_output(0).name = "y"
 network.mark_output(last.get_output(0))
-engine = trt.Runtime(builder.logger).deserialize_cuda_engine(builder.build_serialized_network(network, config))
 try:
+    plan = builder.build_serialized_network(network, config)
+    is_built = True
+    engine = trt.Runtime(builder.logger).deserialize_cuda_engine(plan)
     engine.create_execution_context().run({"x": np.zeros(4, np.float32)})
 except DovetailError as error:
     print(type(error).__name__)
@@ -581,10 +588,9 @@ except DovetailError as error:
 '''
 
 
-def run_faulty(**environment):
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTY], env=os.environ | environment, capture_output=True, text=True, timeout=300
-    )
+def run_faulty(when="run", level=0, **environment):
+    command = [sys.executable, "-c", FAULTY, when, str(level)]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 7, done.stdout + done.stderr
     return done.stdout
 
@@ -601,6 +607,14 @@ def test_debug_mode_names_the_layer():
     text = run_faulty(DOVETAIL_SYNC="1")
     assert text.startswith("DeviceFault")
     assert "'the bad one'" in text
+
+
+@pytest.mark.parametrize("level", [0, 3])
+def test_a_fault_in_a_build_ends_it_and_names_the_layer(level):
+    pytest.importorskip("cuda.bindings.nvrtc")
+    text = run_faulty("build", level)
+    assert text.startswith("DeviceFault")
+    assert "tests::Faulty@1" in text and "the bad one" in text and "Restart the process" in text
 
 
 # ---- a driver, and no device
