@@ -6,6 +6,7 @@ import numpy as np
 
 import dovetail as trt
 from dovetail.core.types import FLOATS
+from dovetail.machine.plan import read_plan
 from dovetail.machine.testing import Case, check_now
 from dovetail.plugins import Input, Output, Plugin, field
 
@@ -40,8 +41,8 @@ class BoxBlur(Plugin):
 
 
 registry = trt.get_plugin_registry()
-registry.add_op(SoftClip)
-registry.add_op(BoxBlur)
+registry.add_op(SoftClip, owner="acme-blur")  # the library below, whose namespace is acme, too
+registry.add_op(BoxBlur, owner="acme-blur")
 registry.load_library(sys.argv[1])
 # Every kernel against the reference, and those that absorb with pointwise layers behind them.
 check_now("acme::BoxBlur@1#acme.rows", [Case("odd extents", x=(2, 3, 7, 13)), Case("wide", x=(1, 1, 2, 700), radius=2)])
@@ -69,7 +70,7 @@ def run(allow_fusion: bool) -> tuple[np.ndarray, list[str]]:
     config.builder_optimization_level = 0  # take what fits first: a network this small is not worth timing
     config.allow_fusion = allow_fusion
     plan = builder.build_serialized_network(network, config)
-    steps = [step["layer"] for step in trt.read_plan(plan)["report"]["steps"] if not step["inserted_for"]]
+    steps = [step["layer"] for step in read_plan(plan)["report"]["steps"] if not step["inserted_for"]]
     engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(plan)
     return engine.create_execution_context().run({"x": values})["y"], steps
 
