@@ -33,11 +33,19 @@ struct EpilogueTile {
 
 constexpr int kEpilogueChunk = 512;  // results that are computed at once: 2 KiB for each register
 
+// A row is too short for a call of memcpy to pay: pieces of a fixed size are moved by instructions.
+static inline void copy_floats(const float* from, int n, float* to) {
+  int i = 0;
+  for (; i + 16 <= n; i += 16) memcpy(to + i, from + i, 64);
+  for (; i + 4 <= n; i += 4) memcpy(to + i, from + i, 16);
+  for (; i < n; ++i) to[i] = from[i];
+}
+
 // n neighbours of a tensor as float32.
 static inline void load_operand(const EpilogueOperand& tensor, int64_t at, int n, float* to) {
   switch (tensor.type) {
     case DT_TYPE_FLOAT:
-      memcpy(to, static_cast<const float*>(tensor.data) + at, sizeof(float) * static_cast<size_t>(n));
+      copy_floats(static_cast<const float*>(tensor.data) + at, n, to);
       return;
     case DT_TYPE_HALF: {
       const uint16_t* p = static_cast<const uint16_t*>(tensor.data) + at;
@@ -56,27 +64,38 @@ static inline void load_operand(const EpilogueOperand& tensor, int64_t at, int n
   }
 }
 
-// The elements of a tensor that meet rows [first, first + rows) of a tile, `columns` for each row.
-static inline void gather_operand(const EpilogueOperand& tensor, const EpilogueTile& tile, int first, int rows,
-                                  float* to) {
+// The elements of a tensor that meet rows [first, first + rows) of a tile, `columns` for each row: where they are, or
+// in `room`.
+static inline const float* gather_operand(const EpilogueOperand& tensor, const EpilogueTile& tile, int first, int rows,
+                                          float* room) {
   const int n = tile.columns;
-  for (int r = 0; r < rows; ++r, to += n) {
-    const int row = first + r;
-    if (tensor.form == kEpilogueWhole) {
-      const int64_t start = tile.row_offsets ? tile.row_offsets[row] : row * tile.row_step;
-      load_operand(tensor, tile.offset + start, n, to);
-      continue;
+  if (tensor.form == kEpilogueWhole) {
+    const bool is_one_piece = rows == 1 || (tile.row_offsets == nullptr && tile.row_step == n);
+    for (int r = 0; r < rows; ++r) {
+      const int64_t start = tile.row_offsets ? tile.row_offsets[first + r] : (first + r) * tile.row_step;
+      if (is_one_piece && tensor.type == DT_TYPE_FLOAT)
+        return static_cast<const float*>(tensor.data) + tile.offset + start;
+      load_operand(tensor, tile.offset + start, is_one_piece ? n * rows : n, room + r * n);
+      if (is_one_piece) break;
     }
-    const int64_t channel = tile.channel + static_cast<int64_t>(row) * tile.row_channel;
-    const int64_t at = tensor.form == kEpilogueOne ? 0 : tile.image * tensor.image_step + channel * tensor.channel_step;
-    if (tensor.form == kEpilogueByChannel && tile.column_channel && tensor.channel_step) {
-      load_operand(tensor, at, n, to);
-      continue;
-    }
-    float value;
-    load_operand(tensor, at, 1, &value);
-    for (int i = 0; i < n; ++i) to[i] = value;
+    return room;
   }
+  const bool is_by_column = tensor.form == kEpilogueByChannel && tile.column_channel && tensor.channel_step;
+  for (int r = 0; r < rows; ++r) {
+    float* const to = room + r * n;
+    const int64_t channel = tile.channel + static_cast<int64_t>(first + r) * tile.row_channel;
+    const int64_t at = tensor.form == kEpilogueOne ? 0 : tile.image * tensor.image_step + channel * tensor.channel_step;
+    if (is_by_column && r > 0 && !tile.row_channel) {
+      copy_floats(room, n, to);
+    } else if (is_by_column) {
+      load_operand(tensor, at, n, to);
+    } else {
+      float value;
+      load_operand(tensor, at, 1, &value);
+      for (int i = 0; i < n; ++i) to[i] = value;
+    }
+  }
+  return room;
 }
 
 static inline float cast_value(float v, int32_t type) {
@@ -157,25 +176,34 @@ static inline void apply_step(const EpilogueStep& step, const float* a, const fl
 
 // The rows [first, first + rows) of a tile, which are at most kEpilogueChunk results together.
 static inline void apply_to_rows(const EpilogueProgram& program, const EpilogueTile& tile, int first, int rows) {
-  float registers[kEpilogueRegisters][kEpilogueChunk], gathered[3][kEpilogueChunk];
+  float room[kEpilogueRegisters][kEpilogueChunk], gathered[3][kEpilogueChunk];
   const int n = rows * tile.columns;
-  const size_t row_bytes = sizeof(float) * static_cast<size_t>(tile.columns);
-  float* values = tile.values + first * tile.pitch;
-  for (int r = 0; r < rows; ++r) memcpy(registers[0] + r * tile.columns, values + r * tile.pitch, row_bytes);
+  float* const values = tile.values + first * tile.pitch;
+  const bool is_one_piece = rows == 1 || tile.pitch == tile.columns;  // computed on in place
+  float* registers[kEpilogueRegisters];
+  for (int r = 0; r < kEpilogueRegisters; ++r) registers[r] = room[r];
+  if (is_one_piece) registers[0] = values;
+  for (int r = 0; r < rows && !is_one_piece; ++r)
+    copy_floats(values + r * tile.pitch, tile.columns, room[0] + r * tile.columns);
   for (int s = 0; s < program.n_steps; ++s) {
     const EpilogueStep& step = program.steps[s];
     const float* operands[3] = {};
     for (int k = 0; k < step.n_operands; ++k) {
       const int index = step.index[k];
-      operands[k] = step.kind[k] == kEpilogueRegister ? registers[index] : gathered[k];
-      if (step.kind[k] == kEpilogueTensor) gather_operand(program.tensors[index], tile, first, rows, gathered[k]);
-      if (step.kind[k] == kEpilogueConstant)
+      if (step.kind[k] == kEpilogueRegister) {
+        operands[k] = registers[index];
+      } else if (step.kind[k] == kEpilogueTensor) {
+        operands[k] = gather_operand(program.tensors[index], tile, first, rows, gathered[k]);
+      } else {
         for (int i = 0; i < n; ++i) gathered[k][i] = step.constant[k];
+        operands[k] = gathered[k];
+      }
     }
     apply_step(step, operands[0], operands[1], operands[2], registers[step.to], n);
   }
-  const float* result = registers[program.steps[program.n_steps - 1].to];
-  for (int r = 0; r < rows; ++r) memcpy(values + r * tile.pitch, result + r * tile.columns, row_bytes);
+  const float* const result = registers[program.steps[program.n_steps - 1].to];
+  if (is_one_piece && result == values) return;
+  for (int r = 0; r < rows; ++r) copy_floats(result + r * tile.columns, tile.columns, values + r * tile.pitch);
 }
 
 // Replaces the results of a tile by what the program makes of them. A tile may have any number of rows, and columns.
