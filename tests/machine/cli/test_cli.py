@@ -120,7 +120,7 @@ def test_why_of_an_unknown_name_shows_what_is_near(folder):
 def test_env_tells_versions_settings_and_what_plugins_report(folder):
     done = command("env", path=folder, DOVETAIL_PLUGINS_BLOCK="oldroi")
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    assert lines["dovetail"].endswith("plugin interface 1.0")
+    assert lines["dovetail"].endswith("plugin interface 1.1")
     assert lines["DOVETAIL_PLUGINS_BLOCK"] == "oldroi"
     assert lines["oldroi"] == "disabled: DOVETAIL_PLUGINS_BLOCK=oldroi"
     assert lines["well"] == "acme is well"
