@@ -355,6 +355,7 @@ class Row:
     min_sm: int = 0
     index: int = 0  # place in the native table
     absorbs: bool = False  # may it compute pointwise layers behind its own?
+    replaces: int = 0  # 1 << i for each constant input that it does not read, because it has it packed
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import stat
 import struct
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from dovetail.core.errors import DTypeError, PlanCorrupt
 from dovetail.core.strict import Strict
 from dovetail.machine.report import report_json, report_text, with_report
 
-VERSION = (1, 0)
+VERSION = (2, 0)
 ALIGNMENT = 64  # bytes, of every tensor in the file
 _CHECKSUM_DIGITS = 16
 
@@ -89,19 +90,36 @@ def read_file(path: str | Path) -> bytes:
         return file.read()
 
 
+@dataclass(frozen=True)
+class PackedAtLoad:
+    """A constant that is no part of the file: a step packs it when the plan is loaded."""
+
+    step: int
+    n_bytes: int
+
+
 def write_plan(document: dict[str, Any], constants: Sequence[Any]) -> IHostMemory:
     """The file: a header, each constant padded to 64 bytes and 64-byte aligned, and a checksum of the whole.
+
+    `constants` are bytes-like, or PackedAtLoad.
 
     `document["report"]` is stored behind the constants, so that it counts against no limit but its own.
     """
     report = report_json(document.get("report", {}))
-    names = [f"constant.{index:06d}" for index in range(len(constants))]
+    listed: list[dict[str, Any]] = []
+    blobs: list[tuple[str, Any]] = []
+    for index, data in enumerate(constants):
+        if isinstance(data, PackedAtLoad):
+            listed.append({"step": data.step, "bytes": data.n_bytes})
+            continue
+        blobs.append((f"constant.{index:06d}", data))
+        listed.append({"name": blobs[-1][0], "bytes": len(data)})
     document = {
         "version": list(VERSION),
         **{key: value for key, value in document.items() if key != "report"},
-        "constants": [{"name": name, "bytes": len(data)} for name, data in zip(names, constants, strict=True)],
+        "constants": listed,
     }
-    blobs = [*zip(names, constants, strict=True), (REPORT, report + b" " * (-len(report) % ALIGNMENT))]
+    blobs.append((REPORT, report + b" " * (-len(report) % ALIGNMENT)))
     header = _header(document, [(name, len(data)) for name, data in blobs])
     parts = [header]
     for _, data in blobs:

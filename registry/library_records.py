@@ -183,6 +183,7 @@ def _row(row: Mapping[str, Any], index: int) -> Row:
         min_sm=row["min_sm"],
         index=index,
         absorbs=row["absorbs"],
+        replaces=row["replaces"],
     )
 
 

@@ -122,11 +122,18 @@ class StepTensors {
       throw trespass(bound, plugin, t, "into it, at byte " + std::to_string(changed));
     }
   }
-  // Hands `visit` the memory of each tensor on the CPU, and whether it is a constant's.
+  // Hands `visit` the memory of each tensor that the kernel gets, and whether it is a constant's.
   template <class Visit>
   void each(Visit&& visit) const {
     for (const Tensor& t : tensors_)
-      if (t.bytes) visit(static_cast<uint8_t*>(t.tensor.data), t.bytes, (t.layout.flags & DT_TENSOR_CONSTANT) != 0);
+      if (t.bytes && t.tensor.data)
+        visit(static_cast<uint8_t*>(t.tensor.data), t.bytes, (t.layout.flags & DT_TENSOR_CONSTANT) != 0);
+  }
+  // Those of the first `n` that are constants and lie nowhere for the kernel, because it has them packed.
+  void take_away(uint64_t replaced, size_t n) {
+    for (size_t i = 0; i < n && i < 64; ++i)
+      if (replaced >> i & 1 && pointers_[i] && pointers_[i]->layout->flags & DT_TENSOR_CONSTANT)
+        pointers_[i]->data = nullptr;
   }
   const dt_tensor* const* data() const { return pointers_.data(); }
   uint32_t size() const { return static_cast<uint32_t>(pointers_.size()); }
@@ -215,7 +222,7 @@ class StepTensors {
   Device device_;
   bool are_outputs_, guarded_;
   std::deque<Tensor> tensors_;
-  std::vector<const dt_tensor*> pointers_;
+  std::vector<dt_tensor*> pointers_;
 };
 
 // Scratch and packed constants of one step, in the memory of its device.
@@ -380,6 +387,8 @@ struct Trial::State {
     if (n_operands_ > parts->ins.size())
       throw Failure{DT_INVALID_ARGUMENT, self.id + " cannot have more operands than inputs", {}, ""};
     if (!epilogue.is_none()) program = epilogue_of(epilogue, n_operands_);
+    if (parts->memory.packed_bytes && bound.row && DT_HAS(dt_row, bound.row, replaces))
+      parts->ins.take_away(bound.row->replaces, parts->ins.size() - n_operands_);
   }
 
   void start() {

@@ -80,9 +80,9 @@ void Context::make_views() {
     view.shape = shapes_.dims[t].data();
     view.layout = engine_->layout(static_cast<int32_t>(t));
     const auto root = static_cast<size_t>(tensor.root);
-    if (plan.tensors[root].constant >= 0)
+    if (plan.tensors[root].where == Where::kConstant)
       // Kernels see it through a pointer to const; the table of C has one struct for both.
-      view.data = const_cast<uint8_t*>(engine_->constant(plan.tensors[root].constant, tensor.device));
+      view.data = const_cast<uint8_t*>(engine_->contents(static_cast<int32_t>(t)));
     if (io_of[root] >= 0) io_views_[static_cast<size_t>(io_of[root])].push_back(static_cast<int32_t>(t));
     views_.push_back(view);
   }

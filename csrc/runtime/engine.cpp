@@ -165,6 +165,12 @@ std::shared_ptr<const OutputRule> rule_of(const Plan& plan, const PlanStep& step
   return OutputRule::ask(op, inputs, outputs.size());
 }
 
+// Does what the step has packed take the place of this input? Asked of constants.
+bool has_replaced(const PlanStep& step, const dt_row* row, size_t input) {
+  const bool is_own = input < step.n_own_inputs() && input < 64;
+  return step.packed >= 0 && is_own && row && DT_HAS(dt_row, row, replaces) && row->replaces >> input & 1;
+}
+
 constexpr uint64_t kSlack = 4096;  // zeros behind a state, for a plugin that does not look at its length
 
 }  // namespace
@@ -176,6 +182,7 @@ std::shared_ptr<Engine> Engine::load(const std::string& path, int n_threads, int
 std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads, int device) {
   std::shared_ptr<Engine> engine = make(std::move(bytes), n_threads, device);
   const DeviceScope scope(engine->device_);
+  engine->pack_constants();
   if (!engine->device_.is_cpu()) engine->upload_constants();
   return engine;
 }
@@ -195,6 +202,7 @@ std::shared_ptr<Engine> Engine::make(FileBytes bytes, int n_threads, int device)
         {DT_HDR(dt_layout), tensor.data_type, tensor.format, tensor.scale,
          plan.tensors[static_cast<size_t>(tensor.root)].where == Where::kConstant ? uint32_t{DT_TENSOR_CONSTANT} : 0u});
   for (const PlanStep& step : plan.steps) engine->make_step(step);
+  engine->find_read_constants();
   for (size_t p = 0; p < plan.profiles.size(); ++p) {
     const std::vector<dt_desc> descs = engine->describe(plan.profiles[p]);
     engine->check_rules(plan.profiles[p]);
@@ -245,21 +253,65 @@ void Engine::upload_constants() {
     constant_offsets_[static_cast<size_t>(index)] = static_cast<int64_t>(bytes);
     bytes += round_up(constants[static_cast<size_t>(index)].bytes, kDeviceAlignment);
   };
-  for (const PlanTensor& tensor : plan_->tensors)
-    if (tensor.device == DT_DEVICE_CUDA) place(tensor.constant);
+  for (size_t t = 0; t < plan_->tensors.size(); ++t)
+    if (plan_->tensors[t].device == DT_DEVICE_CUDA && is_read_[t]) place(plan_->tensors[t].constant);
   for (const PlanStep& step : plan_->steps)
     if (step.device == DT_DEVICE_CUDA) place(step.packed);
   // An empty constant has an address, too.
   device_constants_ = DeviceMemory(device_, bytes + kDeviceAlignment, "the constants of an engine");
   for (size_t i = 0; i < constants.size(); ++i)
     if (constant_offsets_[i] >= 0)
-      device_.copy(device_constants_.data() + constant_offsets_[i], constants[i].data, constants[i].bytes, nullptr);
+      device_.copy(device_constants_.data() + constant_offsets_[i], on_host(i), constants[i].bytes, nullptr);
   device_.wait(nullptr);
 }
 
 const uint8_t* Engine::constant(int32_t index, int32_t device) const {
   const auto i = static_cast<size_t>(index);
-  return device == DT_DEVICE_CPU ? plan_->constants[i].data : device_constants_.data() + constant_offsets_[i];
+  return device == DT_DEVICE_CPU ? on_host(i) : device_constants_.data() + constant_offsets_[i];
+}
+
+const uint8_t* Engine::on_host(size_t constant) const {
+  const uint8_t* stored = plan_->constants[constant].data;
+  return stored ? stored : packed_[constant].data();
+}
+
+const uint8_t* Engine::contents(int32_t tensor) const {
+  const auto root = static_cast<size_t>(plan_->tensors[static_cast<size_t>(tensor)].root);
+  const PlanTensor& owner = plan_->tensors[root];
+  return is_read_[root] && owner.constant >= 0 ? constant(owner.constant, owner.device) : nullptr;
+}
+
+// Those that no step reads lie nowhere for kernels, even where the plan has them to be packed.
+void Engine::find_read_constants() {
+  is_read_.assign(plan_->tensors.size(), 0);
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const PlanStep& step = plan_->steps[i];
+    for (size_t k = 0; k < step.inputs.size(); ++k)
+      if (step.inputs[k] >= 0 && !has_replaced(step, steps_[i].bound.row, k))
+        is_read_[static_cast<size_t>(plan_->tensors[static_cast<size_t>(step.inputs[k])].root)] = 1;
+  }
+}
+
+void Engine::pack_constants() {
+  const FloatMode mode;
+  packed_.resize(plan_->constants.size());
+  for (size_t i = 0; i < packed_.size(); ++i) {
+    const PlanConstant& constant = plan_->constants[i];
+    if (constant.step < 0) continue;
+    const PlanStep& step = plan_->steps[static_cast<size_t>(constant.step)];
+    const std::string bytes = pack(static_cast<size_t>(constant.step));
+    if (bytes.size() != constant.bytes)
+      throw status::row_refuses(step.layer, step.implementation, step.row,
+                                "it packs its constants into " + std::to_string(bytes.size()) +
+                                    " bytes, the plan was made for " + std::to_string(constant.bytes));
+    packed_[i] = dovetail::Memory(std::max<uint64_t>(bytes.size(), 1), "packed constants");
+    std::copy(bytes.begin(), bytes.end(), packed_[i].data());
+  }
+}
+
+std::string Engine::pack(size_t step) const {
+  const std::vector<dt_desc> descs = describe(plan_->profiles[0]);
+  return steps_[step].bound.prepare(descs_of(plan_->steps[step], descs));
 }
 
 void Engine::make_step(const PlanStep& step) {
@@ -288,6 +340,11 @@ void Engine::make_step(const PlanStep& step) {
     throw status::plan_isa(feature_names(bound.row->needs & ~cpu_features()), feature_names(cpu_features()));
   if (bound.row ? !DT_HAS(dt_row, bound.row, enqueue) : !DT_HAS(dt_implementation, implementation, enqueue))
     throw status::implementation_incomplete(step.layer, step.implementation, "enqueue");
+
+  for (size_t k = 0; k < step.inputs.size(); ++k)
+    if (step.inputs[k] >= 0 && plan_->is_packed_only(step.inputs[k]) && !has_replaced(step, bound.row, k))
+      throw status::row_refuses(step.layer, step.implementation, step.row,
+                                "it reads input " + std::to_string(k) + ", of which the plan has a packed form only");
 
   make_object(step, &made);
   steps_.push_back(std::move(made));

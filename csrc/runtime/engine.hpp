@@ -10,6 +10,7 @@
 
 #include "runtime/device.hpp"
 #include "runtime/library.hpp"
+#include "runtime/memory.hpp"
 #include "runtime/object.hpp"
 #include "runtime/output_rule.hpp"
 #include "runtime/plan.hpp"
@@ -22,7 +23,7 @@ class Engine {
   // The bytes must not change while the engine lives. n_threads 0: default_threads(). device: for a plan for CUDA, -1
   // is the calling thread's current one. Throws Failure.
   static std::shared_ptr<Engine> load(FileBytes bytes, int n_threads = 0, int device = -1);
-  // Everything that load does but to bring constants to the device: a plan that passes can be loaded.
+  // Everything that load does but to pack constants and to bring them to the device: a plan that passes can be loaded.
   static void check(FileBytes bytes, int n_threads = 0, int device = -1);
   static std::shared_ptr<Engine> load(const std::string& path, int n_threads = 0, int device = -1);
 
@@ -55,6 +56,10 @@ class Engine {
   const dt_layout* layout(int32_t tensor) const { return &layouts_[static_cast<size_t>(tensor)]; }
   // Where a constant lies for steps on this device.
   const uint8_t* constant(int32_t index, int32_t device) const;
+  // Where the contents of a tensor that is a constant lie; null where each step that takes it has it packed.
+  const uint8_t* contents(int32_t tensor) const;
+  // What the row of a step makes of its constants now. They must be in the plan. Throws Failure.
+  std::string pack(size_t step) const;
 
  private:
   Engine() = default;
@@ -63,8 +68,11 @@ class Engine {
   void make_object(const PlanStep& step, Step* made) const;
   void check_rules(const PlanProfile& profile) const;
   void choose_device(int index);
+  void find_read_constants();
+  void pack_constants();
   void upload_constants();
   void check_epilogue(size_t index, const Descs& own, const std::vector<dt_desc>& all) const;
+  const uint8_t* on_host(size_t constant) const;
   void plan_memory(const PlanProfile& profile, const std::vector<dt_desc>& descs);
   std::vector<dt_desc> describe(const PlanProfile& profile) const;
   Descs descs_of(const PlanStep& step, const std::vector<dt_desc>& all) const;
@@ -72,6 +80,8 @@ class Engine {
   std::shared_ptr<const Plan> plan_;  // outlives the objects, which may borrow its constants
   std::shared_ptr<ThreadPool> pool_;
   Device device_;
+  std::vector<char> is_read_;             // per tensor that is a constant: does a step read its contents?
+  std::vector<dovetail::Memory> packed_;  // per constant: what was packed when the plan was loaded
   DeviceMemory device_constants_;
   std::vector<int64_t> constant_offsets_;  // per constant, in device_constants_; -1: not on the device
   std::vector<dt_layout> layouts_;

@@ -35,7 +35,7 @@ struct PlanTensor {
   std::string dim_names[DT_MAX_RANK];  // "" where nobody named it
   int32_t device = DT_DEVICE_CPU;
   Where where = Where::kArena;
-  int32_t constant = -1;
+  int32_t constant = -1;  // of a constant whose packed form is all that the plan has: -1
   int32_t alias_of = -1;
   int32_t root = -1;  // the tensor whose memory it is: itself, or the end of the alias chain
 
@@ -46,8 +46,25 @@ struct PlanTensor {
 
 struct PlanConstant {
   std::string name;
-  const uint8_t* data = nullptr;
+  const uint8_t* data = nullptr;  // null: what `step` packs when the plan is loaded
   uint64_t bytes = 0;
+  int32_t step = -1;
+};
+
+// How a constant follows from weights of the network: a list in which each entry stands behind those it was made from.
+struct PlanOrigin {
+  enum class How {
+    kGiven,      // the weights `role` of `layer`, as they were given
+    kConverted,  // into `data_type`
+    kFolded,     // what `by` made of them for `layer`
+    kPacked      // by `step`
+  };
+  How how = How::kGiven;
+  std::string layer, role, by;
+  std::string not_refittable;  // why new weights cannot take the same way; "" where they can
+  int32_t data_type = -1, step = -1;
+  int32_t tensor = -1;      // whose contents these are; -1: only what others were made from
+  std::vector<int32_t> of;  // earlier entries
 };
 
 struct PlanStep {
@@ -114,6 +131,7 @@ struct Plan {
   std::vector<PlanProfile> profiles;
   std::vector<PlanStep> steps;
   std::vector<PlanConstant> constants;
+  std::vector<PlanOrigin> origins;
   FileBytes bytes;           // constants point into it
   std::string_view report;   // as the file has it
   std::string older_report;  // in plans of earlier versions
@@ -126,6 +144,11 @@ struct Plan {
   const PlanRequirement* requirement_of(const std::string& implementation) const;
   size_t n_io() const { return inputs.size() + outputs.size(); }
   bool is_shape_input(size_t input) const { return leaves.contents[input] > 0; }
+  // Is it a constant that the plan holds in packed form only?
+  bool is_packed_only(int32_t tensor) const {
+    const PlanTensor& root = tensors[static_cast<size_t>(tensors[static_cast<size_t>(tensor)].root)];
+    return root.where == Where::kConstant && root.constant < 0;
+  }
   // Sizes that have to be known before all extents of the tensor are.
   int needed_sizes_of(int32_t tensor) const;
   // "tokens.batch + 2": a program as messages print it.

@@ -12,8 +12,10 @@
 namespace dovetail {
 namespace {
 
-constexpr int64_t kMajor = 1;
+constexpr int64_t kMajor = 2,
+                  kOldestMajor = 1;  // 1: all constants are in the file, and nothing says where they are from
 constexpr auto kMaxExtent = static_cast<int64_t>(kMaxBytes);
+constexpr size_t kMostSteps = size_t{1} << 30;
 constexpr int64_t kMaxShapeVolume = 64;  // elements of an input that is a shape
 
 bool holds_integers(const PlanTensor& tensor) {
@@ -52,7 +54,7 @@ void PlanReader::read(FileBytes bytes) {
   const JsonNode root(*document, "");
   const JsonNode version = root.at("version");
   const int64_t major = version.at(0, 2).integer(0), minor = version.at(1).integer(0);
-  if (major != kMajor) throw status::plan_version(major, minor);
+  if (major < kOldestMajor || major > kMajor) throw status::plan_version(major, minor, kOldestMajor, kMajor);
   plan_.name = root.at("name").text();
   plan_.producer = optional_text(root, "producer");
   read_device(root.at("device"));
@@ -71,6 +73,8 @@ void PlanReader::read(FileBytes bytes) {
   const JsonNode steps = root.at("steps");
   read_steps(steps);
   check_order(steps);
+  check_packing(root.at("constants"), steps);
+  if (major > 1) read_origins(root.at("weights"));
   if (root.has("sizes")) read_sizes(root.at("sizes"));
   check_late_memory(tensors, steps);
   read_profiles(root.at("profiles"));
@@ -117,12 +121,25 @@ void PlanReader::read_requirements(const JsonNode& list) {
 void PlanReader::read_constants(const JsonNode& list) {
   for (size_t i = 0; i < list.size(); ++i) {
     const JsonNode node = list.at(i);
+    if (node.has("step")) {
+      plan_.constants.push_back({"", nullptr, static_cast<uint64_t>(node.at("bytes").integer(0, kMaxExtent)),
+                                 node.at("step").index(kMostSteps)});
+      continue;
+    }
     const auto found = container_.blobs.find(node.at("name").text());
     if (found == container_.blobs.end()) node.at("name").fail("a tensor of the file");
     const Container::Blob& blob = found->second;
     const int64_t bytes = node.at("bytes").integer(0, static_cast<int64_t>(blob.n));
-    plan_.constants.push_back({found->first, blob.data, static_cast<uint64_t>(bytes)});
+    plan_.constants.push_back({found->first, blob.data, static_cast<uint64_t>(bytes), -1});
   }
+}
+
+// The index of a constant that the file holds.
+int32_t PlanReader::stored_constant(const JsonNode& node, bool may_be_none) const {
+  const int32_t index = node.index(plan_.constants.size(), may_be_none);
+  if (index >= 0 && !plan_.constants[static_cast<size_t>(index)].data)
+    node.fail("a constant that the file holds, not one that is packed when the plan is loaded");
+  return index;
 }
 
 void PlanReader::read_tensors(const JsonNode& list) {
@@ -139,7 +156,7 @@ void PlanReader::read_tensors(const JsonNode& list) {
     tensor.scale = node.has("scale") ? static_cast<float>(node.at("scale").number()) : -1.0f;
     tensor.device = read_device_type(node.at("device"));
     tensor.where = where_of(node.at("where"));
-    if (tensor.where == Where::kConstant) tensor.constant = node.at("constant").index(plan_.constants.size());
+    if (tensor.where == Where::kConstant) tensor.constant = stored_constant(node.at("constant"), true);
     if (tensor.where == Where::kAlias) tensor.alias_of = node.at("alias_of").index(n);
     read_dims(node, &tensor);
   }
@@ -261,9 +278,9 @@ void PlanReader::measure_constants(const JsonNode& tensors) {
     if (!tensor.is_static()) tensors.at(i).at("dims").fail("dimensions that are known");
     int64_t dims[DT_MAX_RANK];
     for (int axis = 0; axis < tensor.rank; ++axis) dims[axis] = tensor.dims[axis].value;
-    const uint64_t stored = plan_.constants[static_cast<size_t>(tensor.constant)].bytes;
     uint64_t needed = 0;
     const bool is_possible = tensor_bytes(dims, tensor.rank, tensor.data_type, tensor.format, &needed);
+    const uint64_t stored = tensor.constant < 0 ? needed : plan_.constants[static_cast<size_t>(tensor.constant)].bytes;
     if (!is_possible || needed != stored)
       tensors.at(i).fail(std::to_string(stored) + " bytes, as its constant has",
                          tensor_text(tensor.data_type, tensor.format, dims, tensor.rank) + " of " +
@@ -292,8 +309,7 @@ FieldValue PlanReader::read_field(const JsonNode& node) {
       field.value = value.text();
       break;
     case DT_FIELD_TENSOR: {
-      const PlanConstant& constant =
-          plan_.constants[static_cast<size_t>(value.at("constant").index(plan_.constants.size()))];
+      const PlanConstant& constant = plan_.constants[static_cast<size_t>(stored_constant(value.at("constant")))];
       TensorValue tensor;
       tensor.data_type = static_cast<int32_t>(value.at("dtype").integer(0, 1 << 16));
       tensor.dims = value.at("dims").integers(0, kMaxExtent);
@@ -337,7 +353,7 @@ void PlanReader::read_steps(const JsonNode& list) {
       const JsonNode fields = node.at("fields");
       for (size_t f = 0; f < fields.size(); ++f) step.fields.push_back(read_field(fields.at(f)));
     }
-    step.state = node.has("state") ? node.at("state").index(plan_.constants.size(), true) : -1;
+    step.state = node.has("state") ? stored_constant(node.at("state"), true) : -1;
     step.packed = node.has("packed") ? node.at("packed").index(plan_.constants.size(), true) : -1;
     const JsonNode inputs = node.at("inputs"), outputs = node.at("outputs");
     for (size_t t = 0; t < inputs.size(); ++t) step.inputs.push_back(inputs.at(t).index(plan_.tensors.size(), true));
@@ -465,6 +481,87 @@ void PlanReader::check_order(const JsonNode& steps) {
   for (int32_t output : plan_.outputs)
     if (!is_filled[static_cast<size_t>(output)])
       steps.fail("a step that writes output '" + plan_.tensors[static_cast<size_t>(output)].name + "'", "none");
+}
+
+// Each constant that is packed when the plan is loaded is what one of the steps packs, from constants that the file
+// holds; constants that it does not hold are inputs of steps that have something packed. Which inputs that may be is
+// the row's to say, and asked where the row is known.
+void PlanReader::check_packing(const JsonNode& constants, const JsonNode& steps) const {
+  for (size_t i = 0; i < plan_.constants.size(); ++i) {
+    const PlanConstant& constant = plan_.constants[i];
+    if (constant.step < 0) continue;
+    const JsonNode node = constants.at(i).at("step");
+    const auto step = static_cast<size_t>(constant.step);
+    if (step >= plan_.steps.size() || plan_.steps[step].packed != static_cast<int32_t>(i))
+      node.fail("a step whose 'packed' is this constant");
+    for (int32_t t : plan_.steps[step].inputs)
+      if (t >= 0 && plan_.is_packed_only(t))
+        node.fail("a step whose constants the file holds, to pack them",
+                  "layer '" + plan_.steps[step].layer + "', which takes '" +
+                      plan_.tensors[static_cast<size_t>(t)].name + "'");
+  }
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    const PlanStep& step = plan_.steps[i];
+    for (size_t k = 0; k < step.inputs.size(); ++k)
+      if (step.inputs[k] >= 0 && step.packed < 0 && plan_.is_packed_only(step.inputs[k]))
+        steps.at(i).at("inputs").at(k).fail("a tensor whose contents are there, for this step has nothing packed");
+  }
+}
+
+PlanOrigin PlanReader::read_origin(const JsonNode& node) const {
+  PlanOrigin origin;
+  const std::string& how = node.at("how").text();
+  if (how == "given") {
+    origin.layer = node.at("layer").text();
+    origin.role = node.at("role").text();
+  } else if (how == "converted") {
+    origin.how = PlanOrigin::How::kConverted;
+    origin.data_type = static_cast<int32_t>(node.at("dtype").integer(0, 1 << 16));
+    if (!type_info(origin.data_type)) node.at("dtype").fail("a data type of plugin.h");
+  } else if (how == "folded") {
+    origin.how = PlanOrigin::How::kFolded;
+    origin.layer = node.at("layer").text();
+    origin.by = node.at("by").text();
+    origin.not_refittable = node.at("not_refittable").text();
+  } else if (how == "packed") {
+    origin.how = PlanOrigin::How::kPacked;
+    origin.step = node.at("step").index(plan_.steps.size());
+    if (plan_.steps[static_cast<size_t>(origin.step)].packed < 0)
+      node.at("step").fail("a step that has packed constants");
+  } else {
+    node.at("how").fail("given, converted, folded or packed");
+  }
+  if (origin.how != PlanOrigin::How::kGiven) {
+    const JsonNode of = node.at("of");
+    if (of.size() == 0) of.fail("one entry or more");
+    for (size_t i = 0; i < of.size(); ++i) origin.of.push_back(of.at(i).index(plan_.origins.size()));
+    if (origin.how == PlanOrigin::How::kConverted && of.size() != 1) of.fail("one entry", std::to_string(of.size()));
+  }
+  if (!node.has("tensor")) return origin;
+  origin.tensor = node.at("tensor").index(plan_.tensors.size());
+  if (origin.how == PlanOrigin::How::kPacked) node.at("tensor").fail("none, for what is packed is no tensor");
+  if (plan_.tensors[static_cast<size_t>(origin.tensor)].where != Where::kConstant)
+    node.at("tensor").fail("a tensor that is a constant");
+  return origin;
+}
+
+void PlanReader::read_origins(const JsonNode& list) {
+  std::vector<char> has_origin(plan_.tensors.size(), 0);
+  for (size_t i = 0; i < list.size(); ++i) {
+    const JsonNode node = list.at(i);
+    PlanOrigin origin = read_origin(node);
+    if (origin.tensor >= 0 && std::exchange(has_origin[static_cast<size_t>(origin.tensor)], 1))
+      node.at("tensor").fail("each tensor once");
+    if (origin.how == PlanOrigin::How::kPacked) {
+      const std::vector<int32_t>& inputs = plan_.steps[static_cast<size_t>(origin.step)].inputs;
+      for (size_t k = 0; k < origin.of.size(); ++k) {
+        const int32_t tensor = plan_.origins[static_cast<size_t>(origin.of[k])].tensor;
+        if (tensor < 0 || std::find(inputs.begin(), inputs.end(), tensor) == inputs.end())
+          node.at("of").at(k).fail("the entry of a tensor that the step takes");
+      }
+    }
+    plan_.origins.push_back(std::move(origin));
+  }
 }
 
 PlanProfile PlanReader::read_profile(const JsonNode& node) {

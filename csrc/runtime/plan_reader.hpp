@@ -18,6 +18,7 @@ class PlanReader {
   void read_device(const JsonNode& device);
   void read_requirements(const JsonNode& list);
   void read_constants(const JsonNode& list);
+  int32_t stored_constant(const JsonNode& node, bool may_be_none = false) const;
   void read_tensors(const JsonNode& list);
   int32_t read_device_type(const JsonNode& node) const;
   void read_dims(const JsonNode& node, PlanTensor* tensor);
@@ -38,6 +39,9 @@ class PlanReader {
   void find_roots(const JsonNode& tensors);
   void measure_constants(const JsonNode& tensors);
   void check_order(const JsonNode& steps);
+  void read_origins(const JsonNode& list);
+  PlanOrigin read_origin(const JsonNode& node) const;
+  void check_packing(const JsonNode& constants, const JsonNode& steps) const;
   void check_late_memory(const JsonNode& tensors, const JsonNode& steps);
 
   Plan& plan_;

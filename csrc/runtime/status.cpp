@@ -74,9 +74,10 @@ Failure foreign_file(const std::string& kind, const std::string& hint) {
   return make(DT_PLAN_CORRUPT, "this is " + kind + ", not a dovetail plan", {}, hint, {{"got", kind}});
 }
 
-Failure plan_version(int64_t major, int64_t minor) {
+Failure plan_version(int64_t major, int64_t minor, int64_t oldest_major, int64_t newest_major) {
   return make(DT_PLAN_VERSION, "the plan cannot be loaded: its format is another one",
-              {{"plan", std::to_string(major) + "." + std::to_string(minor)}, {"this runtime", "1.x"}},
+              {{"plan", std::to_string(major) + "." + std::to_string(minor)},
+               {"this runtime", std::to_string(oldest_major) + ".x to " + std::to_string(newest_major) + ".x"}},
               "Build the plan again with this version of dovetail.");
 }
 

@@ -21,7 +21,7 @@ Failure unreadable_file(const std::string& path, const std::string& reason);
 Failure plan_corrupt(const std::string& field, const std::string& expected, const std::string& got);
 // `kind` of file, "an ONNX model", and what to do with it.
 Failure foreign_file(const std::string& kind, const std::string& hint);
-Failure plan_version(int64_t major, int64_t minor);
+Failure plan_version(int64_t major, int64_t minor, int64_t oldest_major, int64_t newest_major);
 // `reason`: why no device of this type can be used here.
 Failure plan_device(const std::string& type, const std::string& reason);
 // Names with blanks between them, as feature_names gives them.

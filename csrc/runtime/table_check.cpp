@@ -369,6 +369,7 @@ class Checker {
     } else if (!parse_row(row->types, false, &type_in, &type_out, &error)) {
       add(at, "types " + quoted(row->types) + ": " + error);
     }
+    if (DT_HAS(dt_row, row, replaces)) check_replaces(at, *row, type_in);
     if (is_blank(row->formats)) return;
     std::string format_error;
     if (!parse_row(row->formats, true, &format_in, &format_out, &format_error)) {
@@ -376,6 +377,13 @@ class Checker {
     } else if (error.empty() && !same_tensors(type_in, type_out, format_in, format_out)) {
       add(at, "types " + quoted(row->types) + " and formats " + quoted(row->formats) + " are of different tensors");
     }
+  }
+
+  void check_replaces(const std::string& at, const dt_row& row, const RowSide& inputs) {
+    if (!row.prepare) add(at, "replaces inputs and has no prepare");
+    if (inputs.repeats_last || inputs.words.size() >= 64 || row.replaces >> inputs.words.size() == 0) return;
+    add(at, "replaces inputs " + std::to_string(row.replaces) + " (1 << i for each), and its types have " +
+                std::to_string(inputs.words.size()));
   }
 
   static bool same_tensors(const RowSide& type_in, const RowSide& type_out, const RowSide& format_in,

@@ -276,6 +276,9 @@ void mutate_layers(json& plan, std::mt19937& random) {
     for (const char* key : {"dims", "dtype", "format", "constant"})
       if (tensor.contains(key)) collect(tensor[key], &nodes);
   collect(plan.at("programs"), &nodes);
+  for (json& constant : plan.at("constants"))
+    for (const char* key : {"step", "bytes"})
+      if (constant.contains(key)) collect(constant[key], &nodes);
   json& node = *nodes[random() % nodes.size()];
   if (node.is_number() && random() % 2 == 0) {
     node = likely_number(node, random);

@@ -15,10 +15,11 @@ from dovetail.core.expr import DimsExprs, Expr
 from dovetail.core.negotiation import FormatRow, Place, Trace
 from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc, pack
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy
+from dovetail.machine.builder.origins import Origin
 
 if TYPE_CHECKING:
     from dovetail.machine.builder.arena import Arena
-    from dovetail.machine.plan import IHostMemory
+    from dovetail.machine.plan import IHostMemory, PackedAtLoad
 
 Extents3 = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # min, opt, max
 
@@ -42,9 +43,18 @@ class GraphTensor:
     format: TensorFormat = TensorFormat.LINEAR
     device: DeviceType = DeviceType.CPU
     dimension_names: dict[int, str] = field(default_factory=dict)
+    origin: Origin | None = None  # of the contents; None where they are no weights of the network
+    is_stored: bool = True  # False: a constant that the plan has in packed form only
 
     @classmethod
-    def of_array(cls, name: str, array: np.ndarray, n_profiles: int, dtype: DataType | None = None) -> GraphTensor:
+    def of_array(
+        cls,
+        name: str,
+        array: np.ndarray,
+        n_profiles: int,
+        dtype: DataType | None = None,
+        origin: Origin | None = None,
+    ) -> GraphTensor:
         """A tensor with known contents."""
         dims = tuple(int(extent) for extent in array.shape)
         return cls(
@@ -53,6 +63,7 @@ class GraphTensor:
             from_numpy(array.dtype) if dtype is None else dtype,
             [(dims, dims, dims)] * n_profiles,
             constant=np.ascontiguousarray(array),
+            origin=origin,
         )
 
     @property
@@ -179,6 +190,7 @@ class LayerGroup:
     chosen: Candidate | None = None
     workspace_bytes: list[int] = field(default_factory=list)  # for each profile
     packed: bytes = b""
+    packs_at_load: bool = False  # the plan has the constants, and what they are packed into is made when it is loaded
     _views: dict[GraphTensor, GraphTensor] = field(default_factory=dict)  # constants in the dims that the program reads
 
     @property
@@ -234,7 +246,7 @@ class LayerGroup:
         if tensor not in self._views:
             assert tensor.constant is not None
             contents = tensor.constant.reshape(dims)
-            made = GraphTensor.of_array(tensor.name, contents, len(tensor.ranges), tensor.dtype)
+            made = GraphTensor.of_array(tensor.name, contents, len(tensor.ranges), tensor.dtype, tensor.origin)
             made.device = tensor.device
             self._views[tensor] = made
         return self._views[tensor]
@@ -273,6 +285,20 @@ class LayerGroup:
     def formats(self, candidate: Candidate) -> list[TensorFormat | None]:
         """Those of `tensors` when the group runs that way."""
         return [None if place is None else place.format for place in self.places(candidate)]
+
+    def is_replaced(self, index: int) -> bool:
+        """Is this input a constant that the chosen kernel does not read, because it has it packed?"""
+        tensor = self.inputs[index]
+        if not self.packed or index >= len(self.head.inputs) or tensor is None or not tensor.is_constant:
+            return False
+        row = self.choice.row
+        return any(known.index == row.row and known.replaces >> index & 1 for known in row.implementation.rows)
+
+    @property
+    def replaced(self) -> list[GraphTensor]:
+        """The constants that the chosen kernel does not read, because it has them packed."""
+        found = enumerate(self.head.inputs)
+        return [tensor for index, tensor in found if tensor is not None and self.is_replaced(index)]
 
     @property
     def is_reformat(self) -> bool:
@@ -332,7 +358,7 @@ class Graph:
     groups: list[LayerGroup] = field(default_factory=list)  # all layers, once they are grouped: the steps of the plan
     memory: list[MemoryPlan] = field(default_factory=list)  # [profile]
     document: dict[str, Any] = field(default_factory=dict)  # the plan as JSON, without its constants
-    constants: list[memoryview] = field(default_factory=list)
+    constants: list[memoryview | PackedAtLoad] = field(default_factory=list)
     plan: IHostMemory | None = None  # both as a file
 
     def set_groups(self, groups: list[LayerGroup]) -> None:

@@ -26,6 +26,7 @@ from dovetail.machine.builder.passes.select_formats import select_formats
 from dovetail.machine.builder.passes.separate_outputs import separate_outputs
 from dovetail.machine.builder.passes.serialise import serialise
 from dovetail.machine.builder.passes.split_groups import split_groups
+from dovetail.machine.builder.passes.store_once import store_once
 from dovetail.machine.builder.passes.time_candidates import time_candidates
 from dovetail.machine.builder.passes.time_network import time_network
 from dovetail.machine.builder.passes.watch_chosen import watch_chosen
@@ -72,6 +73,8 @@ PIPELINE: tuple[Pass, ...] = (
     # ---- the plan
     # weights as the chosen kernels want them
     pack_constants,
+    # of each weight the packed form or the other, not both
+    store_once,
     # where tensors and workspaces lie
     plan_memory,
     # the document and its constants

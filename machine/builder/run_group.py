@@ -29,14 +29,14 @@ def prepare(group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[by
     for profile in range(n_profiles):
         descs = descs_of(group, candidate, profile)
         native.configure(candidate.object, descs[:n_inputs], descs[n_inputs:])
+        if profile == 0 and row.row >= 0:  # configured as it will be where a plan is loaded
+            full = [
+                None if tensor is None else _packed_desc(tensor, format_)
+                for tensor, format_ in zip(group.head.tensors, candidate.formats, strict=True)
+            ]
+            packed = native.prepare(candidate.object, row.row, full[:n_inputs], full[n_inputs:]) or b""
         sizes.append(native.workspace(candidate.object, row.row, descs[:n_inputs], descs[n_inputs:], n_threads))
         _check_workspace(group, candidate, sizes[-1], profile)
-    if row.row >= 0:
-        full = [
-            None if tensor is None else _packed_desc(tensor, format_)
-            for tensor, format_ in zip(group.head.tensors, candidate.formats, strict=True)
-        ]
-        packed = native.prepare(candidate.object, row.row, full[:n_inputs], full[n_inputs:]) or b""
     return packed, sizes
 
 

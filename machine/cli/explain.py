@@ -11,11 +11,13 @@ from pathlib import Path
 from dovetail.core.errors import PlanCorrupt
 from dovetail.machine.plan import read_plan
 from dovetail.machine.report import report_text
+from dovetail.machine.weights_table import weights_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("plan", help="file of a plan")
     parser.add_argument("layer", nargs="?", help="name of one layer: everything that is known of it")
+    parser.add_argument("--weights", action="store_true", help="where weights lie, and how they came there")
     parser.add_argument("--json", action="store_true", help="the plan's document as JSON")
 
 
@@ -25,7 +27,12 @@ def run(args: argparse.Namespace) -> int:
     if os.path.isdir(args.plan):
         raise PlanCorrupt(f"'{args.plan}' is a folder; a plan is a file", got=args.plan)
     document = read_plan(args.plan)
-    print(json.dumps(document, indent=1) if args.json else report_text(document, args.layer))
+    if args.json:
+        print(json.dumps(document, indent=1))
+    elif args.weights:
+        print(weights_text(document, args.layer))
+    else:
+        print(report_text(document, args.layer))
     return 0
 
 

@@ -4,7 +4,6 @@ import copy
 
 import numpy as np
 import pytest
-from safetensors.numpy import load
 
 import dovetail as trt
 from dovetail.core.errors import PlanCorrupt, PlanError
@@ -13,6 +12,7 @@ from dovetail.machine.plan import read_plan, write_plan
 from dovetail.machine.testing import Case, check_case, make_layer, rows_of
 from dovetail.machine.testing_epilogues import EPILOGUES, absorbs, epilogues_for
 from dovetail.plugins import Input, Output, Plugin, field
+from tests.runtime.plans import constants_of
 
 RNG = np.random.default_rng(0)
 RELU, SIGMOID = trt.ActivationType.RELU, trt.ActivationType.SIGMOID
@@ -250,8 +250,7 @@ def test_the_rows_are_of_every_instruction_set_that_this_machine_has():
 
 
 def changed(plan, change):
-    document, blobs = read_plan(plan), load(bytes(plan))
-    constants = [blobs[entry["name"]][: entry["bytes"]].tobytes() for entry in document["constants"]]
+    document, constants = read_plan(plan), constants_of(plan)
     document = copy.deepcopy({k: v for k, v in document.items() if k not in ("report", "constants", "version")})
     change(document)
     return write_plan(document, constants)

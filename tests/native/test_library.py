@@ -194,6 +194,7 @@ def test_open_that_fails_is_quoted(compile_plugin):
         ),
         ("ENQUEUE=NULL", "refused::Op@1#plain row only", "enqueue is null"),
         ("TYPES=NULL", "refused::Op@1#plain row only", "types are null or empty"),
+        ("REPLACES=1", "refused::Op@1#plain row only", "replaces inputs and has no prepare"),
         (
             'TYPES="f32 f33 -> f32"',
             "refused::Op@1#plain row only",

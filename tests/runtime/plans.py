@@ -9,10 +9,21 @@ from typing import Any
 import numpy as np
 
 from dovetail import _native
+from dovetail.machine.plan import PackedAtLoad
 
 ALIGNMENT = 64
 ZEROS = "0" * 16
-LISTS = ("requires", "programs", "constraints", "tensors", "inputs", "outputs", "profiles", "steps", "constants")
+LISTS = (
+    "requires",
+    "programs",
+    "constraints",
+    "tensors",
+    "inputs",
+    "outputs",
+    "profiles",
+    "steps",
+    "constants",
+)
 
 
 def padded(data: bytes) -> bytes:
@@ -47,6 +58,7 @@ class Draft:
     """A plan in the making; every `add_*` returns the index of what it added."""
 
     name: str = "hand made"
+    version: tuple[int, int] = (2, 0)
     plan: dict[str, Any] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     arena: int = 0
@@ -55,12 +67,13 @@ class Draft:
 
     def __post_init__(self) -> None:
         self.plan = {
-            "version": [1, 0],
+            "version": list(self.version),
             "name": self.name,
             "producer": "by hand",
             "device": {"type": "cpu", "machine": "", "isa": []},
             **{key: [] for key in LISTS},
             "report": {},
+            **({} if self.version < (2, 0) else {"weights": []}),
         }
 
     def _with(self, plan: dict[str, Any]) -> Draft:
@@ -161,9 +174,9 @@ def chain(n_steps: int = 2, n: int = 8, implementation: str = "tiny::Add@1#c", r
     return draft
 
 
-def open_chain(low: int = 1, high: int = 16) -> Draft:
+def open_chain(low: int = 1, high: int = 16, version: tuple[int, int] = (2, 0)) -> Draft:
     """y = 2 * (x + x) of x [batch, 3], batch open; a view [3 * batch] of it in the middle."""
-    draft = Draft("open")
+    draft = Draft("open", version)
     batch = {"program": draft.add_program(1, 0, 0)}
     flat = {"program": draft.add_program(1, 0, 0, 0, 3, 16 + 1)}
     x = draft.add_tensor("x", [batch, 3], "input", dim_names=["batch", None])
@@ -176,9 +189,9 @@ def open_chain(low: int = 1, high: int = 16) -> Draft:
     return draft
 
 
-def everything() -> Draft:
+def everything(version: tuple[int, int] = (2, 0)) -> Draft:
     """A plan that uses each part of the format once: y [3 * batch] and z [4] of x [batch, 3]."""
-    draft = Draft("everything")
+    draft = Draft("everything", version)
     batch = {"program": draft.add_program(1, 0, 0)}
     flat = {"program": draft.add_program(1, 0, 0, 0, 3, 16 + 1)}
     halved = {"program": draft.add_program(1, 0, 0, 0, 2, 16 + 8, 0, 1, 16 + 2)}
@@ -208,6 +221,8 @@ def everything() -> Draft:
     draft.add_step("tiny::Add@1#c", [again, -1], [y], "plain", workspace=64)
     draft.add_step("tiny::Fill@1#v2", [w], [filled], state=draft.add_constant(np.int64([42])))
     draft.add_step("tiny::Packed@1#c", [filled], [z], "packed", packed=draft.add_constant(np.float32([0.5])))
+    if version >= (2, 0):
+        _add_weights(draft)
     names = {step["implementation"]: step["op"] for step in draft.plan["steps"]}
     draft.plan["requires"] = [
         {"op": op, "implementation": name, "plugin": "tiny", "plugin_version": "0.3", "library": "", "hash": ""}
@@ -216,6 +231,38 @@ def everything() -> Draft:
     draft.add_profile([[1, 3], [4, 3], [16, 3]])
     draft.add_profile([[0, 3], [0, 3], [2, 3]])
     return draft
+
+
+def _add_weights(draft: Draft) -> None:
+    """u [2] = 2 * (v + w), of which v is in the plan as it is and packed at load, and w is packed only."""
+    v = draft.add_weights("v", np.float32([1, 2]))
+    w = draft.add_tensor("w packed", [2], "constant", constant=-1)
+    zeros, half = draft.add_weights("zeros", np.zeros(2)), draft.add_tensor("half u", [2])
+    u = draft.add_tensor("u", [2], "output")
+    at_load = draft._append("constants", {"step": len(draft.plan["steps"]), "bytes": 16})
+    first = draft.add_step("tiny::Twice@1#c", [zeros, v], [half], "twice", packed=at_load)
+    second = draft.add_step(
+        "tiny::Twice@1#c", [half, w], [u], "twice", packed=draft.add_constant(np.float32([6, 0, 8, 0]))
+    )
+    draft.plan["weights"] += [
+        {"how": "given", "layer": "layer5", "role": "kernel", "tensor": v},
+        {"how": "packed", "step": first, "of": [0]},
+        {"how": "given", "layer": "layer6", "role": "kernel"},
+        {"how": "converted", "dtype": 1, "of": [2]},
+        {"how": "folded", "layer": "cast", "by": "x#cpu", "not_refittable": "cast made it", "of": [3], "tensor": w},
+        {"how": "packed", "step": second, "of": [4]},
+    ]
+
+
+def constants_of(plan: bytes) -> list[bytes | PackedAtLoad]:
+    """The constants of a plan of the builder's, as `write_plan` takes them."""
+    draft = draft_of(bytes(plan))
+    return [
+        PackedAtLoad(listed["step"], listed["bytes"])
+        if "step" in listed
+        else draft.blobs[listed["name"]][: listed["bytes"]]
+        for listed in draft.plan["constants"]
+    ]
 
 
 def draft_of(plan: bytes) -> Draft:

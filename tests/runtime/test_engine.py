@@ -131,6 +131,41 @@ def test_packed_bytes_of_another_build_are_refused():
         _native.Engine(draft.to_bytes())
 
 
+W = np.float32([1, 2, 3])
+
+
+def twice(how: str, row: str = "twice", **changes) -> Draft:
+    """y = x + 2 * w; of w the plan has both forms, or one: "packed", or "raw", which is packed at load."""
+    draft = Draft()
+    x, y = draft.add_tensor("x", [3], "input"), draft.add_tensor("y", [3], "output")
+    w = draft.add_weights("w", W)
+    packed = draft.add_constant(np.float32([2, 0, 4, 0, 6, 0]))
+    if how == "packed":
+        draft.plan["tensors"][w]["constant"] = -1
+    if how == "raw":
+        draft.plan["constants"][packed] = {"step": 0, "bytes": 24}
+    draft.add_step("tiny::Twice@1#c", [x, w], [y], row, packed=packed)
+    draft.add_profile(fixed(3))
+    return draft
+
+
+@pytest.mark.parametrize("how", ["both", "packed", "raw"])
+def test_a_constant_may_be_in_the_plan_packed_or_as_it_is(how):
+    assert run(twice(how).to_bytes(), np.zeros(3, np.float32)).tolist() == [2, 4, 6]
+
+
+def test_a_row_that_reads_a_constant_must_have_it():
+    with pytest.raises(PlanVersionError, match="it reads input 1, of which the plan has a packed form only"):
+        _native.Engine(twice("packed", "never").to_bytes())
+
+
+def test_a_row_that_packs_into_another_number_of_bytes_is_refused():
+    draft = twice("raw")
+    draft.plan["constants"][1]["bytes"] = 23
+    with pytest.raises(PlanVersionError, match="it packs its constants into 24 bytes, the plan was made for 23"):
+        _native.Engine(draft.to_bytes())
+
+
 @pytest.mark.parametrize("stored", ["fields", "state"])
 def test_an_op_object_comes_from_fields_or_from_its_saved_state(stored):
     draft = Draft()
@@ -242,7 +277,7 @@ def test_a_row_of_other_types_is_refused():
 @pytest.mark.parametrize("minor", [0, 7])
 def test_a_later_minor_is_accepted(minor):
     draft = chain()
-    draft.plan["version"] = [1, minor]
+    draft.plan["version"] = [2, minor]
     draft.plan["something new"] = {"a": 1}
     assert _native.Engine(draft.to_bytes()).name == "chain"
 
@@ -250,7 +285,8 @@ def test_a_later_minor_is_accepted(minor):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"version": [2, 0]}, "its format is another one"),
+        ({"version": [3, 0]}, "its format is another one"),
+        ({"version": [0, 9]}, "its format is another one"),
         ({"device": {"type": "tpu", "isa": []}}, "it is for device 'tpu'"),
         ({"device": {"type": "cpu", "isa": ["avx9000"]}}, "it needs avx9000, which this cpu lacks"),
         ({"device": {"type": "cpu", "isa": [], "machine": "vax"}}, "another kind of machine"),

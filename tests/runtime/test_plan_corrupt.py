@@ -21,14 +21,17 @@ def refused(plan: bytes) -> PlanCorrupt:
     return error.value
 
 
-def test_the_plan_of_everything_is_good():
-    context = _native.Context(_native.Engine(everything().to_bytes(), 1))
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)], ids=str)
+def test_the_plan_of_everything_is_good(version):
+    context = _native.Context(_native.Engine(everything(version).to_bytes(), 1))
     x = np.ones((5, 3), np.float32)
     y, z = np.zeros(15, np.float32), np.zeros(4, np.float32)
     context.set_input_shape(0, x.shape)
-    for io, array in enumerate((x, y, z)):
+    u = np.zeros(2, np.float32)
+    for io, array in enumerate((x, y, z) if version < (2, 0) else (x, y, z, u)):
         context.set_buffer(io, array)
     context.execute()
+    assert u.tolist() == ([0, 0] if version < (2, 0) else [8, 12])
     assert (y == 4).all()
     assert z.tolist() == [42.5] * 4
 
@@ -73,9 +76,9 @@ def test_another_checksum_is_refused(digits):
         ('{"version": ' + "[" * 1000 + "]" * 1000 + "}", "plan"),
         ("[]", "plan"),
         ("{}", "version"),
-        ('{"version": [1]}', "version"),
+        ('{"version": [2]}', "version"),
         ('{"version": ["1", 0]}', "version[0]"),
-        ('{"version": [1, 0]}', "name"),
+        ('{"version": [2, 0]}', "name"),
     ],
 )
 def test_json_that_is_no_plan_is_refused(text, field):
@@ -182,6 +185,35 @@ CHANGES = [
     (["constants", 0, "bytes"], 65),
     (["constants", 0, "bytes"], -1),
     (["constants"], []),
+    (["tensors", 10, "constant"], 6),
+    (["tensors", 11, "constant"], 6),
+    (["steps", 3, "inputs", 0], 11),
+    (["steps", 3, "state"], 6),
+    (["steps", 0, "fields", 6, 2, "constant"], 6),
+    (["steps", 5, "inputs", 1], 11),
+    (["steps", 6, "packed"], -1),
+    (["constants", 6, "step"], 6),
+    (["constants", 6, "step"], 99),
+    (["constants", 6, "step"], -1),
+    (["constants", 6, "bytes"], HUGE),
+    (["weights"], {}),
+    (["weights", 0, "how"], "guessed"),
+    (["weights", 0, "role"], None),
+    (["weights", 0, "tensor"], 99),
+    (["weights", 0, "tensor"], 0),
+    (["weights", 0, "tensor"], 11),
+    (["weights", 1, "step"], 0),
+    (["weights", 1, "step"], 7),
+    (["weights", 1, "of"], []),
+    (["weights", 1, "of"], [1]),
+    (["weights", 5, "of"], [0]),
+    (["weights", 5, "of"], [3]),
+    (["weights", 5, "tensor"], 10),
+    (["weights", 3, "dtype"], 99),
+    (["weights", 3, "of"], [2, 2]),
+    (["weights", 3, "of"], [3]),
+    (["weights", 4, "of"], [-1]),
+    (["weights", 4, "not_refittable"], None),
 ]
 
 
@@ -191,7 +223,7 @@ def test_a_wrong_value_under_a_right_checksum_is_refused(path, value):
     set_at(draft.plan, path, value)
     error = refused(draft.to_bytes())
     assert error.field.startswith(
-        ("tensors", "inputs", "outputs", "programs", "constraints", "profiles", "steps", "constants")
+        ("tensors", "inputs", "outputs", "programs", "constraints", "profiles", "steps", "constants", "weights")
     )
 
 

@@ -165,6 +165,30 @@ static dt_code add_packed(void* self, const dt_run* run) {
   return DT_OK;
 }
 
+/* ---- y = x + 2 * w, where twice w is packed if w is a constant */
+
+static dt_code pack_twice(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                          int32_t n_out) {
+  (void)object, (void)n_in, (void)out, (void)n_out;
+  const float* w = in[1]->data;
+  if (!w) return DT_OK;
+  for (int64_t i = 0; i < in[1]->dims[0]; ++i) {
+    const float twice[2] = {2 * w[i], 0}; /* a row may pack into more than it was given */
+    const dt_code code = host->emit(call, twice, sizeof twice);
+    if (code != DT_OK) return code;
+  }
+  return DT_OK;
+}
+
+static dt_code add_twice(void* self, const dt_run* run) {
+  const Context* context = self;
+  const float *x = run->inputs[0]->data, *w = run->inputs[1]->data, *packed = run->packed;
+  float* y = run->outputs[0]->data;
+  if (packed && (w || run->packed_bytes < (uint64_t)context->n * 2 * sizeof(float))) return DT_INVALID_ARGUMENT;
+  for (int64_t i = 0; i < context->n; ++i) y[i] = x[i] + (packed ? packed[2 * i] : 2 * w[i]);
+  return DT_OK;
+}
+
 /* ---- square root that refuses negatives, works on the tensors alone */
 
 static dt_code square_root(void* self, const dt_run* run) {
@@ -259,6 +283,16 @@ static const dt_row packed_row = {
     .h = DT_HDR(dt_row), .tactic = "packed", .types = "f32 -> f32", .enqueue = add_packed};
 static const dt_row* const packed_rows[] = {&packed_row};
 
+static const dt_row twice_row = {.h = DT_HDR(dt_row),
+                                 .tactic = "twice",
+                                 .types = "f32 f32 -> f32",
+                                 .prepare = pack_twice,
+                                 .enqueue = add_twice,
+                                 .replaces = 1 << 1};
+static const dt_row never_row = {
+    .h = DT_HDR(dt_row), .tactic = "never", .types = "f32 f32 -> f32", .prepare = pack_twice, .enqueue = add_twice};
+static const dt_row* const twice_rows[] = {&twice_row, &never_row};
+
 static const dt_read read_factor = {DT_HDR(dt_read), "factor", DT_FIELD_FLOAT64, 1, "tiny_plugin.c:38"};
 static const dt_read read_value = {DT_HDR(dt_read), "value", DT_FIELD_INT64, 1, "tiny_plugin.c:39"};
 static const dt_read read_refuse = {DT_HDR(dt_read), "refuse", DT_FIELD_INT32, 1, "tiny_plugin.c:40"};
@@ -269,6 +303,8 @@ static const dt_implementation add_c = {
     DT_HDR(dt_implementation), "tiny::Add@1", "c", DT_DEVICE_CPU, 0, 3, reads, 2, add_rows, NULL, OBJECTS, NULL};
 static const dt_implementation packed_c = {
     DT_HDR(dt_implementation), "tiny::Packed@1", "c", DT_DEVICE_CPU, 0, 3, reads, 1, packed_rows, NULL, OBJECTS, NULL};
+static const dt_implementation twice_c = {
+    DT_HDR(dt_implementation), "tiny::Twice@1", "c", DT_DEVICE_CPU, 0, 3, reads, 2, twice_rows, NULL, OBJECTS, NULL};
 static const dt_implementation root_c = {.h = DT_HDR(dt_implementation),
                                          .op = "tiny::Root@1",
                                          .name = "c",
@@ -308,9 +344,9 @@ static const dt_op fill_op = {.h = DT_HDR(dt_op),
                               .infer_dims = infer_dims};
 
 static const dt_op* const ops[] = {&fill_op};
-static const dt_implementation* const implementations[] = {&add_c, &packed_c, &root_c, &nop_c, &fill_v2};
+static const dt_implementation* const implementations[] = {&add_c, &packed_c, &twice_c, &root_c, &nop_c, &fill_v2};
 static const dt_plugin plugin = {
-    DT_HDR(dt_plugin), "tiny", "0.3", "tiny", "tests", "Apache-2.0", NULL, 0, NULL, NULL, NULL, 1, ops, 5,
+    DT_HDR(dt_plugin), "tiny", "0.3", "tiny", "tests", "Apache-2.0", NULL, 0, NULL, NULL, NULL, 1, ops, 6,
     implementations,   NULL};
 
 __attribute__((visibility("default"))) const dt_plugin* dovetail_plugin_entry_v1(const dt_host* with) {

@@ -233,8 +233,8 @@ enum { DT_TENSOR_CONSTANT = 1 }; /* same contents in every run */
 
 /* Fields and order of DLTensor, then our side struct. `shape` holds logical extents (never padded); `strides` is null
  * except where elements are not where `layout->format` alone puts them. `data` is aligned to 64 bytes on the CPU and
- * 256 on CUDA unless it is a buffer of the user's; it is not null, even for an empty tensor, unless the tensor is an
- * absent optional input, in which case the pointer to the whole dt_tensor is null. */
+ * 256 on CUDA unless it is a buffer of the user's; it is not null, even for an empty tensor, unless it is a constant
+ * that the row `replaces`. Of an absent optional input, the pointer to the whole dt_tensor is null. */
 typedef struct dt_tensor {
   void* data;
   int32_t device_type, device_id;
@@ -255,7 +255,7 @@ typedef struct dt_desc {
   int32_t data_type, format;
   float scale;
   uint32_t flags;
-  const void* data; /* contents of a constant in host memory, in `format`; else null */
+  const void* data; /* contents of a constant in host memory, in `format`; else null. See dt_row.replaces */
   int64_t dims[DT_MAX_RANK], min[DT_MAX_RANK], opt[DT_MAX_RANK], max[DT_MAX_RANK];
 } dt_desc;
 
@@ -484,8 +484,9 @@ typedef struct dt_row {
    * when a plan is loaded: a file may say anything. [B; created; since 1.0] */
   dt_code (*fits)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
                   const dt_desc* const* outputs, int32_t n_outputs);
-  /* Emit a packed form of the constants (desc->data), to be stored in the plan. Null: none. [B; configured; since 1.0]
-   */
+  /* Emit a packed form of the constants (desc->data), to be stored in the plan. Null: none. The same constants must
+   * give the same bytes: what a row that `replaces` inputs packs may be packed again when a plan is loaded. [B;
+   * configured; since 1.0] */
   dt_code (*prepare)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
                      const dt_desc* const* outputs, int32_t n_outputs);
   /* Scratch for extents up to max. Null: 0 bytes. [B; configured; since 1.0] */
@@ -499,6 +500,11 @@ typedef struct dt_row {
    * none. Asked when `fits` is, of rows that fit. [B; created; since 1.1] */
   dt_code (*absorb)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
                     const dt_desc* const* outputs, int32_t n_outputs, const dt_epilogue* program, uint32_t* n_steps);
+  /* 1 << i for each input i that enqueue does not read where it is a constant and `packed` is not null: what prepare
+   * emitted takes its place. A plan keeps one of the two, the packed form unless that is larger; `data` of such an
+   * input may therefore be null, in dt_run and, but for prepare, in dt_desc. DT_TENSOR_CONSTANT is set all the same.
+   * 0: the plan keeps both. Since 1.1 */
+  uint64_t replaces;
 } dt_row;
 
 typedef struct dt_implementation {

@@ -45,9 +45,8 @@ constexpr int64_t kMostBlockedTaps = 256, kMostDepthwiseTaps = 1024;
 
 // What a row does, told at run time: a template of all this for each row would take minutes to compile.
 class ConvolveRow {
-  enum { kX, kKernel, kBias };
-
  public:
+  enum { kX, kKernel, kBias };
   ConvolveRow(const ConvolveKernels& kernels, ConvolveKind kind, const ConvolveFields& fields)
       : kernels_(kernels), kind_(kind), f_(fields) {}
 
@@ -89,7 +88,7 @@ class ConvolveRow {
   uint64_t workspace(const Descs& inputs, int n_threads) const {
     const RawWeights w = weights_of(inputs[kKernel]);
     int64_t bytes = 0;
-    if (inputs[kKernel].data<void>() == nullptr) bytes += packed_bytes(w);
+    if (!inputs[kKernel].is_constant()) bytes += packed_bytes(w);
     if (inputs.has(kBias) && inputs[kBias].type() != DataType::kFLOAT) bytes += rounded(w.groups * w.maps * 4);
     if (is_tiled()) bytes += (n_threads > 0 ? n_threads : 1) * slot_bytes(w);
     return static_cast<uint64_t>(bytes);
@@ -304,7 +303,8 @@ DOVETAIL_CLOSE_NAMESPACE
    .prepare = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::prepare,     \
    .workspace = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::workspace, \
    .enqueue = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::enqueue,     \
-   .absorb = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::kAbsorb},
+   .absorb = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::kAbsorb,      \
+   .replaces = inputs_bits(ConvolveRow::kKernel)},
 #define DT_CONVOLVE_INT8_ROW(Params, isa, features) \
   DT_CONVOLVE_ROW(Params, "int8", int8, isa, features, "i8 i8 f32 -> f32", "linear")
 #define DT_CONVOLVE_FLOAT_ROWS(Params, isa, features)                                                                  \

@@ -11,10 +11,10 @@ DOVETAIL_OPEN_NAMESPACE
 
 // What a row does, told at run time, as in cpu_rows.hpp.
 class CudaConvolveRow {
-  enum { kX, kKernel, kBias };
   static constexpr int64_t kLimit = (int64_t{1} << 31) - 1, kAxisLimit = int64_t{1} << 30;
 
  public:
+  enum { kX, kKernel, kBias };
   CudaConvolveRow(const CudaConvolveKernel& kernel, const ConvolveFields& fields) : kernel_(kernel), f_(fields) {}
 
   const char* fits(const Descs& inputs, const Descs& outputs) const {
@@ -53,7 +53,7 @@ class CudaConvolveRow {
   }
 
   uint64_t workspace(const Descs& inputs) const {
-    if (inputs[kKernel].data<void>() != nullptr) return 0;
+    if (inputs[kKernel].is_constant()) return 0;
     return static_cast<uint64_t>(packed_bytes(weights_of(inputs[kKernel]), inputs[kX].type()));
   }
 
@@ -349,6 +349,7 @@ struct CudaConvolveRowOf {
     row.fits = fits;
     row.prepare = prepare;
     row.workspace = workspace;
+    row.replaces = inputs_bits(CudaConvolveRow::kKernel);
     row.enqueue = enqueue;
     if (!is_transposed) row.absorb = absorb;
     row.traits = kCaptureSafe;

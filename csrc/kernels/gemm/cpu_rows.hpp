@@ -32,7 +32,7 @@ struct GemmConstants {
   // A bias belongs to the columns of b, which therefore keeps its role.
   static GemmConstants of(const Descs& inputs, bool has_bias) {
     if (!inputs.has(kGemmB)) return {false, false};
-    return {!has_bias && inputs[kGemmA].data<void>() != nullptr, inputs[kGemmB].data<void>() != nullptr};
+    return {!has_bias && inputs[kGemmA].is_constant(), inputs[kGemmB].is_constant()};
   }
   static GemmConstants of(const Run& run, bool has_bias) {
     const bool is_packed = run.packed() != nullptr && run.has_input(kGemmB);
@@ -267,6 +267,7 @@ class Gemm {
 // The functions of a row. Rule::axes(params, ..., &axes) gives null, or why these tensors make no product.
 template <class Params, class Rule, const GemmKernels& kernels>
 struct GemmRow {
+  static constexpr uint64_t kReplaces = Rule::kBias > 0 ? inputs_bits(kGemmB) : inputs_bits(kGemmA, kGemmB);
   static DataType type_of_b(const Descs& inputs) {
     return inputs.has(kGemmB) ? inputs[kGemmB].type() : DataType::kFLOAT;
   }
@@ -295,6 +296,9 @@ struct GemmRow {
     const char* reason = Rule::axes(params, run, &axes);
     if (reason) fail(DT_SHAPE, "%s", reason);
     const Gemm gemm(kernels, axes, run.input(kGemmA).type(), type_of_b(run), GemmConstants::of(run, Rule::kBias > 0));
+    if (run.packed() != nullptr && !gemm.is_packed()) {
+      fail(DT_PLAN_CORRUPT, "there is a packed matrix, and no input that it could be");
+    }
     if (Rule::kBias < 0 || !run.has_input(Rule::kBias)) return gemm.run(run);
     const Tensor bias = run.input(Rule::kBias);
     gemm.run(run, bias.data<void>(), bias.type());
@@ -315,6 +319,7 @@ DOVETAIL_CLOSE_NAMESPACE
    .fits = GemmRow<Params, Rule, isa##_gemm>::fits,            \
    .prepare = GemmRow<Params, Rule, isa##_gemm>::prepare,      \
    .workspace = GemmRow<Params, Rule, isa##_gemm>::workspace,  \
-   .enqueue = GemmRow<Params, Rule, isa##_gemm>::enqueue},
+   .enqueue = GemmRow<Params, Rule, isa##_gemm>::enqueue,      \
+   .replaces = GemmRow<Params, Rule, isa##_gemm>::kReplaces},
 
 #endif

@@ -113,7 +113,7 @@ struct CudaGemmRow {
     set_groups(&args, axes);
     const bool has_b = inputs.has(kGemmB);
     if (!has_b && kernel.rows + kernel.columns > 0) return "one input, which is no product";
-    if (has_b && inputs[kGemmB].type() != inputs[kGemmA].type() && inputs[kGemmB].data<void>() == nullptr) {
+    if (has_b && inputs[kGemmB].type() != inputs[kGemmA].type() && !inputs[kGemmB].is_constant()) {
       return "b is of another type than a, and no constant";
     }
     return cuda_gemm::blocks_of(kernel, args) > cuda_gemm::kMostBlocks ? "more tiles than a grid has blocks" : nullptr;
@@ -135,7 +135,9 @@ struct CudaGemmRow {
     if (reason) fail(DT_SHAPE, "%s", reason);
     if (run.has_input(kGemmB)) {
       const Tensor b = run.input(kGemmB);
-      if (b.type() != run.input(kGemmA).type() && run.packed_bytes() < static_cast<uint64_t>(b.volume()) * 2) {
+      const bool is_converted = b.type() != run.input(kGemmA).type() || run.packed() != nullptr;
+      const uint64_t bytes = static_cast<uint64_t>(b.volume() * size_of(run.input(kGemmA).type()));
+      if (is_converted && run.packed_bytes() < bytes) {
         fail(DT_UNSUPPORTED, "b is of another type than a and was not converted while building");
       }
     } else if (kernel.rows + kernel.columns > 0) {
@@ -165,6 +167,7 @@ DOVETAIL_CLOSE_NAMESPACE
    .fits = CudaGemmRow<Params, Rule, cuda_gemm::k_##kernel>::fits,       \
    .prepare = CudaGemmRow<Params, Rule, cuda_gemm::k_##kernel>::prepare, \
    .enqueue = CudaGemmRow<Params, Rule, cuda_gemm::k_##kernel>::enqueue, \
-   .traits = kCaptureSafe},
+   .traits = kCaptureSafe,                                               \
+   .replaces = inputs_bits(kGemmB)},
 
 #endif

@@ -188,7 +188,7 @@ struct RecurrentRow {
 
   static uint64_t workspace(const Params& params, const Descs& inputs, const Descs&, int n_threads) {
     Carver carver(nullptr, 0);
-    const bool is_packed = inputs[kW].template data<void>() != nullptr && inputs[kR].template data<void>() != nullptr;
+    const bool is_packed = inputs[kW].is_constant() && inputs[kR].is_constant();
     Place(params, params.dims(inputs), is_packed, n_threads > 0 ? n_threads : 1, &carver);
     return carver.taken();
   }
@@ -366,7 +366,8 @@ DOVETAIL_CLOSE_NAMESPACE
    .formats = "linear",                                           \
    .prepare = RecurrentRow<Params, isa##_recurrent>::prepare,     \
    .workspace = RecurrentRow<Params, isa##_recurrent>::workspace, \
-   .enqueue = RecurrentRow<Params, isa##_recurrent>::enqueue},
+   .enqueue = RecurrentRow<Params, isa##_recurrent>::enqueue,     \
+   .replaces = inputs_bits(kW, kR)},
 #if defined(__x86_64__)
 #define DOVETAIL_RECURRENT_ROWS(Params, types)     \
   DT_RECURRENT_ROW(Params, avx512, kAvx512, types) \

@@ -17,6 +17,7 @@ from dovetail.core.types import DataType, nptype
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.candidates import make_object
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
+from dovetail.machine.builder.origins import converted as converted_weights
 from dovetail.machine.builder.own_layers import conversion
 from dovetail.machine.enums import BuilderFlag
 
@@ -168,7 +169,8 @@ def _convert_inputs(
         key = (id(tensor), dtype)
         if key not in converted and tensor.is_constant:
             array = _as_type(tensor, dtype)
-            converted[key] = GraphTensor.of_array(f"{tensor.name} as {dtype.name}", array, graph.n_profiles, dtype)
+            name, origin = f"{tensor.name} as {dtype.name}", converted_weights(tensor.origin, dtype)
+            converted[key] = GraphTensor.of_array(name, array, graph.n_profiles, dtype, origin)
         elif key not in converted:
             converted[key] = GraphTensor(f"{tensor.name} as {dtype.name}", tensor.dims, dtype, tensor.ranges)
             inserted.append(_conversion(graph, layer, tensor, converted[key]))

@@ -7,6 +7,7 @@ import math
 from dovetail.core.types import DeviceType, TensorFormat
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphLayer, LayerGroup
+from dovetail.machine.builder.origins import folded
 from dovetail.machine.builder.run_group import run_candidate
 
 _NOTES = 8  # layers that are not folded and named in the report; the others are counted
@@ -60,8 +61,12 @@ def _fold(layer: GraphLayer, build: Build, refused: list[str]) -> bool:
         except MemoryError:
             refused.append(f"{layer.label} is not folded into a constant: there is no memory for its {growth} bytes")
             return False
+        implementation = candidate.row.implementation
+        inputs = [None if tensor is None else tensor.origin for tensor in layer.inputs]
+        in_python = "python" in implementation.traits
+        origin = folded(layer.name, layer.label, candidate.row.label, in_python, inputs)
         for tensor, array in zip(layer.outputs, results, strict=True):
-            tensor.constant = array
+            tensor.constant, tensor.origin = array, origin
             tensor.producer = None
         build.folding.count(bytes=growth, layers=1)
         return True

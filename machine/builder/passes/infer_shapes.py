@@ -8,9 +8,11 @@ import numpy as np
 
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
 from dovetail.core.expr import DimsExprs, Expr, constant, input_dim, no_size
-from dovetail.core.types import DataType, DeviceType, TensorLocation, nptype
+from dovetail.core.types import DataType, DeviceType, FieldType, TensorLocation, nptype
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, ProfileExtents, late_leaves
+from dovetail.machine.builder.origins import Origin, folded
+from dovetail.machine.builder.origins import given as given_weights
 from dovetail.machine.builder.own_layers import conversion
 from dovetail.machine.config import IBuilderConfig, IOptimizationProfile
 from dovetail.machine.layer import ILayer
@@ -214,8 +216,24 @@ def _tensor(
         result.constant = (
             np.array([value.value for value in symbolic.values]).astype(nptype(symbolic.dtype)).reshape(extents)
         )
+    if result.is_constant:
+        result.origin = _origin(tensor, made)
     made[id(tensor)] = result
     return result
+
+
+def _origin(tensor: ITensor, made: dict[int, GraphTensor]) -> Origin | None:
+    """Of contents that are known from the network alone: a layer's own values, or what it made of known ones."""
+    layer = tensor.producer
+    if layer is None:
+        return None
+    own = [
+        f.name for f in layer.spec.fields if f.wire == FieldType.TENSOR and layer.field_values.get(f.name) is not None
+    ]
+    if own and not layer.input_tensors:
+        return given_weights(layer.name, own[0])
+    inputs = [made[id(t)].origin for t in layer.input_tensors if t is not None]
+    return folded(layer.name, layer.label, "infer_dims", True, inputs)
 
 
 def _extents(tensor: ITensor, dims: DimsExprs, profile: int, graph: Graph) -> tuple:
@@ -248,7 +266,8 @@ def _layers(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: I
         elif given is None:
             inputs.append(None)
         else:
-            inputs.append(GraphTensor.of_array(f"{layer.name}.{port.name}", weights[port.name], graph.n_profiles))
+            name, origin = f"{layer.name}.{port.name}", given_weights(layer.name, port.name)
+            inputs.append(GraphTensor.of_array(name, weights[port.name], graph.n_profiles, origin=origin))
     values: dict[str, Any] = dict(layer.field_values)
     result = GraphLayer(
         layer.name,

@@ -70,7 +70,9 @@ def _suffix(before: Place, after: Place) -> str:
 
 def _constant_in(tensor: GraphTensor, wanted: Place) -> GraphTensor:
     """A constant in another place: packed when the plan is written and put there at load, free at run time."""
-    copy = GraphTensor(tensor.name, tensor.dims, tensor.dtype, tensor.ranges, constant=tensor.constant)
+    copy = GraphTensor(
+        tensor.name, tensor.dims, tensor.dtype, tensor.ranges, constant=tensor.constant, origin=tensor.origin
+    )
     copy.scale, copy.format, copy.device = tensor.scale, wanted.format, wanted.device
     return copy
 

@@ -17,7 +17,8 @@ from dovetail.core.types import DeviceType, FieldType, from_numpy
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Candidate, Graph, GraphTensor, LayerGroup, MemoryPlan
 from dovetail.machine.builder.measurements import QUICK_RUNS
-from dovetail.machine.plan import write_plan
+from dovetail.machine.builder.origins import Table
+from dovetail.machine.plan import PackedAtLoad, write_plan
 
 
 class _Pool:
@@ -25,7 +26,8 @@ class _Pool:
 
     def __init__(self, programs: Programs) -> None:
         self.programs = programs
-        self.constants: list[memoryview] = []
+        self.constants: list[memoryview | PackedAtLoad] = []
+        self._packed_at_load: dict[tuple[int, str], int] = {}
         self._by_digest: dict[tuple[int, str], list[int]] = {}
 
     def constant(self, data: bytes | np.ndarray) -> int:
@@ -38,6 +40,16 @@ class _Pool:
         self.constants.append(view)
         alike.append(len(self.constants) - 1)
         return alike[-1]
+
+    def packed(self, data: bytes, at_load_by: int | None) -> int:
+        """The index of what a row packed: stored, or made by the first step that has the same."""
+        if at_load_by is None:
+            return self.constant(data)
+        key = (len(data), _native.checksum(data))
+        if key not in self._packed_at_load:
+            self.constants.append(PackedAtLoad(at_load_by, len(data)))
+            self._packed_at_load[key] = len(self.constants) - 1
+        return self._packed_at_load[key]
 
 
 def bytes_of(array: np.ndarray) -> np.ndarray:
@@ -66,7 +78,8 @@ def serialise(graph: Graph, build: Build) -> Graph:
         "shape_inputs": [i for i, contents in enumerate(graph.input_contents[0]) if contents is not None],
         "sizes": [_size(leaf, graph, index, pool) for leaf in sizes],
         "profiles": [_profile(graph, tensors, sizes, graph.memory[p], p) for p in range(graph.n_profiles)],
-        "steps": [_step(group, index, pool) for group in graph.groups],
+        "steps": [_step(group, place, index, pool) for place, group in enumerate(graph.groups)],
+        "weights": _weights(graph, tensors, index),
         "report": _report(graph),
     }
     document["programs"] = pool.programs.programs
@@ -141,7 +154,8 @@ def _tensor(tensor: GraphTensor, where: str, pool: _Pool) -> dict[str, Any]:
         "where": where,
     }
     if tensor.is_constant:
-        result.update(where="constant", constant=pool.constant(tensor.contents(tensor.format)))
+        stored = pool.constant(tensor.contents(tensor.format)) if tensor.is_stored else -1
+        result.update(where="constant", constant=stored)
     return result
 
 
@@ -166,7 +180,7 @@ def _arenas(memory: MemoryPlan) -> dict[str, int]:
     return sizes | ({"cuda_arena_bytes": cuda.size, "cuda_lower_bound": cuda.lower_bound} if cuda.size else {})
 
 
-def _step(group: LayerGroup, index: dict[int, int], pool: _Pool) -> dict[str, Any]:
+def _step(group: LayerGroup, place: int, index: dict[int, int], pool: _Pool) -> dict[str, Any]:
     choice = group.choice
     implementation = choice.row.implementation
     fields, state = None, -1
@@ -184,7 +198,7 @@ def _step(group: LayerGroup, index: dict[int, int], pool: _Pool) -> dict[str, An
         "state": state,
         "inputs": [-1 if tensor is None else index[id(tensor)] for tensor in group.inputs],
         "outputs": [index[id(tensor)] for tensor in group.outputs],
-        "packed": pool.constant(group.packed) if group.packed else -1,
+        "packed": pool.packed(group.packed, place if group.packs_at_load else None) if group.packed else -1,
         "python": "python" in implementation.traits,
         "device": implementation.device.dlpack_code,
         **_epilogue(group),
@@ -199,6 +213,17 @@ def _epilogue(group: LayerGroup) -> dict[str, Any]:
     for step in steps:
         step[3] = [[kind, value if math.isfinite(value) else str(value)] for kind, value in step[3]]
     return {"epilogue": {"result_type": result_type, "steps": steps, "n_tensors": len(group.operands)}}
+
+
+def _weights(graph: Graph, tensors: list[GraphTensor], index: dict[int, int]) -> list[dict[str, Any]]:
+    """How each constant follows from weights of the network."""
+    table = Table()
+    for place, tensor in enumerate(tensors):
+        if tensor.is_constant and tensor.origin is not None:
+            table.add_tensor(place, tensor.origin)
+    for place, group in enumerate(graph.groups):
+        table.add_packed(place, [index[id(tensor)] for tensor in group.replaced])
+    return table.rows
 
 
 def _json_value(wire: int, value: Any, pool: _Pool) -> Any:

@@ -46,8 +46,8 @@ static const later_op op = {{LATER(later_op), "Later", "1", NULL, NULL, 0, NULL,
                              NULL, NULL, NULL, NULL, infer_dims},
                             {1, 2, 3, 4, 5}};
 static const dt_op* const ops[] = {&op.known};
-static const later_row row = {{LATER(later_row), "later", 0, 0, 0, "f32 -> f32", "", NULL, NULL, NULL, enqueue},
-                              {NULL}};
+static const later_row row = {
+    .known = {.h = LATER(later_row), .tactic = "later", .types = "f32 -> f32", .formats = "", .enqueue = enqueue}};
 static const dt_row* const rows[] = {&row.known};
 static const later_implementation implementation = {
     {LATER(later_implementation), "Later@1", "cpu", DT_DEVICE_CPU, 0, 0, NULL, 1, rows, NULL, NULL, NULL, NULL, NULL,

@@ -34,6 +34,9 @@
 #ifndef TYPES
 #define TYPES "f32 f16... -> f32"
 #endif
+#ifndef REPLACES
+#define REPLACES 0
+#endif
 #ifndef FORMATS
 #define FORMATS "linear"
 #endif
@@ -141,7 +144,13 @@ static const dt_op op = {{OP_SIZE, DT_ABI_MAJOR, 0},
                          NULL,
                          infer_dims};
 static const dt_op* const ops[] = {OPS};
-static const dt_row row = {DT_HDR(dt_row), "only", NEEDS, 0, 0, TYPES, FORMATS, NULL, NULL, NULL, ENQUEUE};
+static const dt_row row = {.h = DT_HDR(dt_row),
+                           .tactic = "only",
+                           .needs = NEEDS,
+                           .types = TYPES,
+                           .formats = FORMATS,
+                           .enqueue = ENQUEUE,
+                           .replaces = REPLACES};
 static const dt_row* const rows[] = {&row};
 static const dt_implementation implementation = {DT_HDR(dt_implementation),
                                                  IMPLEMENTED,

@@ -252,11 +252,21 @@ static const dt_op bare_op = {
     create,        NULL,   destroy, NULL,        NULL, count_outputs,        infer_type, infer_dims};
 static const dt_op* const ops[] = {&scale_op, &bare_op};
 
-static const dt_row float_row = {DT_HDR(dt_row), "threads", 0,       0,         0,      "f32 -> f32",
-                                 NULL,           fits,      prepare, workspace, enqueue};
-static const dt_row count_row = {
-    DT_HDR(dt_row), "count", 1ull << DT_CPU_sse2, 80, DT_TRAIT_IN_PLACE, "i32|i8 -> i32|i8", "linear", NULL,
-    NULL,           NULL,    count_living};
+static const dt_row float_row = {.h = DT_HDR(dt_row),
+                                 .tactic = "threads",
+                                 .types = "f32 -> f32",
+                                 .fits = fits,
+                                 .prepare = prepare,
+                                 .workspace = workspace,
+                                 .enqueue = enqueue};
+static const dt_row count_row = {.h = DT_HDR(dt_row),
+                                 .tactic = "count",
+                                 .needs = 1ull << DT_CPU_sse2,
+                                 .min_sm = 80,
+                                 .traits = DT_TRAIT_IN_PLACE,
+                                 .types = "i32|i8 -> i32|i8",
+                                 .formats = "linear",
+                                 .enqueue = count_living};
 static const dt_row* const rows[] = {&float_row, &count_row};
 static const dt_read read_factor = {DT_HDR(dt_read), "factor", DT_FIELD_FLOAT32, 1, "scale.c:1"};
 static const dt_read* const reads[] = {&read_factor};

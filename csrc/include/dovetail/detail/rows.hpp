@@ -34,6 +34,12 @@ constexpr uint64_t sm(int capability) { return static_cast<uint64_t>(capability)
 constexpr uint32_t kCaptureSafe = DT_TRAIT_CAPTURE_SAFE;
 constexpr uint32_t kInPlace = DT_TRAIT_IN_PLACE;
 
+// `.replaces = inputs_bits(1, 2)`: the second and the third input.
+template <class... Index>
+constexpr uint64_t inputs_bits(Index... index) {
+  return (uint64_t{0} | ... | (uint64_t{1} << index));
+}
+
 // One kernel: what it is called, needs and takes, and its functions, of which only enqueue must be there. Any of them
 // may throw dovetail::Error. Members mean what those of dt_row mean.
 template <class Params>
@@ -54,6 +60,8 @@ struct Row {
   // How many steps of the program `enqueue` would compute on output 0; `absorbed` of dovetail/epilogue.hpp says how
   // many its helpers can. Such a row gets them in run.epilogue().
   int (*absorb)(const Params& params, const Descs& inputs, const Descs& outputs, const Epilogue& program) = nullptr;
+  // Constant inputs that `enqueue` does not read because it has packed(): inputs_bits(1, 2). Their data is null then.
+  uint64_t replaces = 0;
 };
 
 namespace detail {
@@ -172,6 +180,7 @@ struct RowTrampolines {
     t.traits = row.traits;
     t.types = row.types;
     t.formats = row.formats;
+    t.replaces = row.replaces;
     constexpr bool has_rule = HasShapeRule<Params>::value;
     if constexpr (AreConstant<Params, rows>::value) {  // what is not given has no trampoline to be compiled
       typedef Row<Params> R;

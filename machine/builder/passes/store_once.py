@@ -1,0 +1,34 @@
+"""Each weight stands in the plan once: packed, where only kernels read it that have it packed, else as it is."""
+
+from __future__ import annotations
+
+from dovetail.core.tensor import allocated_bytes
+from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup
+
+GROWTH = 0.1  # of packed constants over what they replace; beyond it they are packed when the plan is loaded
+
+
+def store_once(graph: Graph, build: Build) -> Graph:
+    """Leave out constants whose packed form is enough, or packed forms that are much larger than the constants."""
+    consumers = graph.consumers()
+    needed: set[GraphTensor] = set()
+    for group in graph.groups:
+        replaced = group.replaced
+        if not replaced:
+            continue
+        size = sum(allocated_bytes(tensor.desc()) for tensor in replaced)
+        is_enough = all(_has_same(other, tensor, group) for tensor in replaced for other in consumers[tensor])
+        group.packs_at_load = not is_enough or len(group.packed) > size * (1 + GROWTH)
+        if group.packs_at_load:
+            needed.update(replaced)
+    for group in graph.groups:
+        for tensor in group.replaced:
+            tensor.is_stored = tensor in needed
+    return graph
+
+
+def _has_same(other: LayerGroup, tensor: GraphTensor, group: LayerGroup) -> bool:
+    """Does `other` have this constant in the form in which `group` has it packed, and read it nowhere else?"""
+    places = [index for index, taken in enumerate(other.inputs) if taken is tensor]
+    return other.packed == group.packed and all(other.is_replaced(index) for index in places)

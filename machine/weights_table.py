@@ -1,0 +1,69 @@
+"""The weights of a plan as text: where each lies, how it came there, and whether new ones could take the same way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dovetail.core.errors import PlanCorrupt
+from dovetail.core.types import DataType
+
+
+def weights_text(document: dict[str, Any], layer: str | None = None) -> str:
+    """A line for each layer's weights; with `layer`, those of one.
+
+    Raises:
+        PlanCorrupt: the table cannot be read. The plan itself may run all the same.
+    """
+    if "weights" not in document:
+        return f"plan '{document['name']}' does not say where its constants are from: it is of an earlier version"
+    try:
+        return "\n".join(_lines(document, layer))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        text = "the table of weights of this plan cannot be read"
+        raise PlanCorrupt(text, facts=[("because", f"{type(error).__name__}: {error}")]) from error
+
+
+def _lines(document: dict[str, Any], layer: str | None) -> list[str]:
+    rows = document["weights"]
+    made_of: list[list[int]] = [[] for _ in rows]
+    for index, row in enumerate(rows):
+        for source in row.get("of", ()):
+            made_of[source].append(index)
+    found: dict[tuple[str, str], set[int]] = {}
+    for index, row in enumerate(rows):
+        if row["how"] == "given" and layer in (None, row["layer"]):
+            found.setdefault((row["layer"], row["role"]), set()).update(_behind(index, made_of))
+    lines = [f"plan '{document['name']}'  {len(found)} weights"]
+    return lines + [
+        f"  {name} {role}: {_way(document, [rows[index] for index in sorted(reached)])}"
+        for (name, role), reached in found.items()
+    ]
+
+
+def _behind(start: int, made_of: list[list[int]]) -> set[int]:
+    """The entry and all that was made from it."""
+    reached, stack = {start}, [start]
+    while stack:
+        for index in made_of[stack.pop()]:
+            if index not in reached:
+                reached.add(index)
+                stack.append(index)
+    return reached
+
+
+def _way(document: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """What was done, and where the results are."""
+    parts = [f"as {DataType(row['dtype']).name}" for row in rows if row["how"] == "converted"]
+    parts += [f"folded by '{row['layer']}' ({row['by']})" for row in rows if row["how"] == "folded"]
+    if any("tensor" in row and document["tensors"][row["tensor"]]["constant"] >= 0 for row in rows):
+        parts.append("in the plan" if parts else "in the plan as they are")
+    for row in rows:
+        if row["how"] == "packed":
+            step = document["steps"][row["step"]]
+            is_late = "step" in document["constants"][step["packed"]]
+            when = " when the plan is loaded" if is_late else ""
+            parts.append(f"packed by '{step['layer']}' ({step['implementation']}:{step['row']}){when}")
+    reasons = dict.fromkeys(row["not_refittable"] for row in rows if row.get("not_refittable"))
+    if reasons:
+        parts.append(f"not refittable: {'; '.join(reasons)}")
+    return ", ".join(parts)
