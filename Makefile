@@ -123,5 +123,5 @@ $(VENV)/made:
 	$(PIP) install 'pip>=23.1'
 	@touch $@
 
-.PHONY: FORCE help demo test lint format refresh sanitize test-gpu bench wheel clean
+.PHONY: FORCE help demo test quick lint format refresh sanitize test-gpu bench wheel clean
 .DELETE_ON_ERROR:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -47,7 +48,8 @@ class Importer:
         self._rewrites = Rewrites(self._lookup, lambda text: log(Severity.WARNING, text))
         self._functions = functions_of(loaded.model)
         types = ElementTypes(lambda text: log(Severity.WARNING, text), loaded.files)
-        self._shared = Import(network, types, self._imported, Limits(budget), lambda text: log(Severity.WARNING, text))
+        warn = functools.partial(log, Severity.WARNING)
+        self._shared = Import(network, types, self._imported, Limits(budget), warn, _unread(loaded.model.graph))
         self._orders: dict[int, tuple[Any, Sequence[int]]] = {}  # by id of a graph, which is kept
 
     def run(self) -> None:
@@ -182,8 +184,7 @@ class Importer:
         n_layers = self._network.num_layers
         results = self._results(node, scope)
         self._shared.limits.use("the model", layers=max(1, self._network.num_layers - n_layers))
-        wanted = sum(bool(name) for name in proto.output)
-        if len(results) < wanted:
+        if any(node.wants(index) for index in range(len(results), len(proto.output))):
             text = f"it has {len(proto.output)} outputs, and {len(results)} can be made"
             raise ModelError(ErrorCode.UNSUPPORTED_NODE, text)
         for value in results:
@@ -262,6 +263,7 @@ class Importer:
             given = node.proto.input[index] if index < len(node.proto.input) else ""
             inner.set(name, scope.value(given), scope.type(given))
         nodes = bound(function.node, attributes_of(node.proto, function, node.opset))
+        self._shared.unread -= {name for inner in function.node for name in inner.output}  # its names are its own
         self._import_all(node, (nodes[place] for place in self._order(function, function.node)), inner)
         results = [inner.values.get(name) for name in function.output]
         missing = [name for index, name in enumerate(function.output) if results[index] is None and node.wants(index)]
@@ -314,3 +316,10 @@ class Importer:
 def _is_name(text: str) -> bool:
     """Does a dim of this name mean the same wherever it is? "?" and the like stand for any extent."""
     return isinstance(text, str) and any(letter.isalnum() for letter in text)
+
+
+def _unread(graph: Any) -> frozenset[str]:
+    """Names of outputs of its nodes that neither a node nor the graph itself takes."""
+    made = {name for node in graph.node for name in node.output}
+    read = {name for node in graph.node for name in names_read(node)}
+    return frozenset(made - read - {entry.name for entry in graph.output})

@@ -34,6 +34,7 @@ class Import:
     imported: Callable[..., list[Any]]  # (NodeProto, inputs, their ONNX types, opset) -> outputs
     limits: Limits
     warn: Callable[[str], None]
+    unread: frozenset[str] = frozenset()  # outputs of nodes of the main graph that nothing takes
     constants: Constants = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,7 +106,8 @@ class Node:
 
     def wants(self, index: int) -> bool:
         """Does the model use output `index`?"""
-        return index < len(self.proto.output) and bool(self.proto.output[index])
+        name = self.proto.output[index] if index < len(self.proto.output) else ""
+        return bool(name) and name not in self._shared.unread
 
     def as_tensor(self, array: Any) -> ITensor:
         """A constant of the network."""

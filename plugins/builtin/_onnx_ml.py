@@ -95,7 +95,7 @@ def labels_of(node: Any, name: str) -> numpy.ndarray | None:
     if node.wants(0):
         raise node.fail(
             "its labels are strings, and tensors of strings are not known here: give the classes integers as labels, "
-            "or leave the output of labels out of the model",
+            "or take the labels out of the outputs of the model",
             labels=", ".join(strings[:3]) + ("..." if len(strings) > 3 else ""),
         )
     return None
