@@ -71,8 +71,8 @@ DISTRIBUTIONS = [
 # What is installed of csrc/include, for plugins and programs outside this repository; nothing else may stand there.
 INSTALLED = """plugin.h plugin.hpp device.h runtime.h runtime.hpp cuda.hpp plugin.cmake plugin.map
     epilogue.hpp epilogue.cuh epilogue_program.h epilogue_tile.hpp tile_math.hpp detail/base.hpp
-    detail/fields.hpp detail/host_device.hpp detail/rows.hpp detail/shapes.hpp detail/views.hpp detail/v2.hpp
-    detail/v2_register.hpp detail/v2_table.hpp"""
+    detail/fields.hpp detail/host_device.hpp detail/isa.hpp detail/rows.hpp detail/shapes.hpp detail/views.hpp
+    detail/v2.hpp detail/v2_register.hpp detail/v2_table.hpp"""
 
 # The families of code that several layers use, csrc/kernels/<family>, each with the families that it may use.
 FAMILIES = {
@@ -107,7 +107,7 @@ DEFINED_IN = {"csrc/include/dovetail": "csrc/runtime"}  # the runtime's C interf
 
 # cpu_generic.hpp is compiled once per instruction set, with all that it includes.
 ISA_INCLUDES = """kernels/* dovetail/plugin.h dovetail/detail/host_device.hpp dovetail/epilogue_program.h
-    dovetail/epilogue_tile.hpp dovetail/tile_math.hpp"""
+    dovetail/epilogue_tile.hpp dovetail/tile_math.hpp dovetail/detail/isa.hpp"""
 # Headers whose templates are inline and shared: a copy compiled for one instruction set could be the one that
 # the linker keeps for all.
 CONTAINERS = """<algorithm> <array> <deque> <functional> <iostream> <list> <map> <memory> <numeric> <optional>
@@ -348,6 +348,29 @@ def definition_breaches(root: Path) -> Iterator[str]:
                 yield f"{where}: {name[-1]}() is defined in another folder, at {', '.join(homes.values())}"
 
 
+def isa_table_breaches(root: Path) -> Iterator[str]:
+    """The two tables of instruction sets agree; a cpu_generic.hpp names what is in them, and what some kernels are
+    compiled for is used by rows."""
+    header, flags = root / "csrc/include/dovetail/detail/isa.hpp", root / "csrc/cmake/isas.cmake"
+    in_header = re.findall(
+        r"^\s*X\((\w+), .*, \d+, (all|some), __VA_ARGS__\)", header.read_text(encoding="utf-8"), re.M
+    )
+    in_cmake = re.findall(r"^\s*dovetail_isa\((\w+) (\w+)", flags.read_text(encoding="utf-8"), re.M)
+    if in_header != in_cmake:
+        where = f"{flags.relative_to(root)}:1"
+        yield f"{where}: has {in_cmake}, and {header.relative_to(root)} has {in_header}"
+    for path in sorted((root / "csrc").glob("*/*/cpu_generic.hpp")):
+        where = path.relative_to(root).as_posix()
+        named = re.findall(r"^// Instruction sets: (.*)\.$", path.read_text(encoding="utf-8"), re.M)
+        for name in named[0].split(", ") if named else []:
+            of = dict([("all", "all"), *in_header]).get(name)
+            rows = [text.read_text(encoding="utf-8") for text in path.parent.glob("cpu_rows.*")]
+            if of is None:
+                yield f"{where}: names the instruction set {name}, which is not in {header.relative_to(root)}"
+            elif name != "all" and not any(re.search(rf"\b{name}\b", text) for text in rows):
+                yield f"{where}: is compiled for {name}, but no row of its folder starts such a kernel"
+
+
 def installed_breaches(root: Path) -> Iterator[str]:
     folder = root / "csrc/include/dovetail"
     for path in sorted(folder.rglob("*")):
@@ -454,6 +477,7 @@ CHECKERS = [
     include_breaches,
     isa_breaches,
     definition_breaches,
+    isa_table_breaches,
     installed_breaches,
     layer_breaches,
     order_breaches,
@@ -505,6 +529,8 @@ SOUND = {
     "tests/builtin/test_gelu.py": "",
     "csrc/include/dovetail/plugin.h": "#include <stdint.h>\n",
     "csrc/runtime/engine.cpp": '#include "runtime/engine.hpp"\n#include <vector>\n#include "dovetail/x.h"\n',
+    "csrc/include/dovetail/detail/isa.hpp": "X(avx2, A, 8, all, __VA_ARGS__)\nX(vnni, V, 16, some, __VA_ARGS__)\n",
+    "csrc/cmake/isas.cmake": "dovetail_isa(avx2 all -mavx2)\ndovetail_isa(vnni some)\n",
     "csrc/CMakeLists.txt": "install(DIRECTORY include/ DESTINATION x)\n",
     "csrc/kernels/simd/vec.hpp": "#include <stdint.h>\n",
     "csrc/kernels/gemm/args.hpp": '#include "kernels/simd/vec.hpp"\nDOVETAIL_KERNELS(void gemm(int first);)\n',
@@ -597,6 +623,9 @@ PLANTED = [
     ("csrc/runtime/engine.cpp", '#include "plugins/gelu/gelu.hpp"', "may not include plugins/gelu/gelu.hpp"),
     ("csrc/include/dovetail/plugin.h", '#include "kernels/simd/vec.hpp"', "may not include kernels/simd/vec.hpp"),
     ("csrc/include/dovetail/format.hpp", "", "is not in INSTALLED"),
+    ("csrc/cmake/isas.cmake", "dovetail_isa(neon all)", "('neon', 'all')"),
+    ("csrc/kernels/gemm/cpu_generic.hpp", "// Instruction sets: all, avx3.", "names the instruction set avx3"),
+    ("csrc/kernels/gemm/cpu_generic.hpp", "// Instruction sets: all, vnni.", "is compiled for vnni, but no row"),
     ("csrc/CMakeLists.txt", "install(DIRECTORY kernels/ DESTINATION x)", "installs kernels/"),
     ("csrc/kernels/simd/vec.hpp", '#include "kernels/gemm/args.hpp"', "may not include kernels/gemm/args.hpp"),
     ("csrc/kernels/gemm/args.hpp", '#include "plugins/gelu/gelu.hpp"', "may not include plugins/gelu/gelu.hpp"),

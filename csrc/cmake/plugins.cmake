@@ -1,6 +1,5 @@
 # The built-in layers: a folder per layer under plugins/, and a folder under kernels/ for each family of code that
-# several layers use. All CPU sources go into one plugin library; a file's suffix says its flags, so that a new layer or
-# family needs no line here.
+# several layers use. All CPU sources go into one plugin library; a new layer or family needs no line here.
 set(DOVETAIL_PLUGIN_LIBRARIES)
 
 # Sanitised kernels are looked into, not timed; at -O3 their checks take minutes to compile.
@@ -14,16 +13,7 @@ if(dovetail_kernel_level STREQUAL -O3 AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64
   set(dovetail_scalar_level -O2)
 endif()
 
-# What a file's suffix says; a library of objects each, so that each has its precompiled header: immintrin.h takes longer
-# to read than most kernels.
-set(dovetail_isas scalar)
-set(dovetail_isa_scalar ${dovetail_scalar_level})
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
-  list(APPEND dovetail_isas avx2 avx512 avx512vnni)
-  set(dovetail_isa_avx2 -mavx2 -mfma -mf16c ${dovetail_kernel_level})
-  set(dovetail_isa_avx512 -march=x86-64-v4 -mprefer-vector-width=512 ${dovetail_kernel_level})
-  set(dovetail_isa_avx512vnni -march=x86-64-v4 -mavx512vnni -mprefer-vector-width=512 ${dovetail_kernel_level})
-endif()
+include(cmake/isas.cmake)
 
 # Exceptions, measured: layers whose loops stand the way they are to run. The copies that -O3 makes of them take
 # twice as long to build, and run no faster (Lrn's half as fast).
@@ -33,26 +23,49 @@ if(dovetail_kernel_level STREQUAL -O3 AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 set(dovetail_plain_folders plugins/elementwise plugins/lrn kernels/gemm)
 
-file(GLOB cpu_sources CONFIGURE_DEPENDS plugins/cpu_*.cpp plugins/*/cpu_*.cpp kernels/*/cpu_*.cpp)
+# A library of objects for each instruction set, so that each has its precompiled header: immintrin.h takes longer to
+# read than most kernels.
+file(GLOB generic_headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} plugins/*/cpu_generic.hpp
+     kernels/*/cpu_generic.hpp)
 set(cpu_objects)
 foreach(isa ${dovetail_isas})
-  set(sources ${cpu_sources})
-  list(FILTER sources INCLUDE REGEX "_${isa}\\.cpp$")
+  set(sources)
+  foreach(header ${generic_headers})
+    file(STRINGS ${header} named REGEX "^// Instruction sets: .*\\.$")
+    if(NOT named)
+      set(named "// Instruction sets: all.")
+    endif()
+    if(NOT named MATCHES "[ ,](${isa}|${dovetail_isa_of_${isa}})[,.]")
+      continue()
+    endif()
+    string(REPLACE cpu_generic.hpp cpu_${isa}.cpp source ${CMAKE_CURRENT_BINARY_DIR}/isas/${header})
+    file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n" @ONLY)
+    list(APPEND sources ${source})
+  endforeach()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${generic_headers})
+  if(NOT sources)
+    continue()
+  endif()
   add_library(dovetail_cpu_${isa} OBJECT ${sources})
   target_include_directories(dovetail_cpu_${isa} PRIVATE include ${CMAKE_CURRENT_SOURCE_DIR})
   target_compile_definitions(dovetail_cpu_${isa} PRIVATE DT_ISA=${isa})
-  target_compile_options(dovetail_cpu_${isa} PRIVATE ${dovetail_isa_${isa}})
+  if(isa STREQUAL "scalar")
+    target_compile_options(dovetail_cpu_${isa} PRIVATE ${dovetail_scalar_level})
+  else()
+    target_compile_options(dovetail_cpu_${isa} PRIVATE ${dovetail_isa_options_${isa}} ${dovetail_kernel_level})
+  endif()
   if(isa MATCHES "avx")
     foreach(folder ${dovetail_plain_folders})
-      set_source_files_properties(${folder}/cpu_${isa}.cpp PROPERTIES COMPILE_OPTIONS "${dovetail_plain_options}")
+      set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/isas/${folder}/cpu_${isa}.cpp
+                                  PROPERTIES COMPILE_OPTIONS "${dovetail_plain_options}")
     endforeach()
     target_precompile_headers(dovetail_cpu_${isa} PRIVATE <immintrin.h>)
   endif()
   list(APPEND cpu_objects $<TARGET_OBJECTS:dovetail_cpu_${isa}>)
 endforeach()
-list(FILTER cpu_sources EXCLUDE REGEX "_(scalar|avx2|avx512|avx512vnni)\\.cpp$")
+file(GLOB cpu_sources CONFIGURE_DEPENDS plugins/cpu_*.cpp plugins/*/cpu_*.cpp kernels/*/cpu_*.cpp)
 foreach(source ${cpu_sources})  # rows whose kernels are in files of their own only start them
-  string(REPLACE cpu_rows.cpp cpu_avx2.cpp kernels ${source})
+  string(REPLACE cpu_rows.cpp cpu_generic.hpp kernels ${source})
   file(STRINGS ${source} family REGEX "^#include \"kernels/.*/cpu_rows\\.hpp\"")
   if(source MATCHES "/cpu_rows\\.cpp$" AND (family OR EXISTS ${kernels}) AND dovetail_kernel_level STREQUAL -O3)
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS -O2)

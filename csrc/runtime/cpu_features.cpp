@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 
+#include "dovetail/detail/isa.hpp"
 #include "runtime/host.hpp"
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -54,8 +55,9 @@ struct Cap {
   const char* name;
   uint64_t allowed;
 };
-constexpr uint64_t kAvx2 = bit(DT_CPU_sse2) | bit(DT_CPU_avx2) | bit(DT_CPU_fma) | bit(DT_CPU_f16c);
-constexpr Cap kCaps[] = {{"scalar", 0}, {"avx2", kAvx2}, {"avx512", ~uint64_t{0}}};
+#define DT_CAP(isa, needs, lanes, of, ...) {#isa, (needs) == 0 ? 0 : (needs) | bit(DT_CPU_sse2)},
+constexpr Cap kCaps[] = {DOVETAIL_ISAS(DT_CAP, )};
+#undef DT_CAP
 
 void warn_once(const std::string& value) {
   static std::mutex lock;
@@ -66,7 +68,9 @@ void warn_once(const std::string& value) {
     if (last == value) return;
     last = value;
   }
-  log_line(DT_LOG_WARNING, "DOVETAIL_FORCE_ISA=" + value + " is ignored: it takes scalar, avx2 or avx512");
+  std::string names;
+  for (const Cap& cap : kCaps) names += (names.empty() ? "" : ", ") + std::string(cap.name);
+  log_line(DT_LOG_WARNING, "DOVETAIL_FORCE_ISA=" + value + " is ignored; it takes one of: " + names);
 }
 
 }  // namespace

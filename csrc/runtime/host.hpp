@@ -81,7 +81,8 @@ using LogSink = void (*)(int level, const char* message);
 void set_log_sink(LogSink sink);
 void log_line(int level, const std::string& text);
 
-// Instruction sets of this machine as 1 << DT_CPU_*, after DOVETAIL_FORCE_ISA=scalar|avx2|avx512 capped them.
+// Instruction sets of this machine as 1 << DT_CPU_*, after DOVETAIL_FORCE_ISA=name limited them
+// to those that the kernels of this instruction set need, one of DOVETAIL_ISAS.
 uint64_t cpu_features();
 // Their names, "avx2 fma f16c", in the order of the table; "" for none.
 std::string feature_names(uint64_t features);

@@ -360,7 +360,11 @@ def test_the_machine_can_be_capped(monkeypatch):
     monkeypatch.setenv("DOVETAIL_FORCE_ISA", "avx2")
     assert _native.cpu_features() == [x for x in present if x in ("sse2", "avx2", "fma", "f16c")]
     monkeypatch.setenv("DOVETAIL_FORCE_ISA", "avx512")
-    assert _native.cpu_features() == present
+    v4 = ("sse2", "avx2", "fma", "f16c", "avx512")
+    assert _native.cpu_features() == [x for x in present if x in v4]
+    for name in ("avx512vnni", "avx512bf16"):
+        monkeypatch.setenv("DOVETAIL_FORCE_ISA", name)
+        assert _native.cpu_features() == [x for x in present if x in (*v4, name)]
 
 
 def test_an_unknown_cap_is_ignored_with_a_word(monkeypatch):
@@ -372,4 +376,5 @@ def test_an_unknown_cap_is_ignored_with_a_word(monkeypatch):
         assert _native.cpu_features() == present
     finally:
         _native.set_log_sink(None)
-    assert lines == [(2, "DOVETAIL_FORCE_ISA=mmx is ignored: it takes scalar, avx2 or avx512")]
+    names = "avx512bf16, avx512vnni, avx512, avx2, scalar"
+    assert lines == [(2, f"DOVETAIL_FORCE_ISA=mmx is ignored; it takes one of: {names}")]

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 struct ConversionArgs {
   const void* x;
   void* y;
@@ -12,14 +14,6 @@ struct ConversionArgs {
 };
 
 // Elements [first, last) in the order of storage.
-namespace avx512 {
-void convert_elements(const ConversionArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void convert_elements(const ConversionArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void convert_elements(const ConversionArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void convert_elements(const ConversionArgs& args, int64_t first, int64_t last);)
 
 #endif

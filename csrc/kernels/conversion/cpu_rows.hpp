@@ -37,16 +37,8 @@ void enqueue_conversion(const Params&, const Run& run) {
    .enqueue = enqueue_conversion<Params, isa::convert_elements>},
 
 // Best first.
-// clang-format off
 template <class Params>
-constexpr Row<Params> kConversionRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_EACH_FORMAT(DT_CONVERSION_ROW, avx512, kAvx512)
-    DOVETAIL_EACH_FORMAT(DT_CONVERSION_ROW, avx2, kAvx2)
-#endif
-    DOVETAIL_EACH_FORMAT(DT_CONVERSION_ROW, scalar, 0)
-};
-// clang-format on
+constexpr Row<Params> kConversionRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, DT_CONVERSION_ROW)};
 #undef DT_CONVERSION_ROW
 
 DOVETAIL_CLOSE_NAMESPACE

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
 #include "dovetail/epilogue_program.h"
 
 struct ConvolveAxis {
@@ -36,28 +37,22 @@ struct ConvolveArgs {
 };
 
 // What the kernels mean by items, tiles and panels is explained where they are defined, in gemm.hpp, int8.hpp and
-// blocked.hpp. Kernels of linear tensors keep `panel` maps times kConvolveTile outputs in registers.
-#define DOVETAIL_CONVOLVE_INT8_KERNEL(isa, panel, tile)                                                              \
-  namespace isa {                                                                                                    \
-  constexpr int64_t kConvolvePanel = panel, kConvolveTile = tile;                                                    \
-  void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel, \
-                     void* scratch);                                                                                 \
+// blocked.hpp.
+DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
+                                    int64_t last_panel, void* scratch);
+                 void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
+                                    int64_t last_panel, void* scratch);
+                 void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last);
+                 void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last);
+                 int64_t convolve_blocked_items(const ConvolveArgs& args);
+                 void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last);)
+
+// Kernels of linear tensors keep kConvolvePanel maps times kConvolveTile outputs in registers.
+#define DT_CONVOLVE_TILE(isa, needs, lanes, of, ...)                                  \
+  namespace isa {                                                                     \
+  constexpr int64_t kConvolvePanel = lanes == 16 ? 12 : 6, kConvolveTile = 2 * lanes; \
   }
-#define DOVETAIL_CONVOLVE_KERNELS(isa, panel, tile)                                                                  \
-  DOVETAIL_CONVOLVE_INT8_KERNEL(isa, panel, tile)                                                                    \
-  namespace isa {                                                                                                    \
-  void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel, \
-                     void* scratch);                                                                                 \
-  void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last);                                         \
-  void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last);                                      \
-  int64_t convolve_blocked_items(const ConvolveArgs& args);                                                          \
-  void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last);                                    \
-  }
-DOVETAIL_CONVOLVE_INT8_KERNEL(avx512vnni, 12, 32)
-DOVETAIL_CONVOLVE_KERNELS(avx512, 12, 32)
-DOVETAIL_CONVOLVE_KERNELS(avx2, 6, 16)
-DOVETAIL_CONVOLVE_KERNELS(scalar, 6, 8)
-#undef DOVETAIL_CONVOLVE_KERNELS
-#undef DOVETAIL_CONVOLVE_INT8_KERNEL
+DOVETAIL_ISAS(DT_CONVOLVE_TILE, )
+#undef DT_CONVOLVE_TILE
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels of convolution and its transpose, compiled once per instruction set.
+// Instruction sets: all, avx512vnni.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_CPU_GENERIC_HPP
 

@@ -19,7 +19,7 @@ struct ConvolveKernels {
   int64_t panel = 0, tile = 0;
 };
 
-#define DT_CONVOLVE_KERNELS(isa)                                                                   \
+#define DT_CONVOLVE_KERNELS(isa, needs)                                                            \
   inline constexpr ConvolveKernels isa##_convolve = {.gemm = isa::convolve_gemm,                   \
                                                      .int8 = isa::convolve_int8,                   \
                                                      .rows = isa::convolve_rows,                   \
@@ -31,10 +31,8 @@ struct ConvolveKernels {
 #if defined(__x86_64__)
 inline constexpr ConvolveKernels avx512vnni_convolve = {
     .int8 = avx512vnni::convolve_int8, .panel = avx512vnni::kConvolvePanel, .tile = avx512vnni::kConvolveTile};
-DT_CONVOLVE_KERNELS(avx512)
-DT_CONVOLVE_KERNELS(avx2)
 #endif
-DT_CONVOLVE_KERNELS(scalar)
+DOVETAIL_EACH_ISA(DT_CONVOLVE_KERNELS)
 #undef DT_CONVOLVE_KERNELS
 
 // gemm and int8: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16; stem: linear to CHW16.
@@ -305,9 +303,10 @@ DOVETAIL_CLOSE_NAMESPACE
    .enqueue = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::enqueue,     \
    .absorb = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::kAbsorb,      \
    .replaces = inputs_bits(ConvolveRow::kKernel)},
-#define DT_CONVOLVE_INT8_ROW(Params, isa, features) \
+#define DT_CONVOLVE_INT8_ROW(isa, features, Params) \
   DT_CONVOLVE_ROW(Params, "int8", int8, isa, features, "i8 i8 f32 -> f32", "linear")
-#define DT_CONVOLVE_FLOAT_ROWS(Params, isa, features)                                                                  \
+#define DT_CONVOLVE_ROWS(isa, features, Params)                                                                        \
+  DT_CONVOLVE_INT8_ROW(isa, features, Params)                                                                          \
   DT_CONVOLVE_ROW(Params, "depthwise_chw16", depthwise, isa, features, DT_CONVOLVE_FLOAT32,                            \
                   "chw16 linear linear -> chw16")                                                                      \
   DT_CONVOLVE_ROW(Params, "direct_chw16", blocked, isa, features, DT_CONVOLVE_FLOAT32, "chw16 linear linear -> chw16") \
@@ -315,18 +314,10 @@ DOVETAIL_CLOSE_NAMESPACE
   DT_CONVOLVE_ROW(Params, "rows", rows, isa, features, DT_CONVOLVE_FLOATS, "linear")                                   \
   DT_CONVOLVE_ROW(Params, "gemm", gemm, isa, features, DT_CONVOLVE_FLOATS, "linear")
 #if defined(__x86_64__)
-#define DOVETAIL_CONVOLVE_ROWS(Params)                  \
-  DT_CONVOLVE_INT8_ROW(Params, avx512vnni, kAvx512Vnni) \
-  DT_CONVOLVE_INT8_ROW(Params, avx512, kAvx512)         \
-  DT_CONVOLVE_FLOAT_ROWS(Params, avx512, kAvx512)       \
-  DT_CONVOLVE_INT8_ROW(Params, avx2, kAvx2)             \
-  DT_CONVOLVE_FLOAT_ROWS(Params, avx2, kAvx2)           \
-  DT_CONVOLVE_INT8_ROW(Params, scalar, 0)               \
-  DT_CONVOLVE_FLOAT_ROWS(Params, scalar, 0)
+#define DT_CONVOLVE_OTHER_ROWS(Params) DT_CONVOLVE_INT8_ROW(avx512vnni, kAvx512Vnni, Params)
 #else
-#define DOVETAIL_CONVOLVE_ROWS(Params)    \
-  DT_CONVOLVE_INT8_ROW(Params, scalar, 0) \
-  DT_CONVOLVE_FLOAT_ROWS(Params, scalar, 0)
+#define DT_CONVOLVE_OTHER_ROWS(Params)
 #endif
+#define DOVETAIL_CONVOLVE_ROWS(Params) DT_CONVOLVE_OTHER_ROWS(Params) DOVETAIL_EACH_ISA_WITH(DT_CONVOLVE_ROWS, Params)
 
 #endif

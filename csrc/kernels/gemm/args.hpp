@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "dovetail/detail/host_device.hpp"
+#include "dovetail/detail/isa.hpp"
 #include "kernels/simd/vec.hpp"
 
 constexpr int kGemmRank = 16;  // axes of a group: two inputs of eight dims
@@ -74,18 +75,19 @@ DOVETAIL_HOST_DEVICE inline bool gemm_is_unit(const GemmGroup& g, int t) { retur
 constexpr int64_t kGemmColumns = 128;
 constexpr int64_t kGemmDepth = 256;  // k that are summed before y is written, so that panels stay in the caches
 constexpr int64_t kGemmPieces = 64;  // that y takes one by one; of more, groups are added up first
-#define DOVETAIL_GEMM_KERNELS(isa, rows, columns)                                                                \
-  namespace isa {                                                                                                \
-  constexpr int64_t kGemmPanel = rows, kGemmTile = columns;                                                      \
-  void gemm_pack(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last);                   \
-  void gemm_packed(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last, float* scratch); \
-  void gemm_direct(const GemmArgs& args, int64_t panel, int64_t first, int64_t last);                            \
-  void gemm_vector(const GemmArgs& args, int64_t first, int64_t last);                                           \
-  void gemm_exact(const GemmArgs& args, int64_t first, int64_t last);                                            \
+DOVETAIL_KERNELS(void gemm_pack(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last);
+                 void gemm_packed(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last,
+                                  float* scratch);
+                 void gemm_direct(const GemmArgs& args, int64_t panel, int64_t first, int64_t last);
+                 void gemm_vector(const GemmArgs& args, int64_t first, int64_t last);
+                 void gemm_exact(const GemmArgs& args, int64_t first, int64_t last);)
+
+// Sums that stay in registers: rows of a panel times columns of a tile.
+#define DT_GEMM_TILE(isa, needs, lanes, of, ...)                              \
+  namespace isa {                                                             \
+  constexpr int64_t kGemmPanel = lanes == 16 ? 12 : 6, kGemmTile = 2 * lanes; \
   }
-DOVETAIL_GEMM_KERNELS(avx512, 12, 32)
-DOVETAIL_GEMM_KERNELS(avx2, 6, 16)
-DOVETAIL_GEMM_KERNELS(scalar, 6, 8)
-#undef DOVETAIL_GEMM_KERNELS
+DOVETAIL_ISAS(DT_GEMM_TILE, )
+#undef DT_GEMM_TILE
 
 #endif

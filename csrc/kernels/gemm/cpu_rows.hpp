@@ -16,14 +16,10 @@ struct GemmKernels {
   int64_t panel, tile;
 };
 
-#define DT_GEMM_KERNELS(isa)                                                                                        \
+#define DT_GEMM_KERNELS(isa, needs)                                                                                 \
   inline constexpr GemmKernels isa##_gemm = {isa::gemm_pack,  isa::gemm_packed, isa::gemm_direct, isa::gemm_vector, \
                                              isa::gemm_exact, isa::kGemmPanel,  isa::kGemmTile};
-#if defined(__x86_64__)
-DT_GEMM_KERNELS(avx512)
-DT_GEMM_KERNELS(avx2)
-#endif
-DT_GEMM_KERNELS(scalar)
+DOVETAIL_EACH_ISA(DT_GEMM_KERNELS)
 #undef DT_GEMM_KERNELS
 
 // Which inputs of a product are constants that were packed, or may be.
@@ -307,8 +303,9 @@ struct GemmRow {
 
 DOVETAIL_CLOSE_NAMESPACE
 
-// The rows of a layer on one instruction set.
-#define DOVETAIL_GEMM_ROWS(Params, Rule, isa, features)               \
+// The rows of a layer.
+#define DOVETAIL_GEMM_ROWS(Params, Rule) DOVETAIL_EACH_ISA_WITH(DT_GEMM_ROWS, Params, Rule)
+#define DT_GEMM_ROWS(isa, features, Params, Rule)                     \
   DT_GEMM_ROW(Params, Rule, isa, features, "gemm_" #isa, kFloatTypes) \
   DT_GEMM_ROW(Params, Rule, isa, features, "exact_" #isa, kIntegerTypes)
 #define DT_GEMM_ROW(Params, Rule, isa, features, name, types_) \

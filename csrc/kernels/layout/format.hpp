@@ -116,6 +116,9 @@ void parallel_ranges(const Run& run, int64_t n, double work, int64_t grain, cons
   ROW(__VA_ARGS__, "dhwc8")            \
   ROW(__VA_ARGS__, "cdhw32")
 
+// The same for one instruction set: DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, ROW) makes ROW(isa, needs, format).
+#define DOVETAIL_EACH_FORMAT_OF(isa, needs, ROW) DOVETAIL_EACH_FORMAT(ROW, isa, needs)
+
 DOVETAIL_CLOSE_NAMESPACE
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
 #include "kernels/spec/enumerations.hpp"
 
 enum RecurrentCell : int32_t { kRnnCell = 0, kGruCell = 1, kLstmCell = 2 };
@@ -32,14 +33,9 @@ struct RecurrentCellArgs {
 //                    is [2, hidden] here; leaves z in r[0, hidden) and q * h in `reset`
 //   recurrent_cell   the next h, and c of an LSTM. late: the third gate's part of r, or for such a GRU the product of
 //                    the state that was reset
-#define DOVETAIL_RECURRENT_KERNELS(isa)                                                                          \
-  namespace isa {                                                                                                \
-  void recurrent_reset(const RecurrentCellArgs& args, const float* x, float* r, const float* h, float* reset);   \
-  void recurrent_cell(const RecurrentCellArgs& args, const float* x, float* r, float* late, float* h, float* c); \
-  }
-DOVETAIL_RECURRENT_KERNELS(avx512)
-DOVETAIL_RECURRENT_KERNELS(avx2)
-DOVETAIL_RECURRENT_KERNELS(scalar)
-#undef DOVETAIL_RECURRENT_KERNELS
+DOVETAIL_KERNELS(void recurrent_reset(const RecurrentCellArgs& args, const float* x, float* r, const float* h,
+                                      float* reset);
+                 void recurrent_cell(const RecurrentCellArgs& args, const float* x, float* r, float* late, float* h,
+                                     float* c);)
 
 #endif

@@ -15,13 +15,9 @@ struct RecurrentKernels {
   decltype(&scalar::recurrent_cell) cell;
 };
 
-#define DT_RECURRENT_KERNELS(isa) \
+#define DT_RECURRENT_KERNELS(isa, needs) \
   inline constexpr RecurrentKernels isa##_recurrent = {isa##_gemm, isa::recurrent_reset, isa::recurrent_cell};
-#if defined(__x86_64__)
-DT_RECURRENT_KERNELS(avx512)
-DT_RECURRENT_KERNELS(avx2)
-#endif
-DT_RECURRENT_KERNELS(scalar)
+DOVETAIL_EACH_ISA(DT_RECURRENT_KERNELS)
 #undef DT_RECURRENT_KERNELS
 
 // y[m][n] = bias[n] + sum over k of a[m][k] * w[n][k] in float32, by the kernels of matrix products. w is packed first.
@@ -359,7 +355,7 @@ struct RecurrentRow {
 DOVETAIL_CLOSE_NAMESPACE
 
 // The rows of a layer.
-#define DT_RECURRENT_ROW(Params, isa, features, types_)           \
+#define DT_RECURRENT_ROW(isa, features, Params, types_)           \
   {.tactic = "gemm_" #isa,                                        \
    .needs = features,                                             \
    .types = types_,                                               \
@@ -368,13 +364,6 @@ DOVETAIL_CLOSE_NAMESPACE
    .workspace = RecurrentRow<Params, isa##_recurrent>::workspace, \
    .enqueue = RecurrentRow<Params, isa##_recurrent>::enqueue,     \
    .replaces = inputs_bits(kW, kR)},
-#if defined(__x86_64__)
-#define DOVETAIL_RECURRENT_ROWS(Params, types)     \
-  DT_RECURRENT_ROW(Params, avx512, kAvx512, types) \
-  DT_RECURRENT_ROW(Params, avx2, kAvx2, types)     \
-  DT_RECURRENT_ROW(Params, scalar, 0, types)
-#else
-#define DOVETAIL_RECURRENT_ROWS(Params, types) DT_RECURRENT_ROW(Params, scalar, 0, types)
-#endif
+#define DOVETAIL_RECURRENT_ROWS(Params, types) DOVETAIL_EACH_ISA_WITH(DT_RECURRENT_ROW, Params, types)
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_ACTIVATION_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_ACTIVATION_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "formulas.hpp"
 
 struct ActivationArgs {
@@ -14,14 +15,6 @@ struct ActivationArgs {
 };
 
 // Elements [first, last) in the order of storage.
-namespace avx512 {
-void activation(const ActivationArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void activation(const ActivationArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void activation(const ActivationArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void activation(const ActivationArgs& args, int64_t first, int64_t last);)
 
 #endif

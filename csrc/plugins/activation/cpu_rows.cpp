@@ -38,15 +38,7 @@ void enqueue(const ActivationParams& params, const Run& run) {
    .enqueue = enqueue<isa::activation>,       \
    .traits = kInPlace},
 
-// clang-format off
-constexpr Row<ActivationParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_EACH_FORMAT(ACTIVATION_ROW, avx512, kAvx512)
-    DOVETAIL_EACH_FORMAT(ACTIVATION_ROW, avx2, kAvx2)
-#endif
-    DOVETAIL_EACH_FORMAT(ACTIVATION_ROW, scalar, 0)
-};
-// clang-format on
+constexpr Row<ActivationParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, ACTIVATION_ROW)};
 
 }  // namespace
 

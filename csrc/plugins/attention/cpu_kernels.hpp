@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "dovetail/detail/host_device.hpp"
+#include "dovetail/detail/isa.hpp"
 
 // Steps are elements between neighbours; those of `size` lie side by side. A step of 0 repeats.
 struct AttentionTensor {
@@ -52,14 +53,8 @@ struct AttentionWork {
 };
 
 // Items [first, last), with scratch of attention_floats.
-#define DOVETAIL_ATTENTION_KERNELS(isa)                                                                              \
-  namespace isa {                                                                                                    \
-  int64_t attention_floats(int64_t rows, int64_t size, int64_t v_size);                                              \
-  void attention(const AttentionArgs& args, const AttentionWork& work, int64_t first, int64_t last, float* scratch); \
-  }
-DOVETAIL_ATTENTION_KERNELS(avx512)
-DOVETAIL_ATTENTION_KERNELS(avx2)
-DOVETAIL_ATTENTION_KERNELS(scalar)
-#undef DOVETAIL_ATTENTION_KERNELS
+DOVETAIL_KERNELS(int64_t attention_floats(int64_t rows, int64_t size, int64_t v_size);
+                 void attention(const AttentionArgs& args, const AttentionWork& work, int64_t first, int64_t last,
+                                float* scratch);)
 
 #endif

@@ -53,21 +53,10 @@ void enqueue(const AttentionParams& params, const Run& run) {
    .workspace = workspace<isa##_here>, \
    .enqueue = enqueue<isa##_here>},
 
-#if defined(__x86_64__)
-constexpr Kernels avx512_here = {avx512::attention_floats, avx512::attention};
-constexpr Kernels avx2_here = {avx2::attention_floats, avx2::attention};
-#endif
-constexpr Kernels scalar_here = {scalar::attention_floats, scalar::attention};
+#define KERNELS(isa, features) constexpr Kernels isa##_here = {isa::attention_floats, isa::attention};
+DOVETAIL_EACH_ISA(KERNELS)
 
-// clang-format off
-constexpr Row<AttentionParams> kRows[] = {
-#if defined(__x86_64__)
-    ATTENTION_ROW(avx512, kAvx512)
-    ATTENTION_ROW(avx2, kAvx2)
-#endif
-    ATTENTION_ROW(scalar, 0)
-};
-// clang-format on
+constexpr Row<AttentionParams> kRows[] = {DOVETAIL_EACH_ISA(ATTENTION_ROW)};
 
 }  // namespace
 

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 constexpr int64_t kCumulativeColumns = 256;  // of one item
 
 // x and y are [outer, n, inner]; it runs along n.
@@ -19,14 +21,6 @@ struct CumulativeArgs {
 };
 
 // Items [first, last): kCumulativeColumns columns of one element of outer.
-namespace avx512 {
-void cumulative(const CumulativeArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void cumulative(const CumulativeArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void cumulative(const CumulativeArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void cumulative(const CumulativeArgs& args, int64_t first, int64_t last);)
 
 #endif

@@ -23,15 +23,7 @@ void enqueue(const CumulativeParams& params, const Run& run) {
    .formats = "linear",               \
    .enqueue = enqueue<isa::cumulative>},
 
-// clang-format off
-constexpr Row<CumulativeParams> kRows[] = {
-#if defined(__x86_64__)
-    CUMULATIVE_ROW(avx512, kAvx512)
-    CUMULATIVE_ROW(avx2, kAvx2)
-#endif
-    CUMULATIVE_ROW(scalar, 0)
-};
-// clang-format on
+constexpr Row<CumulativeParams> kRows[] = {DOVETAIL_EACH_ISA(CUMULATIVE_ROW)};
 
 }  // namespace
 

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 // x and y as stored: [outer, groups, inner, lanes]; element (o, g, i, l) has scale g * lanes + l.
 struct DequantizeArgs {
   const void* x;
@@ -15,14 +17,6 @@ struct DequantizeArgs {
 };
 
 // Elements [first, last) in the order of storage.
-namespace avx512 {
-void dequantize(const DequantizeArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void dequantize(const DequantizeArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void dequantize(const DequantizeArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void dequantize(const DequantizeArgs& args, int64_t first, int64_t last);)
 
 #endif

@@ -33,15 +33,7 @@ void enqueue(const DequantizeParams& params, const Run& run) {
    .workspace = workspace,                    \
    .enqueue = enqueue<isa::dequantize>},
 
-// clang-format off
-constexpr Row<DequantizeParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_EACH_FORMAT(DEQUANTIZE_ROW, avx512, kAvx512)
-    DOVETAIL_EACH_FORMAT(DEQUANTIZE_ROW, avx2, kAvx2)
-#endif
-    DOVETAIL_EACH_FORMAT(DEQUANTIZE_ROW, scalar, 0)
-};
-// clang-format on
+constexpr Row<DequantizeParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, DEQUANTIZE_ROW)};
 
 }  // namespace
 

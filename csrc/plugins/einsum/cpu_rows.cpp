@@ -7,15 +7,7 @@ using namespace dovetail;
 
 namespace {
 
-// clang-format off
-constexpr Row<EinsumParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_GEMM_ROWS(EinsumParams, EinsumRule, avx512, kAvx512)
-    DOVETAIL_GEMM_ROWS(EinsumParams, EinsumRule, avx2, kAvx2)
-#endif
-    DOVETAIL_GEMM_ROWS(EinsumParams, EinsumRule, scalar, 0)
-};
-// clang-format on
+constexpr Row<EinsumParams> kRows[] = {DOVETAIL_GEMM_ROWS(EinsumParams, EinsumRule)};
 
 }  // namespace
 

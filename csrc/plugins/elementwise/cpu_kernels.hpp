@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_ELEMENTWISE_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_ELEMENTWISE_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "kernels/pointwise/broadcast_args.hpp"
 #include "operations.hpp"
 
@@ -11,17 +12,7 @@ struct ElementwiseArgs : PairArgs {
 };
 
 // Columns [first_column, last_column) of rows [first_row, last_row).
-namespace avx512 {
-void elementwise(const ElementwiseArgs& args, int64_t first_row, int64_t last_row, int64_t first_column,
-                 int64_t last_column);
-}
-namespace avx2 {
-void elementwise(const ElementwiseArgs& args, int64_t first_row, int64_t last_row, int64_t first_column,
-                 int64_t last_column);
-}
-namespace scalar {
-void elementwise(const ElementwiseArgs& args, int64_t first_row, int64_t last_row, int64_t first_column,
-                 int64_t last_column);
-}
+DOVETAIL_KERNELS(void elementwise(const ElementwiseArgs& args, int64_t first_row, int64_t last_row,
+                                  int64_t first_column, int64_t last_column);)
 
 #endif

@@ -40,15 +40,7 @@ void enqueue(const ElementwiseParams& params, const Run& run) {
        .fits = fits_elementwise,               \
        .enqueue = enqueue<isa::elementwise>},
 
-// clang-format off
-constexpr Row<ElementwiseParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_EACH_FORMAT(ELEMENTWISE_ROW, avx512, kAvx512)
-    DOVETAIL_EACH_FORMAT(ELEMENTWISE_ROW, avx2, kAvx2)
-#endif
-    DOVETAIL_EACH_FORMAT(ELEMENTWISE_ROW, scalar, 0)
-};
-// clang-format on
+constexpr Row<ElementwiseParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, ELEMENTWISE_ROW)};
 
 }  // namespace
 

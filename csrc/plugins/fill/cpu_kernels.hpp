@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 struct FillArgs {
   void* y;
   int32_t type, kind;  // kind: FillKind
@@ -16,14 +18,6 @@ struct FillArgs {
 };
 
 // Elements [first, last); first is a multiple of 4.
-namespace avx512 {
-void fill(const FillArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void fill(const FillArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void fill(const FillArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void fill(const FillArgs& args, int64_t first, int64_t last);)
 
 #endif

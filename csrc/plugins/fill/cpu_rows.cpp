@@ -57,15 +57,7 @@ void enqueue(const FillParams& params, const Run& run) {
        .fits = fits_fill,          \
        .enqueue = enqueue<isa::fill>},
 
-// clang-format off
-constexpr Row<FillParams> kRows[] = {
-#if defined(__x86_64__)
-    FILL_ROWS(avx512, kAvx512)
-    FILL_ROWS(avx2, kAvx2)
-#endif
-    FILL_ROWS(scalar, 0)
-};
-// clang-format on
+constexpr Row<FillParams> kRows[] = {DOVETAIL_EACH_ISA(FILL_ROWS)};
 
 }  // namespace
 

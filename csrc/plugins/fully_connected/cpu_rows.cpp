@@ -7,15 +7,7 @@ using namespace dovetail;
 
 namespace {
 
-// clang-format off
-constexpr Row<FullyConnectedParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_GEMM_ROWS(FullyConnectedParams, ConnectedRule, avx512, kAvx512)
-    DOVETAIL_GEMM_ROWS(FullyConnectedParams, ConnectedRule, avx2, kAvx2)
-#endif
-    DOVETAIL_GEMM_ROWS(FullyConnectedParams, ConnectedRule, scalar, 0)
-};
-// clang-format on
+constexpr Row<FullyConnectedParams> kRows[] = {DOVETAIL_GEMM_ROWS(FullyConnectedParams, ConnectedRule)};
 
 }  // namespace
 

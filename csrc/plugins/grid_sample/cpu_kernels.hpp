@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_GRID_SAMPLE_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_GRID_SAMPLE_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "places.hpp"
 
 constexpr int64_t kGridColumns = 64;  // places of one unit
@@ -21,14 +22,6 @@ struct GridSampleArgs {
 };
 
 // Units [first, last): kGridColumns places of one image, in all channels.
-namespace avx512 {
-void grid_sample(const GridSampleArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void grid_sample(const GridSampleArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void grid_sample(const GridSampleArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void grid_sample(const GridSampleArgs& args, int64_t first, int64_t last);)
 
 #endif

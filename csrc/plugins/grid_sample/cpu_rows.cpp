@@ -28,15 +28,7 @@ void enqueue(const GridSampleParams& params, const Run& run) {
   GRID_SAMPLE_ROW(isa, features, "linear_", kGridTypes) \
   GRID_SAMPLE_ROW(isa, features, "halves_", kGridTypesOfHalves)
 
-// clang-format off
-constexpr Row<GridSampleParams> kRows[] = {
-#if defined(__x86_64__)
-    GRID_SAMPLE_ROWS(avx512, kAvx512)
-    GRID_SAMPLE_ROWS(avx2, kAvx2)
-#endif
-    GRID_SAMPLE_ROWS(scalar, 0)
-};
-// clang-format on
+constexpr Row<GridSampleParams> kRows[] = {DOVETAIL_EACH_ISA(GRID_SAMPLE_ROWS)};
 
 }  // namespace
 

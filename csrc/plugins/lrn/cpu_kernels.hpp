@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 constexpr int64_t kLrnMostWindow = 15, kLrnColumns = 256;  // columns of one item
 
 // x and y are [outer, channels, inner].
@@ -18,14 +20,6 @@ struct LrnArgs {
 };
 
 // Items [first, last): kLrnColumns columns of one element of outer.
-namespace avx512 {
-void lrn(const LrnArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void lrn(const LrnArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void lrn(const LrnArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void lrn(const LrnArgs& args, int64_t first, int64_t last);)
 
 #endif

@@ -23,15 +23,7 @@ void enqueue(const LrnParams& params, const Run& run) {
    .formats = "linear",                     \
    .enqueue = enqueue<isa::lrn>},
 
-// clang-format off
-constexpr Row<LrnParams> kRows[] = {
-#if defined(__x86_64__)
-    LRN_ROW(avx512, kAvx512)
-    LRN_ROW(avx2, kAvx2)
-#endif
-    LRN_ROW(scalar, 0)
-};
-// clang-format on
+constexpr Row<LrnParams> kRows[] = {DOVETAIL_EACH_ISA(LRN_ROW)};
 
 }  // namespace
 

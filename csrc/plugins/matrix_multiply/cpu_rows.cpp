@@ -7,15 +7,7 @@ using namespace dovetail;
 
 namespace {
 
-// clang-format off
-constexpr Row<MatrixMultiplyParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_GEMM_ROWS(MatrixMultiplyParams, MatrixRule, avx512, kAvx512)
-    DOVETAIL_GEMM_ROWS(MatrixMultiplyParams, MatrixRule, avx2, kAvx2)
-#endif
-    DOVETAIL_GEMM_ROWS(MatrixMultiplyParams, MatrixRule, scalar, 0)
-};
-// clang-format on
+constexpr Row<MatrixMultiplyParams> kRows[] = {DOVETAIL_GEMM_ROWS(MatrixMultiplyParams, MatrixRule)};
 
 }  // namespace
 

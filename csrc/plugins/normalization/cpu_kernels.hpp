@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_NORMALIZATION_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_NORMALIZATION_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "kernels/reduce/reduction.hpp"
 
 struct NormalizationArgs {
@@ -14,14 +15,7 @@ struct NormalizationArgs {
 };
 
 // Items [first, last), of strip_items.
-namespace avx512 {
-void normalization(const NormalizationArgs& args, const float* scale, const float* bias, int64_t first, int64_t last);
-}
-namespace avx2 {
-void normalization(const NormalizationArgs& args, const float* scale, const float* bias, int64_t first, int64_t last);
-}
-namespace scalar {
-void normalization(const NormalizationArgs& args, const float* scale, const float* bias, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void normalization(const NormalizationArgs& args, const float* scale, const float* bias, int64_t first,
+                                    int64_t last);)
 
 #endif

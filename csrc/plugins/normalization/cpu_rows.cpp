@@ -49,15 +49,7 @@ void enqueue(const NormalizationParams& params, const Run& run) {
    .workspace = workspace,               \
    .enqueue = enqueue<isa::normalization>},
 
-// clang-format off
-constexpr Row<NormalizationParams> kRows[] = {
-#if defined(__x86_64__)
-    NORMALIZATION_ROW(avx512, kAvx512)
-    NORMALIZATION_ROW(avx2, kAvx2)
-#endif
-    NORMALIZATION_ROW(scalar, 0)
-};
-// clang-format on
+constexpr Row<NormalizationParams> kRows[] = {DOVETAIL_EACH_ISA(NORMALIZATION_ROW)};
 
 }  // namespace
 

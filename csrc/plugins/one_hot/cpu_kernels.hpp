@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 struct OneHotArgs {
   const void *indices, *values;
   void* y;
@@ -14,14 +16,6 @@ struct OneHotArgs {
 };
 
 // Rows [first, last) of y's outer * depth.
-namespace avx512 {
-void one_hot(const OneHotArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void one_hot(const OneHotArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void one_hot(const OneHotArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void one_hot(const OneHotArgs& args, int64_t first, int64_t last);)
 
 #endif

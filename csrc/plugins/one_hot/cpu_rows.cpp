@@ -28,15 +28,7 @@ void enqueue(const OneHotParams& params, const Run& run) {
   ONE_HOT_ROW(isa, features, "indices64_", kTypes64x32) \
   ONE_HOT_ROW(isa, features, "both64_", kTypes64x64)
 
-// clang-format off
-constexpr Row<OneHotParams> kRows[] = {
-#if defined(__x86_64__)
-    ONE_HOT_ROWS(avx512, kAvx512)
-    ONE_HOT_ROWS(avx2, kAvx2)
-#endif
-    ONE_HOT_ROWS(scalar, 0)
-};
-// clang-format on
+constexpr Row<OneHotParams> kRows[] = {DOVETAIL_EACH_ISA(ONE_HOT_ROWS)};
 
 }  // namespace
 

@@ -33,15 +33,7 @@ void enqueue(const ParametricReluParams&, const Run& run) {
    .fits = fits_parametric_relu,                   \
    .enqueue = enqueue<isa::parametric_relu>},
 
-// clang-format off
-constexpr Row<ParametricReluParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_EACH_FORMAT(PARAMETRIC_RELU_ROW, avx512, kAvx512)
-    DOVETAIL_EACH_FORMAT(PARAMETRIC_RELU_ROW, avx2, kAvx2)
-#endif
-    DOVETAIL_EACH_FORMAT(PARAMETRIC_RELU_ROW, scalar, 0)
-};
-// clang-format on
+constexpr Row<ParametricReluParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, PARAMETRIC_RELU_ROW)};
 
 }  // namespace
 

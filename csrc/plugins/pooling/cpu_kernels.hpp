@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_POOLING_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_POOLING_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "windows.hpp"
 
 // A thread's scratch for rows of `in` and `out` floats, each part in whole lines of the cache: rows of the input as
@@ -14,14 +15,6 @@ constexpr int64_t pool_scratch(int64_t in, int64_t out) { return pool_floats(in,
 }  // namespace DT_ISA
 
 // Output rows [first, last), counted over planes, depth and height. `lanes` is 1 or 16.
-namespace avx512 {
-void pooling(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch);
-}
-namespace avx2 {
-void pooling(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch);
-}
-namespace scalar {
-void pooling(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch);
-}
+DOVETAIL_KERNELS(void pooling(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch);)
 
 #endif

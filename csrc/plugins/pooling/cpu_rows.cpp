@@ -57,15 +57,7 @@ void enqueue(const PoolingParams& params, const Run& run) {
        .workspace = workspace,                               \
        .enqueue = enqueue<isa::pooling>},
 
-// clang-format off
-constexpr Row<PoolingParams> kRows[] = {
-#if defined(__x86_64__)
-    POOLING_ROWS(avx512, kAvx512)
-    POOLING_ROWS(avx2, kAvx2)
-#endif
-    POOLING_ROWS(scalar, 0)
-};
-// clang-format on
+constexpr Row<PoolingParams> kRows[] = {DOVETAIL_EACH_ISA(POOLING_ROWS)};
 
 }  // namespace
 

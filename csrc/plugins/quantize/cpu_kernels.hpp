@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 // x and y as stored: [outer, groups, inner, lanes]; element (o, g, i, l) has scale g * lanes + l.
 struct QuantizeArgs {
   const void* x;
@@ -15,14 +17,6 @@ struct QuantizeArgs {
 };
 
 // Elements [first, last) in the order of storage.
-namespace avx512 {
-void quantize(const QuantizeArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void quantize(const QuantizeArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void quantize(const QuantizeArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void quantize(const QuantizeArgs& args, int64_t first, int64_t last);)
 
 #endif

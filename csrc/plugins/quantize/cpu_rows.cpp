@@ -33,15 +33,7 @@ void enqueue(const QuantizeParams& params, const Run& run) {
    .workspace = workspace,                  \
    .enqueue = enqueue<isa::quantize>},
 
-// clang-format off
-constexpr Row<QuantizeParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_EACH_FORMAT(QUANTIZE_ROW, avx512, kAvx512)
-    DOVETAIL_EACH_FORMAT(QUANTIZE_ROW, avx2, kAvx2)
-#endif
-    DOVETAIL_EACH_FORMAT(QUANTIZE_ROW, scalar, 0)
-};
-// clang-format on
+constexpr Row<QuantizeParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, QUANTIZE_ROW)};
 
 }  // namespace
 

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 struct RaggedSoftMaxArgs {
   const void *x, *bounds;
   void* y;
@@ -13,14 +15,6 @@ struct RaggedSoftMaxArgs {
 };
 
 // Rows [first, last).
-namespace avx512 {
-void ragged_softmax(const RaggedSoftMaxArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void ragged_softmax(const RaggedSoftMaxArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void ragged_softmax(const RaggedSoftMaxArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void ragged_softmax(const RaggedSoftMaxArgs& args, int64_t first, int64_t last);)
 
 #endif

@@ -29,15 +29,7 @@ void enqueue(const RaggedSoftMaxParams&, const Run& run) {
    .formats = "linear",           \
    .enqueue = enqueue<isa::ragged_softmax>},
 
-// clang-format off
-constexpr Row<RaggedSoftMaxParams> kRows[] = {
-#if defined(__x86_64__)
-    RAGGED_ROW(avx512, kAvx512)
-    RAGGED_ROW(avx2, kAvx2)
-#endif
-    RAGGED_ROW(scalar, 0)
-};
-// clang-format on
+constexpr Row<RaggedSoftMaxParams> kRows[] = {DOVETAIL_EACH_ISA(RAGGED_ROW)};
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_REDUCE_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_REDUCE_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "kernels/reduce/reduction.hpp"
 #include "kernels/spec/enumerations.hpp"
 
@@ -20,14 +21,6 @@ struct ReduceArgs {
 };
 
 // Results of items [first, last); see Strips. Where columns are kept, an item is kReduceColumns of them.
-namespace avx512 {
-void reduce(const ReduceArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void reduce(const ReduceArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void reduce(const ReduceArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void reduce(const ReduceArgs& args, int64_t first, int64_t last);)
 
 #endif

@@ -26,15 +26,7 @@ void enqueue(const ReduceParams& params, const Run& run) {
    .formats = "linear",           \
    .enqueue = enqueue<isa::reduce>},
 
-// clang-format off
-constexpr Row<ReduceParams> kRows[] = {
-#if defined(__x86_64__)
-    REDUCE_ROW(avx512, kAvx512)
-    REDUCE_ROW(avx2, kAvx2)
-#endif
-    REDUCE_ROW(scalar, 0)
-};
-// clang-format on
+constexpr Row<ReduceParams> kRows[] = {DOVETAIL_EACH_ISA(REDUCE_ROW)};
 
 }  // namespace
 

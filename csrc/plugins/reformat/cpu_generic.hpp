@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The algorithm of Reformat: small transpositions. Built for the baseline alone; memory sets its pace.
+// Instruction sets: scalar.
 #ifndef DOVETAIL_PLUGINS_REFORMAT_CPU_GENERIC_HPP
 #define DOVETAIL_PLUGINS_REFORMAT_CPU_GENERIC_HPP
 

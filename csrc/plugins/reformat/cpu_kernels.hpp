@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_REFORMAT_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_REFORMAT_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "side.hpp"
 
 struct ReformatArgs {
@@ -16,8 +17,6 @@ struct ReformatArgs {
 // Work is cut into tiles of kReformatChannels x kReformatInner, numbered image by image, inner positions fastest.
 constexpr int64_t kReformatChannels = 16, kReformatInner = 256;
 
-namespace scalar {
-void reformat(const ReformatArgs& args, int64_t first_tile, int64_t last_tile);
-}
+DOVETAIL_KERNELS(void reformat(const ReformatArgs& args, int64_t first_tile, int64_t last_tile);)
 
 #endif

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 constexpr int64_t kResizeColumns = 4096;  // of a unit of rows that are not resized themselves
 
 // Cells and weights of an axis: [taps, n]. taps is 0 where an axis is not resized.
@@ -44,17 +46,7 @@ struct ResizeMove {
 };
 
 // Units [first, last) of a blend, with scratch of a thread; rows [first, last) of a move.
-namespace avx512 {
-void resize_blend(const ResizeBlend& blend, int64_t first, int64_t last, void* scratch);
-void resize_move(const ResizeMove& move, int64_t first, int64_t last);
-}  // namespace avx512
-namespace avx2 {
-void resize_blend(const ResizeBlend& blend, int64_t first, int64_t last, void* scratch);
-void resize_move(const ResizeMove& move, int64_t first, int64_t last);
-}  // namespace avx2
-namespace scalar {
-void resize_blend(const ResizeBlend& blend, int64_t first, int64_t last, void* scratch);
-void resize_move(const ResizeMove& move, int64_t first, int64_t last);
-}  // namespace scalar
+DOVETAIL_KERNELS(void resize_blend(const ResizeBlend& blend, int64_t first, int64_t last, void* scratch);
+                 void resize_move(const ResizeMove& move, int64_t first, int64_t last);)
 
 #endif

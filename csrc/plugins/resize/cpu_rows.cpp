@@ -282,15 +282,7 @@ void enqueue(const ResizeParams& params, const Run& run) {
   RESIZE_ROW(isa, features, "hwc8", kResizeTypes32, "hwc8 linear -> hwc8")    \
   RESIZE_ROW(isa, features, "sizes64", kResizeTypes64, "linear")
 
-// clang-format off
-constexpr Row<ResizeParams> kRows[] = {
-#if defined(__x86_64__)
-    RESIZE_ROWS(avx512, kAvx512)
-    RESIZE_ROWS(avx2, kAvx2)
-#endif
-    RESIZE_ROWS(scalar, 0)
-};
-// clang-format on
+constexpr Row<ResizeParams> kRows[] = {DOVETAIL_EACH_ISA(RESIZE_ROWS)};
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_ROI_ALIGN_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_ROI_ALIGN_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "regions.hpp"
 
 constexpr int64_t kRoiChannels = 16;  // of one item
@@ -24,14 +25,6 @@ struct RoiAlignArgs {
 
 // Items [first, last): kRoiChannels channels of one region. Scratch holds rows() + columns() taps and
 // 3 * width + out_width floats.
-namespace avx512 {
-void roi_align(const RoiAlignArgs& args, int64_t first, int64_t last, void* scratch);
-}
-namespace avx2 {
-void roi_align(const RoiAlignArgs& args, int64_t first, int64_t last, void* scratch);
-}
-namespace scalar {
-void roi_align(const RoiAlignArgs& args, int64_t first, int64_t last, void* scratch);
-}
+DOVETAIL_KERNELS(void roi_align(const RoiAlignArgs& args, int64_t first, int64_t last, void* scratch);)
 
 #endif

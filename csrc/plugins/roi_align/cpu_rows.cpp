@@ -49,15 +49,7 @@ void enqueue(const RoiAlignParams& params, const Run& run) {
   ROI_ALIGN_ROW(isa, features, "halves_", kRoiTypesOfHalves64) \
   ROI_ALIGN_ROW(isa, features, "halves_images32_", kRoiTypesOfHalves32)
 
-// clang-format off
-constexpr Row<RoiAlignParams> kRows[] = {
-#if defined(__x86_64__)
-    ROI_ALIGN_ROWS(avx512, kAvx512)
-    ROI_ALIGN_ROWS(avx2, kAvx2)
-#endif
-    ROI_ALIGN_ROWS(scalar, 0)
-};
-// clang-format on
+constexpr Row<RoiAlignParams> kRows[] = {DOVETAIL_EACH_ISA(ROI_ALIGN_ROWS)};
 
 }  // namespace
 

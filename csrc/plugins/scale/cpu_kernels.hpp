@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "dovetail/detail/isa.hpp"
+
 // x and y as stored: [outer, groups, inner, lanes]; element (o, g, i, l) takes parameter g * lanes + l.
 struct ScaleArgs {
   const void* x;
@@ -15,14 +17,6 @@ struct ScaleArgs {
 };
 
 // Elements [first, last) in the order of storage.
-namespace avx512 {
-void scale(const ScaleArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void scale(const ScaleArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void scale(const ScaleArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void scale(const ScaleArgs& args, int64_t first, int64_t last);)
 
 #endif

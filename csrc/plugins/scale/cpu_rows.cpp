@@ -44,15 +44,7 @@ void enqueue(const ScaleParams& params, const Run& run) {
    .enqueue = enqueue<isa::scale>,                       \
    .traits = kInPlace},
 
-// clang-format off
-constexpr Row<ScaleParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_EACH_FORMAT(SCALE_ROW, avx512, kAvx512)
-    DOVETAIL_EACH_FORMAT(SCALE_ROW, avx2, kAvx2)
-#endif
-    DOVETAIL_EACH_FORMAT(SCALE_ROW, scalar, 0)
-};
-// clang-format on
+constexpr Row<ScaleParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, SCALE_ROW)};
 
 }  // namespace
 

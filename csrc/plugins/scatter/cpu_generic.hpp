@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Updates that are combined with the elements they meet.
+// Instruction sets: scalar.
 #ifndef DOVETAIL_PLUGINS_SCATTER_CPU_GENERIC_HPP
 #define DOVETAIL_PLUGINS_SCATTER_CPU_GENERIC_HPP
 

@@ -5,9 +5,9 @@
 
 #include <stdint.h>
 
-namespace scalar {
+#include "dovetail/detail/isa.hpp"
+
 // y[i] meets updates[i], for n neighbours of a type of DT_TYPE_*.
-void combine(int32_t type, int32_t reduction, const void* updates, void* y, int64_t n);
-}  // namespace scalar
+DOVETAIL_KERNELS(void combine(int32_t type, int32_t reduction, const void* updates, void* y, int64_t n);)
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_SELECT_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_SELECT_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "kernels/pointwise/broadcast_args.hpp"
 
 struct SelectArgs : Broadcast<3> {
@@ -13,14 +14,7 @@ struct SelectArgs : Broadcast<3> {
 };
 
 // Columns [first_column, last_column) of rows [first_row, last_row).
-namespace avx512 {
-void select(const SelectArgs& args, int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column);
-}
-namespace avx2 {
-void select(const SelectArgs& args, int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column);
-}
-namespace scalar {
-void select(const SelectArgs& args, int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column);
-}
+DOVETAIL_KERNELS(void select(const SelectArgs& args, int64_t first_row, int64_t last_row, int64_t first_column,
+                             int64_t last_column);)
 
 #endif

@@ -34,15 +34,7 @@ void enqueue(const SelectParams&, const Run& run) {
    .fits = fits_select,                   \
    .enqueue = enqueue<isa::select>},
 
-// clang-format off
-constexpr Row<SelectParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_EACH_FORMAT(SELECT_ROW, avx512, kAvx512)
-    DOVETAIL_EACH_FORMAT(SELECT_ROW, avx2, kAvx2)
-#endif
-    DOVETAIL_EACH_FORMAT(SELECT_ROW, scalar, 0)
-};
-// clang-format on
+constexpr Row<SelectParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, SELECT_ROW)};
 
 }  // namespace
 

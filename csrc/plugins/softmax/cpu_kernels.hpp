@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_SOFTMAX_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_SOFTMAX_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "kernels/reduce/reduction.hpp"
 
 struct SoftmaxArgs {
@@ -13,14 +14,6 @@ struct SoftmaxArgs {
 };
 
 // Items [first, last), of strip_items.
-namespace avx512 {
-void softmax(const SoftmaxArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void softmax(const SoftmaxArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void softmax(const SoftmaxArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void softmax(const SoftmaxArgs& args, int64_t first, int64_t last);)
 
 #endif

@@ -24,15 +24,7 @@ void enqueue(const SoftmaxParams& params, const Run& run) {
    .formats = "linear",                     \
    .enqueue = enqueue<isa::softmax>},
 
-// clang-format off
-constexpr Row<SoftmaxParams> kRows[] = {
-#if defined(__x86_64__)
-    SOFTMAX_ROW(avx512, kAvx512)
-    SOFTMAX_ROW(avx2, kAvx2)
-#endif
-    SOFTMAX_ROW(scalar, 0)
-};
-// clang-format on
+constexpr Row<SoftmaxParams> kRows[] = {DOVETAIL_EACH_ISA(SOFTMAX_ROW)};
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The algorithm of TopK: a heap of the k elements that come first so far, the last of them on top.
+// Instruction sets: scalar.
 #ifndef DOVETAIL_PLUGINS_TOPK_CPU_GENERIC_HPP
 #define DOVETAIL_PLUGINS_TOPK_CPU_GENERIC_HPP
 

@@ -4,11 +4,10 @@
 #ifndef DOVETAIL_PLUGINS_TOPK_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_TOPK_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "keys.hpp"
 
-namespace scalar {
 // Rows [first, last), counted over outer and inner. `scratch` has 16 bytes for each of k.
-void topk(const TopkArgs& args, int64_t first, int64_t last, void* scratch);
-}  // namespace scalar
+DOVETAIL_KERNELS(void topk(const TopkArgs& args, int64_t first, int64_t last, void* scratch);)
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_PLUGINS_UNARY_CPU_KERNELS_HPP
 #define DOVETAIL_PLUGINS_UNARY_CPU_KERNELS_HPP
 
+#include "dovetail/detail/isa.hpp"
 #include "formulas.hpp"
 
 struct UnaryArgs {
@@ -13,14 +14,6 @@ struct UnaryArgs {
 };
 
 // Elements [first, last) in the order of storage.
-namespace avx512 {
-void unary(const UnaryArgs& args, int64_t first, int64_t last);
-}
-namespace avx2 {
-void unary(const UnaryArgs& args, int64_t first, int64_t last);
-}
-namespace scalar {
-void unary(const UnaryArgs& args, int64_t first, int64_t last);
-}
+DOVETAIL_KERNELS(void unary(const UnaryArgs& args, int64_t first, int64_t last);)
 
 #endif

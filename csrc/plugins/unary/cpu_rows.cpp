@@ -47,15 +47,7 @@ void enqueue(const UnaryParams& params, const Run& run) {
        .fits = fits_unary,                \
        .enqueue = enqueue<isa::unary>},
 
-// clang-format off
-constexpr Row<UnaryParams> kRows[] = {
-#if defined(__x86_64__)
-    DOVETAIL_EACH_FORMAT(UNARY_ROWS, avx512, kAvx512)
-    DOVETAIL_EACH_FORMAT(UNARY_ROWS, avx2, kAvx2)
-#endif
-    DOVETAIL_EACH_FORMAT(UNARY_ROWS, scalar, 0)
-};
-// clang-format on
+constexpr Row<UnaryParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, UNARY_ROWS)};
 
 }  // namespace
 

@@ -14,19 +14,18 @@
 #include <utility>
 
 #include "dovetail/detail/fields.hpp"
+#include "dovetail/detail/isa.hpp"
 #include "dovetail/detail/shapes.hpp"
 #include "dovetail/detail/views.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
-#define DT_BIT(name) (uint64_t{1} << DT_CPU_##name)
-constexpr uint64_t kAvx2 = DT_BIT(avx2) | DT_BIT(fma) | DT_BIT(f16c);
-constexpr uint64_t kAvx512 = kAvx2 | DT_BIT(avx512);
-constexpr uint64_t kAvx512Vnni = kAvx512 | DT_BIT(avx512vnni);
-constexpr uint64_t kAvx512Bf16 = kAvx512 | DT_BIT(avx512bf16);
-constexpr uint64_t kAvx512Fp16 = kAvx512 | DT_BIT(avx512fp16);
-constexpr uint64_t kNeon = DT_BIT(neon);
-#undef DT_BIT
+constexpr uint64_t kAvx2 = DT_NEEDS_AVX2;
+constexpr uint64_t kAvx512 = DT_NEEDS_AVX512;
+constexpr uint64_t kAvx512Vnni = kAvx512 | DT_CPU_BIT(avx512vnni);
+constexpr uint64_t kAvx512Bf16 = kAvx512 | DT_CPU_BIT(avx512bf16);
+constexpr uint64_t kAvx512Fp16 = kAvx512 | DT_CPU_BIT(avx512fp16);
+constexpr uint64_t kNeon = DT_CPU_BIT(neon);
 // `.needs = sm(80)`: compute capability 8.0 or later. Travels in the top bits of `needs`, ends in dt_row.min_sm.
 constexpr uint64_t sm(int capability) { return static_cast<uint64_t>(capability) << 48; }
 
