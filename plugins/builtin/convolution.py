@@ -22,7 +22,8 @@ class Convolution(Convolving):
               kernel  [K, C / groups, window]; not flipped
               bias    [K], optional
     Outputs   y       [..., K, spatial]; type of x, float32 for int8
-    Numerics  cells outside x are 0; sums are float32 (int32 for int8) whatever the type
+    Numerics  cells outside x are 0; sums are float32 (int32 for int8) whatever the type;
+              denormal bfloat16 elements may count as zeros (CPUs with AVX512-BF16)
     Errors    ShapeError if channels, groups and weights disagree, or an output extent would be below 1
     Source    TensorRT 8.5 IConvolutionLayer
     """

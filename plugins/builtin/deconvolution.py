@@ -21,7 +21,8 @@ class Deconvolution(Convolving):
               kernel  [C, K / groups, window]
               bias    [K], optional
     Outputs   y       [..., K, spatial]; type of x, float32 for int8
-    Numerics  padding trims the output; sums are float32 (int32 for int8) whatever the type
+    Numerics  padding trims the output; sums are float32 (int32 for int8) whatever the type;
+              denormal bfloat16 elements may count as zeros (CPUs with AVX512-BF16)
     Errors    ShapeError if channels, groups and weights disagree, or an output extent would be below 1
     Source    TensorRT 8.5 IDeconvolutionLayer
     """

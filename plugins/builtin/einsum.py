@@ -25,7 +25,8 @@ class Einsum(Plugin):
     Outputs   y     a dim for each letter behind the arrow; type of a
     Equation  "ij,jk->ik" multiplies matrices, "ij->ji" transposes, "ij->" sums. Letters are A-Z and a-z, blanks
               are ignored; without an arrow y has the letters that stand once, in alphabetical order
-    Numerics  floats are summed in float32; integers wrap around
+    Numerics  floats are summed in float32; integers wrap around;
+              denormal bfloat16 elements may count as zeros (CPUs with AVX512-BF16)
     Errors    FieldValueError for an equation with an ellipsis, a letter twice in one term, or more than two inputs;
               ShapeError if terms and dims differ in number, or extents of one letter differ, none of them 1
     Source    TensorRT 8.5 IEinsumLayer

@@ -19,7 +19,8 @@ class FullyConnected(Plugin):
               kernel  [num_output_channels, C * H * W]
               bias    [num_output_channels], optional
     Outputs   y       [batch..., num_output_channels, 1, 1]; type of x, float32 for int8
-    Numerics  sums are float32 (int32 for int8) whatever the type
+    Numerics  sums are float32 (int32 for int8) whatever the type;
+              denormal bfloat16 elements may count as zeros (CPUs with AVX512-BF16)
     Errors    ShapeError if x has fewer than three dims, or the weights do not fit
     Source    TensorRT 8.5 IFullyConnectedLayer, deprecated there for MatrixMultiply
     """

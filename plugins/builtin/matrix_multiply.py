@@ -36,7 +36,7 @@ class MatrixMultiply(Plugin):
     Outputs   y  [batch..., m, n], without m if a is VECTOR, without n if b is; float32 for int8
     Batch     the dims in front of the matrices: of equal number, per axis equal extents or 1, which is repeated
     Numerics  floats are summed in float32; int32 and int64 wrap around; sums of int8 are exact in int32, then
-              times the scales of a and b
+              times the scales of a and b; denormal bfloat16 elements may count as zeros (CPUs with AVX512-BF16)
     Errors    ShapeError if an input has too few dims, or batches or k do not agree; DTypeError if types differ
     Source    TensorRT 8.5 IMatrixMultiplyLayer
     """

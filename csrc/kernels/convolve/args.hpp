@@ -36,11 +36,13 @@ struct ConvolveArgs {
   int32_t x_is_linear;  // kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels
 };
 
-// What the kernels mean by items, tiles and panels is explained where they are defined, in gemm.hpp, int8.hpp and
-// blocked.hpp.
+// What the kernels mean by items, tiles and panels is explained where they are defined, in gemm.hpp, int8.hpp,
+// bf16.hpp and blocked.hpp.
 DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
                                     int64_t last_panel, void* scratch);
                  void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
+                                    int64_t last_panel, void* scratch);
+                 void convolve_bf16(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
                                     int64_t last_panel, void* scratch);
                  void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last);
                  void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last);

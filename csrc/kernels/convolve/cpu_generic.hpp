@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels of convolution and its transpose, compiled once per instruction set.
-// Instruction sets: all, avx512vnni.
+// The kernels of convolution and its transpose, compiled once per instruction set. Two sets are for one kernel each.
+// Instruction sets: all, avx512vnni, avx512bf16.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_CPU_GENERIC_HPP
 
+#if defined(__AVX512BF16__)
+#include "kernels/convolve/bf16.hpp"
+#elif defined(__AVX512VNNI__)
 #include "kernels/convolve/int8.hpp"
-#if !defined(__AVX512VNNI__)  // only sums of 8-bit products gain by those instructions
+#else
 #include "kernels/convolve/blocked.hpp"
 #include "kernels/convolve/gemm.hpp"
+#include "kernels/convolve/int8.hpp"
 #endif
 
 #endif

@@ -13,7 +13,7 @@ struct ConvolveKernels {
   using Tiles = void (*)(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel,
                          void* scratch);
   using Items = void (*)(const ConvolveArgs& args, int64_t first, int64_t last);
-  Tiles gemm = nullptr, int8 = nullptr;
+  Tiles gemm = nullptr, int8 = nullptr, bf16 = nullptr;
   Items rows = nullptr, blocked = nullptr, depthwise = nullptr;
   int64_t (*blocked_items)(const ConvolveArgs& args) = nullptr;
   int64_t panel = 0, tile = 0;
@@ -29,14 +29,16 @@ struct ConvolveKernels {
                                                      .panel = isa::kConvolvePanel,                 \
                                                      .tile = isa::kConvolveTile};
 #if defined(__x86_64__)
+inline constexpr ConvolveKernels avx512bf16_convolve = {
+    .bf16 = avx512bf16::convolve_bf16, .panel = avx512bf16::kConvolvePanel, .tile = avx512bf16::kConvolveTile};
 inline constexpr ConvolveKernels avx512vnni_convolve = {
     .int8 = avx512vnni::convolve_int8, .panel = avx512vnni::kConvolvePanel, .tile = avx512vnni::kConvolveTile};
 #endif
 DOVETAIL_EACH_ISA(DT_CONVOLVE_KERNELS)
 #undef DT_CONVOLVE_KERNELS
 
-// gemm and int8: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16; stem: linear to CHW16.
-enum class ConvolveKind { gemm, int8, rows, blocked, stem, depthwise };
+// gemm, int8 and bf16: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16; stem: linear to CHW16.
+enum class ConvolveKind { gemm, int8, bf16, rows, blocked, stem, depthwise };
 
 // The kernels for CHW16 end a sum after whole planes of taps; with more taps than these its rounding errors would show.
 constexpr int64_t kMostBlockedTaps = 256, kMostDepthwiseTaps = 1024;
@@ -53,7 +55,8 @@ class ConvolveRow {
     const bool has_few_maps = maps <= 2 * f_.groups;
     if (kind_ == ConvolveKind::int8) return nullptr;
     if (kind_ == ConvolveKind::rows) return has_few_maps ? nullptr : "more than two maps a group";
-    if (kind_ == ConvolveKind::gemm) return has_few_maps ? "two maps a group or fewer" : nullptr;
+    if (kind_ == ConvolveKind::gemm || kind_ == ConvolveKind::bf16)
+      return has_few_maps ? "two maps a group or fewer" : nullptr;
     if (f_.n_spatial != 2) return "blocks of 16 channels are for two spatial dims";
     const double taps = static_cast<double>(f_.kernel[1]) * static_cast<double>(f_.kernel[2]);
     if (taps > static_cast<double>(kind_ == ConvolveKind::depthwise ? kMostDepthwiseTaps : kMostBlockedTaps)) {
@@ -147,7 +150,8 @@ class ConvolveRow {
   };
 
   static int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-  bool is_tiled() const { return kind_ == ConvolveKind::gemm || kind_ == ConvolveKind::int8; }
+  bool is_in_pairs() const { return kind_ == ConvolveKind::int8 || kind_ == ConvolveKind::bf16; }
+  bool is_tiled() const { return kind_ == ConvolveKind::gemm || is_in_pairs(); }
   bool is_blocked() const { return kind_ == ConvolveKind::blocked || kind_ == ConvolveKind::stem; }
   int64_t panel(const RawWeights& w) const {
     return kind_ == ConvolveKind::rows ? 1 : panel_of(w.maps, kernels_.panel);
@@ -157,11 +161,12 @@ class ConvolveRow {
   }
   int64_t slot_bytes(const RawWeights& w) const {
     const int64_t taps = w.extent[0] * w.extent[1] * w.extent[2];
-    return rounded(taps * (kind_ == ConvolveKind::int8 ? (w.channels + 1) / 2 : w.channels) * 4 * kernels_.tile);
+    return rounded(taps * (is_in_pairs() ? (w.channels + 1) / 2 : w.channels) * 4 * kernels_.tile);
   }
 
   const PackedForm& form() const {
     if (kind_ == ConvolveKind::int8) return kPairs;
+    if (kind_ == ConvolveKind::bf16) return kBf16Pairs;
     if (kind_ == ConvolveKind::depthwise) return kDepthwise;
     return is_blocked() ? kBlocks : kPanels;
   }
@@ -225,7 +230,9 @@ class ConvolveRow {
 
   // Each piece has scratch of its own. Where tiles are fewer than threads, panels of weights are split instead.
   void compute_tiles(const Run& run, const ConvolveArgs& args, const RawWeights& w, const Scratch& scratch) const {
-    const auto kernel = kind_ == ConvolveKind::int8 ? kernels_.int8 : kernels_.gemm;
+    const auto kernel = kind_ == ConvolveKind::int8   ? kernels_.int8
+                        : kind_ == ConvolveKind::bf16 ? kernels_.bf16
+                                                      : kernels_.gemm;
     const int64_t slot = slot_bytes(w), slots = slot > 0 ? (scratch.end - scratch.next) / slot : run.n_threads();
     const int64_t outputs = args.axis[0].count * args.axis[1].count * args.axis[2].count;
     const int64_t tiles = args.images * args.groups * ((outputs + kernels_.tile - 1) / kernels_.tile);
@@ -313,11 +320,15 @@ DOVETAIL_CLOSE_NAMESPACE
   DT_CONVOLVE_ROW(Params, "stem_chw16", stem, isa, features, DT_CONVOLVE_FLOAT32, "linear linear linear -> chw16")     \
   DT_CONVOLVE_ROW(Params, "rows", rows, isa, features, DT_CONVOLVE_FLOATS, "linear")                                   \
   DT_CONVOLVE_ROW(Params, "gemm", gemm, isa, features, DT_CONVOLVE_FLOATS, "linear")
-#if defined(__x86_64__)
-#define DT_CONVOLVE_OTHER_ROWS(Params) DT_CONVOLVE_INT8_ROW(avx512vnni, kAvx512Vnni, Params)
+#if defined(__x86_64__)  // pairs of bfloat16 come last, as those of matrix products do
+#define DT_CONVOLVE_VNNI_ROW(Params) DT_CONVOLVE_INT8_ROW(avx512vnni, kAvx512Vnni, Params)
+#define DT_CONVOLVE_BF16_ROW(Params) \
+  DT_CONVOLVE_ROW(Params, "gemm", bf16, avx512bf16, kAvx512Bf16, "bf16|bf16 bf16|bf16 bf16|f32 -> bf16|bf16", "linear")
 #else
-#define DT_CONVOLVE_OTHER_ROWS(Params)
+#define DT_CONVOLVE_VNNI_ROW(Params)
+#define DT_CONVOLVE_BF16_ROW(Params)
 #endif
-#define DOVETAIL_CONVOLVE_ROWS(Params) DT_CONVOLVE_OTHER_ROWS(Params) DOVETAIL_EACH_ISA_WITH(DT_CONVOLVE_ROWS, Params)
+#define DOVETAIL_CONVOLVE_ROWS(Params) \
+  DT_CONVOLVE_VNNI_ROW(Params) DOVETAIL_EACH_ISA_WITH(DT_CONVOLVE_ROWS, Params) DT_CONVOLVE_BF16_ROW(Params)
 
 #endif

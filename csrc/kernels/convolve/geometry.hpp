@@ -141,12 +141,13 @@ inline void fill_panels(const RawWeights& w, const ConvolveAxis* axis, int64_t p
   }
 }
 
-// int16 [group][panel][taps, pairs of channels][maps of the panel][2]
+// [group][panel][taps, pairs of channels][maps of the panel][2]: int16 of INT8, and bfloat16
 inline int64_t pair_bytes(const RawWeights& w, int64_t taps, int64_t panel) {
   return w.groups * ((w.maps + panel - 1) / panel) * taps * ((w.channels + 1) / 2) * panel * 4;
 }
-inline void fill_pairs(const RawWeights& w, const ConvolveAxis* axis, int64_t panel, void* to) {
-  int16_t* p = static_cast<int16_t*>(to);
+template <class From, class To>
+void fill_pairs(const RawWeights& w, const ConvolveAxis* axis, int64_t panel, void* to) {
+  To* p = static_cast<To*>(to);
   for (int64_t g = 0; g < w.groups; ++g) {
     for (int64_t m0 = 0; m0 < w.maps; m0 += panel) {
       each_tap(axis, w, [&](int64_t tap) {
@@ -154,7 +155,7 @@ inline void fill_pairs(const RawWeights& w, const ConvolveAxis* axis, int64_t pa
           for (int64_t m = m0; m < m0 + panel; ++m) {
             for (int64_t c = c0; c < c0 + 2; ++c) {
               const int64_t at = g * w.group_step + c * w.channel_step + m * w.map_step + tap;
-              *p++ = c < w.channels && m < w.maps ? static_cast<const int8_t*>(w.data)[at] : int16_t{0};
+              *p++ = c < w.channels && m < w.maps ? static_cast<const From*>(w.data)[at] : To{0};
             }
           }
         }
@@ -198,7 +199,8 @@ inline void fill_depthwise(const RawWeights& w, const ConvolveAxis* axis, int64_
 }
 
 constexpr PackedForm kPanels = {panel_bytes, fill_panels};
-constexpr PackedForm kPairs = {pair_bytes, fill_pairs};
+constexpr PackedForm kPairs = {pair_bytes, fill_pairs<int8_t, int16_t>};
+constexpr PackedForm kBf16Pairs = {pair_bytes, fill_pairs<uint16_t, uint16_t>};
 constexpr PackedForm kBlocks = {block_bytes, fill_blocks};
 constexpr PackedForm kDepthwise = {depthwise_bytes, fill_depthwise};
 

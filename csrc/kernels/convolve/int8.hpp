@@ -4,7 +4,7 @@
 #ifndef DOVETAIL_KERNELS_CONVOLVE_INT8_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_INT8_HPP
 
-#include "kernels/convolve/tile.hpp"
+#include "kernels/convolve/pairs.hpp"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -30,51 +30,6 @@ inline VecI add_pairs(VecI sum, VecI a, VecI b) {
   const VecI a_low = (a << 16) >> 16, b_low = (b << 16) >> 16;
   return sum + a_low * b_low + (a >> 16) * (b >> 16);
 #endif
-}
-
-// n neighbours of two channels, next to each other; `odd` is false where there is no second channel.
-inline void interleave(const int8_t* x, int64_t plane, bool odd, int n, int16_t* to) {
-  if (odd) {
-    for (int p = 0; p < n; ++p) {
-      to[2 * p] = x[p];
-      to[2 * p + 1] = x[plane + p];
-    }
-  } else {
-    for (int p = 0; p < n; ++p) {
-      to[2 * p] = x[p];
-      to[2 * p + 1] = 0;
-    }
-  }
-}
-
-inline void gather_int8(const ConvolveArgs& args, const Tile& tile, int16_t* b) {
-  constexpr int kMostRuns = kTile;
-  const int64_t plane = in_volume(args);
-  const int8_t* x =
-      static_cast<const int8_t*>(args.x) + (tile.image * args.groups + tile.group) * args.channels * plane;
-  int64_t offsets[kTile];
-  LaneRun runs[kMostRuns];
-  for (int64_t td = 0; td < args.axis[0].taps; ++td) {
-    for (int64_t th = 0; th < args.axis[1].taps; ++th) {
-      for (int64_t tw = 0; tw < args.axis[2].taps; ++tw) {
-        tile.inputs(args, td, th, tw, offsets);
-        const int n_runs = find_runs(offsets, tile.n, runs, kMostRuns);
-        const bool is_full = n_runs == 1 && runs[0].n == kTile;
-        for (int64_t c = 0; c < args.channels; c += 2, b += 2 * kTile) {
-          const bool odd = c + 1 < args.channels;
-          const int8_t* channel = x + c * plane;
-          if (is_full) {
-            interleave(channel + runs[0].offset, plane, odd, kTile, b);
-            continue;
-          }
-          memset(b, 0, sizeof(int16_t) * 2 * kTile);
-          for (int r = 0; r < n_runs; ++r) {
-            interleave(channel + runs[r].offset, plane, odd, runs[r].n, b + 2 * runs[r].lane);
-          }
-        }
-      }
-    }
-  }
 }
 
 template <int m, int v>
@@ -131,7 +86,7 @@ void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_
   Tile tile;
   for (int64_t item = first; item < last; ++item) {
     tile.locate(args, item);
-    gather_int8(args, tile, b);
+    gather_pairs<int8_t>(args, tile, b);
     const MultiplyInt8 run = multiply_int8_for<kConvolvePanel>(args.panel, tile.n > kLanes);
     for (int64_t p = first_panel; p < last_panel; ++p) {
       run(static_cast<const int16_t*>(args.weights) + (tile.group * panels + p) * pairs * 2 * args.panel, b, pairs,

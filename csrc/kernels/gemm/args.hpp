@@ -36,8 +36,9 @@ struct GemmArgs {
   GemmGroup batch, m, n, k;
 };
 
-// b packed as float32, [n panel of the batch][k][kGemmTile]: those in memory are [first_panel, last_panel) of batches
-// [first_batch, last_batch). Rows of y are taken in panels of `panel`, and `block` panels are packed at once.
+// b packed as float32, [n panel of the batch][k][kGemmTile], or as pairs of bfloat16 in the room of one (avx512bf16):
+// those in memory are [first_panel, last_panel) of batches [first_batch, last_batch). Rows of y are taken in panels of
+// `panel`, and `block` panels are packed at once.
 struct GemmPacked {
   float* panels;
   int64_t first_batch, last_batch, first_panel, last_panel;

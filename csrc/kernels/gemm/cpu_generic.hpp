@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The algorithms of matrix products, compiled once per instruction set, for every layer that is one.
+// Instruction sets: all, avx512bf16.
 #ifndef DOVETAIL_KERNELS_GEMM_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_GEMM_CPU_GENERIC_HPP
 
@@ -14,6 +15,9 @@ static_assert(kTile == kGemmTile, "rows count panels of this size");
 static_assert(kGemmDepth == kSumBlock, "a piece of k is one block of the sum");
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Floats that so many k take in a packed row.
+inline int64_t slots_of(int64_t k) { return (k + kTerms - 1) / kTerms; }
 
 // Walks through the values of an index and keeps its offset in one tensor.
 struct Walk {
@@ -70,6 +74,46 @@ void pack_panel(const void* x, int32_t type, int t, int64_t from, const GemmGrou
     for (int64_t i = used; i < width; ++i) {
       for (int r = 0; r < n; ++r) to[r * width + i] = 0;
     }
+  }
+}
+
+// The same of bfloat16, in pairs: to[(k - k0) / 2][i - i0] has the elements of k and k + 1, the latter 0 at the end.
+inline void pack_pairs(const void* x, int t, int64_t from, const GemmGroup& index, int64_t i0, int64_t used,
+                       int64_t width, const GemmGroup& k_index, int64_t k0, int64_t k1, float* to) {
+  typedef uint32_t Pair __attribute__((may_alias));
+  const uint16_t* const v = static_cast<const uint16_t*>(x) + from;
+  int64_t offsets[kTile];
+  Walk walk(index, t, i0), k(k_index, t, k0);
+  for (int64_t i = 0; i < used; ++i, walk.next()) offsets[i] = walk.offset;
+  const bool is_unit = gemm_is_unit(index, t);
+  for (int64_t row = k0; row < k1; row += 2, to += width) {
+    Pair* const pairs = reinterpret_cast<Pair*>(to);
+    const uint16_t* const low = v + k.offset;
+    k.next();
+    const bool has_high = row + 1 < k1;
+    const uint16_t* const high = has_high ? v + k.offset : low;
+    const uint32_t mask = has_high ? 0xffffffffu : 0xffffu;
+    if (has_high) k.next();
+    if (is_unit) {
+      for (int64_t i = 0; i < used; ++i) {
+        pairs[i] = (low[i0 + i] | static_cast<uint32_t>(high[i0 + i]) << 16) & mask;
+      }
+    } else {
+      for (int64_t i = 0; i < used; ++i) {
+        pairs[i] = (low[offsets[i]] | static_cast<uint32_t>(high[offsets[i]]) << 16) & mask;
+      }
+    }
+    for (int64_t i = used; i < width; ++i) pairs[i] = 0;
+  }
+}
+
+// As the kernels of this instruction set multiply: floats, or pairs of bfloat16 in the room of one.
+inline void pack(const void* x, int32_t type, int t, int64_t from, const GemmGroup& index, int64_t i0, int64_t used,
+                 int64_t width, const GemmGroup& k_index, int64_t k0, int64_t k1, float* to) {
+  if constexpr (kTerms == 2) {
+    pack_pairs(x, t, from, index, i0, used, width, k_index, k0, k1, to);
+  } else {
+    pack_panel(x, type, t, from, index, i0, used, width, k_index, k0, k1, to);
   }
 }
 
@@ -229,8 +273,8 @@ void gemm_pack(const GemmArgs& args, const GemmPacked& packed, int64_t first, in
   const int64_t of_batch = packed.last_panel - packed.first_panel;
   for (int64_t item = first; item < last; ++item) {
     const int64_t batch = packed.first_batch + item / of_batch, n0 = (packed.first_panel + item % of_batch) * kTile;
-    pack_panel(args.b, args.b_type, kGemmB, gemm_offset(args.batch, kGemmB, batch), args.n, n0,
-               least(kTile, args.n.n - n0), kTile, args.k, 0, args.k.n, packed.panels + item * args.k.n * kTile);
+    pack(args.b, args.b_type, kGemmB, gemm_offset(args.batch, kGemmB, batch), args.n, n0, least(kTile, args.n.n - n0),
+         kTile, args.k, 0, args.k.n, packed.panels + item * slots_of(args.k.n) * kTile);
   }
 }
 
@@ -253,15 +297,16 @@ void gemm_packed(const GemmArgs& args, const GemmPacked& packed, int64_t first, 
       const int64_t k1 = least(k_n, k0 + piece), depth = k1 - k0;
       const bool ends = k1 == k_n || k1 - k_group == group * piece;
       for (int64_t m = m0; m < m1; m += packed.panel) {
-        pack_panel(args.a, args.a_type, kGemmA, from, args.m, m, least(packed.panel, m1 - m), packed.panel, args.k, k0,
-                   k1, scratch + (m - m0) * depth);
+        pack(args.a, args.a_type, kGemmA, from, args.m, m, least(packed.panel, m1 - m), packed.panel, args.k, k0, k1,
+             scratch + (m - m0) * slots_of(depth));
       }
       for (int64_t p = p0; p < p1; ++p) {
         const int64_t n0 = (packed.first_panel + p) * kTile, n = least(kTile, args.n.n - n0);
-        const float* b = packed.panels + ((batch_here * of_batch + p) * k_n + k0) * kTile;
+        const float* b = packed.panels + ((batch_here * of_batch + p) * slots_of(k_n) + k0 / kTerms) * kTile;
         const Multiply run = multiply_for<kGemmPanel>(packed.panel, n > kLanes);
         for (int64_t m = m0; m < m1; m += packed.panel) {
-          multiply_in_blocks<kGemmPanel>(run, packed.panel, scratch + (m - m0) * depth, b, depth, out);
+          multiply_in_blocks<kGemmPanel>(run, packed.panel, scratch + (m - m0) * slots_of(depth), b, slots_of(depth),
+                                         out);
           if (group > 1) {
             const int64_t size = packed.panel * kTile;
             float* const sums = scratch + packed.sums_at + ((m - m0) / packed.panel * (p1 - p0) + p - p0) * size;

@@ -10,6 +10,7 @@
 constexpr char kFloatTypes[] = "f32|f16|bf16 f32|f16|bf16 -> f32|f16|bf16";
 constexpr char kFloat32Types[] = "f32 f32 -> f32";
 constexpr char kHalvesTypes[] = "f16|bf16 f16|bf16 -> f16|bf16";
+constexpr char kBf16Types[] = "bf16 bf16 -> bf16";
 constexpr char kIntegerTypes[] = "i32|i64 i32|i64 -> i32|i64";
 
 // The axes of the product. b is null where there is one input.

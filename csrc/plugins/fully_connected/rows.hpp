@@ -12,6 +12,7 @@ constexpr char kFloatTypes[] = "f32|f16|bf16|f16|bf16 " WEIGHTS " " WEIGHTS " ->
 #undef WEIGHTS
 constexpr char kFloat32Types[] = "f32 f32 f32 -> f32";
 constexpr char kHalvesTypes[] = "f16|bf16|f16|bf16 f16|bf16|f32|f32 f16|bf16|f32|f32 -> f16|bf16|f16|bf16";
+constexpr char kBf16Types[] = "bf16|bf16 bf16|bf16 bf16|f32 -> bf16|bf16";
 constexpr char kIntegerTypes[] = "i8 i8 f32 -> f32";
 
 // The axes of the product, or why these rows do not compute it.

@@ -9,6 +9,7 @@
 constexpr char kFloatTypes[] = "f32|f16|bf16 f32|f16|bf16 -> f32|f16|bf16";
 constexpr char kFloat32Types[] = "f32 f32 -> f32";
 constexpr char kHalvesTypes[] = "f16|bf16 f16|bf16 -> f16|bf16";
+constexpr char kBf16Types[] = "bf16 bf16 -> bf16";
 constexpr char kIntegerTypes[] = "i32|i64|i8 i32|i64|i8 -> i32|i64|f32";
 
 // The axes of the product.
