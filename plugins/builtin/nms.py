@@ -6,7 +6,7 @@ import numpy
 
 from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import ShapeError
-from dovetail.core.expr import DimsExprs, minimum
+from dovetail.core.expr import DimsExprs, maximum, minimum
 from dovetail.core.named import Named
 from dovetail.core.types import DataType
 from dovetail.plugins import Input, Output, Plugin, field, require_equal
@@ -68,7 +68,7 @@ class NMS(Plugin):
                 require_equal(self.label, (f"the elements of '{tensor.name}'", tensor.dims.volume), ("one", 1))
         each = n_boxes if self.topk_box_limit < 0 else minimum(n_boxes, self.topk_box_limit)
         most = max_output_boxes_per_class.elements()
-        upper = images * classes * (each if most is None else minimum(each, most[0]))
+        upper = images * classes * (each if most is None else maximum(minimum(each, most[0]), 0))
         count = self.declare_size("count", opt=upper, upper=upper)
         return (
             SymbolicTensor(DimsExprs((count, 3)), DataType.INT32),
