@@ -116,8 +116,11 @@ class Measurements:
         """Measure in turns, and store what was found."""
         races: list[_Race] = []
         found: dict[Key, Measurement | Exception] = {}
-        if arrays is None:
-            arrays = samples(next(iter(ways.values()))[0].head.inputs)  # all start at this layer
+        try:
+            if arrays is None:
+                arrays = samples(next(iter(ways.values()))[0].head.inputs)  # all start at this layer
+        except MemoryError as error:
+            return dict.fromkeys(ways, error)
         for key, (group, candidate) in ways.items():
             before = self._surroundings_on_gpu if candidate.device == DeviceType.GPU else self._surroundings
             try:

@@ -112,7 +112,7 @@ def command(*arguments, **environment):
 @pytest.mark.unsanitized  # a sanitizer reports SIGSEGV itself
 def test_the_command_says_what_a_library_brings_or_why_it_cannot(tmp_path):
     status, text = command(library(tmp_path, ""))
-    assert status == 0 and "can be loaded: odd 1.5, interface 1.0" in text and "brings no op" in text
+    assert status == 0 and "can be loaded: odd 1.5, interface 1.1" in text and "brings no op" in text
     status, text = command(library(tmp_path, CONSTRUCTORS["crashes"]))
     assert status == 1 and "LibraryRefused" in text and "SIGSEGV" in text
     status, text = command("--timeout", 2, library(tmp_path, CONSTRUCTORS["never returns"]))

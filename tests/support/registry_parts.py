@@ -70,7 +70,7 @@ def library_field(name, type="INT64", default=REQUIRED, **facts):
 
 def library_implementation(op, name, reads=(), rows=(), traits=0, device=1):
     """What `_native` gives for a dt_implementation."""
-    empty = {"needs": 0, "min_sm": 0, "traits": 0, "formats": None}
+    empty = {"needs": 0, "min_sm": 0, "traits": 0, "formats": None, "absorbs": False, "replaces": 0}
     return SimpleNamespace(
         op=op, name=name, id=f"{op}#{name}", device=device, traits=traits,
         reads=[(field, int(FieldType[wire]), room, where) for field, wire, room, where in reads],
