@@ -167,6 +167,14 @@ static dt_code add_packed(void* self, const dt_run* run) {
 
 /* ---- y = x + 2 * w, where twice w is packed if w is a constant */
 
+static dt_code twice_fits(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                          int32_t n_out) {
+  (void)object, (void)out;
+  if (n_in == 2 && in[0] && in[1] && in[1]->ndim == 1 && n_out == 1) return DT_OK;
+  host->raise(call, DT_UNSUPPORTED, NULL, "two inputs, the second one with one dim, and one output", NULL, 0);
+  return DT_UNSUPPORTED;
+}
+
 static dt_code pack_twice(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
                           int32_t n_out) {
   (void)object, (void)n_in, (void)out, (void)n_out;
@@ -286,11 +294,16 @@ static const dt_row* const packed_rows[] = {&packed_row};
 static const dt_row twice_row = {.h = DT_HDR(dt_row),
                                  .tactic = "twice",
                                  .types = "f32 f32 -> f32",
+                                 .fits = twice_fits,
                                  .prepare = pack_twice,
                                  .enqueue = add_twice,
                                  .replaces = 1 << 1};
-static const dt_row never_row = {
-    .h = DT_HDR(dt_row), .tactic = "never", .types = "f32 f32 -> f32", .prepare = pack_twice, .enqueue = add_twice};
+static const dt_row never_row = {.h = DT_HDR(dt_row),
+                                 .tactic = "never",
+                                 .types = "f32 f32 -> f32",
+                                 .fits = twice_fits,
+                                 .prepare = pack_twice,
+                                 .enqueue = add_twice};
 static const dt_row* const twice_rows[] = {&twice_row, &never_row};
 
 static const dt_read read_factor = {DT_HDR(dt_read), "factor", DT_FIELD_FLOAT64, 1, "tiny_plugin.c:38"};
