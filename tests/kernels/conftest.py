@@ -24,7 +24,7 @@ PADDING_POISON = 0x7F
 def wire_fields(fields):
     """(name, wire type, value) triples; the type follows from the value, enumerations are known by name."""
     ints, floats, tensor = FieldType.INT64, FieldType.FLOAT64, FieldType.TENSOR
-    wire = {int: ints, float: floats, tuple: ints, np.ndarray: tensor}
+    wire = {int: ints, float: floats, tuple: ints, np.ndarray: tensor, str: FieldType.CHAR}
     enums = {"mode", "type", "op", "op0", "op1", "padding_mode"}
     return [(k, int(FieldType.INT32 if k in enums else wire[type(v)]), v) for k, v in fields.items()]
 

@@ -43,6 +43,49 @@ def test_products(rows, has_pairs, m, k, n, turned):
             assert (error <= HALF_UNIT * abs(exact) * 1.001 + 1e-5 * size).all(), (tactic, options)
 
 
+def laid_out(rows, layer, m, k, n):
+    """What a layer finds for a product of m, k and n, and what it should: (found, exact, sums of absolute products)."""
+    rng = np.random.default_rng(7)
+
+    def normal(*dims):
+        return rng.normal(0, 1, dims).astype(BF16)
+
+    if layer == "FullyConnected":
+        x, kernel, bias = normal(m, k, 1, 1), normal(n, k), normal(n)
+        fields = {"num_output_channels": n}
+        terms, inputs, dims = "mkxy,nk->mnxy", [x, kernel, bias], (m, n, 1, 1)
+        extra = bias.astype(np.float64).reshape(1, n, 1, 1)
+    else:
+        shapes = {"m": m, "k": k, "n": n, "b": 3, "c": 2}
+        terms, extra = layer, 0
+        left, y = layer.split("->")
+        inputs = [normal(*(shapes[letter] for letter in term)) for term in left.split(",")]
+        fields, dims = {"equation": layer}, tuple(shapes[letter] for letter in y)
+    wide = [x.astype(np.float64) for x in inputs[: terms.count(",") + 1]]
+    exact, size = np.einsum(terms, *wide) + extra, np.einsum(terms, *map(abs, wide)) + abs(extra)
+    inputs += [None] * (2 - len(inputs))
+    op = rows("FullyConnected" if layer == "FullyConnected" else "Einsum")
+    options = [{"threads": 2}, {"constant": (1, 2)}] if inputs[1] is not None else [{"threads": 2}]
+    for given in options:
+        yield op.run(fields, inputs, dims, DataType.BF16, **given), exact, size
+
+
+# Inputs turned, with gaps between neighbours, and with a k of two axes; then inputs alone, which are multiplied by one.
+PAIRS = ("mk,kn->mn", "km,kn->nm", "bkm,nbk->mbn", "mbk,kcn->cnmb", "mbk,kbn->nm", "kcm,nck->mn")
+ALONE = ("mk->m", "km->m", "bkm->k", "kcm->mc", "mkn->", "mk->km")
+
+
+@pytest.mark.parametrize("layer", ["FullyConnected", *PAIRS, *ALONE])
+@pytest.mark.parametrize(("m", "k", "n"), [(2, 1, 3), (4, 0, 5), (13, 7, 33), (5, 8, 40), (3, 301, 37)])
+def test_layouts(rows, has_pairs, layer, m, k, n):
+    """Odd k, of which the last pair is half a pair, one k and none, wherever the elements of a pair lie."""
+    for found, exact, size in laid_out(rows, layer, m, k, n):
+        assert any(map(ours, found)) == has_pairs
+        for tactic, y in found.items():
+            error = abs(y.astype(np.float64) - exact)
+            assert (error <= HALF_UNIT * abs(exact) * 1.001 + 1e-5 * size).all(), tactic
+
+
 def test_infinity_and_nan_pass(rows):
     a = np.ones((3, 5), BF16)
     a[0, 4], a[1, 2] = np.inf, np.nan

@@ -93,10 +93,7 @@ class Gemm {
   void run(const Run& run, const void* bias = nullptr, DataType bias_type = DataType::kFLOAT) const {
     const Tensor a = run.input(kGemmA);
     GemmArgs args = {};
-    // An input alone is multiplied by one.
-    static const int64_t kOne = 1;
-    static const float kFloatOne = 1;
-    const void* b = is_exact() ? static_cast<const void*>(&kOne) : &kFloatOne;
+    const void* b = one_of(b_type_);
     args.scale = a.scale();
     if (run.has_input(kGemmB)) {
       b = run.input(kGemmB).data<void>();
@@ -126,6 +123,16 @@ class Gemm {
   }
 
  private:
+  // An input alone is multiplied by one, of its own type: kernels for one type read both inputs as that.
+  static const void* one_of(DataType type) {
+    static const int64_t kOne = 1;  // narrower integers are its first bytes
+    static const float kFloatOne = 1;
+    static const uint16_t kHalfOne = 0x3c00, kBf16One = 0x3f80;
+    if (type == DataType::kFLOAT) return &kFloatOne;
+    if (type == DataType::kHALF) return &kHalfOne;
+    return type == DataType::kBF16 ? static_cast<const void*>(&kBf16One) : &kOne;
+  }
+
   bool is_exact() const { return type_ == DataType::kINT8 || type_ == DataType::kINT32 || type_ == DataType::kINT64; }
 
   // Where an extent that a constant meets is not known, its axis may turn out to be another index.
@@ -273,12 +280,8 @@ class Gemm {
 template <class Params, class Rule, const GemmKernels& kernels>
 struct GemmRow {
   static constexpr uint64_t kReplaces = Rule::kBias > 0 ? inputs_bits(kGemmB) : inputs_bits(kGemmA, kGemmB);
-  static DataType type_of_b(const Descs& inputs) {
-    return inputs.has(kGemmB) ? inputs[kGemmB].type() : DataType::kFLOAT;
-  }
-  static DataType type_of_b(const Run& run) {
-    return run.has_input(kGemmB) ? run.input(kGemmB).type() : DataType::kFLOAT;
-  }
+  static DataType type_of_b(const Descs& inputs) { return inputs[inputs.has(kGemmB) ? kGemmB : kGemmA].type(); }
+  static DataType type_of_b(const Run& run) { return run.input(run.has_input(kGemmB) ? kGemmB : kGemmA).type(); }
   static Gemm planned(const Params& params, const Descs& inputs, const Descs& outputs) {
     GemmAxes axes;
     const char* reason = Rule::axes(params, inputs, outputs, &axes);
