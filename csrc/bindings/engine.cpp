@@ -174,9 +174,12 @@ void bind_engine(py::module_& m) {
           "plan_bytes",
           [](const Engine& self) {
             const FileBytes& bytes = self.plan().bytes;
-            return py::memoryview::from_memory(bytes.data, static_cast<py::ssize_t>(bytes.n));
+            py::memoryview view = py::memoryview::from_memory(bytes.data, static_cast<py::ssize_t>(bytes.n));
+            // As a call policy it would also run, and crash, where the arguments were refused.
+            py::detail::keep_alive_impl(view, py::cast(&self));
+            return view;
           },
-          py::keep_alive<0, 1>(), "The plan, where it lies.")
+          "The plan, where it lies.")
       .def_property_readonly("steps", &step_infos)
       .def_property_readonly("n_threads", &Engine::n_threads)
       .def_property_readonly(

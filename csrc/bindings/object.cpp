@@ -274,8 +274,7 @@ void bind_implementation_class(py::module_& m) {
           },
           object, row, ins, outs, py::arg("packed") = py::none(), py::arg("workspace_bytes") = 0,
           py::arg("n_threads") = 0, py::arg("guarded") = false, py::arg("epilogue") = py::none(),
-          py::arg("n_operands") = 0, py::keep_alive<0, 1>(),
-          "What run_step runs, made ready to be run again and again.")
+          py::arg("n_operands") = 0, "What run_step runs, made ready to be run again and again.")
       .def("__repr__", [](const N& self) { return "<NativeImplementation " + self.id + ">"; });
   m.def("cache_bytes", &cache_bytes, "Bytes of a core's own cache and of the last one; 0: not known.");
 }

@@ -373,7 +373,8 @@ struct Trial::State {
   State(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
         const py::sequence& outputs, const py::object& packed, uint64_t workspace, int32_t n_threads, bool is_guarded,
         const py::object& epilogue, size_t n_operands_)
-      : bound(bind_object(self, object, row)),
+      : keep(self.keep),
+        bound(bind_object(self, object, row)),
         plugin(self.plugin),
         on_cpu(self.table->device == DT_DEVICE_CPU),
         guarded(is_guarded),
@@ -518,6 +519,7 @@ struct Trial::State {
     for (const StepTensors* side : {&parts->ins, &parts->outs}) side->settle(bound, plugin);
   }
 
+  std::shared_ptr<void> keep;  // the table's
   Bound bound;
   std::string plugin;
   bool on_cpu, guarded;
@@ -552,7 +554,15 @@ Bound bind_object(const NativeImplementation& self, const ObjectPointer& object,
 
 Surroundings::Surroundings(int32_t n_threads, uint64_t evicted, bool constants_are_cold)
     : evicted_bytes(evicted), cold_constants(constants_are_cold), n_threads_(n_threads) {
-  const uint64_t all = evicted_bytes * static_cast<uint64_t>(std::max(n_threads, 0));
+  const auto n = static_cast<uint64_t>(std::max(n_threads, 0));
+  if (n && evicted > kMaxBytes / n) {
+    throw Failure{DT_INVALID_ARGUMENT,
+                  "no process can touch this much memory between two runs",
+                  {{"bytes", std::to_string(evicted) + " for each of " + std::to_string(n) + " threads"},
+                   {"at most", std::to_string(kMaxBytes) + " together"}},
+                  "Give twice the bytes of the last cache at most."};
+  }
+  const uint64_t all = evicted * n;
   if (!all) return;
   others_ = aligned_memory(all, "other layers' tensors");
   std::memset(others_.get(), 1, all);  // pages of zeros might be one page

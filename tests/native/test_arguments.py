@@ -85,6 +85,32 @@ def test_where_an_object_is_needed_none_is_a_type_error(argument):
             call()
 
 
+STRANGER = """
+    import inspect, sys
+    from dovetail import _native
+
+    called = 0
+    for _, cls in inspect.getmembers(_native, inspect.isclass):
+        for name, method in vars(cls).items():
+            if name.startswith("_") or not callable(method):
+                continue
+            for n_arguments in range(10):
+                try:
+                    method(*[3] * (1 + n_arguments))
+                except TypeError:
+                    called += 1
+                    continue
+                sys.exit(f"{cls}.{name} took an int for itself and {n_arguments} arguments")
+    print("refused" if called else "nothing called")
+"""
+
+
+def test_a_method_refuses_an_object_of_another_class():
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(STRANGER)], capture_output=True, text=True, timeout=99)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == ["refused"]
+
+
 UNMADE = """
     import inspect, sys
     import numpy as np
@@ -127,4 +153,4 @@ def test_an_object_that_was_never_made_is_refused():
     """Of every class of the module: `__new__` without `__init__`, and a class that derives and forgets it."""
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(UNMADE)], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines() == ["14 classes, 8 refused"]
+    assert done.stdout.splitlines() == ["16 classes, 10 refused"]

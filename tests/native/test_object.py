@@ -104,6 +104,8 @@ def test_an_implementation_says_its_rows_and_reads(rows):
         "traits": 4,
         "types": "i32|i8 -> i32|i8",
         "formats": "linear",
+        "absorbs": False,
+        "replaces": 0,
     }
     assert (rows.op, rows.name, rows.device, rows.traits, rows.uses_op_object) == (
         "acme::Scale@1",
