@@ -19,7 +19,7 @@ def whole(what: str, value: Any, hint: str = "") -> int:
         what: is named, as the subject of a sentence: "the index of a layer".
 
     Raises:
-        DTypeError: it is no integer.
+        DTypeError: it is not an integer.
     """
     try:
         return operator.index(value)
@@ -35,7 +35,7 @@ def text(what: str, value: Any, hint: str = "") -> str:
 
 
 def extents(what: str, value: Any) -> tuple[int, ...]:
-    """Extents as a tuple of ints. Raises DTypeError for what is no sequence of integers, ShapeError for too many."""
+    """Extents as a tuple of ints. Raises DTypeError unless they are a sequence of integers, ShapeError for too many."""
     try:
         dims = tuple(operator.index(extent) for extent in value)
     except TypeError:

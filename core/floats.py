@@ -17,7 +17,7 @@ import numpy as np
 
 from dovetail.core.types import FloatOperation, Rounding
 
-BEYOND = 1 << 64  # what an operation gives, with a sign, whose result has no place or is no int64
+BEYOND = 1 << 64  # with a sign: the result of an operation that does not fit into int64
 
 Interval = tuple[int, int]
 
@@ -152,7 +152,7 @@ def width_of(op: FloatOperation) -> Width:
 
 
 def result_of(op: FloatOperation) -> Width:
-    """The type of an operation's result, if that is no integer."""
+    """The type of an operation's result, where that is a floating-point number."""
     return CONVERSIONS[op][1] if op in CONVERSIONS else width_of(op)
 
 
