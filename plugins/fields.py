@@ -81,7 +81,8 @@ def make_field(name: str, annotation: Any, declared: Any, where: str = "") -> Fi
     wire, extra = _wire_type(name, annotation, where)
     if extra.pop("is_list", False):
         extra.update(min_length=given.min_length, max_length=given.max_length)
-    made = Field(name, wire, given.default, given.doc, given.low, given.high, **extra)
+    low, high = (None if limit is None else +limit for limit in (given.low, given.high))  # a number of members, too
+    made = Field(name, wire, given.default, given.doc, low, high, **extra)
     if made.default is REQUIRED or (made.default is None and wire == FieldType.TENSOR):
         return made
     try:

@@ -1,9 +1,11 @@
-"""Second spellings of fields."""
+"""Limits and second spellings of fields."""
 
 import pytest
 
 from dovetail.core.errors import FieldValueError
-from dovetail.plugins import bit_mask, both, deprecated, renamed
+from dovetail.core.types import DataType
+from dovetail.plugins import bit_mask, both, deprecated, field, renamed
+from dovetail.plugins.fields import make_field
 
 
 def test_a_mask_reads_and_writes_the_axis():
@@ -34,3 +36,10 @@ def test_deprecated_spellings_say_what_to_use():
     stride.set(values, (2, 2))
     assert (stride.get(values), stride.deprecated) == ((2, 2), "stride_nd")
     assert deprecated(both("pre", "post"), "padding_nd").deprecated == "padding_nd"
+
+
+def test_a_limit_may_be_a_member_of_an_enumeration():
+    made = make_field("to", int, field(-1, low=-1, high=DataType.INT64))
+    with pytest.raises(FieldValueError) as error:
+        made.check("Identity@1", 99)
+    assert error.value.expected == f"is allowed -1..{int(DataType.INT64)}"
