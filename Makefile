@@ -24,7 +24,7 @@ help:
 	@echo 'make test      build, install into .venv, lint and run all tests (PYTEST="-k expr" passes options on; WORKERS=0: in one process)'
 	@echo 'make quick     a smoke test in seconds: part of the tests of each part, and neither lint nor compilers'
 	@echo 'make lint      ruff, clang-format, typos and mypy; make format applies what they can'
-	@echo 'make refresh   write again what follows from the specs and is checked in: stubs, C++ enumerations, golden files'
+	@echo 'make refresh   write again what follows from the specs and is checked in: stubs, C++ enumerations, docs/layers, golden files'
 	@echo 'make sanitize  native code under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make test-gpu  build with CUDA and run the tests marked gpu, then compute-sanitizer; fetches nothing (.ci/test-gpu)'
 	@echo 'make bench     overhead per step and per call, beside ONNX Runtime'

@@ -291,6 +291,7 @@ class OpSpec:
     make: Callable[[str, dict[str, Any]], OpObject] = None  # type: ignore[assignment]  # (layer name, canonical values)
     reference: Callable[..., Any] | None = None  # (values, *arrays) -> array or tuple; numpy in, numpy out
     scalar: str | None = None  # the scalar expression, if pointwise
+    purpose: str = ""  # what the op is for, in two or three words: the reference of layers lists ops by it
     role: str = ""  # "reformat", "constant", "quantize", "dequantize": how the machine asks for an op without naming it
     enums: Mapping[str, type[Any]] = field(default_factory=dict)  # and classes that add methods return, by public name
     add_methods: Mapping[str, Callable[..., Any]] = field(

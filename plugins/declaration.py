@@ -21,7 +21,7 @@ from dovetail.plugins.author import shown
 from dovetail.plugins.fields import FieldDeclaration, make_field, untyped
 from dovetail.plugins.ports import PORTS, PortDeclaration
 
-IDENTITY = ("name", "version", "namespace", "role", "scalar", "onnx", "type_rows", "device")
+IDENTITY = ("name", "version", "namespace", "purpose", "role", "scalar", "onnx", "type_rows", "device")
 TAKES_INPUTS = ("infer", "weight_dims", "reference")
 TAKES_ARRAYS = ("inputs", "outputs", "workspace", "stream")
 TAKES_DESCS = ("configure", "get_workspace_size", "shape_changed")

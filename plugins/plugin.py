@@ -49,6 +49,7 @@ class Plugin:
     offers it.
 
     Identity     `name` (the class's own unless said), `version` "1", `namespace` ""
+    purpose      optional: what it is for, in a few words; the reference of the layers lists ops by it
     Ports        Input, Weights, Output; taken out of the class
     Fields       annotated names; on an object they are attributes with their values
     Methods      parameters are the inputs, None where one is absent:
@@ -87,6 +88,7 @@ class Plugin:
     name: ClassVar[str] = ""
     version: ClassVar[str] = "1"
     namespace: ClassVar[str] = ""
+    purpose: ClassVar[str] = ""
     role: ClassVar[str] = ""
     device: ClassVar[DeviceType] = DeviceType.CPU
     scalar: ClassVar[str | None] = None
@@ -130,6 +132,7 @@ class Plugin:
             make=_maker_of(cls),
             reference=_reference_of(cls) if hasattr(cls, "reference") else None,
             scalar=cls.scalar,
+            purpose=cls.purpose,
             role=cls.role,
             enums=dict(cls.enums) if isinstance(cls.enums, Mapping) else {enum.__name__: enum for enum in cls.enums},
             add_methods=add_methods_of(cls, cls._declared),

@@ -79,6 +79,7 @@ def as_dict(registry: Registry, spec: OpSpec) -> dict[str, Any]:
         "op": spec.id,
         "plugin": home.title if home else "",
         "where": spec.where,
+        "purpose": spec.purpose,
         "doc": textwrap.dedent(spec.doc).strip(),
         "inputs": [_port_dict(port) for port in spec.inputs],
         "outputs": [_port_dict(port) for port in spec.outputs],
@@ -140,25 +141,32 @@ def _port_dict(port: Port) -> dict[str, Any]:
     }
 
 
-def _default(field: Field) -> str:
+def default_text(field: Field) -> str:
+    """The default as a person writes it, "required" where there is none."""
     if field.default is REQUIRED:
         return "required"
-    return f"= {field.default.name if field.enum is not None and field.default is not None else repr(field.default)}"
+    return field.default.name if field.enum is not None and field.default is not None else repr(field.default)
 
 
-def _range(field: Field) -> str:
+def range_text(field: Field) -> str:
+    """The members of an enumeration, or the range of a number; "" where anything of the type will do."""
     if field.enum is not None:
         return " | ".join(member.name for member in field.enum)
-    if field.low is None and field.high is None:
-        return ""
-    if field.high is None:
-        return f"At least {field.low:g}"
-    return f"At most {field.high:g}" if field.low is None else f"{field.low:g} to {field.high:g}"
+    low, high = (None if limit is None else _number(limit) for limit in (field.low, field.high))
+    if low is None:
+        return "" if high is None else f"At most {high}"
+    return f"At least {low}" if high is None else f"{low} to {high}"
+
+
+def _number(value: float) -> str:
+    """All digits of an integer that people write so."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e12 else f"{value:g}"
 
 
 def _field_cells(field: Field) -> tuple[str, ...]:
-    texts = [f"{text.rstrip('.')}." for text in (field.doc, _range(field)) if text]
-    return field.name, field.type_name, _default(field), " ".join(texts)
+    texts = [f"{text.rstrip('.')}." for text in (field.doc, range_text(field)) if text]
+    default = default_text(field)
+    return field.name, field.type_name, default if default == "required" else f"= {default}", " ".join(texts)
 
 
 def _field_dict(field: Field) -> dict[str, Any]:

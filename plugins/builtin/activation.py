@@ -40,6 +40,7 @@ class Activation(Plugin):
     Source    TensorRT 8.5 IActivationLayer, where alpha and beta are 0 until they are set
     """
 
+    purpose = "Element by element"
     x = Input(FLOATS)
     y = Output(like="x")
     type: ActivationType = field(ActivationType.RELU, doc="Which function.")

@@ -17,6 +17,7 @@ class Assertion(Plugin):
     Source    TensorRT 8.5 IAssertionLayer
     """
 
+    purpose = "Constants, fills and checks"
     condition = Input(DataType.BOOL, shape=True)
     message: str = field("", doc="What the error says.")
 

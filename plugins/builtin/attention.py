@@ -43,6 +43,7 @@ class Attention(Plugin):
     Source    TensorRT 10 IAttention; ONNX Attention-25
     """
 
+    purpose = "Matrices and convolutions"
     query = Input(FLOATS, doc="What is asked for.")
     key = Input(FLOATS, like="query", doc="What query is compared with.")
     value = Input(FLOATS, like="query", doc="What is summed.")

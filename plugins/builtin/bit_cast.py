@@ -31,6 +31,7 @@ class BitCast(Plugin):
     Source    ONNX BitCast
     """
 
+    purpose = "Types and quantisation"
     x = Input(tuple(dict.fromkeys(of for of, _ in PAIRS)))
     y = Output(tuple(dict.fromkeys(to for _, to in PAIRS)))
     to_type: DataType = field(doc="Type of the output, as wide as that of the input.")

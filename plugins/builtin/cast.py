@@ -21,6 +21,7 @@ class Cast(Plugin):
     Source    TensorRT 8.6 ICastLayer; Identity converts in the same way
     """
 
+    purpose = "Types and quantisation"
     x = Input(TYPES)
     y = Output(TYPES)
     to_type: DataType = field(doc="Type of the output.")

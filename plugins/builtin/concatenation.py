@@ -24,6 +24,7 @@ class Concatenation(Plugin):
     Source    TensorRT 8.5 IConcatenationLayer; add_concatenation takes the third axis from the end, or the first
     """
 
+    purpose = "Shape and order"
     xs = Input(TYPES, variadic=True)
     y = Output(TYPES)
     axis: int = field(0, low=-8, high=7, doc="Axis along which they are joined; negative counts from the end.")

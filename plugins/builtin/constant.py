@@ -25,6 +25,7 @@ class Constant(Plugin):
     Source    TensorRT 8.5 IConstantLayer
     """
 
+    purpose = "Constants, fills and checks"
     y = Output()
     shape: Ints = field(doc="Dims of the output; () is a scalar.", low=0)
     weights: Tensor = field(doc="The values, in any dims of that size.")

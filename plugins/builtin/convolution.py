@@ -28,6 +28,8 @@ class Convolution(Convolving):
     Source    TensorRT 8.5 IConvolutionLayer
     """
 
+    purpose = "Matrices and convolutions"
+
     def kernel_dims(self, channels):
         return (self.num_output_maps, channels // self.num_groups, *self.kernel_size_nd)
 

@@ -31,6 +31,7 @@ class Cumulative(Plugin):
     Source    TensorRT 10 ICumulativeLayer; ONNX CumSum, CumProd
     """
 
+    purpose = "Reductions and sorting"
     x = Input(NUMBERS)
     y = Output(like="x")
     axis: int = field(0, low=-8, high=7, doc="Along which it runs; negative ones count from the end.")

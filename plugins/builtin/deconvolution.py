@@ -27,6 +27,8 @@ class Deconvolution(Convolving):
     Source    TensorRT 8.5 IDeconvolutionLayer
     """
 
+    purpose = "Matrices and convolutions"
+
     def kernel_dims(self, channels):
         return (channels, self.num_output_maps // self.num_groups, *self.kernel_size_nd)
 

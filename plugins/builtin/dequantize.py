@@ -21,6 +21,7 @@ class Dequantize(Plugin):
     Source    TensorRT 8.5 IDequantizeLayer; ONNX DequantizeLinear-13 without a zero point
     """
 
+    purpose = "Types and quantisation"
     x = Input(DataType.INT8)
     scale = Input(FLOATS, doc="Step between two stored numbers.")
     zero_point = Input(ZERO_POINTS, optional=True, checked=True, doc="What stands for 0: a constant, all 0.")

@@ -22,6 +22,7 @@ class Determinant(Plugin):
     Source    ONNX Det
     """
 
+    purpose = "Matrices and convolutions"
     x = Input(FLOATS)
     y = Output(like="x")
 

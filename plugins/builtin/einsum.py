@@ -32,6 +32,7 @@ class Einsum(Plugin):
     Source    TensorRT 8.5 IEinsumLayer
     """
 
+    purpose = "Matrices and convolutions"
     a = Input(NUMBERS)
     b = Input(NUMBERS, optional=True)
     y = Output(like="a")

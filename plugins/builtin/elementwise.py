@@ -68,6 +68,7 @@ class ElementWise(Plugin):
     Source    TensorRT 8.5 IElementWiseLayer; MOD and all behind it are ours
     """
 
+    purpose = "Element by element"
     a = Input((*NUMBERS, DataType.BOOL))
     b = Input((*NUMBERS, DataType.BOOL))
     y = Output((*NUMBERS, DataType.BOOL))

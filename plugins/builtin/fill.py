@@ -59,6 +59,7 @@ class Fill(Plugin):
     Source    TensorRT 8.5 IFillLayer, where each run draws other numbers
     """
 
+    purpose = "Constants, fills and checks"
     dims = Input((DataType.INT32, DataType.INT64), optional=True, shape=True, doc="Dims of y.")
     alphas = Input(TYPES, optional=True, doc="Start, least value or mean.")
     betas = Input(TYPES, optional=True, doc="Steps, upper limit or deviation.")

@@ -25,6 +25,7 @@ class FullyConnected(Plugin):
     Source    TensorRT 8.5 IFullyConnectedLayer, deprecated there for MatrixMultiply
     """
 
+    purpose = "Matrices and convolutions"
     x = Input(QUANTIZABLE, quantized=True, doc="[batch..., C, H, W]")
     kernel = Weights(QUANTIZABLE, quantized=True, doc="The kernel.")
     bias = Weights(FLOATS, optional=True, doc="[num_output_channels], added to every row.")

@@ -62,6 +62,7 @@ class Gather(Plugin):
     Source    TensorRT 8.5 IGatherLayer; indices that are negative as in ONNX
     """
 
+    purpose = "Indexing and selection"
     x = Input(TYPES)
     indices = Input(INTEGERS)
     y = Output(like="x")

@@ -33,6 +33,7 @@ class GridSample(Plugin):
     Source    TensorRT 8.5 IGridSampleLayer; ONNX GridSample for volumes
     """
 
+    purpose = "Windows and sampling"
     x = Input(TYPES)
     grid = Input(FLOATS, doc="Where in x, from -1 to 1.")
     y = Output(like="x")

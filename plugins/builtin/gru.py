@@ -25,6 +25,7 @@ class GRU(Recurrent):
     Source    ONNX GRU-22
     """
 
+    purpose = "Recurrent cells"
     activations: Ints = field((SIGMOID, TANH), doc="f and g, for one direction or for each.", low=0, high=10)
     linear_before_reset: bool = field(False, doc="Is the state multiplied by r_n before it is reset by q?")
     gates, functions = 3, 2

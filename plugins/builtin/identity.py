@@ -22,6 +22,7 @@ class Identity(Plugin):
     Source    TensorRT 8.5 IIdentityLayer, where `layer.set_output_type(0, type)` converts
     """
 
+    purpose = "Types and quantisation"
     x = Input(TYPES)
     y = Output(TYPES)
     to: int = field(SAME, low=SAME, high=max(DataType), doc="DataType of the output; -1 keeps that of x.")

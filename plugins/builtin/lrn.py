@@ -27,6 +27,7 @@ class LRN(Plugin):
               LRN-13 and Caffe do
     """
 
+    purpose = "Normalisation"
     x = Input(FLOATS)
     y = Output(like="x")
     window: int = field(doc="Number of channels that are added up, odd.", low=1, high=15)

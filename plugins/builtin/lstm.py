@@ -29,6 +29,7 @@ class LSTM(Recurrent):
     Source    ONNX LSTM-22
     """
 
+    purpose = "Recurrent cells"
     initial_c = Input(FLOATS, like="x", optional=True, doc="First cell state, dims of y_c; 0 where it is absent.")
     p = Weights(FLOATS, like="x", optional=True, doc="[directions, 3 * hidden], peepholes.")
     y_c = Output(like="x", doc="The cell state after the last step.")

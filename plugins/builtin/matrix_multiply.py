@@ -41,6 +41,7 @@ class MatrixMultiply(Plugin):
     Source    TensorRT 8.5 IMatrixMultiplyLayer
     """
 
+    purpose = "Matrices and convolutions"
     a = Input(NUMBERS, quantized=True)
     b = Input(NUMBERS, quantized=True)
     y = Output(NUMBERS)

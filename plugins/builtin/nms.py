@@ -40,6 +40,7 @@ class NMS(Plugin):
     Source    TensorRT 8.5 INMSLayer; ONNX NonMaxSuppression
     """
 
+    purpose = "Indexing and selection"
     boxes = Input(FLOATS)
     scores = Input(FLOATS, like="boxes")
     max_output_boxes_per_class = Input(INTEGERS)

@@ -32,6 +32,7 @@ class NonZero(Plugin):
     Source    TensorRT 8.5 INonZeroLayer, which gives int32 and has y alone; ONNX NonZero gives int64
     """
 
+    purpose = "Indexing and selection"
     x = Input(TYPES)
     y = Output(INDICES)
     count = Output(INDICES, size=True, doc="Extent of y's second axis.")

@@ -44,6 +44,7 @@ class Normalization(Plugin):
               over the channels of a group too, which are neighbours on axis 1
     """
 
+    purpose = "Normalisation"
     x = Input(FLOATS)
     scale = Input(FLOATS, doc="Factor.")
     bias = Input(FLOATS, doc="Added last.")

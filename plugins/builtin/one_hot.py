@@ -32,6 +32,7 @@ class OneHot(Plugin):
     Source    TensorRT 8.5 IOneHotLayer; indices outside as ONNX OneHot has them
     """
 
+    purpose = "Indexing and selection"
     indices = Input(INDICES, doc="Where on the new axis y is on.")
     values = Input(TYPES, doc="Off and on.")
     depth = Input(INDICES, shape=True, doc="Extent of the new axis.")

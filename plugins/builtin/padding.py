@@ -31,6 +31,7 @@ class Padding(Plugin):
     Source    TensorRT 8.5 IPaddingLayer
     """
 
+    purpose = "Shape and order"
     x = Input(TYPES)
     y = Output(like="x")
     pre_padding: Ints = field((0, 0), doc="Elements in front, on the innermost axes, outermost of them first.")

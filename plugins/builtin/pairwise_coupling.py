@@ -27,6 +27,7 @@ class PairwiseCoupling(Plugin):
 
     namespace = "ai.onnx.ml"
 
+    purpose = "Trees and classifiers"
     x = Input(DataType.FLOAT)
     y = Output(DataType.FLOAT)
     n_classes: int = field(2, doc="Classes, of which all pairs are in x.", low=2, high=1024)

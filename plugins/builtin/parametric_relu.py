@@ -21,6 +21,7 @@ class ParametricReLU(Plugin):
     Source    TensorRT 8.5 IParametricReLULayer
     """
 
+    purpose = "Element by element"
     x = Input(FLOATS)
     slopes = Input(FLOATS, doc="Factor of the negative elements.")
     y = Output(like="x")

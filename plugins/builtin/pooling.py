@@ -90,6 +90,7 @@ class Pooling(Plugin):
     Source    TensorRT 8.5 IPoolingLayer; Caffe's pooling layer for what the ROUND_UP modes count
     """
 
+    purpose = "Windows and sampling"
     x = Input(TYPES, quantized=True, doc="[batch..., channels, spatial...]")
     y = Output(TYPES, quantized=True, doc="[batch..., channels, spatial...]")
 

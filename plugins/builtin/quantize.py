@@ -33,6 +33,7 @@ class Quantize(Plugin):
     Source    TensorRT 8.5 IQuantizeLayer; ONNX QuantizeLinear-13 without a zero point
     """
 
+    purpose = "Types and quantisation"
     x = Input(FLOATS)
     scale = Input(FLOATS, doc="Step between two stored numbers.")
     zero_point = Input(ZERO_POINTS, optional=True, checked=True, doc="What stands for 0: a constant, all 0.")

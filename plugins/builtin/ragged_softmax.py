@@ -20,6 +20,7 @@ class RaggedSoftMax(Plugin):
     Source    TensorRT 8.5 IRaggedSoftMaxLayer
     """
 
+    purpose = "Normalisation"
     x = Input(FLOATS)
     bounds = Input((DataType.INT32, DataType.INT64), doc="Length of each row.")
     y = Output(like="x")

@@ -62,6 +62,7 @@ class Reduce(Plugin):
     Source    TensorRT 8.5 IReduceLayer; numpy for what is left open there
     """
 
+    purpose = "Reductions and sorting"
     x = Input(NUMBERS)
     y = Output(like="x")
     op: ReduceOperation = field(ReduceOperation.SUM, doc="What becomes of the elements.")

@@ -13,6 +13,7 @@ class Reformat(Plugin):
     Numerics  bits are copied; padding lanes are not read, and written as 0
     """
 
+    purpose = "Shape and order"
     x = Input()
     y = Output(like="x")
 

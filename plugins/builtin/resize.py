@@ -87,6 +87,7 @@ class Resize(Plugin):
     Source    TensorRT 8.5 IResizeLayer; ONNX Resize for what that has not
     """
 
+    purpose = "Windows and sampling"
     x = Input(TYPES, quantized=True)
     sizes = Input(INTEGERS, optional=True, shape=True, doc="Extents of y, in place of `shape`.")
     y = Output(like="x", quantized=True)

@@ -24,6 +24,7 @@ class ReverseSequence(Plugin):
     Source    TensorRT 8.6 IReverseSequenceLayer; ONNX ReverseSequence
     """
 
+    purpose = "Shape and order"
     x = Input(TYPES)
     sequence_lens = Input((DataType.INT32, DataType.INT64), doc="How much of each sequence is reversed.")
     y = Output(like="x")

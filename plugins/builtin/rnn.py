@@ -30,6 +30,7 @@ class RNN(Recurrent):
     Source    ONNX RNN-22
     """
 
+    purpose = "Recurrent cells"
     activations: Ints = field((TANH,), doc="f, for one direction or for each.", low=0, high=10)
     gates, functions = 1, 1
 

@@ -40,6 +40,7 @@ class RoiAlign(Plugin):
     Source    ONNX RoiAlign; He et al., Mask R-CNN, 2017
     """
 
+    purpose = "Windows and sampling"
     x = Input(FLOATS)
     rois = Input(FLOATS, doc="Regions: x1, y1, x2, y2.")
     batch_indices = Input(INDICES, doc="Images that they are of.")

@@ -35,6 +35,7 @@ class Scale(Plugin):
     Source    TensorRT 8.5 IScaleLayer; add_scale takes the third axis from the end for the channels
     """
 
+    purpose = "Element by element"
     x = Input(FLOATS)
     scale = Weights(FLOATS, optional=True, doc="Factor; 1 if absent.")
     shift = Weights(FLOATS, optional=True, doc="Added after scaling; 0 if absent.")

@@ -73,6 +73,7 @@ class Scatter(Plugin):
     Source    TensorRT 8.5 IScatterLayer; indices that are negative and reductions as in ONNX
     """
 
+    purpose = "Indexing and selection"
     x = Input(TYPES)
     indices = Input(INTEGERS)
     updates = Input(TYPES)

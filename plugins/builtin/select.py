@@ -34,6 +34,7 @@ class Select(Plugin):
     Source    TensorRT 8.5 ISelectLayer, where a is thenInput and b is elseInput
     """
 
+    purpose = "Element by element"
     condition = Input(DataType.BOOL, doc="Which elements are taken from a.")
     a = Input(TYPES, doc="Taken where the condition is true.")
     b = Input(TYPES, doc="Taken where it is false.")

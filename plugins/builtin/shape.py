@@ -26,6 +26,7 @@ class Shape(Plugin):
     Source    TensorRT 8.5 IShapeLayer, which gives int32; TensorRT 10 gives int64
     """
 
+    purpose = "Shape and order"
     x = Input(ANY)
     y = Output(TYPES)
     to: int = field(int(DataType.INT32), doc="DataType of the output, INT32 or INT64.")

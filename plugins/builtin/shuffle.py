@@ -28,6 +28,7 @@ class Shuffle(Plugin):
     Source    TensorRT 8.5 IShuffleLayer
     """
 
+    purpose = "Shape and order"
     x = Input(TYPES)
     dims = Input((DataType.INT32, DataType.INT64), optional=True, shape=True, doc="In place of reshape_dims.")
     y = Output(like="x")

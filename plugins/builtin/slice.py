@@ -50,6 +50,7 @@ class Slice(Plugin):
     Source    TensorRT 8.5 ISliceLayer
     """
 
+    purpose = "Shape and order"
     x = Input(TYPES)
     starts = Input(INTEGERS, optional=True, doc="In place of `start`.")
     sizes = Input(INTEGERS, optional=True, shape=True, doc="In place of `shape`.")

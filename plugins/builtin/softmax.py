@@ -23,6 +23,7 @@ class SoftMax(Plugin):
               bits are normalised together
     """
 
+    purpose = "Normalisation"
     x = Input(FLOATS)
     y = Output(like="x")
     axes: int = field(0, doc="Which axes add up to 1: bit i is axis i. 0 is axis max(0, rank - 3).", low=0, high=255)

@@ -23,6 +23,7 @@ class Squeeze(Plugin):
     Source    TensorRT 10 ISqueezeLayer
     """
 
+    purpose = "Shape and order"
     x = Input(TYPES)
     axes = Input((DataType.INT32, DataType.INT64), shape=True, doc="Axes that are dropped.")
     y = Output(like="x")

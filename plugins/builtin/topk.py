@@ -47,6 +47,7 @@ class TopK(Plugin):
     Source    TensorRT 8.5 ITopKLayer; numpy and PyTorch for the order of nan
     """
 
+    purpose = "Reductions and sorting"
     x = Input(NUMBERS)
     count = Weights((DataType.INT32, DataType.INT64), optional=True, doc="How many; takes the place of `k`.")
     values = Output(like="x")

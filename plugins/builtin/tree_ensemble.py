@@ -37,6 +37,7 @@ class TreeEnsemble(Plugin):
 
     namespace = "ai.onnx.ml"
 
+    purpose = "Trees and classifiers"
     x = Input(DataType.FLOAT)
     y = Output(DataType.FLOAT)
     n_targets: int = field(1, doc="Columns of y.", low=1, high=65536)

@@ -65,6 +65,7 @@ class Unary(Plugin):
     Source    TensorRT 8.5 IUnaryLayer; ISINF is TensorRT 8.6's, ISNAN 10's
     """
 
+    purpose = "Element by element"
     x = Input((*FLOATS, *SIGNED, DataType.BOOL))
     y = Output((*FLOATS, *SIGNED, DataType.BOOL))
     op: UnaryOperation = field(doc="Which function.")

@@ -23,6 +23,7 @@ class Unsqueeze(Plugin):
     Source    TensorRT 10 IUnsqueezeLayer
     """
 
+    purpose = "Shape and order"
     x = Input(TYPES)
     axes = Input((DataType.INT32, DataType.INT64), shape=True, doc="Axes of the output that are new.")
     y = Output(like="x")

@@ -72,6 +72,11 @@ def test_one_op_is_shown_with_ports_fields_rows_and_onnx_operators(ask):
         assert text in out, text
 
 
+def test_every_op_is_shown(ask):
+    ids = [line.split()[0] for line in ask("ops", "list")[1].splitlines()[1:]]
+    assert len(ids) > 40 and [ask("ops", "show", op)[0] for op in ids] == [0] * len(ids)
+
+
 def test_rows_that_this_machine_cannot_run_say_what_they_need(ask, monkeypatch):
     from dovetail.core.negotiation import Target
     from dovetail.machine.cli import ops
