@@ -2,6 +2,8 @@
 // dovetail._native: the tables of plugin.h and the native half of the machine.
 #include "bindings/module.hpp"
 
+#include <cstring>
+
 #include "dovetail/plugin.h"
 #include "runtime/dims.hpp"
 #include "runtime/epilogue.hpp"
@@ -60,9 +62,24 @@ PyObject* refuse_new(PyTypeObject* type, PyObject*, PyObject*) {
 
 void* refuse_unmade(size_t) { throw py::type_error("this object was never made: its __init__ was not called"); }
 
+// All overloads of a function of pybind11's, a method of a class or a function of a property; null for anything else.
+py::detail::function_record* overloads_of(py::handle function) {
+  function = py::detail::get_function(function);
+  if (!function || !PyCFunction_Check(function.ptr())) return nullptr;
+  PyObject* const self = PyCFunction_GET_SELF(function.ptr());
+  return self ? py::detail::function_record_ptr_from_PyObject(self) : nullptr;
+}
+
+// pybind11 takes None for a null `self` where a method was bound without names of arguments, and the method crashes.
+void refuse_none_as_self(py::handle function) {
+  for (py::detail::function_record* record = overloads_of(function); record; record = record->next)
+    if (record->is_method && record->args.empty())
+      record->args.emplace_back(::strdup("self"), nullptr, py::handle(), /*convert=*/true, /*none=*/false);
+}
+
 // pybind11 gives an object whose __init__ was not called memory that holds anything at all when a method is called,
-// which crashes: X.__new__(X), and what derives from X and forgets super().__init__().
-void refuse_unmade_objects(const py::module_& m) {
+// which crashes: X.__new__(X), and what derives from X and forgets super().__init__(). And so does X.method(None).
+void refuse_wrong_selves(const py::module_& m) {
   for (const auto& [name, value] : py::reinterpret_borrow<py::dict>(m.attr("__dict__"))) {
     if (!PyType_Check(value.ptr())) continue;
     auto* type = reinterpret_cast<PyTypeObject*>(value.ptr());
@@ -70,6 +87,11 @@ void refuse_unmade_objects(const py::module_& m) {
     if (!info) continue;
     info->operator_new = refuse_unmade;  // it is asked for memory in that case alone
     if (type->tp_init == py::detail::pybind11_object_init) type->tp_new = refuse_new;  // it has no constructor
+    for (const auto& [member_name, member] : py::dict(value.attr("__dict__"))) {
+      const bool is_property = PyObject_TypeCheck(member.ptr(), &PyProperty_Type) != 0;
+      refuse_none_as_self(is_property ? py::object(member.attr("fget")) : py::reinterpret_borrow<py::object>(member));
+      if (is_property) refuse_none_as_self(member.attr("fset"));
+    }
   }
 }
 
@@ -88,5 +110,5 @@ PYBIND11_MODULE(_native, m) {
   bind_context(m);
   bind_device(m);
   bind_dlpack(m);
-  refuse_unmade_objects(m);
+  refuse_wrong_selves(m);
 }

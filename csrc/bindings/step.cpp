@@ -425,6 +425,12 @@ struct Trial::State {
   }
 
   std::vector<int64_t> run(int32_t repeat, const Surroundings* before) {
+    constexpr int32_t kMost = 1 << 20;  // times are kept, and on a device two events for each
+    if (repeat < 0 || repeat > kMost)
+      throw Failure{DT_INVALID_ARGUMENT,
+                    bound.subject + " cannot be run " + std::to_string(repeat) + " times",
+                    {{"allowed", "0.." + std::to_string(kMost)}},
+                    ""};
     const DeviceScope scope(device);
     const FloatMode mode;
     return on_cpu ? run_on_cpu(repeat, before) : run_on_device(repeat, before);

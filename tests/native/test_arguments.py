@@ -4,9 +4,13 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
+import dovetail as trt
 from dovetail import _native
+from dovetail.core.errors import DovetailError
+from dovetail.core.tensor import TensorDesc
 
 CODE = """
     import inspect, itertools, os, random, sys
@@ -26,8 +30,14 @@ CODE = """
     relu = next(i for i in library.implementations if i.id == "Activation@1#cpu")
     made = relu.create("layer", [("type", 5, 0)])
     desc = TensorDesc((8,), trt.float32)
+    pair = (desc, np.zeros(8, np.float32))
+    trial = relu.trial(made, 0, [pair], [pair])
+    others = [
+        *_native.open_library(sys.argv[1]).ops, trial, _native.Surroundings(1, 4096),
+        _native.HostMemory(b"bytes"), _native.DeviceArray(4096, [2, 3]), _native.DLPackArray(np.zeros(3).__dlpack__()),
+    ]
     garbage = [
-        None, -1, 0, 3, 2**31, 2**63 - 1, 2**64 - 1, -(2**63), 2**70, 1.5, float("nan"), "x", "", "a\\0b", b"",
+        None, -1, 0, 3, 2**31 - 1, 2**31, 2**63 - 1, 2**64 - 1, -(2**63), 2**70, 1.5, float("nan"), "x", "", "a\\0b", b"",
         [], [None], [[]], (), {}, object(), [1] * 9, [2**62] * 8, [-1], desc, [desc], [desc, None], engine, made, relu,
         np.zeros(0), np.zeros((2, 2)), [(desc, np.zeros(8, np.float32))], [(desc, np.zeros(1, np.float32))],
         [("type", 5, 0)], [("type", 5, "x")], [("w", 64, None)], type, print,
@@ -51,7 +61,7 @@ CODE = """
 
     for round in range(40):
         context = _native.Context(engine)
-        for owner in (_native, engine, context, library, relu, made):
+        for owner in (_native, engine, context, library, relu, made, *others):
             for function in methods(owner):
                 attempt(function)
         _native.register_implementation(relu, None)
@@ -60,9 +70,10 @@ CODE = """
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_garbage_is_refused(seed):
+def test_garbage_is_refused(seed, compile_plugin):
     code = textwrap.dedent(CODE).replace("SEED", str(seed))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-c", code, compile_plugin("scale.c")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1:] == ["alive"]
 
@@ -154,3 +165,72 @@ def test_an_object_that_was_never_made_is_refused():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(UNMADE)], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines() == ["16 classes, 10 refused"]
+
+
+WALK = """
+    import inspect, sys, types
+    import numpy as np
+    from dovetail import _native
+
+    def classes_of(module):
+        for member in vars(module).values():
+            if inspect.isclass(member) and member.__module__.startswith("dovetail._native"):
+                yield member
+            if isinstance(member, types.ModuleType):
+                yield from classes_of(member)
+
+    def functions_of(cls):
+        for name, member in vars(cls).items():
+            if isinstance(member, property):
+                yield from ((f"{name}.{part}", getattr(member, part)) for part in ("fget", "fset"))
+            elif callable(member) and name not in ("__new__", "__init__"):
+                yield name, member
+
+    def unmade(cls):
+        derived = type("Derived", (cls,), {"__init__": lambda self: None})
+        for one in (cls, derived):
+            try:
+                yield one.__new__(one)
+            except TypeError:
+                pass
+
+    garbage = [None, object(), 3, -1, 1.5, "x", b"x", (), [None], {}, 2**70, np.zeros(2), print]
+    called = 0
+    for cls in classes_of(_native):
+        selves = [None, object(), 3, cls, *unmade(cls)]
+        for name, function in functions_of(cls):
+            if function is None:
+                continue
+            print(cls.__name__, name, file=sys.stderr, flush=True)  # what a crash was in
+            for arguments in [(), *((one, *[x] * n) for one in selves for n in range(13) for x in garbage)]:
+                for words in ({}, {"self": None}):
+                    called += 1
+                    try:
+                        function(*arguments, **words)
+                    except SystemError as error:
+                        sys.exit(f"{cls}.{name}{arguments}: {error}")
+                    except Exception:
+                        continue
+                    sys.exit(f"{cls}.{name} took {arguments} {words}")
+    assert called > 100_000, called
+    print("alive")
+"""
+
+
+def test_no_method_or_property_takes_anything_but_a_made_object_for_itself():
+    """Each is called with nothing, None, strangers and objects never made for itself, and with nonsense behind."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(WALK)], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["alive"]), done.stderr[-300:]
+
+
+@pytest.mark.parametrize("repeat", [-1, 2**20 + 1, 2**30, 2**31 - 1])
+def test_a_trial_runs_a_number_of_times_that_it_can_keep_the_times_of(repeat):
+    """On a device twice the number, which is that of its events, is beyond 32 bits from 2**30 on."""
+    library = _native.open_library(f"{_native.__file__.rpartition('/')[0]}/lib/libdovetail_cpu.so")
+    relu = next(i for i in library.implementations if i.id == "Activation@1#cpu")
+    made, pair = relu.create("layer", [("type", 5, 0)]), (TensorDesc((8,), trt.float32), np.zeros(8, np.float32))
+    trial = relu.trial(made, 0, [pair], [pair])
+    assert len(trial.run(3)) == 3
+    for run in (lambda: trial.run(repeat), lambda: relu.run_step(made, 0, [pair], [pair], repeat=repeat)):
+        with pytest.raises(DovetailError, match=rf"Activation@1#cpu cannot be run {repeat} times(.|\n)*0..1048576"):
+            run()
