@@ -64,11 +64,16 @@ def stream_number(stream: Any) -> int:
     if hasattr(stream, "__cuda_stream__"):
         own = stream.__cuda_stream__
         return int((own() if callable(own) else own)[1])
-    for attribute in ("cuda_stream", "ptr"):  # torch's and CuPy's own
-        if hasattr(stream, attribute):
-            return int(getattr(stream, attribute))
-    given = 0 if stream is None else stream
+    given = 0 if stream is None else _handle_of(stream, "cuda_stream")
     return handle_number(given, "a stream", "a cudaStream_t or its number, or 0 for the default one")
+
+
+def _handle_of(value: Any, torchs: str) -> Any:
+    """What has the handle: the attribute `torchs` of an object of torch's, `ptr` of CuPy's; else the object itself."""
+    for attribute in (torchs, "ptr"):
+        if hasattr(value, attribute):
+            return getattr(value, attribute)
+    return value
 
 
 def handle_number(handle: Any, what: str, allowed: str) -> int:
@@ -91,8 +96,20 @@ def handle_number(handle: Any, what: str, allowed: str) -> int:
 
 
 def event_number(event: Any) -> int:
-    """A cudaEvent_t as a number. Raises BindingError."""
-    return handle_number(event, "an event", "a cudaEvent_t or its number, or 0 for none")
+    """A cudaEvent_t as a number, from cuda-python, torch, CuPy, or a number; 0 for none.
+
+    Raises:
+        BindingError: it is none of these, or an event of torch's that does not exist on the device yet.
+    """
+    handle = _handle_of(event, "cuda_event")
+    number = handle_number(handle, "an event", "a cudaEvent_t or its number, or 0 for none")
+    if number == 0 and handle is not event:
+        raise BindingError(
+            f"an event cannot be {event!r:.200}: it does not exist on the device yet",
+            hint="torch makes an event when it is first recorded: call event.record() once before.",
+            got=event,
+        )
+    return number
 
 
 class Found(NamedTuple):

@@ -151,3 +151,36 @@ def test_what_does_not_fit_is_refused(gpu):
     with pytest.raises(BindingError, match="missing  x"):
         context.run({})
     assert (host_array(context.run(x)["y"]) == 0).all()
+
+
+class TorchEvent:
+    """As torch.cuda.Event: its handle is 0 until it is recorded."""
+
+    cuda_event = 0
+
+    def record(self):
+        self.cuda_event = 0x7F00
+
+
+def test_events_of_other_libraries_are_taken_as_their_streams_are():
+    recorded = TorchEvent()
+    recorded.record()
+    for event in (recorded, types.SimpleNamespace(ptr=0x7F00), types.SimpleNamespace(handle=0x7F00), 0x7F00):
+        assert device_array.event_number(event) == 0x7F00
+    for stream in (types.SimpleNamespace(cuda_stream=7), types.SimpleNamespace(ptr=7), 7):
+        assert device_array.stream_number(stream) == 7
+    assert device_array.event_number(0) == device_array.stream_number(None) == 0
+
+
+def test_an_event_that_does_not_exist_yet_is_refused():
+    """Its number is that of no event: nothing would be recorded."""
+    with pytest.raises(BindingError, match=r"does not exist on the device yet(.|\n)*event.record\(\)"):
+        device_array.event_number(TorchEvent())
+
+
+@pytest.mark.parametrize("handle", [-1, 1 << 64, "7", None, 1.5])
+def test_handles_that_cannot_be_are_refused(handle):
+    with pytest.raises(BindingError, match="an event cannot be"):
+        device_array.event_number(types.SimpleNamespace(cuda_event=handle))
+    with pytest.raises(BindingError, match="a stream cannot be"):
+        device_array.stream_number(types.SimpleNamespace(cuda_stream=handle))
