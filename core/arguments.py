@@ -35,7 +35,12 @@ def text(what: str, value: Any, hint: str = "") -> str:
 
 
 def extents(what: str, value: Any) -> tuple[int, ...]:
-    """Extents as a tuple of ints. Raises DTypeError unless they are a sequence of integers, ShapeError for too many."""
+    """Extents as a tuple of ints.
+
+    Raises:
+        DTypeError: they are not a sequence of integers.
+        ShapeError: there are too many, or one does not fit into 64 bits.
+    """
     try:
         dims = tuple(operator.index(extent) for extent in value)
     except TypeError:
@@ -44,6 +49,7 @@ def extents(what: str, value: Any) -> tuple[int, ...]:
         raise _wrong(what, value, f"a sequence of integers, at most {MAX_RANK}", hint) from None
     if len(dims) > MAX_RANK:
         raise ShapeError(f"{what} cannot have {len(dims)} dims", facts=[("allowed", f"at most {MAX_RANK}")], got=dims)
+    check_range(what, dims)
     return dims
 
 
@@ -55,11 +61,32 @@ def shape_of(what: str, tensor: Any) -> Any:
 
 
 def integers(what: str, values: Any) -> tuple[int, ...]:
-    """Contents of a shape, whatever holds them, as ints. Raises DTypeError."""
+    """Contents of a shape, whatever holds them, as ints.
+
+    Raises:
+        DTypeError: they are not integers.
+        ShapeError: one does not fit into 64 bits.
+    """
+    is_list = isinstance(values, (list, tuple))  # of numbers of any size, which NumPy would make into floats
     try:
-        return tuple(operator.index(value) for value in np.ravel(values).tolist())
-    except TypeError:
+        found = tuple(operator.index(value) for value in np.ravel(np.array(values, object) if is_list else values))
+    except (TypeError, ValueError):
         raise _wrong(what, values, "integers") from None
+    check_range(what, found)
+    return found
+
+
+def check_range(what: str, values: Sequence[int], bits: int = 64) -> None:
+    """Raise ShapeError naming the values that do not fit into so many bits."""
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    beyond = [value for value in values if not low <= value <= high]
+    if beyond:
+        raise ShapeError(
+            f"{what} cannot be {str(list(values)):.200}",
+            facts=[(f"beyond {bits} bits", f"{str(beyond)[1:-1]:.200}"), ("allowed", f"{low}..{high}")],
+            expected=f"{low}..{high}",
+            got=tuple(values),
+        )
 
 
 def sequence(what: str, value: Any, of: str, hint: str = "") -> Sequence[Any]:

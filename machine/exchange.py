@@ -24,7 +24,7 @@ def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) ->
     """
     array = _as_array(value, dtype, what)
     wanted = nptype(dtype)
-    if array.dtype.kind in "OSU" and not isinstance(value, np.ndarray):
+    if array.dtype.kind in "OSUcmM" and not isinstance(value, np.ndarray):
         raise BindingError(
             f"{what} cannot be {value!r:.200}",
             facts=[("given", type(value).__name__), ("needed", f"an array of {wanted}")],
@@ -33,7 +33,7 @@ def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) ->
         )
     if array.dtype != wanted:
         if isinstance(value, (int, float, list, tuple)) and not writable:
-            array = array.astype(wanted)  # Python numbers have no type of their own
+            array = _of_numbers(array, wanted, what)
         else:
             raise BindingError(
                 f"{what} cannot be {array.dtype}",
@@ -45,6 +45,27 @@ def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) ->
     if writable and not (array.flags.c_contiguous and array.flags.writeable):
         raise BindingError(f"{what} needs a writable array in row-major order", facts=[("flags", str(array.flags))])
     return np.ascontiguousarray(array) if array.ndim else array
+
+
+def _of_numbers(array: np.ndarray, wanted: np.dtype, what: str) -> np.ndarray:
+    """Python's numbers, which have no type of their own, in this one; floats are rounded, integers kept.
+
+    Raises:
+        BindingError: a number is none of this type's: a fraction or NaN among integers, or one beyond its range.
+    """
+    with np.errstate(all="ignore"):
+        made = array.astype(wanted)
+        is_lost = np.isfinite(made) != np.isfinite(array) if wanted.kind not in "iub" else made != array
+    if np.any(is_lost):
+        lost = ", ".join(str(value) for value in array[is_lost][:4].tolist())
+        raise BindingError(
+            f"{what} cannot hold {lost}: it is {wanted}",
+            facts=[("not of this type", f"{np.count_nonzero(is_lost)} of {array.size} numbers")],
+            hint="Give an array of the type that is needed, converted as you want it.",
+            expected=str(wanted),
+            got=lost,
+        )
+    return made
 
 
 def _as_array(value: Any, dtype: DataType, what: str) -> np.ndarray:

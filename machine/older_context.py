@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dovetail import _native
-from dovetail.core.arguments import extents, integers, sequence, whole
+from dovetail.core.arguments import check_range, extents, integers, sequence, whole
 from dovetail.core.errors import BindingError
 from dovetail.core.failures import returns_on_error
 from dovetail.core.types import Dims
@@ -81,11 +81,14 @@ class OlderContext(Reporting):
 
         Raises:
             BindingError: it is no shape input, or the number of values does not fit.
+            ShapeError: a value does not fit into the input's type.
         """
         tensor = self._tensors.binding(binding)
         self._tensors.input(tensor.name)
         self._tensors.shape_input(tensor.name)
-        given = integers(f"the contents of shape input '{tensor.name}'", shape)
+        what = f"the contents of shape input '{tensor.name}'"
+        given = integers(what, shape)
+        check_range(what, given, bits=8 * tensor.numpy_type.itemsize)
         values = np.asarray(given, dtype=tensor.numpy_type).reshape(-1)
         if values.size != int(np.prod(tensor.dims, dtype=np.int64)):
             raise BindingError(

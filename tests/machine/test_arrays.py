@@ -214,3 +214,30 @@ def test_a_profiler_takes_arrays_too(ones):
     context._direct = counted = Counted(context._context)
     context.run(ones)
     assert counted.called == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "numbers", "lost"),
+    [
+        (trt.int32, [1, 2**31], "2147483648"),
+        (trt.int32, [1, 2**32 + 3], "4294967299"),
+        (trt.int32, [1, 1.5], "1.5"),
+        (trt.int32, [1, float("nan")], "nan"),
+        (trt.int8, [1, 128], "128"),
+        (trt.int64, [1.0, 1e30], "1e\\+30"),
+        (trt.float32, [1, 1e39], "1e\\+39"),
+        (trt.float16, [1, 65520], "65520"),
+        (trt.float32, [1, 1j], "1j"),
+    ],
+)
+def test_numbers_that_the_type_does_not_have_are_refused(dtype, numbers, lost):
+    """What Python's numbers become is the number, rounded where it is a float, and nothing else."""
+    context = context_of((2,), "x", dtype=dtype)
+    with pytest.raises(BindingError, match=f"input 'x' cannot .*{lost}"):
+        context.run({"x": numbers})
+
+
+def test_numbers_that_the_type_has_are_taken():
+    assert context_of((3,), "x", dtype=trt.int32).run({"x": [1, 2.0, True]})["x_out"].tolist() == [-1, -2, -1]
+    infinite = context_of((3,), "x").run({"x": [1, 0.1, float("inf")]})["x_out"]
+    np.testing.assert_array_equal(infinite, np.float32([-1, -0.1, -np.inf]))

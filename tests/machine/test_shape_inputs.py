@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dovetail as trt
-from dovetail.core.errors import BindingError, BuildError, ProfileError, ShapeError
+from dovetail.core.errors import BindingError, BuildError, DovetailError, DTypeError, ProfileError, ShapeError
 from tests.machine.test_told_sizes import Bench
 
 
@@ -146,3 +146,65 @@ def test_a_condition_is_asserted_when_shapes_are_bound(bench):
     assert context.run({"x": np.ones(4, np.float32), "n": np.array([3], np.int32)})["y"].tolist() == [1] * 4
     with pytest.raises(ShapeError, match="n must be less than 4"):
         context.run({"x": np.ones(4, np.float32), "n": np.array([4], np.int32)})
+
+
+# ---- values that no shape can have
+
+HUGE = [2**31, 2**32 + 3, 2**47, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**70]
+
+
+def the_lesser(bench, dtype, high):
+    """y = 0, 1, ... up to the lesser of the input `n` and 8: of any range, the extents stay small."""
+    network = bench.network
+    n = network.add_input("n", dtype, (1,))
+    eight = network.add_constant((1,), np.array([8], trt.nptype(dtype))).get_output(0)
+    least = network.add_elementwise(n, eight, trt.ElementWiseOperation.MIN).get_output(0)
+    layer = network.add_fill((0,), trt.FillOperation.LINSPACE)
+    steps = (network.add_constant(array.shape, array).get_output(0) for array in (np.float32(0), np.float32([1])))
+    for index, tensor in enumerate((least, *steps)):
+        layer.set_input(index, tensor)
+    bench.output(layer.get_output(0), "y")
+    profile = bench.builder.create_optimization_profile()
+    profile.set_shape_input("n", (0,), (3,), (high,))
+    bench.config.add_optimization_profile(profile)
+    return bench.context()
+
+
+@pytest.mark.parametrize("high", HUGE)
+@pytest.mark.parametrize("dtype", [trt.int32, trt.int64])
+def test_a_profile_holds_no_values_beyond_the_type_of_the_input(bench, dtype, high):
+    if high < 2**63 and dtype == trt.int64:
+        assert the_lesser(bench, dtype, high).run({"n": [high]})["y"].tolist() == list(range(8))
+        return
+    with pytest.raises(ShapeError, match=f"shape input 'n'.* cannot be .*{high}"):
+        the_lesser(bench, dtype, high)
+
+
+@pytest.mark.parametrize("value", [*HUGE, -(2**31) - 1, -(2**63) - 1, float("nan"), float("inf"), 1.5, None, "3", 1j])
+@pytest.mark.parametrize("dtype", [trt.int32, trt.int64])
+def test_contents_beyond_the_type_are_refused_with_the_value(bench, dtype, value):
+    """Not cut to fit, which would give the extents of another value."""
+    context = the_lesser(bench, dtype, 8)
+    with pytest.raises(DovetailError, match=r"input 'n'") as error:
+        context.run({"n": [value]})
+    assert str(value)[:8] in str(error.value)
+    beyond = dtype == trt.int32 or not isinstance(value, int) or not -(2**63) <= value < 2**63
+    if beyond:
+        with pytest.raises((ShapeError, DTypeError), match="shape input 'n' cannot be") as error:
+            context.set_shape_input(0, [value])
+        assert str(value) in str(error.value)
+    assert context.run({"n": [4]})["y"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("extent", [*HUGE[4:], -(2**63) - 1, float("nan"), 1.5])
+def test_extents_beyond_64_bits_are_refused_with_the_value(bench, extent):
+    x = bench.network.add_input("x", trt.float32, (-1,))
+    bench.output(bench.network.add_activation(x, trt.ActivationType.RELU).get_output(0), "y")
+    bench.profile(x=((1,), (2,), (4,)))
+    context = bench.context()
+    for set_shape in (lambda: context.set_input_shape("x", (extent,)), lambda: context.set_binding_shape(0, (extent,))):
+        with pytest.raises((ShapeError, DTypeError), match="the shape of input 'x' cannot be") as error:
+            set_shape()
+        assert str(extent) in str(error.value)
+    with pytest.raises((ShapeError, DTypeError), match="max of input 'x' cannot be"):
+        bench.profile(x=((1,), (2,), (extent,)))

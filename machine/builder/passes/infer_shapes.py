@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dovetail.core.arguments import check_range
 from dovetail.core.errors import BuildError, DefinitionError, ShapeError
 from dovetail.core.expr import DimsExprs, Expr, constant, input_dim, no_size
 from dovetail.core.types import DataType, DeviceType, FieldType, TensorLocation, nptype
@@ -130,6 +131,9 @@ def _values(tensor: ITensor, profile: IOptimizationProfile, index: int) -> tuple
             f"profile {index} does not fit shape input '{tensor.name}'",
             facts=[("input", f"{n_elements} elements"), ("profile", f"{len(values[0])} values")],
         )
+    for side, contents in zip(("min", "opt", "max"), values, strict=True):
+        what = f"{side} of {tensor.dtype.name.lower()} shape input '{tensor.name}' in profile {index}"
+        check_range(what, contents, bits=8 * tensor.dtype.itemsize)
     return tuple(values)
 
 
