@@ -172,11 +172,12 @@ void bind_engine(py::module_& m) {
           "The build report as JSON, which nothing has checked; empty if the plan has none.")
       .def(
           "plan_bytes",
-          [](const Engine& self) {
-            const FileBytes& bytes = self.plan().bytes;
-            py::memoryview view = py::memoryview::from_memory(bytes.data, static_cast<py::ssize_t>(bytes.n));
-            // As a call policy it would also run, and crash, where the arguments were refused.
-            py::detail::keep_alive_impl(view, py::cast(&self));
+          [](const std::shared_ptr<Engine>& self) {
+            const FileBytes& bytes = self->plan().bytes;
+            // Of an array, and not of the memory alone: slices of a view keep what it was made from.
+            py::array array(py::dtype("B"), {static_cast<py::ssize_t>(bytes.n)}, {}, bytes.data, owner_capsule(self));
+            py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+            py::memoryview view(array);
             return view;
           },
           "The plan, where it lies.")
