@@ -82,7 +82,7 @@ def check_range(what: str, values: Sequence[int], bits: int = 64) -> None:
     beyond = [value for value in values if not low <= value <= high]
     if beyond:
         raise ShapeError(
-            f"{what} cannot be {str(list(values)):.200}",
+            f"{what} cannot be {list(values)!s:.200}",
             facts=[(f"beyond {bits} bits", f"{str(beyond)[1:-1]:.200}"), ("allowed", f"{low}..{high}")],
             expected=f"{low}..{high}",
             got=tuple(values),

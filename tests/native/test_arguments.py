@@ -37,9 +37,9 @@ CODE = """
         _native.HostMemory(b"bytes"), _native.DeviceArray(4096, [2, 3]), _native.DLPackArray(np.zeros(3).__dlpack__()),
     ]
     garbage = [
-        None, -1, 0, 3, 2**31 - 1, 2**31, 2**63 - 1, 2**64 - 1, -(2**63), 2**70, 1.5, float("nan"), "x", "", "a\\0b", b"",
-        [], [None], [[]], (), {}, object(), [1] * 9, [2**62] * 8, [-1], desc, [desc], [desc, None], engine, made, relu,
-        np.zeros(0), np.zeros((2, 2)), [(desc, np.zeros(8, np.float32))], [(desc, np.zeros(1, np.float32))],
+        None, -1, 0, 3, 2**31 - 1, 2**31, 2**63 - 1, 2**64 - 1, -(2**63), 2**70, 1.5, float("nan"), "x", "", "a\\0b",
+        b"", [], [None], [[]], (), {}, object(), [1] * 9, [2**62] * 8, [-1], desc, [desc], [desc, None], engine,
+        made, relu, np.zeros(0), np.zeros((2, 2)), [(desc, np.zeros(8, np.float32))], [(desc, np.zeros(1, np.float32))],
         [("type", 5, 0)], [("type", 5, "x")], [("w", 64, None)], type, print,
     ]
     # Addresses are numbers that nobody can check; these replace what the process prints and raises.
