@@ -85,13 +85,13 @@ class Selection:
     def _problem(
         self, graph: Graph, offered: dict[int, list[Alternative]], io_places: dict[int, list[Place]]
     ) -> Problem:
-        """Groups, inputs and outputs are nodes; an edge costs the reformats between two of them."""
+        """Groups, inputs and outputs are variables; an edge costs the reformats between two of them."""
         problem = Problem()
         for group in graph.groups:
-            problem.add_node(id(group), np.array([one.cost_ns for one in offered[id(group)]]))
+            problem.add_variable(id(group), np.array([one.cost_ns for one in offered[id(group)]]))
         for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
             for tensor in tensors:
-                problem.add_node((kind, id(tensor)), np.zeros(len(io_places[id(tensor)])))
+                problem.add_variable((kind, id(tensor)), np.zeros(len(io_places[id(tensor)])))
         makers = {id(tensor): (group, index) for group in graph.groups for index, tensor in enumerate(group.outputs)}
         consumers = graph.consumers()
         for tensor in graph.all_tensors():
@@ -108,7 +108,7 @@ class Selection:
                     if taken is tensor:
                         wanted = [one.places[position] for one in offered[id(group)]]
                         problem.add_edge(source, id(group), self._ways(tensor, given, wanted))
-            if ("output", id(tensor)) in problem.nodes:
+            if ("output", id(tensor)) in problem.variables:
                 wanted = list(io_places[id(tensor)])
                 problem.add_edge(source, ("output", id(tensor)), self._ways(tensor, given, wanted))
         return problem

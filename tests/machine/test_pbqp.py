@@ -10,9 +10,9 @@ from dovetail.machine.builder.pbqp import Problem, solve
 
 
 def brute_force(problem):
-    nodes = list(problem.nodes)
-    choices = product(*(range(len(problem.nodes[node])) for node in nodes))
-    return min(problem.cost_of(dict(zip(nodes, choice, strict=True))) for choice in choices)
+    variables = list(problem.variables)
+    choices = product(*(range(len(problem.variables[variable])) for variable in variables))
+    return min(problem.cost_of(dict(zip(variables, choice, strict=True))) for choice in choices)
 
 
 @st.composite
@@ -21,12 +21,12 @@ def problems(draw):
     n = draw(st.integers(1, 6))
     density = draw(st.floats(0, 1))
     problem = Problem()
-    for node in range(n):
-        problem.add_node(node, rng.integers(0, 20, draw(st.integers(1, 4))))
+    for variable in range(n):
+        problem.add_variable(variable, rng.integers(0, 20, draw(st.integers(1, 4))))
     for a in range(n):
         for b in range(a):
             if rng.random() < density:
-                matrix = rng.integers(0, 20, (len(problem.nodes[a]), len(problem.nodes[b]))).astype(float)
+                matrix = rng.integers(0, 20, (len(problem.variables[a]), len(problem.variables[b]))).astype(float)
                 matrix[rng.random(matrix.shape) < 0.1] = np.inf
                 problem.add_edge(a, b, matrix)
     return problem
@@ -42,11 +42,11 @@ def test_cost_is_the_least_there_is(problem):
 
 
 def test_a_greedy_choice_would_lose():
-    # The first node prefers 0 by one, but every neighbour of 0 pays ten to convert.
+    # The first variable prefers 0 by one, but every neighbour of 0 pays ten to convert.
     problem = Problem()
-    problem.add_node("a", [1, 2])
+    problem.add_variable("a", [1, 2])
     for leaf in "bcd":
-        problem.add_node(leaf, [5, 5])
+        problem.add_variable(leaf, [5, 5])
         problem.add_edge("a", leaf, [[10, 10], [10, 0]])
     solution = solve(problem)
     assert solution.choice == {"a": 1, "b": 1, "c": 1, "d": 1}
@@ -56,7 +56,7 @@ def test_a_greedy_choice_would_lose():
 def test_a_long_chain_is_solved_without_recursion():
     problem = Problem()
     for i in range(5000):
-        problem.add_node(i, [0, 1])
+        problem.add_variable(i, [0, 1])
     for i in range(4999):
         problem.add_edge(i, i + 1, [[1, 0], [0, 1]])
     assert solve(problem).is_optimal
