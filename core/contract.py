@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, Protocol
 
 from dovetail.core.errors import DTypeError, FieldValueError
@@ -376,6 +377,14 @@ class Implementation:
     @property
     def id(self) -> str:
         return f"{self.op}#{self.name}"
+
+    @cached_property
+    def rows_by_formats(self) -> dict[str, list[Row]]:
+        """The rows with each text of formats."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.formats, []).append(row)
+        return found
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,13 @@ class Program:
             self, steps=tuple(s for s in self.steps if s.layer < n_layers), n_tensors=self.n_tensors[:n_layers]
         )
 
+    def retyped(self, result_type: DataType) -> Program:
+        """The same over a result of another type, which the layers that gave the former type then give too."""
+        if result_type == self.result_type:
+            return self
+        steps = (replace(s, dtype=result_type) if s.dtype == self.result_type else s for s in self.steps)
+        return replace(self, result_type=result_type, steps=tuple(steps))
+
     def layers_in(self, n_steps: int) -> int:
         """How many whole layers the first steps are."""
         return self.n_layers if n_steps >= len(self.steps) else self.steps[n_steps].layer

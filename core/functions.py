@@ -150,3 +150,8 @@ def converted(x: Any, to: DataType) -> Any:
     whole = numpy.trunc(numpy.nan_to_num(x, nan=0.0, posinf=numpy.inf, neginf=-numpy.inf))
     inside = numpy.where((whole >= limits.min) & (whole < float(limits.max)), whole, 0).astype(nptype(to))
     return numpy.where(whole >= float(limits.max), limits.max, numpy.where(whole < limits.min, limits.min, inside))
+
+
+def quantized(steps: Any) -> Any:
+    """Quotients x / scale as INT8, as Quantize rounds: to the nearest, ties to even; nan gives 0."""
+    return numpy.nan_to_num(numpy.rint(numpy.clip(steps, -128, 127))).astype(numpy.int8)

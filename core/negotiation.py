@@ -1,9 +1,11 @@
 """Which format rows an implementation offers a layer, and why each of the others was refused.
 
-A format row assigns a type and a place, which is a format and a device, to every input and output. An implementation
+A format row assigns a place, which is a type, a format and a device, to every input and output. An implementation
 either lists its rows or is asked position by position (`supportsFormatCombination`): that predicate is walked depth
 first. A predicate that looks at types only says yes to every combination of formats, ten for each tensor: the walk ends
 after `MOST_COMBINATIONS`, and the trace says so.
+
+Which types a tensor may have is given; where it is one only, the network is strongly typed.
 """
 
 from __future__ import annotations
@@ -14,28 +16,49 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from dovetail.core.contract import Implementation, Row
-from dovetail.core.tensor import DynamicTensorDesc, pack
+from dovetail.core.tensor import DynamicTensorDesc, stored_as
 from dovetail.core.types import DataType, DeviceType, TensorFormat
 
-Made = dict[tuple[int, TensorFormat], DynamicTensorDesc]  # a tensor's desc in a format, by position
+Types = Sequence[Sequence[DataType] | None]  # what each tensor of a layer may have; None for an absent one
+Made = dict[tuple[int, DataType, TensorFormat], DynamicTensorDesc]  # a tensor's desc in a place, by position
 MOST_COMBINATIONS = 100  # of formats that a predicate is asked about, found or refused; TensorRT's number
 ON_CPU = "@cpu"  # suffix of a format word: the tensor lies in memory of the host, whatever device the row runs on
 
 
 class Place(NamedTuple):
-    """Where and how a tensor lies."""
+    """Where and how a tensor lies: what neighbours must agree on."""
 
+    dtype: DataType
     format: TensorFormat
     device: DeviceType
 
     @classmethod
-    def of_word(cls, word: str, device: DeviceType) -> Place:
-        """What a word of `Row.formats` says in an implementation for `device`: "chw32", "linear@cpu"."""
-        on_cpu = word.endswith(ON_CPU)
-        return cls(TensorFormat.from_short(word.removesuffix(ON_CPU)), DeviceType.CPU if on_cpu else device)
+    def of_word(cls, dtype: DataType, word: str, device: DeviceType) -> Place:
+        """Of a tensor of this type, what a word of `Row.formats` says in an implementation for `device`: "chw32",
+        "linear@cpu"."""
+        return cls(dtype, *_lies(word, device))
 
     def __str__(self) -> str:
-        return f"{self.format.name} on the {self.device.name}"
+        return f"{self.dtype.name} {self.format.name} on the {self.device.name}"
+
+    def with_type(self, dtype: DataType) -> Place:
+        return Place(dtype, self.format, self.device)
+
+    def on(self, device: DeviceType) -> Place:
+        return Place(self.dtype, self.format, device)
+
+    def beside(self, other: Place) -> str:
+        """What distinguishes it from another place: "CHW16", "HALF", "LINEAR on the GPU"."""
+        words = [self.dtype.name] if self.dtype != other.dtype else []
+        if self.device != other.device:
+            return " ".join([*words, f"{self.format.name} on the {self.device.name}"])
+        return " ".join([*words, self.format.name] if self.format != other.format else words)
+
+
+@functools.cache
+def _lies(word: str, device: DeviceType) -> tuple[TensorFormat, DeviceType]:
+    on_cpu = word.endswith(ON_CPU)
+    return TensorFormat.from_short(word.removesuffix(ON_CPU)), DeviceType.CPU if on_cpu else device
 
 
 @dataclass(frozen=True)
@@ -68,6 +91,10 @@ class FormatRow:
     @property
     def formats(self) -> tuple[TensorFormat | None, ...]:
         return tuple(None if place is None else place.format for place in self.places)
+
+    @property
+    def types(self) -> tuple[DataType | None, ...]:
+        return tuple(None if place is None else place.dtype for place in self.places)
 
     @property
     def label(self) -> str:
@@ -116,37 +143,43 @@ def negotiate(
     n_inputs: int,
     target: Target,
     trace: Trace,
+    types: Types | None = None,
     wanted: Sequence[Place | None] | None = None,
 ) -> None:
-    """Add to `trace` what this implementation offers for these tensors, whose types are fixed.
+    """Add to `trace` what this implementation offers for these tensors.
 
     Args:
         native_object: the implementation's object for the layer.
         tensors: inputs, then outputs; their formats are ignored.
         target: the processors that the layer is to run on.
+        types: what each of them may have; None: its own type.
         wanted: the only places that are asked about, where they are known.
     """
     made: Made = {}
+    if wanted is not None:
+        types = [None if place is None else (place.dtype,) for place in wanted]
+    elif types is None:
+        types = [None if desc is None else (desc.dtype,) for desc in tensors]
     if implementation.rows:
-        kinds = tuple(None if desc is None else (desc.dtype, len(desc.dims)) for desc in tensors)
-        for row in implementation.rows:
-            reason, position, places = _fit_row(row, implementation.device, kinds, n_inputs, target)
-            if not reason and wanted is not None and places != tuple(wanted):
-                continue
-            if not reason:
-                descs = _with_formats(tensors, [None if place is None else place.format for place in places], made)
-                reason = implementation.native.fits(native_object, row.index, descs[:n_inputs], descs[n_inputs:]) or ""
+        kinds = tuple(
+            None if desc is None or legal is None else (tuple(legal), len(desc.dims))
+            for desc, legal in zip(tensors, types, strict=True)
+        )
+        for row in implementation.rows if wanted is None else _rows_at(implementation, wanted, n_inputs):
+            reason, position, found = _fit_row(row, implementation.device, kinds, n_inputs, target)
             if reason:
                 trace.refused.append(Refusal(implementation.id, row.tactic, position, reason))
-            else:
-                trace.found.append(FormatRow(implementation, row.index, row.tactic, places))
+            for places in found:
+                descs = _in_places(tensors, places, made)
+                reason = implementation.native.fits(native_object, row.index, descs[:n_inputs], descs[n_inputs:]) or ""
+                if reason:
+                    trace.refused.append(Refusal(implementation.id, row.tactic, -1, reason))
+                else:
+                    trace.found.append(FormatRow(implementation, row.index, row.tactic, places))
         return
-    for formats in _walk_predicate(implementation, native_object, tensors, n_inputs, trace, made):
-        linear = (TensorFormat.LINEAR if format_ is None else format_ for format_ in formats)  # None: an absent input
-        places = tuple(Place(format_, implementation.device) for format_ in linear)
-        if wanted is not None and places != tuple(wanted):
-            continue
-        trace.found.append(FormatRow(implementation, -1, "", places))
+    for chosen in _walk_predicate(implementation, native_object, tensors, n_inputs, types, trace, made):
+        if wanted is None or chosen == tuple(wanted):
+            trace.found.append(FormatRow(implementation, -1, "", chosen))
 
 
 def words_for(text: str, n_inputs: int, n_outputs: int) -> tuple[list[str], list[str]] | None:
@@ -171,48 +204,73 @@ def words_for(text: str, n_inputs: int, n_outputs: int) -> tuple[list[str], list
 @functools.cache  # the rows of all plugins, which are asked anew for every layer
 def _tensors_of(
     types: str, formats: str, device: DeviceType, n_inputs: int, n_outputs: int
-) -> tuple[tuple[str, tuple[DataType, ...], Place], ...] | None:
-    """What a row's words say of each tensor: the word of its type, the types in it, and the place."""
+) -> tuple[tuple[str, tuple[Place, ...]], ...] | None:
+    """What a row's words say of each tensor: the word of its type, and a place for each of the types in it."""
     type_words, format_words = (words_for(text, n_inputs, n_outputs) for text in (types, formats))
     if type_words is None or format_words is None:
         return None
     return tuple(
-        (word, tuple(DataType.from_short(part) for part in word.split("|")), Place.of_word(format_word, device))
+        (word, tuple(Place.of_word(DataType.from_short(part), format_word, device) for part in word.split("|")))
         for word, format_word in zip(type_words[0] + type_words[1], format_words[0] + format_words[1], strict=True)
+    )
+
+
+def _rows_at(implementation: Implementation, wanted: Sequence[Place | None], n_inputs: int) -> Iterator[Row]:
+    """The rows whose formats are those of `wanted`."""
+    for formats, rows in implementation.rows_by_formats.items():
+        if _lie_in(formats or "linear", implementation.device, tuple(wanted), n_inputs):
+            yield from rows
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _lie_in(formats: str, device: DeviceType, wanted: tuple[Place | None, ...], n_inputs: int) -> bool:
+    words = words_for(formats, n_inputs, len(wanted) - n_inputs)
+    return words is not None and all(
+        place is None or _lies(word, device) == place[1:]
+        for word, place in zip(words[0] + words[1], wanted, strict=True)
     )
 
 
 @functools.lru_cache(maxsize=1 << 14)  # layers of a network are alike
 def _fit_row(
-    row: Row, device: DeviceType, tensors: tuple[tuple[DataType, int] | None, ...], n_inputs: int, target: Target
-) -> tuple[str, int, tuple[Place | None, ...]]:
-    """("", -1, places) if the row's words fit tensors of these types and ranks, else the reason and the position."""
+    row: Row,
+    device: DeviceType,
+    tensors: tuple[tuple[tuple[DataType, ...], int] | None, ...],
+    n_inputs: int,
+    target: Target,
+) -> tuple[str, int, tuple[tuple[Place | None, ...], ...]]:
+    """("", -1, the assignments of places) if the row's words fit tensors of these types and ranks, else the reason and
+    the position."""
     missing = [need for need in row.needs if need not in target.features]
     if missing:
         return f"needs {', '.join(missing)}, which this cpu lacks", -1, ()
     if device == DeviceType.GPU and row.min_sm > target.sm:
         return f"needs sm_{row.min_sm}, {_sm_text(target)}", -1, ()
     n_outputs = len(tensors) - n_inputs
-    wanted = _tensors_of(row.types, row.formats or "linear", device, n_inputs, n_outputs)
-    if wanted is None:
+    offered = _tensors_of(row.types, row.formats or "linear", device, n_inputs, n_outputs)
+    if offered is None:
         return f"takes tensors '{row.types}', here are {n_inputs} inputs and {n_outputs} outputs", -1, ()
     alternatives: set[int] | None = None
-    chosen: list[Place | None] = []
-    for position, (tensor, (type_word, legal, place)) in enumerate(zip(tensors, wanted, strict=True)):
+    for position, (tensor, (type_word, places)) in enumerate(zip(tensors, offered, strict=True)):
         if tensor is None:
-            chosen.append(None)
             continue
-        own, rank = tensor
-        fitting = {i for i, dtype in enumerate(legal) if dtype == own}
-        if len(legal) > 1:
+        legal, rank = tensor
+        fitting = {i for i, place in enumerate(places) if place.dtype in legal}
+        if len(places) > 1:
             fitting = fitting if alternatives is None else fitting & alternatives
             alternatives = fitting
         if not fitting:
-            return f"takes {type_word} only, got {DataType(own).name}", position, ()
-        if rank < place.format.least_rank:
-            return f"format {place.format.name} needs more dimensions than {rank}", position, ()
-        chosen.append(place)
-    return "", -1, tuple(chosen)
+            return f"takes {type_word} only, got {' or '.join(dtype.name for dtype in legal)}", position, ()
+        if rank < places[0].format.least_rank:
+            return f"format {places[0].format.name} needs more dimensions than {rank}", position, ()
+    assignments = (
+        tuple(
+            None if tensor is None else places[i if len(places) > 1 else 0]
+            for tensor, (_, places) in zip(tensors, offered, strict=True)
+        )
+        for i in sorted(alternatives or {0})
+    )
+    return "", -1, tuple(dict.fromkeys(assignments))
 
 
 def _sm_text(target: Target) -> str:
@@ -224,30 +282,28 @@ def _walk_predicate(
     native_object: Any,
     tensors: Sequence[DynamicTensorDesc | None],
     n_inputs: int,
+    types: Types,
     trace: Trace,
     made: Made,
-) -> Iterator[tuple[TensorFormat | None, ...]]:
-    """All rows that the predicate accepts, LINEAR tried first at each position."""
-    if any(desc is None for desc in tensors):
+) -> Iterator[tuple[Place, ...]]:
+    """All rows that the predicate accepts, LINEAR tried first at each position.
+
+    First those of the tensors' own types, then for each other type those in which at least one tensor has it.
+    """
+    present = [desc for desc in tensors if desc is not None]
+    if len(present) < len(tensors):
         trace.refused.append(Refusal(implementation.id, "", -1, "takes no absent inputs"))
         return
-    walk = _Walk(implementation, native_object, tensors, n_inputs, made)
-    stack: list[tuple[TensorFormat, ...]] = [()]
-    tried = 0
-    while stack and tried < MOST_COMBINATIONS:
-        chosen = stack.pop()
-        if len(chosen) == len(tensors):
-            tried += 1
-            yield chosen
-            continue
-        accepted, refused = walk.extend(chosen)
-        if not accepted:
-            tried += 1
-            trace.refused.append(Refusal(implementation.id, "", len(chosen), walk.reason(chosen, refused)))
-        stack += [(*chosen, format_) for format_ in reversed(accepted)]
-    if stack:
-        yield from _uniform(walk, [row.formats for row in trace.found if row.implementation is implementation])
-        trace.refused.append(Refusal(implementation.id, "", -1, _capped(tensors)))
+    own = [tuple(legal or ())[:1] for legal in types]
+    yield from _Walk(implementation, native_object, present, n_inputs, own, made).rows(trace)
+    for other in dict.fromkeys(dtype for legal in types for dtype in (legal or ())[1:]):
+        pairs = zip(types, own, strict=True)
+        legal = [((other, *one) if other in (several or ())[1:] else one) for several, one in pairs]
+        walk = _Walk(implementation, native_object, present, n_inputs, legal, made)
+        changed = [other in (several or ())[1:] for several in types]
+        for row in walk.rows(trace):
+            if any(place.dtype == other and is_changed for place, is_changed in zip(row, changed, strict=True)):
+                yield row
 
 
 class _Walk:
@@ -257,31 +313,86 @@ class _Walk:
         self,
         implementation: Implementation,
         native_object: Any,
-        tensors: Sequence[DynamicTensorDesc | None],
+        tensors: Sequence[DynamicTensorDesc],
         n_inputs: int,
+        types: Sequence[Sequence[DataType]],
         made: Made,
     ) -> None:
-        self.native, self.object = implementation.native, native_object
-        self.tensors, self.n_inputs, self.made = tensors, n_inputs, made
+        self.implementation, self.object = implementation, native_object
+        self.tensors, self.n_inputs, self.types, self.made = tensors, n_inputs, types, made
 
-    def extend(self, chosen: tuple[TensorFormat, ...]) -> tuple[list[TensorFormat], list[TensorFormat]]:
-        """(accepted, refused) formats of the tensor behind those chosen."""
-        accepted: list[TensorFormat] = []
-        refused: list[TensorFormat] = []
-        for format_ in _formats_for(self.tensors[len(chosen)]):
-            (accepted if self.takes((*chosen, format_)) else refused).append(format_)
+    def rows(self, trace: Trace) -> Iterator[tuple[Place, ...]]:
+        """What the predicate accepts, depth first, and what it refuses into the trace."""
+        who = self.implementation.id
+        stack: list[tuple[Place, ...]] = [()]
+        tried = 0
+        known: set[tuple[Place, ...]] = set()
+        while stack and tried < MOST_COMBINATIONS:
+            chosen = stack.pop()
+            if len(chosen) == len(self.tensors):
+                tried += 1
+                known.add(chosen)
+                yield chosen
+                continue
+            accepted, refused = self.extend(chosen)
+            if not accepted:
+                tried += 1
+                trace.refused.append(Refusal(who, "", len(chosen), self.reason(chosen, refused)))
+            stack += [(*chosen, place) for place in reversed(accepted)]
+        if stack:
+            yield from (row for row in self.uniform() if row not in known)
+            trace.refused.append(Refusal(who, "", -1, self.capped()))
+
+    def extend(self, chosen: tuple[Place, ...]) -> tuple[list[Place], list[Place]]:
+        """(accepted, refused) places of the tensor behind those chosen."""
+        accepted: list[Place] = []
+        refused: list[Place] = []
+        for place in self.places_for(len(chosen)):
+            (accepted if self.takes((*chosen, place)) else refused).append(place)
         return accepted, refused
 
-    def takes(self, formats: tuple[TensorFormat, ...]) -> bool:
-        """What the predicate says of the last of `formats`."""
-        descs = _with_formats(self.tensors, formats, self.made)
-        n_outputs = len(self.tensors) - self.n_inputs
-        return bool(self.native.supports(self.object, len(formats) - 1, descs, self.n_inputs, n_outputs))
+    def places_for(self, position: int) -> list[Place]:
+        formats, device = _formats_for(self.tensors[position]), self.implementation.device
+        return [Place(dtype, format_, device) for dtype in self.types[position] for format_ in formats]
 
-    def reason(self, chosen: tuple[TensorFormat, ...], refused: Sequence[TensorFormat]) -> str:
-        dtype = DataType(self.tensors[len(chosen)].dtype).name  # type: ignore[union-attr]
-        given = f" after {', '.join(f.name for f in chosen)}" if chosen else ""
-        return f"supportsFormatCombination refused {dtype} in {', '.join(f.name for f in refused)}{given}"
+    def takes(self, places: tuple[Place, ...]) -> bool:
+        """What the predicate says of the last of `places`."""
+        descs = _in_places(self.tensors, places, self.made)
+        n_outputs = len(self.tensors) - self.n_inputs
+        native = self.implementation.native
+        return bool(native.supports(self.object, len(places) - 1, descs, self.n_inputs, n_outputs))
+
+    def reason(self, chosen: tuple[Place, ...], refused: Sequence[Place]) -> str:
+        by_type = {place.dtype: [p.format.name for p in refused if p.dtype == place.dtype] for place in refused}
+        what = " and ".join(f"{dtype.name} in {', '.join(formats)}" for dtype, formats in by_type.items())
+        before = [
+            place.format.name if place.dtype == desc.dtype else f"{place.dtype.name} {place.format.name}"
+            for place, desc in zip(chosen, self.tensors, strict=False)
+        ]
+        given = f" after {', '.join(before)}" if before else ""
+        return f"supportsFormatCombination refused {what}{given}"
+
+    def uniform(self) -> Iterator[tuple[Place, ...]]:
+        """Rows with one format wherever a tensor's rank allows it, so that a walk that ended early has one of each."""
+        device = self.implementation.device
+        for format_ in TensorFormat:
+            row = tuple(
+                Place(legal[0], format_ if format_ in _formats_for(tensor) else TensorFormat.LINEAR, device)
+                for tensor, legal in zip(self.tensors, self.types, strict=True)
+            )
+            if all(place.format != format_ for place in row) or not format_.is_supported:
+                continue
+            if all(self.takes(row[: position + 1]) for position in range(len(row))):
+                yield row
+
+    def capped(self) -> str:
+        possible = 1
+        for tensor in self.tensors:
+            possible *= len(_formats_for(tensor))
+        return (
+            f"asked about {MOST_COMBINATIONS} combinations of formats of up to {possible}, and those with one format "
+            "for all tensors: supportsFormatCombination should look at inOut[pos].format as well as at its type"
+        )
 
 
 def _formats_for(tensor: DynamicTensorDesc | None) -> list[TensorFormat]:
@@ -290,44 +401,27 @@ def _formats_for(tensor: DynamicTensorDesc | None) -> list[TensorFormat]:
     return [format_ for format_ in TensorFormat if format_.is_supported and rank >= format_.least_rank]
 
 
-def _uniform(walk: _Walk, known: Sequence[tuple[TensorFormat | None, ...]]) -> Iterator[tuple[TensorFormat, ...]]:
-    """Rows with one format wherever a tensor's rank allows it, so that a walk that ended early has one of each."""
-    for format_ in TensorFormat:
-        row = tuple(format_ if format_ in _formats_for(tensor) else TensorFormat.LINEAR for tensor in walk.tensors)
-        if row in known or format_ not in row or not format_.is_supported:
-            continue
-        if all(walk.takes(row[: position + 1]) for position in range(len(row))):
-            yield row
-
-
-def _capped(tensors: Sequence[DynamicTensorDesc | None]) -> str:
-    possible = 1
-    for tensor in tensors:
-        possible *= len(_formats_for(tensor))
-    return (
-        f"asked about {MOST_COMBINATIONS} combinations of formats of up to {possible}, and those with one format for "
-        "all tensors: supportsFormatCombination should look at inOut[pos].format as well as at its type"
-    )
-
-
-def _with_formats(
-    tensors: Sequence[DynamicTensorDesc | None], formats: Sequence[TensorFormat | None], made: Made
+def _in_places(
+    tensors: Sequence[DynamicTensorDesc | None], places: Sequence[Place | None], made: Made
 ) -> list[DynamicTensorDesc | None]:
-    """Descs with these formats; positions beyond them keep LINEAR. `made` has those of earlier calls."""
+    """Descs in these places; positions beyond them keep their type, LINEAR. `made` has those of earlier calls."""
     result: list[DynamicTensorDesc | None] = []
     for position, desc in enumerate(tensors):
-        format_ = formats[position] if position < len(formats) else TensorFormat.LINEAR
-        if desc is not None and format_ is not None:
-            if (position, format_) not in made:
-                made[position, format_] = _in_format(desc, format_)
-            desc = made[position, format_]
+        place = places[position] if position < len(places) else None
+        if desc is not None and (place is not None or position >= len(places)):
+            dtype, format_ = (desc.dtype, TensorFormat.LINEAR) if place is None else place[:2]
+            key = (position, dtype, format_)
+            if key not in made:
+                made[key] = in_place(desc, dtype, format_)
+            desc = made[key]
         result.append(desc)
     return result
 
 
-def _in_format(desc: DynamicTensorDesc, format_: TensorFormat) -> DynamicTensorDesc:
-    data = desc.data if desc.data is None or format_ == TensorFormat.LINEAR else pack(desc.data, format_)
-    return replace(desc, format=format_, data=data)
+def in_place(desc: DynamicTensorDesc, dtype: DataType, format_: TensorFormat) -> DynamicTensorDesc:
+    """The desc of a row-major tensor with another type and format, and the contents of a constant as they lie there."""
+    data = None if desc.data is None else stored_as(desc.data, desc.dtype, dtype, format_, desc.scale)
+    return replace(desc, dtype=dtype, format=format_, data=data)
 
 
 def types_of_row(row: Row, n_inputs: int, n_outputs: int) -> tuple[tuple[DataType, ...], ...]:
@@ -335,8 +429,10 @@ def types_of_row(row: Row, n_inputs: int, n_outputs: int) -> tuple[tuple[DataTyp
     wanted = _tensors_of(row.types, "linear", DeviceType.CPU, n_inputs, n_outputs)
     if wanted is None:
         return ()
-    n_alternatives = max((len(legal) for _, legal, _ in wanted), default=1)
-    return tuple(tuple(legal[i if len(legal) > 1 else 0] for _, legal, _ in wanted) for i in range(n_alternatives))
+    n_alternatives = max((len(places) for _, places in wanted), default=1)
+    return tuple(
+        tuple(places[i if len(places) > 1 else 0].dtype for _, places in wanted) for i in range(n_alternatives)
+    )
 
 
 def types_that_fit(

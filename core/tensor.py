@@ -17,7 +17,8 @@ import numpy as np
 
 from dovetail import _native
 from dovetail.core.errors import DTypeError, FormatError, ShapeError
-from dovetail.core.types import DataType, Dims, TensorFormat, nptype, storage_nptype, volume
+from dovetail.core.functions import converted, quantized
+from dovetail.core.types import FLOATS, DataType, Dims, TensorFormat, nptype, storage_nptype, volume
 
 CONSTANT_FLAG = 1  # DT_TENSOR_CONSTANT
 
@@ -241,7 +242,31 @@ def _strides(dims: Sequence[int], format: TensorFormat) -> tuple[int, ...]:
     return tuple(strides)
 
 
-# ---- packing: the reference for every reformat
+# ---- packing and conversion: the reference for every reformat
+
+
+def as_type(array: np.ndarray, dtype: DataType, to: DataType, scale: float = -1.0) -> np.ndarray:
+    """The elements of a tensor of type `dtype` as one of type `to` stores them: converted as Cast converts.
+
+    Args:
+        scale: of the side that is INT8, whose other side is a float: real = stored * scale; not positive: none.
+    """
+    if dtype == to:
+        return array
+    if scale > 0 and DataType.INT8 in (dtype, to):
+        wide, step = array.astype(np.float32), np.float32(scale)
+        return quantized(wide / step) if to == DataType.INT8 else (wide * step).astype(nptype(to))
+    wide = array.astype(np.float32) if dtype in FLOATS else array
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large for a float becomes infinite
+        return converted(wide, to).astype(nptype(to))  # type: ignore[no-any-return]
+
+
+def stored_as(
+    array: np.ndarray, dtype: DataType, to: DataType, format: TensorFormat, scale: float = -1.0
+) -> np.ndarray:
+    """The elements of a tensor of type `dtype` as they lie in another type and format; row by row they keep dims."""
+    made = as_type(array, dtype, to, scale)
+    return made if format == TensorFormat.LINEAR else pack(made, format)
 
 
 def pack(array: Any, format: TensorFormat) -> np.ndarray:

@@ -177,17 +177,17 @@ def run_row(
     packed, sizes = prepare(LayerGroup(layer), candidate, n_threads)
     guards: list[_Guarded] = []
     inputs: list[Any] = []
-    given = list(zip(layer.inputs, candidate.formats, arrays, strict=False))
+    given = list(zip(layer.inputs, candidate.places, arrays, strict=False))
     if behind is not None:
-        formats = behind.group.formats(replace(candidate, n_absorbed=len(behind.formulas)))[len(layer.inputs) :]
-        given += zip(behind.group.operands, formats, behind.operands(), strict=False)
-    for tensor, format_, array in given:
-        if tensor is None or array is None:
+        places = behind.group.places(replace(candidate, n_absorbed=len(behind.formulas)))[len(layer.inputs) :]
+        given += zip(behind.group.operands, places, behind.operands(), strict=False)
+    for tensor, place, array in given:
+        if tensor is None or place is None or array is None:
             inputs.append(None)
             continue
-        desc = tensor.desc(0, format_)
+        desc = tensor.desc(0, place)
         guard = _Guarded(desc.allocated_size)
-        flat = np.ascontiguousarray(pack(array, format_)).reshape(-1).view(np.uint8)
+        flat = np.ascontiguousarray(pack(array, place.format)).reshape(-1).view(np.uint8)
         guard.inner[: flat.size] = flat
         guards.append(guard)
         inputs.append((desc, guard.inner))
@@ -195,8 +195,8 @@ def run_row(
     results = []
     for poison in (POISON, 0x7F):  # 0x7f7f7f7f is a large float, 0xa5.. a tiny one; what is not written differs
         outputs = []
-        for tensor, format_ in zip(layer.outputs, candidate.formats[len(layer.inputs) :], strict=True):
-            desc = tensor.desc(0, format_).with_dims(tensor.ranges[0][1])
+        for tensor, place in zip(layer.outputs, candidate.places[len(layer.inputs) :], strict=True):
+            desc = tensor.desc(0, place).with_dims(tensor.ranges[0][1])
             guard = _Guarded(desc.allocated_size, poison)
             guards.append(guard)
             outputs.append((desc, guard.inner))

@@ -1,16 +1,16 @@
-"""Every way to run a layer: implementations x format rows x tactics that fit device, flags and memory."""
+"""Every way to run a layer: implementations x format rows x tactics that fit types, device, flags and memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from dovetail.core.contract import Implementation, Lookup
 from dovetail.core.errors import DovetailError
-from dovetail.core.negotiation import FormatRow, Place, Refusal, Target, Trace, negotiate
-from dovetail.core.types import DeviceType
+from dovetail.core.negotiation import FormatRow, Place, Refusal, Target, Trace, Types, negotiate
+from dovetail.core.types import FLOATS, DataType, DeviceType
 from dovetail.machine.builder.graph import Candidate, Found, GraphLayer, LayerGroup
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType
@@ -19,11 +19,30 @@ NO_LIMIT = 2**63 - 1  # of a memory pool, where none was set
 REFERENCE = "reference"  # the name of the implementation that runs a spec's NumPy reference
 
 
-class Candidates:
-    """Finds candidates for one build."""
+def allowed_types(layer: GraphLayer, config: IBuilderConfig) -> Types:
+    """The types that each tensor of the layer may have where it lies, the one that it has in the network first.
 
-    def __init__(self, lookup: Lookup, config: IBuilderConfig, target: Target) -> None:
+    Networks are strongly typed: it is that one.
+    """
+    return [None if tensor is None else (tensor.dtype,) for tensor in layer.tensors]
+
+
+class Candidates:
+    """Finds candidates for one build.
+
+    Args:
+        types: says which types the tensors of a layer may have.
+    """
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        config: IBuilderConfig,
+        target: Target,
+        types: Callable[[GraphLayer, IBuilderConfig], Types] = allowed_types,
+    ) -> None:
         self.lookup, self.config, self.target = lookup, config, target
+        self._types = types
 
     def of(self, layer: GraphLayer) -> Found:
         """Candidates on the layer's device; where there are none and GPU_FALLBACK allows it, on the other one."""
@@ -64,6 +83,7 @@ class Candidates:
             self._try(layer, implementation, pin, found, places)
             if found.candidates and pin is None:
                 found.notes.append(f"{layer.label} runs through its NumPy reference: nothing faster fits")
+        found.candidates.sort(key=lambda candidate: has_other_types(layer, candidate))
         return found
 
     def implementations_of(self, layer: GraphLayer) -> Sequence[Implementation]:
@@ -84,7 +104,8 @@ class Candidates:
         descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
         try:
             native_object = make_object(layer, implementation)
-            negotiate(implementation, native_object, descs, len(layer.inputs), self.target, trace, places)
+            types = None if places is not None else self._types(layer, self.config)
+            negotiate(implementation, native_object, descs, len(layer.inputs), self.target, trace, types, places)
             for row in trace.found:
                 candidate = Candidate(row, native_object)
                 reason = self._refusal(layer, candidate, pin)
@@ -105,11 +126,22 @@ class Candidates:
         """Why a row that fits the tensors is not taken, "" if it is."""
         if pin is not None and not _matches(pin, candidate.row):
             return f"the layer is pinned to {pin}"
+        for tensor, dtype in zip(layer.tensors, candidate.types, strict=True):
+            if tensor is not None and dtype == DataType.INT8 and tensor.dtype in FLOATS and tensor.scale <= 0:
+                return f"INT8 needs a scale, which '{tensor.name}' does not have"
         limit = self.config.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
         if limit >= NO_LIMIT:  # no row is asked what it needs
             return ""
         needed = workspace_of(LayerGroup(layer), candidate, 0, self.config.num_threads)
         return f"needs {needed} bytes of workspace, limit {limit}" if needed > limit else ""
+
+
+def has_other_types(layer: GraphLayer, candidate: Candidate) -> bool:
+    """Does it take or give a tensor in another type than the network has?"""
+    return any(
+        tensor is not None and dtype not in (None, tensor.dtype)
+        for tensor, dtype in zip(layer.tensors, candidate.types, strict=True)
+    )
 
 
 def other_device(device: DeviceType) -> DeviceType:
@@ -153,19 +185,18 @@ def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
 
 def n_absorbed(group: LayerGroup, candidate: Candidate) -> int:
     """How many layers of the tail the candidate's row says it computes."""
-    row, program = candidate.row, group.program
+    row, program = candidate.row, group.program_of(candidate)
     rows = row.implementation.rows
     if program is None or not any(one.index == row.row and one.absorbs for one in rows):
         return 0
     whole = replace(candidate, n_absorbed=len(group.tail))
     n_inputs = len(group.head.inputs)
     operands = [
-        tensor.desc(0, format_)
-        for tensor, format_ in zip(group.operands, group.formats(whole)[n_inputs:], strict=False)
+        tensor.desc(0, place) for tensor, place in zip(group.operands, group.places(whole)[n_inputs:], strict=False)
     ]
     head = [
-        None if tensor is None else tensor.desc(0, format_, with_data=True)
-        for tensor, format_ in zip(group.head.tensors, candidate.formats, strict=True)
+        None if tensor is None else tensor.desc(0, place, with_data=True)
+        for tensor, place in zip(group.head.tensors, candidate.places, strict=True)
     ]
     n_steps = row.implementation.native.absorbed(
         candidate.object, row.row, head[:n_inputs], head[n_inputs:], program.as_native(), operands
@@ -186,6 +217,6 @@ def workspace_of(group: LayerGroup, candidate: Candidate, profile: int, n_thread
 def descs_of(group: LayerGroup, candidate: Candidate, profile: int) -> list[Any]:
     """Descriptions of the tensors of the group's head as the candidate takes them; of what is absorbed none is told."""
     return [
-        None if tensor is None else tensor.desc(profile, format_)
-        for tensor, format_ in zip(group.head.tensors, candidate.formats, strict=True)
+        None if tensor is None else tensor.desc(profile, place)
+        for tensor, place in zip(group.head.tensors, candidate.places, strict=True)
     ]

@@ -13,7 +13,7 @@ from dovetail.core.contract import Lookup, OpObject, OpSpec
 from dovetail.core.epilogue import Program, Taken
 from dovetail.core.expr import DimsExprs, Expr
 from dovetail.core.negotiation import FormatRow, Place, Trace
-from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc, pack
+from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc, stored_as
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy
 from dovetail.machine.builder.origins import Origin
 
@@ -28,7 +28,8 @@ Extents3 = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # min, opt,
 class GraphTensor:
     """A tensor. `ranges` holds (min, opt, max) extents for each profile.
 
-    `format` and `device` are set by the selection; an input or output must lie in one of `allowed_places`.
+    `dtype` is its type in the network. The selection decides where it lies, and there its type may be another; an input
+    or output must lie in one of `allowed_places`, which have its own.
     """
 
     name: str
@@ -40,8 +41,7 @@ class GraphTensor:
     scale: float = -1.0
     allowed_formats: int = 1
     allowed_device: DeviceType = DeviceType.CPU
-    format: TensorFormat = TensorFormat.LINEAR
-    device: DeviceType = DeviceType.CPU
+    chosen_place: Place | None = None  # by the selection
     dimension_names: dict[int, str] = field(default_factory=dict)
     origin: Origin | None = None  # of the contents; None where they are no weights of the network
     is_stored: bool = True  # False: a constant that the plan has in packed form only
@@ -75,28 +75,39 @@ class GraphTensor:
     def is_constant(self) -> bool:
         return self.constant is not None
 
-    def contents(self, format: TensorFormat) -> np.ndarray:
-        """Those of a constant, as they lie in `format`; row-major ones are not copied."""
+    def contents(self, place: Place) -> np.ndarray:
+        """Those of a constant, as they lie there; row-major ones of its type are not copied."""
         assert self.constant is not None
-        return self.constant if format == TensorFormat.LINEAR else pack(self.constant, format)
+        return stored_as(self.constant, self.dtype, place.dtype, place.format, self.scale)
 
     @property
     def place(self) -> Place:
-        return Place(self.format, self.device)
+        """Where it lies; before the selection, where it does if nothing is changed."""
+        return self.chosen_place or Place(self.dtype, TensorFormat.LINEAR, DeviceType.CPU)
+
+    @property
+    def format(self) -> TensorFormat:
+        return self.place.format
+
+    @property
+    def device(self) -> DeviceType:
+        return self.place.device
 
     @property
     def allowed_places(self) -> list[Place]:
-        return [Place(f, self.allowed_device) for f in TensorFormat if self.allowed_formats >> int(f) & 1]
+        formats = [f for f in TensorFormat if self.allowed_formats >> int(f) & 1]
+        return [Place(self.dtype, format_, self.allowed_device) for format_ in formats]
 
-    def desc(self, profile: int = 0, format: TensorFormat | None = None, with_data: bool = False) -> DynamicTensorDesc:
-        """The tensor as planning functions of implementations see it."""
+    def desc(self, profile: int = 0, place: Place | None = None, with_data: bool = False) -> DynamicTensorDesc:
+        """The tensor as planning functions of implementations see it, where it lies or in another place."""
         low, likely, high = self.ranges[profile]
+        place = place or self.place
         return DynamicTensorDesc(
             self.static_dims,
-            self.dtype,
-            self.format if format is None else format,
+            place.dtype,
+            place.format,
             self.scale,
-            self.constant if with_data else None,
+            self.contents(place) if with_data and self.is_constant else None,
             CONSTANT_FLAG if self.is_constant else 0,
             low,
             likely,
@@ -128,6 +139,18 @@ class GraphLayer:
     def tensors(self) -> list[GraphTensor | None]:
         return [*self.inputs, *self.outputs]
 
+    def words_of(self, candidate: Candidate) -> list[str]:
+        """The format of each tensor when the layer runs that way, behind its type if the network has another: "HALF
+        CHW16"; "" for an absent one."""
+        words = []
+        for tensor, place in zip(self.tensors, candidate.places, strict=True):
+            if tensor is None or place is None:
+                words.append("")
+            else:
+                own = place.dtype == tensor.dtype
+                words.append(place.format.name if own else f"{place.dtype.name} {place.format.name}")
+        return words
+
     def wire_fields(self) -> list[tuple[str, int, Any]]:
         """(name, wire type, value) of every field that has a value, as native objects take them."""
         return [
@@ -152,6 +175,10 @@ class Candidate:
     @property
     def formats(self) -> tuple[TensorFormat | None, ...]:
         return self.row.formats
+
+    @property
+    def types(self) -> tuple[DataType | None, ...]:
+        return self.row.types
 
     @property
     def places(self) -> tuple[Place | None, ...]:
@@ -247,7 +274,7 @@ class LayerGroup:
             assert tensor.constant is not None
             contents = tensor.constant.reshape(dims)
             made = GraphTensor.of_array(tensor.name, contents, len(tensor.ranges), tensor.dtype, tensor.origin)
-            made.device = tensor.device
+            made.chosen_place = Place(tensor.dtype, TensorFormat.LINEAR, tensor.device)
             self._views[tensor] = made
         return self._views[tensor]
 
@@ -266,6 +293,26 @@ class LayerGroup:
         program = self.program.first(n_absorbed) if self.program and n_absorbed else None
         return LayerGroup(self.head, self.tail[:n_absorbed], program, self.taken[:n_absorbed], _views=self._views)
 
+    def program_of(self, candidate: Candidate) -> Program | None:
+        """The program, in the type of the candidate's result."""
+        if self.program is None:
+            return None
+        place = candidate.places[len(self.head.inputs)]
+        return self.program.retyped(self.head.outputs[0].dtype if place is None else place.dtype)
+
+    def place_of_result(self, candidate: Candidate) -> Place | None:
+        """Where the candidate leaves what the last layer that it absorbs gives.
+
+        What is absorbed leaves the result where it lies. Where the head gives another type than in the network, so do
+        the absorbed layers that have that type in the network.
+        """
+        place = candidate.places[len(self.head.inputs)]
+        return None if place is None else self._retyped(self.layers[candidate.n_absorbed].outputs[0], place)
+
+    def _retyped(self, tensor: GraphTensor, result: Place) -> Place:
+        """Where a tensor among the absorbed layers lies if it lies as the head's result does."""
+        return result if tensor.dtype == self.head.outputs[0].dtype else result.with_type(tensor.dtype)
+
     def places(self, candidate: Candidate) -> list[Place | None]:
         """Where each of `tensors` lies when the group runs that way.
 
@@ -273,18 +320,24 @@ class LayerGroup:
         """
         n_inputs = len(self.head.inputs)
         found, results = list(candidate.places[:n_inputs]), list(candidate.places[n_inputs:])
+        head = results[0] if results else None
         for position, (before, layer) in enumerate(zip(self.layers, self.tail, strict=False)):
             made = before.outputs[0]
             is_absorbed = position < candidate.n_absorbed
             own = () if is_absorbed else candidate.rest[position - candidate.n_absorbed].places
             beside = [one.index for one in self.taken[position]]
-            found += [_as_operand(layer.inputs[i], made, results[0]) if is_absorbed else own[i] for i in beside]
+            found += [self._as_operand(layer.inputs[i], made, head) if is_absorbed else own[i] for i in beside]
             results = results if is_absorbed else list(own[len(layer.inputs) :])
+        if candidate.n_absorbed and candidate.n_absorbed == len(self.tail):
+            results = [self.place_of_result(candidate)]
         return [*found, *results]
 
-    def formats(self, candidate: Candidate) -> list[TensorFormat | None]:
-        """Those of `tensors` when the group runs that way."""
-        return [None if place is None else place.format for place in self.places(candidate)]
+    def _as_operand(self, tensor: GraphTensor | None, result: GraphTensor, place: Place | None) -> Place | None:
+        """Where an operand of an epilogue lies, next to a result in `place`."""
+        if tensor is None or place is None:
+            return None
+        is_whole = not tensor.is_constant and all(a.same(b) for a, b in zip(tensor.dims, result.dims, strict=True))
+        return self._retyped(tensor, place) if is_whole else Place(tensor.dtype, TensorFormat.LINEAR, place.device)
 
     def is_replaced(self, index: int) -> bool:
         """Is this input a constant that the chosen kernel does not read, because it has it packed?"""
@@ -311,14 +364,6 @@ class LayerGroup:
         return (
             bool(self.head.inserted_for) and len({tensor.device for tensor in self.tensors if tensor is not None}) > 1
         )
-
-
-def _as_operand(tensor: GraphTensor | None, result: GraphTensor, place: Place | None) -> Place | None:
-    """Where an operand of an epilogue lies, next to a result in `place`."""
-    if tensor is None or place is None:
-        return None
-    is_whole = not tensor.is_constant and all(a.same(b) for a, b in zip(tensor.dims, result.dims, strict=True))
-    return place if is_whole else Place(TensorFormat.LINEAR, place.device)
 
 
 @dataclass(frozen=True)

@@ -358,11 +358,11 @@ def bytes_at_opt(tensor: GraphTensor) -> int:
 
 
 def _tensor_text(tensor: GraphTensor | None, place: Place | None) -> str:
-    """Type, opt extents, place; "-" for an absent one. Constants of integers decide the work: their contents count."""
+    """Opt extents and place; "-" for an absent one. Constants of integers decide the work: their contents count."""
     if tensor is None or place is None:
         return "-"
     extents = ",".join(map(str, tensor.ranges[0][1]))
-    text = f"{tensor.dtype.name}[{extents}] {place.format.name}@{place.device.name}"
+    text = f"{place.dtype.name}[{extents}] {place.format.name}@{place.device.name}"
     if not tensor.is_constant:
         return text
     decides = tensor.dtype not in (*FLOATS, DataType.INT8, DataType.UINT8)

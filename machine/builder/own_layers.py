@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dovetail.core.contract import Lookup
+from typing import Any
+
+from dovetail.core.contract import Lookup, OpSpec
 from dovetail.core.types import DeviceType
 from dovetail.machine.builder.graph import GraphLayer, GraphTensor
 
@@ -18,11 +20,31 @@ def layer_of_role(
 ) -> GraphLayer:
     """A layer of the op that plays `role`, to run on `device`; its outputs are made by it."""
     spec = lookup.with_role(role)
-    values = {**spec.defaults(), **fields}
+    return _layer(spec, name, inputs, outputs, device, {**spec.defaults(), **fields})
+
+
+def _layer(
+    spec: OpSpec,
+    name: str,
+    inputs: list[GraphTensor | None],
+    outputs: list[GraphTensor],
+    device: DeviceType,
+    values: dict[str, Any],
+) -> GraphLayer:
     layer = GraphLayer(name, spec, values, spec.make(name, values), inputs, outputs, device=device)
     for tensor in outputs:
         tensor.producer = layer
     return layer
+
+
+def reformat(lookup: Lookup, source: GraphTensor, target: GraphTensor, name: str, device: DeviceType) -> GraphLayer:
+    """A layer called `name` that brings a tensor to the place of `target`.
+
+    One that keeps the type says nothing of types, as plans and timing caches had it before there were others.
+    """
+    type_ = target.place.dtype
+    values = {} if type_ == source.place.dtype else {"to": int(type_)}
+    return _layer(lookup.with_role("reformat"), name, [source], [target], device, values)
 
 
 def conversion(

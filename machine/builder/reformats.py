@@ -11,7 +11,7 @@ from dovetail.core.types import DeviceType
 from dovetail.machine.builder.candidates import Candidates
 from dovetail.machine.builder.graph import Candidate, GraphTensor, LayerGroup
 from dovetail.machine.builder.measurements import Measurements
-from dovetail.machine.builder.own_layers import layer_of_role
+from dovetail.machine.builder.own_layers import reformat
 
 UNTIMED_NS = 1000.0  # of a reformat where nothing is timed: more than any order among candidates
 
@@ -26,23 +26,17 @@ class Reformats:
     def group(self, tensor: GraphTensor, source: Place, target: Place) -> LayerGroup:
         """A reformat of a tensor like this one, not in any graph. It is not chosen for yet."""
         a, b = (
-            GraphTensor(
-                tensor.name,
-                tensor.dims,
-                tensor.dtype,
-                tensor.ranges,
-                scale=tensor.scale,
-                format=place.format,
-                device=place.device,
-            )
+            GraphTensor(tensor.name, tensor.dims, tensor.dtype, tensor.ranges, scale=tensor.scale, chosen_place=place)
             for place in (source, target)
         )
-        changes = [target.format.name] if source.format != target.format else []
+        pairs = ((source.dtype, target.dtype), (source.format, target.format))
+        made = " ".join(new.name for old, new in pairs if old != new)
+        changes = [made] if made else []
         changes += [f"the {target.device.name}"] if source.device != target.device else []
         on_gpu = DeviceType.GPU in (source.device, target.device)
         device = DeviceType.GPU if on_gpu else DeviceType.CPU
         name = f"reformat {tensor.name} to {' on '.join(changes)}"
-        return LayerGroup(layer_of_role(self._candidates.lookup, "reformat", name, [a], [b], device))
+        return LayerGroup(reformat(self._candidates.lookup, a, b, name, device))
 
     def cost(self, tensor: GraphTensor, source: Place, target: Place) -> float:
         """Time in ns of getting there; 0 where nothing changes, infinite where nothing does it."""
@@ -51,22 +45,23 @@ class Reformats:
     def route(self, tensor: GraphTensor, source: Place, target: Place) -> tuple[float, list[Place]]:
         """Time in ns, and the places that a tensor comes to on its way, the target last.
 
-        Where format and device both change it may be two steps; which comes first, the cheaper way decides.
+        Type and format change in one step. Where the device changes too it may be two; which comes first, the cheaper
+        way decides.
         """
         if source == target:
             return 0.0, []
         ways = [[target]]
-        if source.format != target.format and source.device != target.device:
+        if source[:2] != target[:2] and source.device != target.device:
             ways += [
-                [Place(source.format, target.device), target],
-                [Place(target.format, source.device), target],
+                [source.on(target.device), target],
+                [target.on(source.device), target],
             ]
         costs = [sum(self._step(tensor, a, b) for a, b in pairwise([source, *way])) for way in ways]
         cheapest = min(range(len(ways)), key=costs.__getitem__)
         return costs[cheapest], ways[cheapest]
 
     def _step(self, tensor: GraphTensor, source: Place, target: Place) -> float:
-        key = (tensor.ranges[0][1], tensor.dtype, source, target)
+        key = (tensor.ranges[0][1], tensor.dtype, tensor.scale > 0, source, target)
         if key not in self._known:
             candidate = self.fastest(self.group(tensor, source, target))
             self._known[key] = math.inf if candidate is None else candidate.time_ns

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dovetail.core.errors import MemoryLimitError, PluginFailed
 from dovetail.core.expr import leaves_of
-from dovetail.core.tensor import DynamicTensorDesc, pack, unpack
-from dovetail.core.types import DataType, DeviceType, TensorFormat, storage_nptype
+from dovetail.core.negotiation import Place
+from dovetail.core.tensor import DynamicTensorDesc, as_type, stored_as, unpack
+from dovetail.core.types import DataType, DeviceType, storage_nptype
 from dovetail.machine.builder.candidates import descs_of
 from dovetail.machine.builder.graph import Candidate, LayerGroup
 
@@ -31,8 +31,8 @@ def prepare(group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[by
         native.configure(candidate.object, descs[:n_inputs], descs[n_inputs:])
         if profile == 0 and row.row >= 0:  # configured as it will be where a plan is loaded
             full = [
-                None if tensor is None else _packed_desc(tensor, format_)
-                for tensor, format_ in zip(group.head.tensors, candidate.formats, strict=True)
+                None if tensor is None else tensor.desc(0, place, with_data=True)
+                for tensor, place in zip(group.head.tensors, candidate.places, strict=True)
             ]
             packed = native.prepare(candidate.object, row.row, full[:n_inputs], full[n_inputs:]) or b""
         sizes.append(native.workspace(candidate.object, row.row, descs[:n_inputs], descs[n_inputs:], n_threads))
@@ -61,14 +61,10 @@ def _check_workspace(group: LayerGroup, candidate: Candidate, n_bytes: int, prof
     )
 
 
-def _packed_desc(tensor: Any, format_: TensorFormat) -> DynamicTensorDesc:
-    """The tensor with its contents in the row's format, as prepare wants them."""
-    desc = tensor.desc(0, format_)
-    return desc if tensor.constant is None else replace(desc, data=tensor.contents(format_))
-
-
 class Trial:
     """A candidate made ready to run alone, at the opt extents of the first profile, under guards.
+
+    Arrays have the types of the network; those that the candidate takes and gives are converted.
 
     Raises:
         PluginFailed: the candidate failed.
@@ -80,18 +76,19 @@ class Trial:
         self._group, self._candidate, self._n_threads = group, candidate, n_threads
         self._packed, self._workspaces = prepare(group, candidate, n_threads)
         self._inputs: list[Any] = []
-        formats = group.formats(candidate)
-        for tensor, format_, array in zip(group.inputs, formats, arrays, strict=False):
+        places = group.places(candidate)
+        for tensor, place, array in zip(group.inputs, places, arrays, strict=False):
             if tensor is None or array is None:
                 self._inputs.append(None)
                 continue
-            desc = _at_opt(tensor, format_)
-            packed = array if format_ == TensorFormat.LINEAR else pack(array, format_)  # the run makes a copy
+            assert place is not None
+            desc = _at_opt(tensor, place)
+            packed = stored_as(array, tensor.dtype, place.dtype, place.format, tensor.scale)  # the run makes a copy
             flat = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
             missing = desc.allocated_size - flat.size
             self._inputs.append((desc, np.pad(flat, (0, missing)) if missing else flat))
-        outputs = zip(group.outputs, formats[len(group.inputs) :], strict=True)
-        self._out_descs = [_at_opt(tensor, format_) for tensor, format_ in outputs]
+        outputs = zip(group.outputs, places[len(group.inputs) :], strict=True)
+        self._out_descs = [_at_opt(tensor, place) for tensor, place in outputs]
         self._outputs, self._native = self._ready(POISONS[0])
 
     def run(self, repeat: int = 1, before: Any = None) -> list[int]:
@@ -112,12 +109,17 @@ class Trial:
             native.settle()
             second = [_left(buffer, desc, POISONS[1]) for desc, buffer in again]
             _refuse_unwritten(self._group, self._candidate, [a & b for a, b in zip(doubtful, second, strict=True)])
-        return [unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in self._outputs]
+        arrays = [unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in self._outputs]
+        return [
+            as_type(array, desc.dtype, tensor.dtype, tensor.scale)
+            for array, desc, tensor in zip(arrays, self._out_descs, self._group.outputs, strict=True)
+        ]
 
     def _ready(self, poison: int) -> tuple[list[tuple[DynamicTensorDesc, np.ndarray]], Any]:
         """(desc, bytes) of outputs that hold `poison`, and the native trial that will write them."""
         outputs = [(desc, np.full(desc.allocated_size, poison, np.uint8)) for desc in self._out_descs]
         row = self._candidate.row
+        program = self._group.program_of(self._candidate)
         native = row.implementation.native.trial(
             self._candidate.object,
             row.row,
@@ -127,7 +129,7 @@ class Trial:
             workspace_bytes=max(self._workspaces, default=0),
             n_threads=self._n_threads,
             guarded=True,
-            epilogue=self._group.program.as_native() if self._group.program else None,
+            epilogue=program.as_native() if program else None,
             n_operands=len(self._group.operands),
         )
         return outputs, native
@@ -180,5 +182,5 @@ def _refuse_unwritten(group: LayerGroup, candidate: Candidate, unwritten: Sequen
     )
 
 
-def _at_opt(tensor: Any, format_: TensorFormat) -> DynamicTensorDesc:
-    return tensor.desc(0, format_).with_dims(tensor.ranges[0][1])
+def _at_opt(tensor: Any, place: Place | None) -> DynamicTensorDesc:
+    return tensor.desc(0, place).with_dims(tensor.ranges[0][1])

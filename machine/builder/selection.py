@@ -1,6 +1,6 @@
 """Choose one candidate a group so that kernels and reformats together cost the least; exact where PBQP reduces.
 
-What neighbours must agree on is a place: format and device. A copy between devices is a reformat like any other.
+What neighbours must agree on is a place: type, format and device. Conversions and copies between devices are reformats.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Selection:
         for group, candidate in chosen:
             group.chosen = candidate
         for tensor in graph.inputs:
-            tensor.format, tensor.device = io_places[id(tensor)][solution.choice["input", id(tensor)]]
+            tensor.chosen_place = io_places[id(tensor)][solution.choice["input", id(tensor)]]
         return solution
 
     def alternatives(self, group: LayerGroup) -> list[Alternative]:
@@ -77,7 +77,7 @@ class Selection:
         for order, candidate in enumerate(group.candidates):
             behind, others = 0.0, ()
             if group.tail:
-                behind, others = rest(candidate.n_absorbed, candidate.places[len(group.head.inputs)])
+                behind, others = rest(candidate.n_absorbed, group.place_of_result(candidate))
             whole = replace(candidate, rest=others) if others else candidate
             found.append(Alternative(whole, _own_cost(candidate, order) + behind, group.places(whole)))
         return found
@@ -133,8 +133,8 @@ def allowed_places(tensor: GraphTensor) -> list[Place]:
 def _cannot_join(chosen: Sequence[tuple[LayerGroup, Candidate]]) -> FormatError:
     facts = []
     for group, candidate in chosen:
-        names = " ".join("-" if f is None else f.name for f in candidate.formats)
-        facts.append((group.label, f"{candidate.row.label} {names} on the {candidate.device.name}"))
+        words = " ".join(word or "-" for word in group.head.words_of(candidate))
+        facts.append((group.label, f"{candidate.row.label} {words} on the {candidate.device.name}"))
     return FormatError(
         "no choice of formats and devices joins the layers of this network",
         facts=facts[:8],

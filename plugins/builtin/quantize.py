@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy
 
+from dovetail.core.functions import quantized as rounded
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._scales import UNSET, ZERO_POINTS, check_scales, check_zero_point, spread
@@ -52,7 +53,7 @@ class Quantize(Plugin):
     def reference(self, x, scale, zero_point):
         # In float32 whatever is given: the side of a tie on which a quotient falls is specified.
         steps = x.astype(numpy.float32) / spread(scale, x, self.axis).astype(numpy.float32)
-        return numpy.nan_to_num(numpy.rint(numpy.clip(steps, -128, 127))).astype(numpy.int8)
+        return rounded(steps)
 
     @staticmethod
     def onnx():

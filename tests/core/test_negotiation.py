@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from dovetail.core.contract import Implementation, Row
@@ -12,16 +13,18 @@ from dovetail.core.types import DataType, DeviceType, TensorFormat
 
 CPU, GPU = DeviceType.CPU, DeviceType.GPU
 LINEAR, CHW32 = TensorFormat.LINEAR, TensorFormat.CHW32
+FLOAT, HALF, BF16 = DataType.FLOAT, DataType.HALF, DataType.BF16
 X = DynamicTensorDesc((1, 32, 4, 4), DataType.FLOAT)
 NOBODY = Target()
 A100 = Target(frozenset({"avx2"}), 80, "NVIDIA A100")
 
 
-def trace_of(target, *rows, device=GPU, tensors=(X, X), n_inputs=1):
-    native = SimpleNamespace(fits=lambda *arguments: "", supports=lambda *arguments: True)
-    table = tuple(Row(f"row{i}", "f32", index=i, **facts) for i, facts in enumerate(rows))
+def trace_of(target, *rows, device=GPU, tensors=(X, X), n_inputs=1, fits=lambda *arguments: "", **facts):
+    native = SimpleNamespace(fits=fits, supports=lambda *arguments: True)
+    table = tuple(Row(f"row{i}", index=i, **{"types": "f32", **row}) for i, row in enumerate(rows))
     trace = Trace()
-    negotiate(Implementation("Copy@1", "x", device, table, native=native), None, tensors, n_inputs, target, trace)
+    implementation = Implementation("Copy@1", "x", device, table, native=native)
+    negotiate(implementation, None, tensors, n_inputs, target, trace, **facts)
     return trace
 
 
@@ -36,35 +39,116 @@ def test_words_keep_their_suffix():
     assert words_for("chw32@cpu", 1, 2) == (["chw32@cpu"], ["chw32@cpu"] * 2)
 
 
-def test_a_word_is_a_place():
-    assert Place.of_word("chw32", GPU) == (CHW32, GPU)
-    assert Place.of_word("chw32@cpu", GPU) == (CHW32, CPU)
-    assert Place.of_word("linear@cpu", CPU) == (LINEAR, CPU)
-    assert str(Place(CHW32, GPU)) == "CHW32 on the GPU"
+def test_a_type_and_a_word_are_a_place():
+    assert Place.of_word(FLOAT, "chw32", GPU) == (FLOAT, CHW32, GPU)
+    assert Place.of_word(FLOAT, "chw32@cpu", GPU) == (FLOAT, CHW32, CPU)
+    assert Place.of_word(HALF, "linear@cpu", CPU) == (HALF, LINEAR, CPU)
+    assert str(Place(HALF, CHW32, GPU)) == "HALF CHW32 on the GPU"
+
+
+def test_a_place_says_what_distinguishes_it_from_another():
+    here = Place(FLOAT, LINEAR, CPU)
+    assert Place(FLOAT, CHW32, CPU).beside(here) == "CHW32"
+    assert Place(HALF, LINEAR, CPU).beside(here) == "HALF"
+    assert Place(HALF, CHW32, CPU).beside(here) == "HALF CHW32"
+    assert Place(FLOAT, LINEAR, GPU).beside(here) == "LINEAR on the GPU"
+    assert Place(HALF, LINEAR, GPU).beside(here) == "HALF LINEAR on the GPU"
 
 
 def test_a_word_with_another_suffix_is_no_format():
     with pytest.raises(DTypeError, match="linear@gpu"):
-        Place.of_word("linear@gpu", GPU)
+        Place.of_word(FLOAT, "linear@gpu", GPU)
 
 
 def test_tensors_are_on_the_device_of_the_implementation():
-    assert places_of("linear") == (Place(LINEAR, GPU), Place(LINEAR, GPU))
-    assert places_of("linear", device=CPU) == (Place(LINEAR, CPU), Place(LINEAR, CPU))
+    assert places_of("linear") == (Place(FLOAT, LINEAR, GPU), Place(FLOAT, LINEAR, GPU))
+    assert places_of("linear", device=CPU) == (Place(FLOAT, LINEAR, CPU), Place(FLOAT, LINEAR, CPU))
 
 
 def test_a_copy_has_one_tensor_on_the_host():
-    assert places_of("linear@cpu -> linear") == (Place(LINEAR, CPU), Place(LINEAR, GPU))
-    assert places_of("chw32 -> chw32@cpu") == (Place(CHW32, GPU), Place(CHW32, CPU))
+    assert places_of("linear@cpu -> linear") == (Place(FLOAT, LINEAR, CPU), Place(FLOAT, LINEAR, GPU))
+    assert places_of("chw32 -> chw32@cpu") == (Place(FLOAT, CHW32, GPU), Place(FLOAT, CHW32, CPU))
 
 
 def test_absent_inputs_have_no_place():
     assert places_of("linear linear@cpu -> linear", tensors=(X, None, X), n_inputs=2)[1] is None
 
 
-def test_formats_follow_from_places():
-    row = FormatRow(Implementation("Copy@1", "x"), 0, "", (Place(CHW32, GPU), None, Place(LINEAR, CPU)))
+def test_types_and_formats_follow_from_places():
+    row = FormatRow(Implementation("Copy@1", "x"), 0, "", (Place(HALF, CHW32, GPU), None, Place(FLOAT, LINEAR, CPU)))
     assert row.formats == (CHW32, None, LINEAR)
+    assert row.types == (HALF, None, FLOAT)
+
+
+FLOATS_ROW = {"types": "f32|f16|bf16 f32|f16|bf16 -> f32|f16|f32"}
+
+
+def test_a_row_is_offered_in_the_types_of_the_network():
+    (row,) = trace_of(NOBODY, FLOATS_ROW, device=CPU, tensors=(X, X, X), n_inputs=2).found
+    assert row.types == (FLOAT, FLOAT, FLOAT)
+
+
+def test_a_row_is_offered_in_each_assignment_of_allowed_types():
+    several = (FLOAT, HALF, BF16)
+    trace = trace_of(
+        NOBODY, FLOATS_ROW, device=CPU, tensors=(X, X, X), n_inputs=2, types=[several, several, (FLOAT, HALF)]
+    )
+    assert [row.types for row in trace.found] == [(FLOAT, FLOAT, FLOAT), (HALF, HALF, HALF), (BF16, BF16, FLOAT)]
+
+
+def test_a_row_of_types_that_are_not_allowed_names_those_that_are():
+    trace = trace_of(NOBODY, {"types": "i8"}, device=CPU, types=[(FLOAT, HALF), (FLOAT,)])
+    assert [str(refusal) for refusal in trace.refused] == ["Copy@1#x:row0 position 0: takes i8 only, got FLOAT or HALF"]
+
+
+def test_a_row_sees_constants_in_the_type_that_it_takes():
+    seen = []
+
+    def fits(native_object, row, inputs, outputs):
+        seen.append((inputs[1].dtype, inputs[1].data.dtype.name, inputs[1].data.tolist()))
+
+    weights = DynamicTensorDesc((2,), FLOAT, data=np.array([1.0, 70000.0], np.float32))
+    several = (FLOAT, HALF)
+    tensors = (X, weights, X)
+    trace_of(NOBODY, FLOATS_ROW, device=CPU, tensors=tensors, n_inputs=2, types=[several] * 3, fits=fits)
+    assert seen == [(FLOAT, "float32", [1.0, 70000.0]), (HALF, "float16", [1.0, np.inf])]
+
+
+def test_only_wanted_places_are_asked_about():
+    wanted = (Place(HALF, CHW32, CPU), Place(HALF, CHW32, CPU))
+    rows = [{"types": types, "formats": formats} for types in ("f32", "f16") for formats in ("linear", "chw32")]
+    trace = trace_of(NOBODY, *rows, device=CPU, wanted=wanted)
+    assert [(row.tactic, row.places) for row in trace.found] == [("row3", wanted)]
+
+
+def walked(accepts, **facts):
+    """What is found where a predicate is asked, which accepts these (type, format) pairs by position."""
+    native = SimpleNamespace(
+        supports=lambda obj, pos, descs, n_in, n_out: accepts(pos, [(one.dtype, one.format) for one in descs])
+    )
+    trace = Trace()
+    negotiate(Implementation("V2@1", "x", CPU, (), native=native), None, (X, X), 1, NOBODY, trace, **facts)
+    return trace
+
+
+def test_a_predicate_is_asked_about_other_types_behind_those_of_the_network():
+    trace = walked(
+        lambda pos, given: given[pos][1] == LINEAR and (pos == 0 or given[1][0] == given[0][0]),
+        types=[(FLOAT, HALF), (FLOAT, HALF)],
+    )
+    assert [row.types for row in trace.found] == [(FLOAT, FLOAT), (HALF, HALF)]
+
+
+def test_a_predicate_may_mix_types():
+    trace = walked(lambda pos, given: given[pos][1] == LINEAR, types=[(FLOAT, HALF), (FLOAT, HALF)])
+    assert [row.types for row in trace.found] == [(FLOAT, FLOAT), (HALF, HALF), (HALF, FLOAT), (FLOAT, HALF)]
+
+
+def test_what_a_predicate_refuses_names_the_types():
+    trace = walked(lambda pos, given: pos == 0 and given[0] == (HALF, LINEAR), types=[(FLOAT, HALF), (FLOAT, HALF)])
+    assert trace.found == []
+    assert any("refused HALF in LINEAR, " in r.reason and " and FLOAT in LINEAR, " in r.reason for r in trace.refused)
+    assert trace.refused[-1].reason.endswith(" after HALF LINEAR")
 
 
 def test_what_is_asked_position_by_position_lies_on_its_device():

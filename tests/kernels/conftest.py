@@ -78,7 +78,8 @@ class Rows:
                 all(t is None or (w.split("|") * n)[i] == t for w, t in zip(words, wanted, strict=True))
                 for i in range(n)
             ):
-                yield index, row["tactic"], [Place.of_word(w, self.device) for w in formats[0] + formats[1]]
+                pairs = zip((*in_types, *out_types), formats[0] + formats[1], strict=True)
+                yield index, row["tactic"], [Place.of_word(t, w, self.device) for t, w in pairs]
 
     def run(self, fields, inputs, dims, dtype, *, scales=None, constant=(), threads=1, only=None):
         """{tactic and formats: output} of every row that fits. Inputs are arrays, or None where absent."""

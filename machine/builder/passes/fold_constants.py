@@ -6,6 +6,7 @@ import math
 
 from dovetail.core.types import DeviceType, TensorFormat
 from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.candidates import has_other_types
 from dovetail.machine.builder.graph import Graph, GraphLayer, LayerGroup
 from dovetail.machine.builder.origins import folded
 from dovetail.machine.builder.run_group import run_candidate
@@ -46,14 +47,16 @@ def _is_constant(layer: GraphLayer) -> bool:
 
 
 def _fold(layer: GraphLayer, build: Build, refused: list[str]) -> bool:
-    """Compute with the first candidate that takes row-major tensors; False if there is none, or no budget for it."""
+    """Compute with the first candidate that takes row-major tensors of the network's types; False if there is none, or
+    no budget for it."""
     growth = _growth(layer)
     reason = build.folding.refusal(bytes=growth, layers=1)
     if reason:
         refused.append(f"{layer.label} is not folded into a constant: {reason}")
         return False
     for candidate in build.candidates.on(DeviceType.CPU, layer).candidates:
-        if any(format_ not in (None, TensorFormat.LINEAR) for format_ in candidate.formats):
+        is_linear = all(format_ in (None, TensorFormat.LINEAR) for format_ in candidate.formats)
+        if not is_linear or has_other_types(layer, candidate):
             continue
         arrays = [None if tensor is None else tensor.constant for tensor in layer.inputs]
         try:

@@ -6,7 +6,9 @@ from collections import Counter
 
 from dovetail.core.negotiation import Place
 from dovetail.machine.builder.build import Build
+from dovetail.machine.builder.candidates import has_other_types
 from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup
+from dovetail.machine.builder.origins import converted
 from dovetail.machine.builder.reformats import Reformats
 from dovetail.machine.builder.selection import allowed_places
 
@@ -45,6 +47,7 @@ def insert_reformats(graph: Graph, build: Build) -> Graph:
             target.name, tensor.name = tensor.name, f"{tensor.name}{_suffix(target.place, tensor.place)}"
             graph.outputs[index] = target
     graph.set_groups(groups)
+    _note_types(graph)
     _note_devices(graph)
     return graph
 
@@ -56,25 +59,35 @@ def _reformat(tensor: GraphTensor, wanted: Place, reformats: Reformats) -> Layer
     assert group.chosen is not None
     group.head.inputs = [tensor]
     group.outputs[0].name = f"{tensor.name}{_suffix(source, wanted)}"
-    same_device = source.device == wanted.device
-    way = f"{source.format.name} -> {wanted.format.name}" if same_device else f"{source} -> {wanted}"
-    group.head.inserted_for = way
+    group.head.inserted_for = f"{source.beside(wanted)} -> {wanted.beside(source)}"
     return group
 
 
 def _suffix(before: Place, after: Place) -> str:
-    """What is added to a tensor's name when it changes its place: ".chw32", ".gpu"."""
-    device = f".{after.device.name.lower()}" if before.device != after.device else ""
-    return device + (f".{after.format.name.lower()}" if before.format != after.format else "")
+    """What is added to a tensor's name when it changes its place: ".half", ".chw32", ".gpu"."""
+    pairs = ((before.device, after.device), (before.dtype, after.dtype), (before.format, after.format))
+    return "".join(f".{new.name.lower()}" for old, new in pairs if old != new)
 
 
 def _constant_in(tensor: GraphTensor, wanted: Place) -> GraphTensor:
-    """A constant in another place: packed when the plan is written and put there at load, free at run time."""
-    copy = GraphTensor(
-        tensor.name, tensor.dims, tensor.dtype, tensor.ranges, constant=tensor.constant, origin=tensor.origin
-    )
-    copy.scale, copy.format, copy.device = tensor.scale, wanted.format, wanted.device
+    """A constant in another place: converted and packed in the plan, put there at load, free at run time."""
+    origin = tensor.origin if tensor.dtype == wanted.dtype else converted(tensor.origin, wanted.dtype)
+    copy = GraphTensor(tensor.name, tensor.dims, tensor.dtype, tensor.ranges, constant=tensor.constant, origin=origin)
+    copy.scale, copy.chosen_place = tensor.scale, wanted
     return copy
+
+
+def _note_types(graph: Graph) -> None:
+    """Say of each layer that takes or gives other types than the network has, which."""
+    for group in graph.groups:
+        pairs = zip(group.head.tensors, group.choice.types, strict=True)
+        if not group.is_reformat and has_other_types(group.head, group.choice):
+            changed = dict.fromkeys(
+                f"{dtype.name} for {t.dtype.name}" for t, dtype in pairs if t and dtype and dtype != t.dtype
+            )
+            graph.notes.append(
+                f"{group.label} runs with {' and '.join(changed)}: with its conversions, that costs least"
+            )
 
 
 def _note_devices(graph: Graph) -> None:

@@ -25,7 +25,7 @@ def list_candidates(graph: Graph, build: Build) -> Graph:
             graph.notes += found.notes
             if not found.candidates:
                 raise _nothing_runs(layer, found, build)
-            _check_precision(layer, graph, build)
+            _check_precision(layer, found, graph, build)
         _ask_plugins(group, graph)
         _absorb(group, graph)
     return graph
@@ -131,10 +131,10 @@ def _advice(layer: GraphLayer, build: Build, fits_on: DeviceType | None) -> str:
     return "Change what is refused above, or load a library with another implementation; error.trace has every row."
 
 
-def _check_precision(layer: GraphLayer, graph: Graph, build: Build) -> None:
+def _check_precision(layer: GraphLayer, found: Found, graph: Graph, build: Build) -> None:
     """Weak typing: a requested precision that nothing offers is an error under OBEY, a note otherwise."""
     wanted = layer.precision
-    if wanted is None or wanted == DataType.FLOAT or any(t is not None and t.dtype == wanted for t in layer.tensors):
+    if wanted is None or wanted == DataType.FLOAT or any(wanted in one.types for one in found.candidates):
         return
     text = f"{layer.label} was asked to run in {wanted.name}; only {layer.outputs[0].dtype.name} fits here"
     if build.config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):

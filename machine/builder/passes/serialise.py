@@ -145,7 +145,7 @@ def _tensor(tensor: GraphTensor, where: str, pool: _Pool) -> dict[str, Any]:
     names: list[str | None] = [tensor.dimension_names.get(axis) for axis in range(len(tensor.dims))]
     result: dict[str, Any] = {
         "name": tensor.name,
-        "dtype": int(tensor.dtype),
+        "dtype": int(tensor.place.dtype),
         "format": int(tensor.format),
         "scale": tensor.scale,
         "device": tensor.device.dlpack_code,
@@ -154,7 +154,7 @@ def _tensor(tensor: GraphTensor, where: str, pool: _Pool) -> dict[str, Any]:
         "where": where,
     }
     if tensor.is_constant:
-        stored = pool.constant(tensor.contents(tensor.format)) if tensor.is_stored else -1
+        stored = pool.constant(tensor.contents(tensor.place)) if tensor.is_stored else -1
         result.update(where="constant", constant=stored)
     return result
 
@@ -207,9 +207,10 @@ def _step(group: LayerGroup, place: int, index: dict[int, int], pool: _Pool) -> 
 
 def _epilogue(group: LayerGroup) -> dict[str, Any]:
     """What the step computes on its result; the tensors for it are the last inputs."""
-    if group.program is None:
+    program = group.program_of(group.choice)
+    if program is None:
         return {}
-    result_type, steps = group.program.as_native()
+    result_type, steps = program.as_native()
     for step in steps:
         step[3] = [[kind, value if math.isfinite(value) else str(value)] for kind, value in step[3]]
     return {"epilogue": {"result_type": result_type, "steps": steps, "n_tensors": len(group.operands)}}
@@ -252,7 +253,7 @@ def _report(graph: Graph) -> dict[str, Any]:
                 "inputs": [_notation(t, chosen.device) for t in group.inputs],
                 "outputs": [_notation(t, chosen.device) for t in group.outputs],
                 "time_ns": None if math.isnan(chosen.time_ns) else chosen.time_ns,
-                "lost": [_loser(c) for c in losers],
+                "lost": [_loser(group, c) for c in losers],
                 "refused": [str(refusal) for refusal in group.trace.refused],
                 "inserted_for": inserted_for,
                 **({"fused": [f"{layer.spec.id} '{layer.name}'" for layer in group.layers]} if group.tail else {}),
@@ -271,8 +272,8 @@ def _is_same(one: Candidate, other: Candidate) -> bool:
     return one.row is other.row and one.n_absorbed == other.n_absorbed
 
 
-def _loser(candidate: Any) -> str:
-    formats = "/".join(dict.fromkeys(f.name for f in candidate.formats if f is not None))
+def _loser(group: LayerGroup, candidate: Candidate) -> str:
+    formats = "/".join(dict.fromkeys(word for word in group.head.words_of(candidate) if word))
     time = "untimed" if math.isnan(candidate.time_ns) else f"{candidate.time_ns / 1e3:.2f} us"
     if 0 < candidate.n_runs <= QUICK_RUNS:
         time += f" in {candidate.n_runs} runs: another of these formats took less than half"
@@ -286,4 +287,4 @@ def _notation(tensor: GraphTensor | None, device: DeviceType) -> str:
         return "-"
     dims = ",".join(str(dim) for dim in tensor.dims)
     away = f"@{tensor.device.name.lower()}" if tensor.device != device else ""
-    return f"{tensor.dtype.word}[{dims}]" + ("" if int(tensor.format) == 0 else f":{tensor.format.name}") + away
+    return f"{tensor.place.dtype.word}[{dims}]" + ("" if int(tensor.format) == 0 else f":{tensor.format.name}") + away

@@ -28,8 +28,7 @@ def split_groups(graph: Graph, build: Build) -> Graph:
     for group in groups:
         places = group.places(group.choice)[len(group.inputs) :]
         for tensor, place in zip(group.outputs, places, strict=True):
-            assert place is not None
-            tensor.format, tensor.device = place
+            tensor.chosen_place = place
     return graph
 
 

@@ -62,7 +62,8 @@ def race(monkeypatch, group):
         FakeTrial.script, FakeTrial.log = times, []
         ways = []
         for tactic in times:
-            place = Place((formats or {}).get(tactic, trt.TensorFormat.LINEAR), trt.DeviceType.CPU)
+            format_ = (formats or {}).get(tactic, trt.TensorFormat.LINEAR)
+            place = Place(trt.float32, format_, trt.DeviceType.CPU)
             native = next(iter(trt.get_plugin_registry().implementations_of("Activation@1"))).native
             row = FormatRow(Implementation("Activation@1", "fake", native=native), 0, tactic, (place, place))
             ways.append((group, Candidate(row, None)))

@@ -13,7 +13,7 @@ from dovetail.machine.builder.passes.split_groups import split_groups
 from dovetail.machine.testing import make_layer
 
 CPU = trt.DeviceType.CPU
-LINEAR, BLOCKED = Place(trt.TensorFormat.LINEAR, CPU), Place(trt.TensorFormat.CHW16, CPU)
+LINEAR, BLOCKED = (Place(trt.float32, f, CPU) for f in (trt.TensorFormat.LINEAR, trt.TensorFormat.CHW16))
 REFORMAT_NS = 25.0
 
 
