@@ -235,8 +235,8 @@ void bind_implementation_class(py::module_& m) {
              row = py::arg("row");
   // Before what returns a Trial: signatures name the types that are known then.
   py::class_<Surroundings>(m, "Surroundings", "What the rest of a network leaves in the caches between two runs.")
-      .def(py::init<int32_t, uint64_t, bool>(), py::arg("n_threads"), py::arg("evicted_bytes"),
-           py::arg("cold_constants") = false);
+      .def(py::init<int32_t, uint64_t, double>(), py::arg("n_threads"), py::arg("evicted_bytes"),
+           py::arg("cold_share") = 0.0);
   py::class_<Trial>(m, "Trial", "A step outside of an engine, made ready.")
       .def("run", &Trial::run, py::arg("repeat") = 1, py::arg("before") = py::none(), "Nanoseconds of each run.")
       .def("settle", &Trial::settle, "Hand outputs over; raises PluginFailed for writing elsewhere.");
@@ -277,6 +277,9 @@ void bind_implementation_class(py::module_& m) {
           py::arg("n_operands") = 0, "What run_step runs, made ready to be run again and again.")
       .def("__repr__", [](const N& self) { return "<NativeImplementation " + self.id + ">"; });
   m.def("cache_bytes", &cache_bytes, "Bytes of a core's own cache and of the last one; 0: not known.");
+  m.def("measured_cold_share", &measured_cold_share, py::arg("bytes"), py::arg("n_threads") = 0,
+        py::call_guard<py::gil_scoped_release>(),
+        "How much of so many bytes comes from no cache when threads read them again and again, from 0 to 1: measured.");
 }
 
 }  // namespace

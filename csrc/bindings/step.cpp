@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One step run outside of an engine: for constant folding, tests and timing.
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#if defined(__x86_64__)
-#include <cpuid.h>
-#include <immintrin.h>
-#endif
 
 #include "bindings/guarded.hpp"
 #include "bindings/native.hpp"
@@ -303,34 +297,6 @@ struct StepParts {
   StepMemory memory;
 };
 
-// Bytes that come and go together; 64 wherever we run.
-constexpr uint64_t kCacheLine = 64;
-
-#if defined(__x86_64__)
-__attribute__((target("clflushopt"))) void flush_quickly(const uint8_t* data, uint64_t bytes) {
-  for (uint64_t at = 0; at < bytes; at += kCacheLine) _mm_clflushopt(const_cast<uint8_t*>(data + at));
-  _mm_sfence();
-}
-#endif
-
-// Puts memory out of all caches, where the processor lets a program do so.
-void flush_lines(const void* memory, uint64_t bytes) {
-  const auto* const data = static_cast<const uint8_t*>(memory);
-#if defined(__x86_64__)
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  static const bool is_quick = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 23 & 1);
-  if (is_quick) return flush_quickly(data, bytes);
-  for (uint64_t at = 0; at < bytes; at += kCacheLine) _mm_clflush(data + at);
-  _mm_mfence();
-#elif defined(__aarch64__)
-  for (uint64_t at = 0; at < bytes; at += kCacheLine) asm volatile("dc civac, %0" ::"r"(data + at) : "memory");
-  asm volatile("dsb ish" ::: "memory");
-#else
-  static_cast<void>(data);
-  static_cast<void>(bytes);
-#endif
-}
-
 RowSide side_of(const Bound& bound, bool is_output) {
   RowSide inputs, outputs;
   std::string error;
@@ -481,34 +447,30 @@ struct Trial::State {
     return times;
   }
 
-  // The rest of the network has passed through the caches, and the neighbour before has just written the inputs: every
-  // thread of the pool its share of them.
+  // The rest of the network has passed through the caches. The memory of outputs and workspaces was another tensor's a
+  // few layers ago, and the layer before has just written the inputs: every thread of the pool its share of them.
   void leave_caches_as_neighbours_do(const Surroundings& before) const {
-    if (before.cold_constants) {
-      parts->ins.each([](uint8_t* data, uint64_t bytes, bool is_constant) {
-        if (is_constant) flush_lines(data, bytes);
-      });
-      flush_lines(parts->memory.packed(), parts->memory.packed_bytes);
-    }
+    parts->ins.each([&](uint8_t* data, uint64_t bytes, bool is_constant) {
+      if (is_constant) before.cool(data, bytes);
+    });
+    before.cool(parts->memory.packed(), parts->memory.packed_bytes);
     struct Share {
       const Surroundings* before;
-      const StepTensors* ins;
+      const StepParts* parts;
+      uint64_t workspace_bytes;
       int32_t n;
-    } share = {&before, &parts->ins, pool->n_threads()};
+    } share = {&before, parts.get(), workspace_bytes, pool->n_threads()};
     pool->run(
         share.n,
         [](void* arg, int32_t task) {
           const Share& of = *static_cast<const Share*>(arg);
+          const auto touch = [&](uint8_t* data, uint64_t bytes, bool is_constant) {
+            if (!is_constant) touch_share(data, bytes, task, of.n);
+          };
           of.before->evict(task);
-          of.ins->each([&](uint8_t* data, uint64_t bytes, bool is_constant) {
-            if (is_constant) return;
-            const uint64_t first = bytes * static_cast<uint64_t>(task) / static_cast<uint64_t>(of.n);
-            const uint64_t last = bytes * static_cast<uint64_t>(task + 1) / static_cast<uint64_t>(of.n);
-            for (uint64_t at = first; at < last; at += kCacheLine) {
-              auto* const byte = reinterpret_cast<volatile uint8_t*>(data + at);
-              *byte = *byte;
-            }
-          });
+          touch_share(static_cast<uint8_t*>(of.parts->memory.workspace()), of.workspace_bytes, task, of.n);
+          of.parts->outs.each(touch);
+          of.parts->ins.each(touch);
         },
         &share);
   }
@@ -556,38 +518,6 @@ Bound bind_object(const NativeImplementation& self, const ObjectPointer& object,
                   ""};
   }
   return Bound{self.table, row_at(*self.table, row, self.id), object, self.id};
-}
-
-Surroundings::Surroundings(int32_t n_threads, uint64_t evicted, bool constants_are_cold)
-    : evicted_bytes(evicted), cold_constants(constants_are_cold), n_threads_(n_threads) {
-  const auto n = static_cast<uint64_t>(std::max(n_threads, 0));
-  if (n && evicted > kMaxBytes / n) {
-    throw Failure{DT_INVALID_ARGUMENT,
-                  "no process can touch this much memory between two runs",
-                  {{"bytes", std::to_string(evicted) + " for each of " + std::to_string(n) + " threads"},
-                   {"at most", std::to_string(kMaxBytes) + " together"}},
-                  "Give twice the bytes of the last cache at most."};
-  }
-  const uint64_t all = evicted * n;
-  if (!all) return;
-  others_ = aligned_memory(all, "other layers' tensors");
-  std::memset(others_.get(), 1, all);  // pages of zeros might be one page
-}
-
-void Surroundings::evict(int32_t thread) const {
-  if (!others_ || thread >= n_threads_) return;
-  const uint8_t* const own = static_cast<const uint8_t*>(others_.get()) + evicted_bytes * static_cast<uint64_t>(thread);
-  for (uint64_t at = 0; at < evicted_bytes; at += kCacheLine)
-    static_cast<void>(*reinterpret_cast<const volatile uint8_t*>(own + at));
-}
-
-std::pair<uint64_t, uint64_t> cache_bytes() {
-#if defined(_SC_LEVEL2_CACHE_SIZE) && defined(_SC_LEVEL3_CACHE_SIZE)
-  const long own = sysconf(_SC_LEVEL2_CACHE_SIZE), last = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return {static_cast<uint64_t>(std::max(own, 0L)), static_cast<uint64_t>(std::max(last, 0L))};
-#else
-  return {0, 0};
-#endif
 }
 
 Trial::Trial(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,

@@ -4,33 +4,13 @@
 #define DOVETAIL_BINDINGS_TRIAL_HPP
 
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "bindings/guarded.hpp"
 #include "bindings/native.hpp"
+#include "bindings/surroundings.hpp"
 
 namespace dovetail {
-
-// What the rest of a network leaves in the caches between two runs of one layer.
-class Surroundings {
- public:
-  // `evicted`: bytes that are touched in between, by each of `n_threads`, or on a device. `constants_are_cold`: those
-  // of the layer are in no cache.
-  Surroundings(int32_t n_threads, uint64_t evicted, bool constants_are_cold);
-  // Reads what is the thread's of those bytes. Does nothing where memory is for fewer threads, as on a device.
-  void evict(int32_t thread) const;
-
-  const uint64_t evicted_bytes;
-  const bool cold_constants;
-
- private:
-  int32_t n_threads_;
-  AlignedMemory others_;
-};
-
-// Bytes of the cache that a core has of its own, and of the last one, which cores share; 0: not known.
-std::pair<uint64_t, uint64_t> cache_bytes();
 
 // A step outside of an engine, made ready: in a context of its own, on copies of its buffers between red zones if it is
 // `guarded`. Inputs are (desc, buffer) pairs or None, outputs pairs; `packed` is what prepare emitted or None; 0

@@ -59,21 +59,35 @@ class Measurements:
         self._libraries: dict[str, str] = {}
         self._watched: set[Key] = set()
         self._n_known = self._n_measured = 0
+        self._surroundings: dict[DeviceType, _native.Surroundings] = {}
         self.surround(0)
         self._spent_s = 0.0
 
     def surround(self, network_bytes: int) -> None:
-        """Measure layers from now on as those of a network whose tensors take so many bytes together."""
+        """Measure layers from now on as those of a network whose tensors take so many bytes together.
+
+        What that means for the caches is measured too, when the first layer is. Keys only have what never changes: how
+        the bytes compare with the caches that the processor says it has.
+        """
         own, last = _native.cache_bytes()
-        self._caches, evicted, are_cold = "warm", 0, False
+        self._network_bytes, self._evicted, self._caches = network_bytes, 0, "warm"
         if own and network_bytes > own * self.n_threads:
-            self._caches, evicted = "beyond a core's cache", min(own + own // 2, network_bytes // self.n_threads)
-        if last and network_bytes > last:
-            self._caches, are_cold = "beyond all caches", True
-        self._surroundings = _native.Surroundings(self.n_threads, evicted, are_cold)
+            self._evicted = min(own + own // 2, network_bytes // self.n_threads)
+            self._caches = f"up to {_mebibytes(min(network_bytes, 2 * max(own, last)))} MiB read in between"
         is_large = network_bytes > GPU_CACHE_BYTES
         self._caches_of_gpu = "beyond all caches" if is_large else "warm"
-        self._surroundings_on_gpu = _native.Surroundings(0, 2 * GPU_CACHE_BYTES if is_large else 0)
+        self._surroundings = {}
+
+    def _surroundings_of(self, device: DeviceType) -> _native.Surroundings:
+        if device not in self._surroundings:
+            if device == DeviceType.GPU:
+                is_large = self._network_bytes > GPU_CACHE_BYTES
+                made = _native.Surroundings(0, 2 * GPU_CACHE_BYTES if is_large else 0)
+            else:
+                cold = _native.measured_cold_share(self._network_bytes, self.n_threads) if self._evicted else 0.0
+                made = _native.Surroundings(self.n_threads, self._evicted, cold)
+            self._surroundings[device] = made
+        return self._surroundings[device]
 
     def times(
         self, ways: Sequence[tuple[LayerGroup, Candidate]], contents: Callable[[], Arrays] | None = None
@@ -122,7 +136,7 @@ class Measurements:
         except MemoryError as error:
             return dict.fromkeys(ways, error)
         for key, (group, candidate) in ways.items():
-            before = self._surroundings_on_gpu if candidate.device == DeviceType.GPU else self._surroundings
+            before = self._surroundings_of(candidate.device)
             try:
                 own = [*arrays, *samples(group.inputs[len(arrays) :])]  # with what is absorbed
                 races.append(_Race(key, group, candidate, Trial(group, candidate, own, self.n_threads), before))
@@ -323,6 +337,11 @@ def _run_plan(plan: IHostMemory, inputs: Arrays, n_threads: int) -> Measurement:
         context.execute()
         times.append(time.perf_counter_ns() - before)
     return Measurement(_typical(times), len(times))
+
+
+def _mebibytes(n_bytes: int) -> int:
+    """The next power of two, at least 1: networks of about one size share their measurements."""
+    return 1 << max(math.ceil(n_bytes / (1 << 20)) - 1, 0).bit_length()
 
 
 def _typical(times: Sequence[int]) -> float:

@@ -182,6 +182,7 @@ def _parsed(name: str, line: str) -> ast.FunctionDef:
     """pybind11's line as Python: `copy(device: typing.SupportsInt, to: int) -> None`; a getter's has no name."""
     line = line.replace("dovetail._native.", "").replace("collections.abc.", "")
     line = re.sub(r"typing\.SupportsInt( \| typing\.SupportsIndex)?", "SupportsIndex", line)
+    line = re.sub(r"typing\.SupportsFloat( \| typing\.SupportsIndex)?", "float", line)
     (function,) = ast.parse(f"def {name}{line[line.index('(') :]}: ...").body
     assert isinstance(function, ast.FunctionDef)
     return function

@@ -7,7 +7,7 @@ from networks import convolution_chain
 import dovetail as trt
 from dovetail import _native
 from dovetail.core.contract import Implementation
-from dovetail.core.errors import PluginFailed
+from dovetail.core.errors import DovetailError, PluginFailed
 from dovetail.core.negotiation import FormatRow, Place
 from dovetail.machine.builder import measurements, pipeline
 from dovetail.machine.builder.build import build_of
@@ -146,11 +146,21 @@ def keys_of(monkeypatch, own, last, n_threads=2):
     return {key.caches for key in config.get_timing_cache()._entries}
 
 
-def test_layers_of_a_large_network_are_measured_with_cold_caches(monkeypatch):
+def test_keys_tell_how_much_passes_through_the_caches(monkeypatch):
     assert keys_of(monkeypatch, 0, 0) == {"warm"}  # nothing is known of this machine's caches
     assert keys_of(monkeypatch, 1 << 30, 1 << 40) == {"warm"}
-    assert keys_of(monkeypatch, 1 << 12, 1 << 40) == {"beyond a core's cache"}
-    assert keys_of(monkeypatch, 1 << 12, 1 << 13) == {"beyond all caches"}
+    assert keys_of(monkeypatch, 1 << 12, 1 << 40) == {"up to 1 MiB read in between"}
+
+
+def test_how_much_memory_is_cold_is_measured():
+    own, last = _native.cache_bytes()
+    if not (own and last):
+        pytest.skip("the processor does not say how large its caches are")
+    assert _native.measured_cold_share(own, 1) == 0
+    assert _native.measured_cold_share(2 * last + 1, 1) == 1
+    assert 0 <= _native.measured_cold_share(4 * own, 1) <= 1
+    with pytest.raises(DovetailError, match="from 0 to 1"):
+        _native.Surroundings(1, 1 << 16, 1.5)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -161,6 +171,6 @@ def test_surroundings_do_not_change_results(group, n_threads):
     candidate = rows_of(trt.get_plugin_registry(), group.head)[0][0]
     x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 16, 2, 2)
     trial = Trial(group, candidate, [x], n_threads)
-    times = trial.run(3, _native.Surroundings(n_threads, 1 << 16, True))
+    times = trial.run(3, _native.Surroundings(n_threads, 1 << 16, 0.5))
     assert len(times) == 3 and min(times) > 0
     np.testing.assert_array_equal(trial.results()[0], np.maximum(x, 0))
