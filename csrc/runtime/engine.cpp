@@ -165,10 +165,31 @@ std::shared_ptr<const OutputRule> rule_of(const Plan& plan, const PlanStep& step
   return OutputRule::ask(op, inputs, outputs.size());
 }
 
+// 1 << i for each input whose place what the row packs takes.
+uint64_t replaced_by(const dt_row* row) { return row && DT_HAS(dt_row, row, replaces) ? row->replaces : 0; }
+
 // Does what the step has packed take the place of this input? Asked of constants.
-bool has_replaced(const PlanStep& step, const dt_row* row, size_t input) {
+bool has_replaced(const Plan& plan, const PlanStep& step, const dt_row* row, size_t input) {
   const bool is_own = input < step.n_own_inputs() && input < 64;
-  return step.packed >= 0 && is_own && row && DT_HAS(dt_row, row, replaces) && row->replaces >> input & 1;
+  const bool has_packed = step.packed >= 0 && plan.constants[static_cast<size_t>(step.packed)].bytes > 0;
+  return has_packed && is_own && replaced_by(row) >> input & 1;
+}
+
+// "" if the plan has what the row packs, else why not: `prepare` may rely on all inputs that it may pack, and on the
+// contents of one of them.
+std::string cannot_pack(const Plan& plan, const PlanStep& step, const dt_row* row) {
+  const uint64_t replaced = replaced_by(row);
+  bool has_contents = !replaced;
+  std::string candidates;
+  for (size_t i = 0; i < 64; ++i) {
+    if (!(replaced >> i & 1)) continue;
+    const int32_t t = i < step.n_own_inputs() ? step.inputs[i] : -1;
+    if (t < 0) return "it packs input " + std::to_string(i) + ", which is missing";
+    const PlanTensor& root = plan.tensors[static_cast<size_t>(plan.tensors[static_cast<size_t>(t)].root)];
+    has_contents |= root.constant >= 0 && plan.constants[static_cast<size_t>(root.constant)].data;
+    candidates += (candidates.empty() ? "" : " or ") + std::to_string(i);
+  }
+  return has_contents ? "" : "it packs input " + candidates + ", of which the plan has no contents";
 }
 
 constexpr uint64_t kSlack = 4096;  // zeros behind a state, for a plugin that does not look at its length
@@ -287,7 +308,7 @@ void Engine::find_read_constants() {
   for (size_t i = 0; i < steps_.size(); ++i) {
     const PlanStep& step = plan_->steps[i];
     for (size_t k = 0; k < step.inputs.size(); ++k)
-      if (step.inputs[k] >= 0 && !has_replaced(step, steps_[i].bound.row, k))
+      if (step.inputs[k] >= 0 && !has_replaced(*plan_, step, steps_[i].bound.row, k))
         is_read_[static_cast<size_t>(plan_->tensors[static_cast<size_t>(step.inputs[k])].root)] = 1;
   }
 }
@@ -309,9 +330,13 @@ void Engine::pack_constants() {
   }
 }
 
-std::string Engine::pack(size_t step) const {
+std::string Engine::pack(size_t index) const {
+  const PlanStep& step = plan_->steps[index];
+  const Bound& bound = steps_[index].bound;
+  if (const std::string reason = cannot_pack(*plan_, step, bound.row); !reason.empty())
+    throw status::row_refuses(step.layer, step.implementation, step.row, reason);
   const std::vector<dt_desc> descs = describe(plan_->profiles[0]);
-  return steps_[step].bound.prepare(descs_of(plan_->steps[step], descs));
+  return bound.prepare(descs_of(step, descs));
 }
 
 void Engine::make_step(const PlanStep& step) {
@@ -342,9 +367,15 @@ void Engine::make_step(const PlanStep& step) {
     throw status::implementation_incomplete(step.layer, step.implementation, "enqueue");
 
   for (size_t k = 0; k < step.inputs.size(); ++k)
-    if (step.inputs[k] >= 0 && plan_->is_packed_only(step.inputs[k]) && !has_replaced(step, bound.row, k))
+    if (step.inputs[k] >= 0 && plan_->is_packed_only(step.inputs[k]) && !has_replaced(*plan_, step, bound.row, k))
       throw status::row_refuses(step.layer, step.implementation, step.row,
                                 "it reads input " + std::to_string(k) + ", of which the plan has a packed form only");
+  if (step.packed >= 0 && plan_->constants[static_cast<size_t>(step.packed)].step >= 0) {
+    const std::string reason =
+        replaced_by(bound.row) ? cannot_pack(*plan_, step, bound.row)
+                               : "it packs nothing when a plan is loaded: what it packs takes the place of no input";
+    if (!reason.empty()) throw status::row_refuses(step.layer, step.implementation, step.row, reason);
+  }
 
   make_object(step, &made);
   steps_.push_back(std::move(made));

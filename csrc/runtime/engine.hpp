@@ -59,7 +59,7 @@ class Engine {
   // Where the contents of a tensor that is a constant lie; null where each step that takes it has it packed.
   const uint8_t* contents(int32_t tensor) const;
   // What the row of a step makes of its constants now. They must be in the plan. Throws Failure.
-  std::string pack(size_t step) const;
+  std::string pack(size_t index) const;
 
  private:
   Engine() = default;

@@ -354,6 +354,14 @@ class LayerGroup:
         return [tensor for index, tensor in found if tensor is not None and self.is_replaced(index)]
 
     @property
+    def may_pack_at_load(self) -> bool:
+        """Are all inputs there that the chosen kernel may replace? Loading a plan refuses to pack without one."""
+        row = self.choice.row
+        wanted = sum(known.replaces for known in row.implementation.rows if known.index == row.row)
+        places = [index for index in range(64) if wanted >> index & 1]
+        return all(index < len(self.head.inputs) and self.head.inputs[index] is not None for index in places)
+
+    @property
     def is_reformat(self) -> bool:
         """Was it inserted to bring a tensor to another place?"""
         return self.head.spec.role == "reformat" and bool(self.head.inserted_for)

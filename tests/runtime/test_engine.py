@@ -159,6 +159,41 @@ def test_a_row_that_reads_a_constant_must_have_it():
         _native.Engine(twice("packed", "never").to_bytes())
 
 
+def without_contents(inputs: str) -> Draft:
+    """As `twice("raw")`, but for the constant that is packed."""
+    draft = twice("raw", "trusting")
+    x = draft.plan["inputs"][0]
+    draft.plan["steps"][0]["inputs"] = {"one": [x], "absent": [x, -1], "computed": [x, x]}[inputs]
+    return draft
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"), [("one", "is missing"), ("absent", "is missing"), ("computed", "no contents")]
+)
+def test_a_row_packs_nothing_that_the_plan_does_not_have(inputs, reason):
+    """Its `prepare` reads it without a look, and it has no `fits`."""
+    assert run(twice("raw", "trusting").to_bytes(), np.zeros(3, np.float32)).tolist() == [2, 4, 6]
+    for load in (_native.Engine, _native.check_plan):
+        with pytest.raises(PlanVersionError, match=f"it packs input 1, .*{reason}"):
+            load(without_contents(inputs).to_bytes())
+
+
+@pytest.mark.parametrize("row", ["never", "older"])
+def test_a_row_that_replaces_nothing_packs_nothing_at_load(row):
+    """Nor does a row of interface 1.0, which knows nothing of it."""
+    with pytest.raises(PlanVersionError, match="it packs nothing when a plan is loaded"):
+        _native.Engine(twice("raw", row).to_bytes())
+    with pytest.raises(PlanVersionError, match="it reads input 1, of which the plan has a packed form only"):
+        _native.Engine(twice("packed", row).to_bytes())
+
+
+def test_a_packed_form_without_bytes_takes_no_inputs_place():
+    draft = twice("packed", "trusting")
+    draft.plan["constants"][draft.plan["steps"][0]["packed"]]["bytes"] = 0
+    with pytest.raises(PlanVersionError, match="it reads input 1, of which the plan has a packed form only"):
+        _native.Engine(draft.to_bytes())
+
+
 def test_a_row_that_packs_into_another_number_of_bytes_is_refused():
     draft = twice("raw")
     draft.plan["constants"][1]["bytes"] = 23

@@ -188,6 +188,13 @@ static dt_code pack_twice(void* call, void* object, const dt_desc* const* in, in
   return DT_OK;
 }
 
+static dt_code pack_trusting(void* call, void* object, const dt_desc* const* in, int32_t n_in,
+                             const dt_desc* const* out, int32_t n_out) {
+  volatile float first = *(const float*)in[1]->data;
+  (void)first;
+  return pack_twice(call, object, in, n_in, out, n_out);
+}
+
 static dt_code add_twice(void* self, const dt_run* run) {
   const Context* context = self;
   const float *x = run->inputs[0]->data, *w = run->inputs[1]->data, *packed = run->packed;
@@ -304,7 +311,19 @@ static const dt_row never_row = {.h = DT_HDR(dt_row),
                                  .fits = twice_fits,
                                  .prepare = pack_twice,
                                  .enqueue = add_twice};
-static const dt_row* const twice_rows[] = {&twice_row, &never_row};
+/* Without fits: nothing but what the plan has keeps prepare from inputs that are not there. */
+static const dt_row trusting_row = {.h = DT_HDR(dt_row),
+                                    .tactic = "trusting",
+                                    .types = "f32 f32 -> f32",
+                                    .prepare = pack_trusting,
+                                    .enqueue = add_twice,
+                                    .replaces = 1 << 1};
+static const dt_row older_row = {.h = {offsetof(dt_row, replaces), DT_ABI_MAJOR, 0},
+                                 .tactic = "older",
+                                 .types = "f32 f32 -> f32",
+                                 .prepare = pack_trusting,
+                                 .enqueue = add_twice};
+static const dt_row* const twice_rows[] = {&twice_row, &never_row, &trusting_row, &older_row};
 
 static const dt_read read_factor = {DT_HDR(dt_read), "factor", DT_FIELD_FLOAT64, 1, "tiny_plugin.c:38"};
 static const dt_read read_value = {DT_HDR(dt_read), "value", DT_FIELD_INT64, 1, "tiny_plugin.c:39"};
@@ -317,7 +336,7 @@ static const dt_implementation add_c = {
 static const dt_implementation packed_c = {
     DT_HDR(dt_implementation), "tiny::Packed@1", "c", DT_DEVICE_CPU, 0, 3, reads, 1, packed_rows, NULL, OBJECTS, NULL};
 static const dt_implementation twice_c = {
-    DT_HDR(dt_implementation), "tiny::Twice@1", "c", DT_DEVICE_CPU, 0, 3, reads, 2, twice_rows, NULL, OBJECTS, NULL};
+    DT_HDR(dt_implementation), "tiny::Twice@1", "c", DT_DEVICE_CPU, 0, 3, reads, 4, twice_rows, NULL, OBJECTS, NULL};
 static const dt_implementation root_c = {.h = DT_HDR(dt_implementation),
                                          .op = "tiny::Root@1",
                                          .name = "c",

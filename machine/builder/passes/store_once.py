@@ -19,8 +19,9 @@ def store_once(graph: Graph, build: Build) -> Graph:
             continue
         size = sum(allocated_bytes(tensor.desc()) for tensor in replaced)
         is_enough = all(_has_same(other, tensor, group) for tensor in replaced for other in consumers[tensor])
-        group.packs_at_load = not is_enough or len(group.packed) > size * (1 + GROWTH)
-        if group.packs_at_load:
+        is_larger = len(group.packed) > size * (1 + GROWTH)
+        group.packs_at_load = group.may_pack_at_load and (is_larger or not is_enough)
+        if group.packs_at_load or not is_enough:
             needed.update(replaced)
     for group in graph.groups:
         for tensor in group.replaced:

@@ -1,10 +1,13 @@
 """The document of a plan: each constant once, and what it says of tensors, steps and needs agrees with the graph."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from networks import convolution_chain, new_network
 
 import dovetail as trt
+from dovetail.machine.builder.passes.store_once import store_once
 from dovetail.machine.plan import read_plan
 
 
@@ -55,3 +58,21 @@ def test_steps_read_what_was_written_before(serialised):
         assert sources and set(sources) <= written
         written |= set(step["outputs"])
     assert set(document["outputs"]) <= written
+
+
+def test_constants_are_not_packed_at_load_without_an_input_that_the_row_may_replace(graph_after):
+    """Loading the plan would refuse to: it cannot know that the input, a bias of nothing, may be absent."""
+    _, network, config = convolution_chain(n_layers=1)
+    graph = graph_after("pack_constants", network, config)
+    (group,) = (group for group in graph.groups if group.replaced)
+    (kernel,) = group.replaced
+    group.packed = bytes(100 * len(group.packed))  # so large that it is better packed at load
+    store_once(graph, None)
+    assert (group.packs_at_load, kernel.is_stored) == (True, True)
+
+    absent = len(group.head.inputs)
+    known = group.choice.row.implementation
+    rows = tuple(replace(row, replaces=row.replaces | 1 << absent) for row in known.rows)
+    group.chosen = replace(group.choice, row=replace(group.choice.row, implementation=replace(known, rows=rows)))
+    store_once(graph, None)
+    assert (group.packs_at_load, kernel.is_stored) == (False, False)
