@@ -14,9 +14,11 @@ import numpy as np
 
 from dovetail import _native
 from dovetail.core.contract import Implementation, Lookup
+from dovetail.core.environment import DISTRIBUTION
 from dovetail.core.errors import BuildError, DeviceFault, DovetailError, MemoryLimitError
 from dovetail.core.negotiation import Place, Target
 from dovetail.core.types import FLOATS, DataType, DeviceType
+from dovetail.machine.builder.candidates import REFERENCE
 from dovetail.machine.builder.contents import Arrays, samples
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
 from dovetail.machine.builder.run_group import Trial, run_candidate
@@ -58,6 +60,7 @@ class Measurements:
         self._digests: dict[GraphLayer, str] = {}
         self._libraries: dict[str, str] = {}
         self._watched: set[Key] = set()
+        self._strange: dict[str, bool] = {}
         self._n_known = self._n_measured = 0
         self._surroundings: dict[DeviceType, _native.Surroundings] = {}
         self.surround(0)
@@ -167,6 +170,14 @@ class Measurements:
             known = _run_plan(plan, inputs, self.n_threads)
             self._store(key, known)
         return known.ns
+
+    def is_strange(self, candidate: Candidate) -> bool:
+        """Is it of a third party, so that it is watched where nothing is timed? Tests of ours run our own so."""
+        implementation = candidate.row.implementation.id
+        if implementation not in self._strange:
+            distribution = getattr(self._lookup.record_of(implementation), "distribution", "")
+            self._strange[implementation] = distribution != DISTRIBUTION
+        return candidate.row.implementation.name != REFERENCE and self._strange[implementation]
 
     def watch(self, group: LayerGroup, candidate: Candidate) -> Exception | None:
         """Run it once as it would be timed; what it failed with, if it did."""

@@ -10,8 +10,9 @@ from dovetail.core.negotiation import Place
 from dovetail.core.types import DeviceType
 from dovetail.machine.builder.candidates import Candidates
 from dovetail.machine.builder.graph import Candidate, GraphTensor, LayerGroup
-from dovetail.machine.builder.measurements import Measurements
+from dovetail.machine.builder.measurements import Measurements, broke_guards
 from dovetail.machine.builder.own_layers import reformat
+from dovetail.machine.timing_cache import Key
 
 UNTIMED_NS = 1000.0  # of a reformat where nothing is timed: more than any order among candidates
 
@@ -22,6 +23,8 @@ class Reformats:
     def __init__(self, candidates: Candidates, measurements: Measurements) -> None:
         self._candidates, self._measurements = candidates, measurements
         self._known: dict[tuple, float] = {}
+        self.notes: list[str] = []  # for the report
+        self.losses: dict[Key, tuple[LayerGroup, Candidate, Exception, str]] = {}  # and while they were what
 
     def group(self, tensor: GraphTensor, source: Place, target: Place) -> LayerGroup:
         """A reformat of a tensor like this one, not in any graph. It is not chosen for yet."""
@@ -67,17 +70,51 @@ class Reformats:
             self._known[key] = math.inf if candidate is None else candidate.time_ns
         return self._known[key]
 
-    def fastest(self, group: LayerGroup) -> Candidate | None:
-        """The fastest way to run what `group` made, with its time; None if nothing does it."""
+    def fastest(self, group: LayerGroup, is_watched: bool = False) -> Candidate | None:
+        """The fastest way to run what `group` made, with its time; None if nothing does it.
+
+        A candidate that fails loses, and is in `losses`.
+
+        Args:
+            is_watched: where nothing is timed, run those of third parties once under the guards of timing; one that
+                fails otherwise stays, since the contents are not those that it will get.
+
+        Raises:
+            Exception: of the candidates that there are, all failed; the first error.
+        """
         if not self._candidates.target.has(group.head.device):
             return None
         wanted = tuple(tensor.place for tensor in group.tensors if tensor is not None)
         fitting = self._candidates.on(group.head.device, group.head, wanted).candidates
         if self._candidates.config.builder_optimization_level <= 0:
-            return replace(fitting[0], time_ns=UNTIMED_NS) if fitting else None
-        timed = []
+            return self._first(group, fitting, is_watched)
+        timed: list[Candidate] = []
+        errors: list[Exception] = []
         for candidate, time in zip(fitting, self._measurements.times([(group, c) for c in fitting]), strict=True):
             if isinstance(time, Exception):
-                raise time
-            timed.append(replace(candidate, time_ns=time.ns, n_runs=time.runs))
+                errors.append(time)
+                self._lost(group, candidate, time, "timed")
+            else:
+                timed.append(replace(candidate, time_ns=time.ns, n_runs=time.runs))
+        if errors and not timed:
+            raise errors[0]
         return min(timed, key=lambda candidate: candidate.time_ns, default=None)
+
+    def _first(self, group: LayerGroup, fitting: list[Candidate], is_watched: bool) -> Candidate | None:
+        errors: list[Exception] = []
+        for candidate in fitting:
+            error = None
+            if is_watched and self._measurements.is_strange(candidate):
+                error = self._measurements.watch(group, candidate)
+            if error is None or not broke_guards(error):
+                if error is not None:
+                    self.notes.append(f"{group.label}: {candidate.row.label} failed while watched, and stays: {error}")
+                return replace(candidate, time_ns=UNTIMED_NS)
+            errors.append(error)
+            self._lost(group, candidate, error, "watched")
+        if errors:
+            raise errors[0]
+        return None
+
+    def _lost(self, group: LayerGroup, candidate: Candidate, error: Exception, while_: str) -> None:
+        self.losses.setdefault(self._measurements.key(group, candidate), (group, candidate, error, while_))

@@ -8,13 +8,18 @@ from dovetail.core.negotiation import Place
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.candidates import has_other_types
 from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup
+from dovetail.machine.builder.measurements import note_loss
 from dovetail.machine.builder.origins import converted
 from dovetail.machine.builder.reformats import Reformats
 from dovetail.machine.builder.selection import allowed_places
 
 
 def insert_reformats(graph: Graph, build: Build) -> Graph:
-    """Insert one for each tensor and place."""
+    """Insert one for each tensor and place.
+
+    Raises:
+        PluginFailed: whatever reformats a tensor writes where it may not, or leaves elements unwritten.
+    """
     reformats = build.reformats
     made: dict[tuple[int, Place], GraphTensor] = {}
     groups: list[LayerGroup] = []
@@ -48,6 +53,9 @@ def insert_reformats(graph: Graph, build: Build) -> Graph:
             graph.outputs[index] = target
     graph.set_groups(groups)
     _note_types(graph)
+    graph.notes += reformats.notes
+    for loss in reformats.losses.values():
+        note_loss(graph, *loss)
     _note_devices(graph)
     return graph
 
@@ -55,7 +63,7 @@ def insert_reformats(graph: Graph, build: Build) -> Graph:
 def _reformat(tensor: GraphTensor, wanted: Place, reformats: Reformats) -> LayerGroup:
     source = tensor.place
     group = reformats.group(tensor, source, wanted)
-    group.chosen = reformats.fastest(group)
+    group.chosen = reformats.fastest(group, is_watched=True)
     assert group.chosen is not None
     group.head.inputs = [tensor]
     group.outputs[0].name = f"{tensor.name}{_suffix(source, wanted)}"

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-
-from dovetail.core.environment import DISTRIBUTION
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.candidates import REFERENCE
 from dovetail.machine.builder.graph import Candidate, Graph, LayerGroup
 from dovetail.machine.builder.measurements import broke_guards, named, note_loss
 
@@ -22,18 +18,12 @@ def watch_chosen(graph: Graph, build: Build) -> Graph:
     """
     if build.is_timed:
         return graph
-
-    @functools.cache
-    def is_ours(implementation: str) -> bool:  # the tests of this repository run those under guards
-        return getattr(graph.lookup.record_of(implementation), "distribution", "") == DISTRIBUTION
-
     watched: set[tuple[int, int]] = set()
     while True:
         has_news = False
         for group in graph.groups:
             candidate = group.choice
-            implementation = candidate.row.implementation
-            if implementation.name == REFERENCE or is_ours(implementation.id):
+            if not build.measurements.is_strange(candidate):
                 continue
             key = (id(group), id(candidate))
             if key not in watched:
