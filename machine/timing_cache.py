@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import warnings
 from typing import Any, NamedTuple
@@ -207,6 +206,7 @@ def _damaged(what: str, got: str, expected: str) -> DefinitionError:
 
 
 _FIELDS = len(Key._fields)
+_MOST_NS = 1e18  # thirty years
 
 
 def _fill(cache: ITimingCache, document: Any) -> None:
@@ -236,6 +236,6 @@ def _fill(cache: ITimingCache, document: Any) -> None:
                 raise ValueError(f"entry {index} has no list of tensors or epilogue")
         if type(key.n_threads) is not int or type(runs) is not int or key.n_threads < 0 or runs < 1:
             raise ValueError(f"entry {index} has no number of threads or runs")
-        if type(ns) not in (float, int) or not 0 <= ns < math.inf:
+        if type(ns) not in (float, int) or not 0 <= ns <= _MOST_NS:
             raise ValueError(f"entry {index} has no time")
         cache.store(key, Measurement(float(ns), runs), devices)

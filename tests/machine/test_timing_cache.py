@@ -224,7 +224,7 @@ def test_what_the_next_test_changes_is_good():
         {"devices": HERE, "entries": [GOOD[:-1]]},
         changed(0, 1), changed(0, []), changed(2, "FLOAT"), changed(2, [1]), changed(3, None), changed(6, "GPU"),
         changed(7, -1), changed(7, 1.5), changed(7, True), changed(9, -1.0), changed(9, "1"), changed(9, float("nan")),
-        changed(9, float("inf")), changed(10, 0), changed(10, True), changed(4, {}), changed(8, 1),
+        changed(9, float("inf")), changed(9, 10**400), changed(10, 0), changed(10, True), changed(4, {}), changed(8, 1),
         b"", b"\xff", b"[" * 100_000, b'{"devices": {}, "entries": [1e999]}',
     ],
 )  # fmt: skip
