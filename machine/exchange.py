@@ -23,6 +23,8 @@ def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) ->
         BindingError: another type, another device, or (writable) read-only or strided memory.
     """
     array = _as_array(value, dtype, what)
+    if hasattr(array, "mask"):
+        array = _unmasked(array, what)
     wanted = nptype(dtype)
     if array.dtype.kind in "OSUcmM" and not isinstance(value, np.ndarray):
         raise BindingError(
@@ -45,6 +47,16 @@ def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) ->
     if writable and not (array.flags.c_contiguous and array.flags.writeable):
         raise BindingError(f"{what} needs a writable array in row-major order", facts=[("flags", str(array.flags))])
     return np.ascontiguousarray(array) if array.ndim else array
+
+
+def _unmasked(array: Any, what: str) -> np.ndarray:
+    """The data of a masked array. Raises BindingError if it has masked elements: what lies there means nothing."""
+    if np.any(array.mask):
+        raise BindingError(
+            f"{what} has {np.count_nonzero(array.mask)} masked elements",
+            hint="Give array.filled(value), or array.data if what lies under the mask is meant.",
+        )
+    return np.asarray(array)
 
 
 def _of_numbers(array: np.ndarray, wanted: np.dtype, what: str) -> np.ndarray:

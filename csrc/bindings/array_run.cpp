@@ -104,6 +104,8 @@ py::object ArrayRun::run_converted(const py::sequence& inputs, const py::sequenc
 // An array of the tensor's type in row-major order; flat, in the tensor's own order, where its format is not LINEAR.
 bool ArrayRun::is_usable(const py::object& value, const Tensor& tensor, bool is_output) const {
   if (!is_array(value)) return false;
+  // What lies under a mask is not what the array shows.
+  if (Py_TYPE(value.ptr()) != numpy_.PyArray_Type_ && py::hasattr(value, "mask")) return false;
   const py::detail::PyArray_Proxy& array = proxy(value);
   using Numpy = py::detail::npy_api;
   const int needed = Numpy::NPY_ARRAY_C_CONTIGUOUS_ | (is_output ? Numpy::NPY_ARRAY_WRITEABLE_ : 0);

@@ -241,3 +241,17 @@ def test_numbers_that_the_type_has_are_taken():
     assert context_of((3,), "x", dtype=trt.int32).run({"x": [1, 2.0, True]})["x_out"].tolist() == [-1, -2, -1]
     infinite = context_of((3,), "x").run({"x": [1, 0.1, float("inf")]})["x_out"]
     np.testing.assert_array_equal(infinite, np.float32([-1, -0.1, -np.inf]))
+
+
+def test_what_lies_under_a_mask_is_not_taken_for_a_number(ones):
+    """Of results, too: an array that hides some of its elements is no place for them."""
+    context = context_of((2, 3), "x")
+    hidden = np.ma.masked_array(ones, mask=[[True, False, False]] * 2)
+    for given in (lambda: {"x": hidden}, lambda: [hidden], lambda: hidden):
+        with pytest.raises(BindingError, match=r"input 'x' has 2 masked elements(.|\n)*filled"):
+            context.run(given())
+    with pytest.raises(BindingError, match=r"output 'x_out' has 2 masked elements"):
+        context.run({"x": ones}, outputs={"x_out": hidden})
+    np.testing.assert_array_equal(context.run({"x": hidden.filled(2)})["x_out"], [[-2, -1, -1]] * 2)
+    y = np.ma.masked_array(ones.copy())
+    assert context.run({"x": y}, outputs={"x_out": y})["x_out"].tolist() == (-ones).tolist() == y.tolist()
