@@ -105,7 +105,7 @@ $(VENV)/modules: $(VENV)/made FORCE
 TAG := from importlib.metadata import distribution as d; print(d("dovetail-runtime").read_text("WHEEL").split("Tag: ")[1].split()[0])
 $(VENV)/programs: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH"; build="$(CURDIR)/build/$$(python -c '$(TAG)')"; \
-	  cmake -DDOVETAIL_TESTS=ON "$$build" >/dev/null && cmake --build "$$build" --target test_plan_fuzz test_repack -- --quiet && \
+	  cmake -DDOVETAIL_TESTS=ON "$$build" >/dev/null && cmake --build "$$build" --target test_blocks test_plan_fuzz test_repack -- --quiet && \
 	  cmake -DDOVETAIL_TESTS=OFF "$$build" >/dev/null && echo "$$build/tests" >$@
 
 $(VENV)/for-demo $(VENV)/for-test $(VENV)/for-bench: $(VENV)/for-%: $(VENV)/made pyproject.toml .ci/requirements.py

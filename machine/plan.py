@@ -19,7 +19,7 @@ from dovetail.core.errors import DTypeError, PlanCorrupt
 from dovetail.core.strict import Strict
 from dovetail.machine.report import report_json, report_text, with_report
 
-VERSION = (2, 0)
+VERSION = (2, 1)  # 2.1: steps may own blocks
 ALIGNMENT = 64  # bytes, of every tensor in the file
 _CHECKSUM_DIGITS = 16
 

@@ -85,6 +85,7 @@ void Context::make_views() {
       view.data = const_cast<uint8_t*>(engine_->contents(static_cast<int32_t>(t)));
     if (io_of[root] >= 0) io_views_[static_cast<size_t>(io_of[root])].push_back(static_cast<int32_t>(t));
     views_.push_back(view);
+    homes_.push_back(static_cast<int32_t>(t));
   }
 }
 
@@ -94,45 +95,61 @@ void Context::make_launches() {
   for (const PlanStep& step : plan.steps) n += step.inputs.size() + step.outputs.size();
   pointers_.reserve(n);  // runs keep addresses of its elements
   runs_.reserve(plan.steps.size());
-  const auto view_of = [this](int32_t t) { return t < 0 ? nullptr : &views_[static_cast<size_t>(t)]; };
-  for (size_t i = 0; i < plan.steps.size(); ++i) {
-    const PlanStep& step = plan.steps[i];
-    const Bound& bound = engine_->steps()[i].bound;
-    const dt_tensor* const* inputs = pointers_.data() + pointers_.size();
-    for (int32_t t : step.inputs) pointers_.push_back(view_of(t));
-    const dt_tensor* const* outputs = pointers_.data() + pointers_.size();
-    for (int32_t t : step.outputs) pointers_.push_back(view_of(t));
-    dt_run run = {};
-    run.h = DT_HDR(dt_run);
-    run.call = &call_;
-    run.n_inputs = static_cast<uint32_t>(step.n_own_inputs());
-    run.n_outputs = static_cast<uint32_t>(step.outputs.size());
-    run.inputs = inputs;
-    run.outputs = outputs;
-    run.workspace = nothing;
-    if (!step.epilogue.empty()) {
-      epilogues_.emplace_back(step.epilogue, static_cast<uint32_t>(step.n_operands), nullptr,
-                              inputs + step.n_own_inputs());
-      run.epilogue = epilogues_.back().get();
+  for (size_t i = 0; i < plan.steps.size(); ++i) make_run(i);
+  make_controls();
+  std::vector<ControlState*> controls(plan.steps.size(), nullptr);
+  for (ControlState& control : controls_) controls[static_cast<size_t>(control.step)] = &control;
+  for (const PlanBlock& block : plan.blocks) {
+    first_launches_.push_back(launches_.size());
+    for (int32_t step : block.steps) {
+      const auto i = static_cast<size_t>(step);
+      launched_steps_.push_back(i);
+      if (controls[i])
+        launches_.push_back({&Context::enqueue_control, controls[i], &runs_[i]});
+      else
+        launches_.push_back({engine_->steps()[i].bound.enqueue(), layers_[i]->get(), &runs_[i]});
     }
-    if (step.packed >= 0) {
-      run.packed = engine_->constant(step.packed, step.device);
-      run.packed_bytes = plan.constants[static_cast<size_t>(step.packed)].bytes;
-    }
-    run.pool = engine_->pool().table();
-    const bool on_cpu = step.device == DT_DEVICE_CPU && !engine_->device().is_cpu();
-    run.stream = on_cpu ? &no_stream_ : &stream_;
-    if (on_cpu && first_cpu_step_ < 0) first_cpu_step_ = static_cast<int32_t>(i);
-    const bool reads_input = std::any_of(step.inputs.begin(), step.inputs.end(), [&plan](int32_t t) {
-      if (t < 0) return false;
-      const int32_t root = plan.tensors[static_cast<size_t>(t)].root;
-      return plan.tensors[static_cast<size_t>(root)].where == Where::kInput;
-    });
-    if (reads_input) last_reading_step_ = static_cast<int32_t>(i);
-    runs_.push_back(run);
-    layers_.push_back(std::make_unique<LayerContext>(bound));
-    launches_.push_back({bound.enqueue(), layers_.back()->get(), &runs_.back()});
   }
+  first_launches_.push_back(launches_.size());
+}
+
+void Context::make_run(size_t i) {
+  const Plan& plan = engine_->plan();
+  const PlanStep& step = plan.steps[i];
+  const auto view_of = [this](int32_t t) { return t < 0 ? nullptr : &views_[static_cast<size_t>(t)]; };
+  const dt_tensor* const* inputs = pointers_.data() + pointers_.size();
+  for (int32_t t : step.inputs) pointers_.push_back(view_of(t));
+  const dt_tensor* const* outputs = pointers_.data() + pointers_.size();
+  for (int32_t t : step.outputs) pointers_.push_back(view_of(t));
+  dt_run run = {};
+  run.h = DT_HDR(dt_run);
+  run.call = &call_;
+  run.n_inputs = static_cast<uint32_t>(step.n_own_inputs());
+  run.n_outputs = static_cast<uint32_t>(step.outputs.size());
+  run.inputs = inputs;
+  run.outputs = outputs;
+  run.workspace = nothing;
+  if (!step.epilogue.empty()) {
+    epilogues_.emplace_back(step.epilogue, static_cast<uint32_t>(step.n_operands), nullptr,
+                            inputs + step.n_own_inputs());
+    run.epilogue = epilogues_.back().get();
+  }
+  if (step.packed >= 0) {
+    run.packed = engine_->constant(step.packed, step.device);
+    run.packed_bytes = plan.constants[static_cast<size_t>(step.packed)].bytes;
+  }
+  run.pool = engine_->pool().table();
+  const bool on_cpu = step.device == DT_DEVICE_CPU && !engine_->device().is_cpu();
+  run.stream = on_cpu ? &no_stream_ : &stream_;
+  if (on_cpu && !step.is_control() && first_cpu_step_ < 0) first_cpu_step_ = static_cast<int32_t>(i);
+  const bool reads_input = std::any_of(step.inputs.begin(), step.inputs.end(), [&plan](int32_t t) {
+    if (t < 0) return false;
+    const int32_t root = plan.tensors[static_cast<size_t>(t)].root;
+    return plan.tensors[static_cast<size_t>(root)].where == Where::kInput;
+  });
+  if (reads_input) last_reading_step_ = step.outer;
+  runs_.push_back(run);
+  layers_.push_back(step.is_control() ? nullptr : std::make_unique<LayerContext>(engine_->steps()[i].bound));
 }
 
 size_t Context::check_io(size_t io) const {
@@ -215,7 +232,7 @@ void Context::place_memory() {
   for (size_t t = 0; t < views_.size(); ++t) {
     const auto root = static_cast<size_t>(plan.tensors[t].root);
     if (plan.tensors[root].where == Where::kArena)
-      views_[t].data = memory_on(plan.tensors[t].device) + profile.offsets[root];
+      views_[t].data = memory_on(plan.tensors[t].device) + profile.offsets[static_cast<size_t>(homes_[root])];
   }
   for (size_t i = 0; i < runs_.size(); ++i) {
     const Engine::Workspace& workspace = engine_->memory(profile_).workspaces[i];

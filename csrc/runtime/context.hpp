@@ -15,6 +15,7 @@
 
 #include "runtime/engine.hpp"
 #include "runtime/float_mode.hpp"
+#include "runtime/interrupt.hpp"
 #include "runtime/io_overlap.hpp"
 #include "runtime/memory.hpp"
 
@@ -109,12 +110,7 @@ class Context : private MemoryOwners {
     }
     if (!is_ready_) [[unlikely]]
       make_ready();
-    const Launch* const end = launches_.data() + launches_.size();
-    for (const Launch* launch = launches_.data(); launch != end; ++launch) {
-      const dt_code code = launch->enqueue(launch->context, launch->run);
-      if (code != DT_OK) [[unlikely]]
-        fail(static_cast<size_t>(launch - launches_.data()), code, "enqueue");
-    }
+    run_quickly(0);
     if (!call_.allocations.empty()) [[unlikely]]
       call_.allocations.clear();
   }
@@ -136,6 +132,30 @@ class Context : private MemoryOwners {
     void* context;
     const dt_run* run;
   };
+  // What an execution does around each launch; one that is plain and quick does nothing.
+  struct Around {
+    Interruptible work;
+    const FloatMode mode;
+    bool changes_mode = false;
+    void* stream = nullptr;
+    bool waits = false;      // behind each launch
+    bool is_pending = true;  // is there work on the stream that a step on the CPU has to wait for?
+    std::function<void(size_t step)> after_step;
+  };
+  // A step that owns blocks: what its launch is given.
+  struct ControlState {
+    struct Carried {
+      int32_t initial, before, after, result;
+      std::vector<int32_t> before_views, after_views;  // tensors in their memory
+    };
+    Context* context;
+    int32_t step;
+    std::vector<Carried> carried;
+    // Of a number on the device, or left there by a step on the device: its copy, and when that is there.
+    uint8_t* number = nullptr;
+    std::unique_ptr<DeviceEvent> is_there;
+    bool is_fetched_early = false;  // as soon as it is written
+  };
 
   std::shared_ptr<void> owner_of(const void* data) const override;
   void abandon(const dt_run* run, const std::vector<MemoryRange>& kept) override;
@@ -146,6 +166,8 @@ class Context : private MemoryOwners {
   std::shared_ptr<Memory> memory_for(int profile, uint64_t bytes) const;
   void make_views();
   void make_launches();
+  void make_run(size_t step);
+  void make_controls();
   void forget_shapes();
   void read_contents();
   void forget_sizes();
@@ -162,8 +184,26 @@ class Context : private MemoryOwners {
   void put_address(size_t io, void* address, uint64_t room, std::shared_ptr<void> owner);
   std::vector<std::string> missing_shapes();
   std::vector<uint64_t> execute_timed(void* stream);
-  template <typename AfterStep>
-  void enqueue_all(void* stream, const AfterStep& after_step);
+  void enqueue_all(void* stream, std::function<void(size_t)> after_step = {});
+  // The launches of a block, one after the other.
+  void run_quickly(size_t block) {
+    const Launch* const end = launches_.data() + first_launches_[block + 1];
+    for (const Launch* launch = launches_.data() + first_launches_[block]; launch != end; ++launch) {
+      const dt_code code = launch->enqueue(launch->context, launch->run);
+      if (code != DT_OK) [[unlikely]]
+        fail(launched_steps_[static_cast<size_t>(launch - launches_.data())], code, "enqueue");
+    }
+  }
+  void run_around(size_t block, Around* around);
+  void run_block(size_t block);
+  // Those of blocks.cpp: what steps with blocks do.
+  static dt_code enqueue_control(void* control, const dt_run* run);
+  void run_loop(ControlState* control);
+  int64_t number_of(ControlState* control);
+  void fetch_number(ControlState* control);
+  void copy_tensor(int32_t to, int32_t from);
+  void change_places(const ControlState::Carried& carried);
+  int32_t first_waiting_control() const;
   void wait_for_stream();
   uint64_t bytes_on(int32_t device) const;
   void prepare_io();
@@ -207,12 +247,20 @@ class Context : private MemoryOwners {
   std::vector<std::vector<int32_t>> io_views_;  // tensors whose memory it is, per io
 
   std::vector<dt_tensor> views_;  // per tensor of the plan
+  std::vector<int32_t> homes_;    // per tensor: the one at whose offset it lies now, itself but for what loops carry
   std::vector<const dt_tensor*> pointers_;
   std::vector<dt_run> runs_;
   std::deque<EpilogueTable> epilogues_;
   std::vector<char> is_told_;  // per step: shape_changed was called for the present shapes
   std::vector<std::unique_ptr<LayerContext>> layers_;
-  std::vector<Launch> launches_;
+  std::vector<Launch> launches_;        // those of a block beside each other, blocks as in the plan
+  std::vector<size_t> first_launches_;  // per block, and their number
+  std::vector<size_t> launched_steps_;  // per launch
+  std::deque<ControlState> controls_;
+  std::vector<std::vector<ControlState*>> fetches_;  // per step: numbers that it leaves; empty where nothing is fetched
+  std::vector<ControlState*> fetched_first_;         // those that no step writes
+  PinnedMemory numbers_;
+  Around* around_ = nullptr;  // of this execution
   dt_stream stream_;
   const dt_stream no_stream_;       // for steps on the CPU in a plan for CUDA
   int32_t first_cpu_step_ = -1;     // in a plan for CUDA

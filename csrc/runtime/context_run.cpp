@@ -16,14 +16,16 @@ void Context::tell_shapes(size_t first) {
   const FloatMode mode;
   const std::vector<PlanSize>& sizes = engine_->plan().sizes;
   const auto known = static_cast<size_t>(n_known_);
-  const size_t end = known < sizes.size() ? static_cast<size_t>(sizes[known].step) + 1 : launches_.size();
+  const std::vector<PlanStep>& steps = engine_->plan().steps;
+  const size_t end =
+      known < sizes.size() ? static_cast<size_t>(steps[static_cast<size_t>(sizes[known].step)].end) : steps.size();
   for (size_t i = first; i < end; ++i) {
-    if (is_told_[i]) continue;
+    if (is_told_[i] || steps[i].is_control()) continue;
     if (const std::string reason = engine_->refusal(i, shapes_.dims); !reason.empty())
       throw status::extents_refused(engine_->plan().steps[i].layer, engine_->plan().steps[i].implementation, reason);
     const dt_implementation* implementation = engine_->steps()[i].bound.implementation;
     if (DT_HAS(dt_implementation, implementation, shape_changed)) {
-      const dt_code code = implementation->shape_changed(launches_[i].context, launches_[i].run);
+      const dt_code code = implementation->shape_changed(layers_[i]->get(), &runs_[i]);
       if (code != DT_OK) fail(i, code, "shape_changed");
     }
     is_told_[i] = 1;
@@ -62,7 +64,7 @@ void Context::execute(const dt_stream& stream) {
   }
   const InUse in_use(this, Use::kRun);
   const FloatMode mode;
-  enqueue_all(stream.handle, [](size_t) {});
+  enqueue_all(stream.handle);
 }
 
 void Context::execute_and_wait() {
@@ -70,7 +72,7 @@ void Context::execute_and_wait() {
     execute_carefully();
     return;
   }
-  enqueue_all(nullptr, [](size_t) {});
+  enqueue_all(nullptr);
   wait_for_stream();
 }
 
@@ -78,26 +80,59 @@ void Context::execute_and_wait() {
 // these extents, and each one that takes long; the others could not even afford the look.
 void Context::execute_carefully() {
   if (!is_ready_) make_ready();
-  Interruptible work;
-  const FloatMode mode;
-  bool changes_mode = false;
-  for (size_t i = 0; i < launches_.size(); ++i) {
-    const dt_code code = launches_[i].enqueue(launches_[i].context, launches_[i].run);
-    if (code != DT_OK) fail(i, code, "enqueue");
-    changes_mode |= mode.restore();
-    work.poll();
-  }
+  Around around;
+  run_around(0, &around);
   call_.allocations.clear();
-  is_careful_ = changes_mode || work.is_long();
+  is_careful_ = around.changes_mode || around.work.is_long();
+}
+
+// A block of the present execution.
+void Context::run_block(size_t block) {
+  if (around_)
+    run_around(block, around_);
+  else
+    run_quickly(block);
+}
+
+void Context::run_around(size_t block, Around* around) {
+  struct Set {
+    Set(Around** at, Around* value) : at(*at), before(*at) { *at = value; }
+    ~Set() { at = before; }
+    Around*& at;
+    Around* const before;
+  } const set(&around_, around);
+  const Device& device = engine_->device();
+  for (size_t at = first_launches_[block]; at < first_launches_[block + 1]; ++at) {
+    const Launch& launch = launches_[at];
+    const size_t i = launched_steps_[at];
+    const PlanStep& step = engine_->plan().steps[i];
+    const bool on_device = !device.is_cpu() && step.device != DT_DEVICE_CPU;
+    if (!step.is_control()) {
+      if (!on_device && around->is_pending) wait_for_stream();
+      around->is_pending = on_device;
+    }
+    dt_code code = launch.enqueue(launch.context, launch.run);
+    if (code == DT_OK && around->waits && on_device) code = device.api()->wait_for_stream(&call_, around->stream);
+    if (code != DT_OK) fail(i, code, "enqueue");
+    around->changes_mode |= around->mode.restore();
+    if (!fetches_.empty())
+      for (ControlState* control : fetches_[i]) fetch_number(control);
+    if (block == 0) {
+      learn_sizes(i);
+      if (consumed_event_ && static_cast<int32_t>(i) == last_reading_step_)
+        device.record(consumed_event_, around->stream);
+    }
+    if (around->after_step) around->after_step(i);
+    around->work.poll();
+  }
 }
 
 void Context::wait_for_stream() {
   if (!engine_->device().is_cpu()) engine_->device().wait(stream_.handle);
 }
 
-// after_step(i) is called when step i was enqueued.
-template <typename AfterStep>
-void Context::enqueue_all(void* stream, const AfterStep& after_step) {
+// after_step(i) is called when step i was enqueued, each time.
+void Context::enqueue_all(void* stream, std::function<void(size_t)> after_step) {
   const Device& device = engine_->device();
   const DeviceScope scope(device);
   const Plan& plan = engine_->plan();
@@ -108,34 +143,20 @@ void Context::enqueue_all(void* stream, const AfterStep& after_step) {
   if (!is_ready_) make_ready();
   is_ready_ = plan.sizes.empty();  // unless it comes to its end
   stream_.handle = stream;
-  const std::vector<PlanStep>& steps = plan.steps;
-  const int32_t waiting_step = !plan.sizes.empty() ? plan.sizes[0].step : first_cpu_step_;
+  const int32_t waiting_step = !plan.sizes.empty()    ? plan.sizes[0].step
+                               : first_cpu_step_ >= 0 ? first_cpu_step_
+                                                      : first_waiting_control();
   const bool is_special = !device.is_cpu() && (is_debug_sync_ || waiting_step >= 0);
   const bool is_captured = is_special && device.is_capturing(stream);
   if (is_captured && waiting_step >= 0)
-    throw status::capture_impossible(steps[static_cast<size_t>(waiting_step)].layer);
-  const bool waits = is_debug_sync_ && !is_captured && !device.is_cpu();
-  const auto record_consumed = [&](int32_t step) {
-    if (consumed_event_ && step == last_reading_step_) device.record(consumed_event_, stream);
-  };
-  record_consumed(-1);  // where no step reads an input
-  Interruptible work;
-  const FloatMode mode;
-  bool is_pending = true;  // is there work on the stream that a step on the CPU has to wait for?
-  for (size_t i = 0; i < launches_.size(); ++i) {
-    const bool on_cpu = steps[i].device == DT_DEVICE_CPU;
-    if (on_cpu && is_pending && !device.is_cpu()) wait_for_stream();
-    is_pending = !on_cpu;
-    const Launch& launch = launches_[i];
-    dt_code code = launch.enqueue(launch.context, launch.run);
-    if (code == DT_OK && waits && !on_cpu) code = device.api()->wait_for_stream(&call_, stream);
-    if (code != DT_OK) fail(i, code, "enqueue");
-    mode.restore();
-    learn_sizes(i);
-    record_consumed(static_cast<int32_t>(i));
-    after_step(i);
-    work.poll();
-  }
+    throw status::capture_impossible(plan.steps[static_cast<size_t>(waiting_step)].layer);
+  if (consumed_event_ && last_reading_step_ < 0) device.record(consumed_event_, stream);
+  Around around;
+  around.stream = stream;
+  around.waits = is_debug_sync_ && !is_captured && !device.is_cpu();
+  around.after_step = std::move(after_step);
+  for (ControlState* control : fetched_first_) fetch_number(control);
+  run_around(0, &around);
   call_.allocations.clear();
 }
 
@@ -150,29 +171,45 @@ std::vector<uint64_t> Context::execute_profiled(void* stream) {
   const InUse in_use(this, Use::kRun);
   const FloatMode mode;
   if (!engine_->device().is_cpu()) return execute_timed(stream);
-  std::vector<uint64_t> times(launches_.size());
-  if (is_plain_ && !is_ready_) make_ready();  // no part of the first step
+  std::vector<uint64_t> times(launches_.size());  // of steps in a block that runs again: together
+  if (is_plain_ && !is_ready_) make_ready();      // no part of the first step
   Clock::time_point before = Clock::now();
   enqueue_all(nullptr, [&](size_t i) {
     const Clock::time_point after = Clock::now();
-    times[i] = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count());
+    times[i] += static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count());
     before = after;
   });
   return times;
 }
 
-// Between events of the stream.
+// Between events of the stream, which are looked at when there are many, as in a loop, and at the end.
 std::vector<uint64_t> Context::execute_timed(void* stream) {
+  constexpr size_t kMostEvents = 4096;
   const Device& device = engine_->device();
-  std::vector<DeviceEvent> events;
-  for (size_t i = 0; i <= launches_.size(); ++i) events.emplace_back(device, true);
   const DeviceScope scope(device);
-  device.record(events[0].handle(), stream);
-  enqueue_all(stream, [&](size_t i) { device.record(events[i + 1].handle(), stream); });
-  wait_for_stream();
-  std::vector<uint64_t> times;
-  for (size_t i = 0; i < launches_.size(); ++i)
-    times.push_back(static_cast<uint64_t>(1e6 * device.elapsed_ms(events[i].handle(), events[i + 1].handle())));
+  std::vector<uint64_t> times(launches_.size());
+  std::vector<DeviceEvent> events;
+  std::vector<size_t> steps;  // each between two events
+  const auto record = [&] {
+    events.emplace_back(device, true);
+    device.record(events.back().handle(), stream);
+  };
+  const auto look = [&] {
+    wait_for_stream();
+    for (size_t k = 0; k < steps.size(); ++k)
+      times[steps[k]] += static_cast<uint64_t>(1e6 * device.elapsed_ms(events[k].handle(), events[k + 1].handle()));
+    steps.clear();
+    events.clear();
+  };
+  record();
+  enqueue_all(stream, [&](size_t i) {
+    record();
+    steps.push_back(i);
+    if (steps.size() < kMostEvents) return;
+    look();
+    record();
+  });
+  look();
   return times;
 }
 

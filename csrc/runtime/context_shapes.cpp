@@ -195,7 +195,7 @@ void Context::learn_sizes(size_t step) {
     const auto k = static_cast<size_t>(n_known_);
     const auto t = static_cast<size_t>(plan.sizes[k].tensor);
     const PlanTensor& tensor = plan.tensors[t];
-    if (!has_news && plan.steps[step].device != DT_DEVICE_CPU) wait_for_stream();
+    if (!has_news && (plan.steps[step].device != DT_DEVICE_CPU || plan.steps[step].is_control())) wait_for_stream();
     int64_t value = 0;
     int32_t narrow = 0;
     const bool is_wide = tensor.data_type == DT_TYPE_INT64;
@@ -225,7 +225,7 @@ void Context::learn_sizes(size_t step) {
   resolve_shapes();
   check_written(step);
   prepare_io();
-  tell_shapes(step + 1);
+  tell_shapes(static_cast<size_t>(plan.steps[step].end));
 }
 
 // Are the dims that the step gave its outputs those that it told?

@@ -228,6 +228,7 @@ std::shared_ptr<Engine> Engine::make(FileBytes bytes, int n_threads, int device)
     const std::vector<dt_desc> descs = engine->describe(plan.profiles[p]);
     engine->check_rules(plan.profiles[p]);
     for (size_t i = 0; i < plan.steps.size(); ++i) {
+      if (plan.steps[i].is_control()) continue;
       const Bound& bound = engine->steps_[i].bound;
       const Descs own = engine->descs_of(plan.steps[i], descs);
       std::string reason;
@@ -340,6 +341,10 @@ std::string Engine::pack(size_t index) const {
 }
 
 void Engine::make_step(const PlanStep& step) {
+  if (step.is_control()) {
+    steps_.emplace_back();
+    return;
+  }
   const PlanRequirement* requirement = plan_->requirement_of(step.implementation);
   Step made;
   if (!find_implementation(step.implementation, &made.entry))
@@ -520,7 +525,8 @@ void Engine::plan_memory(const PlanProfile& profile, const std::vector<dt_desc>&
     Workspace workspace;
     workspace.bytes = profile.workspace_bytes[i];
     if (profile.workspace_offsets[i] >= 0) workspace.offset = static_cast<uint64_t>(profile.workspace_offsets[i]);
-    const uint64_t needed = steps_[i].bound.workspace(descs_of(plan_->steps[i], descs), n_threads());
+    const bool is_control = plan_->steps[i].is_control();
+    const uint64_t needed = is_control ? 0 : steps_[i].bound.workspace(descs_of(plan_->steps[i], descs), n_threads());
     if (needed > workspace.bytes) {
       const bool on_cuda = plan_->steps[i].device == DT_DEVICE_CUDA;
       workspace = {on_cuda ? end_of_cuda : end_of_cpu, needed};

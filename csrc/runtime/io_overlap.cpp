@@ -16,7 +16,7 @@ IoOverlap::IoOverlap(const Engine& engine) : engine_(engine) {
   last_read_.assign(plan.n_io(), -1);
   first_write_.assign(plan.n_io(), std::numeric_limits<int32_t>::max());
   for (size_t i = 0; i < plan.steps.size(); ++i) {
-    const auto step = static_cast<int32_t>(i);
+    const int32_t step = plan.steps[i].outer;  // whose blocks may run again, or another of them
     for (int32_t t : plan.steps[i].inputs)
       if (const int32_t io = memory_of(t); io >= 0) last_read_[static_cast<size_t>(io)] = step;
     for (int32_t t : plan.steps[i].outputs)
@@ -73,6 +73,7 @@ bool IoOverlap::may_share(const Range& input, const Range& output) const {
   if (read != write) return read < write;
   const Plan& plan = engine_.plan();
   const PlanStep& step = plan.steps[static_cast<size_t>(write)];
+  if (step.is_control()) return false;
   const Bound& bound = engine_.steps()[static_cast<size_t>(write)].bound;
   const uint32_t traits = bound.implementation->traits | (bound.row ? bound.row->traits : 0);
   if (!(traits & DT_TRAIT_IN_PLACE) || input.begin != output.begin || input.end != output.end) return false;

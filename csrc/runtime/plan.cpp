@@ -61,6 +61,7 @@ struct Span {
 };
 
 // A step may write over what it reads only where the two begin together: kernels that work in place know about that.
+// What a loop carries is in either of two memories, of which each step has to keep clear.
 // Sorted by place, so that a step of many tensors does not take the square of their number; empty tensors meet nothing.
 class OverlapCheck {
  public:
@@ -72,41 +73,67 @@ class OverlapCheck {
     const auto offset = static_cast<uint64_t>(profile_.workspace_offsets[i]);
     const Span workspace = {-step.device, offset, offset + profile_.workspace_bytes[i]};
     written_.clear();
-    for (int32_t t : step.outputs)
-      if (const Span span = span_of(t); span.begin < span.end) written_.emplace_back(span, t);
-    std::sort(written_.begin(), written_.end(), [](const auto& a, const auto& b) { return before(a.first, b.first); });
+    for (int32_t t : step.outputs) add_written(t);
+    if (step.control == Control::kLoop)
+      for (int32_t t : plan_.blocks[static_cast<size_t>(step.blocks[0])].inputs) add_written(t);
+    std::sort(written_.begin(), written_.end(), [](const Use& a, const Use& b) { return before(a.span, b.span); });
     for (size_t k = 1; k < written_.size(); ++k)
-      if (written_[k].first.meets(written_[k - 1].first)) fail(step, written_[k].second, written_[k - 1].second);
-    for (const auto& [span, t] : written_)
-      if (workspace.meets(span)) fail(step, t);
-    for (int32_t t : step.inputs) {
-      if (t < 0) continue;
-      const Span read = span_of(t);
-      if (read.begin == read.end) continue;
-      if (workspace.meets(read)) fail(step, t);
-      check_read(step, t, read);
-    }
+      if (written_[k].span.meets(written_[k - 1].span)) fail(step, written_[k].tensor, written_[k - 1].tensor);
+    for (const Use& use : written_)
+      if (workspace.meets(use.span)) fail(step, use.tensor);
+    for (int32_t t : step.inputs)
+      if (t >= 0) each_use(t, [&](const Use& read) { check_read(step, read, workspace); });
   }
 
  private:
+  struct Use {
+    Span span;
+    int32_t tensor;
+    bool is_elsewhere;  // where its partner was at first
+  };
+
   static bool before(const Span& a, const Span& b) {
     return std::tie(a.memory, a.begin, a.end) < std::tie(b.memory, b.begin, b.end);
   }
 
+  // Of those that are not empty: one, or two of a tensor that changes places.
+  template <class Visit>
+  void each_use(int32_t t, const Visit& visit) const {
+    const int32_t root = plan_.tensors[static_cast<size_t>(t)].root;
+    const int32_t partner = plan_.tensors[static_cast<size_t>(root)].partner;
+    if (shapes_.bytes[static_cast<size_t>(t)] == 0) return;
+    visit(Use{span_at(t, root), t, false});
+    if (partner >= 0) visit(Use{span_at(t, partner), t, true});
+  }
+
+  void add_written(int32_t t) {
+    each_use(t, [this](const Use& use) { written_.push_back(use); });
+  }
+
   // What is written does not overlap: only the last that begins before the end of `read`, and those ahead of it, meet.
-  void check_read(const PlanStep& step, int32_t t, const Span& read) const {
-    auto at = std::lower_bound(written_.begin(), written_.end(), Span{read.memory, read.end, 0},
-                               [](const auto& item, const Span& end) { return before(item.first, end); });
+  void check_read(const PlanStep& step, const Use& read, const Span& workspace) const {
+    if (workspace.meets(read.span)) fail(step, read.tensor);
+    auto at = std::lower_bound(written_.begin(), written_.end(), Span{read.span.memory, read.span.end, 0},
+                               [](const Use& use, const Span& end) { return before(use.span, end); });
     while (at != written_.begin()) {
       --at;
-      if (!at->first.meets(read)) return;
-      if (at->second != t && at->first.begin != read.begin) fail(step, at->second, t);
+      if (!at->span.meets(read.span)) return;
+      if (at->tensor == read.tensor || are_apart(*at, read)) continue;
+      if (at->span.begin != read.span.begin || step.is_control()) fail(step, at->tensor, read.tensor);
     }
   }
 
-  Span span_of(int32_t t) const {
-    const auto index = static_cast<size_t>(t), root = static_cast<size_t>(plan_.tensors[index].root);
-    if (plan_.tensors[root].where != Where::kArena) return {plan_.tensors[index].root, 0, shapes_.bytes[index]};
+  // Partners change places together, so neither is where it was while the other is where it was not.
+  bool are_apart(const Use& a, const Use& b) const {
+    const auto root = [this](const Use& use) { return plan_.tensors[static_cast<size_t>(use.tensor)].root; };
+    const int32_t partner = plan_.tensors[static_cast<size_t>(root(a))].partner;
+    return a.is_elsewhere != b.is_elsewhere && (root(a) == root(b) || partner == root(b));
+  }
+
+  // Of the tensor, in the memory of `owner`.
+  Span span_at(int32_t t, int32_t owner) const {
+    const auto index = static_cast<size_t>(t), root = static_cast<size_t>(owner);
+    if (plan_.tensors[root].where != Where::kArena) return {owner, 0, shapes_.bytes[index]};
     const auto offset = static_cast<uint64_t>(profile_.offsets[root]);
     return {-plan_.tensors[root].device, offset, offset + shapes_.bytes[index]};
   }
@@ -121,7 +148,7 @@ class OverlapCheck {
   const Plan& plan_;
   const PlanProfile& profile_;
   const PlanShapes& shapes_;
-  std::vector<std::pair<Span, int32_t>> written_;
+  std::vector<Use> written_;
 };
 
 }  // namespace

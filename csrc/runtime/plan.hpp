@@ -37,7 +37,8 @@ struct PlanTensor {
   Where where = Where::kArena;
   int32_t constant = -1;  // of a constant whose packed form is all that the plan has: -1
   int32_t alias_of = -1;
-  int32_t root = -1;  // the tensor whose memory it is: itself, or the end of the alias chain
+  int32_t root = -1;     // the tensor whose memory it is: itself, or the end of the alias chain
+  int32_t partner = -1;  // with which it changes places after each iteration of a loop
 
   bool is_static() const;
   // "batch", or "0" where nobody named it.
@@ -67,6 +68,22 @@ struct PlanOrigin {
   std::vector<int32_t> of;  // earlier entries
 };
 
+// What runs the blocks of a step.
+enum class Control {
+  kNone,         // it has none, and is computed by an implementation
+  kConditional,  // inputs: the condition; the first of its two blocks if that is not 0, else the second
+  kLoop          // inputs: how often, or -1, and what is carried; its block again and again
+};
+
+// A list of steps with tensors of its own: the network itself, a branch, the body of a loop. What its steps write can
+// be taken in it and in the blocks of its steps, and nowhere else.
+struct PlanBlock {
+  int32_t owner = -1, depth = 0;  // a step; -1, 0: the main block
+  std::vector<int32_t> steps;     // without those of blocks in it
+  std::vector<int32_t> inputs;    // of a loop: what is carried, as the last iteration left it
+  std::vector<int32_t> outputs;   // of a loop: as this iteration leaves it; of a branch: the step's outputs
+};
+
 struct PlanStep {
   std::string layer, op, implementation, row;
   int32_t tactic = 0;
@@ -78,7 +95,14 @@ struct PlanStep {
   int32_t device = DT_DEVICE_CPU;
   EpilogueProgram epilogue;
   size_t n_operands = 0;
+  Control control = Control::kNone;
+  std::vector<int32_t> blocks;  // its own
+  int64_t n_iterations = -1;    // of a loop without a tensor that says it
+  int32_t block = 0;            // that it is in
+  int32_t outer = -1;           // the step of the main block that it is, or is in
+  int32_t end = -1;             // behind the last step of its blocks: the next one of its own block
 
+  bool is_control() const { return control != Control::kNone; }
   size_t n_own_inputs() const { return inputs.size() - n_operands; }
 };
 
@@ -129,7 +153,8 @@ struct Plan {
   std::vector<PlanTensor> tensors;
   std::vector<int32_t> inputs, outputs;
   std::vector<PlanProfile> profiles;
-  std::vector<PlanStep> steps;
+  std::vector<PlanStep> steps;    // of all blocks, each in front of those of its own blocks
+  std::vector<PlanBlock> blocks;  // the main block is the first
   std::vector<PlanConstant> constants;
   std::vector<PlanOrigin> origins;
   FileBytes bytes;           // constants point into it

@@ -12,8 +12,8 @@
 namespace dovetail {
 namespace {
 
-constexpr int64_t kMajor = 2,
-                  kOldestMajor = 1;  // 1: all constants are in the file, and nothing says where they are from
+constexpr int64_t kMajor = 2;        // since 2.1: steps may own blocks
+constexpr int64_t kOldestMajor = 1;  // all constants are in the file, and nothing says where they are from
 constexpr auto kMaxExtent = static_cast<int64_t>(kMaxBytes);
 constexpr size_t kMostSteps = size_t{1} << 30;
 constexpr int64_t kMaxShapeVolume = 64;  // elements of an input that is a shape
@@ -71,12 +71,14 @@ void PlanReader::read(FileBytes bytes) {
   find_roots(tensors);
   measure_constants(tensors);
   const JsonNode steps = root.at("steps");
-  read_steps(steps);
+  plan_.blocks.emplace_back();
+  read_steps(steps, 0);
+  check_controls();
   check_order(steps);
-  check_packing(root.at("constants"), steps);
+  check_packing(root.at("constants"));
   if (major > 1) read_origins(root.at("weights"));
   if (root.has("sizes")) read_sizes(root.at("sizes"));
-  check_late_memory(tensors, steps);
+  check_late_memory(tensors);
   read_profiles(root.at("profiles"));
   const auto report = container_.blobs.find("report");
   if (report != container_.blobs.end())
@@ -340,29 +342,48 @@ FieldValue PlanReader::read_field(const JsonNode& node) {
   return field;
 }
 
-void PlanReader::read_steps(const JsonNode& list) {
+// With those of their blocks, as they stand in the file.
+void PlanReader::read_steps(const JsonNode& list, int32_t block) {
   for (size_t i = 0; i < list.size(); ++i) {
     const JsonNode node = list.at(i);
-    PlanStep step;
-    step.layer = node.at("layer").text();
-    step.op = node.at("op").text();
-    step.implementation = node.at("implementation").text();
-    step.row = optional_text(node, "row");
-    step.tactic = node.has("tactic") ? static_cast<int32_t>(node.at("tactic").integer(INT32_MIN, INT32_MAX)) : 0;
-    if (node.has("fields") && !node.at("fields").is_null()) {
-      const JsonNode fields = node.at("fields");
-      for (size_t f = 0; f < fields.size(); ++f) step.fields.push_back(read_field(fields.at(f)));
-    }
-    step.state = node.has("state") ? stored_constant(node.at("state"), true) : -1;
-    step.packed = node.has("packed") ? node.at("packed").index(plan_.constants.size(), true) : -1;
-    const JsonNode inputs = node.at("inputs"), outputs = node.at("outputs");
-    for (size_t t = 0; t < inputs.size(); ++t) step.inputs.push_back(inputs.at(t).index(plan_.tensors.size(), true));
-    for (size_t t = 0; t < outputs.size(); ++t) step.outputs.push_back(outputs.at(t).index(plan_.tensors.size()));
-    step.is_python = node.has("python") && node.at("python").boolean();
-    if (node.has("device")) step.device = read_device_type(node.at("device"));
-    if (node.has("epilogue")) read_epilogue(node, &step);
+    const auto number = static_cast<int32_t>(plan_.steps.size());
+    const bool is_control = node.has("control");
+    PlanStep step = is_control ? read_control(node) : read_step(node);
+    const PlanBlock& own = plan_.blocks[static_cast<size_t>(block)];
+    step.block = block;
+    step.outer = block == 0 ? number : plan_.steps[static_cast<size_t>(own.owner)].outer;
+    plan_.blocks[static_cast<size_t>(block)].steps.push_back(number);
     plan_.steps.push_back(std::move(step));
+    steps_.push_back(node);
+    if (is_control) read_blocks(node.at("blocks"), number);
+    plan_.steps[static_cast<size_t>(number)].end = static_cast<int32_t>(plan_.steps.size());
   }
+}
+
+PlanStep PlanReader::read_step(const JsonNode& node) {
+  PlanStep step;
+  step.layer = node.at("layer").text();
+  step.op = node.at("op").text();
+  step.implementation = node.at("implementation").text();
+  step.row = optional_text(node, "row");
+  step.tactic = node.has("tactic") ? static_cast<int32_t>(node.at("tactic").integer(INT32_MIN, INT32_MAX)) : 0;
+  if (node.has("fields") && !node.at("fields").is_null()) {
+    const JsonNode fields = node.at("fields");
+    for (size_t f = 0; f < fields.size(); ++f) step.fields.push_back(read_field(fields.at(f)));
+  }
+  step.state = node.has("state") ? stored_constant(node.at("state"), true) : -1;
+  step.packed = node.has("packed") ? node.at("packed").index(plan_.constants.size(), true) : -1;
+  read_ports(node, &step);
+  step.is_python = node.has("python") && node.at("python").boolean();
+  if (node.has("device")) step.device = read_device_type(node.at("device"));
+  if (node.has("epilogue")) read_epilogue(node, &step);
+  return step;
+}
+
+void PlanReader::read_ports(const JsonNode& node, PlanStep* step) const {
+  const JsonNode inputs = node.at("inputs"), outputs = node.at("outputs");
+  for (size_t t = 0; t < inputs.size(); ++t) step->inputs.push_back(inputs.at(t).index(plan_.tensors.size(), true));
+  for (size_t t = 0; t < outputs.size(); ++t) step->outputs.push_back(outputs.at(t).index(plan_.tensors.size()));
 }
 
 // The tensors that it takes stand last among the inputs. Of them, only what follows from the extents is left to ask.
@@ -415,6 +436,8 @@ void PlanReader::read_sizes(const JsonNode& list) {
     size.step = writer[static_cast<size_t>(size.tensor)];
     if (!holds_integers(tensor) || tensor.rank != 0 || tensor.format != DT_FORMAT_LINEAR || size.step < 0)
       node.at("tensor").fail("an int32 or int64 without dims that a step writes");
+    if (plan_.steps[static_cast<size_t>(size.step)].block != 0)
+      node.at("tensor").fail("a tensor that a step of the main block writes");
     if (!plan_.sizes.empty() && plan_.sizes.back().step > size.step)
       node.at("tensor").fail("sizes in the order of their steps");
     if (plan_.needed_sizes[static_cast<size_t>(size.upper)] > static_cast<int>(i))
@@ -425,68 +448,30 @@ void PlanReader::read_sizes(const JsonNode& list) {
 
 // The memory of an input or output is the user's, who is asked for it when its extents are known: before the first
 // step, or behind the one that tells the last of its sizes.
-void PlanReader::check_late_memory(const JsonNode& tensors, const JsonNode& steps) {
+void PlanReader::check_late_memory(const JsonNode& tensors) {
   for (int32_t t : plan_.inputs)
     if (plan_.needed_sizes_of(t) > 0)
       tensors.at(static_cast<size_t>(t)).at("dims").fail("extents that no layer decides, for it is an input");
   size_t n_known = 0;
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    while (n_known < plan_.sizes.size() &&
+           plan_.steps[static_cast<size_t>(plan_.sizes[n_known].step)].end <= static_cast<int32_t>(i))
+      ++n_known;
     for (size_t k = 0; k < plan_.steps[i].outputs.size(); ++k) {
       const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(plan_.steps[i].outputs[k])];
       const PlanTensor& root = plan_.tensors[static_cast<size_t>(tensor.root)];
       if (root.where == Where::kOutput && plan_.needed_sizes_of(tensor.root) > static_cast<int>(n_known))
-        steps.at(i).at("outputs").at(k).fail(
+        steps_[i].at("outputs").at(k).fail(
             "a tensor whose memory is known before the step",
             "'" + tensor.name + "', in output '" + root.name + "', whose extents this or a later step decides");
     }
-    while (n_known < plan_.sizes.size() && plan_.sizes[n_known].step == static_cast<int32_t>(i)) ++n_known;
   }
-}
-
-void PlanReader::check_order(const JsonNode& steps) {
-  std::vector<char> is_written(plan_.tensors.size(), 0), is_known(plan_.tensors.size(), 0);
-  std::vector<size_t> chain;
-  // Once ready, always ready: each link of a chain of aliases is walked once.
-  const auto is_ready = [&](int32_t first) {
-    auto at = static_cast<size_t>(first);
-    const auto holds_data = [&](size_t t) {
-      const Where where = plan_.tensors[t].where;
-      return where == Where::kInput || where == Where::kConstant || is_written[t] || is_known[t];
-    };
-    chain.clear();
-    while (!holds_data(at)) {
-      if (plan_.tensors[at].where != Where::kAlias) return false;
-      chain.push_back(at);
-      at = static_cast<size_t>(plan_.tensors[at].alias_of);
-    }
-    for (size_t t : chain) is_known[t] = 1;
-    return true;
-  };
-  std::vector<char> is_filled(plan_.tensors.size(), 0);  // its own memory, perhaps through an alias of it
-  for (size_t i = 0; i < plan_.steps.size(); ++i) {
-    const PlanStep& step = plan_.steps[i];
-    for (size_t t = 0; t < step.inputs.size(); ++t)
-      if (step.inputs[t] >= 0 && !is_ready(step.inputs[t]))
-        steps.at(i).at("inputs").at(t).fail("a tensor that an earlier step has written");
-    for (size_t t = 0; t < step.outputs.size(); ++t) {
-      const auto index = static_cast<size_t>(step.outputs[t]);
-      const Where root = plan_.tensors[static_cast<size_t>(plan_.tensors[index].root)].where;
-      const JsonNode node = steps.at(i).at("outputs").at(t);
-      if (root != Where::kArena && root != Where::kOutput) node.fail("a tensor in the arena or of an output");
-      if (is_written[index]) node.fail("a tensor that no other step writes");
-      is_written[index] = 1;
-      is_filled[static_cast<size_t>(plan_.tensors[index].root)] = 1;
-    }
-  }
-  for (int32_t output : plan_.outputs)
-    if (!is_filled[static_cast<size_t>(output)])
-      steps.fail("a step that writes output '" + plan_.tensors[static_cast<size_t>(output)].name + "'", "none");
 }
 
 // Each constant that is packed when the plan is loaded is what one of the steps packs, from constants that the file
 // holds; constants that it does not hold are inputs of steps that have something packed. Which inputs that may be is
 // the row's to say, and asked where the row is known.
-void PlanReader::check_packing(const JsonNode& constants, const JsonNode& steps) const {
+void PlanReader::check_packing(const JsonNode& constants) const {
   for (size_t i = 0; i < plan_.constants.size(); ++i) {
     const PlanConstant& constant = plan_.constants[i];
     if (constant.step < 0) continue;
@@ -504,7 +489,7 @@ void PlanReader::check_packing(const JsonNode& constants, const JsonNode& steps)
     const PlanStep& step = plan_.steps[i];
     for (size_t k = 0; k < step.inputs.size(); ++k)
       if (step.inputs[k] >= 0 && step.packed < 0 && plan_.is_packed_only(step.inputs[k]))
-        steps.at(i).at("inputs").at(k).fail("a tensor whose contents are there, for this step has nothing packed");
+        steps_[i].at("inputs").at(k).fail("a tensor whose contents are there, for this step has nothing packed");
   }
 }
 

@@ -3,11 +3,12 @@
 #ifndef DOVETAIL_RUNTIME_PLAN_READER_HPP
 #define DOVETAIL_RUNTIME_PLAN_READER_HPP
 
+#include <vector>
+
+#include "runtime/json_reader.hpp"
 #include "runtime/plan.hpp"
 
 namespace dovetail {
-
-class JsonNode;
 
 class PlanReader {
  public:
@@ -26,7 +27,16 @@ class PlanReader {
   void read_shape_inputs(const JsonNode& root);
   void read_programs(const JsonNode& list);
   void read_constraints(const JsonNode& list);
-  void read_steps(const JsonNode& list);
+  void read_steps(const JsonNode& list, int32_t block);
+  PlanStep read_step(const JsonNode& node);
+  void read_ports(const JsonNode& node, PlanStep* step) const;
+  // Those of plan_blocks.cpp.
+  PlanStep read_control(const JsonNode& node) const;
+  void read_blocks(const JsonNode& list, int32_t step);
+  void check_controls();
+  void check_conditional(size_t step);
+  void check_loop(size_t step);
+  void check_alike(const JsonNode& node, int32_t tensor, int32_t other) const;
   void read_epilogue(const JsonNode& node, PlanStep* step) const;
   void read_sizes(const JsonNode& list);
   FieldValue read_field(const JsonNode& node);
@@ -38,14 +48,15 @@ class PlanReader {
 
   void find_roots(const JsonNode& tensors);
   void measure_constants(const JsonNode& tensors);
-  void check_order(const JsonNode& steps);
+  void check_order(const JsonNode& steps) const;
   void read_origins(const JsonNode& list);
   PlanOrigin read_origin(const JsonNode& node) const;
-  void check_packing(const JsonNode& constants, const JsonNode& steps) const;
-  void check_late_memory(const JsonNode& tensors, const JsonNode& steps);
+  void check_packing(const JsonNode& constants) const;
+  void check_late_memory(const JsonNode& tensors);
 
   Plan& plan_;
   Container container_;
+  std::vector<JsonNode> steps_, blocks_;  // of each step and block
 };
 
 }  // namespace dovetail

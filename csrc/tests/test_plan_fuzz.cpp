@@ -14,25 +14,33 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "check.hpp"
 #include "exact_memory.hpp"
-#include "runtime/checksum.hpp"
+#include "plans.hpp"
 #include "runtime/context.hpp"
 
 using namespace dovetail;
 using nlohmann::json;
 using tests::Buffer;
 using tests::exact_buffer;
+using tests::join;
+using tests::kAlign;
+using tests::Parts;
+using tests::split;
 
 namespace {
 
-constexpr size_t kAlign = 64;
 constexpr uint64_t kMaxRunBytes = 1 << 19;  // of all buffers of a run: what is larger loads, but takes long to compute
 int n_loaded = 0, n_refused = 0, n_ran = 0;
 std::vector<std::string> row_names, implementation_ids;  // what the library has
+
+// What a person does about a loop that goes on and on. Asked after a tenth of a second.
+constexpr const char* kInterrupted = "interrupted";
+void interrupt() { throw Failure{DT_UNSUPPORTED, kInterrupted}; }
 
 void expect_sentence(const Failure& failure) {
   EXPECT(!failure.message.empty());
@@ -93,6 +101,12 @@ void run(Context& context, const std::vector<Dims>& dims, Memory how, std::mt199
       continue;
     }
     buffers.push_back(memory_of(bytes, 16));  // as those of a user's array
+    const int32_t type = plan.tensors[static_cast<size_t>(plan.io_tensor(io))].data_type;
+    const bool is_integer = type == DT_TYPE_INT32 || type == DT_TYPE_INT64;
+    if (is_input && is_integer && bytes > 0 && bytes <= 8 && random() % 16 != 0) {  // perhaps it counts iterations
+      std::memset(buffers.back().get(), 0, bytes);
+      buffers.back().get()[0] = static_cast<uint8_t>(random() % 5);
+    }
     context.set_address(io, buffers.back().get(), bytes);
   }
   const Buffer arena = memory_of(context.memory_bytes(), kAlign);
@@ -118,6 +132,7 @@ void run_profile(const std::shared_ptr<Engine>& engine, int index, std::mt19937&
         run(context, dims, how, random);
       } catch (const Failure& failure) {
         expect_sentence(failure);
+        if (failure.message == kInterrupted) return;
       }
     }
     if (profile.min.extents == profile.max.extents) break;
@@ -140,31 +155,6 @@ std::unique_ptr<Failure> load(const std::string& file) {
     ++n_refused;
     return std::make_unique<Failure>(failure);
   }
-}
-
-struct Parts {
-  json header;
-  std::string data;
-};
-
-Parts split(const std::string& file) {
-  uint64_t n = 0;
-  std::memcpy(&n, file.data(), sizeof n);
-  return {json::parse(file.substr(8, n)), file.substr(8 + n)};
-}
-
-// A file with these parts and the right checksum: only the contents can be refused.
-std::string join(json header, const std::string& data) {
-  header["__metadata__"]["checksum"] = std::string(kChecksumDigits, '0');
-  std::string text = header.dump();
-  text.append((kAlign - (8 + text.size()) % kAlign) % kAlign, ' ');
-  uint64_t n = text.size();
-  std::string file(8, '\0');
-  std::memcpy(file.data(), &n, sizeof n);
-  file += text + data;
-  const std::string key = "\"checksum\":\"";
-  file.replace(file.find(key) + key.size(), kChecksumDigits, hex_digits(checksum(file.data(), file.size())));
-  return file;
 }
 
 void collect(json& node, std::vector<json*>* nodes) {
@@ -266,12 +256,32 @@ void mutate(json& document, std::mt19937& random) {
   mutate(*nodes[random() % nodes.size()], nodes, random);
 }
 
-// What kernels get to see: fields, extents, types, formats, rows.
+// The steps of all blocks, as they are numbered.
+void collect_steps(json& steps, std::vector<json*>* all) {
+  for (json& step : steps) {
+    all->push_back(&step);
+    if (!step.contains("blocks")) continue;
+    for (json& block : step["blocks"]) collect_steps(block["steps"], all);
+  }
+}
+
+std::vector<json*> steps_of(json& plan) {
+  std::vector<json*> all;
+  collect_steps(plan.at("steps"), &all);
+  return all;
+}
+
+// What kernels get to see: fields, extents, types, formats, rows; and what blocks take and leave.
 void mutate_layers(json& plan, std::mt19937& random) {
   std::vector<json*> nodes;
-  for (json& step : plan.at("steps"))
-    for (const char* key : {"fields", "inputs", "outputs", "row", "tactic", "implementation", "packed", "epilogue"})
-      if (step.contains(key)) collect(step[key], &nodes);
+  for (json* step : steps_of(plan)) {
+    for (const char* key :
+         {"fields", "inputs", "outputs", "row", "tactic", "implementation", "packed", "epilogue", "iterations"})
+      if (step->contains(key)) collect((*step)[key], &nodes);
+    if (!step->contains("blocks")) continue;
+    for (json& block : (*step)["blocks"])
+      for (const char* key : {"inputs", "outputs"}) collect(block[key], &nodes);
+  }
   for (json& tensor : plan.at("tensors"))
     for (const char* key : {"dims", "dtype", "format", "constant"})
       if (tensor.contains(key)) collect(tensor[key], &nodes);
@@ -308,12 +318,26 @@ std::vector<bool> find_late_programs(const json& plan) {
   return {needed.begin(), needed.end()};
 }
 
+// What loops carry has to stay in the arena.
+std::set<size_t> carried_tensors(json& plan) {
+  std::set<size_t> carried;
+  for (json* step : steps_of(plan)) {
+    if (!step->contains("control") || (*step)["control"] != "loop") continue;
+    for (const json& block : (*step)["blocks"])
+      for (const char* key : {"inputs", "outputs"})
+        for (const json& tensor : block[key]) carried.insert(tensor.get<size_t>());
+  }
+  return carried;
+}
+
 // Intermediate tensors as outputs: each then has a buffer of its own, beyond whose end a sanitizer sees an access.
 // `late`: those, too, whose extents are known only when they are written, which must be refused.
 json spread(json plan, bool late) {
   const std::vector<bool> is_late = find_late_programs(plan);
+  const size_t n_steps = steps_of(plan).size();
+  const std::set<size_t> carried = carried_tensors(plan);
   for (size_t t = 0; t < plan["tensors"].size(); ++t) {
-    if (plan["tensors"][t]["where"] != "arena") continue;
+    if (plan["tensors"][t]["where"] != "arena" || carried.count(t)) continue;
     const json& dims = plan["tensors"][t]["dims"];
     const bool waits = std::any_of(dims.begin(), dims.end(), [&](const json& extent) {
       return extent.is_object() && is_late.at(extent["program"].get<size_t>());
@@ -325,11 +349,11 @@ json spread(json plan, bool late) {
   }
   for (json& profile : plan["profiles"]) {
     int64_t most = 0;
-    for (size_t i = 0; i < plan["steps"].size(); ++i) {
+    for (size_t i = 0; i < n_steps; ++i) {
       most = std::max(most, profile["workspace_bytes"][i].get<int64_t>());
-      profile["workspace"][i] = profile["workspace_bytes"][i] == 0 ? -1 : 0;
+      if (carried.empty()) profile["workspace"][i] = profile["workspace_bytes"][i] == 0 ? -1 : 0;
     }
-    profile["arena_bytes"] = most;
+    if (carried.empty()) profile["arena_bytes"] = most;
   }
   return plan;
 }
@@ -342,7 +366,8 @@ bool follow(json& plan, const Failure& refusal) {
                at = text.find("], not [");
   if (text.rfind("y is [", 0) != 0 || end == std::string::npos || at == std::string::npos) return false;
   const json wanted = json::parse(text.substr(text.find('[', at)));
-  for (const json& step : plan["steps"]) {
+  for (const json* at : steps_of(plan)) {
+    const json& step = *at;
     if (step["layer"] != refusal.message.substr(name + 1, end - name - 1) || step["outputs"].empty()) continue;
     json& dims = plan["tensors"][step["outputs"][0].get<size_t>()]["dims"];
     if (dims == wanted) return false;
@@ -426,18 +451,12 @@ void fuzz(const std::string& file, int n_variants, uint32_t seed) {
 }
 
 void offer(const std::string& path) {
-  const std::shared_ptr<Library> library = open_library(path);
+  const std::shared_ptr<Library> library = tests::offer(path);
   for (uint32_t i = 0; i < library->plugin->n_implementations; ++i) {
-    ImplementationEntry entry;
-    entry.implementation = library->plugin->implementations[i];
-    entry.id = std::string(entry.implementation->op) + "#" + entry.implementation->name;
-    implementation_ids.push_back(entry.id);
-    for (uint32_t r = 0; r < entry.implementation->n_rows; ++r)
-      row_names.push_back(entry.implementation->rows[r]->tactic ? entry.implementation->rows[r]->tactic : "");
-    for (uint32_t o = 0; o < library->plugin->n_ops; ++o)
-      if (op_id(*library->plugin, *library->plugin->ops[o]) == entry.implementation->op)
-        entry.op = library->plugin->ops[o];
-    register_implementation(entry);
+    const dt_implementation& implementation = *library->plugin->implementations[i];
+    implementation_ids.push_back(std::string(implementation.op) + "#" + implementation.name);
+    for (uint32_t r = 0; r < implementation.n_rows; ++r)
+      row_names.push_back(implementation.rows[r]->tactic ? implementation.rows[r]->tactic : "");
   }
 }
 
@@ -455,6 +474,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   set_log_sink([](int, const char*) {});
+  interrupt_check = interrupt;
   // A size that comes out of a plan must never be allocated: the largest honest need here is a few MB. Sanitizers of
   // addresses and of threads map terabytes for themselves.
 #if defined(__has_feature)

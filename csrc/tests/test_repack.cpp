@@ -6,8 +6,8 @@
 #include <string>
 
 #include "check.hpp"
+#include "plans.hpp"
 #include "runtime/engine.hpp"
-#include "runtime/library.hpp"
 
 using namespace dovetail;
 
@@ -41,13 +41,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   set_log_sink([](int, const char*) {});
-  const std::shared_ptr<Library> library = open_library(argv[1]);
-  for (uint32_t i = 0; i < library->plugin->n_implementations; ++i) {
-    ImplementationEntry entry;
-    entry.implementation = library->plugin->implementations[i];
-    entry.id = std::string(entry.implementation->op) + "#" + entry.implementation->name;
-    register_implementation(entry);
-  }
+  const std::shared_ptr<Library> library = tests::offer(argv[1]);
   for (int i = 2; i < argc; ++i) repack(argv[i]);
   return tests::report("test_repack");
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +15,8 @@ from dovetail.machine.plan import PackedAtLoad
 
 ALIGNMENT = 64
 ZEROS = "0" * 16
+OPEN, ROWS = {"program": 0}, (1, 0, 0)  # an extent, and its program: the first extent of the first input
+ONE_NUMBER: list[list[int]] = [[], [], []]  # the range of an input without dims
 LISTS = (
     "requires",
     "programs",
@@ -58,7 +62,7 @@ class Draft:
     """A plan in the making; every `add_*` returns the index of what it added."""
 
     name: str = "hand made"
-    version: tuple[int, int] = (2, 0)
+    version: tuple[int, int] = (2, 1)
     plan: dict[str, Any] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     arena: int = 0
@@ -75,6 +79,7 @@ class Draft:
             "report": {},
             **({} if self.version < (2, 0) else {"weights": []}),
         }
+        self._steps = [self.plan["steps"]]  # that of the block in the making is the last
 
     def _with(self, plan: dict[str, Any]) -> Draft:
         self.plan = plan
@@ -125,7 +130,7 @@ class Draft:
         **more: Any,
     ) -> int:
         step = {
-            "layer": f"layer{len(self.plan['steps'])}",
+            "layer": f"layer{len(self.workspaces)}",
             "op": implementation.split("#")[0],
             "implementation": implementation,
             "row": row,
@@ -137,8 +142,27 @@ class Draft:
             "packed": -1,
             "python": False,
         }
+        return self._add(step | more, workspace)
+
+    def _add(self, step: dict[str, Any], workspace: int = 0) -> int:
+        self._steps[-1].append(step)
         self.workspaces.append((self.take(workspace), workspace) if workspace else (-1, 0))
-        return self._append("steps", step | more)
+        return len(self.workspaces) - 1
+
+    def add_control(self, kind: str, inputs: list[int], outputs: list[int], **more: Any) -> list[Any]:
+        """A step that owns blocks; returns the list of them, to be filled by `block`."""
+        step = {"layer": f"{kind}{len(self.workspaces)}", "control": kind, "inputs": inputs, "outputs": outputs}
+        blocks: list[Any] = []
+        self._add(step | {"blocks": blocks} | more)
+        return blocks
+
+    @contextmanager
+    def block(self, of: list[Any], inputs: list[int], outputs: list[int]) -> Iterator[None]:
+        """Steps that are added meanwhile are those of a block."""
+        of.append({"inputs": inputs, "outputs": outputs, "steps": []})
+        self._steps.append(of[-1]["steps"])
+        yield
+        self._steps.pop()
 
     def add_profile(self, *inputs: list[list[int]]) -> int:
         """One [min, opt, max] per input; to be called after the last tensor and step."""
@@ -174,7 +198,7 @@ def chain(n_steps: int = 2, n: int = 8, implementation: str = "tiny::Add@1#c", r
     return draft
 
 
-def open_chain(low: int = 1, high: int = 16, version: tuple[int, int] = (2, 0)) -> Draft:
+def open_chain(low: int = 1, high: int = 16, version: tuple[int, int] = (2, 1)) -> Draft:
     """y = 2 * (x + x) of x [batch, 3], batch open; a view [3 * batch] of it in the middle."""
     draft = Draft("open", version)
     batch = {"program": draft.add_program(1, 0, 0)}
@@ -189,7 +213,71 @@ def open_chain(low: int = 1, high: int = 16, version: tuple[int, int] = (2, 0)) 
     return draft
 
 
-def everything(version: tuple[int, int] = (2, 0)) -> Draft:
+def conditional(rows: Any = 4, programs: tuple[tuple[int, ...], ...] = ()) -> Draft:
+    """y = 2 * (x + x) where the condition holds, else sqrt(x) + x, of x [rows]."""
+    draft = Draft("conditional")
+    for program in programs:
+        draft.add_program(*program)
+    x, condition = draft.add_tensor("x", [rows], "input"), draft.add_tensor("condition", [], "input", dtype=4)
+    y = draft.add_tensor("y", [rows], "output")
+    then, otherwise = (draft.add_tensor(name, [rows], "alias", alias_of=y) for name in ("then", "else"))
+    root = draft.add_tensor("root", [rows])
+    blocks = draft.add_control("conditional", [condition], [y])
+    with draft.block(blocks, [], [then]):
+        draft.add_step("tiny::Add@1#c", [x, x], [then], "plain", fields=[["factor", 2, 2.0]], workspace=128)
+    with draft.block(blocks, [], [otherwise]):
+        draft.add_step("tiny::Root@1#c", [x], [root])
+        draft.add_step("tiny::Add@1#c", [root, x], [otherwise], "plain", workspace=128)
+    return draft
+
+
+def loop(rows: Any = 4, programs: tuple[tuple[int, ...], ...] = (), counted: bool = True) -> Draft:
+    """a, b = x, zeros; a, b = a + b, 2 * a again and again; y, z = a, b, of x [rows]."""
+    draft = Draft("loop")
+    for program in programs:
+        draft.add_program(*program)
+    x, zeros = draft.add_tensor("x", [rows], "input"), draft.add_tensor("zeros", [rows], "input")
+    count = draft.add_tensor("count", [1], "input", dtype=8) if counted else -1
+    y, z = draft.add_tensor("y", [rows], "output"), draft.add_tensor("z", [rows], "output")
+    a, b, a_after, b_after = (draft.add_tensor(name, [rows], room=256) for name in ("a", "b", "a after", "b after"))
+    blocks = draft.add_control("loop", [count, x, zeros], [y, z], **({} if counted else {"iterations": 3}))
+    with draft.block(blocks, [a, b], [a_after, b_after]):
+        draft.add_step("tiny::Add@1#c", [a, b], [a_after], "plain", workspace=128)
+        draft.add_step("tiny::Add@1#c", [a, a], [b_after], "plain", workspace=128)
+    return draft
+
+
+def blocks(version: tuple[int, int] = (2, 1)) -> Draft:
+    """A plan that uses each kind of block, of open extents."""
+    draft = nested(OPEN, (ROWS,), version)
+    draft.add_profile([[1], [4], [16]], fixed(1), ONE_NUMBER)
+    return draft
+
+
+def nested(rows: Any = 4, programs: tuple[tuple[int, ...], ...] = (), version: Any = (2, 1)) -> Draft:
+    """`count` times a = (a + 3 * x if the condition holds, else 2 * a), from a = x; y = a + a, of x [rows]."""
+    draft = Draft("nested", version)
+    for program in programs:
+        draft.add_program(*program)
+    x, condition = draft.add_tensor("x", [rows], "input"), draft.add_tensor("condition", [1], "input", dtype=3)
+    count = draft.add_tensor("count", [], "input", dtype=3)
+    y, last = draft.add_tensor("y", [rows], "output"), draft.add_tensor("last", [rows])
+    a, a_after, inner, inner_after = (draft.add_tensor(name, [rows]) for name in ("a", "a after", "i", "i after"))
+    then, otherwise = (draft.add_tensor(name, [rows], "alias", alias_of=a_after) for name in ("then", "else"))
+    outer = draft.add_control("loop", [count, x], [last])
+    with draft.block(outer, [a], [a_after]):
+        branches = draft.add_control("conditional", [condition], [a_after])
+        with draft.block(branches, [], [then]):
+            body = draft.add_control("loop", [-1, a], [then], iterations=3)
+            with draft.block(body, [inner], [inner_after]):
+                draft.add_step("tiny::Add@1#c", [inner, x], [inner_after], "plain", workspace=128)
+        with draft.block(branches, [], [otherwise]):
+            draft.add_step("tiny::Add@1#c", [a, a], [otherwise], "plain", workspace=128)
+    draft.add_step("tiny::Add@1#c", [last, last], [y], "plain", workspace=128)
+    return draft
+
+
+def everything(version: tuple[int, int] = (2, 1)) -> Draft:
     """A plan that uses each part of the format once: y [3 * batch] and z [4] of x [batch, 3]."""
     draft = Draft("everything", version)
     batch = {"program": draft.add_program(1, 0, 0)}

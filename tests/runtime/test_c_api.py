@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import dovetail
-from tests.runtime.plans import everything, open_chain
+from tests.runtime.plans import blocks, everything, open_chain
 
 HERE = Path(__file__).parent
 PACKAGE = Path(dovetail.__file__).parent
 ROOT = HERE.parents[1]
 GOLDEN = {"open": open_chain, "everything": everything}
-VERSIONS = [(1, 0), (2, 0)]
+VERSIONS = [(1, 0), (2, 0), (2, 1)]
 
 pytestmark = pytest.mark.unsanitized
 
@@ -164,6 +164,10 @@ def test_plans_of_released_versions_stay_what_they_are(name, version):
     """The stored files are loaded by the C++ tests; a later reader must load them too."""
     stored = HERE / "golden" / f"{name}_{version[0]}_{version[1]}.safetensors"
     assert stored.read_bytes() == GOLDEN[name](version=version).to_bytes()
+
+
+def test_a_plan_with_blocks_stays_what_it_is():
+    assert (HERE / "golden" / "blocks_2_1.safetensors").read_bytes() == blocks(version=(2, 1)).to_bytes()
 
 
 def test_a_context_that_runs_refuses_to_be_changed(tiny_library, plan, tmp_path):

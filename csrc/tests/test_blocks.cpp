@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans whose steps own blocks, made by hand of the layers of tests/runtime/tiny_plugin.c: test_blocks LIBRARY.
+// Each is run with extents that are known and with open ones, first carefully, then quickly.
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "exact_memory.hpp"
+#include "plans.hpp"
+#include "runtime/context.hpp"
+
+using namespace dovetail;
+using nlohmann::json;
+using Floats = std::vector<float>;
+
+namespace {
+
+constexpr int64_t kRows = 4, kMostRows = 16, kRoom = 64;  // bytes of kMostRows floats
+
+// A plan of vectors [rows]; tensor 0 is its first input. Every tensor of the arena has memory of its own.
+class Draft {
+ public:
+  explicit Draft(bool is_open) : is_open_(is_open) {
+    plan_ = {{"version", {2, 1}},
+             {"name", "by hand"},
+             {"device", {{"type", "cpu"}, {"isa", json::array()}}},
+             {"requires", json::array()},
+             {"programs", {{1, 0, 0}}},
+             {"constraints", json::array()},
+             {"weights", json::array()},
+             {"constants", json::array()},
+             {"inputs", json::array()},
+             {"outputs", json::array()}};
+  }
+
+  int vector(const char* where, json more = json::object()) {
+    return add(where, json::array({is_open_ ? json({{"program", 0}}) : json(kRows)}), DT_TYPE_FLOAT, std::move(more));
+  }
+  int number(const char* where, int type) { return add(where, json::array(), type, json::object()); }
+  int alias(int of) { return vector("alias", {{"alias_of", of}}); }
+
+  json sum(int a, int b, int y) {
+    return {{"layer", "sum " + std::to_string(y)},
+            {"op", "tiny::Add@1"},
+            {"implementation", "tiny::Add@1#c"},
+            {"row", "plain"},
+            {"inputs", {a, b}},
+            {"outputs", {y}}};
+  }
+  static json block(json inputs, json outputs, json steps) {
+    return {{"inputs", std::move(inputs)}, {"outputs", std::move(outputs)}, {"steps", std::move(steps)}};
+  }
+  static json control(const char* kind, json inputs, json outputs, json blocks) {
+    return {{"layer", kind},
+            {"control", kind},
+            {"inputs", std::move(inputs)},
+            {"outputs", std::move(outputs)},
+            {"blocks", std::move(blocks)}};
+  }
+
+  std::shared_ptr<Engine> engine(json steps, size_t n_steps) {
+    plan_["steps"] = std::move(steps);
+    json ranges = json::array();
+    for (const json& input : plan_["inputs"]) {
+      const bool is_number = plan_["tensors"][input.get<size_t>()]["dims"].empty();
+      const auto rows = [&](int64_t n) { return is_number ? json::array() : json::array({is_open_ ? n : kRows}); };
+      ranges.push_back({rows(1), rows(kRows), rows(kMostRows)});
+    }
+    json profile = {{"inputs", ranges}, {"arena_bytes", arena_}, {"offsets", offsets_}};
+    profile["workspace"] = std::vector<int>(n_steps, -1);
+    profile["workspace_bytes"] = std::vector<int>(n_steps, 0);
+    plan_["profiles"] = json::array({profile});
+    file_ = std::make_shared<std::string>(tests::file_of(plan_));
+    const FileBytes bytes{reinterpret_cast<const uint8_t*>(file_->data()), file_->size(), file_};
+    return Engine::load(bytes, 1);
+  }
+
+ private:
+  int add(const std::string& where, json dims, int type, json more) {
+    const auto index = static_cast<int>(offsets_.size());
+    json tensor = {{"name", std::to_string(index)}, {"dtype", type}, {"format", 0}, {"device", 1}};
+    tensor["dims"] = std::move(dims);
+    tensor["where"] = where;
+    tensor.update(more);
+    plan_["tensors"].push_back(tensor);
+    if (where == "input" || where == "output") plan_[where + "s"].push_back(index);
+    offsets_.push_back(where == "arena" ? arena_ : -1);
+    if (where == "arena") arena_ += kRoom;
+    return index;
+  }
+
+  const bool is_open_;
+  json plan_;
+  std::vector<int64_t> offsets_;
+  int64_t arena_ = 0;
+  std::shared_ptr<std::string> file_;
+};
+
+// The output, after a careful and a quick run; `numbers` are the contents of the inputs behind the first.
+Floats run(Context& context, Floats x, std::vector<int64_t> numbers) {
+  const int64_t rows = static_cast<int64_t>(x.size());
+  Floats y(x.size(), -1);
+  context.set_input_shape(0, &rows, 1);
+  const uint64_t bytes = x.size() * sizeof(float);
+  context.set_address(0, x.data(), bytes);
+  for (size_t i = 0; i < numbers.size(); ++i) context.set_address(i + 1, &numbers[i], sizeof(int64_t));
+  context.set_address(numbers.size() + 1, y.data(), bytes);
+  for (int time = 0; time < 3; ++time) {
+    std::fill(y.begin(), y.end(), -1.0f);
+    context.execute();
+  }
+  return y;
+}
+
+Floats times(float factor, Floats x) {
+  for (float& value : x) value *= factor;
+  return x;
+}
+
+std::vector<Floats> inputs_for(bool is_open) {
+  if (!is_open) return {{1, 2, 3, 4}};
+  return {{5}, Floats(kMostRows, 2), {1, 2, 3}};
+}
+
+// y = x + x, or x + x + x.
+void test_branches(bool is_open) {
+  Draft draft(is_open);
+  const int x = draft.vector("input"), condition = draft.number("input", DT_TYPE_BOOL), y = draft.vector("output");
+  const int then = draft.alias(y), otherwise = draft.alias(y), twice = draft.vector("arena");
+  const json blocks = {
+      draft.block(json::array(), {then}, {draft.sum(x, x, then)}),
+      draft.block(json::array(), {otherwise}, {draft.sum(x, x, twice), draft.sum(twice, x, otherwise)})};
+  Context context(draft.engine({draft.control("conditional", {condition}, {y}, blocks)}, 4));
+  for (const Floats& given : inputs_for(is_open)) {
+    EXPECT(run(context, given, {1}) == times(2, given));
+    EXPECT(run(context, given, {0}) == times(3, given));
+  }
+}
+
+// a = x; `count` times a = a + a; y = a.
+void test_iterations(bool is_open) {
+  Draft draft(is_open);
+  const int x = draft.vector("input"), count = draft.number("input", DT_TYPE_INT64), y = draft.vector("output");
+  const int before = draft.vector("arena"), after = draft.vector("arena");
+  const json body = draft.block({before}, {after}, {draft.sum(before, before, after)});
+  Context context(draft.engine({draft.control("loop", {count, x}, {y}, {body})}, 2));
+  for (const Floats& given : inputs_for(is_open)) {
+    EXPECT(run(context, given, {-1}) == given);
+    EXPECT(run(context, given, {0}) == given);
+    EXPECT(run(context, given, {1}) == times(2, given));
+    EXPECT(run(context, given, {10}) == times(1024, given));
+  }
+}
+
+// `count` times: a = a + a + a if the condition holds, else a + x + x in a loop of two. y = a + a.
+void test_blocks_in_blocks(bool is_open) {
+  Draft draft(is_open);
+  const int x = draft.vector("input"), count = draft.number("input", DT_TYPE_INT32);
+  const int condition = draft.number("input", DT_TYPE_INT64), y = draft.vector("output"), last = draft.vector("arena");
+  const int before = draft.vector("arena"), after = draft.vector("arena"), twice = draft.vector("arena");
+  const int inner_before = draft.vector("arena"), inner_after = draft.vector("arena");
+  const int then = draft.alias(after), otherwise = draft.alias(after);
+  json inner = draft.control("loop", {-1, before}, {otherwise},
+                             {draft.block({inner_before}, {inner_after}, {draft.sum(inner_before, x, inner_after)})});
+  inner["iterations"] = 2;
+  const json branches = {
+      draft.block(json::array(), {then}, {draft.sum(before, before, twice), draft.sum(twice, before, then)}),
+      draft.block(json::array(), {otherwise}, {inner})};
+  const json body = draft.block({before}, {after}, {draft.control("conditional", {condition}, {after}, branches)});
+  Context context(draft.engine({draft.control("loop", {count, x}, {last}, {body}), draft.sum(last, last, y)}, 7));
+  for (const Floats& given : inputs_for(is_open)) {
+    EXPECT(run(context, given, {3, 1}) == times(54, given));
+    EXPECT(run(context, given, {3, 0}) == times(14, given));
+    EXPECT(run(context, given, {0, 0}) == times(2, given));
+  }
+}
+
+struct Interrupted {};
+
+// A number of iterations that no run comes to the end of; the context can be used afterwards.
+void test_a_loop_can_be_interrupted() {
+  Draft draft(false);
+  const int x = draft.vector("input"), count = draft.number("input", DT_TYPE_INT64), y = draft.vector("output");
+  const int before = draft.vector("arena"), after = draft.vector("arena");
+  const json body = draft.block({before}, {after}, {draft.sum(x, before, after)});
+  Context context(draft.engine({draft.control("loop", {count, x}, {y}, {body})}, 2));
+  const Floats given = {1, 2, 3, 4};
+  for (int time = 0; time < 2; ++time) {  // the careful run and, behind the others, a quick one
+    bool is_interrupted = false;
+    interrupt_check = [] { throw Interrupted(); };
+    try {
+      run(context, given, {INT64_MAX});
+    } catch (const Interrupted&) {
+      is_interrupted = true;
+    }
+    interrupt_check = nullptr;
+    EXPECT(is_interrupted);
+    EXPECT(run(context, given, {4}) == times(5, given));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s LIBRARY\n", argv[0]);
+    return 2;
+  }
+  set_log_sink([](int, const char*) {});
+  tests::offer(argv[1]);
+  for (const bool is_open : {false, true}) {
+    test_branches(is_open);
+    test_iterations(is_open);
+    test_blocks_in_blocks(is_open);
+  }
+  test_a_loop_can_be_interrupted();
+  return tests::report("test_blocks");
+}
