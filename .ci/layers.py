@@ -55,7 +55,7 @@ others, and else looked up as a plugin. Operators of other domains than ONNX's o
 """
 MOST_COMBINATIONS = 12  # of types; more are said better by a sentence, which the docstring has
 MOST_TACTICS = 8
-IMPLEMENTS = re.compile(r'^DOVETAIL_IMPLEMENTS\("([\w.:]+@\w+)#(\w+(?:\.\w+)*)"', re.MULTILINE)
+IMPLEMENTS = re.compile(r'^DOVETAIL_IMPLEMENTS(?:_ON)?\((?:\w+, )?"([\w.:]+@\w+)#([\w.]+)"', re.MULTILINE)
 ISAS = re.compile(r"X\((\w+), ")
 
 
@@ -304,8 +304,8 @@ def kernels(registry: Registry, spec: OpSpec) -> Iterator[str]:
             rows.append(
                 (f"`#{one.name}`", "CPU", tactics(one), ", ".join(f"`{word}`" for word in formats(one)), absorbs)
             )
-    for op, name in sorted(implemented()):
-        if op == spec.id and (name == "cuda" or name.startswith("cuda.")):
+    for op, name, device in sorted(implemented()):
+        if op == spec.id and device == "GPU":
             rows.append((f"`#{name}`", "GPU", "CUDA", "", ""))
     if rows:
         yield from table(("implementation", "device", "tactics", "formats", "absorbs layers behind it"), rows)
@@ -334,10 +334,14 @@ def formats(one: Implementation) -> list[str]:
     return [word for word in dict.fromkeys(words) if word != "->"]
 
 
-def implemented() -> set[tuple[str, str]]:
-    """(op, implementation) of all that csrc/plugins registers, whether its library is built here or not."""
+def implemented() -> set[tuple[str, str, str]]:
+    """(op, implementation, device) of all that csrc/plugins registers, whether its library is built here or not."""
     files = [path for path in (ROOT / "csrc/plugins").rglob("*") if path.suffix in (".cpp", ".cu")]
-    return {found for path in files for found in IMPLEMENTS.findall(path.read_text(encoding="utf-8"))}
+    return {
+        (*found, "GPU" if path.name.startswith("cuda") else "CPU")
+        for path in files
+        for found in IMPLEMENTS.findall(path.read_text(encoding="utf-8"))
+    }
 
 
 def sources(module: str) -> Iterator[str]:

@@ -69,7 +69,7 @@ DISTRIBUTIONS = [
 ]
 
 # What is installed of csrc/include, for plugins and programs outside this repository; nothing else may stand there.
-INSTALLED = """plugin.h plugin.hpp device.h runtime.h runtime.hpp cuda.hpp plugin.cmake plugin.map
+INSTALLED = """plugin.h plugin.hpp device.h device.hpp runtime.h runtime.hpp cuda.hpp plugin.cmake plugin.map
     epilogue.hpp epilogue.cuh epilogue_program.h epilogue_tile.hpp tile_math.hpp detail/base.hpp
     detail/fields.hpp detail/host_device.hpp detail/isa.hpp detail/rows.hpp detail/shapes.hpp detail/views.hpp
     detail/v2.hpp detail/v2_register.hpp detail/v2_table.hpp"""
@@ -247,15 +247,21 @@ def include_breaches(root: Path) -> Iterator[str]:
         for line, mark, name in includes(path):
             is_ours = mark == '"' or fits(name, OURS)
             is_neighbour = "/" not in name and (path.parent / name).exists()
-            if is_ours and not is_neighbour and not fits(name, may):
+            if is_ours and not is_neighbour and not fits(name, f"{may} {own_layer(path, root)}"):
                 yield f"{where}:{line}: may not include {name}; only {may}"
+
+
+def own_layer(path: Path, root: Path) -> str:
+    """What a further implementation, in a folder of its own, may include of its layer: parameters and their checks."""
+    parts = path.relative_to(root / "csrc").parts
+    return f"plugins/{parts[1]}/*.hpp" if parts[0] == "plugins" and len(parts) == 4 else ""
 
 
 def isa_breaches(root: Path) -> Iterator[str]:
     """Code that is compiled once per instruction set, each time in a namespace of its own: it may include neither
     containers nor headers for rows, and a function outside of that namespace would be one for all sets."""
     csrc = root / "csrc"
-    found = dict.fromkeys(sorted(csrc.glob("*/*/cpu_generic.hpp")))
+    found = dict.fromkeys(sorted(csrc.rglob("cpu_generic.hpp")))
     queue = list(found)
     while queue:
         path = queue.pop()
@@ -359,7 +365,7 @@ def isa_table_breaches(root: Path) -> Iterator[str]:
     if in_header != in_cmake:
         where = f"{flags.relative_to(root)}:1"
         yield f"{where}: has {in_cmake}, and {header.relative_to(root)} has {in_header}"
-    for path in sorted((root / "csrc").glob("*/*/cpu_generic.hpp")):
+    for path in sorted((root / "csrc").rglob("cpu_generic.hpp")):
         where = path.relative_to(root).as_posix()
         named = re.findall(r"^// Instruction sets: (.*)\.$", path.read_text(encoding="utf-8"), re.M)
         for name in named[0].split(", ") if named else []:
@@ -538,6 +544,7 @@ SOUND = {
     "csrc/plugins/gelu/gelu.hpp": "namespace cuda {\nvoid gelu(const float* x);\n}\n",
     "csrc/plugins/gelu/cpu_rows.cpp": '#include "dovetail/plugin.hpp"\n#include "gelu.hpp"\n',
     "csrc/plugins/gelu/cpu_generic.hpp": '#include <cstdint>\n#include "kernels/gemm/args.hpp"\n',
+    "csrc/plugins/gelu/fast/cpu_rows.cpp": '#include "dovetail/plugin.hpp"\n#include "plugins/gelu/gelu.hpp"\n',
     "csrc/plugins/swish/swish.hpp": "namespace cuda { void relu(int x) {} }\nnamespace DT_ISA { void tanh(int) {} }\n",
     "csrc/plugins/gelu/cuda_gelu.cu": '#include "gelu.hpp"\nvoid cuda::gelu(const float* x) {}\n',
     "csrc/bindings/module.cpp": '#include <pybind11/pybind11.h>\n#include "runtime/engine.hpp"\n',
@@ -634,6 +641,12 @@ PLANTED = [
     ("csrc/plugins/gelu/cpu_rows.cpp", '#include "relu/relu.hpp"', "may not include relu/relu.hpp"),
     ("csrc/plugins/gelu/cpu_rows.cpp", '#include "plugins/relu/relu.hpp"', "may not include plugins/relu/relu.hpp"),
     ("csrc/plugins/gelu/cpu_rows.cpp", '#include "../relu/relu.hpp"', "may not include ../relu/relu.hpp"),
+    (
+        "csrc/plugins/gelu/fast/cpu_rows.cpp",
+        '#include "plugins/relu/relu.hpp"',
+        "may not include plugins/relu/relu.hpp",
+    ),
+    ("csrc/plugins/gelu/fast/cpu_generic.hpp", "#include <algorithm>", "shared between instruction sets"),
     ("csrc/plugins/gelu/cpu_rows.cpp", '#include "runtime/engine.hpp"', "may not include runtime/engine.hpp"),
     ("csrc/plugins/gelu/cpu_rows.cpp", "#include <pybind11/pybind11.h>", "may not include pybind11"),
     ("csrc/plugins/gelu/cpu_generic.hpp", "#include <algorithm>", "shared between instruction sets"),

@@ -56,7 +56,7 @@ def test_files_are_made_for_the_kernels_that_want_the_set(tree):
     of, root, build = tree
     made = {path.parent.relative_to(build / "isas") for path in build.rglob("cpu_narrow.cpp")}
     wanted = set()
-    for path in (root / "csrc").glob("*/*/cpu_generic.hpp"):
+    for path in (root / "csrc").rglob("cpu_generic.hpp"):
         named = re.search(r"^// Instruction sets: (.*)\.$", path.read_text(), re.M)
         if of == "all" and (not named or "all" in named[1].split(", ")):
             wanted.add(path.parent.relative_to(root / "csrc"))

@@ -67,7 +67,7 @@ endif()
 message(STATUS "CUDA kernels are built by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${cuda_code}")
 include(include/dovetail/plugin.cmake)
 file(GLOB cuda_sources CONFIGURE_DEPENDS plugins/cuda_*.cu plugins/cuda_*.cpp plugins/*/cuda_*.cu plugins/*/cuda_*.cpp
-     kernels/*/cuda_*.cu kernels/*/cuda_*.cpp)
+     plugins/*/*/cuda_*.cu plugins/*/*/cuda_*.cpp kernels/*/cuda_*.cu kernels/*/cuda_*.cpp)
 dovetail_add_cuda_plugin(dovetail_cuda ${cuda_sources})
 set_target_properties(dovetail_cuda PROPERTIES CUDA_STANDARD 17)
 target_include_directories(dovetail_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})

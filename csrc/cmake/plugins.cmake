@@ -1,5 +1,6 @@
-# The built-in layers: a folder per layer under plugins/, and a folder under kernels/ for each family of code that
-# several layers use. All CPU sources go into one plugin library; a new layer or family needs no line here.
+# The built-in layers: a folder per layer under plugins/, in it a folder for each further implementation, and a folder
+# under kernels/ for each family of code that several layers use. All CPU sources go into one plugin library; a new
+# layer, implementation or family needs no line here.
 set(DOVETAIL_PLUGIN_LIBRARIES)
 
 # Sanitised kernels are looked into, not timed; at -O3 their checks take minutes to compile.
@@ -26,7 +27,7 @@ set(dovetail_plain_folders plugins/elementwise plugins/lrn kernels/gemm)
 # A library of objects for each instruction set, so that each has its precompiled header: immintrin.h takes longer to
 # read than most kernels.
 file(GLOB generic_headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} plugins/*/cpu_generic.hpp
-     kernels/*/cpu_generic.hpp)
+     plugins/*/*/cpu_generic.hpp kernels/*/cpu_generic.hpp)
 set(cpu_objects)
 foreach(isa ${dovetail_isas})
   set(sources)
@@ -63,7 +64,8 @@ foreach(isa ${dovetail_isas})
   endif()
   list(APPEND cpu_objects $<TARGET_OBJECTS:dovetail_cpu_${isa}>)
 endforeach()
-file(GLOB cpu_sources CONFIGURE_DEPENDS plugins/cpu_*.cpp plugins/*/cpu_*.cpp kernels/*/cpu_*.cpp)
+file(GLOB cpu_sources CONFIGURE_DEPENDS plugins/cpu_*.cpp plugins/*/cpu_*.cpp plugins/*/*/cpu_*.cpp
+     kernels/*/cpu_*.cpp)
 foreach(source ${cpu_sources})  # rows whose kernels are in files of their own only start them
   string(REPLACE cpu_rows.cpp cpu_generic.hpp kernels ${source})
   file(STRINGS ${source} family REGEX "^#include \"kernels/.*/cpu_rows\\.hpp\"")
