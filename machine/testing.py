@@ -372,8 +372,10 @@ def check(op: str, cases: Iterable[Case], lookup: Callable[[], Lookup] | None = 
     return test
 
 
-def check_now(op: str, cases: Iterable[Case], lookup: Lookup | None = None) -> None:
-    """What `check` tests, at once and on the CPU: for scripts, and where pytest is not installed.
+def check_now(
+    op: str, cases: Iterable[Case], lookup: Lookup | None = None, device: DeviceType = DeviceType.CPU
+) -> None:
+    """What `check` tests, at once and on one device: for scripts, and where pytest is not installed.
 
     Raises:
         AssertionError: the first case that fails, with its row.
@@ -383,7 +385,7 @@ def check_now(op: str, cases: Iterable[Case], lookup: Lookup | None = None) -> N
         for dtype in case.dtypes:
             for n_threads in (1, 2):
                 try:
-                    check_case(lookup or _default_lookup(), op, case, dtype, n_threads)
+                    check_case(lookup or _default_lookup(), op, case, dtype, n_threads, device)
                 except AssertionError as error:
                     raise AssertionError(f"case '{case.name}', {dtype.name}: {error}") from error
 

@@ -25,6 +25,7 @@ void run(dt_code (*function)(void*, Parameters...), const char* what, Arguments.
 struct Tables {
   std::mutex lock;
   const dt_device_api* cuda = nullptr;
+  std::string cuda_path;  // of the library that offers it
 };
 
 Tables& tables() {
@@ -96,10 +97,58 @@ const dt_device_api* device_api(int32_t type) {
   return tables().cuda;
 }
 
-void offer_device(const dt_device_api* api) {
-  if (!api || api->device_type != DT_DEVICE_CUDA) return;
+namespace {
+
+// What is wrong with a table: all functions of 1.0 are called without asking.
+decltype(Failure::facts) faults_of(const dt_device_api& api) {
+  const char* const what = "device table";
+  decltype(Failure::facts) found;
+  if (api.h.struct_size < offsetof(dt_device_api, elapsed) + sizeof api.elapsed) {
+    found.emplace_back(what, "has " + std::to_string(api.h.struct_size) + " bytes, fewer than interface 1.0 has");
+    return found;
+  }
+  if (api.device_type != DT_DEVICE_CUDA)
+    found.emplace_back(what, "is for device type " + std::to_string(api.device_type) + "; beside the CPU there is " +
+                                 std::to_string(DT_DEVICE_CUDA) + " (DT_DEVICE_CUDA) alone");
+  const std::pair<const char*, bool> functions[] = {
+      {"count", api.count},
+      {"info", api.info},
+      {"current", api.current},
+      {"select", api.select},
+      {"alloc", api.alloc},
+      {"free", api.free},
+      {"alloc_host", api.alloc_host},
+      {"free_host", api.free_host},
+      {"device_of", api.device_of},
+      {"copy", api.copy},
+      {"fill", api.fill},
+      {"make_stream", api.make_stream},
+      {"drop_stream", api.drop_stream},
+      {"wait_for_stream", api.wait_for_stream},
+      {"is_capturing", api.is_capturing},
+      {"make_event", api.make_event},
+      {"drop_event", api.drop_event},
+      {"record", api.record},
+      {"wait_for_event", api.wait_for_event},
+      {"stream_wait_for_event", api.stream_wait_for_event},
+      {"elapsed", api.elapsed},
+  };
+  for (const auto& [name, is_there] : functions)
+    if (!is_there) found.emplace_back(what, std::string("has no ") + name);
+  return found;
+}
+
+}  // namespace
+
+decltype(Failure::facts) offer_device(const dt_device_api* api, const std::string& path) {
+  if (!api) return {};
+  if (auto faults = faults_of(*api); !faults.empty()) return faults;
   std::lock_guard<std::mutex> guard(tables().lock);
-  if (!tables().cuda) tables().cuda = api;
+  if (tables().cuda && tables().cuda != api)
+    return {{"device", "a process has one kind beside the CPU, and " + tables().cuda_path + " offers it"}};
+  tables().cuda = api;
+  tables().cuda_path = path;
+  return {};
 }
 
 std::vector<dt_device_info> list_devices(int32_t type, std::string* reason) {

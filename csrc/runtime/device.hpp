@@ -59,8 +59,9 @@ class DeviceScope {
 
 // The table for this kind of device, or null while no opened library offers one.
 const dt_device_api* device_api(int32_t type);
-// Called for each library that is opened; the first table of a kind stays.
-void offer_device(const dt_device_api* api);
+// Takes the table that the library at `path` offers, for good. What is wrong with it, or who offered one before: a
+// process has one kind of device beside the CPU, since kernels are given the memory of that kind.
+decltype(Failure::facts) offer_device(const dt_device_api* api, const std::string& path);
 
 // All usable devices of the kind; `*reason` says why there are none.
 std::vector<dt_device_info> list_devices(int32_t type, std::string* reason);

@@ -242,8 +242,11 @@ std::shared_ptr<Library> open_library(const std::string& given_path) {
   library->plugin = call_entry(path, entry);
   if (Facts wrong = check_tables(*library->plugin); !wrong.empty()) throw refusal(path, wrong, kNotRegistered);
   call_open(path, *library->plugin);
-  if (DT_HAS(dt_plugin, library->plugin, extension))
-    offer_device(static_cast<const dt_device_api*>(library->plugin->extension(DT_DEVICE_EXTENSION)));
+  if (DT_HAS(dt_plugin, library->plugin, extension)) {
+    const void* const device = library->plugin->extension(DT_DEVICE_EXTENSION);
+    Facts wrong = offer_device(static_cast<const dt_device_api*>(device), path);
+    if (!wrong.empty()) throw refusal(path, wrong, kNotRegistered);
+  }
   here.by_file[key] = library;
   here.by_hash[hash] = library;
   return library;

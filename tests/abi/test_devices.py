@@ -1,4 +1,7 @@
-"""V2 classes on a device other than the CPU: what their tables say, and what the objects are told. No GPU is needed."""
+"""Devices other than the CPU, without a GPU: tables of devices, and V2 classes that say where they run."""
+
+import subprocess
+import sys
 
 import pytest
 
@@ -54,3 +57,48 @@ def test_the_object_is_told_where_it_runs(library, device, word, scratch):
 def test_a_clone_that_copies_nothing_is_told_too(toolchain, host, twofold, device):
     lines = toolchain.run(host, "run", twofold, f"acme::Both@1#{device}")
     assert {line.strip() for line in lines if "enqueue" in line} == {f"enqueue on {device}"}
+
+
+# ---- tables of devices. One that is taken stays for good, so each case has a process of its own.
+
+OPEN = """
+import sys
+from dovetail import _native
+from dovetail.core.errors import LibraryRefused
+for path in sys.argv[1:]:
+    try:
+        _native.open_library(path)
+        print("opened")
+    except LibraryRefused as error:
+        print("refused:", "; ".join(text for key, text in error.facts if key.startswith("device")))
+"""
+
+
+def opened(*libraries) -> list[str]:
+    command = [sys.executable, "-c", OPEN, *map(str, libraries)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["-DWITHOUT=copy"], "has no copy"),
+        (["-DWITHOUT=elapsed"], "has no elapsed"),
+        (["-DTYPE=7"], "is for device type 7; beside the CPU there is 2 (DT_DEVICE_CUDA) alone"),
+        (["-DOLD"], "has 16 bytes, fewer than interface 1.0 has"),
+    ],
+)
+def test_a_table_that_cannot_be_used_refuses_its_library(toolchain, flags, reason):
+    assert opened(toolchain.build("plugins/devices.c", *flags)) == [f"refused: {reason}"]
+
+
+def test_a_second_device_is_refused_and_says_whose_the_first_is(toolchain):
+    first, second = toolchain.build("plugins/devices.c"), toolchain.build("plugins/devices.c", "-O1")
+    lines = opened(first, second, first)
+    assert lines == [
+        "opened",
+        f"refused: a process has one kind beside the CPU, and {first.resolve()} offers it",
+        "opened",
+    ]
