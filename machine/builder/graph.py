@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dovetail.core.assignment import Ranges, Values
-from dovetail.core.contract import Lookup, OpObject, OpSpec
+from dovetail.core.contract import Lookup, OpObject, OpSpec, SymbolicTensor, parse_op_id
 from dovetail.core.epilogue import Program, Taken
+from dovetail.core.errors import BuildError
 from dovetail.core.expr import DimsExprs, Expr
 from dovetail.core.negotiation import FormatRow, Place, Trace
 from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc, stored_as
@@ -444,6 +445,34 @@ class Graph:
         for layer in self.layers:
             layer.inputs = [new if t is old else t for t in layer.inputs]
         self.outputs = [new if t is old else t for t in self.outputs]
+
+    def substitute(self, old: GraphLayer, op: str, inputs: Sequence[GraphTensor | None], **fields: Any) -> GraphLayer:
+        """Put a layer of another op in the place of `old`, whose outputs it makes.
+
+        Raises:
+            PluginNotFound: nobody has registered `op`, which is written "namespace::Name@version".
+            BuildError: the new layer would make other outputs, or `old` tells an extent.
+            FieldValueError: an op of Python has no such field, or not with this value.
+        """
+        spec = self.lookup.find(*parse_op_id(op))
+        values = {**spec.defaults(), **fields}
+        made = spec.make(old.name, values)
+        given = [None if t is None else SymbolicTensor(t.dims, t.dtype, t.name, t.constant) for t in inputs]
+        found, wanted = (
+            [f"{tensor.dtype.name} {tensor.dims}" for tensor in tensors] for tensors in (made.infer(given), old.outputs)
+        )
+        if found != wanted:
+            raise BuildError(
+                f"{spec.id} cannot take the place of {old.label}",
+                facts=[("its outputs", ", ".join(found)), ("needed", ", ".join(wanted))],
+            )
+        if any(layer is old for layer, _ in self.sizes.values()):
+            raise BuildError(f"{spec.id} cannot take the place of {old.label}, which tells an extent")
+        new = GraphLayer(old.name, spec, values, made, list(inputs), old.outputs, old.precision, old.device)
+        for tensor in new.outputs:
+            tensor.producer = new
+        self.layers[self.layers.index(old)] = new
+        return new
 
     def drop_dead_layers(self) -> None:
         """Remove layers that no output depends on, neither its contents nor its extents."""

@@ -113,7 +113,15 @@ def run(build: Build, passes: Sequence[tuple[str, Pass]], until: str = "") -> Gr
     """The graph behind the pass called `until`, or behind the last one."""
     graph = Graph(build.network.name, build.network.lookup)
     for name, pass_ in passes:
-        graph = pass_(graph, build)
+        made = pass_(graph, build)
+        if not isinstance(made, Graph):
+            raise BuildError(
+                f"pass '{name}' returned {'nothing' if made is None else 'a ' + type(made).__name__}, not a graph",
+                facts=[("defined in", getattr(pass_, "__module__", "?"))],
+                hint="Let it end with `return graph`.",
+                got=made,
+            )
+        graph = made
         if name == until:
             break
     return graph
