@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dovetail import _native
-from dovetail.core.arguments import extents, whole
+from dovetail.core.arguments import check_range, extents, whole
 from dovetail.core.errors import BindingError, DovetailError
 from dovetail.core.failures import failed, returns_on_error
 from dovetail.core.types import DeviceType, Dims
@@ -143,9 +143,11 @@ class IExecutionContext(OlderContext):
         """Switch to another profile. Input shapes have to be set again.
 
         Raises:
-            BindingError: no such profile.
+            ProfileError: no such profile.
         """
-        self._context.set_profile(whole("the index of a profile", profile_index))
+        index = whole("the index of a profile", profile_index)
+        check_range("the index of a profile", [index], bits=32)
+        self._context.set_profile(index)
         return True
 
     @property
@@ -160,7 +162,7 @@ class IExecutionContext(OlderContext):
     def set_device_memory(self, memory: int, size: int) -> None:
         """`device_memory` with its size in bytes, which is checked. Raises BindingError."""
         bytes_given = whole("the size of device memory", size)
-        if bytes_given < 0:
+        if not 0 <= bytes_given < 1 << 64:
             raise BindingError(f"device memory cannot have {bytes_given} bytes", got=size)
         self._context.set_device_memory(address_of(memory, "device_memory"), bytes_given)
 

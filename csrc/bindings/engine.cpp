@@ -15,6 +15,17 @@
 namespace dovetail {
 namespace {
 
+// The bytes by which the system knows the file: not all of them are UTF-8.
+std::string file_path(const py::object& path) {
+  const auto os = py::module_::import("os");
+  try {
+    return py::cast<py::bytes>(os.attr("fsencode")(path));
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_UnicodeEncodeError)) throw;
+    return py::cast<py::bytes>(os.attr("fspath")(path).attr("encode")("utf-8", "backslashreplace"));  // no file has it
+  }
+}
+
 std::shared_ptr<Engine> load_engine(const py::object& source, int n_threads, int device) {
   if (PyObject_CheckBuffer(source.ptr())) {
     const std::shared_ptr<Py_buffer> view = hold_buffer(source, PyBUF_SIMPLE);
@@ -22,7 +33,7 @@ std::shared_ptr<Engine> load_engine(const py::object& source, int n_threads, int
     py::gil_scoped_release release;
     return Engine::load(std::move(bytes), n_threads, device);
   }
-  const auto path = py::cast<std::string>(py::module_::import("os").attr("fspath")(source));
+  const std::string path = file_path(source);
   py::gil_scoped_release release;
   return Engine::load(path, n_threads, device);
 }

@@ -50,6 +50,7 @@ const char* kind_of(mode_t mode) {
 }  // namespace
 
 FileBytes map_file(const std::string& path) {
+  if (path.find('\0') != std::string::npos) throw status::unreadable_file(path.c_str(), "a zero byte ends its name");
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO without a writer would wait
   if (file < 0) throw status::unreadable_file(path, std::strerror(errno));
   struct stat info{};

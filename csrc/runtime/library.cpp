@@ -215,6 +215,8 @@ std::string real_path(const std::string& path) {
 }  // namespace
 
 std::shared_ptr<Library> open_library(const std::string& given_path) {
+  if (given_path.find('\0') != std::string::npos)
+    throw refusal(given_path.c_str(), {{"reason", "a zero byte ends its name"}}, kUntouched);
   Registry& here = registry();
   std::lock_guard<std::mutex> guard(here.loader_lock);
   const std::string path = real_path(given_path);

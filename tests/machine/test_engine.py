@@ -1,10 +1,12 @@
 """Engines: what their tensors and profiles are, and what is refused."""
 
+import os
+
 import pytest
 from networks import engine_of, new_network, profile_of
 
 import dovetail as trt
-from dovetail.core.errors import BindingError
+from dovetail.core.errors import BindingError, LibraryRefused, PlanCorrupt, ProfileError, ShapeError
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +58,36 @@ def test_what_is_stored_is_the_same_engine(engine):
     again = trt.Runtime(trt.Logger()).deserialize_cuda_engine(engine.serialize())
     assert (again.name, again.num_layers) == (engine.name, engine.num_layers)
     assert str(again) == str(engine)
+
+
+# ---- names of files
+
+
+@pytest.mark.parametrize("name", ["plain", b"not UTF-8 \xff", "\u00e4\u6f22"])
+def test_a_plan_is_found_by_any_name_that_a_file_can_have(engine, tmp_path, name):
+    path = os.path.join(os.fspath(tmp_path), os.fsdecode(name))
+    with open(path, "wb") as file:
+        file.write(engine.serialize())
+    assert trt.Runtime(trt.Logger()).deserialize_cuda_engine(path).name == "two profiles"
+
+
+def test_a_name_that_no_file_can_have_is_refused(engine, tmp_path):
+    """What stands before a zero byte is the name of a file, which is not the one that was asked for."""
+    path = os.fspath(tmp_path / "a.plan")
+    with open(path, "wb") as file:
+        file.write(engine.serialize())
+    with trt.raise_on_error(True):
+        for wrong in (path + "\0.plan", "\ud800"):
+            with pytest.raises(PlanCorrupt, match="cannot be read"):
+                trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR)).deserialize_cuda_engine(wrong)
+        with pytest.raises(LibraryRefused, match="a zero byte ends its name"):
+            trt.get_plugin_registry().load_library(path + "\0.so")
+
+
+@pytest.mark.parametrize("index", [2, -1, 2**31, 2**63, 2**70])
+def test_a_profile_of_any_number_that_is_missing_is_refused(engine, index):
+    context = engine.create_execution_context()
+    with trt.raise_on_error(True), pytest.raises((ProfileError, ShapeError), match=str(index)):
+        context.set_optimization_profile_async(index, 0)
+    with pytest.raises(BindingError, match=str(2**70)):
+        context.set_device_memory(4096, 2**70)
