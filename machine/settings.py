@@ -34,8 +34,18 @@ class Setting:
         if self.check is not None:
             value = self.check(f"{type(owner).__name__}.{self.name}", value)
         owner.__dict__[self.name] = value
-        if self.why and value != self.default and hasattr(owner, "_warn"):
+        if self.is_changed(owner) and hasattr(owner, "_warn"):
             owner._warn(without_effect(owner, self.name, value, self.why))
+
+    def is_changed(self, owner: Any) -> bool:
+        """Was it set to something that has no effect, other than the default? Of values of any type."""
+        value = getattr(owner, self.name)
+        if not self.why or value is self.default:
+            return False
+        try:
+            return bool(value != self.default)
+        except ValueError:  # an array answers for each element
+            return True
 
 
 def without_effect(owner: Any, name: str, value: Any, why: str) -> str:
@@ -48,7 +58,7 @@ def settings_without_effect(owner: Any) -> Iterator[str]:
     """A sentence for each setting of `owner` that was set and is not honoured."""
     for cls in type(owner).__mro__:
         for name, setting in vars(cls).items():
-            if isinstance(setting, Setting) and setting.why and getattr(owner, name) != setting.default:
+            if isinstance(setting, Setting) and setting.is_changed(owner):
                 yield without_effect(owner, name, getattr(owner, name), setting.why)
 
 

@@ -157,3 +157,15 @@ def test_a_setting_of_tensors_is_one_warning_however_many_have_it(building):
     building.layer.get_output(0).broadcast_across_batch = True
     (warning,) = building.warnings()
     assert "ITensor.broadcast_across_batch = True has no effect" in warning and "explicit batch" in warning
+
+
+@pytest.mark.parametrize("value", [np.zeros(3), np.float64(0.5), [1.0], object(), "much"])
+def test_a_setting_without_effect_takes_any_value_and_warns(building, value):
+    """Also what does not compare to one answer, as arrays do."""
+    profile = building.builder.create_optimization_profile()
+    profile.extra_memory_target = value
+    building.config.add_optimization_profile(profile)
+    (warning,) = building.warnings()
+    assert "extra_memory_target" in warning and "has no effect" in warning
+    profile.extra_memory_target = np.float64(1.0)
+    assert len(building.warnings()) == 1
