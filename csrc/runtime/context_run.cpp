@@ -23,11 +23,9 @@ void Context::tell_shapes(size_t first) {
     if (is_told_[i] || steps[i].is_control()) continue;
     if (const std::string reason = engine_->refusal(i, shapes_.dims); !reason.empty())
       throw status::extents_refused(engine_->plan().steps[i].layer, engine_->plan().steps[i].implementation, reason);
-    const dt_implementation* implementation = engine_->steps()[i].bound.implementation;
-    if (DT_HAS(dt_implementation, implementation, shape_changed)) {
-      const dt_code code = implementation->shape_changed(layers_[i]->get(), &runs_[i]);
-      if (code != DT_OK) fail(i, code, "shape_changed");
-    }
+    const char* method = "";
+    const dt_code code = engine_->steps()[i].bound.shape_changed(layers_[i]->get(), runs_[i], &method);
+    if (code != DT_OK) fail(i, code, method);
     is_told_[i] = 1;
   }
 }

@@ -301,6 +301,19 @@ uint32_t Bound::absorbed(const Descs& descs, const dt_epilogue& program) const {
   return n;
 }
 
+dt_code Bound::shape_changed(void* context, const dt_run& run, const char** failed) const {
+  dt_code code = DT_OK;
+  if (DT_HAS(dt_implementation, implementation, shape_changed)) {
+    *failed = "shape_changed";
+    code = implementation->shape_changed(context, &run);
+  }
+  if (code == DT_OK && row && DT_HAS(dt_row, row, plan)) {
+    *failed = "plan";
+    code = row->plan(context, &run);
+  }
+  return code;
+}
+
 dt_code (*Bound::enqueue() const)(void*, const dt_run*) { return row ? row->enqueue : implementation->enqueue; }
 
 LayerContext::LayerContext(const Bound& bound) : bound_(bound), context_(bound.object->get()) {
@@ -322,10 +335,10 @@ LayerContext::~LayerContext() {
 }
 
 void LayerContext::shape_changed(Call& call, const dt_run& run) const {
-  if (!DT_HAS(dt_implementation, bound_.implementation, shape_changed)) return;
   const FloatMode mode;
-  const dt_code code = bound_.implementation->shape_changed(context_, &run);
-  if (code) call.check(code, bound_.subject, "shape_changed", bound_.object->layer());
+  const char* method = "";
+  const dt_code code = bound_.shape_changed(context_, run, &method);
+  if (code) call.check(code, bound_.subject, method, bound_.object->layer());
 }
 
 void LayerContext::enqueue(Call& call, const dt_run& run) const {

@@ -122,6 +122,8 @@ struct Bound {
   uint64_t workspace(const Descs& descs, int32_t n_threads) const;
   // How many steps of the program the row computes on its result, whole layers only; 0 where it has no absorb.
   uint32_t absorbed(const Descs& descs, const dt_epilogue& program) const;
+  // Tells the implementation, then the row, the extents in `run`; `*failed` is the name of the member whose code it is.
+  dt_code shape_changed(void* context, const dt_run& run, const char** failed) const;
   // The function that computes: the row's, or the implementation's own.
   dt_code (*enqueue() const)(void* context, const dt_run* run);
   // Name of a member as messages print it: TensorRT's where the object is of a V2 class.

@@ -74,6 +74,7 @@ class Toolchain:
             for member in (
                 r"  const dt_epilogue\* epilogue;[^\n]*\n",
                 r"  /\* How many of the program's.*?n_steps\);\n",
+                r"  /\* Extents became known or changed: .*?\(\*plan\)\([^\n]*\n",
             ):
                 text, n = re.subn(member, "", text, flags=re.DOTALL)
                 assert n == 1, member

@@ -211,6 +211,9 @@ void run_tasks(void*, int32_t n, void (*fn)(void*, int32_t), void* arg) {
   other.join();
 }
 
+// False: a host of 1.0, which never heard of dt_row.plan.
+bool knows_plan = true;
+
 // Runs twice at each of two sizes on one context; false at the first failure.
 bool run_context(const dt_implementation* table, const dt_row* row, void* object, const std::string& packed,
                  int64_t grows) {
@@ -238,6 +241,7 @@ bool run_context(const dt_implementation* table, const dt_row* row, void* object
     run.pool = &threads;
     run.stream = &stream;
     good = !table->shape_changed || say("shape_changed", table->shape_changed(context, &run), call);
+    if (good && row && knows_plan && DT_HAS(dt_row, row, plan)) good = say("plan", row->plan(context, &run), call);
     for (int i = 0; good && i < 2; ++i)
       good = say("enqueue", (row ? row->enqueue : table->enqueue)(context, &run), call);
     if (!good) break;
@@ -399,6 +403,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (argc < 4) return 4;
+  knows_plan = std::strcmp(argv[1], "run_as_1_0") != 0;
   const dt_plugin* plugin = open(argv[2], &host);
   const dt_implementation* table = plugin ? implementation_of(plugin, argv[3]) : nullptr;
   if (!table) return 5;

@@ -34,6 +34,7 @@ def test_the_header_of_then_is_smaller(toolchain):
     text = (toolchain.past_header() / "dovetail/plugin.h").read_text()
     assert "DT_ABI_MINOR 0" in text
     assert "(*absorb)" not in text
+    assert "(*plan)" not in text
 
 
 def test_a_library_of_1_0_runs_and_is_given_nothing_to_absorb(record):

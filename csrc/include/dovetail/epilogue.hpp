@@ -3,6 +3,8 @@
 //
 //   - says what it computes:       .absorb = absorb, where absorb returns dovetail::absorbed(program, outputs[0])
 //   - gets the program in a run:   const EpilogueProgram program = dovetail::epilogue_program(run)
+//     or, with a state, in plan:   dovetail::planned_epilogue(setup.epilogue(), outputs[0]); and then in each run
+//                                  dovetail::set_operands(run, &program)
 //   - applies it to each tile:     DT_ISA::apply_epilogue of epilogue_tile.hpp on the CPU, on a tile in L1;
 //                                  dovetail::apply_epilogue of epilogue.cuh on CUDA, on one value in a register
 //
@@ -110,12 +112,11 @@ inline int absorbed(const Epilogue& program, const Desc& output) {
   return n;
 }
 
-// The program of a run in the form that kernels take; empty where there is none. Throws what `absorbed` would not take.
-inline EpilogueProgram epilogue_program(const Run& run) {
+// A program in the form that kernels take, without the addresses of its operands: for Row::plan. `program` is that of
+// its setup, `output` the output 0. Empty where there is none. Throws what `absorbed` would not take.
+inline EpilogueProgram planned_epilogue(const Epilogue& program, const Desc& output) {
   EpilogueProgram made = {};
-  const Epilogue program = run.epilogue();
   if (!program) return made;
-  const Tensor output = run.output(0);
   int8_t registers[kEpilogueSteps];
   if (program.n_steps() > kEpilogueSteps || program.n_tensors() > kEpilogueTensors ||
       !detail::EpilogueRegisters::assign(program, program.n_steps(), registers))
@@ -138,14 +139,14 @@ inline EpilogueProgram epilogue_program(const Run& run) {
       to.constant[k] = step.operand_constant[k];
     }
   }
-  const int channel = detail::channel_axis_of(static_cast<int32_t>(output.format()), output.rank());
+  const int32_t format = static_cast<int32_t>(output.format());
+  const int channel = detail::channel_axis_of(format, output.rank());
   for (int t = 0; t < made.n_tensors; ++t) {
     const Tensor tensor(program.raw()->tensors[t]);
     EpilogueOperand& to = made.tensors[t];
-    to.data = tensor.data<const void>();
     to.type = static_cast<int32_t>(tensor.type());
-    to.form = detail::form_of(tensor.dims(), static_cast<int32_t>(tensor.format()), output.dims(),
-                              static_cast<int32_t>(output.format()), output.rank());
+    to.form =
+        detail::form_of(tensor.dims(), static_cast<int32_t>(tensor.format()), output.dims(), format, output.rank());
     if (to.form == kEpilogueForms || !detail::is_read(to.type))
       throw Error(DT_UNSUPPORTED, "an operand of the epilogue has another form than its kernel said that it reads");
     if (to.form != kEpilogueByChannel) continue;
@@ -153,6 +154,23 @@ inline EpilogueProgram epilogue_program(const Run& run) {
     to.channel_step = n_channels == 1 ? 0 : 1;
     to.image_step = channel == 1 && tensor.extent(0) > 1 ? n_channels : 0;
   }
+  return made;
+}
+
+// Where the operands of a planned program are in this run.
+inline void set_operands(const Run& run, EpilogueProgram* program) {
+  if (program->n_tensors == 0) return;
+  const Epilogue given = run.epilogue();
+  for (int t = 0; t < program->n_tensors; ++t) program->tensors[t].data = given.raw()->tensors[t]->data;
+}
+
+// Both at once, for rows without a state.
+inline EpilogueProgram epilogue_program(const Run& run) {
+  const Epilogue program = run.epilogue();
+  if (!program) return EpilogueProgram{};
+  const detail::RunDesc output(*run.output(0).raw());
+  EpilogueProgram made = planned_epilogue(program, output.desc());
+  set_operands(run, &made);
   return made;
 }
 

@@ -505,6 +505,10 @@ typedef struct dt_row {
    * input may therefore be null, in dt_run and, but for prepare, in dt_desc. DT_TENSOR_CONSTANT is set all the same.
    * 0: the plan keeps both. Since 1.1 */
   uint64_t replaces;
+  /* Extents became known or changed: put what follows from them (geometry, grain sizes, tables of tasks) into the
+   * context, so that enqueue only computes. Called as shape_changed is, and after it; unlike it, it knows which row
+   * runs. A host of 1.0 does not call it. Null: nothing to do. [C; since 1.1] */
+  dt_code (*plan)(void* context, const dt_run* run);
 } dt_row;
 
 typedef struct dt_implementation {

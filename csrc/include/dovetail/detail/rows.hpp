@@ -8,6 +8,23 @@
 //   DOVETAIL_IMPLEMENTS("Softmax@1#cpu", SoftmaxParams, kRows)
 //
 // What the params may be and which extents go with them stands on Params: see shapes.hpp.
+//
+// A row may have a state: `plan` computes what follows from the extents when they become known or change, and `enqueue`
+// only runs. The state belongs to a context, of which many run at once:
+//
+//   struct Split {
+//     int64_t n_rows, length, rows_a_task;
+//   };
+//   Split plan(const SoftmaxParams& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup);
+//   void softmax(const SoftmaxParams& params, Split& split, const Run& run);
+//
+//   static constexpr dovetail::Row<SoftmaxParams, Split> kSplitRows[] = {
+//       {.tactic = "split", .types = "f32 -> f32", .enqueue = softmax, .plan = plan},
+//   };
+//
+// The rows of one table have one type of state. An implementation may have several tables, best rows first all through:
+//
+//   DOVETAIL_IMPLEMENTS("Softmax@1#cpu", SoftmaxParams, kSplitRows, kRows)
 #ifndef DOVETAIL_DETAIL_ROWS_HPP
 #define DOVETAIL_DETAIL_ROWS_HPP
 
@@ -39,9 +56,25 @@ constexpr uint64_t inputs_bits(Index... index) {
   return (uint64_t{0} | ... | (uint64_t{1} << index));
 }
 
-// One kernel: what it is called, needs and takes, and its functions, of which only enqueue must be there. Any of them
-// may throw dovetail::Error. Members mean what those of dt_row mean.
+namespace detail {
+
+// The types of a row's functions that depend on its State.
+template <class Params, class State>
+struct RowFunctions {
+  typedef State (*Plan)(const Params& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup);
+  typedef void (*Enqueue)(const Params& params, State& state, const Run& run);
+};
 template <class Params>
+struct RowFunctions<Params, void> {
+  typedef std::nullptr_t Plan;
+  typedef void (*Enqueue)(const Params& params, const Run& run);
+};
+
+}  // namespace detail
+
+// One kernel: what it is called, needs and takes, and its functions, of which only enqueue must be there, and plan
+// where there is a State. Any of them may throw dovetail::Error. Members mean what those of dt_row mean.
+template <class Params, class State = void>
 struct Row {
   const char* tactic = nullptr;
   uint64_t needs = 0;  // kAvx2 ...; or sm(80)
@@ -53,7 +86,9 @@ struct Row {
   void (*prepare)(const Params& params, const Descs& inputs, const Descs& outputs, const Emit& emit) = nullptr;
   // Bytes of scratch for the extents up to max().
   uint64_t (*workspace)(const Params& params, const Descs& inputs, const Descs& outputs, int n_threads) = nullptr;
-  void (*enqueue)(const Params& params, const Run& run) = nullptr;
+  // enqueue(params, run), with a State enqueue(params, state, run). It should not allocate: plan makes what needs
+  // memory, or workspace says how much. It may change the state, to put the addresses of a run into it for example.
+  typename detail::RowFunctions<Params, State>::Enqueue enqueue = nullptr;
   uint32_t traits = 0;
   int32_t min_sm = 0;  // the same as needs = sm(n)
   // How many steps of the program `enqueue` would compute on output 0; `absorbed` of dovetail/epilogue.hpp says how
@@ -61,6 +96,10 @@ struct Row {
   int (*absorb)(const Params& params, const Descs& inputs, const Descs& outputs, const Epilogue& program) = nullptr;
   // Constant inputs that `enqueue` does not read because it has packed(): inputs_bits(1, 2). Their data is null then.
   uint64_t replaces = 0;
+  // plan(params, inputs, outputs, setup) makes the State of a context when the extents become known, and another one
+  // when they change, before any kernel runs with them. All extents are known; contents are not, not even those of
+  // constants, since an engine may be refitted. What it throws is an error that names the layer.
+  typename detail::RowFunctions<Params, State>::Plan plan = nullptr;
 };
 
 namespace detail {
@@ -93,9 +132,33 @@ const Params& params_of(void* object) {
   return static_cast<const RowObject<Params>*>(object)->params;
 }
 
+// What dt_implementation.make_context makes where a row has a state.
+template <class Params>
+struct RowContext {
+  const Params& params;
+  void* state = nullptr;          // of the row that runs
+  void (*drop)(void*) = nullptr;  // deletes it
+  // The row's `plan` in the C table, if it made the state for the present extents.
+  dt_code (*planned_by)(void* context, const dt_run* run) = nullptr;
+
+  explicit RowContext(const Params& of) : params(of) {}
+  ~RowContext() { drop_state(); }
+  RowContext(const RowContext&) = delete;
+  RowContext& operator=(const RowContext&) = delete;
+
+  void drop_state() {
+    planned_by = nullptr;
+    if (state) drop(state);
+    state = nullptr;
+  }
+};
+
+template <class Params>
+using FitsFunction = decltype(Row<Params>::fits);
+
 // May a row serve these tensors? Throws DT_UNSUPPORTED if not, be it for extents that do not go with the fields.
 template <class Params>
-void expect_fit(decltype(Row<Params>::fits) fits, const Params& params, const Descs& inputs, const Descs& outputs) {
+void expect_fit(FitsFunction<Params> fits, const Params& params, const Descs& inputs, const Descs& outputs) {
   if constexpr (HasShapeRule<Params>::value) {
     const Shapes in(inputs), out(outputs);
     if (in.are_known() && out.are_known()) {
@@ -111,7 +174,7 @@ void expect_fit(decltype(Row<Params>::fits) fits, const Params& params, const De
 }
 
 // One for all rows that have the same function: there may be hundreds of rows.
-template <class Params, decltype(Row<Params>::fits) row_fits>
+template <class Params, FitsFunction<Params> row_fits>
 dt_code fits_trampoline(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
                         int32_t n_out) noexcept {
   return guard(call, "", [&] { expect_fit(row_fits, params_of<Params>(object), Descs(in, n_in), Descs(out, n_out)); });
@@ -128,11 +191,11 @@ struct Given {
 };
 
 // Does the compiler know the rows? They may also be computed while the library is loaded.
-template <class Params, const Row<Params>* rows, class Enable = void>
+template <const auto& rows, class Enable = void>
 struct AreConstant : std::false_type {};
-template <class Params, const Row<Params>* rows>
-struct AreConstant<Params, rows,
-                   std::void_t<typename Given<decltype(Row<Params>::enqueue)>::template Is<rows[0].enqueue>>>
+template <const auto& rows>
+struct AreConstant<rows,
+                   std::void_t<typename Given<std::decay_t<decltype(rows[0].enqueue)>>::template Is<rows[0].enqueue>>>
     : std::true_type {};
 
 template <class Given, class Trampoline>
@@ -140,8 +203,26 @@ Trampoline* if_given(Given given, Trampoline* trampoline) {
   return given ? trampoline : nullptr;
 }
 
-template <class Params, const Row<Params>* rows, size_t i>
+// What a table holds.
+template <class Table>
+struct TableOf;
+template <class P, class S, size_t n>
+struct TableOf<const Row<P, S> (&)[n]> {
+  typedef P Params;
+  typedef S State;
+  static constexpr size_t kRows = n;
+  static constexpr bool kHasState = !std::is_void<S>::value;
+};
+
+// The functions of one row as the C table has them. `has_contexts`: the implementation makes contexts, because this row
+// or another one of it has a state; else its objects serve.
+template <const auto& rows, size_t i, bool has_contexts>
 struct RowTrampolines {
+  typedef typename TableOf<decltype(rows)>::Params Params;
+  typedef typename TableOf<decltype(rows)>::State State;
+  static constexpr bool kHasState = TableOf<decltype(rows)>::kHasState;
+  typedef RowContext<Params> Context;
+
   static dt_code fits(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
                       int32_t n_out) noexcept {
     return guard(call, "",
@@ -165,11 +246,35 @@ struct RowTrampolines {
       *n_steps = n > 0 ? static_cast<uint32_t>(n) : 0;
     });
   }
-  static dt_code enqueue(void* object, const dt_run* run) noexcept {
-    return guard(run->call, rows[i].tactic, [&] { rows[i].enqueue(params_of<Params>(object), Run(run)); });
+  static dt_code plan(void* context, const dt_run* run) noexcept {
+    return guard(run->call, rows[i].tactic, [&] { make_state(*static_cast<Context*>(context), run); });
+  }
+  static dt_code enqueue(void* context, const dt_run* run) noexcept {
+    return guard(run->call, rows[i].tactic, [&] {
+      if constexpr (kHasState) {
+        Context& own = *static_cast<Context*>(context);
+        if (own.planned_by != plan) make_state(own, run);  // hosts of 1.0 call shape_changed only
+        rows[i].enqueue(own.params, *static_cast<State*>(own.state), Run(run));
+      } else if constexpr (has_contexts) {
+        rows[i].enqueue(static_cast<Context*>(context)->params, Run(run));
+      } else {
+        rows[i].enqueue(params_of<Params>(context), Run(run));
+      }
+    });
+  }
+  static __attribute__((noinline, cold)) void make_state(Context& context, const dt_run* run) {
+    if constexpr (kHasState) {
+      typename RowFunctions<Params, State>::Plan make = rows[i].plan;
+      if (!make) fail(DT_INTERNAL, nowhere("the row has a State and no plan"));
+      context.drop_state();
+      const RunDescs inputs(run->inputs, run->n_inputs), outputs(run->outputs, run->n_outputs);
+      context.state = new State(make(context.params, inputs.all(), outputs.all(), RunSetup(run)));
+      context.drop = [](void* state) { delete static_cast<State*>(state); };
+      context.planned_by = plan;
+    }
   }
   static dt_row table() {
-    const Row<Params>& row = rows[i];
+    const auto& row = rows[i];
     const int32_t capability = static_cast<int32_t>(row.needs >> 48);
     dt_row t = {};
     t.h = DT_HDR(dt_row);
@@ -180,15 +285,19 @@ struct RowTrampolines {
     t.types = row.types;
     t.formats = row.formats;
     t.replaces = row.replaces;
+    if constexpr (kHasState) t.plan = plan;
     constexpr bool has_rule = HasShapeRule<Params>::value;
-    if constexpr (AreConstant<Params, rows>::value) {  // what is not given has no trampoline to be compiled
-      typedef Row<Params> R;
+    if constexpr (AreConstant<rows>::value) {  // what is not given has no trampoline to be compiled
+      typedef Row<Params, State> R;
       constexpr bool has_fits = Given<decltype(R::fits)>::template Is<rows[i].fits>::value;
       if constexpr (has_fits || has_rule) t.fits = fits_trampoline<Params, rows[i].fits>;
       if constexpr (Given<decltype(R::prepare)>::template Is<rows[i].prepare>::value) t.prepare = prepare;
       if constexpr (Given<decltype(R::workspace)>::template Is<rows[i].workspace>::value) t.workspace = workspace;
       if constexpr (Given<decltype(R::enqueue)>::template Is<rows[i].enqueue>::value) t.enqueue = enqueue;
       if constexpr (Given<decltype(R::absorb)>::template Is<rows[i].absorb>::value) t.absorb = absorb;
+      if constexpr (kHasState)
+        static_assert(Given<decltype(R::plan)>::template Is<rows[i].plan>::value,
+                      "a row with a State has a function that makes it: .plan = ...");
     } else {
       t.fits = if_given(row.fits || has_rule, fits);
       t.prepare = if_given(row.prepare, prepare);
@@ -207,9 +316,11 @@ template <class Params>
 struct HasReads<Params, std::void_t<decltype(dovetail_n_reads(static_cast<const Params*>(nullptr)))>> : std::true_type {
 };
 
-// The C tables of one DOVETAIL_IMPLEMENTS, listed as soon as the library is loaded.
-template <class Params, const Row<Params>* rows, size_t n_rows>
+// The C tables of one DOVETAIL_IMPLEMENTS, listed as soon as the library is loaded. `tables` are arrays of rows.
+template <class Params, const auto&... tables>
 class RowsImplementation {
+  static_assert((std::is_same<typename TableOf<decltype(tables)>::Params, Params>::value && ...),
+                "tables of an implementation are arrays of Row<Params> or Row<Params, State>, with its Params");
   static_assert(HasReads<Params>::value,
                 "say DOVETAIL_READS(Params, member, ...) after the struct of parameters, in its namespace; without "
                 "members, DOVETAIL_READS(Params), if no field is read");
@@ -217,35 +328,38 @@ class RowsImplementation {
  public:
   // device 0: the one that the name says
   template <size_t n>
-  RowsImplementation(const ImplementationId<n>& id, int32_t device)
-      : RowsImplementation(id.op, id.name,
-                           device != 0    ? device
-                           : id.is_cuda() ? DT_DEVICE_CUDA
-                                          : DT_DEVICE_CPU,
-                           std::make_index_sequence<n_rows>()) {}
+  RowsImplementation(const ImplementationId<n>& id, int32_t device) {
+    size_t n_listed = 0;
+    (list<tables>(&n_listed, std::make_index_sequence<TableOf<decltype(tables)>::kRows>()), ...);
+    dovetail_reads(static_cast<const Params*>(nullptr), ListReads{reads_});
+    for (int k = 0; k < kReads; ++k) read_pointers_[k] = &reads_[k];
+    table_.h = DT_HDR(dt_implementation);
+    table_.op = id.op;
+    table_.name = id.name;
+    table_.device = device != 0 ? device : id.is_cuda() ? DT_DEVICE_CUDA : DT_DEVICE_CPU;
+    table_.n_reads = kReads;
+    table_.reads = read_pointers_;
+    table_.n_rows = kRows;
+    table_.rows = row_pointers_;
+    table_.create = create;
+    table_.destroy = destroy;
+    if constexpr (kHasContexts) table_.make_context = make_context;
+    if constexpr (kHasContexts) table_.drop_context = drop_context;
+    if constexpr (kHasContexts || HasShapeRule<Params>::value) table_.shape_changed = shape_changed;
+    implementations.add(&node_, implementation_before);
+  }
   RowsImplementation(const RowsImplementation&) = delete;
   RowsImplementation& operator=(const RowsImplementation&) = delete;
 
  private:
   static constexpr int kReads = dovetail_n_reads(static_cast<const Params*>(nullptr));
+  static constexpr size_t kRows = (TableOf<decltype(tables)>::kRows + ...);
+  static constexpr bool kHasContexts = (TableOf<decltype(tables)>::kHasState || ...);
 
-  template <size_t... i>
-  RowsImplementation(const char* op, const char* name, int32_t device, std::index_sequence<i...>)
-      : rows_{RowTrampolines<Params, rows, i>::table()...}, row_pointers_{&rows_[i]...} {
-    dovetail_reads(static_cast<const Params*>(nullptr), ListReads{reads_});
-    for (int k = 0; k < kReads; ++k) read_pointers_[k] = &reads_[k];
-    table_.h = DT_HDR(dt_implementation);
-    table_.op = op;
-    table_.name = name;
-    table_.device = device;
-    table_.n_reads = kReads;
-    table_.reads = read_pointers_;
-    table_.n_rows = n_rows;
-    table_.rows = row_pointers_;
-    table_.create = create;
-    table_.destroy = destroy;
-    if constexpr (HasShapeRule<Params>::value) table_.shape_changed = shape_changed;
-    implementations.add(&node_, implementation_before);
+  template <const auto& rows, size_t... i>
+  void list(size_t* n, std::index_sequence<i...>) {
+    ((rows_[*n + i] = RowTrampolines<rows, i, kHasContexts>::table(), row_pointers_[*n + i] = &rows_[*n + i]), ...);
+    *n += sizeof...(i);
   }
   static dt_code create(void* call, const char*, uint32_t n, const dt_field* const* fields, void** object) noexcept {
     RowObject<Params>* made = nullptr;
@@ -262,14 +376,24 @@ class RowsImplementation {
     return code;
   }
   static void destroy(void* object) noexcept { delete static_cast<RowObject<Params>*>(object); }
-  static dt_code shape_changed(void* object, const dt_run* run) noexcept {
+  static dt_code make_context(void* call, void* object, void** context) noexcept {
+    return guard(call, "", [&] { *context = new RowContext<Params>(params_of<Params>(object)); });
+  }
+  static void drop_context(void* context) noexcept { delete static_cast<RowContext<Params>*>(context); }
+  static const Params& params_in(void* context) {
+    if constexpr (kHasContexts) return static_cast<const RowContext<Params>*>(context)->params;
+    return params_of<Params>(context);
+  }
+  static dt_code shape_changed(void* context, const dt_run* run) noexcept {
     return guard(run->call, "", [&] {
-      params_of<Params>(object).check_shapes(Shapes(run->inputs, run->n_inputs), Shapes(run->outputs, run->n_outputs));
+      if constexpr (kHasContexts) static_cast<RowContext<Params>*>(context)->planned_by = nullptr;
+      if constexpr (HasShapeRule<Params>::value)
+        params_in(context).check_shapes(Shapes(run->inputs, run->n_inputs), Shapes(run->outputs, run->n_outputs));
     });
   }
 
-  dt_row rows_[n_rows];
-  const dt_row* row_pointers_[n_rows];
+  dt_row rows_[kRows];
+  const dt_row* row_pointers_[kRows];
   dt_read reads_[kReads + 1] = {};
   const dt_read* read_pointers_[kReads + 1] = {};
   dt_implementation table_ = {};
@@ -282,16 +406,17 @@ DOVETAIL_CLOSE_NAMESPACE
 
 // DOVETAIL_IMPLEMENTS("Softmax@1#cpu", SoftmaxParams, kRows): lists an implementation of the op. Its device is CUDA if
 // its name is "cuda", else the CPU; DOVETAIL_IMPLEMENTS_ON(DT_DEVICE_CUDA, "Softmax@1#acme.fast", ...) says otherwise.
-#define DOVETAIL_IMPLEMENTS(id, Params, rows) DOVETAIL_IMPLEMENTS_(0, id, Params, rows, __LINE__)
-#define DOVETAIL_IMPLEMENTS_ON(device, id, Params, rows) DOVETAIL_IMPLEMENTS_(device, id, Params, rows, __LINE__)
-#define DOVETAIL_IMPLEMENTS_(device, id, Params, rows, line)                                                  \
-  DOVETAIL_NEEDS_LIBRARY                                                                                      \
-  namespace {                                                                                                 \
-  constexpr ::dovetail::detail::ImplementationId<sizeof(id)> DOVETAIL_JOIN(dovetail_id_, line){id};           \
-  static_assert(DOVETAIL_JOIN(dovetail_id_, line).is_complete(),                                              \
-                "an implementation is named op#name, such as \"Softmax@1#cpu\"");                             \
-  const ::dovetail::detail::RowsImplementation<Params, rows, sizeof(rows) / sizeof((rows)[0])> DOVETAIL_JOIN( \
-      dovetail_implementation_, line){DOVETAIL_JOIN(dovetail_id_, line), device};                             \
+// One table of rows or more: kSplitRows, kRows.
+#define DOVETAIL_IMPLEMENTS(id, Params, ...) DOVETAIL_IMPLEMENTS_(0, id, Params, __LINE__, __VA_ARGS__)
+#define DOVETAIL_IMPLEMENTS_ON(device, id, Params, ...) DOVETAIL_IMPLEMENTS_(device, id, Params, __LINE__, __VA_ARGS__)
+#define DOVETAIL_IMPLEMENTS_(device, id, Params, line, ...)                                                        \
+  DOVETAIL_NEEDS_LIBRARY                                                                                           \
+  namespace {                                                                                                      \
+  constexpr ::dovetail::detail::ImplementationId<sizeof(id)> DOVETAIL_JOIN(dovetail_id_, line){id};                \
+  static_assert(DOVETAIL_JOIN(dovetail_id_, line).is_complete(),                                                   \
+                "an implementation is named op#name, such as \"Softmax@1#cpu\"");                                  \
+  const ::dovetail::detail::RowsImplementation<Params, __VA_ARGS__> DOVETAIL_JOIN(dovetail_implementation_, line){ \
+      DOVETAIL_JOIN(dovetail_id_, line), device};                                                                  \
   }
 
 #endif

@@ -191,6 +191,70 @@ class Descs {
   int32_t n_;
 };
 
+// What else is settled with the extents of a run, for `plan`.
+class RunSetup {
+ public:
+  explicit RunSetup(const dt_run* raw) : raw_(raw) {}
+  int n_threads() const { return raw_->pool ? raw_->pool->n_threads : 1; }
+  uint64_t workspace_bytes() const { return raw_->workspace_bytes; }
+  uint64_t packed_bytes() const { return raw_->packed_bytes; }
+  // The program to compute on output 0, with the types and extents of its tensors.
+  Epilogue epilogue() const { return Epilogue(DT_HAS(dt_run, raw_, epilogue) ? raw_->epilogue : nullptr); }
+  int device_id() const { return raw_->stream ? raw_->stream->device_id : 0; }
+
+ private:
+  const dt_run* raw_;
+};
+
+namespace detail {
+
+// A tensor of a run as it is while planning: its extents are known, its contents are not.
+class RunDesc {
+ public:
+  RunDesc() = default;
+  explicit RunDesc(const dt_tensor& tensor) {
+    raw_.h = DT_HDR(dt_desc);
+    raw_.ndim = tensor.ndim;
+    raw_.data_type = tensor.layout->data_type;
+    raw_.format = tensor.layout->format;
+    raw_.scale = tensor.layout->scale;
+    raw_.flags = tensor.layout->flags;
+    for (int i = 0; i < tensor.ndim; ++i) raw_.dims[i] = raw_.min[i] = raw_.opt[i] = raw_.max[i] = tensor.shape[i];
+  }
+  Desc desc() const { return Desc(&raw_); }
+
+ private:
+  dt_desc raw_ = {};
+};
+
+// All inputs or outputs of a run.
+class RunDescs {
+ public:
+  RunDescs(const dt_tensor* const* tensors, uint32_t n)
+      : n_(static_cast<int32_t>(n)), descs_(new RunDesc[n + 1]), pointers_(new const dt_desc*[n + 1]()) {
+    for (uint32_t i = 0; i < n; ++i) {
+      if (tensors[i] == nullptr) continue;
+      descs_[i] = RunDesc(*tensors[i]);
+      pointers_[i] = descs_[i].desc().raw();
+    }
+  }
+  ~RunDescs() {
+    delete[] pointers_;
+    delete[] descs_;
+  }
+  RunDescs(const RunDescs&) = delete;
+  RunDescs& operator=(const RunDescs&) = delete;
+
+  Descs all() const { return Descs(pointers_, n_); }
+
+ private:
+  const int32_t n_;
+  RunDesc* const descs_;
+  const dt_desc** const pointers_;
+};
+
+}  // namespace detail
+
 // How `prepare` hands back what it packed: call it any number of times, the bytes are joined.
 class Emit {
  public:
