@@ -59,6 +59,11 @@ inline FormatView view_of(const Tensor& t, int channel_axis = -1) {
   return view_of(static_cast<int32_t>(t.format()), t.dims(), t.rank(), channel_axis);
 }
 
+// With the largest extents; in a row's plan these are the extents.
+inline FormatView view_of(const Desc& desc, int channel_axis = -1) {
+  return view_of(static_cast<int32_t>(desc.format()), desc.max(), desc.rank(), channel_axis);
+}
+
 // Writers of padded formats leave zeros in the padding lanes; readers rely on nothing there.
 inline void zero_padding(const FormatView& view, void* data, int64_t element_bytes) {
   if (!view.has_padding()) return;
@@ -81,26 +86,42 @@ inline void zero_padding(const FormatView& view, void* data, int64_t element_byt
   }
 }
 
-// Calls body(first, last) over [0, n), on as many threads as the work is worth. `work` is bytes or operations an item,
-// in floating point since products of extents grow beyond 64 bits; all pieces but the last hold a multiple of `grain`
-// items.
-template <class Body>
-void parallel_ranges(const Run& run, int64_t n, double work, int64_t grain, const Body& body) {
-  if (n <= 0) return;
+// Items [0, n) cut for the host's threads: `count` pieces of `each` items, of which the last may have fewer.
+struct Pieces {
+  int64_t n = 0, each = 0;
+  int32_t count = 0;
+};
+
+// As many pieces as the work is worth. `work` is bytes or operations an item, in floating point since products of
+// extents grow beyond 64 bits; all pieces but the last hold a multiple of `grain` items.
+inline Pieces cut(int64_t n, double work, int64_t grain, int n_threads) {
+  if (n <= 0) return {};
   constexpr double kWorthThread = 20000;  // some microseconds; waking a thread costs about one
   const int64_t grains = (n + grain - 1) / grain;
   const double worth = static_cast<double>(n) * (work > 1 ? work : 1) / kWorthThread;
-  int64_t pieces = worth < run.n_threads() ? static_cast<int64_t>(worth) : run.n_threads();
+  int64_t pieces = worth < n_threads ? static_cast<int64_t>(worth) : n_threads;
   if (pieces > grains) pieces = grains;
-  if (pieces <= 1) {
-    body(int64_t{0}, n);
-    return;
+  if (pieces <= 1) return {n, n, 1};
+  return {n, (grains + pieces - 1) / pieces * grain, static_cast<int32_t>(pieces)};
+}
+
+// Calls body(first, last) for each piece.
+template <class Body>
+void run_pieces(const Run& run, const Pieces& pieces, const Body& body) {
+  if (pieces.count == 1) {
+    body(int64_t{0}, pieces.n);
+  } else if (pieces.count > 1) {
+    run.parallel_for(pieces.count, [&](int32_t piece) {
+      const int64_t first = piece * pieces.each, last = first + pieces.each < pieces.n ? first + pieces.each : pieces.n;
+      if (first < last) body(first, last);
+    });
   }
-  const int64_t each = (grains + pieces - 1) / pieces * grain;
-  run.parallel_for(pieces, [&](int32_t piece) {
-    const int64_t first = piece * each, last = first + each < n ? first + each : n;
-    if (first < last) body(first, last);
-  });
+}
+
+// The same for work that is cut in each run.
+template <class Body>
+void parallel_ranges(const Run& run, int64_t n, double work, int64_t grain, const Body& body) {
+  run_pieces(run, cut(n, work, grain, run.n_threads()), body);
 }
 
 // ROW(..., "linear") ROW(..., "chw16") ...: one row for each format that layers compute with, the common ones first.

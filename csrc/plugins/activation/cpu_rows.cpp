@@ -15,19 +15,34 @@ int64_t cost(int32_t kind) {
   return is_exponential ? 32 : 8;
 }
 
+struct ActivationState {
+  ActivationArgs args = {};
+  FormatView view;
+  Pieces pieces;
+  int64_t element_bytes = 0;
+};
+
+ActivationState plan(const ActivationParams& params, const Descs& inputs, const Descs&, const RunSetup& setup) {
+  const Desc x = inputs[0];
+  ActivationState state;
+  state.view = view_of(x);
+  state.args = {nullptr,
+                nullptr,
+                static_cast<int32_t>(x.type()),
+                params.type,
+                static_cast<float>(params.alpha),
+                static_cast<float>(params.beta)};
+  state.pieces = cut(state.view.stored(), static_cast<double>(cost(params.type)), 64, setup.n_threads());
+  state.element_bytes = size_of(x.type());
+  return state;
+}
+
 template <void (*kernel)(const ActivationArgs&, int64_t, int64_t)>
-void enqueue(const ActivationParams& params, const Run& run) {
-  const Tensor x = run.input(0), y = run.output(0);
-  const FormatView view = view_of(x);
-  const ActivationArgs args = {x.data<void>(),
-                               y.data<void>(),
-                               static_cast<int32_t>(x.type()),
-                               params.type,
-                               static_cast<float>(params.alpha),
-                               static_cast<float>(params.beta)};
-  parallel_ranges(run, view.stored(), cost(params.type), 64,
-                  [&](int64_t first, int64_t last) { kernel(args, first, last); });
-  zero_padding(view, args.y, size_of(y.type()));
+void enqueue(const ActivationParams&, ActivationState& state, const Run& run) {
+  state.args.x = run.input(0).data<void>();
+  state.args.y = run.output(0).data<void>();
+  run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernel(state.args, first, last); });
+  zero_padding(state.view, state.args.y, state.element_bytes);
 }
 
 #define ACTIVATION_ROW(isa, features, format) \
@@ -36,9 +51,11 @@ void enqueue(const ActivationParams& params, const Run& run) {
    .types = "f32|f16|bf16 -> f32|f16|bf16",   \
    .formats = format " -> " format,           \
    .enqueue = enqueue<isa::activation>,       \
-   .traits = kInPlace},
+   .traits = kInPlace,                        \
+   .plan = plan},
 
-constexpr Row<ActivationParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, ACTIVATION_ROW)};
+constexpr Row<ActivationParams, ActivationState> kRows[] = {
+    DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, ACTIVATION_ROW)};
 
 }  // namespace
 

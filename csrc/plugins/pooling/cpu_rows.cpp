@@ -16,29 +16,45 @@ uint64_t workspace(const PoolingParams&, const Descs& inputs, const Descs& outpu
   return static_cast<uint64_t>((n_threads > 0 ? n_threads : 1) * slot) * sizeof(float);
 }
 
-template <void (*kernel)(const PoolingArgs&, int, int64_t, int64_t, float*)>
-void enqueue(const PoolingParams& params, const Run& run) {
-  const Tensor x = run.input(0), y = run.output(0);
-  PoolingArgs args = pooling_args(params, x, y);
-  if (y.volume() == 0) return;
-  const FormatView view = view_of(y);
-  const int lanes = lanes_of(y.format());
+struct PoolingState {
+  PoolingArgs args = {};
+  FormatView view;  // of y
+  int lanes = 1;
+  int64_t slot = 0;  // floats of scratch for a piece
+  Pieces pieces;     // of rows of y, over planes, depth and height
+  int64_t element_bytes = 0;
+};
+
+PoolingState plan(const PoolingParams& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+  const Desc y = outputs[0];
+  PoolingState state;
+  PoolingArgs& args = state.args = pooling_args(params, inputs[0], y);
   const PoolAxis *depth = &args.axis[0], *height = &args.axis[1], *width = &args.axis[2];
-  args.planes = view.stored() / (depth->out * height->out * width->out * lanes);
-  const int64_t slot = slot_floats(width->in, width->out, lanes);
-  int64_t threads = static_cast<int64_t>(run.workspace_bytes() / sizeof(float)) / slot;
-  if (threads < 1) fail(DT_INTERNAL, "the workspace holds no %lld floats", static_cast<long long>(slot));
-  if (threads > run.n_threads()) threads = run.n_threads();
+  state.view = view_of(y);
+  state.lanes = lanes_of(y.format());
+  state.element_bytes = size_of(y.type());
+  if (y.max_volume() == 0) return state;
+  args.planes = state.view.stored() / (depth->out * height->out * width->out * state.lanes);
+  state.slot = slot_floats(width->in, width->out, state.lanes);
+  int64_t threads = static_cast<int64_t>(setup.workspace_bytes() / sizeof(float)) / state.slot;
+  if (threads < 1) fail(DT_INTERNAL, "the workspace holds no %lld floats", static_cast<long long>(state.slot));
+  if (threads > setup.n_threads()) threads = setup.n_threads();
   const int64_t rows = args.planes * depth->out * height->out;
-  const int64_t work = lanes * (width->in * depth->window * height->window / 4 + width->out * width->window + 16);
+  const int64_t work = state.lanes * (width->in * depth->window * height->window / 4 + width->out * width->window + 16);
   const int64_t worth = rows * work / 20000 + 1;  // some microseconds; waking a thread costs about one
-  const int64_t pieces = threads < worth ? threads : worth;
-  const int64_t each = (rows + pieces - 1) / pieces;
-  run.parallel_for(pieces, [&](int32_t piece) {
-    const int64_t first = piece * each, last = first + each < rows ? first + each : rows;
-    if (first < last) kernel(args, lanes, first, last, run.workspace<float>() + piece * slot);
+  const int64_t count = threads < worth ? threads : worth;
+  state.pieces = {rows, (rows + count - 1) / count, static_cast<int32_t>(count)};
+  return state;
+}
+
+template <void (*kernel)(const PoolingArgs&, int, int64_t, int64_t, float*)>
+void enqueue(const PoolingParams&, PoolingState& state, const Run& run) {
+  state.args.x = run.input(0).data<void>();
+  state.args.y = run.output(0).data<void>();
+  run_pieces(run, state.pieces, [&](int64_t first, int64_t last) {
+    kernel(state.args, state.lanes, first, last, run.workspace<float>() + first / state.pieces.each * state.slot);
   });
-  zero_padding(view, args.y, size_of(y.type()));
+  zero_padding(state.view, state.args.y, state.element_bytes);
 }
 
 #define POOLING_ROWS(isa, features)                          \
@@ -48,16 +64,18 @@ void enqueue(const PoolingParams& params, const Run& run) {
    .formats = "chw16",                                       \
    .fits = fits_pooling,                                     \
    .workspace = workspace,                                   \
-   .enqueue = enqueue<isa::pooling>},                        \
+   .enqueue = enqueue<isa::pooling>,                         \
+   .plan = plan},                                            \
       {.tactic = "linear_" #isa,                             \
        .needs = features,                                    \
        .types = "f32|f16|bf16|i8|i8 -> f32|f16|bf16|i8|f32", \
        .formats = "linear",                                  \
        .fits = fits_pooling,                                 \
        .workspace = workspace,                               \
-       .enqueue = enqueue<isa::pooling>},
+       .enqueue = enqueue<isa::pooling>,                     \
+       .plan = plan},
 
-constexpr Row<PoolingParams> kRows[] = {DOVETAIL_EACH_ISA(POOLING_ROWS)};
+constexpr Row<PoolingParams, PoolingState> kRows[] = {DOVETAIL_EACH_ISA(POOLING_ROWS)};
 
 }  // namespace
 

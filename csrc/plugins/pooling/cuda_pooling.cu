@@ -164,6 +164,8 @@ void start(const Run& run, const PoolingArgs& args, int64_t packs, int64_t chann
 void enqueue(const PoolingParams& params, const Run& run) {
   const Tensor x = run.input(0), y = run.output(0);
   PoolingArgs args = pooling_args(params, x, y);
+  args.x = x.data<void>();
+  args.y = y.data<void>();
   if (y.volume() == 0) return;
   const FormatView view = view_of(y);
   const int64_t lanes = view.kind == 2 ? view.padded : 1;

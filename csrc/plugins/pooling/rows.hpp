@@ -21,12 +21,11 @@ inline const char* fits_pooling(const PoolingParams& params, const dovetail::Des
   return fits ? nullptr : "the format has another number of spatial dims";
 }
 
-// All of it but the planes, which depend on the format.
-inline PoolingArgs pooling_args(const PoolingParams& params, const dovetail::Tensor& x, const dovetail::Tensor& y) {
+// All of it but the planes, which depend on the format, and the addresses. View: Tensor, or Desc of known extents.
+template <class View>
+PoolingArgs pooling_args(const PoolingParams& params, const View& x, const View& y) {
   const dovetail::ConvolveFields f = params.fields();
   PoolingArgs args = {};
-  args.x = x.data<void>();
-  args.y = y.data<void>();
   args.x_type = static_cast<int32_t>(x.type());
   args.y_type = static_cast<int32_t>(y.type());
   args.kind = params.type;

@@ -6,27 +6,39 @@ using namespace dovetail;
 
 namespace {
 
-template <void (*kernel)(const ReduceArgs&, int64_t, int64_t)>
-void enqueue(const ReduceParams& params, const Run& run) {
-  const Tensor x = run.input(0), y = run.output(0);
-  const ReduceArgs args = reduce_args(params, x, y);
-  if (y.volume() == 0) return;
-  const DT_ISA::Strips strips = DT_ISA::strips_of(args.over);
-  const bool is_row = args.over.inner_is_reduced;
-  const int64_t pieces = is_row ? 1 : (strips.inner.n + kReduceColumns - 1) / kReduceColumns;
+struct ReduceState {
+  ReduceArgs args = {};
+  Pieces pieces;  // of the strips' items
+};
+
+ReduceState plan(const ReduceParams& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+  ReduceState state;
+  state.args = reduce_args(params, inputs[0]);
+  if (outputs[0].max_volume() == 0) return state;
+  const DT_ISA::Strips strips = DT_ISA::strips_of(state.args.over);
+  const bool is_row = state.args.over.inner_is_reduced;
+  const int64_t columns = is_row ? 1 : (strips.inner.n + kReduceColumns - 1) / kReduceColumns;
   const int64_t width = is_row || strips.inner.n < kReduceColumns ? strips.inner.n : kReduceColumns;
-  parallel_ranges(run, strips.items * pieces, strips.runs * (width + 16), 1,
-                  [&](int64_t first, int64_t last) { kernel(args, first, last); });
+  state.pieces = cut(strips.items * columns, static_cast<double>(strips.runs * (width + 16)), 1, setup.n_threads());
+  return state;
 }
 
-#define REDUCE_ROW(isa, features) \
-  {.tactic = "linear_" #isa,      \
-   .needs = features,             \
-   .types = kReduceTypes,         \
-   .formats = "linear",           \
-   .enqueue = enqueue<isa::reduce>},
+template <void (*kernel)(const ReduceArgs&, int64_t, int64_t)>
+void enqueue(const ReduceParams&, ReduceState& state, const Run& run) {
+  state.args.x = run.input(0).data<void>();
+  state.args.y = run.output(0).data<void>();
+  run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernel(state.args, first, last); });
+}
 
-constexpr Row<ReduceParams> kRows[] = {DOVETAIL_EACH_ISA(REDUCE_ROW)};
+#define REDUCE_ROW(isa, features)   \
+  {.tactic = "linear_" #isa,        \
+   .needs = features,               \
+   .types = kReduceTypes,           \
+   .formats = "linear",             \
+   .enqueue = enqueue<isa::reduce>, \
+   .plan = plan},
+
+constexpr Row<ReduceParams, ReduceState> kRows[] = {DOVETAIL_EACH_ISA(REDUCE_ROW)};
 
 }  // namespace
 

@@ -126,7 +126,9 @@ void start(const Run& run, const ReduceArgs& args) {
 
 void enqueue(const ReduceParams& params, const Run& run) {
   const Tensor x = run.input(0), y = run.output(0);
-  const ReduceArgs args = reduce_args(params, x, y);
+  ReduceArgs args = reduce_args(params, x);
+  args.x = x.data<void>();
+  args.y = y.data<void>();
   if (args.over.results == 0) return;
   if (args.type == DT_TYPE_INT32) return start<int32_t>(run, args);
   if (args.type == DT_TYPE_INT64) return start<int64_t>(run, args);

@@ -10,8 +10,10 @@
 constexpr char kReduceTypes[] = NUMBERS " -> " NUMBERS;
 #undef NUMBERS
 
-inline ReduceArgs reduce_args(const ReduceParams& params, const dovetail::Tensor& x, const dovetail::Tensor& y) {
-  return {x.data<void>(), y.data<void>(), static_cast<int32_t>(x.type()), params.op,
+// All of it but the addresses. View: Tensor, or Desc of known extents.
+template <class View>
+ReduceArgs reduce_args(const ReduceParams& params, const View& x) {
+  return {nullptr, nullptr, static_cast<int32_t>(x.type()), params.op,
           DT_ISA::reduction_of(x.dims(), x.rank(), static_cast<uint64_t>(params.axes), nullptr)};
 }
 

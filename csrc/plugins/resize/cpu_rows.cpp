@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Resize@1#cpu: tactics, best first.
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
 #include "cpu_kernels.hpp"
 #include "rows.hpp"
 
@@ -9,8 +14,7 @@ namespace {
 
 constexpr int64_t kFewNeighbours = 8;  // fewer beside one another are gathered one by one
 
-// What a layer may need of the workspace, for any extents up to max(): tables, sums between two axes, and rows of a
-// thread.
+// What a layer may need of the workspace, for any extents up to max(): sums between two axes, and rows of a thread.
 struct Need {
   int64_t shared = 0, of_thread = 0;
 };
@@ -49,8 +53,6 @@ Need need_of(const ResizeParams& params, const Desc& x, const Desc& y) {
   for (int i = n - 1; i >= 0; --i) {
     if (axes[i] >= 0) {
       --n_before;
-      const int64_t entries = resize_most_entries(params, axes[i], in[i], out[i]);
-      need.shared += 2 * padded(entries * 4 * (behind < kFewNeighbours ? behind : kFewNeighbours));
       const int64_t chunk = behind < kResizeColumns ? behind : kResizeColumns;
       if (chunk > row) row = chunk;
       const int64_t neighbours = n_before > 0 || behind < kFewNeighbours ? behind : kFewNeighbours;
@@ -83,33 +85,54 @@ uint64_t workspace(const ResizeParams& params, const Descs& inputs, const Descs&
   return static_cast<uint64_t>(need.shared + need.of_thread * n_threads);
 }
 
-// The workspace, handed out piece by piece.
-class Memory {
+// The tables of a state.
+class Tables {
  public:
-  explicit Memory(const Run& run) : at_(run.workspace<char>()), left_(static_cast<int64_t>(run.workspace_bytes())) {}
   template <class T>
   T* take(int64_t n) {
-    const int64_t bytes = (n * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
-    if (bytes > left_) fail(DT_INVALID_ARGUMENT, "the workspace is smaller than what these extents need");
-    char* taken = at_;
-    at_ += bytes;
-    left_ -= bytes;
-    return reinterpret_cast<T*>(taken);
+    std::unique_ptr<void, Free> block(operator new(static_cast<size_t>(n) * sizeof(T), kAlignment));
+    blocks_.push_back(std::move(block));
+    return static_cast<T*>(blocks_.back().get());
   }
-  int64_t left() const { return left_; }
-  char* rest() const { return at_; }
 
  private:
-  char* at_;
-  int64_t left_;
+  static constexpr std::align_val_t kAlignment{64};
+  struct Free {
+    void operator()(void* block) const { operator delete(block, kAlignment); }
+  };
+  std::vector<std::unique_ptr<void, Free>> blocks_;
+};
+
+// Weighted sums along one axis, or two neighbouring ones: from x or from sums, to other sums or to y.
+struct BlendStep {
+  ResizeBlend blend;
+  int from, to;  // sums of the workspace; -1: x or y
+  int32_t pieces;
+};
+
+struct ResizeState {
+  Tables tables;
+  ResizeMove move = {};
+  Pieces rows;                   // of a move
+  std::vector<BlendStep> steps;  // none for a move
+  int64_t sums_bytes = 0;        // of each of the two sums in the workspace, behind which threads have their scratch
+  int64_t scratch_at = 0;
+  // What lies beyond x: `outer` times, `inner` elements.
+  struct Beyond {
+    int64_t outer, inner, first, stride;
+  };
+  std::vector<Beyond> beyond;
+  uint64_t beyond_bits = 0;
+  FormatView view;  // of y
+  int64_t element_bytes = 0;
 };
 
 // Each cell as `group` neighbours.
-ResizeTable table_of(const ResizeParams& params, const ResizeView& view, int i, int64_t group, Memory& memory) {
+ResizeTable table_of(const ResizeParams& params, const ResizeView& view, int i, int64_t group, Tables& tables) {
   const ResizeAxis axis = resize_axis(params, view.axis[i], view.in[i], view.out[i]);
   const int64_t n = axis.out * group;
-  int32_t* cells = memory.take<int32_t>(axis.taps * n);
-  float* weights = axis.mode == kResizeNearest ? nullptr : memory.take<float>(axis.taps * n);
+  int32_t* cells = tables.take<int32_t>(axis.taps * n);
+  float* weights = axis.mode == kResizeNearest ? nullptr : tables.take<float>(axis.taps * n);
   for (int64_t k = 0; k < axis.out; ++k) {
     const int64_t at = k * group;
     taps_of(axis, k, cells + at, weights + at, n);
@@ -130,19 +153,24 @@ int64_t group_of(int64_t inner, int64_t extent) {
   return inner < kFewNeighbours && extent * inner <= kResizeMostExtent ? inner : 1;
 }
 
-void fill_beyond(const ResizeParams& params, const ResizeView& view, const Tensor& y) {
-  const uint64_t bits = resize_bits(y.type(), params.extrapolation_value);
-  const int64_t bytes = size_of(y.type());
+void plan_beyond(const ResizeParams& params, const ResizeView& view, const Desc& y, ResizeState* state) {
+  state->beyond_bits = resize_bits(y.type(), params.extrapolation_value);
   for (int i = 0; i < view.n; ++i) {
     if (view.axis[i] < 0) continue;
     const ResizeAxis axis = resize_axis(params, view.axis[i], view.in[i], view.out[i]);
     const int64_t outer = view.volume(view.out, 0, i), inner = view.volume(view.out, i + 1, view.n);
-    for (int64_t k = 0; k < axis.out; ++k) {
-      if (!is_beyond(axis, k)) continue;
-      for (int64_t o = 0; o < outer; ++o) {
-        char* to = y.data<char>() + (o * axis.out + k) * inner * bytes;
-        for (int64_t j = 0; j < inner; ++j) std::memcpy(to + j * bytes, &bits, static_cast<size_t>(bytes));
-      }
+    for (int64_t k = 0; k < axis.out; ++k)
+      if (is_beyond(axis, k)) state->beyond.push_back({outer, inner, k * inner, axis.out * inner});
+  }
+}
+
+void fill_beyond(const ResizeState& state, char* y) {
+  const int64_t bytes = state.element_bytes;
+  for (const ResizeState::Beyond& part : state.beyond) {
+    for (int64_t o = 0; o < part.outer; ++o) {
+      char* to = y + (o * part.stride + part.first) * bytes;
+      for (int64_t j = 0; j < part.inner; ++j)
+        std::memcpy(to + j * bytes, &state.beyond_bits, static_cast<size_t>(bytes));
     }
   }
 }
@@ -150,13 +178,9 @@ void fill_beyond(const ResizeParams& params, const ResizeView& view, const Tenso
 typedef void Move(const ResizeMove& move, int64_t first, int64_t last);
 typedef void Blend(const ResizeBlend& blend, int64_t first, int64_t last, void* scratch);
 
-void move_elements(Move* kernel, const ResizeParams& params, const ResizeView& view, const Run& run) {
-  const Tensor x = run.input(0), y = run.output(0);
-  Memory memory(run);
-  ResizeMove move = {};
-  move.x = x.data<void>();
-  move.y = y.data<void>();
-  move.element_bytes = size_of(y.type());
+void plan_move(const ResizeParams& params, const ResizeView& view, int n_threads, ResizeState* state) {
+  ResizeMove& move = state->move;
+  move.element_bytes = state->element_bytes;
   int n = view.n;  // axes in front of the rows
   move.row_in = move.row_out = 1;
   if (n > 0 && view.axis[n - 1] < 0) move.row_in = move.row_out = view.out[--n];
@@ -164,7 +188,7 @@ void move_elements(Move* kernel, const ResizeParams& params, const ResizeView& v
   if (n > 0) {
     --n;
     const int64_t group = group_of(move.row_out, view.in[n] > view.out[n] ? view.in[n] : view.out[n]);
-    move.across = table_of(params, view, n, group, memory).cells;
+    move.across = table_of(params, view, n, group, state->tables).cells;
     move.block = move.row_out / group;
     move.row_in *= view.in[n];
     move.row_out *= view.out[n];
@@ -174,35 +198,31 @@ void move_elements(Move* kernel, const ResizeParams& params, const ResizeView& v
   for (int i = n - 1; i >= 0; --i) {
     move.out[i] = view.out[i];
     move.stride[i] = stride;
-    if (view.axis[i] >= 0) move.cells[i] = table_of(params, view, i, 1, memory).cells;
+    if (view.axis[i] >= 0) move.cells[i] = table_of(params, view, i, 1, state->tables).cells;
     stride *= view.in[i];
     rows *= view.out[i];
   }
-  parallel_ranges(run, rows, static_cast<double>(move.row_out * move.element_bytes), 1,
-                  [&](int64_t first, int64_t last) { kernel(move, first, last); });
+  state->rows = cut(rows, static_cast<double>(move.row_out * move.element_bytes), 1, n_threads);
 }
 
-void run_blend(Blend* kernel, ResizeBlend& blend, const Run& run, const Memory& memory) {
+// Cuts a step for the threads; the workspace has `room` bytes for their scratch.
+void divide(int64_t room, int n_threads, BlendStep* step) {
+  ResizeBlend& blend = step->blend;
   const int64_t taps = blend.down.taps ? blend.down.taps : 1;
   blend.n_kept = taps < blend.in ? taps : blend.in;
   const int64_t row = blend.chunk(), line = blend.across.taps ? blend.row_in : 0;
   blend.scratch_bytes = (blend.n_kept * 8 + ((blend.n_kept + 1) * row + line) * 4 + 63) / 64 * 64;
-  const int64_t units = blend.units(), room = memory.left() / blend.scratch_bytes;
-  if (room < 1) fail(DT_INVALID_ARGUMENT, "the workspace is smaller than what these extents need");
+  const int64_t units = blend.units(), fit = room / blend.scratch_bytes;
+  if (fit < 1) fail(DT_INVALID_ARGUMENT, "the workspace is smaller than what these extents need");
   const double work = static_cast<double>(units) * static_cast<double>(row * (taps + blend.across.taps));
-  int64_t pieces = run.n_threads() < room ? run.n_threads() : room;
+  int64_t pieces = n_threads < fit ? n_threads : fit;
   if (pieces > units) pieces = units;
   if (static_cast<double>(pieces) > work / 10000) pieces = static_cast<int64_t>(work / 10000) + 1;
-  run.parallel_for(pieces, [&](int32_t piece) {
-    kernel(blend, units / pieces * piece + (piece < units % pieces ? piece : units % pieces),
-           units / pieces * (piece + 1) + (piece + 1 < units % pieces ? piece + 1 : units % pieces),
-           memory.rest() + piece * blend.scratch_bytes);
-  });
+  step->pieces = static_cast<int32_t>(pieces);
 }
 
-void blend_elements(Blend* kernel, const ResizeParams& params, const ResizeView& view, const Run& run) {
-  const Tensor x = run.input(0), y = run.output(0);
-  Memory memory(run);
+void plan_blend(const ResizeParams& params, const ResizeView& view, const Desc& x, const RunSetup& setup,
+                ResizeState* state) {
   int resized[kResizeMostAxes], n_resized = 0;
   int64_t dims[kResizeMostAxes];
   for (int i = 0; i < view.n; ++i) {
@@ -211,21 +231,20 @@ void blend_elements(Blend* kernel, const ResizeParams& params, const ResizeView&
   }
   int64_t most = 1;  // elements between two axes
   for (int i = 0; i < view.n; ++i) most = times(most, view.in[i] > view.out[i] ? view.in[i] : view.out[i]);
-  float* sums[2] = {nullptr, nullptr};
-  const void* from = x.data<void>();
+  int n_sums = 0;
   int32_t type = static_cast<int32_t>(x.type());
-  for (int k = 0, step = 0; k < n_resized; ++step) {
+  for (int k = 0; k < n_resized;) {
     const int i = resized[k];
     const bool is_pair = k + 2 == n_resized && resized[k + 1] == i + 1;
     const bool is_last = is_pair || k + 1 == n_resized;
     const int64_t behind = view.volume(dims, i + 1, view.n);
-    ResizeBlend blend = {};
-    blend.x = from;
+    BlendStep step = {};
+    ResizeBlend& blend = step.blend;
     blend.x_type = type;
     blend.outer = view.volume(dims, 0, i);
     blend.inner = 1;
     if (is_pair || behind >= kFewNeighbours) {
-      blend.down = table_of(params, view, i, 1, memory);
+      blend.down = table_of(params, view, i, 1, state->tables);
       blend.in = view.in[i];
       blend.out = view.out[i];
       blend.row_in = blend.row_out = behind;
@@ -235,54 +254,87 @@ void blend_elements(Blend* kernel, const ResizeParams& params, const ResizeView&
     if (is_pair || behind < kFewNeighbours) {
       const int last = is_pair ? i + 1 : i;
       const int64_t inner = view.volume(dims, last + 1, view.n), group = group_of(inner, view.in[last]);
-      blend.across = table_of(params, view, last, group, memory);
+      blend.across = table_of(params, view, last, group, state->tables);
       blend.inner = inner / group;
       blend.row_in = view.in[last] * inner;
       blend.row_out = view.out[last] * inner;
     }
     dims[i] = view.out[i];
     if (is_pair) dims[i + 1] = view.out[i + 1];
-    if (!is_last && !sums[step % 2]) sums[step % 2] = memory.take<float>(most);
-    blend.y = is_last ? y.data<void>() : sums[step % 2];
-    blend.y_type = is_last ? static_cast<int32_t>(y.type()) : DT_ISA::kF32;
-    run_blend(kernel, blend, run, memory);
-    from = blend.y;
-    type = blend.y_type;
+    const int n_steps = static_cast<int>(state->steps.size());
+    step.from = n_steps == 0 ? -1 : (n_steps - 1) % 2;
+    step.to = is_last ? -1 : n_steps % 2;
+    if (step.to >= n_sums) n_sums = step.to + 1;
+    type = blend.y_type = is_last ? static_cast<int32_t>(x.type()) : DT_ISA::kF32;
+    state->steps.push_back(step);
     k += is_pair ? 2 : 1;
   }
+  state->sums_bytes = (most * 4 + 63) / 64 * 64;
+  state->scratch_at = n_sums * state->sums_bytes;
+  for (BlendStep& step : state->steps)
+    divide(static_cast<int64_t>(setup.workspace_bytes()) - state->scratch_at, setup.n_threads(), &step);
 }
 
-template <Move* move, Blend* blend>
-void enqueue(const ResizeParams& params, const Run& run) {
-  const Tensor x = run.input(0), y = run.output(0);
-  if (y.volume() == 0) return;
+ResizeState plan(const ResizeParams& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+  const Desc x = inputs[0], y = outputs[0];
+  ResizeState state;
+  state.view = view_of(y);
+  state.element_bytes = size_of(y.type());
+  if (y.max_volume() == 0) return state;
   const ResizeView view = resize_view(params, x, y);
   bool is_copy = true;
   for (int i = 0; i < view.n; ++i) is_copy = is_copy && view.axis[i] < 0;
   if (is_copy || params.resize_mode == kResizeNearest) {
-    move_elements(move, params, view, run);
+    plan_move(params, view, setup.n_threads(), &state);
   } else {
-    blend_elements(blend, params, view, run);
+    plan_blend(params, view, x, setup, &state);
   }
-  if (params.coordinate_transformation == kResizeCropAndResize) fill_beyond(params, view, y);
-  zero_padding(view_of(y), y.data<void>(), size_of(y.type()));
+  if (params.coordinate_transformation == kResizeCropAndResize) plan_beyond(params, view, y, &state);
+  return state;
 }
 
-#define RESIZE_ROW(isa, features, name, types_, format) \
-  {.tactic = name "_" #isa,                             \
-   .needs = features,                                   \
-   .types = types_,                                     \
-   .formats = format,                                   \
-   .fits = fits_resize,                                 \
-   .workspace = workspace,                              \
-   .enqueue = enqueue<isa::resize_move, isa::resize_blend>},
+void run_blend(Blend* kernel, const BlendStep& step, char* scratch, const Run& run) {
+  const int64_t units = step.blend.units(), pieces = step.pieces;
+  run.parallel_for(pieces, [&](int32_t piece) {
+    kernel(step.blend, units / pieces * piece + (piece < units % pieces ? piece : units % pieces),
+           units / pieces * (piece + 1) + (piece + 1 < units % pieces ? piece + 1 : units % pieces),
+           scratch + piece * step.blend.scratch_bytes);
+  });
+}
+
+template <Move* move, Blend* blend>
+void enqueue(const ResizeParams&, ResizeState& state, const Run& run) {
+  const void* const x = run.input(0).data<void>();
+  void* const y = run.output(0).data<void>();
+  char* const sums = run.workspace<char>();
+  for (BlendStep& step : state.steps) {
+    step.blend.x = step.from < 0 ? x : sums + step.from * state.sums_bytes;
+    step.blend.y = step.to < 0 ? y : sums + step.to * state.sums_bytes;
+    run_blend(blend, step, sums + state.scratch_at, run);
+  }
+  state.move.x = x;
+  state.move.y = y;
+  run_pieces(run, state.rows, [&](int64_t first, int64_t last) { move(state.move, first, last); });
+  fill_beyond(state, static_cast<char*>(y));
+  zero_padding(state.view, y, state.element_bytes);
+}
+
+#define RESIZE_ROW(isa, features, name, types_, format)     \
+  {.tactic = name "_" #isa,                                 \
+   .needs = features,                                       \
+   .types = types_,                                         \
+   .formats = format,                                       \
+   .fits = fits_resize,                                     \
+   .workspace = workspace,                                  \
+   .enqueue = enqueue<isa::resize_move, isa::resize_blend>, \
+   .plan = plan},
 #define RESIZE_ROWS(isa, features)                                            \
   RESIZE_ROW(isa, features, "linear", kResizeTypes32, "linear")               \
   RESIZE_ROW(isa, features, "chw16", kResizeTypes32, "chw16 linear -> chw16") \
   RESIZE_ROW(isa, features, "hwc8", kResizeTypes32, "hwc8 linear -> hwc8")    \
   RESIZE_ROW(isa, features, "sizes64", kResizeTypes64, "linear")
 
-constexpr Row<ResizeParams> kRows[] = {DOVETAIL_EACH_ISA(RESIZE_ROWS)};
+constexpr Row<ResizeParams, ResizeState> kRows[] = {DOVETAIL_EACH_ISA(RESIZE_ROWS)};
 
 }  // namespace
 

@@ -47,7 +47,9 @@ void each_stored_axis(int32_t format, int rank, const Body& body) {
   if (channels >= 0) body(traits.kind == 1 ? -1 : channels, int64_t{traits.lanes});
 }
 
-inline ResizeView resize_view(const ResizeParams& params, const dovetail::Tensor& x, const dovetail::Tensor& y) {
+// Tensors of a run, or Descs of known extents.
+template <class Tensors>
+ResizeView resize_view(const ResizeParams& params, const Tensors& x, const Tensors& y) {
   const dovetail::FormatTraits traits = dovetail::traits_of(static_cast<int32_t>(x.format()));
   const int channels = traits.kind == 0 ? -1 : x.rank() - traits.spatial - 1;
   ResizeView view;

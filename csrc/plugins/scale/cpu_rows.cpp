@@ -13,25 +13,46 @@ uint64_t workspace(const ScaleParams& params, const Descs& inputs, const Descs&,
          parameter_bytes(layout, inputs, kPower);
 }
 
-template <void (*kernel)(const ScaleArgs&, int64_t, int64_t)>
-void enqueue(const ScaleParams& params, const Run& run) {
-  const Tensor x = run.input(kX), y = run.output(0);
-  const ParameterLayout layout = layout_of(params, static_cast<int32_t>(x.format()), x.dims(), x.rank());
-  const int64_t n = layout.view.stored();
-  if (n == 0) return;
-  float* scratch = run.workspace<float>();
+struct ScaleState {
+  ParameterLayout layout;
   ScaleArgs args = {};
-  args.x = x.data<void>();
-  args.y = y.data<void>();
-  args.type = static_cast<int32_t>(x.type());
-  args.scale = parameters(run, kScale, layout, 1.0f, &scratch);
-  args.shift = parameters(run, kShift, layout, 0.0f, &scratch);
-  args.power = parameters(run, kPower, layout, 1.0f, &scratch);
-  args.groups = layout.groups;
-  args.inner = layout.inner;
-  args.lanes = layout.lanes;
-  parallel_ranges(run, n, args.power ? 40 : 8, 64, [&](int64_t first, int64_t last) { kernel(args, first, last); });
-  zero_padding(layout.view, args.y, size_of(y.type()));
+  Pieces pieces;
+  int64_t element_bytes = 0;
+  bool is_copied[4] = {};  // per input: is the parameter read through a copy?
+};
+
+ScaleState plan(const ScaleParams& params, const Descs& inputs, const Descs&, const RunSetup& setup) {
+  const Desc x = inputs[kX];
+  ScaleState state;
+  state.layout = layout_of(params, x);
+  for (int i = kScale; i <= kPower; ++i)
+    state.is_copied[i] = inputs.has(i) && needs_copy(state.layout, static_cast<int32_t>(inputs[i].type()));
+  state.args.type = static_cast<int32_t>(x.type());
+  state.args.groups = state.layout.groups;
+  state.args.inner = state.layout.inner;
+  state.args.lanes = state.layout.lanes;
+  state.pieces = cut(state.layout.view.stored(), inputs.has(kPower) ? 40 : 8, 64, setup.n_threads());
+  state.element_bytes = size_of(x.type());
+  return state;
+}
+
+const float* parameter(const ScaleState& state, const Run& run, int input, float padding, float** scratch) {
+  if (!run.has_input(input)) return nullptr;
+  if (!state.is_copied[input]) return run.input(input).data<const float>();
+  return parameters(run, input, state.layout, padding, scratch);
+}
+
+template <void (*kernel)(const ScaleArgs&, int64_t, int64_t)>
+void enqueue(const ScaleParams&, ScaleState& state, const Run& run) {
+  ScaleArgs& args = state.args;
+  float* scratch = run.workspace<float>();
+  args.x = run.input(kX).data<void>();
+  args.y = run.output(0).data<void>();
+  args.scale = parameter(state, run, kScale, 1.0f, &scratch);
+  args.shift = parameter(state, run, kShift, 0.0f, &scratch);
+  args.power = parameter(state, run, kPower, 1.0f, &scratch);
+  run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernel(args, first, last); });
+  zero_padding(state.layout.view, args.y, state.element_bytes);
 }
 
 #define SCALE_ROW(isa, features, format)                 \
@@ -42,9 +63,10 @@ void enqueue(const ScaleParams& params, const Run& run) {
    .fits = fits_scale,                                   \
    .workspace = workspace,                               \
    .enqueue = enqueue<isa::scale>,                       \
-   .traits = kInPlace},
+   .traits = kInPlace,                                   \
+   .plan = plan},
 
-constexpr Row<ScaleParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, SCALE_ROW)};
+constexpr Row<ScaleParams, ScaleState> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, SCALE_ROW)};
 
 }  // namespace
 
