@@ -3,6 +3,8 @@
 #ifndef DOVETAIL_KERNELS_CONVOLVE_CPU_ROWS_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_CPU_ROWS_HPP
 
+#include <vector>
+
 #include "dovetail/epilogue.hpp"
 #include "kernels/convolve/geometry.hpp"
 
@@ -42,6 +44,29 @@ enum class ConvolveKind { gemm, int8, bf16, rows, blocked, stem, depthwise };
 
 // The kernels for CHW16 end a sum after whole planes of taps; with more taps than these its rounding errors would show.
 constexpr int64_t kMostBlockedTaps = 256, kMostDepthwiseTaps = 1024;
+
+// One gather with everything but its addresses, and how it is cut: by tiles or panels where kernels take both.
+struct ConvolvePhase {
+  ConvolveArgs args;
+  int64_t weights_at;  // in the packed kernel
+  int64_t tiles, panels;
+  bool by_panels;
+  Pieces pieces;
+};
+
+// What a row knows of a context with these extents.
+struct ConvolveState {
+  const ConvolveKernels* kernels = nullptr;
+  ConvolveKind kind = ConvolveKind::gemm;
+  ConvolveFields fields = {};
+  RawWeights weights = {};
+  std::vector<ConvolvePhase> phases;  // those with outputs
+  EpilogueProgram epilogue = {};
+  // Where in the workspace the kernel and the bias are copied to, if they are; -1 if they are not. Tiles come behind.
+  int64_t kernel_at = -1, bias_at = -1, tiles_at = 0;
+  int64_t slot = 0;  // bytes of a piece's tile
+  bool has_bias = false;
+};
 
 // What a row does, told at run time: a template of all this for each row would take minutes to compile.
 class ConvolveRow {
@@ -95,60 +120,68 @@ class ConvolveRow {
     return static_cast<uint64_t>(bytes);
   }
 
-  void enqueue(const Run& run) const {
-    const Tensor x = run.input(kX), kernel = run.input(kKernel), y = run.output(0);
-    const RawWeights w =
-        raw_weights(f_, kernel.data<void>(), static_cast<int32_t>(kernel.type()), kernel.dims(), kernel.rank());
-    if (y.volume() == 0) return;
-    Scratch scratch = {run.workspace<char>(), run.workspace<char>() + run.workspace_bytes()};
-    const char* packed = run.packed<char>();
-    const char* end = packed + run.packed_bytes();
-    if (packed == nullptr) {
-      char* made = scratch.take(packed_bytes(w));
-      pack(w, made);
-      packed = made;
-      end = scratch.next;
-    }
-    ConvolveArgs args = {};
-    args.x = x.data<void>();
-    args.y = y.data<void>();
-    args.bias = bias_of(run, w, &scratch);
+  ConvolveState plan(const Descs& inputs, const Descs& outputs, const RunSetup& setup) const {
+    const Desc x = inputs[kX], kernel = inputs[kKernel], y = outputs[0];
+    ConvolveState state;
+    state.kernels = &kernels_;
+    state.kind = kind_;
+    state.fields = f_;
+    const RawWeights& w = state.weights = weights_of(kernel);
+    if (y.max_volume() == 0) return state;
+    state.epilogue = planned_epilogue(setup.epilogue(), y);
+    place(inputs, setup, &state);
+    ConvolvePhase phase = {};
+    ConvolveArgs& args = phase.args;
     args.x_type = static_cast<int32_t>(x.type());
     args.y_type = static_cast<int32_t>(y.type());
-    args.images = x.volume(0, x.rank() - f_.n_spatial - 1);
+    args.images = detail::volume(x.max(), x.rank() - f_.n_spatial - 1);
     args.groups = w.groups;
     args.channels = w.channels;
     args.maps = w.maps;
     args.panel = panel(w);
     args.scale = x.scale() * kernel.scale();
     args.x_is_linear = kind_ == ConvolveKind::stem;
-    const EpilogueProgram epilogue = epilogue_program(run);
-    if (epilogue.n_steps > 0) args.epilogue = &epilogue;
-    int64_t x_extents[3], y_extents[3];
-    spatial_extents(x.dims(), x.rank(), f_.n_spatial, x_extents);
-    spatial_extents(y.dims(), y.rank(), f_.n_spatial, y_extents);
-    for (int64_t phase = 0; phase < convolve_phases(f_); ++phase) {
-      set_phase(f_, x_extents, y_extents, phase, &args);
-      const int64_t bytes = form_bytes(w, args.axis);
-      if (end - packed < bytes) fail(DT_PLAN_CORRUPT, "the packed kernel is too short");
-      args.weights = packed;
-      packed += bytes;
-      if (args.axis[0].count * args.axis[1].count * args.axis[2].count > 0) compute(run, args, w, scratch);
+    int64_t x_extents[3], y_extents[3], packed = 0;
+    spatial_extents(x.max(), x.rank(), f_.n_spatial, x_extents);
+    spatial_extents(y.max(), y.rank(), f_.n_spatial, y_extents);
+    for (int64_t i = 0; i < convolve_phases(f_); ++i) {
+      set_phase(f_, x_extents, y_extents, i, &args);
+      phase.weights_at = packed;
+      packed += form_bytes(w, args.axis);
+      if (args.axis[0].count * args.axis[1].count * args.axis[2].count == 0) continue;
+      state.phases.push_back(phase);
+      divide(static_cast<int64_t>(setup.workspace_bytes()) - state.tiles_at, setup.n_threads(), state.slot,
+             &state.phases.back());
+    }
+    if (state.kernel_at < 0 && static_cast<int64_t>(setup.packed_bytes()) < packed)
+      fail(DT_PLAN_CORRUPT, "the packed kernel is too short");
+    return state;
+  }
+
+  static void enqueue(ConvolveState& state, const Run& run) {
+    if (state.phases.empty()) return;
+    const void *x = run.input(kX).data<void>(), *packed = run.packed();
+    void* const y = run.output(0).data<void>();
+    char* const workspace = run.workspace<char>();
+    if (state.kernel_at >= 0) {
+      state.weights.data = run.input(kKernel).data<void>();
+      const ConvolveRow row(*state.kernels, state.kind, state.fields);
+      row.pack(state.weights, workspace + state.kernel_at);
+      packed = workspace + state.kernel_at;
+    }
+    const float* const bias = bias_of(state, run);
+    set_operands(run, &state.epilogue);
+    for (ConvolvePhase& phase : state.phases) {
+      phase.args.x = x;
+      phase.args.y = y;
+      phase.args.bias = bias;
+      phase.args.weights = static_cast<const char*>(packed) + phase.weights_at;
+      phase.args.epilogue = state.epilogue.n_steps > 0 ? &state.epilogue : nullptr;
+      compute(*state.kernels, state.kind, phase, state.slot, workspace + state.tiles_at, run);
     }
   }
 
  private:
-  struct Scratch {
-    char *next, *end;
-    char* take(int64_t bytes) {
-      if (end - next < bytes) {
-        fail(DT_PLAN_CORRUPT, "a workspace of %lld bytes ends too early", static_cast<long long>(end - next));
-      }
-      next += bytes;
-      return next - bytes;
-    }
-  };
-
   static int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
   bool is_in_pairs() const { return kind_ == ConvolveKind::int8 || kind_ == ConvolveKind::bf16; }
   bool is_tiled() const { return kind_ == ConvolveKind::gemm || is_in_pairs(); }
@@ -196,63 +229,99 @@ class ConvolveRow {
     });
   }
 
-  static const float* bias_of(const Run& run, const RawWeights& w, Scratch* scratch) {
-    if (!run.has_input(kBias)) return nullptr;
+  // What is copied to the workspace, and where.
+  void place(const Descs& inputs, const RunSetup& setup, ConvolveState* state) const {
+    const RawWeights& w = state->weights;
+    int64_t end = 0;
+    if (setup.packed_bytes() == 0) {
+      state->kernel_at = end;
+      end += packed_bytes(w);
+    }
+    state->has_bias = inputs.has(kBias) && inputs[kBias].max_volume() > 0;
+    if (state->has_bias && inputs[kBias].type() != DataType::kFLOAT) {
+      state->bias_at = end;
+      end += rounded(w.groups * w.maps * 4);
+    }
+    state->tiles_at = end;
+    if (is_tiled()) state->slot = slot_bytes(w);
+    if (end <= static_cast<int64_t>(setup.workspace_bytes())) return;
+    fail(DT_PLAN_CORRUPT, "a workspace of %llu bytes ends too early",
+         static_cast<unsigned long long>(setup.workspace_bytes()));
+  }
+
+  static const float* bias_of(const ConvolveState& state, const Run& run) {
+    if (!state.has_bias) return nullptr;
     const Tensor bias = run.input(kBias);
-    if (bias.volume() == 0) return nullptr;
-    if (bias.type() == DataType::kFLOAT) return bias.data<const float>();
-    float* copy = reinterpret_cast<float*>(scratch->take(rounded(w.groups * w.maps * 4)));
+    if (state.bias_at < 0) return bias.data<const float>();
+    float* copy = reinterpret_cast<float*>(run.workspace<char>() + state.bias_at);
     const int32_t type = static_cast<int32_t>(bias.type());
     for (int64_t i = 0; i < bias.volume(); ++i) copy[i] = read_float(bias.data<void>(), type, i);
     return copy;
   }
 
-  void compute(const Run& run, ConvolveArgs& args, const RawWeights& w, const Scratch& scratch) const {
-    if (is_tiled()) return compute_tiles(run, args, w, scratch);
-    ConvolveAxis* axis = args.axis;
+  // Cuts a phase for the threads; `room` is what the workspace has for tiles.
+  void divide(int64_t room, int n_threads, int64_t slot, ConvolvePhase* phase) const {
+    if (is_tiled()) return divide_tiles(room, n_threads, slot, phase);
+    const ConvolveArgs& args = phase->args;
+    ConvolveAxis* axis = phase->args.axis;
     const double cost = 2.0 * static_cast<double>(n_taps(axis) * args.channels + 1);  // of one output; 1 for the store
     const int64_t units = args.images * args.groups;
     if (is_blocked()) {
       join_axes(axis);
       const int64_t items = kernels_.blocked_items(args);
       const int64_t outputs = units * args.maps * axis[1].count * axis[2].count / (items > 0 ? items : 1);
-      parallel_ranges(run, items, static_cast<double>(outputs) * cost, 1,
-                      [&](int64_t first, int64_t last) { kernels_.blocked(args, first, last); });
+      phase->pieces = cut(items, static_cast<double>(outputs) * cost, 1, n_threads);
     } else if (kind_ == ConvolveKind::depthwise) {
-      parallel_ranges(run, args.images * ((args.groups + 15) / 16) * axis[1].count,
-                      static_cast<double>(axis[2].count) * cost * 16, 1,
-                      [&](int64_t first, int64_t last) { kernels_.depthwise(args, first, last); });
+      phase->pieces = cut(args.images * ((args.groups + 15) / 16) * axis[1].count,
+                          static_cast<double>(axis[2].count) * cost * 16, 1, n_threads);
     } else {
-      parallel_ranges(run, units * axis[0].count * axis[1].count, static_cast<double>(axis[2].count * args.maps) * cost,
-                      1, [&](int64_t first, int64_t last) { kernels_.rows(args, first, last); });
+      phase->pieces = cut(units * axis[0].count * axis[1].count, static_cast<double>(axis[2].count * args.maps) * cost,
+                          1, n_threads);
     }
   }
 
   // Each piece has scratch of its own. Where tiles are fewer than threads, panels of weights are split instead.
-  void compute_tiles(const Run& run, const ConvolveArgs& args, const RawWeights& w, const Scratch& scratch) const {
-    const auto kernel = kind_ == ConvolveKind::int8   ? kernels_.int8
-                        : kind_ == ConvolveKind::bf16 ? kernels_.bf16
-                                                      : kernels_.gemm;
-    const int64_t slot = slot_bytes(w), slots = slot > 0 ? (scratch.end - scratch.next) / slot : run.n_threads();
+  void divide_tiles(int64_t room, int n_threads, int64_t slot, ConvolvePhase* phase) const {
+    const ConvolveArgs& args = phase->args;
+    const int64_t slots = slot > 0 ? room / slot : n_threads;
     const int64_t outputs = args.axis[0].count * args.axis[1].count * args.axis[2].count;
     const int64_t tiles = args.images * args.groups * ((outputs + kernels_.tile - 1) / kernels_.tile);
     const int64_t panels = (args.maps + args.panel - 1) / args.panel;
-    const bool by_panels = tiles < run.n_threads() && panels > tiles;
-    const int64_t n = by_panels ? panels : tiles;
+    phase->tiles = tiles;
+    phase->panels = panels;
+    phase->by_panels = tiles < n_threads && panels > tiles;
+    const int64_t n = phase->by_panels ? panels : tiles;
     const double outputs_of_all = static_cast<double>(tiles * kernels_.tile) * static_cast<double>(args.maps);
     const double worth = outputs_of_all * static_cast<double>(n_taps(args.axis) * args.channels + 1) / 20000;
-    int64_t pieces = worth < run.n_threads() ? static_cast<int64_t>(worth) : run.n_threads();
+    int64_t pieces = worth < n_threads ? static_cast<int64_t>(worth) : n_threads;
     if (pieces > slots) pieces = slots;
     if (pieces > n) pieces = n;
     if (pieces < 1) pieces = 1;
     if (slots < 1) fail(DT_PLAN_CORRUPT, "the workspace holds no tile of %lld bytes", static_cast<long long>(slot));
+    phase->pieces = {n, 0, static_cast<int32_t>(pieces)};
+  }
+
+  static void compute(const ConvolveKernels& kernels, ConvolveKind kind, const ConvolvePhase& phase, int64_t slot,
+                      char* scratch, const Run& run) {
+    const ConvolveArgs& args = phase.args;
+    const ConvolveKernels::Tiles tiles = kind == ConvolveKind::gemm   ? kernels.gemm
+                                         : kind == ConvolveKind::int8 ? kernels.int8
+                                         : kind == ConvolveKind::bf16 ? kernels.bf16
+                                                                      : nullptr;
+    if (!tiles) {
+      const ConvolveKernels::Items items = kind == ConvolveKind::rows        ? kernels.rows
+                                           : kind == ConvolveKind::depthwise ? kernels.depthwise
+                                                                             : kernels.blocked;
+      return run_pieces(run, phase.pieces, [&](int64_t first, int64_t last) { items(args, first, last); });
+    }
+    const int64_t n = phase.pieces.n, pieces = phase.pieces.count;
     run.parallel_for(pieces, [&](int32_t piece) {
       const int64_t first = n * piece / pieces, last = n * (piece + 1) / pieces;
-      char* own = scratch.next + piece * slot;
-      if (by_panels) {
-        kernel(args, 0, tiles, first, last, own);
+      char* own = scratch + piece * slot;
+      if (phase.by_panels) {
+        tiles(args, 0, phase.tiles, first, last, own);
       } else {
-        kernel(args, first, last, 0, panels, own);
+        tiles(args, first, last, 0, phase.panels, own);
       }
     });
   }
@@ -289,7 +358,10 @@ struct ConvolveRowOf {
     return row(params).absorb(outputs, program);
   }
   static constexpr decltype(Row<Params>::absorb) kAbsorb = Params::kAbsorbs ? absorb : nullptr;
-  static void enqueue(const Params& params, const Run& run) { row(params).enqueue(run); }
+  static ConvolveState plan(const Params& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+    return row(params).plan(inputs, outputs, setup);
+  }
+  static void enqueue(const Params&, ConvolveState& state, const Run& run) { ConvolveRow::enqueue(state, run); }
 };
 
 DOVETAIL_CLOSE_NAMESPACE
@@ -309,7 +381,8 @@ DOVETAIL_CLOSE_NAMESPACE
    .workspace = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::workspace, \
    .enqueue = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::enqueue,     \
    .absorb = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::kAbsorb,      \
-   .replaces = inputs_bits(ConvolveRow::kKernel)},
+   .replaces = inputs_bits(ConvolveRow::kKernel),                                     \
+   .plan = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::plan},
 #define DT_CONVOLVE_INT8_ROW(isa, features, Params) \
   DT_CONVOLVE_ROW(Params, "int8", int8, isa, features, "i8 i8 f32 -> f32", "linear")
 #define DT_CONVOLVE_ROWS(isa, features, Params)                                                                        \

@@ -7,7 +7,7 @@ using namespace dovetail;
 
 namespace {
 
-constexpr Row<ConvolutionParams> kRows[] = {DOVETAIL_CONVOLVE_ROWS(ConvolutionParams)};
+constexpr Row<ConvolutionParams, ConvolveState> kRows[] = {DOVETAIL_CONVOLVE_ROWS(ConvolutionParams)};
 
 }  // namespace
 

@@ -7,7 +7,7 @@ using namespace dovetail;
 
 namespace {
 
-constexpr Row<DeconvolutionParams> kRows[] = {DOVETAIL_CONVOLVE_ROWS(DeconvolutionParams)};
+constexpr Row<DeconvolutionParams, ConvolveState> kRows[] = {DOVETAIL_CONVOLVE_ROWS(DeconvolutionParams)};
 
 }  // namespace
 
