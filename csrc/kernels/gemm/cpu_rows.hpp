@@ -3,6 +3,8 @@
 #ifndef DOVETAIL_KERNELS_GEMM_CPU_ROWS_HPP
 #define DOVETAIL_KERNELS_GEMM_CPU_ROWS_HPP
 
+#include <vector>
+
 #include "kernels/gemm/axes.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
@@ -36,10 +38,29 @@ struct GemmConstants {
     if (!inputs.has(kGemmB)) return {false, false};
     return {!has_bias && inputs[kGemmA].is_constant(), inputs[kGemmB].is_constant()};
   }
-  static GemmConstants of(const Run& run, bool has_bias) {
-    const bool is_packed = run.packed() != nullptr && run.has_input(kGemmB);
-    return {is_packed && !has_bias && run.input(kGemmA).is_constant(), is_packed && run.input(kGemmB).is_constant()};
-  }
+};
+
+// Panels of b that are multiplied at once: all of them, or as many as there is room for where they are packed in a run.
+struct GemmPart {
+  GemmPacked packed;  // but for the panels' address
+  Pieces packing;     // of the panels
+  int64_t items;
+  int32_t pieces;  // that the items are cut into, each with a slot of the workspace
+};
+
+// What a row knows of a context with these extents. `way` is the kernel, kNothing where y is empty.
+struct GemmState {
+  enum Way { kNothing, kExact, kVector, kDirect, kPacked };
+  const GemmKernels* kernels = nullptr;
+  GemmArgs args = {};
+  Way way = kNothing;
+  Pieces pieces;             // of all ways but kPacked
+  int64_t direct_panel = 0;  // of kDirect
+  std::vector<GemmPart> parts;
+  int64_t slot = 0;       // floats of a piece in the workspace
+  int64_t panels_at = 0;  // where panels are packed in the workspace, in floats; -1 where they are packed already
+  bool is_swapped = false, has_b = false, has_bias = false;
+  DataType b_type = DataType::kFLOAT;
 };
 
 // A product on one instruction set. A constant input is packed while building and takes the role of b.
@@ -90,35 +111,68 @@ class Gemm {
     return static_cast<uint64_t>(bytes);
   }
 
-  void run(const Run& run, const void* bias = nullptr, DataType bias_type = DataType::kFLOAT) const {
-    const Tensor a = run.input(kGemmA);
-    GemmArgs args = {};
-    const void* b = one_of(b_type_);
-    args.scale = a.scale();
-    if (run.has_input(kGemmB)) {
-      b = run.input(kGemmB).data<void>();
-      args.scale *= run.input(kGemmB).scale();
-    }
-    set(&args, a.data<void>(), b, run.output(0).data<void>());
-    args.bias = bias;
-    args.bias_type = static_cast<int32_t>(bias_type);
+  // All but the addresses, and bias.
+  GemmState plan(const RunSetup& setup) const {
+    GemmState state;
+    state.kernels = &kernels_;
+    state.is_swapped = is_swapped_;
+    state.b_type = b_type_;
+    GemmArgs& args = state.args;
+    set(&args, nullptr, nullptr, nullptr);
     args.bias_step = is_swapped_ ? 0 : 1;
-    if (args.batch.n * args.m.n * args.n.n == 0) return;
+    if (args.batch.n * args.m.n * args.n.n == 0) return state;
+    const int n_threads = setup.n_threads();
     const int64_t columns = (args.n.n + kGemmColumns - 1) / kGemmColumns;
+    const double work = 2.0 * static_cast<double>(args.k.n * kGemmColumns);  // of kGemmColumns results
     if (is_exact()) {
-      parallel_ranges(run, args.batch.n * args.m.n * columns, 2.0 * static_cast<double>(args.k.n * kGemmColumns), 1,
-                      [&](int64_t first, int64_t last) { kernels_.exact(args, first, last); });
+      state.way = GemmState::kExact;
+      state.pieces = cut(args.batch.n * args.m.n * columns, work, 1, n_threads);
     } else if (is_packed_) {
-      run_packed(run, args);
+      divide_packed(setup, &state);
     } else if (args.m.n == 1 && (DT_ISA::gemm_is_unit(args.n, kGemmB) || DT_ISA::gemm_is_unit(args.k, kGemmB))) {
-      parallel_ranges(run, args.batch.n * columns, 2.0 * static_cast<double>(args.k.n * kGemmColumns), 1,
-                      [&](int64_t first, int64_t last) { kernels_.vector(args, first, last); });
+      state.way = GemmState::kVector;
+      state.pieces = cut(args.batch.n * columns, work, 1, n_threads);
     } else if (is_direct(args)) {
       const int64_t panel = panel_for(args.m.n), panels = (args.m.n + panel - 1) / panel;
-      parallel_ranges(run, args.batch.n * panels, products(args) / static_cast<double>(8 * panels) + 1, 1,
-                      [&](int64_t first, int64_t last) { kernels_.direct(args, panel, first, last); });
+      state.way = GemmState::kDirect;
+      state.direct_panel = panel;
+      state.pieces = cut(args.batch.n * panels, products(args) / static_cast<double>(8 * panels) + 1, 1, n_threads);
     } else {
-      run_packed(run, args);
+      divide_packed(setup, &state);
+    }
+    return state;
+  }
+
+  static void run(GemmState& state, const Run& run) {
+    const GemmKernels& kernels = *state.kernels;
+    GemmArgs& args = state.args;
+    const void* const a = run.input(kGemmA).data<void>();
+    const void* const b = state.has_b ? run.input(kGemmB).data<void>() : one_of(state.b_type);
+    args.a = state.is_swapped ? b : a;
+    args.b = state.is_swapped ? a : b;
+    args.y = run.output(0).data<void>();
+    switch (state.way) {
+      case GemmState::kNothing:
+        return;
+      case GemmState::kExact:
+        return run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.exact(args, first, last); });
+      case GemmState::kVector:
+        return run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.vector(args, first, last); });
+      case GemmState::kDirect:
+        return run_pieces(run, state.pieces,
+                          [&](int64_t first, int64_t last) { kernels.direct(args, state.direct_panel, first, last); });
+      case GemmState::kPacked:
+        break;
+    }
+    float* const slots = run.workspace<float>();
+    for (GemmPart& part : state.parts) {
+      GemmPacked& packed = part.packed;
+      packed.panels = state.panels_at < 0 ? const_cast<float*>(run.packed<float>()) : slots + state.panels_at;
+      run_pieces(run, part.packing, [&](int64_t first, int64_t last) { kernels.pack(args, packed, first, last); });
+      run.parallel_for(part.pieces, [&](int32_t piece) {
+        const int64_t first = part.items * piece / part.pieces, last = part.items * (piece + 1) / part.pieces;
+        kernels.packed(args, packed, first, last, slots + piece * state.slot);
+      });
     }
   }
 
@@ -200,30 +254,35 @@ class Gemm {
     return args.m.n <= 2 * kernels_.panel || products(args) <= 64 * 64 * 64;
   }
 
-  void run_packed(const Run& run, const GemmArgs& args) const {
+  void divide_packed(const RunSetup& setup, GemmState* state) const {
+    const GemmArgs& args = state->args;
     const int64_t one = slots(args) * kernels_.tile, of_batch = panels(args);
-    float* const slots = run.workspace<float>();
-    const int64_t slot = slot_floats(args), floats = static_cast<int64_t>(run.workspace_bytes() / 4);
-    GemmPacked packed = {};
+    const int64_t slot = slot_floats(args), floats = static_cast<int64_t>(setup.workspace_bytes() / 4);
+    GemmPart part = {};
+    GemmPacked& packed = part.packed;
     packed.panel = panel_for(args.m.n);
+    state->way = GemmState::kPacked;
+    state->slot = slot;
+    state->panels_at = -1;
     if (is_packed_) {
-      if (run.packed_bytes() != static_cast<uint64_t>(packed_floats(args)) * 4) {
+      if (setup.packed_bytes() != static_cast<uint64_t>(packed_floats(args)) * 4) {
         fail(DT_SHAPE, "the packed matrix has %llu bytes, these extents need %lld",
-             static_cast<unsigned long long>(run.packed_bytes()), static_cast<long long>(packed_floats(args) * 4));
+             static_cast<unsigned long long>(setup.packed_bytes()), static_cast<long long>(packed_floats(args) * 4));
       }
-      packed.panels = const_cast<float*>(run.packed<float>());
       packed.last_batch = args.batch.n;
       packed.last_panel = of_batch;
-      return multiply(run, args, packed, slots, floats, slot);
+      divide(args, floats, slot, setup.n_threads(), &part);
+      state->parts.push_back(part);
+      return;
     }
     int64_t threads = (floats - one) / slot;  // that have room
-    if (threads > run.n_threads()) threads = run.n_threads();
+    if (threads > setup.n_threads()) threads = setup.n_threads();
     const int64_t room = floats - threads * slot, fit = one > 0 ? room / one : of_batch * args.batch.n;
     if (threads < 1) {
       fail(DT_INTERNAL, "a workspace of %lld bytes holds no panels of %lld bytes", static_cast<long long>(floats * 4),
            static_cast<long long>((one + slot) * 4));
     }
-    packed.panels = slots + threads * slot;
+    state->panels_at = threads * slot;
     // Whole matrices of the batch at once, or parts of one.
     const int64_t n_batches = fit >= of_batch ? fit / of_batch : 1, n_panels = fit >= of_batch ? of_batch : fit;
     for (int64_t batch = 0; batch < args.batch.n; batch += n_batches) {
@@ -233,19 +292,18 @@ class Gemm {
         packed.first_panel = p;
         packed.last_panel = p + n_panels < of_batch ? p + n_panels : of_batch;
         const int64_t items = (packed.last_batch - batch) * (packed.last_panel - p);
-        if (one > 0) {
-          parallel_ranges(run, items, static_cast<double>(one), 1,
-                          [&](int64_t first, int64_t last) { kernels_.pack(args, packed, first, last); });
-        }
-        multiply(run, args, packed, slots, threads * slot, slot);
+        if (one > 0) part.packing = cut(items, static_cast<double>(one), 1, setup.n_threads());
+        divide(args, threads * slot, slot, setup.n_threads(), &part);
+        state->parts.push_back(part);
       }
     }
   }
 
-  void multiply(const Run& run, const GemmArgs& args, GemmPacked packed, float* slots, int64_t floats,
-                int64_t slot) const {
+  // Cuts the product of one part; the workspace has `floats` for slots.
+  void divide(const GemmArgs& args, int64_t floats, int64_t slot, int64_t threads, GemmPart* part) const {
+    GemmPacked& packed = part->packed;
     const int64_t batches = packed.last_batch - packed.first_batch, panels = packed.last_panel - packed.first_panel;
-    const int64_t all = (args.m.n + packed.panel - 1) / packed.panel, threads = run.n_threads();
+    const int64_t all = (args.m.n + packed.panel - 1) / packed.panel;
     const bool in_pieces = type_ == DataType::kFLOAT && DT_ISA::gemm_is_unit(args.n, kGemmY);
     int64_t depth = in_pieces && args.k.n > kGemmDepth ? kGemmDepth : args.k.n;
     if (depth < 1) depth = 1;
@@ -265,9 +323,8 @@ class Gemm {
     if (slot * pieces > floats) pieces = floats / slot;
     if (pieces < 1) pieces = 1;
     if (floats < slot) fail(DT_INTERNAL, "the workspace lacks %lld bytes", static_cast<long long>((slot - floats) * 4));
-    run.parallel_for(pieces, [&](int32_t piece) {
-      kernels_.packed(args, packed, items * piece / pieces, items * (piece + 1) / pieces, slots + piece * slot);
-    });
+    part->items = items;
+    part->pieces = static_cast<int32_t>(pieces);
   }
 
   const GemmKernels& kernels_;
@@ -281,12 +338,14 @@ template <class Params, class Rule, const GemmKernels& kernels>
 struct GemmRow {
   static constexpr uint64_t kReplaces = Rule::kBias > 0 ? inputs_bits(kGemmB) : inputs_bits(kGemmA, kGemmB);
   static DataType type_of_b(const Descs& inputs) { return inputs[inputs.has(kGemmB) ? kGemmB : kGemmA].type(); }
-  static DataType type_of_b(const Run& run) { return run.input(run.has_input(kGemmB) ? kGemmB : kGemmA).type(); }
-  static Gemm planned(const Params& params, const Descs& inputs, const Descs& outputs) {
+  static Gemm product(const Params& params, const Descs& inputs, const Descs& outputs, GemmConstants constants) {
     GemmAxes axes;
     const char* reason = Rule::axes(params, inputs, outputs, &axes);
     if (reason) fail(DT_SHAPE, "%s", reason);
-    return Gemm(kernels, axes, inputs[kGemmA].type(), type_of_b(inputs), GemmConstants::of(inputs, Rule::kBias > 0));
+    return Gemm(kernels, axes, inputs[kGemmA].type(), type_of_b(inputs), constants);
+  }
+  static Gemm planned(const Params& params, const Descs& inputs, const Descs& outputs) {
+    return product(params, inputs, outputs, GemmConstants::of(inputs, Rule::kBias > 0));
   }
   static const char* fits(const Params& params, const Descs& inputs, const Descs& outputs) {
     GemmAxes axes;
@@ -299,17 +358,27 @@ struct GemmRow {
   static uint64_t workspace(const Params& params, const Descs& inputs, const Descs& outputs, int n_threads) {
     return planned(params, inputs, outputs).workspace(n_threads);
   }
-  static void enqueue(const Params& params, const Run& run) {
-    GemmAxes axes;
-    const char* reason = Rule::axes(params, run, &axes);
-    if (reason) fail(DT_SHAPE, "%s", reason);
-    const Gemm gemm(kernels, axes, run.input(kGemmA).type(), type_of_b(run), GemmConstants::of(run, Rule::kBias > 0));
-    if (run.packed() != nullptr && !gemm.is_packed()) {
+  static GemmState plan(const Params& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+    const bool is_packed = setup.packed_bytes() > 0;
+    const GemmConstants constants =
+        is_packed ? GemmConstants::of(inputs, Rule::kBias > 0) : GemmConstants{false, false};
+    const Gemm gemm = product(params, inputs, outputs, constants);
+    if (is_packed && !gemm.is_packed()) {
       fail(DT_PLAN_CORRUPT, "there is a packed matrix, and no input that it could be");
     }
-    if (Rule::kBias < 0 || !run.has_input(Rule::kBias)) return gemm.run(run);
-    const Tensor bias = run.input(Rule::kBias);
-    gemm.run(run, bias.data<void>(), bias.type());
+    GemmState state = gemm.plan(setup);
+    state.has_b = inputs.has(kGemmB);
+    state.args.scale = inputs[kGemmA].scale() * (state.has_b ? inputs[kGemmB].scale() : 1.0f);
+    state.has_bias = Rule::kBias >= 0 && inputs.has(Rule::kBias);
+    state.args.bias_type = static_cast<int32_t>(state.has_bias ? inputs[Rule::kBias].type() : DataType::kFLOAT);
+    return state;
+  }
+  static void enqueue(const Params&, GemmState& state, const Run& run) {
+    if (state.has_bias) {
+      const Tensor bias = run.input(Rule::kBias);
+      state.args.bias = bias.data<void>();
+    }
+    Gemm::run(state, run);
   }
 };
 
@@ -336,6 +405,7 @@ DOVETAIL_CLOSE_NAMESPACE
    .prepare = GemmRow<Params, Rule, isa##_gemm>::prepare,      \
    .workspace = GemmRow<Params, Rule, isa##_gemm>::workspace,  \
    .enqueue = GemmRow<Params, Rule, isa##_gemm>::enqueue,      \
-   .replaces = GemmRow<Params, Rule, isa##_gemm>::kReplaces},
+   .replaces = GemmRow<Params, Rule, isa##_gemm>::kReplaces,   \
+   .plan = GemmRow<Params, Rule, isa##_gemm>::plan},
 
 #endif

@@ -7,7 +7,7 @@ using namespace dovetail;
 
 namespace {
 
-constexpr Row<EinsumParams> kRows[] = {DOVETAIL_GEMM_ROWS(EinsumParams, EinsumRule)};
+constexpr Row<EinsumParams, GemmState> kRows[] = {DOVETAIL_GEMM_ROWS(EinsumParams, EinsumRule)};
 
 }  // namespace
 

@@ -7,7 +7,7 @@ using namespace dovetail;
 
 namespace {
 
-constexpr Row<FullyConnectedParams> kRows[] = {DOVETAIL_GEMM_ROWS(FullyConnectedParams, ConnectedRule)};
+constexpr Row<FullyConnectedParams, GemmState> kRows[] = {DOVETAIL_GEMM_ROWS(FullyConnectedParams, ConnectedRule)};
 
 }  // namespace
 

@@ -7,7 +7,7 @@ using namespace dovetail;
 
 namespace {
 
-constexpr Row<MatrixMultiplyParams> kRows[] = {DOVETAIL_GEMM_ROWS(MatrixMultiplyParams, MatrixRule)};
+constexpr Row<MatrixMultiplyParams, GemmState> kRows[] = {DOVETAIL_GEMM_ROWS(MatrixMultiplyParams, MatrixRule)};
 
 }  // namespace
 
