@@ -1,8 +1,9 @@
 """Overhead per step and per Python call, beside ONNX Runtime in one run, on one thread.
 
 Chains of tiny steps (8 floats) of two lengths: the slope between them is the time of one more step, what is
-left over at length 0 is the time of a call. The subjects take turns in every round, so that whatever else the
-machine does falls on all. Minimum and median over the rounds are printed; compare ratios of them elsewhere.
+left over at length 0 is the time of a call. Then a network of 30 small layers, the same ONNX model in both, where the
+work of a layer is so short that what surrounds it shows. The subjects take turns in every round, so that whatever else
+the machine does falls on all. Minimum and median over the rounds are printed; compare ratios of them elsewhere.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter_ns
@@ -25,6 +28,7 @@ os.environ.setdefault("DOVETAIL_NUM_THREADS", "1")
 import dovetail as trt
 
 SHORT, LONG, FLOATS = 20, 220, 8
+MAPS, SIDE, BLOCKS, LAYERS_OF_BLOCK = 16, 16, 5, 6  # of the small network
 ALPHA = 0.99
 COLUMNS = ("step_ns", "call_us", "chain_us")
 HERE = Path(__file__).parent
@@ -81,18 +85,80 @@ def load_nothing(folder: Path) -> None:
     registry.load_library(library)
 
 
-def ort_session(length: int):
+def small_model() -> bytes:
+    """Blocks of convolution and Relu, pooling that keeps the extents, and scale and activation of each kind."""
+    from onnx import helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    nodes, weights, last = [], [], "x"
+
+    def constant(name: str, values: np.ndarray) -> str:
+        weights.append(numpy_helper.from_array(values.astype(np.float32), name))
+        return name
+
+    def layer(op: str, *more: str, **attributes) -> None:
+        nonlocal last
+        made = f"{op}{len(nodes)}"
+        nodes.append(helper.make_node(op, [last, *more], [made], made, **attributes))
+        last = made
+
+    windows = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    for block in range(BLOCKS):
+        kernel = random.normal(0, (2 / (9 * MAPS)) ** 0.5, (MAPS, MAPS, 3, 3))
+        layer(
+            "Conv", constant(f"kernel{block}", kernel), constant(f"bias{block}", random.normal(0, 0.1, MAPS)), **windows
+        )
+        layer("Relu")
+        layer("MaxPool" if block % 2 else "AveragePool", strides=[1, 1], **windows)
+        statistics_of = {
+            "scale": random.uniform(0.8, 1.2, MAPS),
+            "shift": random.normal(0, 0.1, MAPS),
+            "mean": random.normal(0, 0.1, MAPS),
+            "variance": random.uniform(0.5, 1.5, MAPS),
+        }
+        layer("BatchNormalization", *(constant(f"{word}{block}", values) for word, values in statistics_of.items()))
+        layer("LeakyRelu", alpha=0.1)
+        layer("MaxPool", strides=[1, 1], **windows)
+    info = [helper.make_tensor_value_info(name, 1, [1, MAPS, SIDE, SIDE]) for name in ("x", last)]
+    graph = helper.make_graph(nodes, "small", info[:1], info[1:], weights)
+    opset = helper.make_opsetid("", 17)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+
+
+def small_engine(model: bytes) -> tuple[trt.ICudaEngine, str]:
+    """The engine of that model, and what its steps run on."""
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = trt.Builder(logger)
+    network = builder.create_network()
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(model):
+        raise SystemExit("\n".join(str(parser.get_error(i)) for i in range(parser.num_errors)))
+    config = builder.create_builder_config()
+    config.default_device_type = trt.DeviceType.CPU
+    engine = trt.Runtime(logger).deserialize_cuda_engine(builder.build_serialized_network(network, config))
+    inspector, oneline = engine.create_engine_inspector(), trt.LayerInformationFormat.ONELINE
+    steps = [inspector.get_layer_information(i, oneline) for i in range(engine.num_layers)]
+    kernels = Counter(re.search(r"(\S+#\S+): ", step)[1] for step in steps)
+    return engine, f"{len(steps)} steps, " + ", ".join(f"{n} {kernel}" for kernel, n in kernels.items())
+
+
+def chain_model(length: int) -> bytes:
     import onnx
-    import onnxruntime
 
     nodes = [onnx.helper.make_node("LeakyRelu", [f"t{i}"], [f"t{i + 1}"], alpha=ALPHA) for i in range(length)]
     info = [onnx.helper.make_tensor_value_info(name, 1, [FLOATS]) for name in ("t0", f"t{length}")]
     graph = onnx.helper.make_graph(nodes, "chain", info[:1], info[1:])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    opset = onnx.helper.make_opsetid("", 17)
+    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+
+
+def ort_session(model: bytes):
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class Subject:
@@ -116,13 +182,14 @@ class Subject:
 
 
 def dovetail_subjects(engine: trt.ICudaEngine, x: np.ndarray) -> dict[str, Subject]:
-    bound, y = engine.create_execution_context(), np.zeros(FLOATS, np.float32)
-    bound.set_tensor_address("x", x.ctypes.data)
-    bound.set_tensor_address("y", y.ctypes.data)
-    context, feed = engine.create_execution_context(), {"x": x}
+    source, target = engine.get_tensor_name(0), engine.get_tensor_name(1)
+    bound, y = engine.create_execution_context(), np.zeros_like(x)
+    bound.set_tensor_address(source, x.ctypes.data)
+    bound.set_tensor_address(target, y.ctypes.data)
+    context, feed = engine.create_execution_context(), {source: x}
     return {
         "bound": Subject(bound.execute_async_v3, lambda: y),
-        "arrays": Subject(lambda: context.run(feed), lambda: context.run(feed)["y"]),
+        "arrays": Subject(lambda: context.run(feed), lambda: context.run(feed)[target]),
     }
 
 
@@ -130,13 +197,21 @@ def ort_subjects(session, x: np.ndarray) -> dict[str, Subject]:
     import onnxruntime
 
     source, target = session.get_inputs()[0].name, session.get_outputs()[0].name
-    y, binding, feed = np.zeros(FLOATS, np.float32), session.io_binding(), {source: x}
+    y, binding, feed = np.zeros_like(x), session.io_binding(), {source: x}
     binding.bind_ortvalue_input(source, onnxruntime.OrtValue.ortvalue_from_numpy(x))
-    binding.bind_output(target, "cpu", 0, np.float32, [FLOATS], y.ctypes.data)
+    binding.bind_output(target, "cpu", 0, np.float32, list(x.shape), y.ctypes.data)
     return {
         "bound": Subject(lambda: session.run_with_iobinding(binding), lambda: y),
         "arrays": Subject(lambda: session.run(None, feed), lambda: session.run(None, feed)[0]),
     }
+
+
+def small_subjects() -> tuple[dict[str, dict[str, Subject]], str]:
+    """The ways of running the small network in each runtime, and the steps that dovetail made of it."""
+    model = small_model()
+    x = np.random.default_rng(1).normal(0, 1, (1, MAPS, SIDE, SIDE)).astype(np.float32)
+    engine, steps = small_engine(model)
+    return {"dovetail": dovetail_subjects(engine, x), "ONNX Runtime": ort_subjects(ort_session(model), x)}, steps
 
 
 def figures(short: Subject, long: Subject, over: Callable) -> dict[str, float]:
@@ -156,16 +231,21 @@ def measure(rounds: int) -> dict:
             engines = {length: dovetail_engine(length, add) for length in (SHORT, LONG)}
             kernels[name] = engines[LONG][1]
             runtimes[name] = {n: dovetail_subjects(engine, x) for n, (engine, _) in engines.items()}
-        runtimes["ONNX Runtime"] = {n: ort_subjects(ort_session(n), x) for n in (SHORT, LONG)}
+        runtimes["ONNX Runtime"] = {n: ort_subjects(ort_session(chain_model(n)), x) for n in (SHORT, LONG)}
+        small, kernels["small network"] = small_subjects()
+        chains = [ways for lengths in runtimes.values() for ways in lengths.values()]
         for _ in range(rounds):
-            for lengths in runtimes.values():
-                for ways in lengths.values():
-                    for subject in ways.values():
-                        subject.round()
+            for ways in [*chains, *small.values()]:
+                for subject in ways.values():
+                    subject.round()
         expected = np.where(x < 0, x * np.float32(ALPHA) ** LONG, x)
         for name in ("dovetail", "ONNX Runtime"):
             for subject in runtimes[name][LONG].values():
                 np.testing.assert_allclose(subject.result(), expected, rtol=1e-4, err_msg=name)
+        theirs = small["ONNX Runtime"]["arrays"].result()
+        for name, ways in small.items():
+            for subject in ways.values():
+                np.testing.assert_allclose(subject.result(), theirs, rtol=1e-4, atol=1e-5, err_msg=name)
     summaries = {"minimum": min, "median": statistics.median}
     results = {
         name: {
@@ -174,7 +254,11 @@ def measure(rounds: int) -> dict:
         }
         for name, lengths in runtimes.items()
     }
-    return {"results": results, "kernels": kernels}
+    of_small = {
+        name: {way: {word: over(subject.ns) / 1e3 for word, over in summaries.items()} for way, subject in ways.items()}
+        for name, ways in small.items()
+    }
+    return {"results": results, "small": of_small, "kernels": kernels}
 
 
 def versions() -> dict[str, str]:
@@ -210,8 +294,30 @@ def table(report: dict) -> str:
         quotients = {key: [theirs[w][key] / ours[w][key] for w in ("minimum", "median")] for key in COLUMNS}
         ratios = [f"{low:.1f} ({mid:.1f})" for low, mid in quotients.values()]
         lines.append(f"  {'ONNX Runtime / dovetail':26}{ratios[0]:>18}{ratios[1]:>16}{ratios[2]:>18}")
+    lines += ["", *small_table(report["small"])]
     lines += ["", *(f"{name}: {kernel}" for name, kernel in report["kernels"].items())]
     return "\n".join(lines)
+
+
+def small_table(small: dict) -> list[str]:
+    n = BLOCKS * LAYERS_OF_BLOCK
+    lines = [f"{n} layers on {MAPS} maps of {SIDE} x {SIDE}"]
+    lines.append(f"  {'minimum (median)':26}{'us, bound':>18}{'us, arrays':>16}{'us a layer':>18}")
+
+    def row(name: str, low: list[float], mid: list[float], digits: int) -> str:
+        cells = [f"{a:.{digits}f} ({b:.{digits}f})" for a, b in zip(low, mid, strict=True)]
+        return f"  {name:26}{cells[0]:>18}{cells[1]:>16}{cells[2]:>18}"
+
+    columns = {
+        name: [
+            [*times, times[0] / n] for times in ([ways[way][word] for way in ways] for word in ("minimum", "median"))
+        ]
+        for name, ways in small.items()
+    }
+    lines += [row(name, low, mid, 2) for name, (low, mid) in columns.items()]
+    ours, theirs = columns["dovetail"], columns["ONNX Runtime"]
+    quotients = [[b / a for a, b in zip(*pair, strict=True)] for pair in zip(ours, theirs, strict=True)]
+    return [*lines, row("ONNX Runtime / dovetail", *quotients, 1)]
 
 
 if __name__ == "__main__":
