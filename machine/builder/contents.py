@@ -35,7 +35,7 @@ def computed(graph: Graph, group: LayerGroup, n_threads: int) -> Arrays:
     """
     found = {
         layer: one.candidates
-        for other in graph.groups
+        for other in graph.computing_groups()
         for layer, one in zip(other.layers, [other.found, *other.found_alone], strict=True)
     }
     order = _behind(graph, group.inputs)
@@ -57,8 +57,9 @@ def _of(tensors: Sequence[GraphTensor | None], known: dict[GraphTensor, np.ndarr
 
 
 def _behind(graph: Graph, tensors: Sequence[GraphTensor | None]) -> list[GraphLayer]:
-    """The layers that these tensors follow from, in order."""
-    makers = {tensor: layer for layer in graph.layers for tensor in layer.outputs}
+    """The layers that these tensors follow from, in order, but for those that run blocks and what is before them."""
+    layers = [layer for layer in graph.all_layers() if not layer.blocks]
+    makers = {tensor: layer for layer in layers for tensor in layer.outputs}
     wanted: set[GraphLayer] = set()
     stack = list(tensors)
     while stack:
@@ -66,7 +67,7 @@ def _behind(graph: Graph, tensors: Sequence[GraphTensor | None]) -> list[GraphLa
         if layer is not None and layer not in wanted:
             wanted.add(layer)
             stack += layer.inputs
-    return [layer for layer in graph.layers if layer in wanted]
+    return [layer for layer in layers if layer in wanted]
 
 
 def _fastest(candidates: Sequence[Candidate]) -> Candidate:

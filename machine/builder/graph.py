@@ -131,6 +131,8 @@ class GraphLayer:
     advice: str = ""  # what to do if nothing can run it
     converted: str = ""  # how its types differ from those of the network, and why
     inserted_for: str = ""  # why the builder added this layer; "" for the user's own
+    blocks: list[Block] = field(default_factory=list)  # what it runs, for layers of control.py
+    iterations: int | None = None  # of a loop, where no tensor says how many
 
     @property
     def label(self) -> str:
@@ -233,6 +235,10 @@ class LayerGroup:
     @property
     def label(self) -> str:
         return f"{self.head.spec.id} '{self.name}'"
+
+    @property
+    def blocks(self) -> list[Block]:
+        return self.head.blocks
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -385,18 +391,55 @@ class MemoryPlan:
     workspace_bytes: list[int]
 
 
-@dataclass(eq=False)
-class Graph:
-    """A network on its way to a plan. Passes return it changed; no pass changes what another one decided.
+@dataclass(eq=False, kw_only=True)
+class Block:
+    """A list of layers whose tensors are its own: the network itself, a branch, the body of a loop.
 
-    Until `group_layers` it consists of layers, from there on of groups.
+    Until `group_layers` it consists of layers, from there on of groups. Layers may take tensors of the blocks around.
     """
 
-    name: str
-    lookup: Lookup
     layers: list[GraphLayer] = field(default_factory=list)
     inputs: list[GraphTensor] = field(default_factory=list)
     outputs: list[GraphTensor] = field(default_factory=list)
+    groups: list[LayerGroup] = field(default_factory=list)  # all layers, once they are grouped: steps of the plan
+
+    def set_groups(self, groups: list[LayerGroup]) -> None:
+        """Let the block consist of these groups, and of their layers."""
+        self.groups = groups
+        self.layers = [layer for group in groups for layer in group.layers]
+
+    def each_block(self) -> Iterator[Block]:
+        """This block, then those of its layers and the blocks inside of them."""
+        yield self
+        for layer in self.layers:
+            for block in layer.blocks:
+                yield from block.each_block()
+
+    def all_layers(self) -> Iterator[GraphLayer]:
+        """The layers in the order in which they run, each in front of those of its blocks."""
+        for layer in self.layers:
+            yield layer
+            for block in layer.blocks:
+                yield from block.all_layers()
+
+    def all_groups(self) -> Iterator[LayerGroup]:
+        """The groups in the same order, which is that in which a plan numbers its steps."""
+        for group in self.groups:
+            yield group
+            for block in group.blocks:
+                yield from block.all_groups()
+
+    def computing_groups(self) -> list[LayerGroup]:
+        """Those that run by a kernel, not by blocks of their own."""
+        return [group for group in self.all_groups() if not group.blocks]
+
+
+@dataclass(eq=False)
+class Graph(Block):
+    """A network on its way to a plan. Passes return it changed; no pass changes what another one decided."""
+
+    name: str
+    lookup: Lookup
     n_profiles: int = 1
     # [profile][input]
     input_dims: list[list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]] = field(default_factory=list)
@@ -409,21 +452,19 @@ class Graph:
     sizes: dict[Expr, tuple[GraphLayer, int]] = field(default_factory=dict)  # who tells an extent, on which output
     notes: list[str] = field(default_factory=list)  # lines for the build report
     not_fused: list[str] = field(default_factory=list)  # pointwise layers that run by themselves, and why
-    groups: list[LayerGroup] = field(default_factory=list)  # all layers, once they are grouped: the steps of the plan
     memory: list[MemoryPlan] = field(default_factory=list)  # [profile]
     document: dict[str, Any] = field(default_factory=dict)  # the plan as JSON, without its constants
     constants: list[memoryview | PackedAtLoad] = field(default_factory=list)
     plan: IHostMemory | None = None  # both as a file
 
-    def set_groups(self, groups: list[LayerGroup]) -> None:
-        """Let the graph consist of these groups, and of their layers."""
-        self.groups = groups
-        self.layers = [layer for group in groups for layer in group.layers]
+    def _units(self) -> list[Any]:
+        """Groups, or layers as long as there are none, of all blocks."""
+        return list(self.all_groups() if self.groups else self.all_layers())
 
     def consumers(self) -> dict[GraphTensor, list[Any]]:
         """The layers, or groups, that take each tensor, in order, as they are now; what none takes is left out."""
         found: dict[GraphTensor, list[Any]] = {}
-        for unit in self.groups or self.layers:
+        for unit in self._units():
             for tensor in dict.fromkeys(unit.inputs):
                 if tensor is not None:
                     found.setdefault(tensor, []).append(unit)
@@ -432,8 +473,8 @@ class Graph:
     def all_tensors(self) -> list[GraphTensor]:
         """Every tensor once: inputs, then in the order of the layers; without those inside of groups."""
         seen: dict[int, GraphTensor] = {id(t): t for t in self.inputs}
-        for unit in self.groups or self.layers:
-            for tensor in unit.tensors:
+        for unit in self._units():
+            for tensor in (*unit.tensors, *(t for block in unit.blocks for t in block.inputs)):
                 if tensor is not None:
                     seen.setdefault(id(tensor), tensor)
         for tensor in self.outputs:
@@ -442,9 +483,10 @@ class Graph:
 
     def replace(self, old: GraphTensor, new: GraphTensor) -> None:
         """Let every consumer of `old`, and the outputs, take `new`."""
-        for layer in self.layers:
+        for layer in self.all_layers():
             layer.inputs = [new if t is old else t for t in layer.inputs]
-        self.outputs = [new if t is old else t for t in self.outputs]
+        for block in self.each_block():
+            block.outputs = [new if t is old else t for t in block.outputs]
 
     def substitute(self, old: GraphLayer, op: str, inputs: Sequence[GraphTensor | None], **fields: Any) -> GraphLayer:
         """Put a layer of another op in the place of `old`, whose outputs it makes.
@@ -485,7 +527,9 @@ class Graph:
                 if producer is not None and id(producer) not in alive:
                     alive.add(id(producer))
                     stack += [t for t in producer.tensors if t is not None]
-        self.layers = [layer for layer in self.layers if id(layer) in alive]
+                    stack += [t for block in producer.blocks for t in block.outputs]
+        for block in self.each_block():
+            block.layers = [layer for layer in block.layers if id(layer) in alive]
 
 
 def late_leaves(dims: Sequence[Expr]) -> list[Expr]:

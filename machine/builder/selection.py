@@ -36,20 +36,22 @@ class Selection:
         self._reformats = reformats
 
     def choose(self, graph: Graph) -> Solution:
-        """Set `chosen` of every group, and the places of the network's inputs.
+        """Set `chosen` of every group, and the places of the inputs of the network and its blocks.
 
         Raises:
             FormatError: the candidates of neighbouring groups cannot be joined; both sides are named.
         """
-        offered = {id(group): self.alternatives(group) for group in graph.groups}
-        io_places = {id(tensor): allowed_places(tensor) for tensor in [*graph.inputs, *graph.outputs]}
+        groups, blocks = list(graph.all_groups()), list(graph.each_block())
+        offered = {id(group): self.alternatives(group) for group in groups}
+        passed = [tensor for block in blocks for tensor in [*block.inputs, *block.outputs]]
+        io_places = {id(tensor): allowed_places(tensor) for tensor in passed}
         solution = solve(self._problem(graph, offered, io_places))
-        chosen = [(group, offered[id(group)][solution.choice[id(group)]].candidate) for group in graph.groups]
+        chosen = [(group, offered[id(group)][solution.choice[id(group)]].candidate) for group in groups]
         if not math.isfinite(solution.cost):
             raise _cannot_join(chosen)
         for group, candidate in chosen:
             group.chosen = candidate
-        for tensor in graph.inputs:
+        for tensor in [tensor for block in blocks for tensor in block.inputs]:
             tensor.chosen_place = io_places[id(tensor)][solution.choice["input", id(tensor)]]
         return solution
 
@@ -87,12 +89,16 @@ class Selection:
     ) -> Problem:
         """Groups, inputs and outputs are variables; an edge costs the reformats between two of them."""
         problem = Problem()
-        for group in graph.groups:
+        groups, blocks = list(graph.all_groups()), list(graph.each_block())
+        for group in groups:
             problem.add_variable(id(group), np.array([one.cost_ns for one in offered[id(group)]]))
-        for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for kind, tensors in (
+            ("input", [tensor for block in blocks for tensor in block.inputs]),
+            ("output", [tensor for block in blocks for tensor in block.outputs]),
+        ):
             for tensor in tensors:
                 problem.add_variable((kind, id(tensor)), np.zeros(len(io_places[id(tensor)])))
-        makers = {id(tensor): (group, index) for group in graph.groups for index, tensor in enumerate(group.outputs)}
+        makers = {id(tensor): (group, index) for group in groups for index, tensor in enumerate(group.outputs)}
         consumers = graph.consumers()
         for tensor in graph.all_tensors():
             if tensor.is_constant:

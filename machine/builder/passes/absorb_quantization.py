@@ -15,7 +15,7 @@ from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
 
 def absorb_quantization(graph: Graph, build: Build) -> Graph:
     """Rewrite where an implementation takes the INT8 tensors; elsewhere leave the dequantise layers."""
-    for layer in graph.layers:
+    for layer in graph.all_layers():
         quantized = _quantized_inputs(layer)
         if not quantized:
             continue

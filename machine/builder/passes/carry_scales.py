@@ -17,7 +17,7 @@ NONE = -1.0  # the scale of a tensor that has none
 def carry_scales(graph: Graph, build: Build) -> Graph:
     """Give INT8 tensors the one scale that the layers around them agree on; real = stored * scale."""
     found: dict[int, tuple[GraphTensor, set[float]]] = {}
-    for layer in graph.layers:
+    for layer in graph.all_layers():
         tensor = {"quantize": layer.outputs[:1], "dequantize": layer.inputs[:1]}.get(layer.spec.role, [None])[0]
         scale = None if tensor is None or tensor.dtype != DataType.INT8 else _only_scale(layer)
         if scale is not None:

@@ -16,7 +16,7 @@ def check_plan(graph: Graph, build: Build) -> Graph:
     Raises:
         BuildError: the plan would be refused.
     """
-    if not all(graph.lookup.implementations_of(layer.spec.id) for layer in graph.layers):
+    if not all(graph.lookup.implementations_of(group.head.spec.id) for group in graph.computing_groups()):
         return graph
     try:
         _native.check_plan(graph.plan, build.config.num_threads)

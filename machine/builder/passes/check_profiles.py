@@ -36,7 +36,7 @@ def check_profiles(graph: Graph, build: Build) -> Graph:
 def _tensors(graph: Graph) -> Iterator[tuple[str, GraphTensor]]:
     for tensor in graph.inputs:
         yield f"input '{tensor.name}'", tensor
-    for layer in graph.layers:
+    for layer in graph.all_layers():
         for tensor in layer.outputs:
             yield layer.label, tensor
 

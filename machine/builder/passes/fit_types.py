@@ -16,7 +16,7 @@ from dovetail.core.negotiation import types_of_row, types_that_fit
 from dovetail.core.types import DataType, nptype
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.candidates import make_object
-from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
+from dovetail.machine.builder.graph import Block, Graph, GraphLayer, GraphTensor
 from dovetail.machine.builder.origins import converted as converted_weights
 from dovetail.machine.builder.own_layers import conversion
 from dovetail.machine.enums import BuilderFlag
@@ -28,9 +28,15 @@ Types = tuple[DataType | None, ...]
 
 def fit_types(graph: Graph, build: Build) -> Graph:
     """Insert conversions around layers that need them; where a flag would help, note it on the layer."""
+    for block in graph.each_block():
+        _fit(graph, block, build)
+    return graph
+
+
+def _fit(graph: Graph, block: Block, build: Build) -> None:
     converted: dict[tuple[int, DataType], GraphTensor] = {}
     layers: list[GraphLayer] = []
-    for layer in graph.layers:
+    for layer in block.layers:
         types = _types_for(graph, layer, build)
         if types is None:
             layers.append(layer)
@@ -41,10 +47,9 @@ def fit_types(graph: Graph, build: Build) -> Graph:
         graph.notes.append(f"{layer.label} takes {names} only: converted {layer.converted}")
         before = _convert_inputs(graph, layer, types, converted)
         layers += [*before, layer, *_convert_outputs(graph, layer, types, converted)]
-    graph.layers = layers
+    block.layers = layers
     if converted:
         graph.drop_dead_layers()  # a conversion back, where only layers follow that take the other type
-    return graph
 
 
 def _types_for(graph: Graph, layer: GraphLayer, build: Build) -> Types | None:

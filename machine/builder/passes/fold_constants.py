@@ -26,13 +26,14 @@ def fold_remaining_constants(graph: Graph, build: Build) -> Graph:
 
 def _fold_all(graph: Graph, build: Build, keep: str = "") -> Graph:
     """Fold all layers but those of role `keep`."""
-    remaining: list[GraphLayer] = []
     refused: list[str] = []
-    for layer in graph.layers:
-        is_kept = bool(keep) and layer.spec.role == keep
-        if is_kept or not _is_constant(layer) or not _fold(layer, build, refused):
-            remaining.append(layer)
-    graph.layers = remaining
+    for block in graph.each_block():
+        remaining: list[GraphLayer] = []
+        for layer in block.layers:
+            is_kept = (bool(keep) and layer.spec.role == keep) or bool(layer.blocks)
+            if is_kept or not _is_constant(layer) or not _fold(layer, build, refused):
+                remaining.append(layer)
+        block.layers = remaining
     graph.notes += refused[:_NOTES]
     if len(refused) > _NOTES:
         graph.notes.append(f"{len(refused) - _NOTES} more layers are not folded: the budget for folding is used up")

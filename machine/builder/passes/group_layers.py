@@ -5,7 +5,7 @@ from __future__ import annotations
 from dovetail.core.epilogue import Given, NotAbsorbed, Program, Taken, extended
 from dovetail.core.types import FLOATS
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor, LayerGroup
+from dovetail.machine.builder.graph import Block, Graph, GraphLayer, GraphTensor, LayerGroup
 
 
 def group_layers(graph: Graph, build: Build) -> Graph:
@@ -16,30 +16,38 @@ def group_layers(graph: Graph, build: Build) -> Graph:
     layers whose results are combined, the later one takes the combination.
     """
     takers = _takers(graph)
-    place = {layer: index for index, layer in enumerate(graph.layers)}
+    for block in graph.each_block():
+        _group(block, graph, build, takers)
+    return graph
+
+
+def _group(
+    block: Block, graph: Graph, build: Build, takers: dict[GraphTensor, list[tuple[Block, GraphLayer | None]]]
+) -> None:
+    place = {layer: index for index, layer in enumerate(block.layers)}
     owner: dict[GraphLayer, LayerGroup] = {}
-    computing = [layer for layer in reversed(graph.layers) if layer.spec.scalar is None]
-    pointwise = [layer for layer in graph.layers if layer.spec.scalar is not None]
+    computing = [layer for layer in reversed(block.layers) if layer.spec.scalar is None]
+    pointwise = [layer for layer in block.layers if layer.spec.scalar is not None]
     for head in (*computing, *pointwise):
         if head not in owner:
             group = LayerGroup(head)
             if _may_be_extended(head, build):
-                _extend(group, graph, build, takers, owner)
+                _extend(group, block, graph, build, takers, owner)
             owner.update(dict.fromkeys(group.layers, group))
     groups = dict.fromkeys(owner.values())
-    graph.set_groups(sorted(groups, key=lambda group: place[group.layers[-1]]))
-    return graph
+    block.set_groups(sorted(groups, key=lambda group: place[group.layers[-1]]))
 
 
-def _takers(graph: Graph) -> dict[GraphTensor, list[GraphLayer | None]]:
-    """The layers that take each tensor, once for each input; None for an output of the network."""
-    found: dict[GraphTensor, list[GraphLayer | None]] = {}
-    for layer in graph.layers:
-        for tensor in layer.inputs:
-            if tensor is not None:
-                found.setdefault(tensor, []).append(layer)
-    for tensor in graph.outputs:
-        found.setdefault(tensor, []).append(None)
+def _takers(graph: Graph) -> dict[GraphTensor, list[tuple[Block, GraphLayer | None]]]:
+    """The layers that take each tensor and their blocks, once for each input; None for an output of the block."""
+    found: dict[GraphTensor, list[tuple[Block, GraphLayer | None]]] = {}
+    for block in graph.each_block():
+        for layer in block.layers:
+            for tensor in layer.inputs:
+                if tensor is not None:
+                    found.setdefault(tensor, []).append((block, layer))
+        for tensor in block.outputs:
+            found.setdefault(tensor, []).append((block, None))
     return found
 
 
@@ -53,17 +61,18 @@ def _may_be_extended(layer: GraphLayer, build: Build) -> bool:
 
 def _extend(
     group: LayerGroup,
+    block: Block,
     graph: Graph,
     build: Build,
-    takers: dict[GraphTensor, list[GraphLayer | None]],
+    takers: dict[GraphTensor, list[tuple[Block, GraphLayer | None]]],
     owner: dict[GraphLayer, LayerGroup],
 ) -> None:
     """Add layers behind the group while they can be part of its program; say what could not, and why."""
     while True:
         made = group.outputs[0]
         taking = takers.get(made, [])
-        layer = taking[0] if taking else None
-        if layer is None or layer.spec.scalar is None or layer in owner:
+        where, layer = taking[0] if taking else (block, None)
+        if layer is None or layer.spec.scalar is None or layer in owner or where is not block:
             return
         try:
             program, taken = _with(group, layer, made, len(taking), build)

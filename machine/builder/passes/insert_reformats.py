@@ -7,7 +7,7 @@ from collections import Counter
 from dovetail.core.negotiation import Place
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.candidates import has_other_types
-from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup
+from dovetail.machine.builder.graph import Block, Graph, GraphTensor, LayerGroup
 from dovetail.machine.builder.measurements import note_loss
 from dovetail.machine.builder.origins import converted
 from dovetail.machine.builder.reformats import Reformats
@@ -20,7 +20,17 @@ def insert_reformats(graph: Graph, build: Build) -> Graph:
     Raises:
         PluginFailed: whatever reformats a tensor writes where it may not, or leaves elements unwritten.
     """
-    reformats = build.reformats
+    for block in graph.each_block():
+        _insert(block, build.reformats)
+    _note_types(graph)
+    graph.notes += build.reformats.notes
+    for loss in build.reformats.losses.values():
+        note_loss(graph, *loss)
+    _note_devices(graph)
+    return graph
+
+
+def _insert(block: Block, reformats: Reformats) -> None:
     made: dict[tuple[int, Place], GraphTensor] = {}
     groups: list[LayerGroup] = []
 
@@ -38,26 +48,20 @@ def insert_reformats(graph: Graph, build: Build) -> Graph:
             tensor = step(tensor, place)
         return tensor
 
-    for group in graph.groups:
+    for group in block.groups:
         places = group.places(group.choice)
         for wanted, (layer, index) in zip(places, list(group.slots()), strict=False):
             tensor = layer.inputs[index]
             if tensor is not None and wanted is not None and wanted != tensor.place:
                 layer.inputs[index] = moved(tensor, wanted)
         groups.append(group)
-    for index, tensor in enumerate(graph.outputs):
+    for index, tensor in enumerate(block.outputs):
         allowed = allowed_places(tensor)
         if tensor.place not in allowed:
             target = moved(tensor, min(allowed, key=lambda place: reformats.cost(tensor, tensor.place, place)))
             target.name, tensor.name = tensor.name, f"{tensor.name}{_suffix(target.place, tensor.place)}"
-            graph.outputs[index] = target
-    graph.set_groups(groups)
-    _note_types(graph)
-    graph.notes += reformats.notes
-    for loss in reformats.losses.values():
-        note_loss(graph, *loss)
-    _note_devices(graph)
-    return graph
+            block.outputs[index] = target
+    block.set_groups(groups)
 
 
 def _reformat(tensor: GraphTensor, wanted: Place, reformats: Reformats) -> LayerGroup:
@@ -87,7 +91,7 @@ def _constant_in(tensor: GraphTensor, wanted: Place) -> GraphTensor:
 
 def _note_types(graph: Graph) -> None:
     """Say of each layer that takes or gives other types than the network has, which."""
-    for group in graph.groups:
+    for group in graph.all_groups():
         pairs = zip(group.head.tensors, group.choice.types, strict=True)
         if not group.is_reformat and has_other_types(group.head, group.choice):
             changed = dict.fromkeys(
@@ -100,13 +104,13 @@ def _note_types(graph: Graph) -> None:
 
 def _note_devices(graph: Graph) -> None:
     """Say of each layer that left its device why, and what that costs."""
-    moved = [group for group in graph.groups if group.found.fell_back]
+    moved = [group for group in graph.all_groups() if group.found.fell_back]
     if not moved:
         return
-    makers = {tensor: group for group in graph.groups for tensor in group.outputs}
+    makers = {tensor: group for group in graph.all_groups() for tensor in group.outputs}
     consumers = graph.consumers()
     beside = Counter(
-        group for copy in graph.groups if copy.is_copy for group in _groups_beside(copy, makers, consumers)
+        group for copy in graph.all_groups() if copy.is_copy for group in _groups_beside(copy, makers, consumers)
     )
     for group in moved:
         there, copies = group.choice.device.name, beside[group]

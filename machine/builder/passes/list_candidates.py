@@ -8,6 +8,7 @@ from dovetail.core.negotiation import Refusal
 from dovetail.core.types import DataType, DeviceType
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.candidates import absorbing, other_device
+from dovetail.machine.builder.control import only_way
 from dovetail.machine.builder.graph import Found, Graph, GraphLayer, LayerGroup
 from dovetail.machine.enums import BuilderFlag
 
@@ -18,8 +19,12 @@ def list_candidates(graph: Graph, build: Build) -> Graph:
     Raises:
         NoImplementation: nothing can run a layer; every row tried is listed with its reason.
     """
-    for done, group in enumerate(graph.groups):
-        build.progress.at("looked up", done, len(graph.groups))
+    groups = list(graph.all_groups())
+    for done, group in enumerate(groups):
+        build.progress.at("looked up", done, len(groups))
+        if group.blocks:
+            group.found.candidates = [only_way(group.head)]
+            continue
         group.found, *group.found_alone = (build.candidates.of(layer) for layer in group.layers)
         for layer, found in zip(group.layers, [group.found, *group.found_alone], strict=True):
             graph.notes += found.notes

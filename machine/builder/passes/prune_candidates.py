@@ -25,7 +25,7 @@ def prune_candidates(graph: Graph, build: Build) -> Graph:
     if build.config.builder_optimization_level >= EXHAUSTIVE_LEVEL:
         return graph
     bound = {TensorFormat.LINEAR, None}
-    for tensor in [*graph.inputs, *graph.outputs]:
+    for tensor in [t for block in graph.each_block() for t in [*block.inputs, *block.outputs]]:
         bound |= {f for f in TensorFormat if tensor.allowed_formats >> int(f) & 1}
     for layer, found in _units(graph):
         if not _is_flexible(layer, found):
@@ -53,7 +53,7 @@ def prune_candidates(graph: Graph, build: Build) -> Graph:
 
 def _units(graph: Graph) -> Iterator[tuple[GraphLayer, Found]]:
     """Each layer with the candidates that start at it."""
-    for group in graph.groups:
+    for group in graph.computing_groups():
         yield from zip(group.layers, [group.found, *group.found_alone], strict=True)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import platform
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ from dovetail.core.negotiation import Target
 from dovetail.core.programs import Programs
 from dovetail.core.types import DeviceType, FieldType, from_numpy
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.graph import Candidate, Graph, GraphTensor, LayerGroup, MemoryPlan
+from dovetail.machine.builder.control import aliases
+from dovetail.machine.builder.graph import Block, Candidate, Graph, GraphTensor, LayerGroup, MemoryPlan
 from dovetail.machine.builder.measurements import QUICK_RUNS
 from dovetail.machine.builder.origins import Table
 from dovetail.machine.plan import PackedAtLoad, write_plan
@@ -66,19 +69,22 @@ def serialise(graph: Graph, build: Build) -> Graph:
     pool = _Pool(Programs(extents, {leaf: number for number, leaf in enumerate(sizes)}))
     index = {id(tensor): i for i, tensor in enumerate(tensors)}
     where = dict.fromkeys(graph.outputs, "output") | dict.fromkeys(graph.inputs, "input")
+    owners = aliases(graph)
     document = {
         "name": graph.name or "unnamed",
         "producer": f"dovetail {_native.VERSION}",
         "device": _device(graph, tensors, build.target),
         "requires": _requires(graph),
-        "tensors": [_tensor(tensor, where.get(tensor, "arena"), pool) for tensor in tensors],
+        "tensors": [
+            _tensor(tensor, where.get(tensor, "arena"), pool) | _alias(tensor, owners, index) for tensor in tensors
+        ],
         "constraints": [{"program": pool.programs.index(expr), "text": text} for expr, text in graph.constraints],
         "inputs": [index[id(tensor)] for tensor in graph.inputs],
         "outputs": [index[id(tensor)] for tensor in graph.outputs],
         "shape_inputs": [i for i, contents in enumerate(graph.input_contents[0]) if contents is not None],
         "sizes": [_size(leaf, graph, index, pool) for leaf in sizes],
         "profiles": [_profile(graph, tensors, sizes, graph.memory[p], p) for p in range(graph.n_profiles)],
-        "steps": [_step(group, place, index, pool) for place, group in enumerate(graph.groups)],
+        "steps": _steps(graph, itertools.count(), index, pool),
         "weights": _weights(graph, tensors, index),
         "report": _report(graph),
     }
@@ -90,7 +96,7 @@ def serialise(graph: Graph, build: Build) -> Graph:
 
 def _sizes(graph: Graph) -> list[Expr]:
     """The extents that layers tell, in the order in which they do."""
-    places = {id(layer): place for place, layer in enumerate(graph.layers)}
+    places = {id(layer): place for place, layer in enumerate(graph.all_layers())}
     alive = [leaf for leaf, (layer, _) in graph.sizes.items() if id(layer) in places]
     return sorted(alive, key=lambda leaf: places[id(graph.sizes[leaf][0])])
 
@@ -107,7 +113,7 @@ def _size(leaf: Expr, graph: Graph, index: dict[int, int], pool: _Pool) -> dict[
 def _device(graph: Graph, tensors: list[GraphTensor], target: Target) -> dict[str, Any]:
     """What the plan can run on."""
     cpu = {"machine": platform.machine(), "isa": _needed_isa(graph)}
-    used = {tensor.device for tensor in tensors} | {group.choice.device for group in graph.groups}
+    used = {tensor.device for tensor in tensors} | {group.choice.device for group in graph.computing_groups()}
     if DeviceType.GPU not in used:
         return {"type": "cpu", **cpu}
     version = _native.cuda_version()  # of the library and of the driver, for people
@@ -116,7 +122,7 @@ def _device(graph: Graph, tensors: list[GraphTensor], target: Target) -> dict[st
 
 def _needed_isa(graph: Graph) -> list[str]:
     needs: set[str] = set()
-    for group in graph.groups:
+    for group in graph.computing_groups():
         row = group.choice.row
         needs |= {need for r in row.implementation.rows if r.index == row.row for need in r.needs}
     return sorted(needs)
@@ -125,7 +131,7 @@ def _needed_isa(graph: Graph) -> list[str]:
 def _requires(graph: Graph) -> list[dict[str, Any]]:
     """Plugins that the plan cannot run without, and where they came from."""
     found: dict[str, dict[str, Any]] = {}
-    for group in graph.groups:
+    for group in graph.computing_groups():
         implementation = group.choice.row.implementation
         record = graph.lookup.record_of(implementation.id)
         found[implementation.id] = {
@@ -180,6 +186,39 @@ def _arenas(memory: MemoryPlan) -> dict[str, int]:
     return sizes | ({"cuda_arena_bytes": cuda.size, "cuda_lower_bound": cuda.lower_bound} if cuda.size else {})
 
 
+def _alias(tensor: GraphTensor, owners: dict[GraphTensor, GraphTensor], index: dict[int, int]) -> dict[str, Any]:
+    """What changes for a tensor that lies in the memory of another."""
+    return {"where": "alias", "alias_of": index[id(owners[tensor])]} if tensor in owners else {}
+
+
+def _steps(block: Block, places: Iterator[int], index: dict[int, int], pool: _Pool) -> list[dict[str, Any]]:
+    """The steps of a block. `places` numbers them, each in front of those of its blocks."""
+    return [
+        _control(group, places, index, pool) if group.blocks else _step(group, place, index, pool)
+        for group, place in zip(block.groups, places, strict=False)
+    ]
+
+
+def _control(group: LayerGroup, places: Iterator[int], index: dict[int, int], pool: _Pool) -> dict[str, Any]:
+    layer = group.head
+    return {
+        "layer": layer.name,
+        "op": layer.spec.id,
+        "control": layer.spec.name.lower(),
+        "inputs": [-1 if tensor is None else index[id(tensor)] for tensor in layer.inputs],
+        "outputs": [index[id(tensor)] for tensor in layer.outputs],
+        **({} if layer.iterations is None else {"iterations": layer.iterations}),
+        "blocks": [
+            {
+                "inputs": [index[id(tensor)] for tensor in block.inputs],
+                "outputs": [index[id(tensor)] for tensor in block.outputs],
+                "steps": _steps(block, places, index, pool),
+            }
+            for block in layer.blocks
+        ],
+    }
+
+
 def _step(group: LayerGroup, place: int, index: dict[int, int], pool: _Pool) -> dict[str, Any]:
     choice = group.choice
     implementation = choice.row.implementation
@@ -222,7 +261,7 @@ def _weights(graph: Graph, tensors: list[GraphTensor], index: dict[int, int]) ->
     for place, tensor in enumerate(tensors):
         if tensor.is_constant and tensor.origin is not None:
             table.add_tensor(place, tensor.origin)
-    for place, group in enumerate(graph.groups):
+    for place, group in enumerate(graph.all_groups()):
         table.add_packed(place, [index[id(tensor)] for tensor in group.replaced])
     return table.rows
 
@@ -241,7 +280,7 @@ def _json_value(wire: int, value: Any, pool: _Pool) -> Any:
 
 def _report(graph: Graph) -> dict[str, Any]:
     steps = []
-    for group in graph.groups:
+    for group, depth in _with_depths(graph):
         chosen, inserted_for = group.choice, group.head.inserted_for
         losers = [c for c in group.candidates if not _is_same(c, chosen)] if not inserted_for else []
         steps.append(
@@ -257,15 +296,24 @@ def _report(graph: Graph) -> dict[str, Any]:
                 "refused": [str(refusal) for refusal in group.trace.refused],
                 "inserted_for": inserted_for,
                 **({"fused": [f"{layer.spec.id} '{layer.name}'" for layer in group.layers]} if group.tail else {}),
+                **({"depth": depth} if depth else {}),
             }
         )
     return {
         "steps": steps,
-        "reformats": sum(group.is_reformat for group in graph.groups),
-        "copies": sum(group.is_copy for group in graph.groups),
+        "reformats": sum(group.is_reformat for group in graph.all_groups()),
+        "copies": sum(group.is_copy for group in graph.all_groups()),
         "notes": graph.notes,
         "not_fused": graph.not_fused,
     }
+
+
+def _with_depths(block: Block, depth: int = 0) -> Iterator[tuple[LayerGroup, int]]:
+    """The groups in the order of the steps, and how many blocks each is in beside the main one."""
+    for group in block.groups:
+        yield group, depth
+        for own in group.blocks:
+            yield from _with_depths(own, depth + 1)
 
 
 def _is_same(one: Candidate, other: Candidate) -> bool:

@@ -6,13 +6,19 @@ import math
 from dataclasses import replace
 
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.graph import Candidate, Graph, LayerGroup
+from dovetail.machine.builder.graph import Block, Candidate, Graph, LayerGroup
 
 
 def split_groups(graph: Graph, build: Build) -> Graph:
     """Let every group be one step of the plan, with all that its kernel computes and nothing else."""
+    for block in graph.each_block():
+        _split(graph, block)
+    return graph
+
+
+def _split(graph: Graph, block: Block) -> None:
     groups: list[LayerGroup] = []
-    for group in graph.groups:
+    for group in block.groups:
         choice = group.choice
         if not choice.rest:
             groups.append(group)
@@ -24,12 +30,11 @@ def split_groups(graph: Graph, build: Build) -> Graph:
         graph.not_fused.append(_why(group, choice))
         alone = zip(left, group.found_alone[choice.n_absorbed :], choice.rest, strict=True)
         groups += [LayerGroup(layer, found=found, chosen=chosen) for layer, found, chosen in alone]
-    graph.set_groups(groups)
+    block.set_groups(groups)
     for group in groups:
         places = group.places(group.choice)[len(group.inputs) :]
         for tensor, place in zip(group.outputs, places, strict=True):
             tensor.chosen_place = place
-    return graph
 
 
 def _why(group: LayerGroup, choice: Candidate) -> str:

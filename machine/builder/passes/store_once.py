@@ -13,7 +13,7 @@ def store_once(graph: Graph, build: Build) -> Graph:
     """Leave out constants whose packed form is enough, or packed forms that are much larger than the constants."""
     consumers = graph.consumers()
     needed: set[GraphTensor] = set()
-    for group in graph.groups:
+    for group in graph.computing_groups():
         replaced = group.replaced
         if not replaced:
             continue
@@ -23,7 +23,7 @@ def store_once(graph: Graph, build: Build) -> Graph:
         group.packs_at_load = group.may_pack_at_load and (is_larger or not is_enough)
         if group.packs_at_load or not is_enough:
             needed.update(replaced)
-    for group in graph.groups:
+    for group in graph.computing_groups():
         for tensor in group.replaced:
             tensor.is_stored = tensor in needed
     return graph

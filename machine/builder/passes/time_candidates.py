@@ -26,8 +26,9 @@ def time_candidates(graph: Graph, build: Build) -> Graph:
     if not build.is_timed:
         return graph
     build.measurements.surround(_bytes_of(graph))
-    for done, group in enumerate(graph.groups):
-        build.progress.at("timed", done, len(graph.groups))
+    groups = graph.computing_groups()
+    for done, group in enumerate(groups):
+        build.progress.at("timed", done, len(groups))
         _time(graph, build, group, group.found)
         for layer, found in zip(group.tail, group.found_alone, strict=True):
             _time(graph, build, LayerGroup(layer), found)
@@ -45,10 +46,9 @@ def _contents(graph: Graph, build: Build, group: LayerGroup) -> Arrays:
 
 def _bytes_of(graph: Graph) -> int:
     """What passes through the caches in one inference: the constants, and tensors that share memory."""
-    constants = {
-        id(tensor): tensor for group in graph.groups for tensor in group.inputs if tensor and tensor.is_constant
-    }
-    beside = [sum(bytes_at_opt(t) for t in group.tensors if t and not t.is_constant) for group in graph.groups]
+    groups = graph.computing_groups()
+    constants = {id(tensor): tensor for group in groups for tensor in group.inputs if tensor and tensor.is_constant}
+    beside = [sum(bytes_at_opt(t) for t in group.tensors if t and not t.is_constant) for group in groups]
     return sum(map(bytes_at_opt, constants.values())) + max(beside, default=0)
 
 

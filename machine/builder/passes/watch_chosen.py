@@ -21,7 +21,7 @@ def watch_chosen(graph: Graph, build: Build) -> Graph:
     watched: set[tuple[int, int]] = set()
     while True:
         has_news = False
-        for group in graph.groups:
+        for group in graph.computing_groups():
             candidate = group.choice
             if not build.measurements.is_strange(candidate):
                 continue

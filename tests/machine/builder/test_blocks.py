@@ -1,0 +1,222 @@
+"""Graphs whose layers own blocks: every pass works on the blocks, too, and the plan runs."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from networks import new_network, profile_of
+
+import dovetail as trt
+from dovetail.core.expr import DimsExprs
+from dovetail.machine.builder.build import build_of
+from dovetail.machine.builder.control import conditional, loop
+from dovetail.machine.builder.graph import Block, Graph, GraphTensor
+from dovetail.machine.builder.passes.plan_memory import max_bytes
+from dovetail.machine.builder.pipeline import with_plugins
+from dovetail.machine.plan import read_plan
+
+CHANNELS, SIDE = 4, 6
+RNG = np.random.default_rng(5)
+KERNEL = RNG.uniform(-0.3, 0.3, (CHANNELS, CHANNELS, 3, 3)).astype(np.float32)
+
+
+def convolved(x: np.ndarray) -> np.ndarray:
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    return np.einsum("nchwij,ocij->nohw", windows, KERNEL).astype(np.float32)
+
+
+class Network:
+    """Layers of x, which a test puts into blocks when shapes are inferred."""
+
+    def __init__(self, is_open: bool, level: int = 0):
+        self.builder, self.network, self.config = new_network()
+        self.config.default_device_type = trt.DeviceType.CPU
+        self.config.builder_optimization_level = level
+        add = self.network
+        x = add.add_input("x", trt.float32, (-1 if is_open else 2, CHANNELS, SIDE, SIDE))
+        add.add_input("condition", trt.bool, (1,))
+        add.add_input("count", trt.int32, ())
+        if is_open:
+            rest = (CHANNELS, SIDE, SIDE)
+            profile_of(self.builder, self.config, x=((1, *rest), (2, *rest), (5, *rest)))
+        convolution = add.add_convolution_nd(x, CHANNELS, (3, 3), KERNEL)
+        convolution.padding_nd = (1, 1)
+        self._end("relu", add.add_activation(convolution.get_output(0), trt.ActivationType.RELU), convolution, "conv")
+        self._end("tanh", add.add_activation(x, trt.ActivationType.TANH))
+        self._end("double", add.add_elementwise(x, x, trt.ElementWiseOperation.SUM))
+        self._end("last", add.add_activation(x, trt.ActivationType.SIGMOID))
+
+    def _end(self, name, layer, before=None, before_name=""):
+        layer.name = name
+        if before is not None:
+            before.name = before_name
+        layer.get_output(0).name = f"{name} of x"
+        self.network.mark_output(layer.get_output(0))
+
+    def build(self, arrange) -> Graph:
+        """The graph behind all passes, changed by `arrange` when the layers are there."""
+        build = build_of(self.network, self.config)
+        graph = Graph(self.network.name, self.network.lookup)
+        for name, pass_ in with_plugins(self.network.lookup):
+            graph = pass_(graph, build)
+            if name == "infer_shapes":
+                arrange(graph, {layer.name: layer for layer in graph.layers}, *graph.inputs)
+        return graph
+
+
+def like(tensor: GraphTensor, name: str) -> GraphTensor:
+    return GraphTensor(name, DimsExprs(tensor.dims), tensor.dtype, tensor.ranges)
+
+
+def branches(layers, x, condition, y, taken=None):
+    """relu(conv(x)) or tanh(x)."""
+    then = Block(layers=[layers["conv"], layers["relu"]], outputs=layers["relu"].outputs[:])
+    otherwise = Block(layers=[layers["tanh"]], outputs=layers["tanh"].outputs[:])
+    for name in ("conv", "tanh"):
+        layers[name].inputs[0] = x
+    return conditional("choice", condition, [y], (then, otherwise))
+
+
+def choose(graph, layers, x, condition, count):
+    y = like(x, "chosen")
+    layers["last"].inputs[0] = y
+    graph.layers = [branches(layers, x, condition, y), layers["last"]]
+    graph.outputs = layers["last"].outputs[:]
+
+
+def repeat(graph, layers, x, condition, count):
+    """a = 2 * a, again and again, then the sigmoid."""
+    a, y = like(x, "a"), like(x, "repeated")
+    layers["double"].inputs = [a, a]
+    body = Block(layers=[layers["double"]], inputs=[a], outputs=layers["double"].outputs[:])
+    layers["last"].inputs[0] = y
+    graph.layers = [loop("again", count, [x], [y], body), layers["last"]]
+    graph.outputs = layers["last"].outputs[:]
+
+
+def nest(graph, layers, x, condition, count):
+    """a = (relu(conv(a)) or tanh(a)) + x, again and again."""
+    a, y, chosen = like(x, "a"), like(x, "repeated"), like(x, "chosen")
+    layers["double"].inputs = [chosen, x]
+    body = Block(
+        layers=[branches(layers, a, condition, chosen), layers["double"]],
+        inputs=[a],
+        outputs=layers["double"].outputs[:],
+    )
+    layers["last"].inputs[0] = y
+    graph.layers = [loop("again", count, [x], [y], body), layers["last"]]
+    graph.outputs = layers["last"].outputs[:]
+
+
+def pass_on(graph, layers, x, condition, count):
+    """Outputs that no layer of their block computes: a, b = b, x in a loop of three; then b or x."""
+    a, b, y, z, chosen = (like(x, name) for name in ("a", "b", "y", "z", "chosen"))
+    layers["tanh"].inputs[0] = x
+    body = Block(inputs=[a, b], outputs=[b, x])
+    carried = loop("again", 3, [x, layers["tanh"].outputs[0]], [y, z], body)
+    choice = conditional("choice", condition, [chosen], (Block(outputs=[z]), Block(outputs=[y])))
+    layers["last"].inputs[0] = chosen
+    graph.layers = [layers["tanh"], carried, choice, layers["last"]]
+    graph.outputs = layers["last"].outputs[:]
+
+
+def expected(arrange, x, flag, count):
+    def step(a):
+        return np.maximum(convolved(a), 0) if flag else np.tanh(a)
+
+    y = x
+    if arrange is choose:
+        y = step(x)
+    elif arrange is repeat:
+        y = x * 2.0**count
+    elif arrange is nest:
+        for _ in range(count):
+            y = step(y) + x
+    return 1 / (1 + np.exp(-y.astype(np.float64)))
+
+
+@pytest.mark.parametrize(("is_open", "level"), [(False, 0), (True, 0), (True, 2)], ids=["static", "open", "timed"])
+@pytest.mark.parametrize("arrange", [choose, repeat, nest, pass_on])
+def test_a_plan_with_blocks_computes_what_its_graph_says(arrange, is_open, level):
+    graph = Network(is_open, level).build(arrange)
+    engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(graph.plan)
+    context = engine.create_execution_context()
+    for n in (5, 1, 2) if is_open else (2,):
+        x = RNG.uniform(-1, 1, (n, CHANNELS, SIDE, SIDE)).astype(np.float32)
+        for flag, count in ((True, 0), (False, 1), (True, 2), (False, 3)):
+            feed = {"x": x, "condition": np.array([flag]), "count": np.int32(count)}
+            (y,) = context.run(feed).values()
+            np.testing.assert_allclose(y, expected(arrange, x, flag, count), rtol=2e-5, atol=2e-6)
+
+
+def test_layers_in_a_block_are_fused_and_those_of_two_blocks_are_not():
+    names = [group.name for group in Network(False).build(choose).all_groups()]
+    assert "conv + relu" in names
+    assert "last" in names
+
+
+def spans(graph):
+    """name -> (begin, end) in the arena, of profile 0."""
+    memory = graph.memory[0]
+    return {
+        tensor.name: (offset, offset + max_bytes(tensor, 0))
+        for tensor in graph.all_tensors()
+        if (offset := memory.offsets.get(id(tensor), -1)) >= 0
+    }
+
+
+def overlap(a, b) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def test_what_a_loop_carries_has_two_memories_and_its_result_a_third():
+    found = spans(Network(True).build(nest))
+    assert set(found) >= {"a", "double of x", "repeated", "chosen"}
+    for one, other in combinations(("a", "double of x", "repeated", "chosen"), 2):
+        assert not overlap(found[one], found[other]), (one, other)
+
+
+def test_branches_share_memory():
+    """Each has a tensor of its own, which lives with the result, and with none of the other branch."""
+
+    def arrange(graph, layers, x, condition, count):
+        y = like(x, "chosen")
+        inner = [like(x, name) for name in ("one", "two")]
+        blocks = []
+        for name, tensor in zip(("double", "tanh"), inner, strict=True):
+            layers[name].inputs = [x] * len(layers[name].inputs)
+            layers[name].outputs, final = [tensor], layers[name].outputs[0]
+            tensor.producer = layers[name]
+            blocks.append((layers[name], tensor, final))
+        (one, one_tensor, one_final), (two, two_tensor, two_final) = blocks
+        relu, last = layers["relu"], layers["last"]
+        relu.inputs[0], relu.outputs, one_final.producer = one_tensor, [one_final], relu
+        last.inputs[0], last.outputs, two_final.producer = two_tensor, [two_final], last
+        then, otherwise = Block(layers=[one, relu], outputs=[one_final]), Block(layers=[two, last], outputs=[two_final])
+        graph.layers = [conditional("choice", condition, [y], (then, otherwise))]
+        graph.outputs = [y]
+
+    network = Network(False)
+    network.config.allow_fusion = False
+    graph = network.build(arrange)
+    found = spans(graph)
+    assert found["one"] == found["two"]
+    assert graph.memory[0].arenas[trt.DeviceType.CPU].size == found["one"][1] - found["one"][0]
+
+
+def test_the_document_has_steps_in_steps():
+    document = read_plan(Network(False).build(nest).plan)
+    (outer, last) = document["steps"]
+    (body,) = outer["blocks"]
+    choice, _ = body["steps"]
+    assert (outer["control"], choice["control"], last["layer"]) == ("loop", "conditional", "last")
+    assert [len(block["steps"]) for block in choice["blocks"]] == [1, 1]
+    tensors = document["tensors"]
+    for block in choice["blocks"]:
+        (own,) = block["outputs"]
+        assert (tensors[own]["where"], tensors[own]["alias_of"]) == ("alias", choice["outputs"][0])
+    assert len(document["profiles"][0]["workspace"]) == 6
+    assert "Loop" not in str(document["requires"])
