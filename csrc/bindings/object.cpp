@@ -130,10 +130,16 @@ void configure(const NativeImplementation& self, const ObjectPointer& object, co
              [](const Bound& bound, const Descs& descs) { bound.configure(descs); });
 }
 
-py::bytes prepare(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
-                  const py::sequence& inputs, const py::sequence& outputs) {
-  return py::bytes(with_descs(self, object, row, inputs, outputs,
-                              [](const Bound& bound, const Descs& descs) { return bound.prepare(descs); }));
+// What a row packed, handed to Python without a copy: weights are large.
+struct Packed {
+  std::string bytes;
+};
+
+py::memoryview prepare(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
+                       const py::sequence& inputs, const py::sequence& outputs) {
+  Packed made{with_descs(self, object, row, inputs, outputs,
+                         [](const Bound& bound, const Descs& descs) { return bound.prepare(descs); })};
+  return py::memoryview(py::cast(std::move(made)));
 }
 
 uint64_t workspace(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
@@ -237,6 +243,11 @@ void bind_implementation_class(py::module_& m) {
   py::class_<Surroundings>(m, "Surroundings", "What the rest of a network leaves in the caches between two runs.")
       .def(py::init<int32_t, uint64_t, double>(), py::arg("n_threads"), py::arg("evicted_bytes"),
            py::arg("cold_share") = 0.0);
+  py::class_<Packed>(m, "Packed", py::buffer_protocol(), "Behind the memoryview that prepare returns.")
+      .def_buffer([](Packed& self) {
+        const auto n = static_cast<py::ssize_t>(self.bytes.size());
+        return py::buffer_info(reinterpret_cast<uint8_t*>(self.bytes.data()), 1, "B", 1, {n}, {1}, true);
+      });
   py::class_<Trial>(m, "Trial", "A step outside of an engine, made ready.")
       .def("run", &Trial::run, py::arg("repeat") = 1, py::arg("before") = py::none(), "Nanoseconds of each run.")
       .def("settle", &Trial::settle, "Hand outputs over; raises PluginFailed for writing elsewhere.");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class GraphTensor:
     dimension_names: dict[int, str] = field(default_factory=dict)
     origin: Origin | None = None  # of the contents; None where they are no weights of the network
     is_stored: bool = True  # False: a constant that the plan has in packed form only
+    _made: dict[Any, tuple[Any, DynamicTensorDesc]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of_array(
@@ -101,9 +103,14 @@ class GraphTensor:
 
     def desc(self, profile: int = 0, place: Place | None = None, with_data: bool = False) -> DynamicTensorDesc:
         """The tensor as planning functions of implementations see it, where it lies or in another place."""
-        low, likely, high = self.ranges[profile]
         place = place or self.place
-        return DynamicTensorDesc(
+        key = (profile, place.dtype, place.format, with_data)
+        source = (self.dims, self.ranges[profile], self.constant, self.scale)  # what passes change
+        kept = self._made.get(key)
+        if kept is not None and all(map(operator.is_, kept[0], source)):
+            return kept[1]
+        low, likely, high = self.ranges[profile]
+        made = DynamicTensorDesc(
             self.static_dims,
             place.dtype,
             place.format,
@@ -114,6 +121,9 @@ class GraphTensor:
             likely,
             high,
         )
+        if made.data is None or made.data is self.constant:  # converted contents take memory
+            self._made[key] = (source, made)
+        return made
 
 
 @dataclass(eq=False)
@@ -219,7 +229,7 @@ class LayerGroup:
     found_alone: list[Found] = field(default_factory=list)  # for each layer of the tail that runs by itself
     chosen: Candidate | None = None
     workspace_bytes: list[int] = field(default_factory=list)  # for each profile
-    packed: bytes = b""
+    packed: memoryview | bytes = b""
     packs_at_load: bool = False  # the plan has the constants, and what they are packed into is made when it is loaded
     _views: dict[GraphTensor, GraphTensor] = field(default_factory=dict)  # constants in the dims that the program reads
 

@@ -19,11 +19,11 @@ from dovetail.machine.builder.graph import Candidate, LayerGroup
 POISONS = (0xFF, 0x5A)  # bytes that outputs hold before a run; 0xFF makes NaN, -1 and no valid BOOL
 
 
-def prepare(group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[bytes, list[int]]:
+def prepare(group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[memoryview | bytes, list[int]]:
     """The candidate's packed constants, and the workspace it needs for each profile, in bytes."""
     row, native = candidate.row, candidate.row.implementation.native
     n_inputs = len(group.head.inputs)
-    packed = b""
+    packed: memoryview | bytes = b""
     sizes = []
     n_profiles = len(group.outputs[0].ranges) if group.outputs else 1
     for profile in range(n_profiles):

@@ -23,6 +23,8 @@ from dovetail.machine.builder.measurements import QUICK_RUNS
 from dovetail.machine.builder.origins import Table
 from dovetail.machine.plan import PackedAtLoad, write_plan
 
+COMPARED_FIRST = 1 << 14  # bytes of constants of one length that differ in nearly all cases
+
 
 class _Pool:
     """Constants, each stored once, and the programs that compute extents."""
@@ -31,20 +33,20 @@ class _Pool:
         self.programs = programs
         self.constants: list[memoryview | PackedAtLoad] = []
         self._packed_at_load: dict[tuple[int, str], int] = {}
-        self._by_digest: dict[tuple[int, str], list[int]] = {}
+        self._by_start: dict[tuple[int, str], list[int]] = {}  # by length, and a digest of the first bytes
 
-    def constant(self, data: bytes | np.ndarray) -> int:
-        """The index of these bytes among the constants. An array is not copied."""
-        view = memoryview(np.frombuffer(data, np.uint8) if isinstance(data, bytes) else bytes_of(data))
-        alike = self._by_digest.setdefault((len(view), _native.checksum(view)), [])
+    def constant(self, data: memoryview | bytes | np.ndarray) -> int:
+        """The index of these bytes among the constants. They are not copied."""
+        array = bytes_of(data) if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
+        alike = self._by_start.setdefault((len(array), _native.checksum(array[:COMPARED_FIRST])), [])
         for index in alike:
-            if self.constants[index] == view:
+            if np.array_equal(self.constants[index], array):  # type: ignore[arg-type]
                 return index
-        self.constants.append(view)
+        self.constants.append(memoryview(array))
         alike.append(len(self.constants) - 1)
         return alike[-1]
 
-    def packed(self, data: bytes, at_load_by: int | None) -> int:
+    def packed(self, data: memoryview | bytes, at_load_by: int | None) -> int:
         """The index of what a row packed: stored, or made by the first step that has the same."""
         if at_load_by is None:
             return self.constant(data)

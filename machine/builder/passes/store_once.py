@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dovetail.core.tensor import allocated_bytes
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup
@@ -32,4 +34,5 @@ def store_once(graph: Graph, build: Build) -> Graph:
 def _has_same(other: LayerGroup, tensor: GraphTensor, group: LayerGroup) -> bool:
     """Does `other` have this constant in the form in which `group` has it packed, and read it nowhere else?"""
     places = [index for index, taken in enumerate(other.inputs) if taken is tensor]
-    return other.packed == group.packed and all(other.is_replaced(index) for index in places)
+    is_same = other is group or np.array_equal(np.frombuffer(other.packed, "B"), np.frombuffer(group.packed, "B"))
+    return is_same and all(other.is_replaced(index) for index in places)
