@@ -35,10 +35,12 @@ the plugins and the machine at hand. [onnx.md](onnx.md) lists the ONNX operators
 READING = """\
 ## How to read a page
 
-Dims are written `[N, C, H, W]`; `...` is any number of dims, and `1..8` includes both ends. A layer of any op can also
-be added by its name and fields: `network.add_plugin("SoftMax", [x], {"axes": 1})`. Fields are attributes of the layer:
-`layer.axes = 1 << 2`. An input of the kind *weights* takes an array in place of a tensor, under its name:
-`layer.scale = array`.
+Dims are written `[N, C, H, W]`; `...` is any number of dims, and `1..8` includes both ends. Where the column is empty,
+the dims follow from other inputs or fields; *Rules* has the whole rule, as the layer's module states it.
+
+A layer of any op can also be added by its name and fields: `network.add_plugin("SoftMax", [x], {"axes": 1})`. Fields
+are attributes of the layer: `layer.axes = 1 << 2`. An input of the kind *weights* takes an array in place of a tensor,
+under its name: `layer.scale = array`.
 
 The *reference* of a layer is written in NumPy. Kernels are tested against it, and it runs where no kernel takes the
 types at hand. Tactics are named after their algorithm; each is compiled for the instruction sets that follow. Those for
@@ -140,7 +142,7 @@ def layer(registry: Registry, spec: OpSpec) -> Iterator[str]:
     yield from ("", "## In a network")
     yield from add_methods(spec)
     yield from ("", "## Inputs and outputs", "")
-    yield from table(("", "name", "types", "kind", "meaning"), ports(spec))
+    yield from table(("", "name", "dims", "types", "kind", "meaning"), ports(spec))
     combinations = types_together(registry, spec)
     if combinations:
         yield from ("", "Types that go together:", "", *table(*combinations))
@@ -162,7 +164,36 @@ def summary(spec: OpSpec) -> list[str]:
 
 
 def body(spec: OpSpec) -> list[str]:
+    """What stands behind it: Inputs, Outputs, Numerics, Errors, Source ..."""
     return spec.doc.strip().partition("\n\n")[2].splitlines()
+
+
+def dims_of_ports(spec: OpSpec) -> dict[str, str]:
+    """The dims that the docstring says of inputs and outputs, where it begins with them."""
+    found: dict[str, str] = {}
+    names = {port.name for port in (*spec.inputs, *spec.outputs)}
+    for line in body(spec):
+        entry = re.match(r"(?:Inputs|Outputs)? +(\w+(?:, \w+)*) +(.*)", line)
+        listed = entry[1].split(", ") if entry else []
+        if entry and names >= set(listed) - found.keys():
+            parts = re.findall(r"\[[^\]]*\]", re.match(r"(?:\[[^\]]*\],? ?)*", entry[2])[0])
+            each = len(parts) == len(listed) > 1
+            for index, name in enumerate(listed):
+                found.setdefault(name, f"`{parts[index]}`" if each else dims_text(entry[2]))
+    return found
+
+
+def dims_text(text: str) -> str:
+    """`[N, C, H, W]`, or `rank 1..8`; "" where the text begins with something else."""
+    text = text.removeprefix("optional, ")
+    same = re.match(r"dims (?:and type )?of (\w+)(?=$|[;.]|, (?:type|int))", text)
+    if same:
+        return f"those of `{same[1]}`"
+    shape = re.match(r"(\[[^\]]*\])(?:, or (\[[^\]]*\]))?", text)
+    shapes = " or ".join(f"`{part}`" for part in shape.groups() if part) if shape else ""
+    rank = re.match(r"(?:\[[^\]]*\], |any dims, )?(rank \d+(?:\.\.\d+)?)", text)
+    whole = re.match(r"(any dims|no dims)\b", text)
+    return ", ".join(filter(None, (shapes, rank[1] if rank else whole[1] if whole else "")))
 
 
 def add_methods(spec: OpSpec) -> Iterator[str]:
@@ -194,9 +225,11 @@ def parameter_text(parameter: inspect.Parameter) -> str:
 
 
 def ports(spec: OpSpec) -> Iterator[tuple[str, ...]]:
+    dims = dims_of_ports(spec)
     for place, listed in (("input", spec.inputs), ("output", spec.outputs)):
         for port in listed:
-            yield place, f"`{port.name}`", types_text(port), kinds_text(port), escaped(port.doc)
+            facts = dims.get(port.name, ""), types_text(port), kinds_text(port), escaped(port.doc)
+            yield place, f"`{port.name}`", *facts
 
 
 KINDS = {

@@ -34,7 +34,7 @@ def test_a_page_has_what_a_reader_looks_for():
     for piece in (
         "y = exp(x - max(x)) / sum(exp(x - max(x)))",
         "network.add_softmax(input)",
-        "| input | `x` | float32, float16, bfloat16 |",
+        "| input | `x` | `[d0, ..., dn-1]`, rank 1..8 | float32, float16, bfloat16 |",
         "| `axes` | `int64` | `0` | 0 to 255 | Which axes add up to 1",
         "ShapeError if x is a scalar",
         "`Softmax`, `LogSoftmax`",
