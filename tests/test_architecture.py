@@ -423,6 +423,28 @@ def layer_breaches(root: Path) -> Iterator[str]:
             yield f"{folder.relative_to(root)}:1: has no module plugins/builtin/{folder.name}.py"
 
 
+IMPLEMENTS = re.compile(r'^DOVETAIL_IMPLEMENTS(?:_ON)?\((?:\w+, )?"(?:[\w.]+::)?(\w+)@\w+#([\w.]+)"', re.M)
+
+
+def implementation_breaches(root: Path) -> Iterator[str]:
+    """The build takes every source of csrc/plugins; a folder implements its layer, and one inside of it is called as
+    the implementation is: csrc/plugins/softmax/online has SoftMax@1#online."""
+    for path in native_sources(root):
+        parts = path.relative_to(root / "csrc").parts
+        if parts[0] != "plugins" or path.suffix not in (".cpp", ".cu"):
+            continue
+        where = path.relative_to(root).as_posix()
+        if not path.name.startswith(("cpu_", "cuda_")) or len(parts) > 4:
+            yield f"{where}:1: is not compiled; sources are plugins/<layer>/[<name>/]cpu_*.cpp and cuda_*"
+        text = path.read_text(encoding="utf-8")
+        for found in IMPLEMENTS.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            if letters(found[1]) != letters(parts[1]):
+                yield f"{where}:{line}: implements {found[1]} in the folder of {parts[1]}"
+            if len(parts) == 4 and found[2] != parts[2]:
+                yield f"{where}:{line}: #{found[2]} is not called {parts[2]}, as its folder is"
+
+
 def statement_names(node: ast.ClassDef) -> set[str]:
     """Names that a class statement needs while it runs: bases, defaults, decorators, all but the bodies of methods."""
     parts: list[ast.AST] = [*node.bases, *node.decorator_list, *(keyword.value for keyword in node.keywords)]
@@ -486,6 +508,7 @@ CHECKERS = [
     isa_table_breaches,
     installed_breaches,
     layer_breaches,
+    implementation_breaches,
     order_breaches,
     pass_breaches,
 ]
@@ -647,6 +670,18 @@ PLANTED = [
         "may not include plugins/relu/relu.hpp",
     ),
     ("csrc/plugins/gelu/fast/cpu_generic.hpp", "#include <algorithm>", "shared between instruction sets"),
+    (
+        "csrc/plugins/gelu/fast/cpu_rows.cpp",
+        'DOVETAIL_IMPLEMENTS("GELU@1#slow", Params, kRows)',
+        "#slow is not called fast",
+    ),
+    (
+        "csrc/plugins/gelu/cuda_gelu.cu",
+        'DOVETAIL_IMPLEMENTS_ON(DT_DEVICE_CUDA, "acme::Swish@1#cuda", Params, kRows)',
+        "implements Swish in the folder of gelu",
+    ),
+    ("csrc/plugins/gelu/rows.cpp", "", "is not compiled"),
+    ("csrc/plugins/gelu/fast/faster/cpu_rows.cpp", "", "is not compiled"),
     ("csrc/plugins/gelu/cpu_rows.cpp", '#include "runtime/engine.hpp"', "may not include runtime/engine.hpp"),
     ("csrc/plugins/gelu/cpu_rows.cpp", "#include <pybind11/pybind11.h>", "may not include pybind11"),
     ("csrc/plugins/gelu/cpu_generic.hpp", "#include <algorithm>", "shared between instruction sets"),
