@@ -82,7 +82,9 @@ class Sketch:
 
 
 def linear_convolution():
-    sketch = Sketch(1, 3, 7, 8).convolution(5, noise(5, 3, 3, 3), "gemm_scalar", bias=True, padding_nd=(1, 1))
+    sketch = Sketch(1, 3, 7, 8)
+    sketch.config.allow_fusion = False  # else it is for a time to say whether there is a step of the activation
+    sketch.convolution(5, noise(5, 3, 3, 3), "gemm_scalar", bias=True, padding_nd=(1, 1))
     sketch.convolution(4, noise(4, 5, 3, 2), "gemm_avx2", stride_nd=(2, 2), padding_mode=SAME_UPPER)
     return sketch.convolution(3, noise(3, 4, 1, 1), bias=True).activation()
 
