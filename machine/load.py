@@ -7,20 +7,15 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dovetail.core.errors import BindingError, DefinitionError, DovetailError, ProfileError
+from dovetail.core.errors import BindingError, DefinitionError, ProfileError
 from dovetail.core.strict import Strict
-from dovetail.core.types import DeviceType, TensorIOMode
-from dovetail.machine.builder.pipeline import build
-from dovetail.machine.builder.without_effect import without_effect
+from dovetail.core.types import DeviceType
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.context import IExecutionContext
 from dovetail.machine.engine import ICudaEngine
-from dovetail.machine.logger import ILogger, Logger, Severity
+from dovetail.machine.logger import ILogger, Logger
+from dovetail.machine.model_engine import ModelEngine
 from dovetail.machine.model_source import Source
-from dovetail.machine.network import INetworkDefinition
-from dovetail.machine.plan import IHostMemory
-from dovetail.machine.plan_cache import PlanCache, key_of
-from dovetail.machine.ranges import DynamicInput, Range, Ranges, covering, given_ranges, profile_of, text_of, widened
 
 
 def load(
@@ -64,11 +59,6 @@ class Model(Strict):
     has a context of its own, kept as long as the thread lives, and a build makes the others wait.
     """
 
-    inputs: list[str]
-    outputs: list[str]
-
-    _ranges: Ranges  # what the engine was built for
-
     def __init__(
         self,
         source: Source,
@@ -78,39 +68,25 @@ class Model(Strict):
         configure: Callable[[IBuilderConfig], Any] | None,
         logger: ILogger,
     ) -> None:
-        self._source, self._logger = source, logger
-        self._lock = threading.RLock()
+        self._source = source
         self._local = threading.local()
-        self._network: INetworkDefinition | None = None
-        self._engine: ICudaEngine | None = None
-        self._cache: PlanCache | None = None
-        self._config = _config(device, configure)
-        if source.is_plan:
-            if shapes or cache is not None or device is not None or configure is not None:
-                raise DefinitionError(
-                    f"'{source.path or 'the plan'}' is a plan: it was built already",
-                    hint="shapes, cache, device and configure are for models. Build it again to change them.",
-                )
-            self._use(ICudaEngine(source.plan))
-            return
-        if cache is not None:
-            self._cache = PlanCache(cache, source.title, key_of(source.contents(), _settings(self._config)))
-            self._take_cached()
-        if self._engine is None:
-            self._import()
-        wanted = given_ranges(shapes, self._dynamic, self._dims)
-        if self._engine is not None and covering(self._ranges, wanted):
-            return
-        ranges = {**self._ranges, **widened(self._ranges, wanted, with_room=False)}
-        if all(one.name in ranges for one in self._dynamic):
-            self._build(ranges)
-        self._ranges = ranges
+        self._own = ModelEngine(source, shapes, cache, device, configure, logger)
 
     # ---- what it is
     @property
+    def inputs(self) -> list[str]:
+        """Names of the inputs, in the model's order."""
+        return self._own.inputs
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs, in the model's order."""
+        return self._own.outputs
+
+    @property
     def engine(self) -> ICudaEngine | None:
         """The engine that runs now; None before the first call of a model whose extents are not known."""
-        return self._engine
+        return self._own.engine
 
     def report(self, layer: str | None = None) -> str:
         """The build report: what runs, in which formats, how long it took, what lost and why.
@@ -125,12 +101,12 @@ class Model(Strict):
         self._built().serialize().save(path)
 
     def _built(self) -> ICudaEngine:
-        if self._engine is None:
+        if self._own.engine is None:
             raise DefinitionError(
                 f"{self!r} has not been built yet: extents of its inputs are not known",
                 hint="Call it once, or give them: dovetail.load(model, shapes={...}).",
             )
-        return self._engine
+        return self._own.engine
 
     def __repr__(self) -> str:
         return f"<dovetail model '{self._source.title}': {', '.join(self.inputs)} -> {', '.join(self.outputs)}>"
@@ -153,25 +129,25 @@ class Model(Strict):
         """Run in the context that this thread has. None where it has none, or where the arrays do not fit."""
         local = self._local.__dict__
         context = local.get("context")
-        if context is None or local["engine"] is not self._engine or len(arrays) != local["n_inputs"]:
+        if context is None or local["engine"] is not self._own.engine or len(arrays) != local["n_inputs"]:
             return None
         if len(arrays) == 1 and isinstance(arrays[0], Mapping):
             return None
         try:
             return context.run(arrays)
-        except (BindingError, ProfileError):  # which `_run` may help, and else raises again
+        except (BindingError, ProfileError):  # `_run` tries again, or raises the error
             return None
 
     def _run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run on inputs by name; built again where they do not fit, converted where a type has no tensors."""
-        if self._engine is None:
-            self._fit(inputs, None)
+        if self._own.engine is None:
+            self._own.fit(inputs, None)
         while True:
-            engine = self._engine
+            engine = self._own.engine
             try:
                 return self._context(engine).run(inputs)
             except ProfileError:
-                if not self._fit(inputs, engine):
+                if not self._own.fit(inputs, engine):
                     raise
             except BindingError:
                 carried = self._source.carried(inputs)
@@ -205,127 +181,3 @@ class Model(Strict):
             context = engine.create_execution_context()
             local.engine, local.context, local.n_inputs = engine, context, len(self.inputs)
         return local.context
-
-    # ---- builds
-    def _fit(self, inputs: Mapping[str, Any], tried: ICudaEngine | None) -> bool:
-        """Have an engine that takes these inputs; False if it cannot be another than the one that was tried."""
-        with self._lock:
-            if self._engine is not tried:
-                return True  # another thread has built one meanwhile
-            if self._source.is_plan:
-                return False
-            seen = {one.name: one.seen(inputs[one.name]) for one in self._dynamic}
-            if self._engine is not None and covering(self._ranges, seen):
-                return False  # it is not the ranges
-            self._import()
-            if self._engine is None:
-                self._build(widened(self._ranges, seen, with_room=False))
-            else:
-                self._widen(seen)
-            return True
-
-    def _widen(self, seen: Ranges) -> None:
-        """Build for wider ranges: with room for other extents if the model allows it, else for those alone."""
-        wide, narrow = (widened(self._ranges, seen, with_room) for with_room in (True, False))
-        before, after = text_of(self._ranges), text_of(wide)
-        self._logger.log(Severity.INFO, f"'{self._source.title}' is built again: {before} becomes {after}")
-        try:
-            self._build(wide)
-        except DovetailError as error:
-            reason = str(error).partition("\n")[0]
-            text = f"'{self._source.title}' has no room for more than {text_of(narrow)}: {reason}"
-            self._logger.log(Severity.INFO, text)
-            self._build(narrow)
-
-    def _build(self, ranges: Ranges) -> None:
-        self._import()
-        assert self._network is not None
-        self._config._profiles[:] = [profile_of(ranges, self._dynamic)] if self._dynamic else []
-        for text in without_effect(self._network, self._config):
-            self._logger.log(Severity.WARNING, text)
-        plan = build(self._network, self._config, lambda line: self._logger.log(Severity.INFO, line))
-        self._use(ICudaEngine(plan))
-        self._ranges = ranges
-        self._store(plan)
-        if not self._dynamic:
-            self._network = None  # its weights are in the plan
-
-    def _import(self) -> None:
-        if self._network is not None:
-            return
-        network = self._network = self._source.network(self._logger)
-        network.name = self._cache.plan_name if self._cache is not None else network.name or self._source.title
-        tensors = [network.get_input(index) for index in range(network.num_inputs)]
-        self._dims = {tensor.name: tuple(tensor.shape) for tensor in tensors}
-        self.inputs = list(self._dims)
-        self.outputs = [network.get_output(index).name for index in range(network.num_outputs)]
-        if self._engine is None:
-            shape_inputs = network.shape_inputs()
-            self._dynamic = [
-                DynamicInput(tensor.name, tuple(tensor.shape), tensor in shape_inputs)
-                for tensor in tensors
-                if -1 in tensor.shape or tensor in shape_inputs
-            ]
-            self._ranges = {}
-
-    # ---- plans
-    def _use(self, engine: ICudaEngine) -> None:
-        names = list(map(engine.get_tensor_name, range(engine.num_io_tensors)))
-        self.inputs = [name for name in names if engine.get_tensor_mode(name) == TensorIOMode.INPUT]
-        self.outputs = names[len(self.inputs) :]
-        self._engine = engine
-
-    def _take_cached(self) -> None:
-        assert self._cache is not None
-        if not self._cache.is_there():
-            return
-        try:
-            engine = ICudaEngine(self._cache.path.read_bytes())
-        except DovetailError as error:
-            reason = str(error).partition("\n")[0]
-            self._logger.log(Severity.INFO, f"the plan '{self._cache.path}' is not used: {reason}")
-            return
-        if engine.name != self._cache.plan_name:
-            self._logger.log(Severity.INFO, f"the plan '{self._cache.path}' is not used: it is of '{engine.name}'")
-            return
-        self._use(engine)
-        self._dims = {name: tuple(engine.get_tensor_shape(name)) for name in self.inputs}
-        shapes = {name: engine.is_shape_inference_io(name) for name in self.inputs}
-        self._dynamic = [
-            DynamicInput(name, self._dims[name], is_shape)
-            for name, is_shape in shapes.items()
-            if is_shape or -1 in self._dims[name]
-        ]
-        self._ranges = {one.name: _range_of(engine, one) for one in self._dynamic}
-
-    def _store(self, plan: IHostMemory) -> None:
-        if self._cache is None:
-            return
-        try:
-            self._cache.store(plan)
-        except OSError as error:
-            self._logger.log(Severity.WARNING, f"the plan cannot be kept in '{self._cache.path}': {error.strerror}")
-
-
-def _range_of(engine: ICudaEngine, one: DynamicInput) -> Range:
-    """What an engine was built for."""
-    ask = engine.get_tensor_profile_values if one.is_shape else engine.get_tensor_profile_shape
-    return Range(*(tuple(side) for side in ask(one.name, 0)))
-
-
-def _config(device: DeviceType | str | None, configure: Callable[[IBuilderConfig], Any] | None) -> IBuilderConfig:
-    config = IBuilderConfig()
-    if device is not None:
-        by_name = {one.name.lower(): one for one in (DeviceType.CPU, DeviceType.GPU)}
-        found = by_name.get(device.lower()) if isinstance(device, str) else device
-        if found not in by_name.values():
-            raise DefinitionError(f"load cannot use the device {device!r}", hint='Give "cpu" or "gpu".', got=device)
-        config.default_device_type = found
-    if configure is not None:
-        configure(config)
-    return config
-
-
-def _settings(config: IBuilderConfig) -> str:
-    """What the config says, as text for the key of a cache."""
-    return f"{config.default_device_type.name} {sorted(map(str, vars(config).items()))}"

@@ -11,8 +11,7 @@ from onnx_models import model_of
 
 import dovetail as trt
 from dovetail.core import errors
-from dovetail.machine import load as loading
-from dovetail.machine import model_source
+from dovetail.machine import model_engine, model_source
 
 
 class Log(trt.ILogger):
@@ -41,8 +40,13 @@ def twice(*dims):
 def builds(monkeypatch):
     """Counts the builds of a test."""
     done = []
-    build = loading.build
-    monkeypatch.setattr(loading, "build", lambda network, *more: done.append(network.name) or build(network, *more))
+    build = model_engine.build
+
+    def counted(network, *more):
+        done.append(network.name)
+        return build(network, *more)
+
+    monkeypatch.setattr(model_engine, "build", counted)
     return done
 
 
@@ -121,14 +125,14 @@ def test_a_call_that_does_not_fit_widens_the_ranges_with_room(file, builds):
 
 
 def test_what_has_no_room_is_built_for_the_shapes_alone(file, monkeypatch):
-    build = loading.build
+    build = model_engine.build
 
     def at_most_six_rows(network, config, log):
         if config.profiles[0].get_shape("x")[2][0] > 6:
             raise errors.BuildError("seven rows are too many")
         return build(network, config, log)
 
-    monkeypatch.setattr(loading, "build", at_most_six_rows)
+    monkeypatch.setattr(model_engine, "build", at_most_six_rows)
     log = Log()
     model = trt.load(file, logger=log)
     assert model(ones(2, 3)).shape == (2, 3)
