@@ -10,11 +10,11 @@ from dovetail.core.algebra import Interval
 from dovetail.core.expr_text import operands_first
 from dovetail.core.term import Expr, compute
 
-MOST_NODES = 300  # of an expression that is bounded by cases, which looks at all of it many times
+MOST_TERMS = 300  # of an expression that is bounded by cases, since that visits all its terms many times
 
 
 class Values:
-    """What expressions are for one set of extents, contents and sizes; see `Expr.evaluate`."""
+    """Values of expressions for one set of extents, contents and sizes; see `Expr.evaluate`."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Values:
 
 
 class Ranges:
-    """What expressions can be while extents and contents vary; see `Expr.bounds`."""
+    """Bounds of expressions while extents and contents vary; see `Expr.bounds`."""
 
     def __init__(
         self, ranges: Sequence[Sequence[Interval | int]], contents: Sequence[Sequence[Interval] | None] = ()
@@ -50,11 +50,11 @@ class Ranges:
         self._found: dict[Expr, Interval] = {}
 
     def of(self, expr: Expr) -> Interval:
-        """(lowest, highest). Sound, not always tight: an expression of very many parts is bounded part by part."""
+        """(lowest, highest). Always valid, not always tight: a very long expression is bounded part by part."""
         if expr not in self._found:
             for term in operands_first([expr], self._plain):
                 self._plain[term] = algebra.bound_term(term, self._leaf, self._plain)
-            parts = operands_first([expr], at_most=MOST_NODES)
+            parts = operands_first([expr], at_most=MOST_TERMS)
             self._found[expr] = self._plain[expr] if parts is None else algebra.bounds(parts, self._leaf)
         return self._found[expr]
 

@@ -1,4 +1,4 @@
-"""The hooks by which a plugin meets dovetail. They run at discovery, build and report, never at inference."""
+"""The hooks that a plugin may implement. They are called at discovery, build and report, never at inference."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 
 @hookspec
 def dovetail_register_ops(registry: Offer) -> None:
-    """Bring ops and implementations: `registry.add_op(x)`, `.add_implementation(x)`, `.load_library(path)`.
+    """Add ops and implementations: `registry.add_op(x)`, `.add_implementation(x)`, `.load_library(path)`.
 
-    Called once for each plugin. All that it adds is registered together when it returns, or nothing is.
+    Called once for each plugin. When it returns, either everything that it added is registered, or nothing.
     """
 
 
 @hookspec
 def dovetail_native_libraries() -> Sequence[str | Library]:  # type: ignore[empty-body]
-    """Libraries that belong to this plugin, opened after its ops are registered: paths, or `Library(path, device)`.
+    """Libraries of this plugin, opened after its ops were registered: paths, or `Library(path, device)`.
 
-    Each is registered or refused by itself; the plugin stays if one is refused. One whose device cannot be here, or
-    that has a `reason` of its own, is not opened: its record is "disabled" and says why.
+    Each is registered or refused separately; the plugin stays if one is refused. A library whose device is not
+    available, or that has a `reason`, is not opened: the state of its record is "disabled", with the reason.
     """
 
 
 @hookspec
 def dovetail_onnx_rewrites() -> Sequence[Any]:  # type: ignore[empty-body]
-    """ONNX operators that are made of existing layers: rows of `onnx_op(name, domain=..., rewrite=...)`.
+    """ONNX operators that are imported as existing layers: a list of `onnx_op(name, domain=..., rewrite=...)`.
 
-    For operators that are not the layer of one op, such as those of a domain of one's own. Rows of ops come first.
+    For operators that are not one op's layer, such as those of a private domain. The rewrites of ops take precedence.
     """
 
 
 @hookspec
 def dovetail_report_header() -> str | Sequence[str] | None:
-    """Lines about this plugin's surroundings for `dovetail env`; None or an empty list for none."""
+    """Lines for `dovetail env` about what this plugin depends on; None or an empty list for none."""
 
 
 @hookspec(firstresult=True)
-def dovetail_choose_implementation(node: Any, candidates: Sequence[Implementation]) -> Implementation | str | None:
+def dovetail_choose_implementation(layer: Any, candidates: Sequence[Implementation]) -> Implementation | str | None:
     """The candidate that a layer must use, or its id; None leaves the choice to the timings."""
 
 

@@ -79,7 +79,7 @@ using ObjectPointer = std::shared_ptr<Object>;
 
 // The implementation on this object; row -1 where it has none. Refuses an object of another table: the plugin would
 // read foreign memory.
-Bound bind_object(const NativeImplementation& self, const ObjectPointer& object, int32_t row);
+BoundImplementation bind_object(const NativeImplementation& self, const ObjectPointer& object, int32_t row);
 
 // Runs it `repeat` times in a context of its own and gives the nanoseconds of each. Inputs are (desc, buffer) pairs or
 // None, outputs pairs; `packed` is what prepare emitted or None; 0 threads: as many as the runtime takes by itself.

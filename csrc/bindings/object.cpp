@@ -100,7 +100,7 @@ bool supports(const NativeImplementation& self, const ObjectPointer& object, int
   if (self.table->n_rows) {
     throw Failure{DT_INVALID_ARGUMENT, self.id + " is not asked position by position: it has rows", {}, "Use fits."};
   }
-  const Bound bound = bind_object(self, object, -1);
+  const BoundImplementation bound = bind_object(self, object, -1);
   const DescArray array(descs);
   py::gil_scoped_release release;
   return bound.supports(pos, array.pointers(), n_inputs, n_outputs);
@@ -110,7 +110,7 @@ bool supports(const NativeImplementation& self, const ObjectPointer& object, int
 template <typename Function>
 auto with_descs(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
                 const py::sequence& outputs, Function function) {
-  const Bound bound = bind_object(self, object, row);
+  const BoundImplementation bound = bind_object(self, object, row);
   const DescArray ins(inputs), outs(outputs);
   py::gil_scoped_release release;
   return function(bound, Descs{ins.pointers(), outs.pointers()});
@@ -119,15 +119,16 @@ auto with_descs(const NativeImplementation& self, const ObjectPointer& object, i
 py::object fits(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,
                 const py::sequence& outputs) {
   std::string reason;
-  const bool yes = with_descs(self, object, row, inputs, outputs,
-                              [&](const Bound& bound, const Descs& descs) { return bound.fits(descs, &reason); });
+  const bool yes =
+      with_descs(self, object, row, inputs, outputs,
+                 [&](const BoundImplementation& bound, const Descs& descs) { return bound.fits(descs, &reason); });
   return yes ? py::object(py::none()) : py::str(reason);
 }
 
 void configure(const NativeImplementation& self, const ObjectPointer& object, const py::sequence& inputs,
                const py::sequence& outputs) {
   with_descs(self, object, self.table->n_rows ? 0 : -1, inputs, outputs,
-             [](const Bound& bound, const Descs& descs) { bound.configure(descs); });
+             [](const BoundImplementation& bound, const Descs& descs) { bound.configure(descs); });
 }
 
 // What a row packed, handed to Python without a copy: weights are large.
@@ -138,15 +139,16 @@ struct Packed {
 py::memoryview prepare(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
                        const py::sequence& inputs, const py::sequence& outputs) {
   Packed made{with_descs(self, object, row, inputs, outputs,
-                         [](const Bound& bound, const Descs& descs) { return bound.prepare(descs); })};
+                         [](const BoundImplementation& bound, const Descs& descs) { return bound.prepare(descs); })};
   return py::memoryview(py::cast(std::move(made)));
 }
 
 uint64_t workspace(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
                    const py::sequence& inputs, const py::sequence& outputs, int32_t n_threads) {
   const int32_t threads = n_threads > 0 ? n_threads : default_threads();
-  return with_descs(self, object, row, inputs, outputs,
-                    [&](const Bound& bound, const Descs& descs) { return bound.workspace(descs, threads); });
+  return with_descs(self, object, row, inputs, outputs, [&](const BoundImplementation& bound, const Descs& descs) {
+    return bound.workspace(descs, threads);
+  });
 }
 
 uint32_t absorbed(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
@@ -155,8 +157,9 @@ uint32_t absorbed(const NativeImplementation& self, const ObjectPointer& object,
   const DescArray descs(operands);
   const EpilogueProgram program = epilogue_of(epilogue, descs.pointers().size());
   const EpilogueTable table(program, static_cast<uint32_t>(descs.pointers().size()), descs.pointers().data(), nullptr);
-  return with_descs(self, object, row, inputs, outputs,
-                    [&](const Bound& bound, const Descs& own) { return bound.absorbed(own, *table.get()); });
+  return with_descs(self, object, row, inputs, outputs, [&](const BoundImplementation& bound, const Descs& own) {
+    return bound.absorbed(own, *table.get());
+  });
 }
 
 int32_t infer_type(const ObjectPointer& self, int32_t index, const std::vector<int32_t>& types) {

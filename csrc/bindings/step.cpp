@@ -56,15 +56,17 @@ class Buffer {
   uint64_t bytes_ = 0;
 };
 
-std::string tactic_of(const Bound& bound) { return bound.row && bound.row->tactic ? bound.row->tactic : ""; }
+std::string tactic_of(const BoundImplementation& bound) {
+  return bound.row && bound.row->tactic ? bound.row->tactic : "";
+}
 
-std::string in_layer(const Bound& bound) {
+std::string in_layer(const BoundImplementation& bound) {
   const std::string& layer = bound.object->layer();
   return layer.empty() ? "" : " in layer '" + layer + "'";
 }
 
 // What the exception has for attributes where a kernel wrote what it may not; `guard` tells it from other failures.
-std::vector<std::pair<std::string, std::string>> broken_guard(const Bound& bound) {
+std::vector<std::pair<std::string, std::string>> broken_guard(const BoundImplementation& bound) {
   return {{"plugin", bound.subject},
           {"layer", bound.object->layer()},
           {"method", "enqueue"},
@@ -103,7 +105,7 @@ class StepTensors {
   }
   // After the run, with everything on the host: throws where a kernel wrote beside an output or into an input, and
   // hands outputs over.
-  void settle(const Bound& bound, const std::string& plugin) const {
+  void settle(const BoundImplementation& bound, const std::string& plugin) const {
     for (const Tensor& t : tensors_) {
       if (!t.guarded) continue;
       const std::string beside = t.guarded.trespass();
@@ -150,7 +152,8 @@ class StepTensors {
     uint64_t host_bytes() const { return guarded ? guarded.whole_bytes() : bytes; }
   };
 
-  static Failure trespass(const Bound& bound, const std::string& plugin, const Tensor& t, const std::string& how) {
+  static Failure trespass(const BoundImplementation& bound, const std::string& plugin, const Tensor& t,
+                          const std::string& how) {
     const std::string tactic = tactic_of(bound);
     return Failure{
         DT_PLUGIN_FAILED,
@@ -222,7 +225,7 @@ class StepTensors {
 // Scratch and packed constants of one step, in the memory of its device.
 class StepMemory {
  public:
-  StepMemory(const Device& device, const Bound& bound, uint64_t workspace_bytes, const py::object& packed)
+  StepMemory(const Device& device, const BoundImplementation& bound, uint64_t workspace_bytes, const py::object& packed)
       : device_(device),
         packed_source_(packed.is_none() ? nullptr : new Buffer(packed, false, "what prepare emitted")) {
     if (workspace_bytes) make_workspace(bound, workspace_bytes);
@@ -237,7 +240,7 @@ class StepMemory {
   }
   // Throws where a kernel wrote more than it had asked for: there is nothing behind a workspace here, but in a plan
   // there is. On the CPU.
-  void check(const Bound& bound, uint64_t workspace_bytes) const {
+  void check(const BoundImplementation& bound, uint64_t workspace_bytes) const {
     const std::string beside = scratch_ ? scratch_.trespass() : "";
     if (!beside.empty()) {
       throw Failure{DT_PLUGIN_FAILED,
@@ -264,7 +267,7 @@ class StepMemory {
   uint64_t packed_bytes = 0;
 
  private:
-  void make_workspace(const Bound& bound, uint64_t bytes) {
+  void make_workspace(const BoundImplementation& bound, uint64_t bytes) {
     const std::string what =
         "the workspace that " + bound.subject +
         (bound.object->layer().empty() ? "" : " asks for in layer '" + bound.object->layer() + "'");
@@ -297,7 +300,7 @@ struct StepParts {
   StepMemory memory;
 };
 
-RowSide side_of(const Bound& bound, bool is_output) {
+RowSide side_of(const BoundImplementation& bound, bool is_output) {
   RowSide inputs, outputs;
   std::string error;
   if (bound.row) parse_row(bound.row->formats ? bound.row->formats : "linear", true, &inputs, &outputs, &error);
@@ -488,7 +491,7 @@ struct Trial::State {
   }
 
   std::shared_ptr<void> keep;  // the table's
-  Bound bound;
+  BoundImplementation bound;
   std::string plugin;
   bool on_cpu, guarded;
   Device device;
@@ -507,7 +510,7 @@ struct Trial::State {
   std::unique_ptr<LayerContext> context;
 };
 
-Bound bind_object(const NativeImplementation& self, const ObjectPointer& object, int32_t row) {
+BoundImplementation bind_object(const NativeImplementation& self, const ObjectPointer& object, int32_t row) {
   const bool on_op = self.table->traits & DT_TRAIT_OP_OBJECT;
   const bool fits = on_op ? object->op() && object->op() == self.op : object->implementation() == self.table;
   if (!fits) {
@@ -517,7 +520,7 @@ Bound bind_object(const NativeImplementation& self, const ObjectPointer& object,
                    {"given", "an object of " + object->subject()}},
                   ""};
   }
-  return Bound{self.table, row_at(*self.table, row, self.id), object, self.id};
+  return BoundImplementation{self.table, row_at(*self.table, row, self.id), object, self.id};
 }
 
 Trial::Trial(const NativeImplementation& self, const ObjectPointer& object, int32_t row, const py::sequence& inputs,

@@ -214,7 +214,7 @@ std::vector<uint64_t> Context::execute_timed(void* stream) {
 void Context::fail(size_t step, dt_code code, const char* method) {
   const Plan& plan = engine_->plan();
   const PlanStep& failed = plan.steps[step];
-  const Bound& bound = engine_->steps()[step].bound;
+  const BoundImplementation& bound = engine_->steps()[step].bound;
   const Call raised = std::exchange(call_, Call{});
   call_.owners = this;
   try {

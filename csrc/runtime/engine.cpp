@@ -229,7 +229,7 @@ std::shared_ptr<Engine> Engine::make(FileBytes bytes, int n_threads, int device)
     engine->check_rules(plan.profiles[p]);
     for (size_t i = 0; i < plan.steps.size(); ++i) {
       if (plan.steps[i].is_control()) continue;
-      const Bound& bound = engine->steps_[i].bound;
+      const BoundImplementation& bound = engine->steps_[i].bound;
       const Descs own = engine->descs_of(plan.steps[i], descs);
       std::string reason;
       if (!bound.fits(own, &reason))
@@ -333,7 +333,7 @@ void Engine::pack_constants() {
 
 std::string Engine::pack(size_t index) const {
   const PlanStep& step = plan_->steps[index];
-  const Bound& bound = steps_[index].bound;
+  const BoundImplementation& bound = steps_[index].bound;
   if (const std::string reason = cannot_pack(*plan_, step, bound.row); !reason.empty())
     throw status::row_refuses(step.layer, step.implementation, step.row, reason);
   const std::vector<dt_desc> descs = describe(plan_->profiles[0]);
@@ -357,7 +357,7 @@ void Engine::make_step(const PlanStep& step) {
   const dt_implementation* implementation = made.entry.implementation;
   if (implementation->device != step.device)
     throw status::device_differs(step.layer, step.implementation, step.device, implementation->device);
-  Bound& bound = made.bound;
+  BoundImplementation& bound = made.bound;
   bound.implementation = implementation;
   bound.subject = step.implementation;
   bound.row = find_row(*plan_, step, *implementation);
@@ -389,7 +389,7 @@ void Engine::make_step(const PlanStep& step) {
 void Engine::make_object(const PlanStep& step, Step* made) const {
   const dt_implementation* implementation = made->entry.implementation;
   const dt_op* op = made->entry.op;
-  Bound& bound = made->bound;
+  BoundImplementation& bound = made->bound;
   const bool is_op_object = (implementation->traits & DT_TRAIT_OP_OBJECT) != 0;
   if (is_op_object && !op)
     throw status::implementation_incomplete(step.layer, step.implementation, "op whose object it works on");

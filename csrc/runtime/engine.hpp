@@ -35,7 +35,7 @@ class Engine {
   struct Step {
     ImplementationEntry entry;
     std::vector<uint8_t> state;              // a copy of what the object was loaded from, where there is one
-    Bound bound;                             // holds the object; empty where the step runs blocks
+    BoundImplementation bound;               // holds the object; empty where the step runs blocks
     std::shared_ptr<const OutputRule> rule;  // null where no table of the library describes the op
   };
   const std::vector<Step>& steps() const { return steps_; }

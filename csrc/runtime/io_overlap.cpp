@@ -74,7 +74,7 @@ bool IoOverlap::may_share(const Range& input, const Range& output) const {
   const Plan& plan = engine_.plan();
   const PlanStep& step = plan.steps[static_cast<size_t>(write)];
   if (step.is_control()) return false;
-  const Bound& bound = engine_.steps()[static_cast<size_t>(write)].bound;
+  const BoundImplementation& bound = engine_.steps()[static_cast<size_t>(write)].bound;
   const uint32_t traits = bound.implementation->traits | (bound.row ? bound.row->traits : 0);
   if (!(traits & DT_TRAIT_IN_PLACE) || input.begin != output.begin || input.end != output.end) return false;
   const auto root = [&](int32_t t) { return t < 0 ? -1 : plan.tensors[static_cast<size_t>(t)].root; };

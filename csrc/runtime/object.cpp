@@ -39,7 +39,7 @@ Failure no_member(const std::string& subject, const char* member) {
 }
 
 // Where there are no rows: does the predicate take every tensor?
-bool supports_all(const Bound& bound, const Descs& descs, std::string* reason) {
+bool supports_all(const BoundImplementation& bound, const Descs& descs, std::string* reason) {
   if (!DT_HAS(dt_implementation, bound.implementation, supports)) return true;
   std::vector<const dt_desc*> in_out = descs.inputs;
   in_out.insert(in_out.end(), descs.outputs.begin(), descs.outputs.end());
@@ -218,7 +218,7 @@ dt_dims_exprs Object::infer_dims(int32_t index, const std::vector<const dt_dims_
 
 // ---- an implementation on an object
 
-const char* Bound::method(const char* member) const {
+const char* BoundImplementation::method(const char* member) const {
   static const char* const kV2[][2] = {
       {"supports", "supportsFormatCombination"}, {"configure", "configurePlugin"}, {"workspace", "getWorkspaceSize"}};
   if (implementation->traits & DT_TRAIT_PYTHON && std::strcmp(member, "workspace") == 0) return "get_workspace_size";
@@ -230,8 +230,8 @@ const char* Bound::method(const char* member) const {
   return member;
 }
 
-bool Bound::supports(int32_t pos, const std::vector<const dt_desc*>& in_out, int32_t n_inputs,
-                     int32_t n_outputs) const {
+bool BoundImplementation::supports(int32_t pos, const std::vector<const dt_desc*>& in_out, int32_t n_inputs,
+                                   int32_t n_outputs) const {
   if (!DT_HAS(dt_implementation, implementation, supports)) throw no_member(subject, "supports");
   PluginCall call;
   int32_t yes = 0;
@@ -240,7 +240,7 @@ bool Bound::supports(int32_t pos, const std::vector<const dt_desc*>& in_out, int
   return yes != 0;
 }
 
-bool Bound::fits(const Descs& descs, std::string* reason) const {
+bool BoundImplementation::fits(const Descs& descs, std::string* reason) const {
   if (!row) return supports_all(*this, descs, reason);
   if (!DT_HAS(dt_row, row, fits)) return true;
   PluginCall call;
@@ -254,7 +254,7 @@ bool Bound::fits(const Descs& descs, std::string* reason) const {
   return true;
 }
 
-void Bound::configure(const Descs& descs) const {
+void BoundImplementation::configure(const Descs& descs) const {
   if (!DT_HAS(dt_implementation, implementation, configure)) return;
   PluginCall call;
   call.check(implementation->configure(&call, object->get(), descs.inputs.data(), descs.n_inputs(),
@@ -262,7 +262,7 @@ void Bound::configure(const Descs& descs) const {
              subject, method("configure"), object->layer());
 }
 
-std::string Bound::prepare(const Descs& descs) const {
+std::string BoundImplementation::prepare(const Descs& descs) const {
   if (!row || !DT_HAS(dt_row, row, prepare)) return "";
   PluginCall call;
   call.check(row->prepare(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(),
@@ -271,7 +271,7 @@ std::string Bound::prepare(const Descs& descs) const {
   return std::move(call.blob);
 }
 
-uint64_t Bound::workspace(const Descs& descs, int32_t n_threads) const {
+uint64_t BoundImplementation::workspace(const Descs& descs, int32_t n_threads) const {
   auto* function = row                                                    ? row->workspace
                    : DT_HAS(dt_implementation, implementation, workspace) ? implementation->workspace
                                                                           : nullptr;
@@ -289,7 +289,7 @@ uint64_t Bound::workspace(const Descs& descs, int32_t n_threads) const {
   return bytes;
 }
 
-uint32_t Bound::absorbed(const Descs& descs, const dt_epilogue& program) const {
+uint32_t BoundImplementation::absorbed(const Descs& descs, const dt_epilogue& program) const {
   if (!row || !DT_HAS(dt_row, row, absorb)) return 0;
   PluginCall call;
   uint32_t n = 0;
@@ -301,7 +301,7 @@ uint32_t Bound::absorbed(const Descs& descs, const dt_epilogue& program) const {
   return n;
 }
 
-dt_code Bound::shape_changed(void* context, const dt_run& run, const char** failed) const {
+dt_code BoundImplementation::shape_changed(void* context, const dt_run& run, const char** failed) const {
   dt_code code = DT_OK;
   if (DT_HAS(dt_implementation, implementation, shape_changed)) {
     *failed = "shape_changed";
@@ -314,9 +314,11 @@ dt_code Bound::shape_changed(void* context, const dt_run& run, const char** fail
   return code;
 }
 
-dt_code (*Bound::enqueue() const)(void*, const dt_run*) { return row ? row->enqueue : implementation->enqueue; }
+dt_code (*BoundImplementation::enqueue() const)(void*, const dt_run*) {
+  return row ? row->enqueue : implementation->enqueue;
+}
 
-LayerContext::LayerContext(const Bound& bound) : bound_(bound), context_(bound.object->get()) {
+LayerContext::LayerContext(const BoundImplementation& bound) : bound_(bound), context_(bound.object->get()) {
   const dt_implementation* table = bound_.implementation;
   if (!DT_HAS(dt_implementation, table, make_context)) return;
   PluginCall call;

@@ -107,7 +107,7 @@ class Object {
 
 // An implementation working on an object: its own, or the op's where DT_TRAIT_OP_OBJECT is set. `row` is null where the
 // implementation has no rows. Each function does what the member of its name in plugin.h says.
-struct Bound {
+struct BoundImplementation {
   const dt_implementation* implementation = nullptr;
   const dt_row* row = nullptr;
   std::shared_ptr<Object> object;
@@ -133,7 +133,7 @@ struct Bound {
 // What make_context gave, dropped on end. get() is the object itself where there is no make_context.
 class LayerContext {
  public:
-  explicit LayerContext(const Bound& bound);
+  explicit LayerContext(const BoundImplementation& bound);
   ~LayerContext();
   LayerContext(const LayerContext&) = delete;
   LayerContext& operator=(const LayerContext&) = delete;
@@ -144,7 +144,7 @@ class LayerContext {
   void enqueue(Call& call, const dt_run& run) const;
 
  private:
-  Bound bound_;
+  BoundImplementation bound_;
   void* context_ = nullptr;
   bool owned_ = false;
 };

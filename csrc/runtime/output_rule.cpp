@@ -11,7 +11,7 @@
 namespace dovetail {
 namespace {
 
-constexpr size_t kMaxNodes = size_t{1} << 20;  // of one layer: a plugin that loops must not take all memory
+constexpr size_t kMaxTerms = size_t{1} << 20;  // of one layer: a plugin that loops must not take all memory
 
 // The port of tensor `index`: the last one stands for any number where it is variadic. Null: none.
 const dt_port* port_of(const dt_port* const* ports, uint32_t n, size_t index) {
@@ -67,15 +67,15 @@ std::vector<int32_t> types_of(const Object& object, int32_t index, const std::ve
 
 }  // namespace
 
-struct OutputRule::Node {
+struct OutputRule::Term {
   enum Kind { kConstant, kExtent, kOperation, kSize } kind;
-  int64_t a = 0, b = 0;  // kExtent: input and axis; kOperation: nodes; kSize: `a` is the upper bound
+  int64_t a = 0, b = 0;  // kExtent: input and axis; kOperation: terms; kSize: `a` is the upper bound
   int32_t op = 0;
   int64_t value = 0;  // kConstant
   size_t index = 0;
 };
 
-// dt_expr_builder whose expressions are nodes; kept with them.
+// A dt_expr_builder whose expressions are terms; it owns them.
 class OutputRule::Builder {
  public:
   Builder() {
@@ -83,16 +83,16 @@ class OutputRule::Builder {
     table_.self = this;
     table_.constant = [](void* self, int64_t value) { return of(self).constant(value); };
     table_.operation = [](void* self, int32_t op, const dt_expr* a, const dt_expr* b) {
-      return of(self).operation(op, node(a), node(b));
+      return of(self).operation(op, term(a), term(b));
     };
     table_.constant_value = [](void*, const dt_expr* e, int64_t* value) -> int32_t {
-      if (!e || !value || node(e)->kind != Node::kConstant) return 0;
-      *value = node(e)->value;
+      if (!e || !value || term(e)->kind != Term::kConstant) return 0;
+      *value = term(e)->value;
       return 1;
     };
     table_.size_tensor = [](void* self, int32_t, const dt_expr* opt, const dt_expr* upper) -> const dt_expr* {
       if (!opt || !upper) return nullptr;
-      return of(self).add({Node::kSize, static_cast<int64_t>(node(upper)->index)});
+      return of(self).add({Term::kSize, static_cast<int64_t>(term(upper)->index)});
     };
   }
   Builder(const Builder&) = delete;
@@ -101,43 +101,43 @@ class OutputRule::Builder {
   const dt_expr_builder* table() const { return &table_; }
   const std::string& trouble() const { return trouble_; }
 
-  const dt_expr* constant(int64_t value) { return add({Node::kConstant, 0, 0, 0, value}); }
-  const dt_expr* extent(size_t input, int axis) { return add({Node::kExtent, static_cast<int64_t>(input), axis}); }
-  static size_t index_of(const dt_expr* e) { return node(e)->index; }
+  const dt_expr* constant(int64_t value) { return add({Term::kConstant, 0, 0, 0, value}); }
+  const dt_expr* extent(size_t input, int axis) { return add({Term::kExtent, static_cast<int64_t>(input), axis}); }
+  static size_t index_of(const dt_expr* e) { return term(e)->index; }
 
   // False: an operation has no result with these extents.
   bool evaluate(const std::vector<const int64_t*>& inputs, std::vector<int64_t>* values) const {
-    values->resize(nodes_.size());
-    for (const Node& n : nodes_) {
+    values->resize(terms_.size());
+    for (const Term& n : terms_) {
       int64_t& value = (*values)[n.index];
       const auto a = static_cast<size_t>(n.a), b = static_cast<size_t>(n.b);
-      if (n.kind == Node::kConstant) value = n.value;
-      if (n.kind == Node::kExtent) value = inputs[a] ? inputs[a][b] : 0;
-      if (n.kind == Node::kSize) value = (*values)[a];  // memory is planned for the bound
-      if (n.kind == Node::kOperation && operate(n.op, (*values)[a], (*values)[b], &value) != DimsTrouble::kNone)
+      if (n.kind == Term::kConstant) value = n.value;
+      if (n.kind == Term::kExtent) value = inputs[a] ? inputs[a][b] : 0;
+      if (n.kind == Term::kSize) value = (*values)[a];  // memory is planned for the bound
+      if (n.kind == Term::kOperation && operate(n.op, (*values)[a], (*values)[b], &value) != DimsTrouble::kNone)
         return false;
     }
     return true;
   }
 
  private:
-  // No object of that type exists: it is a name for ours.
-  static const Node* node(const dt_expr* e) { return reinterpret_cast<const Node*>(e); }
+  // dt_expr is never defined: plugins see a Term as a pointer to it.
+  static const Term* term(const dt_expr* e) { return reinterpret_cast<const Term*>(e); }
   static Builder& of(void* self) { return *static_cast<Builder*>(self); }
 
-  const dt_expr* add(Node node) {
-    if (nodes_.size() >= kMaxNodes) {
-      trouble_ = "its dims take more than " + std::to_string(kMaxNodes) + " operations";
+  const dt_expr* add(Term term) {
+    if (terms_.size() >= kMaxTerms) {
+      trouble_ = "its dims take more than " + std::to_string(kMaxTerms) + " operations";
       return nullptr;
     }
-    node.index = nodes_.size();
-    return reinterpret_cast<const dt_expr*>(&nodes_.emplace_back(node));
+    term.index = terms_.size();
+    return reinterpret_cast<const dt_expr*>(&terms_.emplace_back(term));
   }
 
-  const dt_expr* operation(int32_t op, const Node* a, const Node* b) {
+  const dt_expr* operation(int32_t op, const Term* a, const Term* b) {
     if (op < DT_DIM_SUM || op > DT_DIM_CEIL_DIV || !a || !b) return nullptr;
-    if (a->kind != Node::kConstant || b->kind != Node::kConstant)
-      return add({Node::kOperation, static_cast<int64_t>(a->index), static_cast<int64_t>(b->index), op});
+    if (a->kind != Term::kConstant || b->kind != Term::kConstant)
+      return add({Term::kOperation, static_cast<int64_t>(a->index), static_cast<int64_t>(b->index), op});
     int64_t value = 0;
     if (operate(op, a->value, b->value, &value) == DimsTrouble::kNone) return constant(value);
     trouble_ = "its dims divide by zero, or do not fit into 64 bits";
@@ -145,7 +145,7 @@ class OutputRule::Builder {
   }
 
   dt_expr_builder table_ = {};
-  std::deque<Node> nodes_;
+  std::deque<Term> terms_;
   std::string trouble_;
 };
 
@@ -214,7 +214,7 @@ std::string OutputRule::refusal(const std::vector<const int64_t*>& inputs, const
   if (!builder_->evaluate(inputs, &values)) return "its dims divide by zero, or do not fit into 64 bits";
   for (size_t i = 0; i < outputs_.size(); ++i) {
     std::vector<int64_t> wanted;
-    for (size_t node : outputs_[i]) wanted.push_back(values[node]);
+    for (size_t term : outputs_[i]) wanted.push_back(values[term]);
     const auto rank = static_cast<size_t>(output_ranks[i]);
     if (wanted.size() == rank && std::equal(wanted.begin(), wanted.end(), outputs[i])) continue;
     return "output " + std::to_string(i) + " is " + dims_text(wanted.data(), static_cast<int>(wanted.size())) +

@@ -40,11 +40,11 @@ class OutputRule {
 
  private:
   class Builder;
-  struct Node;
+  struct Term;
   explicit OutputRule(std::unique_ptr<Builder> builder);
 
   std::unique_ptr<Builder> builder_;
-  std::vector<std::vector<size_t>> outputs_;  // a node for each extent
+  std::vector<std::vector<size_t>> outputs_;  // a term for each extent
 };
 
 }  // namespace dovetail

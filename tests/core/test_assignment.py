@@ -36,7 +36,7 @@ def test_ranges_are_those_of_bounds():
 
 
 def test_a_large_expression_is_bounded_part_by_part(monkeypatch):
-    monkeypatch.setattr(assignment, "MOST_NODES", 3)
+    monkeypatch.setattr(assignment, "MOST_TERMS", 3)
     low, high = Ranges([[(1, 10), (2, 6)]]).of(select(N < M, 7, minimum(N, 3)))
     assert low <= 1 and high >= 7
 

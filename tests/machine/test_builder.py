@@ -155,8 +155,8 @@ class Chooser:
         self.answer, self.after, self.seen = answer, after, []
 
     @trt.hookimpl
-    def dovetail_choose_implementation(self, node, candidates):
-        self.seen.append((node.name, [one.id for one in candidates]))
+    def dovetail_choose_implementation(self, layer, candidates):
+        self.seen.append((layer.name, [one.id for one in candidates]))
         return self.answer
 
     @trt.hookimpl

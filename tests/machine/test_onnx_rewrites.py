@@ -99,8 +99,8 @@ def test_what_is_wrong_inside_names_the_operator(hook):
     ("rows", "words"),
     [
         ((lambda: 1 / 0,), "ZeroDivisionError"),
-        ((lambda: ["Mish"],), "'Mish' is not a row"),
-        ((onnx_op("Mish", domain="acme"),), "the row of Mish has no rewrite"),
+        ((lambda: ["Mish"],), "'Mish' is not a rewrite"),
+        ((onnx_op("Mish", domain="acme"),), "the entry for Mish has no rewrite"),
     ],
 )
 def test_a_plugin_whose_rewrites_are_wrong_is_left_out_with_a_warning(hook, rows, words):

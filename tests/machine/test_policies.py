@@ -58,8 +58,8 @@ class Policy:
         self.answer, self.asked = answer, []
 
     @trt.hookimpl
-    def dovetail_choose_implementation(self, node, candidates):
-        self.asked.append((node.name, [one.id for one in candidates]))
+    def dovetail_choose_implementation(self, layer, candidates):
+        self.asked.append((layer.name, [one.id for one in candidates]))
         return self.answer(candidates) if callable(self.answer) else self.answer
 
 

@@ -77,7 +77,7 @@ def _others(graph: Graph, profile: int, condition: Expr, sizes: dict[Expr, int])
     yield sizes | dict.fromkeys(involved, least)
     try:
         values = _values(graph, profile, sizes)
-        found = {values.of(node) for node in operands_first([condition])}
+        found = {values.of(term) for term in operands_first([condition])}
     except ShapeError:
         return
     for leaf in involved:

@@ -58,7 +58,7 @@ def _ask_plugins(group: LayerGroup, graph: Graph) -> None:
     by_id = {candidate.row.implementation.id: candidate.row.implementation for candidate in group.candidates}
     if len(by_id) < 2:
         return
-    answers = graph.lookup.collect("dovetail_choose_implementation", node=group.head, candidates=tuple(by_id.values()))
+    answers = graph.lookup.collect("dovetail_choose_implementation", layer=group.head, candidates=tuple(by_id.values()))
     for plugin, answer in answers:
         if answer is None:
             continue
