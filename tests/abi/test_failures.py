@@ -7,7 +7,7 @@ FAILS = {
     "createPlugin": ("create", "returned nullptr"),
     "setPluginNamespace": ("create", None),
     "getNbOutputs": ("count_outputs", "returned -1 outputs"),
-    "getOutputDataType": ("infer_type", "returned 77 for output 0, which is no data type"),
+    "getOutputDataType": ("infer_type", "returned 77 for output 0, which is not a data type"),
     "getOutputDimensions": ("infer_dims", "output 0 cannot be computed from these inputs (nbDims -1)"),
     "supportsFormatCombination": ("supports", None),
     "clone": ("clone", "returned nullptr"),
@@ -43,7 +43,7 @@ def test_a_throw_becomes_a_code_with_class_method_and_text(toolchain, host, prob
 def test_what_is_no_exception_is_caught_too(toolchain, host, probe, method):
     step, _ = FAILS[method]
     assert run(toolchain, host, probe, method, "int") == [
-        f"{step}: PLUGIN_FAILED, unknown: Probe::{method}(): threw something that is no std::exception"
+        f"{step}: PLUGIN_FAILED, unknown: Probe::{method}(): threw something that is not a std::exception"
     ]
 
 

@@ -451,4 +451,4 @@ def test_a_missing_library_line_is_named_by_the_linker(toolchain, tmp_path):
 
 def test_an_empty_name_of_a_library_is_a_sentence_of_the_compiler(toolchain, tmp_path):
     done = compiled(toolchain, tmp_path, '#include "dovetail/plugin.hpp"\nDOVETAIL_LIBRARY("", "1", "")\n', "-c")
-    assert "the name is not to be empty" in done.stderr
+    assert "the name must not be empty" in done.stderr

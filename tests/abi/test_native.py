@@ -73,7 +73,7 @@ def test_a_throw_is_an_exception_that_names_plugin_layer_and_method(library, met
     assert "acme::Probe@1" in str(error) and error.plugin.startswith("acme::Probe@1")
     assert f"Probe::{method}()" in str(error)
     assert error.layer == "the layer" and "'the layer'" in str(error)
-    text = f"as told, in {method}" if how == "throw" else "threw something that is no std::exception"
+    text = f"as told, in {method}" if how == "throw" else "threw something that is not a std::exception"
     assert text in str(error)
 
 

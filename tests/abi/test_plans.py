@@ -71,11 +71,11 @@ def step(draft):
         (lambda d: tensor(d, "x").update(dtype=HALF), "output 0 is Half, not Float"),
         (lambda d: [tensor(d, name).update(dtype=HALF) for name in "xy"], "supportsFormatCombination refuses tensor 0"),
         (lambda d: step(d).update(inputs=[-1]), "it takes no absent inputs"),
-        (lambda d: step(d).update(inputs=[]), "returned -1 for output 0, which is no data type"),
+        (lambda d: step(d).update(inputs=[]), "returned -1 for output 0, which is not a data type"),
         (lambda d: step(d).update(inputs=[0, 0]), "takes one input, not 2"),
         (
             lambda d: (step(d).update(inputs=[]), tensor(d, "y").update(dims=[])),
-            "returned -1 for output 0, which is no data type",
+            "returned -1 for output 0, which is not a data type",
         ),
         (lambda d: (d.add_tensor("z", [2, 3]), step(d).update(outputs=[1, 2])), "it has 1 outputs, the plan 2"),
         (lambda d: d.plan["constants"][0].update(bytes=3), "3 bytes of state, expected 4"),

@@ -109,7 +109,7 @@ def test_a_row_that_throws_is_named(run):
     lines = run("mode:i32=1")
     assert lines[-1] == "enqueue: PLUGIN_FAILED, std::out_of_range: plain: as told"
     assert run("mode:i32=3")[-1] == (
-        "enqueue: PLUGIN_FAILED, unknown: plain: threw something that is no std::exception"
+        "enqueue: PLUGIN_FAILED, unknown: plain: threw something that is not a std::exception"
     )
     assert run("alpha:f64=-1")[1] == (
         "prepare: PLUGIN_FAILED, std::domain_error: packing: negative alpha cannot be packed"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For authors of rows that run on NVIDIA GPUs: streams, checked calls and launches, and small parts of kernels.
+// For authors of rows that run on NVIDIA GPUs: streams, checked calls and launches, and device functions for kernels.
 //
 //   __global__ void twice(const float* x, float* y, int64_t n) {
 //     for (int64_t i = first_item(); i < n; i += item_stride()) y[i] = 2 * x[i];
@@ -13,9 +13,10 @@
 //   };
 //   DOVETAIL_IMPLEMENTS("Twice@1#cuda", Params, kRows)
 //
-// `enqueue` only enqueues on run.stream(): it neither waits, nor allocates, nor changes the device, which the host has
-// selected. Tensors, workspace and packed constants are memory of the device, but for tensors whose format word ends in
-// "@cpu". Those of the user may lie at any multiple of their element's size: ask is_aligned before wider accesses.
+// `enqueue` only enqueues work on run.stream(). It must not wait, allocate, or change the current device, which the
+// host has selected. Tensors, workspace and packed constants are in device memory, except tensors whose format word
+// ends in "@cpu". The user's buffers may start at any multiple of the element size: call is_aligned before wider
+// accesses.
 #ifndef DOVETAIL_CUDA_HPP
 #define DOVETAIL_CUDA_HPP
 
@@ -32,7 +33,7 @@ DOVETAIL_OPEN_NAMESPACE
 
 // ---- calls and launches that are checked
 
-// After such an error every call of the process to this device gives the same error.
+// After such an error, every further call of the process on this device returns the same error.
 inline bool is_sticky(cudaError_t error) {
   switch (error) {
     case cudaErrorECCUncorrectable:
@@ -63,7 +64,7 @@ inline const char* advice_for(cudaError_t error) {
     case cudaErrorMemoryAllocation:
       return "free memory of the device, or lower the workspace limit or the largest shapes of the profile";
     case cudaErrorInsufficientDriver:
-      return "install an NVIDIA driver, or a newer one; nvidia-smi prints the CUDA version that it is good for";
+      return "install an NVIDIA driver, or a newer one; nvidia-smi prints the CUDA version that it supports";
     case cudaErrorNoDevice:
       return "nvidia-smi lists the devices that are there, CUDA_VISIBLE_DEVICES may hide them";
     case cudaErrorInvalidDevice:
@@ -96,11 +97,11 @@ inline const char* advice_for(cudaError_t error) {
   }
 }
 
-// Throws where a call into CUDA has not succeeded: check_cuda(cudaMalloc(&p, n), "cudaMalloc of %llu bytes", n).
+// Throws if a call of CUDA has failed: check_cuda(cudaMalloc(&p, n), "cudaMalloc of %llu bytes", n).
 template <class... Args>
 void check_cuda(cudaError_t error, Format call, Args... args) {
   if (error == cudaSuccess) return;
-  cudaGetLastError();  // forgotten, so that no later check finds it
+  cudaGetLastError();  // clears the error, so that no later check reports it
   char what[160];
   if constexpr (sizeof...(args) == 0) {
     std::snprintf(what, sizeof what, "%s", call.text);
@@ -115,7 +116,7 @@ void check_cuda(cudaError_t error, Format call, Args... args) {
 
 inline cudaStream_t stream_of(const Run& run) { return static_cast<cudaStream_t>(run.stream()); }
 
-// For those who write kernel<<<...>>>(...) themselves: did it start?
+// Throws if the kernel did not start; to be called after kernel<<<...>>>(...).
 inline void check_launch(const char* kernel, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   check_cuda(cudaGetLastError(), Format("launch of %s", file, line), kernel);
 }
@@ -133,7 +134,7 @@ void launch(const Run& run, const char* name, void (*kernel)(Params...), dim3 gr
             typename detail::Same<Params>::Type... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   const void* const entry = reinterpret_cast<const void*>(kernel);
-  if (shared_bytes > 48 * 1024) {  // what a kernel may have without being asked
+  if (shared_bytes > 48 * 1024) {  // the most that a kernel may use without this attribute
     check_cuda(cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
                "cudaFuncSetAttribute of %s for %llu bytes of shared memory", name,
                static_cast<unsigned long long>(shared_bytes));
@@ -153,7 +154,7 @@ constexpr int least_of(std::initializer_list<int> capabilities) {
 }
 }  // namespace detail
 
-// What a row needs of the device at least: the lowest capability that this file is compiled for.
+// The least compute capability that rows of this file need: the lowest one that the file is compiled for.
 constexpr uint64_t kBuiltSm = sm(detail::least_of({__CUDA_ARCH_LIST__}) / 10);
 #elif defined(DOVETAIL_BUILT_SM)  // a .cpp file; the kernels that it starts are compiled for that
 constexpr uint64_t kBuiltSm = sm(DOVETAIL_BUILT_SM);
@@ -165,7 +166,8 @@ constexpr int kBlock = 256;
 
 constexpr int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
-// Blocks of kBlock threads for n items. Beyond what fills any device, threads go round: first_item, item_stride.
+// Number of blocks of kBlock threads for n items. It is limited to what fills any device; then each thread loops over
+// several items: first_item, item_stride.
 inline unsigned blocks_for(int64_t n, int64_t items_a_thread = 1) {
   const int64_t blocks = divide_up(n, kBlock * items_a_thread);
   return static_cast<unsigned>(blocks < (1 << 20) ? blocks : 1 << 20);
@@ -180,13 +182,13 @@ __device__ inline int64_t item_stride() { return static_cast<int64_t>(gridDim.x)
 
 // ---- parts of kernels
 
-// n neighbours that are loaded or stored at once, 16 bytes at most.
+// n neighbouring elements that are loaded or stored at once, 16 bytes at most.
 template <class T, int n>
 struct alignas(sizeof(T) * n) Pack {
   T v[n];
 };
 
-// Elements of an access to n neighbours, and its bytes, of which the address is to be a multiple.
+// Number of elements in an access to n neighbours, and its size in bytes; the address must be a multiple of that size.
 template <class T, int n>
 constexpr int kPiece = n * sizeof(T) <= 16 ? n : 16 / static_cast<int>(sizeof(T));
 template <class T, int n>
@@ -219,7 +221,7 @@ __device__ inline void store_pack(T* to, const T (&v)[n]) {
 
 #endif
 
-// Calls body(T()) with an integer, or four of them, of so many bytes.
+// Calls body(T()), where T is an unsigned integer type, or four of them, of `bytes` bytes.
 template <class Body>
 void with_wide_element(int64_t bytes, const Body& body) {
   if (bytes == 1) return body(uint8_t());
@@ -229,14 +231,14 @@ void with_wide_element(int64_t bytes, const Body& body) {
   body(uint4());
 }
 
-// May all of these be accessed in pieces of `bytes`?
+// True if all of these pointers may be accessed in pieces of `bytes`.
 inline bool is_aligned(int bytes, const void* a, const void* b = nullptr, const void* c = nullptr) {
   const uintptr_t all =
       reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b) | reinterpret_cast<uintptr_t>(c);
   return all % static_cast<uintptr_t>(bytes) == 0;
 }
 
-// Division of n < 2^31 by a divisor that the host knows, as a multiplication: q = (n * multiplier >> 32) >> shift.
+// Divides n < 2^31 by a divisor known on the host, by a multiplication: q = (n * multiplier >> 32) >> shift.
 struct Divisor {
   uint32_t divisor = 1, multiplier = 0, shift = 0;
 
@@ -262,8 +264,7 @@ struct Divisor {
   }
 };
 
-// Division of 0 <= n <= largest by a divisor that the host knows: as above, or the same in 64 bits where 31 are not
-// enough.
+// Divides 0 <= n <= largest by a divisor known on the host: as above, or in 64 bits if `largest` needs more than 31.
 struct Divider {
   int64_t divisor = 1;
   uint64_t multiplier = 0;  // of 64 bits; its shift is that of `fast`
@@ -302,7 +303,7 @@ struct Divider {
   }
 };
 
-// Floats of the three types by way of float32. Rounded to nearest, ties to even.
+// Conversions between float32 and the three float types. Rounding is to nearest, ties to even.
 DOVETAIL_HOST_DEVICE inline float to_float(float v) { return v; }
 DOVETAIL_HOST_DEVICE inline float to_float(__half v) { return __half2float(v); }
 DOVETAIL_HOST_DEVICE inline float to_float(__nv_bfloat16 v) { return __bfloat162float(v); }
@@ -324,7 +325,8 @@ DOVETAIL_HOST_DEVICE inline __nv_bfloat16 float_to<__nv_bfloat16>(float v) {
 
 #ifdef __CUDACC__
 
-// Element i of a tensor of any float type; for kernels that do enough with it for the type to be asked at run time.
+// Element i of a tensor of any float type. The type is tested at run time, which suits kernels that compute much per
+// element.
 __device__ __forceinline__ float load_float(const void* p, int32_t type, int64_t i) {
   if (type == DT_TYPE_FLOAT) return static_cast<const float*>(p)[i];
   if (type == DT_TYPE_HALF) return __half2float(static_cast<const __half*>(p)[i]);
@@ -352,7 +354,7 @@ void with_float_type(DataType type, const Body& body) {
   fail(DT_UNSUPPORTED, "type %d is no type of floats", static_cast<int>(type));
 }
 
-// The same with an unsigned integer as wide as an element: for kernels that move elements and do not look at them.
+// The same with an unsigned integer as wide as an element: for kernels that only copy elements.
 template <class Body>
 void with_width_of(DataType type, const Body& body) {
   const int64_t bytes = size_of(type);

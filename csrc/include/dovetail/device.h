@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the runtime asks of a kind of device other than the CPU: memory, streams, events. C11.
+ * What the runtime needs from a kind of device other than the CPU: memory, streams, events. C11.
  *
  * A library offers the table as its extension "dovetail.device/1" (dt_plugin.extension); the runtime itself links no
  * driver. libdovetail_cuda offers it for DT_DEVICE_CUDA. Rules and tags are those of plugin.h; a function that fails
@@ -25,14 +25,14 @@ typedef struct dt_device_info {
   int32_t sm;     /* compute capability: 90 */
   int32_t multiprocessors;
   uint64_t memory_bytes;
-  char bus[32]; /* PCI address, which tells two cards of one model apart */
+  char bus[32]; /* PCI address, which distinguishes two cards of one model */
 } dt_device_info;
 
 typedef struct dt_device_api {
   dt_hdr h;
   int32_t device_type; /* DT_DEVICE_CUDA */
   const char* version; /* "CUDA 13.0, driver 13.0": of the library and of the driver, once count was called */
-  /* How many devices can be used; DT_UNSUPPORTED and the reason where the driver is absent or too old.
+  /* How many devices can be used; DT_UNSUPPORTED and the reason if the driver is absent or too old.
    * [A; since 1.0] */
   dt_code (*count)(void* call, int32_t* n);
   dt_code (*info)(void* call, int32_t device, dt_device_info* info); /* [A; since 1.0] */
@@ -42,13 +42,13 @@ typedef struct dt_device_api {
   /* Memory of the current device, aligned to 256; `free` takes null. [A; the caller frees; since 1.0] */
   dt_code (*alloc)(void* call, uint64_t bytes, void** memory);
   void (*free)(void* memory);
-  /* Page-locked memory of the host, which copies need in order not to wait. [A; the caller frees; since 1.0] */
+  /* Page-locked memory of the host, which asynchronous copies need. [A; the caller frees; since 1.0] */
   dt_code (*alloc_host)(void* call, uint64_t bytes, void** memory);
   void (*free_host)(void* memory);
-  /* The device on whose memory the address points; -1 for memory of the host, -2 for host memory that the device can
-   * reach, too (page-locked). [A; since 1.0] */
+  /* The device that owns the memory at this address; -1 for host memory, -2 for host memory that the device can
+   * access, too (page-locked). [A; since 1.0] */
   dt_code (*device_of)(void* call, const void* memory, int32_t* device);
-  /* Enqueued; the two addresses say in which direction. [A; since 1.0] */
+  /* Enqueues a copy; its direction follows from the two addresses. [A; since 1.0] */
   dt_code (*copy)(void* call, void* to, const void* from, uint64_t bytes, void* stream);
   dt_code (*fill)(void* call, void* to, uint8_t value, uint64_t bytes, void* stream);
   /* A stream that does not wait for the default stream. [A; the caller drops; since 1.0] */
@@ -58,7 +58,7 @@ typedef struct dt_device_api {
   dt_code (*wait_for_stream)(void* call, void* stream);
   /* Is the stream being captured into a graph? [A; since 1.0] */
   dt_code (*is_capturing)(void* call, void* stream, int32_t* yes);
-  /* has_time: elapsed may be asked between two such events. [A; the caller drops; since 1.0] */
+  /* has_time: elapsed may be called with two such events. [A; the caller drops; since 1.0] */
   dt_code (*make_event)(void* call, int32_t has_time, void** event);
   void (*drop_event)(void* event);
   dt_code (*record)(void* call, void* event, void* stream);

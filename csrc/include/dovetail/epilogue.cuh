@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Applies an epilogue to one result in a register, inside of a CUDA kernel that takes the program by value:
+// Applies an epilogue to one result in a register, inside a CUDA kernel that takes the program by value:
 //
 //   __global__ void kernel(Args args, EpilogueProgram program) {
 //     ...
 //     y[offset] = dovetail::apply_epilogue(program, sum, offset, image, channel);
 //
-// All threads of a block run the same steps, so nothing diverges but SELECT's operands, which are both computed. The
-// values that are needed at once stay in four registers. A program is interpreted: it costs a few instructions for each
-// step and result, next to the memory traffic that a layer of its own would cost.
+// All threads of a block run the same steps, so they do not diverge; of SELECT, both operands are computed. At most
+// four values are needed at once, and they stay in registers. The program is interpreted: a step costs a few
+// instructions for each result, which is cheap compared with the memory traffic of a separate layer.
 #ifndef DOVETAIL_EPILOGUE_CUH
 #define DOVETAIL_EPILOGUE_CUH
 
@@ -150,11 +150,11 @@ __device__ __forceinline__ float epilogue_step(const EpilogueStep& step, float a
 
 }  // namespace detail
 
-// What the program makes of the result `v`, whose place in the output's memory is `offset`, in elements. `image` and
-// `channel` are those of the result.
+// Applies the program to the result `v` and returns the value to store. `offset` is the position of the result in the
+// output's memory, in elements; `image` and `channel` are those of the result.
 __device__ __forceinline__ float apply_epilogue(const EpilogueProgram& program, float v, int64_t offset, int64_t image,
                                                 int64_t channel) {
-  float r0 = v, r1 = 0.0f, r2 = 0.0f, r3 = 0.0f;  // named, not an array: an array that is indexed lies in memory
+  float r0 = v, r1 = 0.0f, r2 = 0.0f, r3 = 0.0f;  // not an array: an array that is indexed is kept in memory
   static_assert(kEpilogueRegisters == 4, "as many as there are here");
   for (int s = 0; s < program.n_steps; ++s) {
     const EpilogueStep& step = program.steps[s];

@@ -21,7 +21,7 @@ DOVETAIL_OPEN_NAMESPACE
 
 namespace detail {
 
-// The axis of the channels: as the format says, or the second one.
+// The channel axis: that of the format, or the second axis.
 inline int channel_axis_of(int32_t format, int rank) {
   switch (format) {
 #define DT_CHANNEL_AXIS(name, value, lanes, kind, spatial, word) \
@@ -38,7 +38,7 @@ inline bool is_read(int32_t type) {
   return type == DT_TYPE_FLOAT || type == DT_TYPE_HALF || type == DT_TYPE_BF16 || type == DT_TYPE_BOOL;
 }
 
-// The form of an operand next to a result; kForms where it has none of them. Extents that are not known are -1.
+// The form of an operand relative to a result; kForms if it has none of them. Extents that are not known are -1.
 inline int32_t form_of(const int64_t* dims, int32_t format, const int64_t* result, int32_t result_format, int rank) {
   int64_t volume = 1;
   bool is_whole = format == result_format, is_by_channel = true;
@@ -52,7 +52,7 @@ inline int32_t form_of(const int64_t* dims, int32_t format, const int64_t* resul
   return volume == 1 ? kEpilogueOne : is_by_channel ? kEpilogueByChannel : is_whole ? kEpilogueWhole : kEpilogueForms;
 }
 
-// Gives each value a register, from when it is computed to where it is last used. False where there are too few.
+// Assigns a register to each value, from its computation to its last use. False if there are too few registers.
 class EpilogueRegisters {
  public:
   // Registers of the steps [0, n) into `to`; the result itself is in register 0.
@@ -77,7 +77,7 @@ class EpilogueRegisters {
     }
     return true;
   }
-  // 0 for the result, i + 1 for step i, -1 for what is no value.
+  // 0 for the result, i + 1 for step i, -1 for an operand that is neither.
   static int value_of(const dt_step& step, int k) {
     return step.operand_kind[k] == DT_OPERAND_RESULT ? 0
            : step.operand_kind[k] == DT_OPERAND_STEP ? step.operand_index[k] + 1
@@ -120,7 +120,7 @@ inline EpilogueProgram planned_epilogue(const Epilogue& program, const Desc& out
   int8_t registers[kEpilogueSteps];
   if (program.n_steps() > kEpilogueSteps || program.n_tensors() > kEpilogueTensors ||
       !detail::EpilogueRegisters::assign(program, program.n_steps(), registers))
-    throw Error(DT_UNSUPPORTED, "the epilogue is longer than its kernel said that it computes");
+    throw Error(DT_UNSUPPORTED, "the epilogue has more steps than its kernel said that it computes");
   made.n_steps = program.n_steps();
   made.n_tensors = program.n_tensors();
   for (int i = 0; i < made.n_steps; ++i) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An epilogue in the form that kernels take: plain data, handed over by value, on the CPU and to CUDA kernels alike.
+// An epilogue in the form that kernels take: plain data, passed by value to CPU kernels and CUDA kernels.
 // Made by dovetail::epilogue_program of epilogue.hpp. Fits into 2 KiB of a kernel's parameters.
 #ifndef DOVETAIL_EPILOGUE_PROGRAM_H
 #define DOVETAIL_EPILOGUE_PROGRAM_H

@@ -19,7 +19,7 @@
 
 namespace DT_ISA {
 
-// Rows of results and where they are in the output.
+// Rows of results and their positions in the output.
 struct EpilogueTile {
   float* values;
   int64_t pitch;  // between rows of `values`
@@ -64,8 +64,8 @@ static inline void load_operand(const EpilogueOperand& tensor, int64_t at, int n
   }
 }
 
-// The elements of a tensor that meet rows [first, first + rows) of a tile, `columns` for each row: where they are, or
-// in `room`.
+// The elements of a tensor for rows [first, first + rows) of a tile, `columns` for each row: a pointer into the tensor,
+// or to copies in `room`.
 static inline const float* gather_operand(const EpilogueOperand& tensor, const EpilogueTile& tile, int first, int rows,
                                           float* room) {
   const int n = tile.columns;
@@ -206,7 +206,7 @@ static inline void apply_to_rows(const EpilogueProgram& program, const EpilogueT
   for (int r = 0; r < rows; ++r) copy_floats(result + r * tile.columns, tile.columns, values + r * tile.pitch);
 }
 
-// Replaces the results of a tile by what the program makes of them. A tile may have any number of rows, and columns.
+// Applies the program to the results of a tile, in place. A tile may have any number of rows and columns.
 static inline void apply_epilogue(const EpilogueProgram& program, const EpilogueTile& tile) {
   if (program.n_steps == 0 || tile.columns <= 0) return;
   for (int column = 0; column < tile.columns; column += kEpilogueChunk) {

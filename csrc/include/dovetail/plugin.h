@@ -3,14 +3,14 @@
  * dovetail plugin interface, major 1: the boundary between the host and every library of layers.
  *
  * This header is the specification. It is C11 and needs two standard headers; a library built against it links
- * neither dovetail nor Python and exports one symbol, `dovetail_plugin_entry_v1`. What a C++ author writes is in
- * plugin.hpp, which is made of what stands here.
+ * neither dovetail nor Python and exports one symbol, `dovetail_plugin_entry_v1`. plugin.hpp wraps it for authors who
+ * write C++.
  *
  * How it grows
- *   The major is part of the entry's name, the minor stands in each struct's header. Every struct starts with its
- *   own size and only grows at the end; a member exists if the size covers it and it is not null (DT_HAS). Host and
- *   library work at the lower of their two minors: a higher one is never a reason to refuse. A library that cannot
- *   do without something new names it in `required_extensions`.
+ *   The major version is part of the entry's name; the minor version is in each struct's header. Every struct starts
+ *   with its own size and only grows at the end; a member exists if the size covers it and it is not null (DT_HAS).
+ *   Host and library work at the lower of their two minor versions: a higher one is never a reason to refuse. A library
+ *   that requires something new names it in `required_extensions`.
  *
  * Rules of the boundary
  *   - A function that can fail returns dt_code; 0 is success. The text goes to dt_host.raise before returning.
@@ -21,8 +21,8 @@
  *
  * Tags. Each function ends with [class: threads; state; ownership; since].
  *   A  any thread, any time after entry
- *   B  any thread, not twice at once on one object
- *   C  any thread, not twice at once on one context; many contexts of one object at once, always
+ *   B  any thread, but never two calls at once on one object
+ *   C  any thread, but never two calls at once on one context; calls on several contexts of one object may overlap
  *   D  under the host's loader lock; must not call back into the loader
  */
 #ifndef DOVETAIL_PLUGIN_H
@@ -46,10 +46,10 @@ typedef struct dt_hdr {
 
 #define DT_HDR(type) {(uint32_t)sizeof(type), DT_ABI_MAJOR, DT_ABI_MINOR}
 
-/* Is `member` of `*p` there? The only test of versions that anybody writes. */
+/* True if `*p` has `member`. No other test of versions is needed. */
 #define DT_HAS(type, p, member) ((p)->h.struct_size >= offsetof(type, member) + sizeof((p)->member) && (p)->member)
 
-/* ---- codes and tables, stated once; Python reads them from here ------------------------------------------- */
+/* ---- codes and tables; Python reads them from here --------------------------------------------------------- */
 
 typedef int32_t dt_code;
 
@@ -86,9 +86,12 @@ typedef int32_t dt_code;
 
 /* X(name, value, lanes, kind, spatial dims, name in row formats)
  *   lanes  channels stored together; the channel extent is padded up to a multiple of it
- *   kind   0 row-major as the dims stand; 1 blocked, [.., ceil(C/k), spatial.., k]; 2 channels last, [.., spatial..,
- * C]; 3 named for completeness (DLA), never computed with spatial dims  how many trailing dims follow the channel axis:
- * the channel axis is rank - spatial - 1 Values are TensorRT's. */
+ *   kind   0  row-major, in the order of the dims
+ *          1  blocked: [.., ceil(C/lanes), spatial.., lanes]
+ *          2  channels last: [.., spatial.., C]
+ *          3  of DLA: has a name, but no kernel uses it
+ *   spatial dims  number of dims after the channel axis, which is therefore axis rank - spatial - 1
+ * Values are TensorRT's. */
 #define DT_TENSOR_FORMATS(X)              \
   X(LINEAR, 0, 1, 0, 0, "linear")         \
   X(CHW2, 1, 2, 1, 2, "chw2")             \
@@ -103,8 +106,8 @@ typedef int32_t dt_code;
   X(DLA_HWC4, 10, 4, 3, 2, "dla_hwc4")    \
   X(HWC16, 11, 16, 2, 2, "hwc16")
 
-/* X(name, value): operations on dimensions; values are TensorRT's. Division floors (and ceils) for negatives too; a
- * division by zero is an error that names the dimension. */
+/* X(name, value): operations on dimensions; values are TensorRT's. FLOOR_DIV and CEIL_DIV round down and up for
+ * negative numbers too; a division by zero is an error that names the dimension. */
 #define DT_DIM_OPERATIONS(X) \
   X(SUM, 0)                  \
   X(PROD, 1)                 \
@@ -116,8 +119,9 @@ typedef int32_t dt_code;
   X(FLOOR_DIV, 7)            \
   X(CEIL_DIV, 8)
 
-/* X(name, value, bytes of one element): types of field values. Values are TensorRT's PluginFieldType; TENSOR is ours,
- * its data is one dt_tensor. Strings are CHAR with length = bytes without the NUL, and the NUL is there. */
+/* X(name, value, bytes of one element): types of field values. Values are TensorRT's PluginFieldType; TENSOR is
+ * dovetail's own, and its data is one dt_tensor. A string is CHAR; its length excludes the terminating NUL, which must
+ * be present. */
 #define DT_FIELD_TYPES(X) \
   X(FLOAT16, 0, 2)        \
   X(FLOAT32, 1, 4)        \
@@ -132,12 +136,17 @@ typedef int32_t dt_code;
   X(INT64, 10, 8)         \
   X(TENSOR, 64, 0)
 
-/* X(name, value, operands, in scalar formulas): operations of epilogues. They compute in float32 as IEEE 754 says; nan
- * goes through everything but comparisons and SELECT's condition, MIN and MAX included. Comparisons, AND, OR and NOT
- * give 1 or 0; what is not 0 is true. FLOOR_DIV is floor(a / b), MOD has the sign of b, FMOD that of a, ROUND takes
- * ties to even, SOFTPLUS is log(1 + exp(a)) without overflow. SELECT(condition, a, b) is a where the condition is true.
- * CAST gives what the step's data_type holds of a: floats round, integers cut the fraction off and saturate, nan
- * becomes 0, and BOOL is whether a is not 0. */
+/* X(name, value, number of operands, spelling in scalar formulas): operations of epilogues. They compute in float32 by
+ * the rules of IEEE 754. A nan operand gives nan, also in MIN and MAX, but not in comparisons and not as SELECT's
+ * condition.
+ *   comparisons, AND, OR, NOT  give 1 or 0; as operands, all values other than 0 are true
+ *   FLOOR_DIV                  floor(a / b)
+ *   MOD, FMOD                  remainder with the sign of b, with the sign of a
+ *   ROUND                      ties to even
+ *   SOFTPLUS                   log(1 + exp(a)) without overflow
+ *   SELECT(condition, a, b)    a where the condition is true, else b
+ *   CAST                       a converted to the step's data_type: to floats by rounding; to integers by dropping the
+ *                              fraction and saturating, nan as 0; to BOOL as a != 0 */
 #define DT_STEP_OPERATIONS(X)    \
   X(ADD, 0, 2, "+")              \
   X(SUB, 1, 2, "-")              \
@@ -220,21 +229,21 @@ enum { DT_LOG_INTERNAL_ERROR = 0, DT_LOG_ERROR = 1, DT_LOG_WARNING = 2, DT_LOG_I
 
 /* ---- tensors ------------------------------------------------------------------------------------------------ */
 
-/* What DLPack has no word for. */
+/* What DLPack cannot express. */
 typedef struct dt_layout {
   dt_hdr h;
   int32_t data_type; /* DT_TYPE_* */
   int32_t format;    /* DT_FORMAT_* */
-  float scale;       /* real = stored * scale for INT8; -1 where there is none */
+  float scale;       /* real = stored * scale for INT8; -1 if there is none */
   uint32_t flags;    /* DT_TENSOR_* */
 } dt_layout;
 
 enum { DT_TENSOR_CONSTANT = 1 }; /* same contents in every run */
 
-/* Fields and order of DLTensor, then our side struct. `shape` holds logical extents (never padded); `strides` is null
- * except where elements are not where `layout->format` alone puts them. `data` is aligned to 64 bytes on the CPU and
- * 256 on CUDA unless it is a buffer of the user's; it is not null, even for an empty tensor, unless it is a constant
- * that the row `replaces`. Of an absent optional input, the pointer to the whole dt_tensor is null. */
+/* The members of DLTensor in their order, then a pointer to dt_layout. `shape` holds logical extents (never padded).
+ * `strides` is null if `layout->format` alone says where the elements are. `data` is aligned to 64 bytes on the CPU and
+ * to 256 on CUDA unless it is a buffer of the user's. It is never null, even for an empty tensor, except for a constant
+ * that the row `replaces`. For an absent optional input, the pointer to the dt_tensor itself is null. */
 typedef struct dt_tensor {
   void* data;
   int32_t device_type, device_id;
@@ -247,8 +256,8 @@ typedef struct dt_tensor {
   const dt_layout* layout;
 } dt_tensor;
 
-/* A tensor while planning. Unknown extents are -1 in `dims`; min, opt and max come from the profile, and equal dims
- * where nothing is unknown. */
+/* A tensor while planning. Unknown extents are -1 in `dims`; min, opt and max come from the profile, and are equal to
+ * `dims` where the extent is known. */
 typedef struct dt_desc {
   dt_hdr h;
   int32_t ndim;
@@ -270,30 +279,30 @@ typedef struct dt_field {
   const void* data;
 } dt_field;
 
-/* What may be given. */
+/* Which values a field may have. */
 typedef struct dt_field_spec {
   dt_hdr h;
   const char* name;
   int32_t type;
   int64_t min_length, max_length; /* 1, 1 for a scalar; max -1: no limit */
-  int32_t required;               /* 0: the default below applies; null default: the field is left out */
+  int32_t required;               /* 0: if not given, default_value is used; null: it is left out */
   const dt_field* default_value;
   double low, high; /* inclusive; NaN: no bound */
   const char* doc;
 } dt_field_spec;
 
-/* A field that an implementation reads: checked against the op when the library is opened. */
+/* A field that an implementation reads; compared with the op's fields when the library is opened. */
 typedef struct dt_read {
   dt_hdr h;
   const char* name;
   int32_t type;
   int64_t max_length; /* 1: a scalar */
-  const char* where;  /* "file:line", for the message when the two disagree */
+  const char* where;  /* "file:line", for the message if the two differ */
 } dt_read;
 
 /* ---- dims expressions ------------------------------------------------------------------------------------------ */
 
-typedef struct dt_expr dt_expr; /* owned by the builder, dead when the call returns */
+typedef struct dt_expr dt_expr; /* owned by the builder; must not be used after the call has returned */
 
 typedef struct dt_dims_exprs {
   int32_t ndim; /* -1: failure */
@@ -307,10 +316,10 @@ typedef struct dt_expr_builder {
   const dt_expr* (*constant)(void* self, int64_t v);
   /* a op b, DT_DIM_*; null for an unknown op or a null operand. [as above] */
   const dt_expr* (*operation)(void* self, int32_t op, const dt_expr* a, const dt_expr* b);
-  /* 1 and *value if e is known now, else 0 and *value untouched. [as above] */
+  /* 1, and *value is set, if e is known now; else 0, and *value is untouched. [as above] */
   int32_t (*constant_value)(void* self, const dt_expr* e, int64_t* value);
-  /* Extent known only after the kernel ran: output `index` is a 0-D INT32 or INT64 that holds it; `opt` and `upper` are
-   * expressions. Null where the host cannot. [as above] */
+  /* An extent known only after the kernel has run: output `index` is a 0-D INT32 or INT64 tensor that holds it; `opt`
+   * and `upper` are expressions. Null if the host does not support this. [as above] */
   const dt_expr* (*size_tensor)(void* self, int32_t index, const dt_expr* opt, const dt_expr* upper);
 } dt_expr_builder;
 
@@ -320,14 +329,15 @@ typedef struct dt_host {
   dt_hdr h;
   const char* name;    /* "dovetail" */
   const char* version; /* of the distribution */
-  /* Leave a sentence for the code about to be returned; `call` is what the function was handed. The last one counts.
-   * kind is a short class of failure ("std::runtime_error") or null, file may be null. [A; copies; since 1.0] */
+  /* Sets the message for the code that is about to be returned; `call` is the argument of that function. If called more
+   * than once, the last message counts. `kind` is the class of the failure ("std::runtime_error") or null; `file` may
+   * be null. [A; copies; since 1.0] */
   void (*raise)(void* call, dt_code code, const char* kind, const char* message, const char* file, int32_t line);
-  /* A line for the user's logger, DT_LOG_*. [A; copies; since 1.0] */
+  /* Writes a line to the user's logger; `level` is one of DT_LOG_*. [A; copies; since 1.0] */
   void (*log)(void* call, int32_t level, const char* message);
-  /* How blobs leave a plugin: append n bytes to what this call returns. [A; copies; since 1.0] */
+  /* Appends n bytes to the data that this call returns. [A; copies; since 1.0] */
   dt_code (*emit)(void* call, const void* bytes, uint64_t n);
-  /* Zeroed memory that the host frees when the call ends; null if there is none. [A; host owns; since 1.0] */
+  /* Zeroed memory that the host frees when the call ends; null if memory is exhausted. [A; host owns; since 1.0] */
   void* (*alloc)(void* call, uint64_t n, uint64_t align);
   /* A table by id ("dovetail.trace/1"), or null if the host does not know it. [A; host owns; since 1.0] */
   const void* (*extension)(const char* id);
@@ -343,8 +353,8 @@ typedef struct dt_pool {
   void (*run)(void* self, int32_t n_tasks, void (*fn)(void* arg, int32_t task), void* arg);
 } dt_pool;
 
-/* Where work goes. kind 0: nowhere, compute before returning (CPU). kind 1: handle is a cudaStream_t, of which the null
- * one is legal; enqueue only, never synchronise. */
+/* Where to enqueue work. kind 0: there is no stream (CPU); compute before returning. kind 1: handle is a cudaStream_t,
+ * which may be null; enqueue only, never synchronise. */
 typedef struct dt_stream {
   dt_hdr h;
   int32_t kind;
@@ -370,16 +380,19 @@ typedef struct dt_step {
   int32_t operand_kind[3]; /* DT_OPERAND_* */
   int32_t operand_index[3];
   float operand_constant[3];
-  int32_t layer; /* which of the absorbed layers it belongs to, from 0; the steps of a layer are absorbed together */
-  int32_t data_type; /* DT_TYPE_* of that layer's output: output 0 has it if no layer behind that one is absorbed */
+  int32_t layer;     /* the absorbed layer that it belongs to, from 0; all steps of a layer are absorbed, or none */
+  int32_t data_type; /* DT_TYPE_* of that layer's output; the type of output 0 if it is the last absorbed layer */
 } dt_step;
 
-/* A program over the elements of output 0; the value of its last step is what is stored. Steps see each other's values
- * as float32, without rounding in between.
+/* A program that is run for each element of output 0. The value of its last step is stored. Values pass from step to
+ * step as float32, without rounding to a narrower type.
  *
- * Each tensor has as many dims as output 0, each the extent of output 0 or 1, which is repeated. Its type is its own.
- * It lies where output 0 does: in the format of output 0 if it has the same extents and is no constant, else linear;
- * its layout says so. */
+ * Tensors (operands)
+ *   dims    as many as output 0; each extent is that of output 0, or 1, and then the tensor is broadcast along that
+ *   axis type    any, independent of output 0
+ *   device  that of output 0
+ *   format  that of output 0 if the tensor has the same extents and is not a constant; else linear. dt_layout names it
+ *   */
 typedef struct dt_epilogue {
   dt_hdr h;
   uint32_t n_steps; /* 1 or more */
@@ -407,8 +420,8 @@ typedef struct dt_run {
 
 /* ---- an op: what a layer computes -------------------------------------------------------------------------------- */
 
-/* An input or output. types: the legal ones, "f32 f16"; for an output "=x" is the type of input x; null: infer_type
- * says. flags: DT_PORT_*. */
+/* An input or output. types: the legal ones, "f32 f16"; for an output, "=x" is the type of input x; null: infer_type
+ * decides. flags: DT_PORT_*. */
 typedef struct dt_port {
   dt_hdr h;
   const char* name;
@@ -433,45 +446,45 @@ typedef struct dt_op {
   const dt_field_spec* const* fields;
   uint32_t n_inputs; /* ports; 0 and null where any number of tensors is taken */
   const dt_port* const* inputs;
-  uint32_t n_outputs; /* 0 and null: count_outputs says */
+  uint32_t n_outputs; /* 0 and null: count_outputs decides */
   const dt_port* const* outputs;
-  /* An object from fields, of which each is known, of its advertised type and in range; those left out have no default.
-   * [B; build; the caller destroys; since 1.0] */
+  /* An object from fields. The host has checked that each field is one of `fields`, of its type and in range, and has
+   * filled in the defaults. [B; build; the caller destroys; since 1.0] */
   dt_code (*create)(void* call, const char* layer, uint32_t n, const dt_field* const* fields, void** op);
-  /* A copy in the same state. Null: the host creates again from the same fields. [B; any state; caller destroys; 1.0]
-   */
+  /* A copy in the same state. Null: the host creates another object from the same fields.
+   * [B; any state; the caller destroys; since 1.0] */
   dt_code (*clone)(void* call, void* op, void** copy);
-  /* [B; no context of it is left; since 1.0] */
+  /* [B; after all its contexts were dropped; since 1.0] */
   void (*destroy)(void* op);
-  /* Emit what load needs. Null: the fields are stored instead and create is called at load. [B; configured; since 1.0]
-   */
+  /* Emit what load needs. Null: the fields are stored instead and create is called at load.
+   * [B; configured; since 1.0] */
   dt_code (*save)(void* call, void* op);
   dt_code (*load)(void* call, const char* layer, const void* bytes, uint64_t n, void** op);
   /* Number of outputs. [B; created; since 1.0] */
   dt_code (*count_outputs)(void* call, void* op, int32_t n_inputs, int32_t* n_outputs);
   /* Type of output `index`, DT_TYPE_*. [B; created; since 1.0] */
   dt_code (*infer_type)(void* call, void* op, int32_t index, const int32_t* types, int32_t n_inputs, int32_t* type);
-  /* Extents of output `index`. An absent optional input is null. [B; created; expressions belong to the builder; 1.0]
-   */
+  /* Extents of output `index`. An absent optional input is null.
+   * [B; created; expressions belong to the builder; since 1.0] */
   dt_code (*infer_dims)(void* call, void* op, int32_t index, const dt_dims_exprs* const* inputs, int32_t n_inputs,
                         const dt_expr_builder* builder, dt_dims_exprs* out);
 } dt_op;
 
-/* ---- an implementation: one way to compute an op on one device ----------------------------------------------------
- */
+/* ---- an implementation: one way to compute an op on one device --------------------------------------------------- */
 
 enum {
   DT_TRAIT_OP_OBJECT = 1,    /* works on the op's object (a V2DynamicExt class); create is null */
   DT_TRAIT_CAPTURE_SAFE = 2, /* enqueue may be captured into a CUDA graph */
-  DT_TRAIT_IN_PLACE = 4,     /* output 0 may be input 0's memory */
+  DT_TRAIT_IN_PLACE = 4,     /* output 0 may share the memory of input 0 */
   DT_TRAIT_PYTHON = 8        /* takes the interpreter lock */
 };
 
 /* One complete assignment of types and formats, and the function that computes it.
- *   types    one word a tensor, inputs "->" outputs: "f32 f32 f32 -> f32". "f32|f16 -> f32|f16": alternatives, the same
- *            index everywhere. A last input word "f32..." repeats. Words of absent optional inputs are skipped over.
- *   formats  in the same way; null: linear everywhere; a single word stands for every tensor. On a device other than
- *            the CPU, "linear@cpu" takes or gives this tensor in host memory: what copies between devices do */
+ *   types    one word per tensor, inputs "->" outputs: "f32 f32 f32 -> f32". "f32|f16 -> f32|f16" lists alternatives;
+ *            all words take the alternative of the same index. A last input word "f32..." repeats. Words of absent
+ *            optional inputs are skipped.
+ *   formats  in the same way; null: linear for all; a single word counts for all tensors. On a device other than the
+ *            CPU, "linear@cpu" means that this tensor is in host memory, as in copies between devices. */
 typedef struct dt_row {
   dt_hdr h;
   const char* tactic;
@@ -480,13 +493,13 @@ typedef struct dt_row {
   uint32_t traits; /* DT_TRAIT_* */
   const char* types;
   const char* formats;
-  /* May this row serve these tensors? DT_UNSUPPORTED and a sentence if not. Null: yes. Asked while building, and again
-   * when a plan is loaded: a file may say anything. [B; created; since 1.0] */
+  /* Can this row compute these tensors? DT_OK, or DT_UNSUPPORTED with a message. Null: yes. Called while building, and
+   * again when a plan is loaded, since a plan may have been changed. [B; created; since 1.0] */
   dt_code (*fits)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
                   const dt_desc* const* outputs, int32_t n_outputs);
   /* Emit a packed form of the constants (desc->data), to be stored in the plan. Null: none. The same constants must
-   * give the same bytes: what a row that `replaces` inputs packs may be packed again when a plan is loaded. [B;
-   * configured; since 1.0] */
+   * give the same bytes, since a row that `replaces` inputs may be asked to pack them again when a plan is loaded.
+   * [B; configured; since 1.0] */
   dt_code (*prepare)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
                      const dt_desc* const* outputs, int32_t n_outputs);
   /* Scratch for extents up to max. Null: 0 bytes. [B; configured; since 1.0] */
@@ -494,16 +507,16 @@ typedef struct dt_row {
                        const dt_desc* const* outputs, int32_t n_outputs, int32_t n_threads, uint64_t* bytes);
   /* Compute. `context` is the object itself where make_context is null. [C; since 1.0] */
   dt_code (*enqueue)(void* context, const dt_run* run);
-  /* How many of the program's steps, from its first one, would enqueue compute on output 0? Written to *n_steps; the
-   * host lets the row have the whole layers among them, or fewer, in dt_run.epilogue, and then output 0 has the type
-   * that the last of their steps says. `outputs` are those of the layer alone, as for all functions that plan. Null:
-   * none. Asked when `fits` is, of rows that fit. [B; created; since 1.1] */
+  /* Writes to *n_steps how many of the program's steps, counted from the first, enqueue can compute on output 0. Null:
+   * none. In a run, dt_run.epilogue then holds those steps, or fewer, always whole layers; output 0 has the data_type
+   * of the last of them. `outputs` describe the layer without the epilogue, as in all functions that plan. Called where
+   * `fits` is, if the row fits. [B; created; since 1.1] */
   dt_code (*absorb)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
                     const dt_desc* const* outputs, int32_t n_outputs, const dt_epilogue* program, uint32_t* n_steps);
-  /* 1 << i for each input i that enqueue does not read where it is a constant and `packed` is not null: what prepare
-   * emitted takes its place. A plan keeps one of the two, the packed form unless that is larger; `data` of such an
-   * input may therefore be null, in dt_run and, but for prepare, in dt_desc. DT_TENSOR_CONSTANT is set all the same.
-   * 0: the plan keeps both. Since 1.1 */
+  /* Bit 1 << i is set for each input i that enqueue does not read if it is a constant and `packed` is not null, because
+   * it reads what prepare emitted instead. The plan then keeps only one of the two: the packed form unless that is
+   * larger. `data` of such an input may therefore be null in dt_run, and in dt_desc except in prepare; its flag
+   * DT_TENSOR_CONSTANT is still set. 0: the plan keeps both. Since 1.1 */
   uint64_t replaces;
   /* Extents became known or changed: put what follows from them (geometry, grain sizes, tables of tasks) into the
    * context, so that enqueue only computes. Called as shape_changed is, and after it; unlike it, it knows which row
@@ -519,41 +532,42 @@ typedef struct dt_implementation {
   uint32_t traits;
   uint32_t n_reads;
   const dt_read* const* reads;
-  /* Rows, best first; or none, and then `supports` is asked position by position and enqueue below runs. */
+  /* Rows, best first. Without rows, `supports` is called position by position, and the `enqueue` below runs. */
   uint32_t n_rows;
   const dt_row* const* rows;
-  /* *yes = is in_out[pos] fine, given those before it? Those after it are not filled. Asked when `fits` is.
-   * [B; created; since 1.0] */
+  /* Sets *yes to 1 if in_out[pos] is supported together with the positions before it, else to 0. Positions after it are
+   * not filled. Called where `fits` of a row is. [B; created; since 1.0] */
   dt_code (*supports)(void* call, void* object, int32_t pos, const dt_desc* const* in_out, int32_t n_inputs,
                       int32_t n_outputs, int32_t* yes);
-  /* As in dt_op; all null with DT_TRAIT_OP_OBJECT. Implementation objects are rebuilt from the fields at load. */
+  /* As in dt_op; both null with DT_TRAIT_OP_OBJECT. When a plan is loaded, objects are created from the fields again.
+   * */
   dt_code (*create)(void* call, const char* layer, uint32_t n, const dt_field* const* fields, void** object);
   void (*destroy)(void* object);
-  /* Told the tensors: while building with the profile's range, before prepare, workspace and make_context.
+  /* Receives the tensors, with the range of the profile, before prepare, workspace and make_context are called.
    * [B; created; since 1.0] */
   dt_code (*configure)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
                        const dt_desc* const* outputs, int32_t n_outputs);
-  /* Scratch where there are no rows; as in dt_row. [B; configured; since 1.0] */
+  /* Scratch if there are no rows; as in dt_row. [B; configured; since 1.0] */
   dt_code (*workspace)(void* call, void* object, const dt_desc* const* inputs, int32_t n_inputs,
                        const dt_desc* const* outputs, int32_t n_outputs, int32_t n_threads, uint64_t* bytes);
-  /* Everything that one thread's execution changes. Null: the object itself serves. [B; configured; drop frees; 1.0] */
+  /* Holds everything that an execution changes. Null: the object itself is used.
+   * [B; configured; drop_context frees; since 1.0] */
   dt_code (*make_context)(void* call, void* object, void** context);
   void (*drop_context)(void* context);
   /* Shapes changed since the last enqueue, or this is the first; pointers in `run` may be null. [C; since 1.0] */
   dt_code (*shape_changed)(void* context, const dt_run* run);
-  /* Where there are no rows. [C; since 1.0] */
+  /* Computes if there are no rows. [C; since 1.0] */
   dt_code (*enqueue)(void* context, const dt_run* run);
 } dt_implementation;
 
-/* ---- a library ------------------------------------------------------------------------------------------------------
- */
+/* ---- a library --------------------------------------------------------------------------------------------------- */
 
 typedef struct dt_plugin {
   dt_hdr h;
   const char *name, *version, *namespace_, *vendor, *license, *url; /* static storage; all but name may be null */
   uint32_t n_required_extensions;
   const char* const* required_extensions;
-  /* Counted: may come more than once, each with its close. Null: nothing to do. [D; since 1.0] */
+  /* May be called more than once; each call is followed by one of close. Null: nothing to do. [D; since 1.0] */
   dt_code (*open)(void* call);
   void (*close)(void);
   uint32_t n_ops;
@@ -564,9 +578,9 @@ typedef struct dt_plugin {
   const void* (*extension)(const char* id);
 } dt_plugin;
 
-/* The one exported symbol. Returns static storage, or null if the library will not work with this host (after raise on
- * a null call). Library is opened RTLD_NOW | RTLD_LOCAL and never unmapped. [D; host lives as long as the process; 1.0]
- */
+/* The one exported symbol. Returns static storage, or null if the library cannot work with this host; it then calls
+ * raise first, with a null `call`. The library is opened with RTLD_NOW | RTLD_LOCAL and never unmapped.
+ * [D; the host lives as long as the process; since 1.0] */
 typedef const dt_plugin* (*dt_plugin_entry)(const dt_host* host);
 #define DT_ENTRY_NAME "dovetail_plugin_entry_v1"
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plugin interface for C++17: header only, made of plugin.h, linked with nothing of dovetail's.
 //
-// Two doors, and a library may use both:
+// Two ways to write a plugin; a library may use both:
 //   rows     kernels for an op that is described elsewhere: DOVETAIL_READS, Row, DOVETAIL_IMPLEMENTS (detail/rows.hpp)
 //   classes  an op and its kernel in one class with TensorRT's names: IPluginV2DynamicExt,
 //            IPluginCreator, REGISTER_DOVETAIL_PLUGIN (detail/v2.hpp)
 //
-// Exactly one source file of a library says DOVETAIL_LIBRARY("acme_nms", "2.1.0", "acme"); the linker says so where
-// none does. Build with
+// Exactly one source file of a library must have the line DOVETAIL_LIBRARY("acme_nms", "2.1.0", "acme"); otherwise
+// linking fails. Build with
 //   c++ -shared -fPIC -std=c++17 -fvisibility=hidden -I<include folder> acme_nms.cpp -o libacme_nms.so
 // or through the CMake lines in dovetail/plugin.cmake, which also hide what the standard library leaves behind.
 #ifndef DOVETAIL_PLUGIN_HPP
@@ -29,15 +29,15 @@ struct Extension {
 inline const Extension* extensions = nullptr;
 
 struct OfferExtension {
-  Extension node;
-  OfferExtension(const char* id, const void* table) : node{id, table, extensions} { extensions = &node; }
+  Extension item;
+  OfferExtension(const char* id, const void* table) : item{id, table, extensions} { extensions = &item; }
   OfferExtension(const OfferExtension&) = delete;
   OfferExtension& operator=(const OfferExtension&) = delete;
 };
 
 inline const void* extension_named(const char* id) noexcept {
-  for (const Extension* node = extensions; node; node = node->next)
-    if (std::strcmp(node->id, id) == 0) return node->table;
+  for (const Extension* item = extensions; item; item = item->next)
+    if (std::strcmp(item->id, id) == 0) return item->table;
   return nullptr;
 }
 
@@ -71,16 +71,16 @@ DOVETAIL_CLOSE_NAMESPACE
 
 // The entry of the library. `space` is the namespace of its ops where they name none.
 #define DOVETAIL_LIBRARY(name, version, space) DOVETAIL_LIBRARY_FROM(name, version, space, nullptr, nullptr, nullptr)
-// The same, saying who made it, under which license, and where to find it.
+// The same, with vendor, license and URL.
 #define DOVETAIL_LIBRARY_FROM(name, version, space, vendor, license, url)                                      \
-  static_assert(sizeof(name) > 1, "DOVETAIL_LIBRARY(name, version, namespace): the name is not to be empty");  \
+  static_assert(sizeof(name) > 1, "DOVETAIL_LIBRARY(name, version, namespace): the name must not be empty");   \
   extern "C" const char one_source_file_must_say_DOVETAIL_LIBRARY = 1;                                         \
   extern "C" __attribute__((visibility("default"))) const dt_plugin* dovetail_plugin_entry_v1(const dt_host*); \
   extern "C" const dt_plugin* dovetail_plugin_entry_v1(const dt_host* host) {                                  \
     return ::dovetail::detail::enter(host, name, version, space, vendor, license, url);                        \
   }
 
-// Lists a dt_op or a dt_implementation that was written by hand as a C table.
+// Registers a dt_op or a dt_implementation that was written by hand as a C table.
 #define DOVETAIL_LIST_OP(table) static const ::dovetail::detail::ListOp DOVETAIL_JOIN(dovetail_op_, __LINE__)(table);
 #define DOVETAIL_LIST_IMPLEMENTATION(table) \
   static const ::dovetail::detail::ListImplementation DOVETAIL_JOIN(dovetail_table_, __LINE__)(table);

@@ -2,7 +2,7 @@
  *
  * dovetail runtime: run a stored plan without Python. C11; link libdovetail. runtime.hpp wraps it for C++.
  *
- *   dt_runtime_load_library("libdovetail_cpu.so");           the plugins that the plan needs
+ *   dt_runtime_load_library("libdovetail_cpu.so");           plugins that the plan needs
  *   dt_engine_load_file("net.plan", 0, &engine);
  *   dt_context_create(engine, 0, 1, &context);
  *   dt_context_set_input_shape(context, 0, 2, dims);         only where the plan leaves extents open
@@ -10,7 +10,7 @@
  *   dt_context_set_address(context, 1, y, sizeof y);
  *   dt_context_execute(context, NULL);
  *
- * Every function returns DT_OK or a code of plugin.h, and then dt_last_error() is the text. Out-parameters are
+ * Every function returns DT_OK or an error code of plugin.h; dt_last_error() then returns the text. Out-parameters are
  * untouched on failure. An engine may be used by many threads at once, a context by one at a time: a call on a context
  * that another thread is using returns DT_BINDING and changes nothing. A context keeps its engine.
  */
@@ -41,19 +41,22 @@ typedef struct dt_io_info {
   float scale;
   int32_t ndim;
   int64_t dims[DT_MAX_RANK]; /* -1: open, set by dt_context_set_input_shape or computed */
-  int32_t device_type;       /* DT_DEVICE_*: where its memory has to be */
+  int32_t device_type;       /* DT_DEVICE_*: the device that its memory must be on */
   int32_t device_id;
 } dt_io_info;
 
 /* ---- the process */
 
 DT_API const char* dt_runtime_version(void);
-/* Of the last failure in this thread: a sentence, facts, what to do. "" if there was none. Valid until the next one. */
+/* Text of the last failure in this thread: a sentence, facts, what to do; "" if there was none. Valid until the next
+ * failure. */
 DT_API const char* dt_last_error(void);
-/* Opens a library of plugins and offers its implementations to plans that are loaded later. The same file twice is
- * fine; an implementation that another library offers already is a DT_CONFLICT, and then nothing is registered. */
+/* Opens a library of plugins and registers its implementations for plans that are loaded later. Loading the same file
+ * again is not an error. If another library has registered one of the implementations, the result is DT_CONFLICT and
+ * nothing is registered. */
 DT_API dt_code dt_runtime_load_library(const char* path);
-/* Where log lines go, DT_LOG_*; null: warnings and errors to stderr. `sink` may be called by any thread. */
+/* Sets the function that receives log lines (DT_LOG_*). Null: warnings and errors go to stderr. `sink` may be called by
+ * any thread. */
 DT_API void dt_runtime_set_log(void (*sink)(int32_t level, const char* message));
 
 /* ---- engines */
@@ -85,24 +88,26 @@ DT_API void dt_context_destroy(dt_context* context); /* null is fine */
 /* Open extents of the inputs are unknown afterwards. */
 DT_API dt_code dt_context_set_profile(dt_context* context, int32_t profile);
 /* Aligned to 64 (on CUDA 256), at least dt_engine_memory_bytes of the present profile; kept for profiles that need no
- * more. Null takes it away. */
+ * more. Null removes it. */
 DT_API dt_code dt_context_set_memory(dt_context* context, void* memory, uint64_t bytes);
 DT_API dt_code dt_context_set_input_shape(dt_context* context, int32_t input, int32_t ndim, const int64_t* dims);
 /* dims has room for DT_MAX_RANK; -1 stands where nothing is known yet. */
 DT_API dt_code dt_context_tensor_shape(dt_context* context, int32_t io, int32_t* ndim, int64_t* dims);
-/* Size of the tensor in its format, with padding, for the present shapes; an error where it is known only when the
+/* Size of the tensor in its format, with padding, for the present shapes; an error if it is known only after the
  * layers have run. */
 DT_API dt_code dt_context_tensor_bytes(dt_context* context, int32_t io, uint64_t* bytes);
-/* The most that it can be for the present shapes, which is what an output needs whose size only the layers tell. */
+/* The largest size that it can have for the present shapes: what to allocate for an output with data-dependent
+ * extents. */
 DT_API dt_code dt_context_max_bytes(dt_context* context, int32_t io, uint64_t* bytes);
-/* Memory for an output as soon as its extents are known, in each execution: at least `bytes` at this alignment, which
- * stay the output's; null is a failure. Then the extents. Null `reallocate` takes both away. */
+/* Sets two functions for an output. In each execution, as soon as the extents of the output are known, `reallocate` is
+ * called; it returns at least `bytes` bytes at this alignment, which then belong to the output; null is a failure. Then
+ * `notify` is called with the extents. Null `reallocate` removes both. */
 typedef void* dt_reallocate_output(void* user, int32_t output, uint64_t bytes, uint64_t alignment);
 typedef void dt_notify_shape(void* user, int32_t output, int32_t ndim, const int64_t* dims);
 DT_API dt_code dt_context_set_output_allocator(dt_context* context, int32_t output, dt_reallocate_output* reallocate,
                                                dt_notify_shape* notify, void* user);
-/* Memory of the user's, read or written by execute, which refuses to run if `bytes` is less than the tensor needs then.
- * bytes 0: the size is not checked. Null takes the address away. */
+/* Sets the user's memory that execute reads or writes. If `bytes` is less than the tensor then needs, execute fails.
+ * bytes 0: the size is not checked. Null removes the address. */
 DT_API dt_code dt_context_set_address(dt_context* context, int32_t io, void* address, uint64_t bytes);
 /* Null stream: compute before returning. A plan for CUDA also takes a stream of kind 1, on which everything is
  * enqueued. The context can be used on after a failure. */

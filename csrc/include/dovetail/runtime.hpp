@@ -83,12 +83,12 @@ class Engine {
   std::shared_ptr<dt_engine> engine_;
 };
 
-// Gives memory for outputs whose size is known only in an execution. To be derived from.
+// Allocates outputs whose size is known only during an execution. Derive a class from it.
 class OutputAllocator {
  public:
   virtual ~OutputAllocator() = default;
-  // At least `bytes` at a multiple of `alignment`, on the output's device, which stay the output's. Null or an
-  // exception is a failure of the execution.
+  // Returns at least `bytes` bytes at a multiple of `alignment`, on the output's device, which then belong to the
+  // output. If it returns null or throws, the execution fails.
   virtual void* reallocate_output(int output, size_t bytes, size_t alignment) = 0;
   // The extents of the output in this execution.
   virtual void notify_shape(int output, const std::vector<int64_t>& dims) noexcept {
@@ -126,13 +126,14 @@ class Context {
     detail::check_runtime(dt_context_tensor_bytes(context_.get(), io, &n));
     return n;
   }
-  // The most that it can be for the present shapes: what an output needs whose size only the layers tell.
+  // The largest size that it can have for the present shapes: what to allocate for an output with data-dependent
+  // extents.
   size_t max_output_size(int output) const {
     uint64_t n = 0;
     detail::check_runtime(dt_context_max_bytes(context_.get(), output, &n));
     return n;
   }
-  // In each execution, as soon as the extents of the output are known. Not owned; null takes it away.
+  // Used in each execution as soon as the extents of the output are known. Not owned; null removes it.
   void set_output_allocator(int output, OutputAllocator* allocator) {
     detail::check_runtime(dt_context_set_output_allocator(context_.get(), output, allocator ? reallocate : nullptr,
                                                           allocator ? notify : nullptr, allocator));

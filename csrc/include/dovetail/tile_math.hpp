@@ -27,8 +27,8 @@ static inline float float_of(uint32_t u) {
   return v;
 }
 
-// float16 and bfloat16 to and from float32. Rounding is to nearest, ties to even; NaN stays NaN; what is too large for
-// float16 becomes infinity.
+// float16 and bfloat16 to and from float32. Rounding is to nearest, ties to even; NaN stays NaN; values too large for
+// float16 become infinity.
 static inline float half_to_float(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
   const uint32_t magnitude = h & 0x7fffu;

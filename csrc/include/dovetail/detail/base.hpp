@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What both doors of plugin.hpp stand on: hidden visibility, enums, errors, and the list of what a library brings.
+// Shared by both parts of plugin.hpp: hidden visibility, enums, errors, and the lists of what a library registers.
 #ifndef DOVETAIL_DETAIL_BASE_HPP
 #define DOVETAIL_DETAIL_BASE_HPP
 
@@ -16,8 +16,8 @@
 
 #include "dovetail/plugin.h"
 
-// Everything is hidden even where the author forgets -fvisibility=hidden: an inline variable of default visibility is
-// one for all libraries of the process (STB_GNU_UNIQUE), RTLD_LOCAL or not.
+// Everything is hidden even if the author forgets -fvisibility=hidden: all libraries of a process share an inline
+// variable of default visibility (STB_GNU_UNIQUE), even with RTLD_LOCAL.
 #define DOVETAIL_OPEN_NAMESPACE \
   namespace dovetail {          \
   inline namespace v1 __attribute__((visibility("hidden"))) {
@@ -25,8 +25,8 @@
   }                              \
   }
 
-// Kernels of one layer are built several times with different instruction sets, and the linker keeps one copy of each
-// inline function: whatever a kernel may call must therefore leave no copy.
+// Kernels of one layer are compiled several times for different instruction sets, and the linker keeps only one copy of
+// each inline function. Functions that kernels call must therefore always be inlined.
 #define DOVETAIL_INLINE __attribute__((always_inline)) inline
 
 DOVETAIL_OPEN_NAMESPACE
@@ -50,7 +50,7 @@ constexpr int64_t size_of(DataType type) {
 #undef DT_SIZE_CASE
 }
 
-// A failure: one of DT_CODES and a sentence. Kept in place, so that throwing needs nothing of the standard library's.
+// A failure: one of DT_CODES and a message, which is stored inside the object, so that throwing needs no std::string.
 class Error : public std::exception {
  public:
   DOVETAIL_INLINE explicit Error(dt_code code, const char* text, const char* file = __builtin_FILE(),
@@ -75,7 +75,7 @@ class Error : public std::exception {
   char text_[496];
 };
 
-// A format string and the place where it stands.
+// A format string and its place in the source.
 struct Format {
   const char* text;
   const char* file;
@@ -84,7 +84,7 @@ struct Format {
       : text(format), file(at), line(in_line) {}
 };
 
-// Throws Error with a sentence made as printf makes it: fail(DT_SHAPE, "axis %d of rank %d", axis, rank).
+// Throws Error with a message formatted as by printf: fail(DT_SHAPE, "axis %d of rank %d", axis, rank).
 template <class... Args>
 [[noreturn]] DOVETAIL_INLINE void fail(dt_code code, Format format, Args... args) {
   char text[480];
@@ -96,10 +96,10 @@ template <class... Args>
   throw Error(code, text, format.file, format.line);
 }
 
-// A format string of the wrapper's own, which stands at no line that the author could look at.
+// A format string of this header, whose line is of no use to the author of the plugin.
 DOVETAIL_INLINE Format nowhere(const char* format) { return Format(format, nullptr, 0); }
 
-// Thrown from `fits`: this row does not serve these tensors, and why.
+// Thrown from `fits`: this row cannot compute these tensors; the message says why.
 template <class... Args>
 [[noreturn]] DOVETAIL_INLINE void unsupported(Format format, Args... args) {
   fail(DT_UNSUPPORTED, format, args...);
@@ -115,7 +115,7 @@ inline void raise(void* call, dt_code code, const char* kind, const char* messag
   if (host && DT_HAS(dt_host, host, raise)) host->raise(call, code, kind, message, file, line);
 }
 
-// "Softmax@1#cpu rows_avx2" or "acme::NMS@2 enqueue()", put before a message; empty: nothing is.
+// "Softmax@1#cpu rows_avx2" or "acme::NMS@2 enqueue()", which precedes a message; empty: none.
 struct Subject {
   char text[160];
   Subject() { text[0] = 0; }
@@ -144,13 +144,13 @@ inline dt_code report_exception(void* call, const Subject& subject, const std::e
   return report(call, subject, DT_PLUGIN_FAILED, kind, error.what(), nullptr, 0);
 }
 
-// Thrown where the host already left a sentence for this call: only the code goes back.
+// Thrown if the host has already set the message of this call: only the code is returned.
 struct HostRaised {
   dt_code code;
 };
 
-// What is being caught becomes a code, and its text goes to the host. One function for all that is guarded: the many
-// rows of a library would each have its handlers, which compilers take long for.
+// Turns the exception being handled into a code and passes its text to the host. One function for all trampolines:
+// handlers in each of a library's many rows would take long to compile.
 __attribute__((noinline, cold)) inline dt_code report_caught(void* call, const Subject& subject) noexcept {
   try {
     throw;
@@ -164,11 +164,12 @@ __attribute__((noinline, cold)) inline dt_code report_caught(void* call, const S
   } catch (const std::exception& error) {
     return report_exception(call, subject, error);
   } catch (...) {
-    return report(call, subject, DT_PLUGIN_FAILED, "unknown", "threw something that is no std::exception", nullptr, 0);
+    return report(call, subject, DT_PLUGIN_FAILED, "unknown", "threw something that is not a std::exception", nullptr,
+                  0);
   }
 }
 
-// Runs `body` at the boundary: whatever it throws becomes a code. `name` writes into the Subject, or is what it says.
+// Runs `body` at the boundary: what it throws becomes a code. `name` is the text of the Subject, or writes it.
 template <class Name, class Body>
 dt_code guard(void* call, Name name, Body body) noexcept {
   try {
@@ -190,7 +191,7 @@ dt_code guard(void* call, const char* name, Body body) noexcept {
   }
 }
 
-// ---- what a library brings: lists filled by static objects, read by the entry
+// ---- what a library registers: lists filled by static objects, read by the entry
 
 template <class Table>
 struct Listed {
@@ -202,20 +203,20 @@ template <class Table>
 struct List {
   Listed<Table>* first = nullptr;
 
-  // Kept sorted, so that the order of object files on the linker's command line shows nowhere.
+  // Kept sorted, so that nothing depends on the order of object files on the linker's command line.
   template <class Before>
-  void add(Listed<Table>* node, Before before) {
+  void add(Listed<Table>* item, Before before) {
     Listed<Table>** place = &first;
-    while (*place && !before(*node->table, *(*place)->table)) place = &(*place)->next;
-    node->next = *place;
-    *place = node;
+    while (*place && !before(*item->table, *(*place)->table)) place = &(*place)->next;
+    item->next = *place;
+    *place = item;
   }
   const Table* const* array(uint32_t* n) const {
     *n = 0;
-    for (const Listed<Table>* node = first; node; node = node->next) ++*n;
+    for (const Listed<Table>* item = first; item; item = item->next) ++*n;
     const Table** tables = new const Table*[*n + 1]();
     uint32_t i = 0;
-    for (const Listed<Table>* node = first; node; node = node->next) tables[i++] = node->table;
+    for (const Listed<Table>* item = first; item; item = item->next) tables[i++] = item->table;
     return tables;
   }
 };
@@ -232,15 +233,15 @@ inline bool implementation_before(const dt_implementation& a, const dt_implement
   return names ? names < 0 : std::strcmp(a.name, b.name) < 0;
 }
 
-// Lists a table that was written by hand.
+// Adds a table that was written by hand to the list.
 struct ListOp {
-  Listed<dt_op> node;
-  explicit ListOp(const dt_op& op) : node{&op, nullptr} { ops.add(&node, op_before); }
+  Listed<dt_op> item;
+  explicit ListOp(const dt_op& op) : item{&op, nullptr} { ops.add(&item, op_before); }
 };
 struct ListImplementation {
-  Listed<dt_implementation> node;
-  explicit ListImplementation(const dt_implementation& implementation) : node{&implementation, nullptr} {
-    implementations.add(&node, implementation_before);
+  Listed<dt_implementation> item;
+  explicit ListImplementation(const dt_implementation& implementation) : item{&implementation, nullptr} {
+    implementations.add(&item, implementation_before);
   }
 };
 
@@ -253,8 +254,8 @@ inline void log(int32_t level, const char* message) {
 
 DOVETAIL_CLOSE_NAMESPACE
 
-// Defined by DOVETAIL_LIBRARY, and hidden: where no source file of a library says that, its linker complains of this
-// name instead of making a file that no host can open.
+// Defined by DOVETAIL_LIBRARY, and hidden: if no source file of a library has that line, linking fails with this name
+// instead of making a file that no host can open.
 extern "C" __attribute__((visibility("hidden"))) const char one_source_file_must_say_DOVETAIL_LIBRARY;
 #define DOVETAIL_NEEDS_LIBRARY                                                                \
   __attribute__((used)) static const char* const DOVETAIL_JOIN(dovetail_library_, __LINE__) = \

@@ -67,7 +67,7 @@ class TensorCopies {
     Copy* copy = new Copy();
     copy->next = first_;
     first_ = copy;
-    // Whole multiples of the alignment, and one at least: data is never null, even for an empty tensor.
+    // A multiple of the alignment, at least one: data is never null, even for an empty tensor.
     copy->data = std::aligned_alloc(64, static_cast<size_t>(bytes / 64 + 1) * 64);
     if (!copy->data) throw std::bad_alloc();
     if (bytes > 0)
@@ -180,7 +180,7 @@ void read_field(T& member, const char* name, uint32_t n, const dt_field* const* 
   }
 }
 
-// Visits the members: lists them as dt_read, or fills them.
+// Visits the members of the struct: lists them as dt_read, or fills them.
 struct ListReads {
   dt_read* next;
   template <class Params, class T>
@@ -238,8 +238,8 @@ DOVETAIL_CLOSE_NAMESPACE
 #define DT_FIRST(...) DT_FIRST_(__VA_ARGS__, 0)
 // clang-format on
 
-// DOVETAIL_READS(Params, member, ...): up to 20 members that are read from fields of the same names. Stands after the
-// struct, in its namespace.
+// DOVETAIL_READS(Params, member, ...): up to 20 members that are read from fields of the same names. Write it after the
+// struct, in the same namespace.
 #define DOVETAIL_READS(...)                                                                                           \
   [[maybe_unused]] constexpr int dovetail_n_reads(const DT_FIRST(__VA_ARGS__)*) { return DT_COUNT(__VA_ARGS__) - 1; } \
   template <class Visit>                                                                                              \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions that CPU kernels and CUDA kernels share are marked with this.
+// Marks functions that CPU kernels and CUDA kernels share.
 #ifndef DOVETAIL_DETAIL_HOST_DEVICE_HPP
 #define DOVETAIL_DETAIL_HOST_DEVICE_HPP
 
@@ -9,8 +9,8 @@
 #define DOVETAIL_HOST_DEVICE
 #endif
 
-// Before a loop over axes: in kernels it stays a loop. It has one round or two, stands wherever an element is accessed,
-// and unrolled it would be most of the code and of the time to compile it.
+// Written before a loop over axes, so that the compiler does not unroll it in CUDA kernels. Such loops run once or
+// twice and are inlined at every access to an element; unrolled, they would be most of the code and of compile time.
 #ifdef __CUDA_ARCH__
 #define DOVETAIL_ROLLED _Pragma("unroll 1")
 #else

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The instruction sets that the kernels for CPUs are compiled for. Macros alone, so that code that is compiled for them
-// may include it. Adding one: see CONTRIBUTING.md.
+// The instruction sets that the kernels for CPUs are compiled for. Macros only, so that code that is compiled for them
+// may include it. To add one, see docs/adding-an-instruction-set.md.
 #ifndef DOVETAIL_DETAIL_ISA_HPP
 #define DOVETAIL_DETAIL_ISA_HPP
 

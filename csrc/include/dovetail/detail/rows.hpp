@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows: the plain door for kernels. A table of functions, one line a kernel, joined to an op by its id.
+// Rows: a table of kernel functions, one line per kernel, that implements the op with the given id.
 //
 //   static constexpr dovetail::Row<SoftmaxParams> kRows[] = {
 //       {.tactic = "rows_avx2", .needs = dovetail::kAvx2, .types = "f32 -> f32", .enqueue = avx2::softmax},
@@ -7,10 +7,10 @@
 //   };
 //   DOVETAIL_IMPLEMENTS("Softmax@1#cpu", SoftmaxParams, kRows)
 //
-// What the params may be and which extents go with them stands on Params: see shapes.hpp.
+// Params also checks its values and the extents of the tensors: see shapes.hpp.
 //
-// A row may have a state: `plan` computes what follows from the extents when they become known or change, and `enqueue`
-// only runs. The state belongs to a context, of which many run at once:
+// A row may have a state: `plan` is called when extents become known or change and computes everything that depends on
+// them, and `enqueue` only runs. Each context has its own state, and many contexts may run at once:
 //
 //   struct Split {
 //     int64_t n_rows, length, rows_a_task;
@@ -22,7 +22,7 @@
 //       {.tactic = "split", .types = "f32 -> f32", .enqueue = softmax, .plan = plan},
 //   };
 //
-// The rows of one table have one type of state. An implementation may have several tables, best rows first all through:
+// The rows of one table have one type of state. An implementation may have several tables, in order, best rows first:
 //
 //   DOVETAIL_IMPLEMENTS("Softmax@1#cpu", SoftmaxParams, kSplitRows, kRows)
 #ifndef DOVETAIL_DETAIL_ROWS_HPP
@@ -43,7 +43,7 @@ constexpr uint64_t kAvx512Vnni = kAvx512 | DT_CPU_BIT(avx512vnni);
 constexpr uint64_t kAvx512Bf16 = kAvx512 | DT_CPU_BIT(avx512bf16);
 constexpr uint64_t kAvx512Fp16 = kAvx512 | DT_CPU_BIT(avx512fp16);
 constexpr uint64_t kNeon = DT_CPU_BIT(neon);
-// `.needs = sm(80)`: compute capability 8.0 or later. Travels in the top bits of `needs`, ends in dt_row.min_sm.
+// `.needs = sm(80)`: compute capability 8.0 or later. Encoded in the top bits of `needs`; becomes dt_row.min_sm.
 constexpr uint64_t sm(int capability) { return static_cast<uint64_t>(capability) << 48; }
 
 // Traits of a row; see DT_TRAIT_*.
@@ -72,27 +72,27 @@ struct RowFunctions<Params, void> {
 
 }  // namespace detail
 
-// One kernel: what it is called, needs and takes, and its functions, of which only enqueue must be there, and plan
-// where there is a State. Any of them may throw dovetail::Error. Members mean what those of dt_row mean.
+// One kernel: its name, what it needs, its types and formats, and its functions. Only enqueue is required, and plan if
+// there is a State. All of them may throw dovetail::Error. Members have the meaning of those of dt_row.
 template <class Params, class State = void>
 struct Row {
   const char* tactic = nullptr;
   uint64_t needs = 0;  // kAvx2 ...; or sm(80)
   const char* types = nullptr;
   const char* formats = nullptr;
-  // Null if the row may serve these tensors, else the reason; or call unsupported("... %d", n).
+  // Returns null if the row can compute these tensors, else the reason; it may also call unsupported("... %d", n).
   const char* (*fits)(const Params& params, const Descs& inputs, const Descs& outputs) = nullptr;
   // Packs constants while building: emit(bytes, n).
   void (*prepare)(const Params& params, const Descs& inputs, const Descs& outputs, const Emit& emit) = nullptr;
   // Bytes of scratch for the extents up to max().
   uint64_t (*workspace)(const Params& params, const Descs& inputs, const Descs& outputs, int n_threads) = nullptr;
-  // enqueue(params, run), with a State enqueue(params, state, run). It should not allocate: plan makes what needs
-  // memory, or workspace says how much. It may change the state, to put the addresses of a run into it for example.
+  // enqueue(params, run), with a State enqueue(params, state, run). It should not allocate: let plan allocate, or use
+  // the workspace. It may change the state, for example to store the addresses of a run.
   typename detail::RowFunctions<Params, State>::Enqueue enqueue = nullptr;
   uint32_t traits = 0;
   int32_t min_sm = 0;  // the same as needs = sm(n)
-  // How many steps of the program `enqueue` would compute on output 0; `absorbed` of dovetail/epilogue.hpp says how
-  // many its helpers can. Such a row gets them in run.epilogue().
+  // How many steps of the program `enqueue` can compute on output 0. `absorbed` of dovetail/epilogue.hpp returns how
+  // many its helpers can compute. In a run, the steps are in run.epilogue().
   int (*absorb)(const Params& params, const Descs& inputs, const Descs& outputs, const Epilogue& program) = nullptr;
   // Constant inputs that `enqueue` does not read because it has packed(): inputs_bits(1, 2). Their data is null then.
   uint64_t replaces = 0;
@@ -132,7 +132,7 @@ const Params& params_of(void* object) {
   return static_cast<const RowObject<Params>*>(object)->params;
 }
 
-// What dt_implementation.make_context makes where a row has a state.
+// The result of dt_implementation.make_context if a row has a state.
 template <class Params>
 struct RowContext {
   const Params& params;
@@ -180,8 +180,8 @@ dt_code fits_trampoline(void* call, void* object, const dt_desc* const* in, int3
   return guard(call, "", [&] { expect_fit(row_fits, params_of<Params>(object), Descs(in, n_in), Descs(out, n_out)); });
 }
 
-// Is a function given? Asked by matching, because under sanitizers the address of an inline function compares with null
-// only at run time.
+// True if a function is given. By template matching, because under sanitizers the address of an inline function can be
+// compared with null only at run time.
 template <class Function>
 struct Given {
   template <Function function, class Always = void>
@@ -309,7 +309,7 @@ struct RowTrampolines {
   }
 };
 
-// Was DOVETAIL_READS said of Params?
+// True if DOVETAIL_READS was written for Params.
 template <class Params, class Enable = void>
 struct HasReads : std::false_type {};
 template <class Params>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a layer relies on, stated once, on its Params:
+// The conditions that the kernels of a layer rely on, checked by its Params:
 //
 //   struct ScaleParams {
 //     int32_t mode = 0;
@@ -9,9 +9,9 @@
 //     }
 //   };
 //
-// Both are optional and throw Error. check_fields runs when the fields have been read. check_shapes runs before a row
-// is asked whether it fits, on the likeliest extents, and in a context whenever extents have changed: fields and
-// extents may come out of a file that nobody can trust, and enqueue need not look at them again.
+// Both are optional and throw Error. check_fields runs after the fields were read. check_shapes runs before `fits` of a
+// row, with the likeliest extents, and in a context whenever extents have changed. Fields and extents may come from an
+// untrusted file; because of these checks, enqueue need not check them again.
 #ifndef DOVETAIL_DETAIL_SHAPES_HPP
 #define DOVETAIL_DETAIL_SHAPES_HPP
 
@@ -19,7 +19,7 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
-// One tensor as it is at one moment. `name` is for messages.
+// Type and current extents of one tensor. `name` is for messages.
 class Shape {
  public:
   Shape(const char* name, int rank, const int64_t* dims, int32_t type) : name_(name), rank_(rank), dims_(dims) {
@@ -50,7 +50,7 @@ class Shape {
   DataType type_;
 };
 
-// The inputs or the outputs of a layer: at their likeliest while planning, as they are in a run.
+// The inputs or the outputs of a layer: with the likeliest extents while planning, the real ones in a run.
 class Shapes {
  public:
   explicit Shapes(const Descs& descs) : descs_(&descs), n_(descs.size()) {}
@@ -58,14 +58,14 @@ class Shapes {
 
   int size() const { return n_; }
   bool has(int i) const { return descs_ ? descs_->has(i) : i < n_ && tensors_[i] != nullptr; }
-  // Throws if it was left out.
+  // Throws if the tensor was left out.
   Shape get(int i, const char* name) const {
     if (!has(i)) fail(DT_SHAPE, nowhere("%s is missing"), name);
     if (!descs_) return Shape(name, tensors_[i]->ndim, tensors_[i]->shape, tensors_[i]->layout->data_type);
     const dt_desc& desc = *(*descs_)[i].raw();
     return Shape(name, desc.ndim, desc.opt, desc.data_type);
   }
-  // False where a planner does not know yet what is likely.
+  // False while the likeliest extents are not known yet.
   bool are_known() const {
     for (int i = 0; i < n_; ++i) {
       if (!has(i)) continue;

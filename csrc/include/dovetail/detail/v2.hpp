@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The class door: an op and the code that computes it in one class with TensorRT's names.
+// Plugin classes: an op and the code that computes it in one class, with TensorRT's names.
 //
-// What differs from TensorRT's header:
-//   - Nothing need be noexcept. What a method throws becomes an error that names plugin and method; for a sentence of
-//     your own there is fail(DT_SHAPE, "...").
+// Differences from TensorRT's header:
+//   - No method has to be noexcept. What a method throws becomes an error that names plugin and method; to give a
+//     message of your own, call fail(DT_SHAPE, "...").
 //   - Extents are int64_t, as from TensorRT 10 on, and DynamicPluginTensorDesc has `opt`.
-//   - getNbInputs is there, by which plans that leave out inputs are refused.
-//   - Only methods that every plugin must answer are pure; the others have TensorRT's meaning of doing nothing.
-//   - A class works on the device that it is registered on, the CPU unless REGISTER_DOVETAIL_PLUGIN_ON names another.
+//   - getNbInputs is new: plans with another number of inputs are refused.
+//   - Only methods that every plugin must define are pure virtual; the others do nothing by default.
+//   - A class works on the device that it is registered for: the CPU unless REGISTER_DOVETAIL_PLUGIN_ON names another.
 //   - `stream` is a void*: a cudaStream_t on CUDA; null on the CPU, where a plugin computes before it returns.
-//   - Inside enqueue, run() offers the host's threads, and streamInfo() says what `stream` is.
+//   - Inside enqueue, run() gives access to the host's threads, and streamInfo() describes `stream`.
 #ifndef DOVETAIL_DETAIL_V2_HPP
 #define DOVETAIL_DETAIL_V2_HPP
 
@@ -56,7 +56,7 @@ struct PluginFieldCollection {
   const PluginField* fields = nullptr;
 };
 
-// What TensorRT's fields cannot say; see IPluginCreator::describeField.
+// What TensorRT's fields cannot express; see IPluginCreator::describeField.
 struct FieldNotes {
   const char* doc = "";
   bool required = false;
@@ -64,7 +64,7 @@ struct FieldNotes {
   int64_t min_length, max_length;  // of a list; max -1: no limit
 };
 
-// ---- dims expressions: they belong to the builder and die when getOutputDimensions returns
+// ---- dims expressions: they belong to the builder and must not be used after getOutputDimensions has returned
 
 class IDimensionExpr {
  public:
@@ -97,7 +97,7 @@ class IExprBuilder {
   IExprBuilder& operator=(const IExprBuilder&) = delete;
   ~IExprBuilder() {
     while (first_) {
-      Node* next = first_->next;
+      Item* next = first_->next;
       delete first_;
       first_ = next;
     }
@@ -112,7 +112,7 @@ class IExprBuilder {
   const IDimensionExpr* operation(DimensionOperation op, const IDimensionExpr& first, const IDimensionExpr& second) {
     return operation(op, &first, &second);
   }
-  // An extent known only after the run: output `outputIndex` holds it. Null where the host cannot.
+  // An extent known only after the run: output `outputIndex` holds it. Null if the host does not support this.
   const IDimensionExpr* declareSizeTensor(int32_t outputIndex, const IDimensionExpr& opt, const IDimensionExpr& upper) {
     if (!DT_HAS(dt_expr_builder, raw_, size_tensor)) return nullptr;
     return own(raw_->size_tensor(raw_->self, outputIndex, opt.raw(), upper.raw()));
@@ -120,29 +120,29 @@ class IExprBuilder {
   // An expression of the host's, wrapped; null stays null.
   const IDimensionExpr* own(const dt_expr* raw) {
     if (!raw) return nullptr;
-    first_ = new Node{IDimensionExpr(raw_, raw), first_};
+    first_ = new Item{IDimensionExpr(raw_, raw), first_};
     return &first_->expr;
   }
 
   // Was it made by this builder?
   bool has(const IDimensionExpr* expr) const {
-    for (const Node* node = first_; node; node = node->next)
-      if (&node->expr == expr) return true;
+    for (const Item* item = first_; item; item = item->next)
+      if (&item->expr == expr) return true;
     return false;
   }
 
  private:
-  // Refused with operands in order, as a division by a constant 0 is: the host has said why.
+  // Valid operands, but refused by the host, such as a division by a constant 0; the host has set the message.
   const IDimensionExpr* made(const dt_expr* raw) {
     if (!raw) throw detail::HostRaised{DT_SHAPE};
     return own(raw);
   }
-  struct Node {
+  struct Item {
     IDimensionExpr expr;
-    Node* next;
+    Item* next;
   };
   const dt_expr_builder* raw_;
-  Node* first_ = nullptr;
+  Item* first_ = nullptr;
 };
 
 // ---- the plugin
@@ -160,7 +160,7 @@ namespace detail {
 struct V2Context;
 struct V2Object;
 
-// Is an object in use already? Copies of it are not.
+// True while an object is in use. A copy starts as not in use.
 struct InUse {
   bool yes = false;
   InUse() = default;
@@ -179,15 +179,15 @@ class IPluginV2DynamicExt {
 
   // While the network is defined.
   virtual int32_t getNbOutputs() const = 0;
-  // Beyond TensorRT: a network or a plan that gives it another number of inputs is refused; -1: it takes any number,
-  // and looks at nbInputs. A plan is a file that anybody can write, and enqueue is not told how many pointers there
-  // are.
+  // Beyond TensorRT. The number of inputs; networks and plans with another number are refused. -1: any number, and the
+  // plugin checks nbInputs itself. The check matters because enqueue cannot know how many pointers it gets, and a plan
+  // may have been changed.
   virtual int32_t getNbInputs() const { return -1; }
   virtual DataType getOutputDataType(int32_t index, const DataType* inputTypes, int32_t nbInputs) const = 0;
   virtual DimsExprs getOutputDimensions(int32_t outputIndex, const DimsExprs* inputs, int32_t nbInputs,
                                         IExprBuilder& exprBuilder) = 0;
 
-  // While building. inOut[pos] is asked about, those before it are settled, those after it are not to be looked at.
+  // While building. Is inOut[pos] supported? Positions before it are settled; those after it must not be read.
   virtual bool supportsFormatCombination(int32_t pos, const PluginTensorDesc* inOut, int32_t nbInputs,
                                          int32_t nbOutputs) = 0;
   // Build: extents -1 where dynamic, min and max from the profile. Execution: the extents of the next enqueue.
@@ -219,7 +219,7 @@ class IPluginV2DynamicExt {
                           const void* const* inputs, void* const* outputs, void* workspace, Stream stream) = 0;
 
  protected:
-  // Where this object is to run, DT_DEVICE_*: of interest to a class that is registered on both. From
+  // The device that this object runs on, DT_DEVICE_*, for classes that are registered for both. Valid from
   // supportsFormatCombination on.
   int32_t device() const { return device_; }
   // The run that enqueue was called for; run().parallel_for(...) uses the host's threads.
@@ -246,10 +246,12 @@ class IPluginCreator {
   virtual ~IPluginCreator() = default;
   virtual const AsciiChar* getPluginName() const = 0;
   virtual const AsciiChar* getPluginVersion() const = 0;
-  // data null: this name and type may be given; else `data` is the default. With a default, length 1 is a scalar.
-  // Without, 1, 0 or less is any number of elements, as creators for TensorRT declare lists; describeField narrows that
-  // (notes.max_length = 1: a scalar). n above 1 is exactly n elements. A CHAR field is a string of any length, a DIMS
-  // field one Dims.
+  // `data` is the default; null: the field has no default.
+  //   length 1 with a default         a scalar
+  //   length <= 1 without a default   any number of elements, as creators for TensorRT declare lists; describeField can
+  //                                   narrow it (notes.max_length = 1: a scalar)
+  //   length n > 1                    exactly n elements
+  // A CHAR field is a string of any length, a DIMS field is one Dims.
   virtual const PluginFieldCollection* getFieldNames() = 0;
   // Null: failure. The fields are borrowed for the call.
   virtual IPluginV2* createPlugin(const AsciiChar* name, const PluginFieldCollection* fc) = 0;
@@ -257,10 +259,11 @@ class IPluginCreator {
   virtual void setPluginNamespace(const AsciiChar* pluginNamespace) { namespace_ = pluginNamespace; }
   virtual const AsciiChar* getPluginNamespace() const { return namespace_; }
 
-  // Beyond TensorRT: documentation, bounds and "required" of a field, and a line on the plugin. Read once, at loading.
+  // Beyond TensorRT: documentation and bounds of a field, whether it is required, and a sentence about the plugin. Read
+  // once, when the library is loaded.
   virtual void describeField(const PluginField&, FieldNotes&) const {}
   virtual const char* getDescription() const { return ""; }
-  // May enqueue be captured into a CUDA graph? It may if it does nothing but launch on its stream.
+  // True if enqueue may be captured into a CUDA graph: if all it does is launch work on its stream.
   virtual bool isCaptureSafe() const { return false; }
 
  private:

@@ -37,12 +37,13 @@ struct V2Schema {
   }
 
  private:
-  static constexpr int32_t kMostFields = 65536;  // a count above it is taken for garbage
+  static constexpr int32_t kMostFields = 65536;  // a larger count is treated as an error of the plugin
 
   static void describe(const IPluginCreator& creator, const PluginField& field, dt_field_spec& spec, dt_field& value) {
     FieldNotes notes;
     notes.low = notes.high = std::nan("");
-    // Creators written for TensorRT say length 1 of lists, too; a default tells the two apart. Dims are one value.
+    // Creators written for TensorRT give length 1 for lists, too; a field with a default is a scalar. Dims are one
+    // value.
     const bool is_open = field.length <= 0 || (field.length == 1 && field.data == nullptr);
     const bool is_list = field.type == PluginFieldType::kCHAR || (is_open && field.type != PluginFieldType::kDIMS);
     notes.min_length = is_list ? 0 : field.length;
@@ -67,7 +68,7 @@ struct V2Schema {
   }
 };
 
-// A list of functions that add a creator's tables; they run inside the entry, where a throw can be reported.
+// A list of functions that add a creator's tables. They run inside the entry, where an exception can be reported.
 struct V2Listed {
   void (*list)(const char* space);
   V2Listed* next = nullptr;
@@ -78,11 +79,11 @@ struct V2Listed {
 };
 
 inline void list_creators(const char* space) {
-  for (V2Listed* node = V2Listed::first; node; node = node->next) node->list(space);
+  for (V2Listed* item = V2Listed::first; item; item = item->next) item->list(space);
   V2Listed::first = nullptr;
 }
 
-// The op of one creator class, listed once on however many devices the creator is registered.
+// The op of one creator class, listed once even if the creator is registered for several devices.
 template <class Creator>
 class V2OpTable {
  public:
@@ -120,13 +121,13 @@ class V2OpTable {
     ops.add(&op_node_, op_before);
   }
 
-  // What a method gave, which may not be null.
+  // Returns what a method returned, or throws if it is null.
   static const char* said(const char* method, const char* text) {
     if (!text) fail(DT_PLUGIN_FAILED, nowhere("%s() returned nullptr"), method);
     return text;
   }
 
-  // A plugin fresh from its creator: checked to be what the creator says, and told its namespace.
+  // A new plugin: checks that type and version are those of the creator, and sets its namespace.
   static V2Object* adopt(const char*& method, IPluginV2* made) {
     V2Object* object = v2_own(&kind, [&] { return made; });
     struct Holder {
@@ -181,7 +182,7 @@ class V2OpTable {
   Listed<dt_op> op_node_ = {&op_, nullptr};
 };
 
-// Its implementation on one device, "#cpu" or "#cuda": the same objects, told which.
+// Its implementation on one device, "#cpu" or "#cuda": the same objects, with the device set.
 template <class Creator, int32_t device>
 class V2ImplementationTable {
   static_assert(std::is_base_of<IPluginCreator, Creator>::value,
@@ -216,8 +217,8 @@ class V2ImplementationTable {
 
 DOVETAIL_CLOSE_NAMESPACE
 
-// Lists a creator, so that the library brings its op with an implementation on the CPU, or on the device that is named.
-// One line for each device registers a class on both; its device() tells them apart.
+// Registers a creator: its op, with an implementation on the CPU or on the device that is named. To register a class
+// for both devices, write one line for each; device() returns the one that an object runs on.
 #define REGISTER_DOVETAIL_PLUGIN(Creator) REGISTER_DOVETAIL_PLUGIN_ON(DT_DEVICE_CPU, Creator)
 #define REGISTER_DOVETAIL_PLUGIN_ON(device, Creator) \
   DOVETAIL_NEEDS_LIBRARY                             \

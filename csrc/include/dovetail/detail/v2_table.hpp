@@ -45,8 +45,8 @@ class Array {
   int64_t n_ = 0;
 };
 
-// Behind the tensors that a plugin is handed: absent ones and null pointers, for a plugin that looks at inputs[1]
-// without asking how many there are. A plan may leave out what the network had.
+// Appended after the tensors that a plugin gets: absent tensors and null pointers, for a plugin that reads inputs[1]
+// without checking the number of inputs. A plan may have fewer inputs than the network had.
 constexpr int64_t kSpare = 8;
 
 // What all objects of one creator share.
@@ -65,10 +65,10 @@ struct V2Method {
   }
 };
 
-// Runs what may not fail: a throw is logged and swallowed.
+// Runs a method whose failure cannot be returned: an exception is logged and dropped.
 template <class Body>
 void quietly(const V2Kind& kind, const char* method, Body body) noexcept {
-  const char* text = "threw something that is no std::exception";
+  const char* text = "threw something that is not a std::exception";
   char line[640];
   try {
     body();
@@ -94,7 +94,7 @@ inline PluginTensorDesc absent_desc() {
   return desc;
 }
 
-// A type and a format that agree with nothing.
+// A type and a format that equal no valid one.
 inline PluginTensorDesc unknown_desc() {
   PluginTensorDesc desc = absent_desc();
   desc.type = static_cast<DataType>(-1);
@@ -141,7 +141,7 @@ inline DynamicPluginTensorDesc fixed_desc(const PluginTensorDesc& from) {
   return desc;
 }
 
-// The op object: a plugin and how far its life has come.
+// The op object: a plugin and the state of its life cycle.
 struct V2Object {
   const V2Kind* kind;
   IPluginV2DynamicExt* plugin;
@@ -156,15 +156,15 @@ struct V2Object {
     plugin->in_use_.yes = false;
     quietly(*kind, "destroy", [&] { plugin->destroy(); });
   }
-  // What a method of the author's returned. Throws if that is null, or the plugin of another object: both would destroy
-  // it, and each would see the other's configurePlugin.
+  // Checks what a method of the author's returned. Throws if it is null, or already used by another object: both would
+  // destroy it, and configurePlugin of one would change the other.
   static IPluginV2DynamicExt* checked(IPluginV2DynamicExt* made) {
     if (!made) fail(DT_PLUGIN_FAILED, nowhere("returned nullptr"));
     if (made->in_use_.yes)
       fail(DT_PLUGIN_FAILED, nowhere("returned an object that is in use already; return a new one from each call"));
     return made;
   }
-  // The plugin, told where it is to run.
+  // The plugin, after its device was set.
   IPluginV2DynamicExt* on(int32_t device) const {
     if (plugin->device_ != device) plugin->device_ = device;
     return plugin;
@@ -182,7 +182,7 @@ struct V2Object {
   }
 };
 
-// One context's clone, and what enqueue hands over: descriptions from shape_changed, pointers from each run.
+// The clone of one context, and the arguments of enqueue: descriptions from shape_changed, pointers from each run.
 struct V2Context {
   const V2Kind* kind;
   IPluginV2DynamicExt* plugin = nullptr;
@@ -200,7 +200,7 @@ struct V2Context {
     plugin->in_use_.yes = false;
     quietly(*kind, "destroy", [&] { plugin->destroy(); });
   }
-  // A clone need not have copied where the object was to run.
+  // Set again because an author's clone() may not copy the device.
   void take(IPluginV2DynamicExt* clone, int32_t device) {
     plugin = V2Object::checked(clone);
     plugin->in_use_.yes = true;
@@ -231,7 +231,7 @@ struct V2Context {
   }
 };
 
-// ---- trampolines that need no creator: the object knows its kind
+// ---- trampolines that need no creator: the object has its kind
 
 inline V2Object* v2(void* op) { return static_cast<V2Object*>(op); }
 
@@ -282,7 +282,7 @@ inline dt_code v2_save(void* call, void* op) noexcept {
       });
 }
 
-// Throws where the plugin says that it takes another number of inputs.
+// Throws if getNbInputs of the plugin returns another number.
 inline void check_n_inputs(const IPluginV2DynamicExt& plugin, int32_t n_inputs) {
   const int32_t taken = plugin.getNbInputs();
   if (taken < 0 || n_inputs == taken) return;
@@ -306,7 +306,7 @@ inline dt_code v2_infer_type(void* call, void* op, int32_t index, const int32_t*
     for (int32_t i = 0; i < n_inputs + kSpare; ++i) given[i] = static_cast<DataType>(i < n_inputs ? types[i] : -1);
     const DataType answer = v2(op)->plugin->getOutputDataType(index, given.get(), n_inputs);
     if (size_of(answer) == 0) {
-      fail(DT_PLUGIN_FAILED, nowhere("returned %d for output %d, which is no data type"), static_cast<int>(answer),
+      fail(DT_PLUGIN_FAILED, nowhere("returned %d for output %d, which is not a data type"), static_cast<int>(answer),
            index);
     }
     *type = static_cast<int32_t>(answer);
@@ -331,7 +331,7 @@ inline dt_code v2_infer_dims(void* call, void* op, int32_t index, const dt_dims_
       if (!dims.d[k])
         fail(DT_SHAPE, nowhere("extent %d of output %d is null: an unknown operation or a null operand"), k, index);
       if (!builder.has(dims.d[k])) {
-        fail(DT_SHAPE, nowhere("extent %d of output %d is not an expression of this call: those of others are dead"), k,
+        fail(DT_SHAPE, nowhere("extent %d of output %d is an expression of another call, which is no longer valid"), k,
              index);
       }
     }

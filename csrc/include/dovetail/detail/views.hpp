@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Light views of what the host hands over: Tensor and Run while computing, Desc and Descs while planning.
+// Views of the host's tables, without copies: Tensor and Run while computing, Desc and Descs while planning.
 #ifndef DOVETAIL_DETAIL_VIEWS_HPP
 #define DOVETAIL_DETAIL_VIEWS_HPP
 
@@ -44,7 +44,7 @@ class Tensor {
 
 namespace detail {
 
-// What parallel_for hands to the pool. Tasks run on other threads: the first failure is kept and thrown afterwards.
+// The state of one parallel_for. Tasks run on other threads: the first failure is kept and thrown afterwards.
 template <class Body>
 struct Tasks {
   const Body* body;
@@ -71,15 +71,15 @@ struct Tasks {
     } catch (const std::exception& error) {
       tasks->keep(DT_PLUGIN_FAILED, error.what(), nullptr, 0);
     } catch (...) {
-      tasks->keep(DT_PLUGIN_FAILED, "a task threw something that is no std::exception", nullptr, 0);
+      tasks->keep(DT_PLUGIN_FAILED, "a task threw something that is not a std::exception", nullptr, 0);
     }
   }
 };
 
 }  // namespace detail
 
-// The pointwise layers that a kernel computes on output 0: a program of steps and its operands. Empty where there are
-// none. dovetail/epilogue.hpp has what applies it.
+// The pointwise layers that a kernel computes on output 0: a program of steps and its operands. Empty if there are
+// none. dovetail/epilogue.hpp has functions that apply it.
 class Epilogue {
  public:
   DOVETAIL_INLINE explicit Epilogue(const dt_epilogue* raw) : raw_(raw) {}
@@ -115,8 +115,8 @@ class Run {
   }
   DOVETAIL_INLINE uint64_t packed_bytes() const { return raw_->packed_bytes; }
   DOVETAIL_INLINE int n_threads() const { return raw_->pool ? raw_->pool->n_threads : 1; }
-  // body(task) for task in 0..n_tasks-1 on the host's threads, in no order; returns when all are done. Not to be
-  // nested. What a task throws is thrown here.
+  // Calls body(task) for each task in 0..n_tasks-1 on the host's threads, in any order; returns when all are done. Must
+  // not be nested. If tasks throw, the first exception is thrown here.
   template <class Body>
   DOVETAIL_INLINE void parallel_for(int64_t n_tasks, const Body& body) const {
     const dt_pool* pool = raw_->pool;
@@ -162,7 +162,7 @@ class Desc {
   DOVETAIL_INLINE TensorFormat format() const { return static_cast<TensorFormat>(raw_->format); }
   DOVETAIL_INLINE float scale() const { return raw_->scale; }
   DOVETAIL_INLINE bool is_constant() const { return (raw_->flags & DT_TENSOR_CONSTANT) != 0; }
-  // Contents of a constant, in format(); null where they are not known.
+  // Contents of a constant, in format(); null if they are not known.
   template <class T>
   DOVETAIL_INLINE const T* data() const {
     return static_cast<const T*>(raw_->data);
@@ -180,7 +180,7 @@ class Descs {
   DOVETAIL_INLINE Descs(const dt_desc* const* raw, int32_t n) : raw_(raw), n_(n) {}
   DOVETAIL_INLINE int size() const { return n_; }
   DOVETAIL_INLINE bool has(int i) const { return i < n_ && raw_[i] != nullptr; }
-  // Throws if it was left out: a plan may leave out what no layer can do without.
+  // Throws if the tensor was left out: a damaged plan may leave out a tensor that the layer needs.
   DOVETAIL_INLINE Desc operator[](int i) const {
     if (!has(i)) fail(DT_SHAPE, nowhere("tensor %d is missing"), i);
     return Desc(raw_[i]);
