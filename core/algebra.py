@@ -1,7 +1,7 @@
-"""Arithmetic beneath `expr`: its operations on numbers and on intervals, and polynomials in expressions.
+"""Arithmetic used by `expr`: its operations on numbers and on intervals, and polynomials in expressions.
 
 A polynomial is a dict from monomial to coefficient; a monomial is a tuple of factors in order of creation,
-and the empty one stands for the constant. Factors are compared by identity, which is enough because equal
+and the empty monomial is the constant term. Factors are compared by identity, which is enough because equal
 expressions are one object.
 """
 
@@ -19,7 +19,7 @@ from dovetail.core.types import FloatOperation
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MAX_TERMS = 12  # beyond this an expression is left as it was written
-MAX_EXPANDED = 64  # terms of a product that is multiplied out to see whether two expressions are equal
+MAX_EXPANDED = 64  # most terms of a product that is multiplied out to compare two expressions
 
 Interval = tuple[int, int]
 Poly = dict[tuple[Any, ...], int]
@@ -53,9 +53,9 @@ def fits(value: int) -> bool:
 
 
 def interval(op: Operation | FloatOperation, a: Interval, b: Interval) -> Interval:
-    """The least interval that holds `x op y` for x in a and y in b, y not zero under a division.
+    """The smallest interval that contains `x op y` for all x in a and y in b; a divisor y is not zero.
 
-    Cut to int64: what lies beyond is an error when evaluated, not a value.
+    Limited to int64: a larger result is an error when evaluated, not a value.
     """
     divisors = _without_zero(b) if op in DIVISIONS else [b]
     if isinstance(op, FloatOperation):
@@ -91,7 +91,7 @@ def _cut(value: int) -> int:
 
 
 def add(p: Poly, q: Poly, sign: int) -> Poly | None:
-    """p + sign * q, or None if it grows beyond what is worth keeping."""
+    """p + sign * q, or None if it has too many terms."""
     total = dict(p)
     for monomial, c in q.items():
         total[monomial] = total.get(monomial, 0) + sign * c
@@ -114,7 +114,7 @@ def join(x: Sequence[Any], y: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def quotient(p: Poly, c: int, divisor: Sequence[Any]) -> tuple[Poly, Poly]:
-    """(q, rest) with p = q * c * divisor + rest: whole terms are divided, or are left to the rest."""
+    """(q, rest) with p = q * c * divisor + rest; each term is divided without remainder or goes to the rest."""
     q: Poly = {}
     rest: Poly = {}
     for monomial, coefficient in p.items():
@@ -127,7 +127,7 @@ def quotient(p: Poly, c: int, divisor: Sequence[Any]) -> tuple[Poly, Poly]:
 
 
 def _without(monomial: Sequence[Any], divisor: Sequence[Any]) -> tuple[Any, ...] | None:
-    """The factors that remain when those of `divisor` are taken out, or None if one is not there."""
+    """The factors that remain when those of `divisor` are removed, or None if one of them is missing."""
     left = list(monomial)
     for factor in divisor:
         at = next((i for i, candidate in enumerate(left) if candidate is factor), None)
@@ -148,7 +148,7 @@ def common_factors(p: Poly) -> tuple[int, tuple[Any, ...]]:
 
 
 def _take(factors: list[Any], wanted: Any) -> bool:
-    """Take one factor out; False if it is not there."""
+    """Remove one factor; False if it is missing."""
     at = next((i for i, factor in enumerate(factors) if factor is wanted), None)
     if at is not None:
         del factors[at]
@@ -181,7 +181,7 @@ def _degree(monomial: Sequence[Any]) -> list[int]:
 
 
 def multiplied_out(p: Poly) -> Poly | None:
-    """The same with sums that are factors multiplied out; None where that is more than is worth looking at."""
+    """The same with factors that are sums multiplied out; None if the result has too many terms."""
     total: Poly = {}
     for monomial, c in p.items():
         terms: Poly = {(): c}
@@ -219,14 +219,14 @@ def poly_range(p: Mapping[tuple[Any, ...], Any], range_of: Callable[[Any], Inter
 # ---- bounds of a whole expression
 
 _MAX_CASES = 4  # conditions that are tried both ways
-_MAX_ROUNDS = 3  # quotients within quotients that are opened
+_MAX_ROUNDS = 3  # nesting of quotients that are replaced
 
 
 def bounds(order: Sequence[Any], leaf_range: Callable[[Any], Interval]) -> Interval:
-    """Bounds of the last term of `order`, in which operands come before what is made of them.
+    """Bounds of the last term of `order`, in which operands come before the terms that use them.
 
     Conditions used more than once are tried both ways (the two sides of a select exclude each other), and
-    quotients by a constant are opened where their operands might cancel (`N - 2*(N//2)` is 0 or 1).
+    quotients by a constant are replaced where terms might cancel (`N - 2*(N//2)` is 0 or 1).
     """
     found = _pass(order, leaf_range, {})
     uses: dict[Any, int] = {}
@@ -266,7 +266,7 @@ def bound_term(term: Any, leaf_range: Callable[[Any], Interval], found: Mapping[
 
 
 def _open_quotients(term: Any, plain: Interval, found: Mapping[Any, Interval]) -> Interval:
-    """u//k is (u - s)/k with s in 0..k-1, and ceil(u/k) is (u + s)/k: put in, and let terms cancel."""
+    """u//k is (u - s)/k with s in 0..k-1, and ceil(u/k) is (u + s)/k: substituted, so that terms cancel."""
     poly: dict[tuple[Any, ...], Fraction] = {m: Fraction(c) for m, c in (term.poly or {}).items()}
     slack_low = slack_high = Fraction(0)
     low, high = plain

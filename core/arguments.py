@@ -1,4 +1,4 @@
-"""Checks of what public methods are given: a wrong value is named with its argument, and with what is allowed."""
+"""Checks of the arguments of public methods. Errors name the argument, its value, and what is allowed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def whole(what: str, value: Any, hint: str = "") -> int:
     """`value` as an int.
 
     Args:
-        what: is named, as the subject of a sentence: "the index of a layer".
+        what: the subject of the error's sentence: "the index of a layer".
 
     Raises:
         DTypeError: it is not an integer.
@@ -28,7 +28,7 @@ def whole(what: str, value: Any, hint: str = "") -> int:
 
 
 def text(what: str, value: Any, hint: str = "") -> str:
-    """`value`, which has to be a str. Raises DTypeError."""
+    """`value`. Raises DTypeError if it is not a str."""
     if not isinstance(value, str):
         raise _wrong(what, value, "a str", hint)
     return value
@@ -54,14 +54,14 @@ def extents(what: str, value: Any) -> tuple[int, ...]:
 
 
 def shape_of(what: str, tensor: Any) -> Any:
-    """The shape of what has to be a tensor of a network. Raises DTypeError."""
+    """The shape of a network's tensor. Raises DTypeError for anything else."""
     if not hasattr(tensor, "symbolic"):
         raise _wrong(what, tensor, "a tensor", "Pass layer.get_output(0), or what network.add_input returned.")
     return tensor.shape
 
 
 def integers(what: str, values: Any) -> tuple[int, ...]:
-    """Contents of a shape, whatever holds them, as ints.
+    """Contents of a shape (a sequence or an array) as ints.
 
     Raises:
         DTypeError: they are not integers.
@@ -90,7 +90,7 @@ def check_range(what: str, values: Sequence[int], bits: int = 64) -> None:
 
 
 def sequence(what: str, value: Any, of: str, hint: str = "") -> Sequence[Any]:
-    """`value`, which has to have a length and items, as a list, a tuple or an array has. Raises DTypeError."""
+    """`value`. Raises DTypeError if it is not a sequence: a list, a tuple or an array."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or not hasattr(value, "__getitem__"):
         raise _wrong(what, value, f"a sequence of {of}", hint)
     return cast(Sequence[Any], value)

@@ -1,7 +1,7 @@
-"""What a plugin is: specs, implementations, and the protocol by which the machine finds them.
+"""Records of a plugin: specs, implementations, and the protocol by which the machine finds them.
 
-Nothing here knows a layer by name. A spec says what an op computes; an implementation says one way to compute it on
-one device; a `Lookup` finds both. Every authoring tier (decorated function, Python class, C++ class, C table) ends as
+Nothing here knows a layer by name. A spec says what an op computes; an implementation is one way to compute it on one
+device; a `Lookup` finds both. All ways to write a plugin (decorated function, Python class, C++ class, C table) end in
 these records.
 """
 
@@ -30,7 +30,7 @@ _INTEGER_RANGE = {
 
 @dataclass(frozen=True)
 class Field:
-    """One attribute of an op: name, type, default, range and documentation, stated once.
+    """One attribute of an op: name, type, default, range and documentation.
 
     `wire` is the type in which a native implementation reads it; `max_length` 1 is a scalar, -1 any number of elements.
     """
@@ -52,7 +52,7 @@ class Field:
 
     @property
     def type_name(self) -> str:
-        """How a person reads the type: "int64", "float64[2..3]", "PaddingMode", "bool", "str", "tensor"."""
+        """The type as shown to people: "int64", "float64[2..3]", "PaddingMode", "bool", "str", "tensor"."""
         if self.wire in (FieldType.CHAR, FieldType.DIMS, FieldType.UNKNOWN):
             return {FieldType.CHAR: "str", FieldType.DIMS: "Dims", FieldType.UNKNOWN: "bytes"}[self.wire]
         base = self.enum.__name__ if self.enum else "bool" if self.is_bool else self.wire.name.lower()
@@ -64,10 +64,10 @@ class Field:
     def check(self, op: str, value: Any) -> Any:
         """The value in canonical form: int, float, bool, enum member, str, tuple of these, or an array.
 
-        Numbers may come one by one, in a sequence, as `Weights` or as an array of any rank, read in row-major order.
+        Several numbers may be given in a sequence, as `Weights`, or as an array of any rank, read in row-major order.
 
         Raises:
-            FieldValueError: wrong type, length or range; nothing is narrowed silently.
+            FieldValueError: wrong type, length or range. Values are never narrowed silently.
         """
         if isinstance(value, Weights):
             value = value.numpy()
@@ -110,7 +110,7 @@ class Field:
         raise self._refuse(op, value, f"takes bytes, a str or an array, got {type(value).__name__}")
 
     def _only(self, value: Any) -> Any:
-        """A scalar may come as an array of one element, as scripts for TensorRT give it."""
+        """A scalar may be an array of one element, as in scripts for TensorRT."""
         if isinstance(value, type):  # numpy.float32 itself has the methods of its arrays
             return value
         if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
@@ -171,7 +171,7 @@ class Field:
 
 
 def _items(value: Any) -> tuple[Any, ...]:
-    """The elements of a value that may be a single one, in row-major order."""
+    """The elements of a value, or the value itself if it is a single one, in row-major order."""
     if isinstance(value, (str, bytes, type)):  # a type such as numpy.float32 has the methods of its arrays
         return (value,)
     if hasattr(value, "reshape"):
@@ -191,10 +191,10 @@ class Port:
     optional: bool = False
     variadic: bool = False
     weights: bool = False  # may be given as data under the port's name; becomes a constant input
-    shape: bool = False  # its contents decide extents and nothing else: left out of the plan where they are expressions
-    checked: bool = False  # a constant that `infer` checks and that never reaches a kernel; the last inputs only
-    size: bool = False  # an output that holds an extent of another one, known when the kernel has run
-    quantized: bool = False  # may be INT8 with a scale, standing for stored * scale: Q/DQ around it can be absorbed
+    shape: bool = False  # its contents decide extents only: not in the plan where they are known as expressions
+    checked: bool = False  # a constant that `infer` checks and no kernel gets; the last inputs only
+    size: bool = False  # an output that holds an extent of another output, known when the kernel has run
+    quantized: bool = False  # may be INT8 with a scale (real = stored * scale), so that Q/DQ around it can be absorbed
     like: str | None = None
     doc: str = ""
 
@@ -211,17 +211,17 @@ class SymbolicTensor:
     dtype: DataType
     name: str = ""
     constant: Any = None  # numpy array if the contents are known
-    values: tuple[Expr, ...] | None = None  # elements in row-major order, where they follow from extents
-    fractions: tuple[Any, ...] | None = None  # the same of a float tensor, in a form that its layers agree on
+    values: tuple[Expr, ...] | None = None  # elements in row-major order, if they follow from extents
+    fractions: tuple[Any, ...] | None = None  # the same for a float tensor, in a form that the layers define
 
     @property
     def rank(self) -> int:
         return len(self.dims)
 
     def elements(self) -> tuple[Expr, ...] | None:
-        """Elements of an integer tensor as expressions, in row-major order; None where they are not known.
+        """Elements of an integer tensor as expressions, in row-major order; None if they are not known.
 
-        This is how extents reach layers that take a shape as an input. More than `MAX_ELEMENTS` are data, not a shape.
+        Layers that take a shape as an input read extents with it. A tensor of more than `MAX_ELEMENTS` counts as data.
         """
         if self.values is not None:
             return self.values
@@ -237,7 +237,7 @@ class SymbolicTensor:
         )
 
     def like(self, dims: Iterable[Any] | None = None, dtype: DataType | None = None) -> SymbolicTensor:
-        """A tensor with these dims and type, its own where they are left out.
+        """A tensor with these dims and type; those of this tensor if they are left out.
 
         Raises:
             DTypeError: not a DataType, or dims that are not integers or expressions.
@@ -257,7 +257,7 @@ class SymbolicTensor:
 
 
 class OpObject(Protocol):
-    """An op with its fields set: what a layer of a network is asked."""
+    """An op with its fields set, made for one layer of a network."""
 
     def infer(self, inputs: Sequence[SymbolicTensor | None]) -> list[SymbolicTensor]:
         """Dims and types of all outputs; None is an absent optional input. Raises ShapeError or DTypeError."""
@@ -285,7 +285,7 @@ class OpSpec:
     namespace: str = ""
     doc: str = ""
     where: str = ""  # "file:line" of the definition
-    origin: str = ""  # "module.qualified_name" of what defines it: the same again is the author's new edition
+    origin: str = ""  # "module.qualified_name" of the definition; the same origin again replaces the earlier one
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
     fields: tuple[Field, ...] = ()
@@ -293,13 +293,13 @@ class OpSpec:
     reference: Callable[..., Any] | None = None  # (values, *arrays) -> array or tuple; numpy in, numpy out
     scalar: str | None = None  # the scalar expression, if pointwise
     purpose: str = ""  # what the op is for, in two or three words: the reference of layers lists ops by it
-    role: str = ""  # "reformat", "constant", "quantize", "dequantize": how the machine asks for an op without naming it
+    role: str = ""  # "reformat", "constant", "quantize", "dequantize": the machine finds ops by role, not by name
     enums: Mapping[str, type[Any]] = field(default_factory=dict)  # and classes that add methods return, by public name
     add_methods: Mapping[str, Callable[..., Any]] = field(
         default_factory=dict
     )  # "add_softmax" -> (network, ...) -> layer
     properties: Mapping[str, LayerProperty] = field(default_factory=dict)
-    onnx: Sequence[Any] = ()  # ONNX operators; may be made when they are first read
+    onnx: Sequence[Any] = ()  # ONNX operators; may be computed on first access
 
     @property
     def id(self) -> str:
@@ -316,7 +316,7 @@ class OpSpec:
 
 
 def op_id(name: str, version: str = "1", namespace: str = "") -> str:
-    """`namespace::Name@version`, the way an identity is written wherever a person reads it."""
+    """`namespace::Name@version`, as identities are written in messages and documents."""
     return f"{namespace}::{name}@{version}" if namespace else f"{name}@{version}"
 
 
@@ -348,7 +348,7 @@ def _no_op_name(what: str, value: Any) -> DTypeError:
 
 @dataclass(frozen=True)
 class Row:
-    """One complete assignment of types and formats that an implementation computes. Texts are those of `dt_row`."""
+    """A kernel row: types and formats that an implementation computes. `types` and `formats` are those of `dt_row`."""
 
     tactic: str
     types: str
@@ -356,8 +356,8 @@ class Row:
     needs: tuple[str, ...] = ()  # instruction sets, names of DT_CPU_FEATURES
     min_sm: int = 0
     index: int = 0  # place in the native table
-    absorbs: bool = False  # may it compute pointwise layers behind its own?
-    replaces: int = 0  # 1 << i for each constant input that it does not read, because it has it packed
+    absorbs: bool = False  # it can compute pointwise layers that follow its own
+    replaces: int = 0  # 1 << i for each constant input that it does not read because it has a packed copy
 
 
 @dataclass(frozen=True)
@@ -367,11 +367,11 @@ class Implementation:
     op: str
     name: str
     device: DeviceType = DeviceType.CPU
-    rows: tuple[Row, ...] = ()  # empty: asked position by position
+    rows: tuple[Row, ...] = ()  # empty: supportsFormatCombination is asked position by position
     reads: tuple[tuple[str, FieldType, int, str], ...] = ()  # name, type, max_length, "file:line"
     traits: frozenset[str] = frozenset()  # "op_object", "capture_safe", "in_place", "python"
     native: Any = None
-    plugin: str = ""  # name of the record that brought it
+    plugin: str = ""  # name of the plugin that registered it
     library: str = ""  # path of the shared object, "" for Python
 
     @property
@@ -389,10 +389,10 @@ class Implementation:
 
 @dataclass(frozen=True)
 class Library:
-    """A library that a plugin brings along, with what must hold before it is opened.
+    """A shared library that belongs to a plugin, and the conditions for opening it.
 
-    `device` is where its implementations run: one for the GPU is opened only where a driver is, and a GPU is not
-    ruled out. `reason` is why the plugin itself leaves it closed here; "" if it does not.
+    `device` is where its implementations run. A library for the GPU is opened only if a driver is installed and the
+    GPU is not disabled. `reason` says why the plugin itself does not want it opened on this machine; "" if it does.
     """
 
     path: str
@@ -401,7 +401,7 @@ class Library:
 
 
 class Lookup(Protocol):
-    """How network, builder and negotiation find plugins. The registry obeys it; a test may pass anything that does."""
+    """How network, builder and negotiation find plugins. The registry implements it; tests may pass their own."""
 
     def find(self, name: str, version: str = "1", namespace: str = "") -> OpSpec:
         """The spec. Raises PluginNotFound with near misses."""
@@ -410,19 +410,19 @@ class Lookup(Protocol):
         """All implementations of `namespace::Name@version`, in order of registration."""
 
     def bound(self, implementation: Implementation) -> Implementation:
-        """One that is not registered, with the table by which the runtime calls it."""
+        """An implementation that is not registered, with the native table through which the runtime calls it."""
 
     def near_misses(self, name: str, version: str = "1", namespace: str = "") -> list[tuple[str, str]]:
-        """(what, why) lines for a look-up that failed."""
+        """(what, why) lines for the message of a lookup that failed."""
 
     def with_role(self, role: str) -> OpSpec:
-        """The op that plays a part for the machine, such as "reformat". Raises PluginNotFound."""
+        """The op with a role, such as "reformat". Raises PluginNotFound."""
 
     def find_add_method(self, name: str) -> tuple[OpSpec, Callable[..., Any]] | None:
         """The spec and function behind `network.add_<layer>`, or None."""
 
     def record_of(self, implementation: str) -> Any:
-        """Who brought the implementation with this id: name, version, hash, distribution; None if nobody knows."""
+        """Who registered the implementation with this id: name, version, hash, distribution; None if unknown."""
 
     def collect(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
-        """(plugin, answer) of each plugin that implements a hook; an exception is that plugin's answer."""
+        """(plugin, answer) of each plugin that implements a hook; if the hook raises, the exception is the answer."""

@@ -17,8 +17,8 @@ MAX_RANK = 8  # DT_MAX_RANK
 class Dims(Sequence[int]):
     """Extents of a tensor, or any list of at most eight integers; -1 is unknown.
 
-    Compares and hashes as the tuple of its extents. Not a tuple itself, so that `"%s" % dims` prints all of them. An
-    extent can be set, `dims[0] = 1`, on the caller's copy: the tensor that it was asked of does not change.
+    Compares and hashes as the tuple of its extents. Not a tuple itself, so that `"%s" % dims` prints all of them.
+    Setting an extent, `dims[0] = 1`, changes the caller's copy only, not the tensor that it came from.
     """
 
     __slots__ = ("_items",)
@@ -29,7 +29,7 @@ class Dims(Sequence[int]):
 
     @property
     def is_dynamic(self) -> bool:
-        """Is an extent unknown?"""
+        """True if an extent is unknown."""
         return any(d < 0 for d in self._items)
 
     @property
@@ -84,7 +84,7 @@ class Dims(Sequence[int]):
 
 
 def _extents(dims: Iterable[int]) -> tuple[int, ...]:
-    """Raises DTypeError for what are not integers, ShapeError for too many."""
+    """Raises DTypeError for items that are not integers, ShapeError if there are too many."""
     try:
         items = tuple(operator.index(d) for d in dims)
     except TypeError:
@@ -166,7 +166,7 @@ class Permutation(Dims):
         if sorted(self._items) != list(range(len(self._items))):
             raise ShapeError(
                 f"{list(self._items)} is not a permutation",
-                hint=f"It has to hold each of the axes 0 to {len(self._items) - 1} once.",
+                hint=f"It must contain each of the axes 0 to {len(self._items) - 1} once.",
                 got=list(self._items),
             )
 

@@ -1,4 +1,4 @@
-"""What surrounds the process: the name that it was installed by, and variables that are yes or no."""
+"""The name of the installed distribution, and environment variables that are yes or no."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def switch(variable: str, default: bool) -> bool:
-    """Is it on? The default where it is unset or empty. Raises DefinitionError if it is neither yes nor no."""
+    """True if it is set to yes; the default if unset or empty. Raises DefinitionError if it is neither yes nor no."""
     text = os.environ.get(variable, "")
     if text.lower() not in (*_YES, *_NO, ""):
         raise DefinitionError(

@@ -1,7 +1,7 @@
-"""Epilogues: the pointwise layers behind a layer, as a program over the elements of its result.
+"""Epilogues: the pointwise layers that follow a layer, as a program over the elements of its result.
 
-Scalar formulas are compiled to the steps of `dt_epilogue` (plugin.h), of which an implementation computes as many as it
-can before it stores what it made.
+Scalar formulas are compiled to the steps of `dt_epilogue` (plugin.h). An implementation computes as many of them as it
+can before it stores its result.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """Steps over a result of `result_type`; the value of the last one is what is stored."""
+    """Steps over a result of `result_type`; the value of the last step is stored."""
 
     result_type: DataType
     steps: tuple[Step, ...] = ()
-    n_tensors: tuple[int, ...] = ()  # up to and including each layer
+    n_tensors: tuple[int, ...] = ()  # of the program up to and including each layer
 
     @property
     def n_layers(self) -> int:
         return len(self.n_tensors)
 
     def first(self, n_layers: int) -> Program:
-        """What its first layers compute."""
+        """The program of its first layers."""
         return replace(
             self, steps=tuple(s for s in self.steps if s.layer < n_layers), n_tensors=self.n_tensors[:n_layers]
         )
@@ -77,11 +77,11 @@ class Program:
         return replace(self, result_type=result_type, steps=tuple(steps))
 
     def layers_in(self, n_steps: int) -> int:
-        """How many whole layers the first steps are."""
+        """Number of whole layers in the first steps."""
         return self.n_layers if n_steps >= len(self.steps) else self.steps[n_steps].layer
 
     def as_native(self) -> tuple[int, list[list[Any]]]:
-        """What the native side takes, and what a plan stores."""
+        """The form that the native side takes and that a plan stores."""
         steps = [
             [int(s.operation), s.layer, int(s.dtype), [[int(o.kind), o.value] for o in s.operands]] for s in self.steps
         ]
@@ -101,7 +101,7 @@ def _shown(operand: Operand) -> str:
 
 @dataclass(frozen=True)
 class Given:
-    """An input of an absorbed layer: of which type and dims, and its contents if they are known."""
+    """An input of an absorbed layer: type, dims, and contents if they are known."""
 
     dims: DimsExprs
     dtype: DataType
@@ -110,9 +110,9 @@ class Given:
 
 @dataclass(frozen=True)
 class Taken:
-    """An input that an absorbed layer takes as a tensor: its place among the inputs, and the dims in which it is read.
+    """An input that an absorbed layer takes as a tensor: its index among the inputs, and the dims it is read with.
 
-    `dims` is None where the tensor has as many dims as the result; only a constant is read in others.
+    `dims` is None if the tensor has as many dims as the result; only a constant may be read with other dims.
     """
 
     index: int
@@ -120,7 +120,7 @@ class Taken:
 
 
 class NotAbsorbed(Exception):
-    """A layer cannot be part of an epilogue; the text says why."""
+    """A layer cannot be part of an epilogue; the message says why."""
 
 
 def extended(
@@ -132,15 +132,15 @@ def extended(
     result: DimsExprs,
     dtype: DataType,
 ) -> tuple[Program, list[Taken]]:
-    """The program with one layer more, and which of the layer's inputs are its further tensors, in order.
+    """The program with one more layer, and those of the layer's inputs that become tensors of it, in order.
 
     Args:
-        inputs: those of the layer; the one with index `made` is what the program gives so far.
-        result: dims of the result, which the layer's output has too.
+        inputs: those of the layer; the one with index `made` is the value of the program so far.
+        result: dims of the result, and of the layer's output.
         dtype: type of the layer's output.
 
     Raises:
-        NotAbsorbed: the layer has no formula, or does something that steps cannot say.
+        NotAbsorbed: the layer has no formula, or does something that steps cannot express.
     """
     return _Compiler(program, spec, inputs, made, result, dtype).run(values)
 
@@ -197,7 +197,7 @@ class _Compiler:
                 continue
             if port.name not in used and tensor.constant is None:
                 raise NotAbsorbed(f"takes '{port.name}', which its formula does not use")
-            is_value = port.name == made and tensor.dtype == DataType.INT8  # what an earlier layer of it rounded to
+            is_value = port.name == made and tensor.dtype == DataType.INT8  # rounded by an earlier layer
             if port.name in used and tensor.dtype not in _TYPES and not (is_value and self.program.steps):
                 raise NotAbsorbed(f"takes {tensor.dtype.name} as '{port.name}'; epilogues compute on floats")
         if self.dtype not in (*_TYPES, DataType.INT8):

@@ -1,13 +1,13 @@
 """One exception class per error code of the C interface; the branches only group them.
 
     DovetailError
-      DefinitionError (ValueError)         what the user defined is wrong
+      DefinitionError (ValueError)         a network, field or spec is wrong
         ShapeError
         DTypeError (TypeError)
         FieldValueError
           UnknownAttribute (AttributeError)
             NotAvailable (NotImplementedError)
-      BuildError (RuntimeError)            it is right, but cannot be built as asked
+      BuildError (RuntimeError)            a correct network cannot be built as asked
         NoImplementation
         FormatError
         MemoryLimitError (MemoryError)
@@ -20,13 +20,13 @@
       PlanError (ValueError)               a stored plan cannot be used
         PlanVersionError
         PlanCorrupt
-      ExecutionError (RuntimeError)        this run cannot be done
+      ExecutionError (RuntimeError)        a run cannot be done
         ProfileError (ValueError)
         BindingError (ValueError)
         DeviceFault
 
-The built-in in brackets is a base as well, so `except ValueError` catches a ShapeError. Every fact that a
-text shows is also an attribute of the exception; nobody needs to parse texts.
+The built-in in brackets is a base as well, so `except ValueError` catches a ShapeError. Every fact in a message is
+also an attribute of the exception, so that nobody has to parse messages. docs/errors.md explains each class.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DovetailError(Exception):
         message: one line, "subject cannot ...", with the values.
         facts: (left, right) pairs, one per line, aligned.
         hint: what to do now, as a call, a setting or a command to type.
-        attributes: kept on the exception under their own names.
+        attributes: become attributes of the exception.
     """
 
     code: ClassVar[int] = 0  # the native error code; each class gets its own below
@@ -80,7 +80,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 class DefinitionError(DovetailError, ValueError):
-    """What the user defined is wrong: a network, a field, a spec."""
+    """A network, a field or a spec is wrong."""
 
 
 class ShapeError(DefinitionError):
@@ -88,7 +88,7 @@ class ShapeError(DefinitionError):
 
 
 class DTypeError(DefinitionError, TypeError):
-    """A data type that is not taken here."""
+    """A data type that is not accepted here, or a value of the wrong Python type."""
 
 
 class FieldValueError(DefinitionError):
@@ -96,11 +96,11 @@ class FieldValueError(DefinitionError):
 
 
 class UnknownAttribute(FieldValueError, AttributeError):
-    """An object does not have the attribute that was set or read."""
+    """An attribute that does not exist was set or read."""
 
 
 class NotAvailable(UnknownAttribute, NotImplementedError):
-    """A part of TensorRT that this version of dovetail does not have; the text says what to use."""
+    """A part of TensorRT that this version of dovetail does not have; the message says what to use instead."""
 
 
 class BuildError(DovetailError, RuntimeError):
@@ -112,11 +112,11 @@ class NoImplementation(BuildError):
 
 
 class FormatError(BuildError):
-    """No assignment of tensor formats suits."""
+    """No assignment of tensor formats satisfies all layers."""
 
 
 class MemoryLimitError(BuildError, MemoryError):
-    """More memory would be needed than is allowed or there."""
+    """More memory is needed than is allowed or available."""
 
 
 class PluginError(DovetailError):
@@ -136,7 +136,7 @@ class LibraryRefused(PluginError, ImportError):
 
 
 class ImplementationMismatch(PluginError, TypeError):
-    """An implementation reads what its op does not have."""
+    """An implementation reads a field that its op does not have, or with another type."""
 
 
 class PluginFailed(PluginError, RuntimeError):
@@ -148,11 +148,11 @@ class PlanError(DovetailError, ValueError):
 
 
 class PlanVersionError(PlanError):
-    """A plan of another format, device or plugin version."""
+    """A plan for another plan format, device or plugin version."""
 
 
 class PlanCorrupt(PlanError):
-    """A plan that was cut, changed or never was one."""
+    """A plan that is incomplete or damaged, or a file that is not a plan."""
 
 
 class ExecutionError(DovetailError, RuntimeError):
@@ -190,7 +190,7 @@ def from_native(
     hint: str = "",
     attributes: Mapping[str, Any] | None = None,
 ) -> DovetailError:
-    """The exception for a native failure; the module calls this and raises the result."""
+    """The exception for a native failure; the native module calls this and raises the result."""
     error = by_code.get(code, DovetailError)(message, facts, hint, **(attributes or {}))
     if code not in by_code:
         error.facts.append(("code", f"{code}, unknown to this version"))

@@ -1,7 +1,7 @@
 """Expressions over the dims of the network's inputs: built, folded, bounded, printed, evaluated, stored.
 
-An `Expr` is folded while it is built: `(N + 1) - N` is 1, `N*C//N` is C. Folding may remove a division by
-zero, but adds none; it reorders sums, so near 2**63 an overflow may come or go. A factor that divides itself
+An `Expr` is folded while it is built: `(N + 1) - N` is 1, `N*C//N` is C. Folding may remove a division by zero but
+never adds one. It reorders sums, so near 2**63 an overflow may appear or disappear. A factor that is divided by itself
 counts as non-zero: a flattened tensor keeps its known extent when the batch is empty.
 """
 
@@ -47,21 +47,21 @@ __all__ = [
 IDimensionExpr = Expr
 
 
-# ---- functions for shape rules: ints in, int out; else an Expr
+# ---- functions for shape rules: they return an int if all arguments are ints, else an Expr
 
 
 def minimum(first: Any, *rest: Any) -> Any:
-    """The least of the arguments."""
+    """The smallest of the arguments."""
     return _reduce(Operation.MIN, first, rest)
 
 
 def maximum(first: Any, *rest: Any) -> Any:
-    """The greatest of the arguments."""
+    """The largest of the arguments."""
     return _reduce(Operation.MAX, first, rest)
 
 
 def ceil_div(a: Any, b: Any) -> Any:
-    """a / b rounded up, for negatives too."""
+    """a / b rounded up, for negative numbers too."""
     return _reduce(Operation.CEIL_DIV, a, (b,))
 
 
@@ -71,7 +71,7 @@ def modulo(a: Any, b: Any) -> Any:
 
 
 def select(condition: Any, a: Any, b: Any) -> Any:
-    """a where the condition is not 0, else b. Both are computed: a division by zero in either is an error."""
+    """a if the condition is not 0, else b. Both are computed: a division by zero in either is an error."""
     if not isinstance(condition, Expr) or condition.value is not None:
         return a if condition else b
     if condition.range != (0, 1):
@@ -91,7 +91,7 @@ def _reduce(op: Operation, first: Any, rest: Iterable[Any]) -> Any:
 
 
 class ExprBuilder:
-    """IExprBuilder: what a V2 plugin makes its output dims with."""
+    """IExprBuilder: V2 plugins build their output dims with it."""
 
     def constant(self, value: int) -> Expr:
         return constant(value)
@@ -106,7 +106,7 @@ class ExprBuilder:
         return operation(op, first, second)
 
     def declare_size_tensor(self, output_index: int, opt: Expr, upper: Expr) -> Expr:
-        """An extent that the kernel writes to 0-D output `output_index`: likely `opt`, at most `upper`."""
+        """An extent that the kernel writes to the 0-D output `output_index`: likely `opt`, at most `upper`."""
         return size_tensor(output_index, as_expr(opt), as_expr(upper))
 
 
@@ -117,7 +117,7 @@ IExprBuilder = ExprBuilder
 
 
 class Constraint(NamedTuple):
-    """What must hold when the real dims are known: the condition is not 0."""
+    """A condition that must not be 0 once the real dims are known."""
 
     condition: Expr
     text: str
@@ -128,7 +128,7 @@ _recorder: ContextVar[list[Constraint] | None] = ContextVar("dovetail_constraint
 
 @contextmanager
 def constraints() -> Iterator[list[Constraint]]:
-    """Collects what `require` could not decide: the plan stores it and checks it when inputs are bound."""
+    """Collects the conditions that `require` could not decide; the plan stores them and checks them at run time."""
     found: list[Constraint] = []
     token = _recorder.set(found)
     try:
@@ -141,7 +141,7 @@ def require(condition: Any, text: str) -> None:
     """States that the condition holds: checked now if it is known, else recorded for run time.
 
     Raises:
-        ShapeError: it is known not to hold; or it is unknown and nothing records it.
+        ShapeError: it does not hold; or it is not known yet, and nothing records it.
     """
     condition = as_expr(condition)
     if condition.value is not None:
@@ -171,17 +171,17 @@ def program(expr: Any, sizes: Mapping[Expr, int] | None = None) -> list[int]:
 
 
 def leaves_of(*exprs: Any) -> list[Expr]:
-    """What the expressions follow from: extents and elements of inputs, and sizes, each once."""
+    """The leaves of the expressions: extents and elements of inputs, and sizes, each once."""
     return [term for term in operands_first([as_expr(expr) for expr in exprs]) if term.leaf is not None]
 
 
 def from_program(
     words: Sequence[int], names: Mapping[tuple[int, int], str] | None = None, sizes: Sequence[Expr] = ()
 ) -> Expr:
-    """The expression that a program computes; `names` gives (input, axis) what people call it, `sizes` those by number.
+    """The expression that a program computes. `names` maps (input, axis) to names for messages; `sizes` are by number.
 
     Raises:
-        PlanCorrupt: it is no program.
+        PlanCorrupt: it is not a program.
     """
     stack: list[Expr] = []
     at = 0
@@ -214,9 +214,9 @@ def _operation_of(number: int) -> Operation | FloatOperation:
 
 
 class DimsExprs(tuple[Any, ...]):
-    """The dims of a tensor whose extents may be unknown: Exprs, made from these or from ints.
+    """The dims of a tensor whose extents may be unknown: Exprs, made from Exprs or ints.
 
-    `==` asks whether two are written the same and gives a bool; `a[0] == b[0]` gives an Expr.
+    `==` on SymbolicDims returns a bool: are all extents the same expressions? `a[0] == b[0]` returns an Expr.
     """
 
     __slots__ = ()
@@ -231,7 +231,7 @@ class DimsExprs(tuple[Any, ...]):
 
     @property
     def is_constant(self) -> bool:
-        """Are all extents known?"""
+        """True if all extents are known."""
         return all(d.value is not None for d in self)
 
     @property
@@ -257,7 +257,7 @@ class DimsExprs(tuple[Any, ...]):
         return DimsExprs(items)
 
     def same(self, other: Any) -> bool:
-        """Are all extents written the same? A list or tuple of ints will do."""
+        """True if all extents are the same expressions; `other` may be a list or tuple of ints."""
         is_list = isinstance(other, (tuple, list, Dims))
         return is_list and len(self) == len(other) and all(map(Expr.same, self, other))
 

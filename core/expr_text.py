@@ -13,13 +13,13 @@ from dovetail.core.errors import ShapeError
 from dovetail.core.types import DimensionOperation as Operation
 from dovetail.core.types import FloatOperation, Rounding
 
-_MOST_WORDS = 100_000  # of one program that shares nothing
+_MOST_WORDS = 100_000  # of one program that shares no parts with others
 _LONGEST_PART = 120  # characters; longer operands are shown as "..."
 
 # Opcodes of a program; an operation is 16 + its number.
 CONSTANT, INPUT_DIM, INPUT_ELEMENT, SIZE, PROGRAM, OPERATION = 0, 1, 2, 3, 4, 16
 
-# What binds tighter has the higher number.
+# Precedence: operators that bind tighter have the higher number.
 _COMPARISON, _SUM, _PRODUCT, _ATOM = 1, 2, 3, 4
 _INFIX: dict[Any, tuple[str, int, int, int]] = {
     Operation.SUM: (
@@ -55,11 +55,11 @@ def operands_first(roots: Sequence[Any], known: Container[Any] = (), *, at_most:
 
 
 def operands_first(roots: Sequence[Any], known: Container[Any] = (), at_most: int | None = None) -> list[Any] | None:
-    """Each term once, operands before what is made of them; the last root, if new, comes last.
+    """Each term once, operands before the terms that use them; the last root comes last unless it is known.
 
     Args:
-        known: terms that are left out, with what they are made of.
-        at_most: of how many terms; None is returned where there are more.
+        known: terms that are left out, together with their operands.
+        at_most: None is returned if there are more terms than this.
     """
     order: list[Any] = []
     done: set[int] = set()
@@ -86,7 +86,7 @@ def text_of(root: Any) -> str:
 
 
 def _operand(root: Any) -> tuple[str, int]:
-    """Text and strength, kept on each expression; "..." where it is too long for a part."""
+    """Text and precedence, cached on each expression; "..." if it is too long for a part."""
     stack = [root]
     while stack:
         term = stack[-1]
@@ -102,7 +102,7 @@ def _operand(root: Any) -> tuple[str, int]:
 
 
 def operation_text(op: Operation | FloatOperation, a: Any, b: Any) -> str:
-    """The text of `a op b`, whether or not there is such an expression."""
+    """The text of `a op b`, even if that expression does not exist."""
     return _operation_text(op, a, b)[0]
 
 
@@ -143,7 +143,7 @@ def _operation_text(op: Operation | FloatOperation, a: Any, b: Any) -> tuple[str
 
 
 def _number(operand: Any, width: floats.Width) -> str:
-    """A constant that stands for a number, in as few digits as tell it apart; "" of anything else."""
+    """A constant that encodes a float, in as few digits as identify it; "" for anything else."""
     if operand.value is None:
         return ""
     number = width.number_at(operand.value)
@@ -166,7 +166,7 @@ def program_of(root: Any, sizes: Mapping[Any, int]) -> list[int]:
             raise ShapeError(
                 f"dimension {root} cannot be written as one program",
                 facts=[("words", f"more than {_MOST_WORDS}")],
-                hint="It uses its own parts again and again; programs of a plan share them.",
+                hint="It contains the same parts many times; the programs of a plan share them.",
             )
     return words
 

@@ -1,4 +1,4 @@
-"""What a call does where TensorRT logs an error and returns False or None: the same, or it raises."""
+"""Failures of calls for which TensorRT logs an error and returns False or None: log and return, or raise."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dovetail.core.environment import switch
 from dovetail.core.errors import DovetailError
 
 VARIABLE = "DOVETAIL_RAISE_ON_ERROR"
-_chosen: list[bool] = []  # what raise_on_error said last; empty: the environment decides
-_names: set[str] = set()  # "tensorrt" where the package goes by that name
+_chosen: list[bool] = []  # argument of the last raise_on_error; empty: the environment decides
+_names: set[str] = set()  # contains "tensorrt" if the package was imported under that name
 _last = threading.local()
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -25,7 +25,7 @@ class Reports(Protocol):
 
 
 class _Restore:
-    """What `raise_on_error` returns; as a context manager it restores the choice before."""
+    """Returned by `raise_on_error`; as a context manager it restores the previous setting."""
 
     def __init__(self, before: list[bool]) -> None:
         self._before = before
@@ -38,11 +38,11 @@ class _Restore:
 
 
 def raise_on_error(on: bool = True) -> _Restore:
-    """Raise, in this process, where TensorRT returns False or None: `trt.raise_on_error(True)`.
+    """Raise exceptions, in this process, where TensorRT returns False or None: `trt.raise_on_error(True)`.
 
-    `with trt.raise_on_error(True): ...` restores the choice before at the end. Without a call DOVETAIL_RAISE_ON_ERROR
-    decides; without that, errors are logged and False or None is returned, but by builds, which raise unless
-    dovetail.tensorrt was imported.
+    `with trt.raise_on_error(True): ...` restores the previous setting at the end. If it was never called, the variable
+    DOVETAIL_RAISE_ON_ERROR decides. If that is unset, too, builds raise unless dovetail.tensorrt was imported; all
+    other calls log the error and return False or None.
     """
     restore = _Restore(list(_chosen))
     _chosen[:] = [bool(on)]
@@ -50,24 +50,24 @@ def raise_on_error(on: bool = True) -> _Restore:
 
 
 def go_by_tensorrts_name() -> None:
-    """From now on builds too return None where they fail, unless something else was chosen."""
+    """From now on builds, too, return None if they fail, unless raise_on_error or the environment decides otherwise."""
     _names.add("tensorrt")
 
 
 def raises_on_error(builds: bool = False) -> bool:
-    """Do calls that fail raise, or `builds`? DefinitionError if DOVETAIL_RAISE_ON_ERROR is neither yes nor no."""
+    """True if calls that fail raise; `builds`: if builds do. DefinitionError for a wrong DOVETAIL_RAISE_ON_ERROR."""
     if _chosen:
         return _chosen[0]
     return switch(VARIABLE, builds and not _names)
 
 
 def last_error() -> DovetailError | None:
-    """The error that was reported last in this thread, instead of being raised."""
+    """The last error that was reported in this thread instead of being raised."""
     return getattr(_last, "error", None)
 
 
 def failed(owner: Reports, error: DovetailError, value: Any, builds: bool = False) -> Any:
-    """Report `error`; then raise it, or return `value`. To be called where it was caught."""
+    """Report `error`; then raise it, or return `value`. Call it from the `except` clause."""
     owner._report(error)
     if raises_on_error(builds):
         raise error
@@ -76,7 +76,7 @@ def failed(owner: Reports, error: DovetailError, value: Any, builds: bool = Fals
 
 
 def returns_on_error(value: Any, builds: bool = False) -> Callable[[Method], Method]:
-    """Decorate a method that, when it fails, returns `value` in TensorRT; `builds` says that it is of a builder."""
+    """Decorates a method that returns `value` in TensorRT when it fails; `builds`: it is a method of the builder."""
 
     def decorate(method: Method) -> Method:
         @wraps(method)

@@ -1,8 +1,8 @@
-"""Operations on float32 and float64 numbers in expressions: models compute extents with them, each step rounded.
+"""Operations on float32 and float64 numbers in expressions, for models that compute extents with floats.
 
-A number is written as its place among all of its type: 0 is 0.0, 1 the least number above it, and that of -x is minus
-that of x. So the integer operations compare and negate numbers, and what is monotone stays so. Infinities and nan have
-no place.
+Each step is rounded. A float is encoded as an integer, its position among all numbers of its type: 0 is 0.0, 1 is the
+smallest number above it, and -x has minus the position of x. So the integer operations compare and negate floats, and
+monotone functions stay monotone. Infinities and nan have no position.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from dovetail.core.types import FloatOperation, Rounding
 
-BEYOND = 1 << 64  # with a sign: the result of an operation that does not fit into int64
+BEYOND = 1 << 64  # with a sign: stands for a result that does not fit into int64
 
 Interval = tuple[int, int]
 
@@ -28,8 +28,8 @@ class Width:
 
     real: Any
     bits: Any
-    largest: int  # the place of the largest number
-    digits: int  # binary ones: integers up to 2**digits are numbers
+    largest: int  # the position of the largest number
+    digits: int  # binary digits: integers up to 2**digits are exact
     of: FloatOperation
     sum: FloatOperation
     sub: FloatOperation
@@ -39,11 +39,11 @@ class Width:
 
     @property
     def name(self) -> str:
-        """As NumPy calls the type."""
+        """NumPy's name for the type."""
         return str(np.dtype(self.real).name)
 
     def place_of(self, number: float) -> int:
-        """The place of the nearest number; BEYOND, with its sign, of what is not finite."""
+        """The position of the nearest number; BEYOND, with its sign, if it is not finite."""
         with np.errstate(over="ignore"):
             near = self.real(number)
         if not np.isfinite(near):
@@ -52,7 +52,7 @@ class Width:
         return -size if near < 0 else size
 
     def number_at(self, place: int) -> Any:
-        """The number at a place."""
+        """The number at a position."""
         number = self.bits(abs(place)).view(self.real)
         return -number if place < 0 else number
 
@@ -60,7 +60,7 @@ class Width:
         return abs(place) <= self.largest
 
     def within(self, places: Interval) -> Interval:
-        """Cut to places that there are."""
+        """An interval limited to positions that exist."""
         low, high = (max(-self.largest, min(self.largest, place)) for place in places)
         return low, high
 
@@ -147,19 +147,19 @@ ROUNDS = (FloatOperation.FLOAT_ROUND, FloatOperation.DOUBLE_ROUND)
 
 
 def width_of(op: FloatOperation) -> Width:
-    """The type of an operation's operands, or, of a quotient of integers, of its result."""
+    """The type of an operation's operands; for a quotient of integers, the type of its result."""
     return CONVERSIONS[op][0] if op in CONVERSIONS else FLOAT32 if op <= FloatOperation.FLOAT_ROUND else FLOAT64
 
 
 def result_of(op: FloatOperation) -> Width:
-    """The type of an operation's result, where that is a floating-point number."""
+    """The type of an operation's result, if it is a float."""
     return CONVERSIONS[op][1] if op in CONVERSIONS else width_of(op)
 
 
 def interval(op: FloatOperation, a: Interval, divisors: list[Interval]) -> Interval:
-    """The least interval that holds the results for the first operand in a and the second in one of `divisors`.
+    """The smallest interval that contains the results for the first operand in a, the second in one of `divisors`.
 
-    Rounding keeps order, so the ends are at corners, whatever the operation.
+    Rounding keeps the order, so for every operation the ends are at corners.
     """
     width = width_of(op)
     if op in ROUNDS:

@@ -1,7 +1,7 @@
 """The rules by which an expression is folded while it is built.
 
-`(N + 1) - N` is 1, `N*C//N` is C: sums and products have one form, quotients cancel, and what the ranges of
-the operands decide is decided. No rule repeats a part of an expression.
+`(N + 1) - N` is 1, `N*C//N` is C: sums and products have one form, quotients cancel, and comparisons that follow from
+the ranges of the operands become constants. No rule repeats a part of an expression.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dovetail.core.types import FloatOperation
 
 @computes
 def operation(op: Operation | FloatOperation, a: Any, b: Any) -> Expr:
-    """`a op b`, folded as far as it is known.
+    """`a op b`, folded as far as possible.
 
     Raises:
         ShapeError: a division by the constant zero, a constant beyond int64.
@@ -32,7 +32,7 @@ def operation(op: Operation | FloatOperation, a: Any, b: Any) -> Expr:
         if op in floats.QUOTIENTS and b.value == 0:
             compute(op, a, b, 0, 0)
         if op in floats.ROUNDS and a.op == floats.width_of(op).of and a.b.value == 1 and a.a.op == op:
-            return as_expr(a.a)  # a number that was rounded to a whole one before
+            return as_expr(a.a)  # the number was rounded to an integer before
         return _term(op, a, b)
     if op in QUOTIENTS:
         return _divide(op, a, b)
@@ -46,7 +46,7 @@ def operation(op: Operation | FloatOperation, a: Any, b: Any) -> Expr:
 
 
 def _factors(e: Expr) -> tuple[int, tuple[Expr, ...]]:
-    """(coefficient, monomial) of a product; of a sum, what its terms have in common, and the sum of what is left."""
+    """(coefficient, monomial) of a product; of a sum, the common factor of its terms and the sum of the rest."""
     poly = e.as_poly()
     if len(poly) == 1:
         ((monomial, c),) = poly.items()
@@ -72,7 +72,7 @@ def _product(a: Expr, b: Expr) -> Poly | None:
 
 
 def _absorb(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
-    """x * min(x, 1) and max(x, 1) * min(x, 1) are x, unless x is negative: where an extent may be 0."""
+    """x * min(x, 1) and max(x, 1) * min(x, 1) are x, unless x is negative; they occur where an extent may be 0."""
     for flag in factors:
         if flag.op != Operation.MIN or flag.b.value != 1 or flag.a.range[0] < 0:
             continue
@@ -88,7 +88,7 @@ def _absorb(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
 
 
 def _from_poly(poly: Poly) -> Expr:
-    """The poly's one form: what is added, what is subtracted, the constant."""
+    """The polynomial in its canonical form: terms that are added, terms that are subtracted, the constant."""
     rest = poly.get((), 0)
     total = None
     for monomial, c in sorted(poly.items(), key=lambda term: term[1] < 0):
@@ -129,7 +129,7 @@ def _divide(op: Operation, a: Expr, b: Expr) -> Expr:
 
 
 def _cancel(a: Expr, b: Expr) -> tuple[Expr, Expr]:
-    """Numerator and denominator without the factors that both have; sums are divided as polynomials."""
+    """Numerator and denominator without common factors; sums are divided as polynomials."""
     (x, above), (y, below) = _factors(a), _factors(b)
     divisor = math.gcd(x, y)
     left: list[Expr] = []
@@ -150,7 +150,7 @@ def _cancel(a: Expr, b: Expr) -> tuple[Expr, Expr]:
 
 
 def _quotient_of(factor: Expr, divisor: Expr) -> Expr | None:
-    """factor / divisor, where the one divides the other without a rest; a single unknown divides itself alone."""
+    """factor / divisor, if there is no remainder; a single unknown is divided by itself only."""
     if factor is divisor:
         return constant(1)
     poly, by = factor.as_poly(), divisor.as_poly()
@@ -168,11 +168,11 @@ def _times(c: int, factors: Sequence[Expr]) -> Expr:
 
 
 _DUAL = {Operation.MAX: Operation.MIN, Operation.MIN: Operation.MAX}
-_LOOKED_AT = 8  # operands of a maximum or minimum within others
+_LOOKED_AT = 8  # most operands of nested maxima or minima that are compared
 
 
 def _operands(op: Operation, e: Expr) -> list[Expr]:
-    """Those of a maximum of maxima, or of a minimum of minima; of any other expression itself."""
+    """The operands of a maximum of maxima, or a minimum of minima; for another expression, itself."""
     found: list[Expr] = []
     stack = [e]
     while stack and len(found) < _LOOKED_AT:
@@ -185,7 +185,7 @@ def _operands(op: Operation, e: Expr) -> list[Expr]:
 
 
 def _extreme(op: Operation, a: Expr, b: Expr) -> Expr | None:
-    """max(a, max(a, c)) is the latter, and max(a, min(a, c)) is a; None where no such rule fits."""
+    """max(a, max(a, c)) is max(a, c), and max(a, min(a, c)) is a; None if no such rule applies."""
     for x, y in ((a, b), (b, a)):
         inside = _operands(op, y)
         if all(any(item is other for other in inside) for item in _operands(op, x)):
@@ -216,7 +216,7 @@ def _compare(op: Operation, a: Expr, b: Expr, difference: Interval | None) -> Ex
 
 
 def _is_zero(a: Expr, b: Expr) -> bool:
-    """Is a - b nothing when products of sums are multiplied out?"""
+    """True if a - b is zero when products of sums are multiplied out."""
     difference = algebra.add(a.as_poly(), b.as_poly(), -1)
     return difference is not None and algebra.multiplied_out(difference) == {}
 

@@ -80,10 +80,10 @@ def _choose(condition: Any, a: Any, b: Any) -> Any:
     return numpy.where(condition != 0, a, b)
 
 
-# Floats follow IEEE 754, and nan goes through everything but comparisons; `min` and `max` too give nan where an operand
-# is nan. Integers wrap around. "/" of integers cuts towards zero, "//" floors, both give 0 for a division by 0, as do
-# "%" and "fmod"; a negative power of an integer is cut towards zero. Shifts by less than 0 or by all bits leave 0, or
-# -1 to the right of a negative number. "%" has the sign of the divisor, "fmod" that of the dividend.
+# Floats follow IEEE 754: a nan operand gives nan, also in `min` and `max`, but not in comparisons.
+# Integers wrap around. "/" truncates towards zero, "//" floors; division by 0 gives 0, as with "%" and "fmod". A
+# negative power is truncated towards zero. A shift by a negative number or by all bits gives 0, or -1 if a negative
+# number is shifted right. "%" has the sign of the divisor, "fmod" that of the dividend.
 FUNCTIONS: dict[str, Function] = {
     "+": Function(2, numpy.add),
     "-": Function(2, numpy.subtract),
@@ -141,7 +141,7 @@ NUMBERS = {"inf": math.inf, "nan": math.nan}
 
 
 def converted(x: Any, to: DataType) -> Any:
-    """An array with the elements of x as `to`, as Cast converts; floats keep their width: what stores them rounds."""
+    """The elements of x converted to `to` as by Cast; floats keep their width, since storing them rounds."""
     if to in FLOATS:
         return x if x.dtype.kind == "f" else x.astype(numpy.float32)
     if to == DataType.BOOL or x.dtype.kind != "f":

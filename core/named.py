@@ -1,4 +1,4 @@
-"""Enumerations that print as their names, and whose refusals say what else could be written."""
+"""Enumerations that print as their names; the error for a wrong value names the nearest member."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Member = TypeVar("Member", bound=IntEnum)
 class Named(IntEnum):
     """An IntEnum that prints as `DataType.FLOAT` on every version of Python; `int(member)` is its value.
 
-    `DataType(value)` raises DTypeError for what is no integer, FieldValueError for an integer that no member has.
+    `DataType(value)` raises DTypeError if value is not an integer, FieldValueError if no member has that value.
     """
 
     __str__ = Enum.__str__
@@ -29,7 +29,7 @@ class Named(IntEnum):
 
 
 def no_member(what: str, enum: type[IntEnum], value: Any) -> DefinitionError:
-    """The error for `what`, the subject of a sentence, that is neither a member of `enum` nor the value of one."""
+    """The error for a `value` that is neither a member of `enum` nor the value of one; `what` is its subject."""
     members = enum.__members__
     is_integer = isinstance(value, int)
     raised: type[DefinitionError] = FieldValueError if is_integer else DTypeError
@@ -45,7 +45,7 @@ def no_member(what: str, enum: type[IntEnum], value: Any) -> DefinitionError:
 
 
 def member_of(enum: type[Member], value: Any, what: str) -> Member:
-    """`enum(value)`. Raises DTypeError or FieldValueError, whose subject is `what`."""
+    """`enum(value)`. Raises DTypeError or FieldValueError; `what` is the subject of the message."""
     try:
         return enum(value)
     except ValueError:
@@ -53,7 +53,7 @@ def member_of(enum: type[Member], value: Any, what: str) -> Member:
 
 
 def spelled_like(enum: type[IntEnum], value: Any) -> str:
-    """The member that a text means, such as "fp16" or "BuilderFlag.FP16"; "" if none is like it."""
+    """The name of the member nearest to a text such as "fp16" or "BuilderFlag.FP16"; "" if none is similar."""
     if not isinstance(value, str):
         return ""
     names = {name.lower(): name for name in enum.__members__}

@@ -1,11 +1,11 @@
-"""Which format rows an implementation offers a layer, and why each of the others was refused.
+"""The format rows that an implementation offers for a layer, and the reason why each other row was refused.
 
 A format row assigns a place, which is a type, a format and a device, to every input and output. An implementation
-either lists its rows or is asked position by position (`supportsFormatCombination`): that predicate is walked depth
-first. A predicate that looks at types only says yes to every combination of formats, ten for each tensor: the walk ends
-after `MOST_COMBINATIONS`, and the trace says so.
+either lists its rows or answers position by position (`supportsFormatCombination`); combinations are then searched
+depth first. A predicate that checks types only accepts every combination of formats, ten for each tensor: the search
+ends after `MOST_COMBINATIONS`, and the trace says so.
 
-Which types a tensor may have is given; where it is one only, the network is strongly typed.
+The types that each tensor may have are given; with one type for each, the network is strongly typed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from dovetail.core.contract import Implementation, Row
 from dovetail.core.tensor import DynamicTensorDesc, stored_as
 from dovetail.core.types import DataType, DeviceType, TensorFormat
 
-Types = Sequence[Sequence[DataType] | None]  # what each tensor of a layer may have; None for an absent one
+Types = Sequence[Sequence[DataType] | None]  # of each tensor of a layer; None for an absent one
 Made = dict[tuple[int, DataType, TensorFormat], DynamicTensorDesc]  # a tensor's desc in a place, by position
-MOST_COMBINATIONS = 100  # of formats that a predicate is asked about, found or refused; TensorRT's number
-ON_CPU = "@cpu"  # suffix of a format word: the tensor lies in memory of the host, whatever device the row runs on
+MOST_COMBINATIONS = 100  # of formats that a predicate is asked about, accepted or refused; TensorRT's limit
+ON_CPU = "@cpu"  # suffix of a format word: the tensor is in host memory, whatever device the row runs on
 
 
 class Place(NamedTuple):
@@ -63,7 +63,7 @@ def _lies(word: str, device: DeviceType) -> tuple[TensorFormat, DeviceType]:
 
 @dataclass(frozen=True)
 class Target:
-    """The processors that a plan is built for: what rows may need of them."""
+    """The processors that a plan is built for, with the features that rows may need."""
 
     features: frozenset[str] = frozenset()  # instruction sets of its CPU
     sm: int = 0  # compute capability of its GPU: 90; 0: no GPU is used
@@ -73,7 +73,7 @@ class Target:
         return device == DeviceType.CPU or (device == DeviceType.GPU and self.sm > 0)
 
     def describe(self, device: DeviceType) -> str:
-        """How messages call a device of this machine."""
+        """The name of a device of this machine in messages."""
         if device == DeviceType.CPU:
             return f"this cpu ({' '.join(sorted(self.features))})"
         return f"this gpu ({self.device_name}, sm_{self.sm})" if self.sm else "a gpu (there is none)"
@@ -84,7 +84,7 @@ class FormatRow:
     """One complete assignment, inputs first. None stands for an absent optional input."""
 
     implementation: Implementation
-    row: int  # index in the implementation's table; -1 where it was asked position by position
+    row: int  # index in the implementation's table; -1 if it was asked position by position
     tactic: str
     places: tuple[Place | None, ...]
 
@@ -103,7 +103,7 @@ class FormatRow:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Who said no, where, and why. Position -1: the row as a whole."""
+    """Who refused, at which position, and why. Position -1: the row as a whole."""
 
     implementation: str
     tactic: str
@@ -117,14 +117,14 @@ class Refusal:
 
 @dataclass
 class Trace:
-    """Every row tried for one layer: those found and those refused."""
+    """All rows tried for one layer: those accepted and those refused."""
 
     found: list[FormatRow] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
-    failures: list[Exception] = field(default_factory=list)  # implementations that broke while they were asked
+    failures: list[Exception] = field(default_factory=list)  # of implementations that raised when asked
 
     def facts(self) -> list[tuple[str, str]]:
-        """(who, why) lines for a message; rows of one implementation with the same reason share a line."""
+        """(who, why) lines for a message; rows of one implementation that have the same reason share a line."""
         grouped: dict[tuple[str, str], list[str]] = {}
         for refusal in self.refused:
             who = "#" + (refusal.implementation.partition("#")[2] or refusal.implementation)
@@ -183,9 +183,9 @@ def negotiate(
 
 
 def words_for(text: str, n_inputs: int, n_outputs: int) -> tuple[list[str], list[str]] | None:
-    """Words of a row's types or formats, one for each input and output; None where the counts do not fit.
+    """Words of a row's types or formats, one for each input and output; None if the counts do not fit.
 
-    Words of formats keep their suffix "@cpu": `Place.of_word` reads them.
+    Format words keep their suffix "@cpu", which `Place.of_word` reads.
     """
     if "->" not in text:
         words = text.split()
@@ -201,7 +201,7 @@ def words_for(text: str, n_inputs: int, n_outputs: int) -> tuple[list[str], list
     return left[:n_inputs], right
 
 
-@functools.cache  # the rows of all plugins, which are asked anew for every layer
+@functools.cache  # each row is asked again for every layer
 def _tensors_of(
     types: str, formats: str, device: DeviceType, n_inputs: int, n_outputs: int
 ) -> tuple[tuple[str, tuple[Place, ...]], ...] | None:
@@ -307,7 +307,7 @@ def _walk_predicate(
 
 
 class _Walk:
-    """Questions to one predicate, and its answers in words."""
+    """Asks one predicate, and turns its answers into messages."""
 
     def __init__(
         self,
@@ -425,7 +425,7 @@ def in_place(desc: DynamicTensorDesc, dtype: DataType, format_: TensorFormat) ->
 
 
 def types_of_row(row: Row, n_inputs: int, n_outputs: int) -> tuple[tuple[DataType, ...], ...]:
-    """The assignments of types that a row takes: one for each of its alternatives; none if it is of other tensors."""
+    """The assignments of types that a row takes, one for each of its alternatives; none if the counts do not fit."""
     wanted = _tensors_of(row.types, "linear", DeviceType.CPU, n_inputs, n_outputs)
     if wanted is None:
         return ()
@@ -443,10 +443,10 @@ def types_that_fit(
     choices: Sequence[Sequence[DataType]],
     answer: Callable[[tuple[DataType, ...]], tuple[DataType, ...] | None],
 ) -> tuple[DataType, ...] | None:
-    """The first assignment of types within `choices` that a predicate takes in some formats; None if there is none.
+    """The first assignment of types within `choices` that a predicate accepts in some formats; None if there is none.
 
     Args:
-        answer: the types of the outputs for those of the inputs, which are taken; None where there are none.
+        answer: returns the types of the outputs for types of the inputs; None if the op does not accept those.
     """
     if any(tensor is None for tensor in tensors):
         return None

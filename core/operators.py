@@ -1,4 +1,4 @@
-"""Python's operators on extents, spelled as the nine operations of the contract."""
+"""Python's operators on extents, in terms of the nine operations of the contract."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _operation: Callable[[Operation, Any, Any], Any] | None = None
 
 
 def computes(function: _Function) -> _Function:
-    """Decorates the function that combines operands, of the module that folds expressions and so imports this one."""
+    """Decorates the function that combines operands; it is in the folding module, which imports this one."""
     global _operation
     _operation = function
     return function
 
 
 class Operators:
-    """`+ - * // %` and comparisons, by the function that was given to `computes`; `a <= b` is `1 - (b < a)`."""
+    """`+ - * // %` and comparisons, computed by the function decorated with `computes`; `a <= b` is `1 - (b < a)`."""
 
     __slots__ = ()
     __array_ufunc__ = None  # numpy's integers leave the arithmetic to us
@@ -40,7 +40,7 @@ class Operators:
     @staticmethod
     def _combine(op: Operation, a: Any, b: Any) -> Any:
         """`a op b`."""
-        assert _operation is not None, "import dovetail.core.expr, which brings folding"
+        assert _operation is not None, "import dovetail.core.expr, which sets the operation"
         return _operation(op, a, b)
 
     def __add__(self, other: Any) -> Any:

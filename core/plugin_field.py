@@ -1,4 +1,4 @@
-"""Field values as TensorRT's creators take them."""
+"""Field values in the form that TensorRT's creators take."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _FROM_NUMPY = {
 
 
 class PluginField(Strict):
-    """A value with its name and type; without data it advertises that a creator takes such a field.
+    """A value with its name and type. Without data, it states that a creator takes such a field.
 
     Args:
-        data: an array, `Weights`, a number, a sequence of numbers, or a text; all but texts are kept as arrays.
-        type: left out, it follows from the data.
+        data: an array, `Weights`, a number, a sequence of numbers, or a str; all but a str are stored as arrays.
+        type: if left out, it follows from the data.
     """
 
     name: str
@@ -55,7 +55,7 @@ class PluginField(Strict):
 
     @property
     def value(self) -> Any:
-        """What it says in plain Python: a text for CHAR, an array otherwise, None without data."""
+        """The value: a str for CHAR, otherwise an array; None without data."""
         if self.type != FieldType.CHAR or self.data is None or isinstance(self.data, str):
             return self.data
         raw = self.data if isinstance(self.data, bytes) else _bytes_of(self.data)
@@ -63,14 +63,14 @@ class PluginField(Strict):
             return raw.rstrip(b"\0").decode()
         except UnicodeDecodeError as error:
             reason = [("reason", str(error))]
-            raise DTypeError(f"field '{self.name}' is no UTF-8 text", facts=reason) from None
+            raise DTypeError(f"field '{self.name}' is not UTF-8 text", facts=reason) from None
 
     def __repr__(self) -> str:
         return f"PluginField({self.name!r}, {self.data!r}, {self.type})"
 
 
 class PluginFieldCollection(list[PluginField], Strict):
-    """The fields that a creator takes, or the values given to it. A list."""
+    """A list of the fields that a creator takes, or of the values given to it."""
 
     def __init__(self, fields: Iterable[PluginField] = ()) -> None:
         if isinstance(fields, (str, bytes, type)) or not hasattr(fields, "__iter__"):
@@ -84,10 +84,10 @@ class PluginFieldCollection(list[PluginField], Strict):
 
 
 def values_by_name(fields: Iterable[PluginField]) -> dict[str, Any]:
-    """Values of the fields that have data, which is what a layer is set to.
+    """Values of the fields that have data.
 
     Raises:
-        FieldValueError: a name is there twice, so that one of its values would be lost.
+        FieldValueError: a name occurs twice, so that one of its values would be lost.
     """
     given = [field for field in fields if field.data is not None]
     values: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The programs of a plan: what computes all its extents, each shared part once."""
+"""The programs of a plan, which compute all its extents and each shared part once."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dovetail.core.errors import ShapeError
 from dovetail.core.expr_text import OPERATION, PROGRAM, leaf_words, operands_first
 from dovetail.core.term import Expr
 
-# Of one program; a longer or deeper one is cut, and its parts become programs of their own.
+# Limits of one program; a longer or deeper one is split, and its parts become separate programs.
 _LONGEST = min(512, _native.MAX_PROGRAM_LENGTH)
 _DEEPEST = _native.MAX_PROGRAM_DEPTH
 
 
 class Programs:
-    """Programs for these expressions and their shared parts, in an order in which each looks up earlier ones only.
+    """Programs for these expressions and their shared parts, ordered so that each one reads only earlier ones.
 
     Args:
-        roots: the expressions that are asked for.
-        sizes: numbers of the extents that only kernels tell.
+        roots: the expressions to compute.
+        sizes: numbers of the data-dependent extents.
 
     Raises:
-        ShapeError: an expression holds a size without a number, or all of them are longer than a plan may have it.
+        ShapeError: an expression contains a size without a number, or the programs are longer than a plan allows.
     """
 
     def __init__(self, roots: Iterable[Expr], sizes: Mapping[Expr, int] | None = None) -> None:
@@ -68,7 +68,7 @@ class Programs:
         return max(self._depth[a], self._depth[b] + 1)
 
     def _store(self, term: Expr) -> None:
-        """Make it a program, if it is none yet; from here on it is looked up."""
+        """Make it a separate program if it is not yet one; other programs then read its result."""
         if term not in self._index:
             self._index[term] = len(self.programs)
             self.programs.append(self._words[term])

@@ -1,8 +1,8 @@
-"""Scalar formulas of pointwise ops: parsed, evaluated, and proved to say what the op's reference computes.
+"""Scalar formulas of pointwise ops: parsed, evaluated, and compared with the op's reference.
 
     scalar = "choice(type, RELU=max(x, 0), LEAKY_RELU=x if x >= 0 else alpha * x)"
 
-A formula gives one element of the output. Its terms are
+A formula computes one element of the output. Its terms are
 
     x, slopes        inputs, by name. Their extents are repeated as NumPy does
     along(p, axis)   values of the input p, of which there are one, one for each extent of `axis`, or one for each
@@ -52,7 +52,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Along:
-    """An input whose values lie along an axis of the output, and those after it."""
+    """An input whose values run along an axis of the output and those after it."""
 
     name: str
     axis: Number | Name
@@ -68,7 +68,7 @@ class Apply:
 
 @dataclass(frozen=True)
 class Choice:
-    """The term that a field picks."""
+    """A term chosen by a field."""
 
     field: str
     terms: tuple[tuple[str, Term], ...]
@@ -107,10 +107,10 @@ _CALLED = sorted(name for name in FUNCTIONS if name.isalnum() and name not in {*
 
 @lru_cache(maxsize=512)
 def parse(text: str) -> Term:
-    """The term that a formula is.
+    """Parses a formula into a term.
 
     Raises:
-        DefinitionError: what is not of the language, with the place in the formula.
+        DefinitionError: something that formulas cannot contain, with the part of the formula.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")
@@ -192,10 +192,10 @@ class _Parser:
 
 
 def checked(spec: OpSpec) -> Term | None:
-    """The formula of a spec, None if it has none.
+    """The formula of a spec; None if it has none.
 
     Raises:
-        DefinitionError: it cannot be parsed, or names what the spec does not have, with the line of the spec.
+        DefinitionError: it cannot be parsed, or uses a name that the spec does not have; with the line of the spec.
     """
     if spec.scalar is None:
         return None
@@ -262,7 +262,7 @@ def terms_of(term: Term) -> list[Term]:
 
 
 def resolved(spec: OpSpec, values: Mapping[str, Any], present: Sequence[str]) -> Term:
-    """The formula of a layer: fields replaced by their values, choices taken, absent inputs dropped, numbers folded.
+    """The formula of a layer: field values filled in, choices made, absent inputs dropped, numbers folded.
 
     Raises:
         DefinitionError: an absent input drops more than an operation of two operands.
@@ -319,7 +319,7 @@ def _plain(value: Any) -> int | float:
 
 
 def evaluate(term: Term, arrays: Mapping[str, Any]) -> Any:
-    """The result of a resolved formula in NumPy; its type is what the operands' types give."""
+    """The result of a resolved formula in NumPy; its type follows from those of the operands."""
     laid = {one.name for one in terms_of(term) if isinstance(one, Along)}
     shape = numpy.broadcast_shapes(*(array.shape for name, array in arrays.items() if name not in laid))
     kind = next((array for array in arrays.values() if array.dtype.kind != "b"), numpy.zeros(()))
@@ -345,7 +345,7 @@ def evaluate(term: Term, arrays: Mapping[str, Any]) -> Any:
 
 
 def _operands(term: Apply, walk: Callable[[Term], Any]) -> list[Any]:
-    """The arguments, numbers among them in the type of what they are combined with."""
+    """The arguments; numbers among them are converted to the type of the other operand."""
     operands = [walk(argument) for argument in term.arguments]
     combined = range(1 if term.function == "if" else 0, len(operands))
     numbers = [i for i in combined if isinstance(term.arguments[i], Number)]
@@ -356,7 +356,7 @@ def _operands(term: Apply, walk: Callable[[Term], Any]) -> list[Any]:
 
 
 def _number_like(value: float | int, array: Any) -> Any:
-    """A number of a formula in the type of what it is combined with, where that can hold it."""
+    """A number of a formula in the type of the other operand, if that type can hold it."""
     if array.dtype.kind in "iu" and math.isfinite(value) and value == int(value):
         return numpy.asarray(int(value), array.dtype)
     if array.dtype.kind == "b" and value in (0, 1):
@@ -365,7 +365,7 @@ def _number_like(value: float | int, array: Any) -> Any:
 
 
 def spread(values: Any, shape: Sequence[int], axis: int) -> Any:
-    """Values along `axis` of `shape`, and those after it, in dims that NumPy repeats: one, one an extent, or all."""
+    """The values for `axis` of `shape` and later axes, in dims that NumPy broadcasts: one, one per extent, or all."""
     if values.size == 1:
         return values.reshape(())
     axis %= len(shape)
@@ -375,7 +375,7 @@ def spread(values: Any, shape: Sequence[int], axis: int) -> Any:
 
 
 def reference_by_formula(spec: OpSpec, values: Mapping[str, Any], arrays: Sequence[Any]) -> Any:
-    """What an op computes that has a formula and no reference of its own; None is an absent input."""
+    """The result of an op that has a formula and no reference; None is an absent input."""
     given = {p.name: a for p, a in zip(spec.inputs, arrays, strict=False) if a is not None}
     return evaluate(resolved(spec, values, tuple(given)), given)
 
@@ -385,7 +385,7 @@ def reference_by_formula(spec: OpSpec, values: Mapping[str, Any], arrays: Sequen
 _SPECIAL = (0.0, -0.0, 1, -1, 0.5, -0.5, 1.5, -1.5, 2.5, 3, -7, 88, -88, 127.5, -128.5, 1e-30, -1e-30, 1e30, -1e30)
 _SPECIAL_FLOATS = (*_SPECIAL, math.inf, -math.inf, math.nan)
 _N_TRIALS = 8
-_MANY = 1 << 14  # elements that try as much in one pass of random values and one of special ones
+_MANY = 1 << 14  # with this many elements, one pass of random and one of special values are enough
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12  # of float64: far below float32, above the rounding of two ways to compute one thing
 
 
@@ -416,11 +416,11 @@ def prove(spec: OpSpec, values: Mapping[str, Any], arrays: Sequence[Any]) -> Non
             except Exception:
                 if is_own:
                     raise
-                break  # these inputs do not go with this choice
+                break  # these inputs do not fit this choice
 
 
 def _choices(spec: OpSpec, term: Term, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The field values themselves, and the same with each other member of what the formula chooses by."""
+    """The field values, and the same with each other member of the fields that the formula chooses by."""
     found = [dict(values)]
     for name in {one.field for one in terms_of(term) if isinstance(one, Choice)}:
         members = spec.field_named(name).enum  # type: ignore[union-attr]
@@ -429,7 +429,7 @@ def _choices(spec: OpSpec, term: Term, values: Mapping[str, Any]) -> list[dict[s
 
 
 def _trial(array: Any, seed: int, is_own: bool) -> Any:
-    """An array of this shape and type, widened: its own values, random ones, or special ones."""
+    """An array of this shape, in a wider type: with the given values, random ones, or special ones."""
     kind = array.dtype.kind
     is_float = kind == "f" or array.dtype.name in ("bfloat16", "float8_e4m3fn")
     if is_own:
@@ -495,7 +495,7 @@ def _differs(got: Any, wanted: Any) -> Any:
 
 
 def _at(array: Any, place: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    """The element of an input at a place of the output; per-channel values are shown whole if few."""
+    """The element of an input for an element of the output; per-channel values are shown whole if few."""
     try:
         return f"{numpy.broadcast_to(array, shape)[place]:g}"
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""The base of public classes: no attribute is taken or given that does not exist."""
+"""The base of public classes, which refuses attributes that do not exist."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Strict:
     TensorRT 8.5.
     """
 
-    _absent: ClassVar[Mapping[str, str]] = {}  # names that TensorRT has and this class does not, with the way around
+    _absent: ClassVar[Mapping[str, str]] = {}  # names that TensorRT has and this class does not: what to use instead
     _is_ours: ClassVar[bool] = True
     _declared: ClassVar[frozenset[str]] = frozenset()
 
@@ -37,7 +37,7 @@ class Strict:
             return
         raise unknown_attribute(self, name)
 
-    def __getattr__(self, name: str) -> Any:  # only where nothing is found
+    def __getattr__(self, name: str) -> Any:  # called only if nothing else is found
         if name[0] == "_":
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
         raise unknown_attribute(self, name)
@@ -46,11 +46,11 @@ class Strict:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing ends here; the object can be used until its last reference is gone."""
+        """Does nothing: the object can be used until its last reference is gone."""
 
 
 def unknown_attribute(owner: Strict, name: str) -> UnknownAttribute:
-    """The error for an attribute that `owner` does not have; the nearest name is in it."""
+    """The error for an attribute that `owner` does not have; it names the nearest attribute."""
     cls = type(owner)
     if name in cls._absent:
         return NotAvailable(

@@ -1,9 +1,9 @@
-"""Tensors as the planner sees them: dims, type, format, scale; where elements lie; packing in plain numpy.
+"""Tensor descriptions for planning: dims, type, format, scale; addresses of elements; packing in plain numpy.
 
 Address rule, for every format: a tensor is made of vectors of `lanes` elements, split along the channel axis.
 With coord' the coordinates of the vector (c // lanes on the channel axis), the element lies at
     (sum of coord' * stride) * lanes + c % lanes
-and `Half(60,1:8,12,3)` writes down the strides, counted in vectors, with `:8` on the channel axis.
+and `Half(60,1:8,12,3)` shows the strides, counted in vectors, with `:8` on the channel axis.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class TensorDesc:
 
     @property
     def min(self) -> Dims:
-        """The dims: nothing varies. So for `opt` and `max`."""
+        """The dims, since this tensor has no range; the same for `opt` and `max`."""
         return self.dims
 
     opt = max = min
@@ -76,7 +76,7 @@ class TensorDesc:
         return replace(self, dims=Dims(dims))
 
     def with_data(self, data: Any) -> TensorDesc:
-        """The same tensor, a constant with these contents in its format."""
+        """The same tensor as a constant with these contents, in its format."""
         return replace(self, data=data)
 
     @property
@@ -86,17 +86,17 @@ class TensorDesc:
 
     @property
     def allocated_size(self) -> int:
-        """Bytes, padding counted. Raises ShapeError where an extent is unknown."""
+        """Bytes, padding included. Raises ShapeError if an extent is unknown."""
         n_vectors = volume(vector_dims(self.dims, self.format))
         if n_vectors < 0:
             raise ShapeError(f"a tensor of dims {self.dims} has no size yet: -1 is unknown", got=self.dims)
         return n_vectors * self.format.lanes * self.dtype.itemsize
 
     def offset(self, coords: Sequence[int]) -> int:
-        """Where the element lies, in elements from the start.
+        """Offset of an element, in elements from the start.
 
         Raises:
-            ShapeError: coordinates outside the tensor, or an extent that must be known is not.
+            ShapeError: coordinates outside the tensor, or a needed extent is unknown.
         """
         if len(coords) != len(self.dims) or not all(0 <= c < d for c, d in zip(coords, self.dims, strict=True)):
             raise ShapeError(
@@ -120,7 +120,7 @@ class TensorDesc:
 class DynamicTensorDesc(TensorDesc):
     """A tensor over a profile's range; `dims` has -1 where they are unknown. Also DynamicPluginTensorDesc.
 
-    What is left out of min, opt and max is `dims`, so a tensor with known dims needs none of them.
+    If min, opt or max are left out, they are `dims`, so a tensor with known dims needs none of them.
     """
 
     min: Dims = ()  # type: ignore[assignment]
@@ -142,11 +142,11 @@ class DynamicTensorDesc(TensorDesc):
 
     @property
     def desc(self) -> TensorDesc:
-        """The part that is no range, as TensorRT has it."""
+        """The description without the range, as in TensorRT."""
         return TensorDesc(self.dims, self.dtype, self.format, self.scale, self.data, self.flags)
 
     def with_dims(self, dims: Iterable[int]) -> DynamicTensorDesc:
-        """The same tensor with these dims and no range."""
+        """The same tensor with these dims and without a range."""
         return replace(self, dims=Dims(dims), min=Dims(), opt=Dims(), max=Dims())
 
 
@@ -156,7 +156,7 @@ DynamicPluginTensorDesc = DynamicTensorDesc
 
 @dataclass(frozen=True)
 class Notation:
-    """What `Half(60,1:8,12,3)` says: type, strides in vectors, lanes, the axis that is split into vectors."""
+    """The parts of `Half(60,1:8,12,3)`: type, strides in vectors, lanes, the axis that is split into vectors."""
 
     dtype: DataType
     strides: tuple[int, ...]  # -1: unknown, written as ?
@@ -204,7 +204,7 @@ def parse_notation(text: str) -> Notation:
 
 
 def allocated_bytes(desc: TensorDesc) -> int:
-    """Bytes that a tensor takes, padding counted. Raises ShapeError where an extent is unknown."""
+    """Bytes that a tensor takes, padding included. Raises ShapeError if an extent is unknown."""
     return desc.allocated_size
 
 
@@ -287,7 +287,7 @@ def pack(array: Any, format: TensorFormat) -> np.ndarray:
 def unpack(buffer: Any, dims: Sequence[int], dtype: DataType, format: TensorFormat) -> np.ndarray:
     """The inverse of `pack`: an array of these dims out of a flat buffer; padding is dropped.
 
-    BF16 and FP8 come as uint16 and uint8 where ml_dtypes is not installed.
+    BF16 and FP8 are returned as uint16 and uint8 if ml_dtypes is not installed.
 
     Raises:
         ShapeError: the buffer has another size.

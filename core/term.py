@@ -1,7 +1,7 @@
-"""An expression as an object: what it is made of, and what can be asked. `expr` is the module to import.
+"""The class of expressions over extents, `Expr`. The module to import is `expr`.
 
-Equal expressions are one object, so that `same` and hashing cost nothing. Everything walks without recursion:
-depth is no limit.
+Equal expressions are one object, so that `same` and hashing are cheap. No function here recurses, so expressions may be
+arbitrarily deep.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dovetail.core.types import FloatOperation
 
 
 class _Answer(int):
-    """A truth that may also be called: `expr.is_constant` here, `expr.is_constant()` in TensorRT's Python."""
+    """A bool that can also be called: `expr.is_constant` here, `expr.is_constant()` in TensorRT's Python."""
 
     def __call__(self) -> bool:
         return bool(self)
@@ -31,7 +31,7 @@ class _Answer(int):
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
-    """What is unknown until run time: an extent or an element of a network input, or what only a kernel will tell."""
+    """An integer unknown until run time: an extent or element of a network input, or a data-dependent extent."""
 
     input: int  # -1: known when the kernel has run
     axis: int  # of an element: its index; of a size tensor: the output that will hold it
@@ -47,10 +47,10 @@ class Leaf:
 
 
 class Expr(Operators):
-    """An integer that may be known only at run time. `+ - * // %` and comparisons make further ones.
+    """An integer that may be known only at run time. `+ - * // %` and comparisons return further expressions.
 
-    A comparison is an Expr too, 0 or 1, and so is `==`. Whether two expressions are the same is
-    told by `same`. `if` and `int()` need a known value, and raise ShapeError.
+    A comparison, `==` included, is an Expr too, with the value 0 or 1. `same` says whether two expressions are the
+    same. `if` and `int()` need a known value, and otherwise raise ShapeError.
     """
 
     __slots__ = ("__weakref__", "a", "b", "late", "leaf", "op", "poly", "range", "serial", "text", "value")
@@ -61,9 +61,9 @@ class Expr(Operators):
     value: int | None
     leaf: Leaf | None
     poly: Poly | None  # None: one opaque factor
-    range: Interval  # whatever the inputs are
-    late: frozenset[Expr]  # elements of inputs and sizes that it follows from: what extents of inputs do not tell
-    text: tuple[str, int] | None  # as an operand, once it was asked for
+    range: Interval  # valid for all inputs
+    late: frozenset[Expr]  # elements of inputs and sizes that it depends on, which extents of inputs do not determine
+    text: tuple[str, int] | None  # text as an operand, computed on first use
     serial: int
 
     @property
@@ -75,7 +75,7 @@ class Expr(Operators):
         return _Answer(self.leaf is not None and self.leaf.input < 0)
 
     def get_constant_value(self) -> int:
-        """The value, or the lowest int64 where it is unknown, as TensorRT has it."""
+        """The value, or the lowest int64 if it is unknown, as in TensorRT."""
         return INT64_MIN if self.value is None else self.value
 
     @staticmethod
@@ -84,7 +84,7 @@ class Expr(Operators):
         return constant(value)
 
     def same(self, other: Any) -> bool:
-        """Is `other` the same expression (or, for a constant, the same int)?"""
+        """True if `other` is the same expression (or, for a constant, the same int)."""
         return other is self or (isinstance(other, int) and self.value is not None and self.value == other)
 
     def evaluate(
@@ -96,10 +96,10 @@ class Expr(Operators):
         """The value when input i's axis k is `inputs[i][k]`, and its element k is `contents[i][k]`.
 
         Args:
-            sizes: of extents that only kernels tell; None takes their upper bounds.
+            sizes: values of data-dependent extents; None: their upper bounds.
 
         Raises:
-            ShapeError: a division by zero, a value beyond int64, an input or axis that is not there.
+            ShapeError: a division by zero, a value beyond int64, an input or axis that does not exist.
         """
         values: dict[int, int] = {}
         for term in operands_first([self]):
@@ -114,7 +114,7 @@ class Expr(Operators):
     ) -> Interval:
         """(lowest, highest) that the value can have when input i's axis k is within `ranges[i][k]`, as elements are.
 
-        Sound, not always tight. A division by zero counts as an error, not as a value.
+        Always valid, not always tight. A division by zero is an error and not included.
         """
 
         return algebra.bounds(operands_first([self]), lambda leaf: leaf.leaf_range(ranges, contents))
@@ -133,15 +133,15 @@ class Expr(Operators):
         [3, n] a size, [16 + op] an operation on two.
 
         Args:
-            sizes: numbers of the extents that only kernels tell.
+            sizes: numbers of the data-dependent extents.
 
         Raises:
-            ShapeError: it holds a size without a number, or is too long to be written without sharing its parts.
+            ShapeError: it contains a size without a number, or is too long unless parts of it are shared.
         """
         return program_of(self, sizes or {})
 
     def as_poly(self) -> Poly:
-        """A polynomial in expressions that are not taken apart."""
+        """As a polynomial whose factors are expressions that are not expanded further."""
         if self.value is not None:
             return {(): self.value} if self.value else {}
         return {(self,): 1} if self.poly is None else self.poly
@@ -227,11 +227,11 @@ class Expr(Operators):
 _NONE: frozenset[Any] = frozenset()
 _serials = count()
 _known: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
-_lock = threading.RLock()  # collecting garbage may come back here
+_lock = threading.RLock()  # reentrant, because garbage collection may call this module
 
 
 def made(key: tuple[Any, ...], **slots: Any) -> Expr:
-    """The one expression with this key."""
+    """The only expression with this key."""
     with _lock:
         expr = _known.get(key)
         if expr is None:
@@ -255,7 +255,7 @@ def constant(value: int) -> Expr:
 
 
 def input_dim(input: int, axis: int, name: str = "") -> Expr:
-    """The extent of one axis of a network input, never negative. What people read, `name`, is part of it."""
+    """The extent of one axis of a network input, never negative. `name`, shown in messages, is part of its identity."""
     return made(("input", input, axis, name), leaf=Leaf(input, axis, name), range=(0, INT64_MAX))
 
 
@@ -266,10 +266,10 @@ def input_element(input: int, index: int, name: str = "") -> Expr:
 
 
 def size_tensor(output: int, opt: Expr, upper: Expr, name: str = "") -> Expr:
-    """An extent that a kernel writes to its 0-D output `output`; each call makes another one.
+    """An extent that a kernel writes to its 0-D output `output`; each call returns a new one.
 
     Raises:
-        ShapeError: `upper` is negative, or `opt` no size up to it, whatever the inputs are.
+        ShapeError: for all inputs, `upper` is negative or `opt` is not within 0..upper.
     """
     if upper.range[1] < 0 or opt.range[1] < 0 or (opt - upper).range[0] > 0:
         raise no_size(name or f"of output {output}", str(opt), str(upper))
@@ -278,11 +278,11 @@ def size_tensor(output: int, opt: Expr, upper: Expr, name: str = "") -> Expr:
 
 
 def no_size(name: str, opt: str, upper: str, facts: Sequence[tuple[str, str]] = ()) -> ShapeError:
-    """The error for a size that is declared with bounds which no size is within."""
+    """The error for a size that is declared with impossible bounds."""
     return ShapeError(
         f"the size {name} is declared as likely {opt}, at most {upper}, which no size can be",
         facts=[("rule", "0 <= opt <= upper"), *facts],
-        hint="upper is the largest size that the kernel may tell, and opt the likeliest one.",
+        hint="upper is the largest size that the kernel may write, and opt the likeliest one.",
         got=(opt, upper),
     )
 
@@ -302,7 +302,7 @@ def as_expr(value: Any) -> Expr:
 
 
 def compute(op: Operation | FloatOperation, a: Expr, b: Expr, x: int, y: int) -> int:
-    """x op y. The expressions that have these values are named if it cannot be done."""
+    """x op y. If it fails, the error names the expressions that have these values."""
     if y == 0 and op in DIVISIONS:
         raise ShapeError(
             f"dimension {operation_text(op, a, b)} divides by zero",

@@ -65,10 +65,10 @@ _FIELD_BYTES = {value: n_bytes for _, value, n_bytes in _native.FIELD_TYPES}
 
 
 class TypeOfLayer(Named):
-    """What `layer.type` may be: the kind of a layer, or the field of that name that some kinds of layers have.
+    """Values of `layer.type`: the kind of a layer, or the field `type` that some kinds of layers have.
 
-    In TensorRT a layer of `network.get_layer(i)` has the first, one that `add_activation` returns has the second. Here
-    both are one object, so the second equals the kind that has it, and no other: ActivationType.RELU equals
+    In TensorRT, a layer from `network.get_layer(i)` has the first and one from `add_activation` has the second. Here
+    both are one object, so the value of the field equals the kind of its layer and no other: ActivationType.RELU equals
     LayerType.ACTIVATION, not LayerType.CONVOLUTION, although both are 0.
     """
 
@@ -114,7 +114,7 @@ class _DataType(Named):
 
     @classmethod
     def _nearest(cls, enum: Any, value: Any) -> str:
-        """The member for a type of numpy's, or for its name."""
+        """The member for a numpy type or its name."""
         if isinstance(value, str):
             name = value.lower().rpartition(".")[2]
             return _FROM_NUMPY[name].name if name in _FROM_NUMPY else spelled_like(enum, name)
@@ -137,12 +137,12 @@ class _TensorFormat(Named):
 
     @property
     def kind(self) -> int:
-        """0 row-major, 1 channels blocked, 2 channels last, 3 a name without a computation."""
+        """0 row-major, 1 channels blocked, 2 channels last, 3 a name only."""
         return _FORMAT_FACTS[self][1]
 
     @property
     def spatial(self) -> int:
-        """How many trailing dims follow the channel axis."""
+        """Number of dims after the channel axis."""
         return _FORMAT_FACTS[self][2]
 
     @property
@@ -152,7 +152,7 @@ class _TensorFormat(Named):
 
     @property
     def is_supported(self) -> builtins.bool:
-        """DLA formats have names and values, nothing else."""
+        """False for formats of DLA, which have a name and a value only."""
         return self.kind != 3
 
     @property
@@ -162,11 +162,11 @@ class _TensorFormat(Named):
 
     @property
     def least_rank(self) -> int:
-        """A tensor of fewer dims cannot have this format."""
+        """The smallest number of dims of a tensor in this format."""
         return 0 if self.kind == 0 else self.spatial + 1
 
     def channel_axis(self, rank: int) -> int | None:
-        """The axis that is split into vectors or comes last; None where no axis is special.
+        """The axis that is split into vectors or comes last; None if there is none.
 
         Raises:
             ShapeError: the rank is too small for the format.
@@ -238,7 +238,7 @@ ALL_TYPES = tuple(DataType)
 
 
 class DeviceType(Named):
-    """Where a layer runs. GPU and DLA have TensorRT's values; CPU is ours."""
+    """Where a layer runs. GPU and DLA have TensorRT's values; CPU exists only here."""
 
     GPU = 0
     DLA = 1
@@ -246,7 +246,7 @@ class DeviceType(Named):
 
     @property
     def dlpack_code(self) -> int:
-        """The number by which DLPack and the C interface know the device."""
+        """The number of the device in DLPack and the C interface."""
         if self not in _DLPACK_DEVICES:
             raise FieldValueError(f"{self} is known by name only: nothing runs there", got=self)
         return _DLPACK_DEVICES[self]
@@ -256,7 +256,7 @@ _DLPACK_DEVICES = {DeviceType.CPU: 1, DeviceType.GPU: 2}
 
 
 class TensorIOMode(Named):
-    """What a named tensor is to an engine."""
+    """The role of a named tensor in an engine."""
 
     NONE = 0
     INPUT = 1
@@ -264,7 +264,7 @@ class TensorIOMode(Named):
 
 
 class TensorLocation(Named):
-    """Where a tensor's contents are."""
+    """The memory that holds a tensor's contents."""
 
     DEVICE = 0
     HOST = 1
@@ -298,7 +298,7 @@ def nptype(dtype: DataType) -> np.dtype:
         return found
     except ImportError:
         raise DTypeError(
-            f"numpy has no {name}", hint="The package ml_dtypes brings it: pip install ml_dtypes", got=dtype
+            f"numpy has no {name}", hint="The package ml_dtypes adds it: pip install ml_dtypes", got=dtype
         ) from None
 
 
@@ -313,7 +313,7 @@ def from_numpy(dtype: Any) -> DataType:
     """The data type of a numpy dtype, scalar type or its name.
 
     Raises:
-        DTypeError: there is none, float64 for instance.
+        DTypeError: there is none, as for float64.
     """
     is_name = isinstance(dtype, str) and dtype in _FROM_NUMPY  # bfloat16, even where numpy does not know it
     name = dtype if is_name else np.dtype(dtype).name
@@ -342,7 +342,7 @@ def formats_in(mask: int) -> tuple[TensorFormat, ...]:
 
 
 class Weights(Strict):
-    """A view of an array: `Weights(array)`; or none, `Weights()` and `Weights(DataType.HALF)`.
+    """A view of an array, `Weights(array)`; or empty, `Weights()` and `Weights(DataType.HALF)`.
 
     Nothing is copied unless the array is not contiguous.
     """

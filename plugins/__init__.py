@@ -1,4 +1,4 @@
-"""Authoring: what a plugin written in Python is made of."""
+"""Base classes and decorators for plugins written in Python."""
 
 from pluggy import HookimplMarker
 

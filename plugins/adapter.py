@@ -1,7 +1,7 @@
-"""From Python objects to the table of functions: the factories behind implementations written in Python.
+"""Factories of implementations written in Python, whose objects the native function tables call.
 
-This is the only place between the executor and Python code. It converts types that numpy lacks, and picks
-the kernel that belongs to the formats which were negotiated.
+This is the only code between the executor and a Python plugin. It converts types that numpy lacks, and selects the
+kernel for the negotiated formats.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dovetail.plugins.results import bytes_of, method_name, naming, refuse_resul
 
 
 class KernelFactory:
-    """Makes objects of a plugin class that has kernels of its own."""
+    """Makes objects of a plugin class that has its own kernels."""
 
     def __init__(self, cls: Any, kernels: Sequence[tuple[Row, str]]) -> None:
         self.cls = cls
@@ -96,7 +96,7 @@ class KernelContext:
 
 
 def fits(text: str, ins: Sequence[Any], outs: Sequence[Any], attribute: str) -> bool:
-    """Do these descs have the formats (or types) that a row's text names?"""
+    """True if these descs have the formats (or types) that a row's text names."""
     kind = TensorFormat if attribute == "format" else DataType
     left, _, right = text.partition("->")
     if not right:
@@ -135,7 +135,7 @@ class ReferenceObject(KernelObject):
     def enqueue(
         self, in_descs: Any, out_descs: Any, in_arrays: Any, out_arrays: Any, workspace: Any, stream: Any
     ) -> tuple[tuple[int, ...], ...] | None:
-        """The dims of all outputs where the reference decides extents: the runtime compares them with its counts."""
+        """The dims of all outputs if the reference decides extents; the runtime compares them with the sizes."""
         arrays = [widen(array, desc) for array, desc in zip(in_arrays, in_descs, strict=True)]
         try:
             with np.errstate(all="ignore"):
@@ -145,7 +145,7 @@ class ReferenceObject(KernelObject):
             note_method(error, method_name(self.plugin), self.plugin.dovetail_spec.where)
             raise
         for value, array, desc in zip(values, out_arrays, out_descs, strict=True):
-            if value.shape != array.shape:  # the kernel decides the extents: from the start of what there is room for
+            if value.shape != array.shape:  # the kernel decides the extents: fill the output from its start
                 array = array.reshape(-1)[: value.size].reshape(value.shape)
             store(value, array, desc)
         is_late = any(port.size for port in self.plugin.dovetail_spec.outputs)

@@ -1,4 +1,4 @@
-"""Calls of an author's code: what it raises names the plugin, the layer and the method."""
+"""Calls of an author's code, whose errors then name the plugin, the layer and the method."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dovetail.core.errors import DovetailError, PluginFailed
 
 @contextmanager
 def calling(plugin: str, layer: str, method: str) -> Iterator[None]:
-    """Around a call of the method `method` that the author of `plugin` wrote.
+    """Context manager around a call of `method`, written by the author of `plugin`.
 
-    Ctrl-C and SystemExit pass as they are. Errors of dovetail, which say what is wrong in their own words, keep their
-    class and get a line that says where they come from; everything else becomes PluginFailed.
+    KeyboardInterrupt and SystemExit pass unchanged. Errors of dovetail keep their class and get a line that says where
+    they come from; everything else becomes PluginFailed.
 
     Raises:
-        PluginFailed: with what was raised as its cause.
+        PluginFailed: with the original exception as its cause.
     """
     try:
         yield
@@ -34,8 +34,8 @@ def calling(plugin: str, layer: str, method: str) -> Iterator[None]:
 
 
 def fail(plugin: str, layer: str, method: str, error: Exception) -> NoReturn:
-    """Raises PluginFailed for `error`, which came out of the author's code."""
-    method = vars(error).pop("dovetail_method", method)  # an exception may be raised again elsewhere
+    """Raises PluginFailed for `error`, which the author's code raised."""
+    method = vars(error).pop("dovetail_method", method)  # removed, since the exception may be raised again elsewhere
     where = place_of(error.__traceback__)
     raise PluginFailed(
         f"{plugin} failed in {method}" + (f" of layer '{layer}'" if layer else ""),
@@ -49,9 +49,9 @@ def fail(plugin: str, layer: str, method: str, error: Exception) -> NoReturn:
 
 
 def note_method(error: BaseException, method: str, where: str = "") -> None:
-    """Say in which method of the author's `error` was raised, for the message that the runtime makes of it.
+    """Note in which of the author's methods `error` was raised, for the message that the runtime makes.
 
-    `where` it is defined counts if none of the author's lines is in the traceback.
+    `where` the method is defined is used if the traceback has no line of the author's file.
     """
     if not hasattr(error, "dovetail_method"):
         error.dovetail_method = method  # type: ignore[attr-defined]
@@ -59,7 +59,7 @@ def note_method(error: BaseException, method: str, where: str = "") -> None:
 
 
 def place_of(trace: TracebackType | None) -> str:
-    """ "file:line" of the innermost line in the author's file, which is the first that is not dovetail's; else ""."""
+    """ "file:line" of the innermost line in the author's file, the first file outside dovetail; "" if there is none."""
     author = ("", 0)
     while trace is not None:
         frame = trace.tb_frame
@@ -74,7 +74,7 @@ def place_of(trace: TracebackType | None) -> str:
 
 
 def shown(value: Any) -> str:
-    """What messages say of a value given by mistake: "None", "a tuple of 2", "an array of float32 [2, 3]"."""
+    """Describes a wrong value in messages: "None", "a tuple of 2", "an array of float32 [2, 3]"."""
     if value is None or type(value) in (bool, int, float, complex, str, bytes):
         return f"{value!r:.60}"
     if isinstance(value, type):

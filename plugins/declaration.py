@@ -1,4 +1,4 @@
-"""Reading a plugin class: its ports, fields, second spellings and add methods, or what is wrong with it."""
+"""Reads a plugin class: its ports, fields, second names and add methods. Raises if the class is not well formed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TAKES_DESCS = ("configure", "get_workspace_size", "shape_changed")
 
 @dataclass
 class Declaration:
-    """What a class states about its op."""
+    """The declarations of a class about its op."""
 
     inputs: dict[str, Port] = member(default_factory=dict)
     outputs: dict[str, Port] = member(default_factory=dict)
@@ -57,7 +57,7 @@ def place_of(frame: FrameType | None) -> tuple[str, FrameType | None]:
 
 
 def read_body(cls: type, reserved: frozenset[str], where: str, frame: FrameType | None) -> Declaration:
-    """The declarations in the body of `cls`, which are taken out of it. Bases are not looked at."""
+    """The declarations in the body of `cls`, removed from it. Base classes are not examined."""
     found = Declaration()
     for name, value in list(vars(cls).items()):
         if isinstance(value, PortDeclaration):
@@ -107,9 +107,9 @@ def read_body(cls: type, reserved: frozenset[str], where: str, frame: FrameType 
 
 
 def check_identity(name: Any, version: Any, namespace: Any, where: str) -> None:
-    """Can this be written as `namespace::Name@version`? Raises DefinitionError with what cannot.
+    """Checks that this can be written as `namespace::Name@version`. Raises DefinitionError with the parts that cannot.
 
-    Names become Python's: `network.add_<name>`, attributes, names of files. A namespace may have dots, a version too.
+    Names become identifiers in Python (`network.add_<name>`) and names of files. Namespaces and versions may have dots.
     """
     rules = {
         "name": (name, isinstance(name, str) and name.isidentifier(), "letters, digits and _, such as HardSwish"),
@@ -137,7 +137,7 @@ _METHODS = ("infer", "reference", "enqueue", "configure", "get_workspace_size", 
 
 
 def warn_of_near_names(cls: type, where: str) -> None:
-    """Warn of what looks like a misspelt method, or a field without a type: nothing would use either."""
+    """Warn about what looks like a misspelt method or a field without a type: neither would be used."""
     for name, value in vars(cls).items():
         if name.startswith("_") or name in _METHODS or name in IDENTITY or hasattr(value, "dovetail_kernel"):
             continue
@@ -154,7 +154,7 @@ def warn_of_near_names(cls: type, where: str) -> None:
 
 
 def _is_stated(cls: type, name: str) -> bool:
-    """Has the name a type, such as ClassVar, in the class or in a base of it?"""
+    """True if the name is annotated, for instance as ClassVar, in the class or a base."""
     return any(name in inspect.get_annotations(base) for base in cls.__mro__)
 
 
@@ -163,7 +163,7 @@ def _warn(text: str) -> None:
 
 
 def _evaluate(name: str, annotation: Any, cls: type, where: str, frame: FrameType | None) -> Any:
-    """The type that a postponed annotation names; names of the defining function's locals count too."""
+    """The type that a postponed annotation names; locals of the defining function are included."""
     if not isinstance(annotation, str):
         return annotation
     module = sys.modules.get(cls.__module__)
@@ -181,7 +181,7 @@ def _evaluate(name: str, annotation: Any, cls: type, where: str, frame: FrameTyp
 
 
 def check(cls: type, found: Declaration, where: str) -> None:
-    """Is it a complete and consistent op? Raises DefinitionError with the line of the class."""
+    """Checks that the op is complete and consistent. Raises DefinitionError with the line of the class."""
 
     def refuse(sentence: str, hint: str = "", **facts: str) -> DefinitionError:
         lines = [(key.replace("_", " "), text) for key, text in facts.items()]
@@ -195,8 +195,8 @@ def check(cls: type, found: Declaration, where: str) -> None:
         raise refuse(f"has an input and an output called '{min(both)}'", "Give one of them another name.")
     clash = found.properties.keys() & (found.inputs.keys() | found.outputs.keys() | found.fields.keys())
     if clash:
-        raise refuse(f"has two things called '{min(clash)}'", "A second spelling needs a name of its own.")
-    # What only takes shapes may give nothing: it states a condition, as Assertion does.
+        raise refuse(f"has two things called '{min(clash)}'", "A second name of a field must be unique.")
+    # An op whose inputs are all shapes may have no output: it states a condition, such as Assertion.
     if not found.outputs and not (found.inputs and all(port.shape for port in found.inputs.values())):
         raise refuse("has no output", "Add one to the class body: y = Output(like='x').")
     ports = list(found.inputs.values())
@@ -239,7 +239,7 @@ def _check_parameters(cls: type, method: str, wanted: tuple[str, ...], refuse: C
 
 
 def _parameters_of(function: Any) -> tuple[str, ...]:
-    """Names of the parameters. `inspect.signature` takes 30 us, and most methods of plugins are plain functions."""
+    """Names of the parameters. Plain functions, which most methods are, skip `inspect.signature` (30 us)."""
     if inspect.isfunction(function) and not vars(function):  # no __wrapped__, no __signature__
         code = function.__code__
         if not code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
@@ -260,7 +260,7 @@ def _check_count(
 
 
 def _check_init(cls: Any, found: Declaration, refuse: Callable[..., DefinitionError]) -> None:
-    """An __init__ of the author's has to take what objects are made with: a name and field values."""
+    """Checks that the author's __init__ takes the arguments that objects are made with: a name and field values."""
     if not inspect.isfunction(vars(cls).get("__init__")):
         return
     try:
@@ -280,10 +280,10 @@ def snake_case(name: str) -> str:
 
 
 def add_methods_of(cls: Any, found: Declaration) -> Mapping[str, Callable[..., Any]]:
-    """`network.add_...` functions: class methods called add or add_*, else one made from ports and fields.
+    """`network.add_...` functions: class methods named add or add_*; without any, one is made from ports and fields.
 
-    An add method made here takes inputs, then fields, by position or name. Ops of a named namespace have none:
-    their layers are added with `add_plugin`.
+    An add method made here takes inputs, then fields, by position or name. Ops of a named namespace have no add
+    method: their layers are added with `add_plugin`.
     """
     plain = f"add_{snake_case(cls.name)}"
     written: dict[str, Callable[..., Any]] = {}

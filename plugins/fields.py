@@ -1,4 +1,4 @@
-"""Fields of a plugin, stated once with type, default, range and meaning; and their second spellings."""
+"""Fields of a plugin, with type, default, range and documentation; and second names for them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Ints = tuple[int, ...]
 Floats = tuple[float, ...]
 Tensor = numpy.ndarray
 
-MAX_LIST = 8  # elements of a list unless the author says otherwise: a kernel reads it as Ints or Floats of that room
+MAX_LIST = 8  # default for the most elements of a list: the capacity of Ints and Floats, as which kernels read it
 
 
 @dataclass(frozen=True)
 class FieldDeclaration:
-    """What `field(...)` leaves in a class body until the class is complete."""
+    """The result of `field(...)` in a class body, until the class is complete."""
 
     default: Any = REQUIRED
     doc: str = ""
@@ -45,7 +45,7 @@ def field(
     """A field of a plugin class; its type is the annotation: `axis: int = field(-1, doc="...")`.
 
     Args:
-        default: taken where no value is given; a field without one is required.
+        default: used if no value is given; a field without a default is required.
         low, high: inclusive range, of each element if the field is a list.
         min_length, max_length: number of elements of a list; max_length -1 is no limit.
     """
@@ -69,13 +69,13 @@ _ALLOWED = "int, float, bool, str, an IntEnum, Ints, Floats, Tensor"
 
 
 def make_field(name: str, annotation: Any, declared: Any, where: str = "") -> Field:
-    """The record for `name: annotation = declared`, which is a `field(...)`, a plain default or REQUIRED.
+    """The record for `name: annotation = declared`; `declared` is a `field(...)`, a plain default or REQUIRED.
 
     Annotations: int, float, bool, str, an IntEnum, Ints or tuple[int, ...], Floats or tuple[float, ...],
     Tensor.
 
     Raises:
-        DefinitionError: the annotation is no field type, or the default breaks the field's own rule.
+        DefinitionError: the annotation is not a field type, or the default is not a legal value.
     """
     given = declared if isinstance(declared, FieldDeclaration) else FieldDeclaration(declared)
     wire, extra = _wire_type(name, annotation, where)
@@ -120,16 +120,16 @@ def _wire_type(name: str, annotation: Any, where: str) -> tuple[FieldType, dict[
     )
 
 
-# ---- second spellings: properties of a layer made from its fields
+# ---- second names: properties of a layer made from its fields
 
 
 def renamed(name: str) -> LayerProperty:
-    """A deprecated spelling of the field `name`: works, and warns "Use `name` instead."."""
+    """A deprecated name of the field `name`: works, and warns "Use `name` instead."."""
     return LayerProperty(lambda values: values[name], _setter(name), deprecated=name)
 
 
 def deprecated(target: LayerProperty, name: str) -> LayerProperty:
-    """A deprecated spelling of the property `target`, which is called `name`."""
+    """A deprecated name of the property `target`, which is called `name`."""
     return replace(target, deprecated=name)
 
 
@@ -153,7 +153,7 @@ def bit_mask(name: str, doc: str = "") -> LayerProperty:
 
 
 def both(first: str, second: str, doc: str = "") -> LayerProperty:
-    """One value for two fields: setting writes both, getting gives the first."""
+    """One value for two fields: setting it writes both, reading it returns the first."""
 
     def write(values: dict[str, Any], value: Any) -> None:
         values[first] = values[second] = value

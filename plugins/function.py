@@ -24,7 +24,7 @@ def op(
     infer: Callable[..., Any] | None = None,
     outputs: Mapping[str, Output] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a function of arrays into a plugin. The function stays what it is and can be called and tested.
+    """Make a plugin from a function of arrays. The function itself is unchanged and can be called and tested.
 
         @op("acme::Clip2@1")
         def clip2(x: Input(FLOATS), *, low: float = 0.0, high: float = 1.0):
@@ -33,25 +33,25 @@ def op(
 
         network.add_plugin("acme::Clip2@1", [x], {"high": 6.0})
 
-    It computes on the CPU, and is the truth for kernels, which are given it before it is registered:
+    It computes on the CPU, and is the reference for further kernels, which are added before it is registered:
 
         @clip2.kernel(device=DeviceType.GPU)
         def clip2_on_gpu(op, inputs, outputs, workspace, stream):
             ...  # fields are attributes of op; see `kernel` for what is handed over
 
-    Parameters before the star are the inputs: annotated with Input or Weights, or not at all if any type is
-    fine; a default of None makes one optional, `*tensors` takes any number. Parameters after it are the
-    fields: annotated with their type, with a default or `field(...)`.
+    Parameters before the star are the inputs, annotated with Input or Weights, or not at all if any type is
+    allowed; a default of None makes one optional, `*tensors` takes any number. Parameters after the star are the
+    fields, annotated with their type, with a default or `field(...)`.
 
     Args:
         identity: "namespace::Name@version"; the version is "1" if left out.
-        outputs: ports by name; left out, one output y with the dims and type of the first input.
+        outputs: ports by name; if left out, one output y with the dims and type of the first input.
         infer: needed where dims differ from the first input's: takes the inputs as SymbolicTensor, and the
         fields it
             names after a star, and returns one SymbolicTensor for each output.
 
     Raises:
-        DefinitionError: with the line of the decorator, if this is no well-formed op.
+        DefinitionError: with the line of the decorator, if the op is not well formed.
     """
     where, _ = place_of(sys._getframe(1))
     if not isinstance(identity, str) or not identity:
@@ -67,7 +67,7 @@ def op(
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if not inspect.isfunction(function):
             raise DefinitionError(
-                f"@op makes plugins of functions, not of {shown(function)}",
+                f"@op makes plugins from functions, not from {shown(function)}",
                 facts=[("defined at", where)],
                 hint="A class is derived from dovetail.plugins.Plugin instead.",
             )
@@ -108,7 +108,7 @@ def _camel_case(name: str) -> str:
 
 
 def _define(function: Any, name: str, body: dict[str, Any], where: str) -> None:
-    """Give the function its plugin, made of `body`, and the decorator that adds a kernel to it."""
+    """Attach to the function its plugin, made from `body`, and the decorator that adds a kernel."""
     plugin: Any = type(name, (Plugin,), dict(body), where=where)
     function.dovetail_plugin = plugin
     function.dovetail_spec = plugin.dovetail_spec
@@ -183,7 +183,7 @@ def _class_body(function: Callable[..., Any], infer: Callable[..., Any] | None, 
 
 
 def _check_infer(infer: Callable[..., Any], n_inputs: int, is_variadic: bool, where: str) -> None:
-    """Does it take as many inputs as there are? Raises DefinitionError with both numbers."""
+    """Checks that it takes as many inputs as there are. Raises DefinitionError with both numbers."""
     wanted = inspect.signature(infer)
     positional = [p for p in wanted.parameters.values() if p.kind != p.KEYWORD_ONLY]
     if is_variadic or any(p.kind == p.VAR_POSITIONAL for p in positional) or len(positional) == n_inputs:
@@ -196,7 +196,7 @@ def _check_infer(infer: Callable[..., Any], n_inputs: int, is_variadic: bool, wh
 
 
 def _plain_defaults(function: Callable[..., Any]) -> None:
-    """`field(1.0, doc=...)` as a default is 1.0 for whoever calls the function itself."""
+    """Replace a default `field(1.0, doc=...)` by 1.0, for direct calls of the function."""
     defaults = dict(getattr(function, "__kwdefaults__", None) or {})
     for name, value in list(defaults.items()):
         if isinstance(value, FieldDeclaration):
@@ -237,7 +237,7 @@ def _port(parameter: inspect.Parameter, where: str) -> PortDeclaration:
 
 
 def _method(function: Callable[..., Any], fields: tuple[str, ...], is_variadic: bool) -> Callable[..., Any]:
-    """`function` as a method of the plugin: fields come from the object, a variadic input is spread out."""
+    """`function` as a method of the plugin: fields come from the object, a variadic input is unpacked."""
 
     def method(self: Any, *inputs: Any) -> Any:
         spread = (*inputs[:-1], *inputs[-1]) if is_variadic else inputs

@@ -1,4 +1,4 @@
-"""The implementations that a plugin class brings: their rows of types and formats, and the factory behind each."""
+"""The implementations of a plugin class: their rows of types and formats, and the factory of each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dovetail.plugins.adapter import KernelFactory, ReferenceFactory
 from dovetail.plugins.kernels import PYTHON_NAMES, kernels_of
 
 REFERENCE_TYPES = tuple(t for t in ALL_TYPES if t != DataType.FP8)  # numpy computes with these
-MAX_COMBINATIONS = 1024  # of types in one row; more is a class that forgot to say which types its ports take
+MAX_COMBINATIONS = 1024  # of types in one row; with more, the class probably lacks the types of its ports
 
 
 def implementations_of(cls: Any) -> tuple[Implementation, ...]:
-    """What a plugin class brings: "python" and "python.cuda" if it has kernels, and "reference" if it has one.
+    """The implementations of a class: "python" and "python.cuda" if it has kernels, "reference" if it has a reference.
 
     `native` of each is a factory until it is registered; the registry makes a table of functions from it.
     """
@@ -43,7 +43,7 @@ def implementations_of(cls: Any) -> tuple[Implementation, ...]:
 def python_implementation(
     op: str, name: str, rows: Sequence[tuple[str, str, str]], factory: Any, device: DeviceType = DeviceType.CPU
 ) -> Implementation:
-    """The record of an implementation whose (tactic, types, formats) rows a Python factory computes."""
+    """The record of an implementation whose (tactic, types, formats) rows are computed by a Python factory."""
     uses = Counter(tactic for tactic, _, _ in rows)
     table = tuple(
         Row(tactic if uses[tactic] == 1 else f"{tactic}_{index}", types, formats, index=index)
@@ -53,7 +53,7 @@ def python_implementation(
 
 
 def legal_types(spec: OpSpec, type_rows: Sequence[str], among: Sequence[DataType] = ALL_TYPES) -> Sequence[str]:
-    """Rows of types: `type_rows`, else one that holds the product of the ports' types, `like` followed."""
+    """Rows of types: `type_rows`, else one with the product of the ports' types, where `like` is followed."""
     if type_rows:
         return type_rows
     ports = (*spec.inputs, *spec.outputs)

@@ -1,4 +1,4 @@
-"""`@kernel`: methods of a plugin that compute, and what a class says of its own."""
+"""`@kernel`: marks the methods of a plugin that compute; reads and checks a class's kernels."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def kernel(
     """Mark a method `f(self, inputs, outputs, workspace, stream)` of a plugin as one of its kernels.
 
     Args:
-        types: "f32 f32 -> f32", one word a tensor; left out, all that the ports allow.
-        formats: in the same way, "hwc -> hwc"; one word stands for every tensor. Arrays of a format other
-            than linear are flat, in the order of memory.
-        tactic: its name in reports; the method's own unless said.
-        device: where it computes; the class's own `device` unless said. On the GPU arrays and workspace are
-            DeviceArrays, for torch.from_dlpack or cupy.asarray, and `stream` is a cudaStream_t as an int, never
-            0: where the engine runs on the default stream, another one stands for it. The kernel launches its
-            work there and waits for nothing.
+        types: "f32 f32 -> f32", one word per tensor; if left out, all that the ports allow.
+        formats: in the same way, "hwc -> hwc"; a single word counts for all tensors. Arrays of a format other than
+            linear are flat, in the order of memory.
+        tactic: its name in reports; by default the name of the method.
+        device: where it computes; by default the `device` of the class. On the GPU, arrays and workspace are
+            DeviceArrays, for torch.from_dlpack or cupy.asarray, and `stream` is a cudaStream_t as an int, never 0:
+            if the engine runs on the default stream, another stream is used in its place. The kernel launches its
+            work on that stream and must not wait.
     """
 
     if callable(types):
@@ -45,7 +45,7 @@ def kernel(
 
 
 def _check_words(text: str, what: str, known: Any) -> None:
-    """Are all words of a row's text known ones? Raises DefinitionError with those that are."""
+    """Checks that all words of a row's text are known. Raises DefinitionError with the known ones."""
     shorts = {one.short: one for one in known}
     if not isinstance(text, str):
         raise DefinitionError(
@@ -72,7 +72,7 @@ def _numpy_name(one: Any) -> str:
 
 
 def kernels_of(cls: Any) -> dict[DeviceType, list[tuple[Row, str]]]:
-    """(row, method name) of each kernel, by device and as written; `enqueue` without a mark is linear."""
+    """(row, method name) of each kernel, by device, in source order; an unmarked `enqueue` takes linear tensors."""
     marked: dict[str, tuple[Row, DeviceType]] = {}
     for base in reversed(cls.__mro__):
         for name, value in vars(base).items():
@@ -97,6 +97,6 @@ def kernels_of(cls: Any) -> dict[DeviceType, list[tuple[Row, str]]]:
                 raise DefinitionError(
                     f"plugin {cls.__name__} has two kernels for the same types and formats",
                     facts=[(a, f"{first.types or 'all types'}, {first.formats}"), (b, "the same")],
-                    hint="Python kernels are told apart by types and formats; drop one.",
+                    hint="Python kernels are chosen by types and formats; remove one of the two.",
                 )
     return kernels

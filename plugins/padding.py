@@ -1,4 +1,4 @@
-"""Padding modes, and how they make output extents, on ints and on expressions."""
+"""Padding modes, and the output extents that they give, for ints and for expressions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dovetail.core.named import Named
 
 
 class PaddingMode(Named):
-    """How explicit padding and rounding decide the output extent. The SAME modes ignore explicit padding."""
+    """How padding and rounding determine the output extent. The SAME modes ignore explicit padding."""
 
     EXPLICIT_ROUND_DOWN = 0
     EXPLICIT_ROUND_UP = 1
@@ -23,7 +23,7 @@ class PaddingMode(Named):
         return self in (PaddingMode.SAME_UPPER, PaddingMode.SAME_LOWER)
 
     def split(self, total: Any) -> tuple[Any, Any]:
-        """(before, after) of a SAME mode: the odd cell goes after for UPPER, before for LOWER."""
+        """(before, after) of a SAME mode: an odd element of padding goes after for UPPER, before for LOWER."""
         half = total // 2
         return (half, total - half) if self == PaddingMode.SAME_UPPER else (total - half, half)
 
@@ -38,10 +38,10 @@ def convolution_extent(
 ) -> tuple[Any, Any]:
     """(output extent, padding in front) along one axis; `window` is dilated.
 
-    Cells behind the input that a window of a ROUND_UP mode reads beyond `after` are zero too.
+    Elements after the input that a window of a ROUND_UP mode reads beyond `after` are zero too.
     """
     if mode.is_same:
-        # TensorRT's formula can go below zero where stride > window; no window reads outside then.
+        # TensorRT's formula can be negative if stride > window; no window reads outside then.
         total = maximum((size - 1) // stride * stride + window - size, 0)
         return ceil_div(size, stride), mode.split(total)[0]
     is_caffe = mode in (PaddingMode.CAFFE_ROUND_DOWN, PaddingMode.CAFFE_ROUND_UP)
@@ -53,7 +53,7 @@ def convolution_extent(
 def deconvolution_extent(
     mode: PaddingMode, size: Any, window: int, stride: int, before: int, after: int
 ) -> tuple[Any, Any]:
-    """(output extent, cells trimmed off the front) along one axis; `window` is dilated."""
+    """(output extent, elements cut off in front) along one axis; `window` is dilated."""
     full = (size - 1) * stride + window
     if mode.is_same:
         return minimum(size * stride, full), mode.split(max(window - stride, 0))[0]
@@ -65,7 +65,7 @@ def pooling_extent(
 ) -> tuple[Any, Any, Any]:
     """(output extent, padding in front, padding behind) along one axis.
 
-    The CAFFE modes drop the last window if it begins behind the input and the padding in front of it.
+    The CAFFE modes drop the last window if it starts after the end of the input plus its front padding.
     """
     if mode.is_same:
         extent, front = convolution_extent(mode, size, window, stride, before, after)

@@ -1,4 +1,4 @@
-"""`Plugin`: the base class of ops that are stated in Python."""
+"""`Plugin`: the base class of ops that are defined in Python."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from dovetail.plugins.shapes import refuse_negative
 
 
 class Plugin:
-    """An op: ports, fields, what comes out, and a numpy reference. Subclass it; nothing else is needed.
+    """An op: ports, fields, the rule for its outputs, and a numpy reference. Subclass it; nothing else is needed.
 
         class HardSwish(Plugin):
             \"""y = x * min(max(x + offset, 0), 6) / 6.\"""
@@ -48,14 +48,14 @@ class Plugin:
     The class gets `dovetail_spec` (an OpSpec) and `dovetail_implementations`, and is registered when a hook
     offers it.
 
-    Identity     `name` (the class's own unless said), `version` "1", `namespace` ""
+    Identity     `name` (default: that of the class), `version` (default "1"), `namespace` (default "")
     purpose      optional: what it is for, in a few words; the reference of the layers lists ops by it
     Ports        Input, Weights, Output; taken out of the class
     Fields       annotated names; on an object they are attributes with their values
     Methods      parameters are the inputs, None where one is absent:
       infer        SymbolicTensor in and out: dims and types of all outputs. Dims may be unknown: arithmetic
-                   on them works, an `if` on one is an error. Left out, every output has the dims of the
-                   first input.
+                   on them works, an `if` on one is an error. Without infer, every output has the dims of
+                   the first input.
       reference    numpy arrays in and out, as plain as possible, for any float type; it is also what runs
                    where there is nothing faster
       weight_dims  optional: {"kernel": (k, c, r, s)} for Weights ports. Data may be given flat: the network
@@ -65,8 +65,8 @@ class Plugin:
                  may go `configure(self, inputs, outputs)`, `get_workspace_size(self, inputs, outputs)` and
                  `shape_changed(self, inputs, outputs)`, which get descs. Each context has a shallow copy of
                  the object.
-    device       where the kernels compute, DeviceType.CPU unless said; @kernel may say otherwise for one. On
-                 the GPU they are handed DeviceArrays and a CUDA stream. The reference runs on the CPU.
+    device       where the kernels compute, by default DeviceType.CPU; @kernel can name another device. On
+                 the GPU they get DeviceArrays and a CUDA stream. The reference runs on the CPU.
     Second names `renamed`, `deprecated`, `bit_mask`, `both` or a LayerProperty: attributes of a layer
     Add methods  class methods `add(cls, network, ...)` or `add_<layer>(...)`; without any, one is made of
                  ports and fields
@@ -143,7 +143,7 @@ class Plugin:
         cls.dovetail_implementations = implementations_of(cls)
 
     def __init__(self, layer_name: str = "", /, **values: Any) -> None:
-        """An op with its fields set. Raises FieldValueError for an unknown, missing or illegal one."""
+        """An op with its fields set. Raises FieldValueError for an unknown, missing or illegal field."""
         spec = self.dovetail_spec
         self.layer_name = layer_name
         unknown = values.keys() - {f.name for f in spec.fields}
@@ -168,19 +168,19 @@ class Plugin:
 
     @property
     def label(self) -> str:
-        """How messages call it: `Softmax@1 'probabilities'`."""
+        """Its name in messages: `Softmax@1 'probabilities'`."""
         identity = op_id(self.name, str(self.version), self.namespace)
         return f"{identity} '{self.layer_name}'" if self.layer_name else identity
 
     def declare_size(self, output: str, opt: Any, upper: Any) -> Expr:
-        """An extent that the kernel tells by writing it to the size output `output`, at most `upper`.
+        """A data-dependent extent of at most `upper`, which the kernel writes to the size output `output`.
 
-        `opt` is part of TensorRT's contract; layers are timed at the upper bound, whatever it says.
+        `opt` is part of TensorRT's contract; layers are timed at the upper bound in any case.
         """
         names = [port.name for port in self.dovetail_spec.outputs if port.size]
         if output not in names:
             raise DefinitionError(
-                f"{self.label} cannot tell an extent by '{output}'",
+                f"{self.label} cannot declare an extent by '{output}'",
                 facts=[("size outputs", ", ".join(names) or "none")],
                 hint=f"Declare it: {output} = Output(DataType.INT64, size=True).",
             )
@@ -188,7 +188,7 @@ class Plugin:
         return size_tensor(index, as_expr(opt), as_expr(upper), f"{self.layer_name or self.name}.{output}")
 
     def infer(self, *inputs: Any) -> Any:
-        """Dims of the first input, types by the ports' own rule."""
+        """Dims of the first input; types follow from the ports."""
         return [self._like_first(port, inputs) for port in self.dovetail_spec.outputs]
 
     infer.takes_any_inputs = infer.is_default = True  # type: ignore[attr-defined]
@@ -204,7 +204,7 @@ class Plugin:
 
 
 def _first(argument: Any) -> Any:
-    """The tensor of a port, the first one of a variadic port; None if there is none."""
+    """The tensor of a port, or the first one of a variadic port; None if there is none."""
     return (argument[0] if argument else None) if isinstance(argument, list) else argument
 
 
@@ -213,7 +213,7 @@ _RESERVED = frozenset(dir(Plugin)) | {"layer_name", "weight_dims", "reference", 
 
 
 class PluginOp:
-    """A plugin with its fields set, in the form in which the machine asks it (`core.contract.OpObject`)."""
+    """A plugin with its fields set, as a `core.contract.OpObject`."""
 
     def __init__(self, plugin: Any) -> None:
         self.plugin = plugin
@@ -266,9 +266,9 @@ class PluginOp:
         return arguments
 
     def weight_dims(self, inputs: Sequence[SymbolicTensor | None]) -> dict[str, tuple[int, ...]]:
-        """Dims of data given for Weights ports, by name; ports not named keep the data's own dims.
+        """Dims of data given for Weights ports, by name; other ports keep the dims of their data.
 
-        A port whose data is given is None in `inputs`, or a tensor with the dims in which the data came.
+        In `inputs`, a port whose data is given is None, or a tensor with the dims of that data.
         """
         if not hasattr(self.plugin, "weight_dims"):
             return {}
@@ -283,7 +283,7 @@ class PluginOp:
 
 
 def _operators_of(cls: Any, where: str) -> OnnxOperators:
-    """The ONNX operators of a class. A function is called when they are needed, anything else is checked now."""
+    """The ONNX operators of a class. A function is called when they are needed; anything else is checked now."""
     operators = OnnxOperators(cls.__name__, where, cls.onnx)
     if not callable(cls.onnx):
         len(operators)
@@ -308,7 +308,7 @@ def _reference_of(cls: Any) -> Callable[..., Any]:
 
 
 def _reference_by_formula(self: Any, *inputs: Any) -> Any:
-    """What the formula says, of a class that gives no reference."""
+    """The reference of a class that has only a formula."""
     spec = self.dovetail_spec
     return reference_by_formula(spec, {f.name: getattr(self, f.name) for f in spec.fields}, inputs)
 

@@ -1,4 +1,4 @@
-"""Ports of a plugin: its inputs and outputs, with the types that are legal there."""
+"""Ports of a plugin: its inputs and outputs, with their legal types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dovetail.core.types import DataType, from_numpy
 
 
 class PortDeclaration:
-    """What `Input(...)`, `Weights(...)`, `Output(...)` leave in a class body until it is complete."""
+    """The result of `Input(...)`, `Weights(...)` or `Output(...)` in a class body, until the class is complete."""
 
     is_output = False
 
@@ -24,7 +24,7 @@ class PortDeclaration:
 
 
 def _checked_types(port: str, types: Any) -> tuple[DataType, ...]:
-    """Raises DefinitionError where these are not DataTypes; the one that was meant is named, if there is one."""
+    """Raises DefinitionError if these are not DataTypes; the message names the type that was probably meant."""
     if isinstance(types, DataType):
         return (types,)
     is_several = hasattr(types, "__iter__") and not isinstance(types, (str, bytes, type))
@@ -48,16 +48,16 @@ def _checked_types(port: str, types: Any) -> tuple[DataType, ...]:
 
 
 class Input(PortDeclaration):
-    """An input. No types given: any.
+    """An input. Without types, it takes any.
 
     Args:
         types: the legal ones, or one.
         optional: may be absent; `infer` and `reference` then get None.
         variadic: any number of tensors, as a list; only the last input.
-        shape: its contents decide extents and nothing else (`infer` reads its `elements()`). Where they follow from
-            constants and extents, kernels and `reference` get None in its place, so that an `enqueue` is needed,
-            which finds the extents in the shapes of its outputs.
-        quantized: may be INT8 with a scale, standing for stored * scale.
+        shape: its contents determine extents only (`infer` reads its `elements()`). If they follow from constants and
+            extents, kernels and `reference` get None for it. The op therefore needs an `enqueue`, which reads the
+            extents from the shapes of its outputs.
+        quantized: may be INT8 with a scale (real = stored * scale).
         checked: a constant that `infer` checks; kernels and `reference` do not get it. Only the last inputs.
         like: name of another input whose type this one has in every row of a Python implementation.
     """
@@ -79,11 +79,11 @@ class Input(PortDeclaration):
 
 
 class Weights(PortDeclaration):
-    """An input that is usually known when the network is made.
+    """An input that is usually constant.
 
     It can be given as an array under its name among the fields (`add_plugin("Scale", [x], {"scale":
     array})`), as an attribute of the layer (`layer.scale = array`), or as any tensor (`layer.set_input(1,
-    tensor)`). Data may be flat: the plugin's `weight_dims` says which dims it has.
+    tensor)`). Data may be flat: the plugin's `weight_dims` returns its dims.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class Weights(PortDeclaration):
 
 
 class Output(PortDeclaration):
-    """An output: of the types given, or with the type of the input `like`.
+    """An output, of the given types or of the type of the input `like`.
 
     Args:
-        size: it holds an extent of another output, which `infer` declares with `self.declare_size`: INT32 or INT64
-            without dims. Until the kernel has written it, that output's array has the extents of the upper bound; the
-            kernel fills it from its start, row by row of the real extents.
+        size: it holds an extent of another output, declared by `infer` with `self.declare_size`: an INT32 or INT64
+            scalar. When the kernel runs, the array of that other output has the extents of the upper bound; the kernel
+            fills it from its start, in row-major order of the real extents.
     """
 
     is_output = True
@@ -125,7 +125,7 @@ PORTS = (Input, Weights, Output)
 
 
 def bind(ports: tuple[Port, ...], values: Iterable[Any]) -> list[Any]:
-    """One argument for each port: the value, None where it is absent, a list for a variadic one."""
+    """One argument for each port: the value, None if it is absent, a list for a variadic port."""
     given = list(values)
     arguments: list[Any] = []
     for index, port in enumerate(ports):

@@ -1,4 +1,4 @@
-"""What an author's methods return: checked, and stored in the tensors' own types."""
+"""Checks the results of an author's methods, and stores them in the types of the tensors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dovetail.core.errors import DTypeError, PluginFailed, ShapeError
 from dovetail.core.types import DataType, storage_nptype
 from dovetail.plugins.author import note_method, shown
 
-_COMPUTED_IN_FLOAT = (DataType.HALF, DataType.BF16)  # references see them as float32
+_COMPUTED_IN_FLOAT = (DataType.HALF, DataType.BF16)  # references get them as float32
 
 
 @contextmanager
 def naming(method: str, where: str = "") -> Iterator[None]:
-    """Around a call of the author's `method`, defined at `where`, that the runtime made."""
+    """Context manager around a call that the runtime makes of the author's `method`, defined at `where`."""
     try:
         yield
     except BaseException as error:
@@ -26,7 +26,7 @@ def naming(method: str, where: str = "") -> Iterator[None]:
 
 
 def method_name(plugin: Any) -> str:
-    """What the author calls the reference: the function's own name, where the plugin is one."""
+    """The author's name for the reference: the name of the function if the plugin was made from one."""
     return str(getattr(plugin, "dovetail_function", "reference"))
 
 
@@ -38,7 +38,7 @@ def bytes_of(size: Any) -> int:
 
 
 def refuse_result(result: Any, output: str) -> NoReturn:
-    """Raises PluginFailed: a kernel returned something, and the outputs are elsewhere."""
+    """Raises PluginFailed for a kernel that returned something instead of writing its outputs."""
     raise PluginFailed(
         f"it returned {shown(result)}, which nobody reads: a kernel writes into its outputs",
         hint=f"Write outputs[0][...] = value for '{output}', and return nothing.",
@@ -46,13 +46,13 @@ def refuse_result(result: Any, output: str) -> NoReturn:
 
 
 def results_of(plugin: Any, result: Any, arrays: Sequence[Any], descs: Sequence[Any]) -> list[np.ndarray]:
-    """What a reference returned, one array for each output, with the dims and type of the output.
+    """The results of a reference, one array for each output, with the dims and type of the output.
 
     Raises:
         PluginFailed: the wrong number of results, or none.
-        DTypeError: another type, which is never converted silently. Python numbers take the output's own, and the
-            reference of a class may be wider in floating point, as the truth that kernels are compared with.
-        ShapeError: other dims than infer said; where kernels decide extents, more than their bounds.
+        DTypeError: another type; nothing is converted silently. Python numbers get the type of the output, and the
+            reference of a class may return wider floats, since kernels are compared with it.
+        ShapeError: the dims differ from those of infer; if kernels decide extents, they are above their bounds.
     """
     ports = plugin.dovetail_spec.outputs
     several = isinstance(result, (tuple, list)) and (len(ports) != 1 or len(result) == 1)
@@ -64,7 +64,7 @@ def results_of(plugin: Any, result: Any, arrays: Sequence[Any], descs: Sequence[
         wanted = f"Return the array of '{names}'." if len(ports) == 1 else f"Return a tuple of arrays: {names}."
         raise PluginFailed(f"it returned {shown(result)}", facts=[("outputs", names or "none")], hint=wanted)
     late = any(port.size for port in ports)
-    may_round = not hasattr(plugin, "dovetail_function")  # a class's reference is the truth, in any float type
+    may_round = not hasattr(plugin, "dovetail_function")  # a class's reference may return any float type
     checked = []
     for port, value, array, desc in zip(ports, results, arrays, descs, strict=True):
         value = _of_type(port.name, value, DataType(desc.dtype), may_round)
@@ -85,7 +85,7 @@ def results_of(plugin: Any, result: Any, arrays: Sequence[Any], descs: Sequence[
 
 
 def _of_type(output: str, value: Any, dtype: DataType, may_round: bool) -> np.ndarray:
-    """`value` as an array whose type stands for `dtype` without loss. Raises DTypeError where there is none.
+    """`value` as an array whose type represents `dtype` without loss. Raises DTypeError if that is not possible.
 
     `may_round`: floating-point numbers may be wider.
     """
@@ -132,7 +132,7 @@ def _is_within(shape: Sequence[int], bounds: Sequence[int]) -> bool:
 
 
 def widen(array: Any, desc: Any) -> Any:
-    """HALF and BF16 as float32, in which references compute; other arrays as they are."""
+    """HALF and BF16 converted to float32, the type that references compute in; other arrays unchanged."""
     if array is None or desc.dtype not in (DataType.HALF, DataType.BF16):
         return array
     if desc.dtype == DataType.HALF:
@@ -141,7 +141,7 @@ def widen(array: Any, desc: Any) -> Any:
 
 
 def store(value: Any, array: Any, desc: Any) -> None:
-    """Write `value` into a tensor's memory in its own type, rounding to nearest even."""
+    """Write `value` into a tensor's memory in the tensor's type, rounding to nearest even."""
     with np.errstate(all="ignore"):
         if desc.dtype == DataType.BF16:
             bits = np.asarray(value, dtype=np.float32).view(np.uint32)

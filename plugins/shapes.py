@@ -1,4 +1,4 @@
-"""What shape rules need again and again: axes, broadcasting, conditions decided at run time."""
+"""Helpers for shape rules: axes, broadcasting, conditions that are decided at run time."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def axis_of(axis: int, rank: int, label: str = "layer") -> int:
 def require_that(
     condition: Any, message: str, facts: Iterable[tuple[str, Any]] = (), hint: str = "", **attributes: Any
 ) -> None:
-    """State what must hold. Known now, it is decided now; else the plan checks it when shapes are bound.
+    """State a condition. It is decided now if it is known, else the plan checks it when shapes are bound.
 
     Raises:
-        ShapeError: known not to hold; with the facts and hint.
+        ShapeError: it does not hold; with the facts and hint.
     """
     value = as_expr(condition).value
     if value is None:
@@ -56,7 +56,7 @@ def require_equal(label: str, left: tuple[str, Any], right: tuple[str, Any], hin
 
 
 def all_equal(left: Sequence[Any], right: Sequence[Any]) -> Any:
-    """1 if all extents are equal, 0 if some differ; an expression where that is not known yet."""
+    """1 if all extents are equal, 0 if some differ; an expression if that is not known yet."""
     result: Any = 1
     for a, b in zip(left, right, strict=True):
         result = result * (as_expr(a) == as_expr(b))
@@ -64,13 +64,13 @@ def all_equal(left: Sequence[Any], right: Sequence[Any]) -> Any:
 
 
 def refuse_negative(label: str, output: str, dims: Sequence[Any], method: str) -> None:
-    """Raises ShapeError where an extent that `method` of a plugin gave is known to be negative."""
+    """Raises ShapeError if an extent that `method` of a plugin returned is known to be negative."""
     if all(as_expr(dim).value is None or as_expr(dim).value >= 0 for dim in dims):  # type: ignore[operator]
         return
     raise ShapeError(
         f"{label} cannot have a negative extent",
         facts=[(output, f"[{', '.join(map(str, dims))}]"), ("said by", method)],
-        hint="-1 does not stand for an unknown extent: compute extents from those of the inputs, known or not.",
+        hint="-1 does not mean an unknown extent: compute extents from those of the inputs, known or not.",
         got=tuple(str(dim) for dim in dims),
     )
 
@@ -88,7 +88,7 @@ def known_extent(label: str, name: str, extent: Any) -> int:
 
 
 def broadcast(label: str, *shapes: Sequence[Any]) -> DimsExprs:
-    """Dims of tensors of equal rank in which extents of 1 are repeated.
+    """Dims of the broadcast result of tensors of equal rank.
 
     Raises:
         ShapeError: ranks differ, or extents that are neither equal nor 1.
@@ -122,7 +122,7 @@ def broadcast(label: str, *shapes: Sequence[Any]) -> DimsExprs:
 
 
 def _wider(a: Any, b: Any) -> Any:
-    """The extent that is not 1, and not the greater: 0 wins too. A known one other than 1 decides alone."""
+    """The extent that is not 1, which need not be the larger (it may be 0). A known extent other than 1 wins."""
     for known, other in ((a, b), (b, a)):
         if known.value is not None:
             return other if known.value == 1 else known
@@ -134,7 +134,7 @@ def _wider(a: Any, b: Any) -> Any:
     return wider
 
 
-# Of extents that are 1 or those of the broadcast tensors: combined with one of these again they stay as they are.
+# Results of broadcasting: combining one of them again with one of its operands does not change it.
 _parts: WeakKeyDictionary[Expr, frozenset[int]] = WeakKeyDictionary()
 
 

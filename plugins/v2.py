@@ -1,4 +1,4 @@
-"""TensorRT's plugin classes for Python, with the names that its later versions gave them.
+"""TensorRT's plugin classes for Python, with the names of its later versions.
 
 The methods are called in TensorRT's order: create_plugin or deserialize_plugin; get_output_dimensions and
 get_output_datatype while the network is defined; supports_format_combination; configure_plugin with the
@@ -34,7 +34,7 @@ from dovetail.plugins.v2_spec import DimsExprs
 
 
 def own_of(cls: type[IPluginV2DynamicExt]) -> tuple[OpSpec, tuple[Implementation, ...]]:
-    """Spec and implementation of a class that needs no creator. Raises DefinitionError if it does."""
+    """Spec and implementation of a class that needs no creator. Raises DefinitionError if it needs one."""
     if not cls.plugin_type:
         raise DefinitionError(
             f"{cls.__name__} does not say its plugin_type in its body",
@@ -50,7 +50,7 @@ def own_of(cls: type[IPluginV2DynamicExt]) -> tuple[OpSpec, tuple[Implementation
 
 
 class _OwnSpec:
-    """The spec of a class that needs no creator, made when it is first asked for."""
+    """The spec of a class that needs no creator, made on first use."""
 
     def __get__(self, plugin: Any, cls: Any) -> OpSpec:
         return own_of(cls)[0]
@@ -62,11 +62,11 @@ class _OwnImplementations:
 
 
 class IPluginV2:
-    """Root of TensorRT's plugin classes. It is not to be derived from: IPluginV2DynamicExt is."""
+    """Root of TensorRT's plugin classes. Derive from IPluginV2DynamicExt instead."""
 
     @property
     def serialization_size(self) -> int:
-        """Bytes that `serialize` gives."""
+        """Number of bytes that `serialize` returns."""
         return self.get_serialization_size()
 
     @property
@@ -75,25 +75,25 @@ class IPluginV2:
         return 8500
 
     def get_serialization_size(self) -> int:
-        raise PluginFailed(f"{type(self).__name__} has to derive from IPluginV2DynamicExt")
+        raise PluginFailed(f"{type(self).__name__} must derive from IPluginV2DynamicExt")
 
 
 class IPluginV2Ext(IPluginV2):
-    """Between the two, as in TensorRT. It is not to be derived from: IPluginV2DynamicExt is."""
+    """Between the two, as in TensorRT. Derive from IPluginV2DynamicExt instead."""
 
 
 class IPluginV2DynamicExt(IPluginV2Ext):
     """A layer with dynamic shapes. Set num_outputs, plugin_type, plugin_version; override what follows.
 
-    It is registered through an IPluginCreator. A class that says plugin_type in its body needs none: its
-    fields are the annotated parameters of `__init__`, and the class itself is given to the registry.
+    It is registered through an IPluginCreator. A class that sets plugin_type in its body needs none: its
+    fields are the annotated parameters of `__init__`, and the class itself is registered.
     """
 
     num_outputs: int = 1
     plugin_type: str = ""
     plugin_version: str = "1"
     plugin_namespace: str = ""
-    device: DeviceType = DeviceType.CPU  # where a class without a creator computes; a creator says it for its own
+    device: DeviceType = DeviceType.CPU  # of a class without a creator; with one, the creator's device counts
 
     dovetail_spec: ClassVar[OpSpec] = _OwnSpec()  # type: ignore[assignment]
     dovetail_implementations: ClassVar[tuple[Implementation, ...]] = _OwnImplementations()  # type: ignore[assignment]
@@ -105,7 +105,7 @@ class IPluginV2DynamicExt(IPluginV2Ext):
 
     @classmethod
     def stands_for_itself(cls) -> bool:
-        """Does it say its name in its body and annotate its parameters, so that it needs no creator?"""
+        """True if its body sets plugin_type and its parameters are annotated, so that it needs no creator."""
         try:
             return bool(cls.plugin_type) and all(p.annotation is not p.empty for p in parameters_of(cls))
         except DefinitionError:
@@ -113,7 +113,7 @@ class IPluginV2DynamicExt(IPluginV2Ext):
 
     @classmethod
     def implementations_for(cls, plugin: IPluginV2DynamicExt) -> tuple[Implementation, ...]:
-        """The one way to compute the op of an object of this class, whoever registered it, if anybody did."""
+        """The implementation for an object of this class, whether or not it is registered."""
         known: dict[str, tuple[Implementation, ...]] = cls.__dict__.get("_implementations") or {}
         name = identity_of(plugin)
         if name not in known:
@@ -146,9 +146,9 @@ class IPluginV2DynamicExt(IPluginV2Ext):
         workspace: Any,
         stream: int,
     ) -> int | None:
-        """Compute; 0 or None is success. Tensors are addresses that know the array: `inputs[0].array`.
+        """Compute; 0 or None is success. Tensors are addresses with the array as an attribute: `inputs[0].array`.
 
-        On the GPU that is a DeviceArray, and `stream` a cudaStream_t, never 0: launch there, and wait for nothing.
+        On the GPU that is a DeviceArray, and `stream` a cudaStream_t, never 0: launch work on it, and do not wait.
         """
         raise NotImplementedError(f"{type(self).__name__} does not have enqueue")
 
@@ -159,14 +159,14 @@ class IPluginV2DynamicExt(IPluginV2Ext):
         return input_types[0]
 
     def supports_format_combination(self, pos: int, in_out: list[Any], num_inputs: int) -> bool:
-        """Is `in_out[pos]` fine, given those before it? Linear everywhere unless overridden."""
+        """True if `in_out[pos]` is supported together with those before it. By default all must be linear."""
         return int(in_out[pos].format) == 0
 
     def configure_plugin(self, inputs: list[Any], outputs: list[Any]) -> None:
-        """Told the tensors, which are DynamicPluginTensorDesc."""
+        """Receives the tensors, as DynamicPluginTensorDesc."""
 
     def get_workspace_size(self, input_desc: list[Any], output_desc: list[Any]) -> int:
-        """Scratch bytes for these sizes and all smaller ones."""
+        """Bytes of scratch memory for these sizes and all smaller ones."""
         return 0
 
     def initialize(self) -> int | None:
@@ -176,18 +176,18 @@ class IPluginV2DynamicExt(IPluginV2Ext):
         """Release what `initialize` acquired."""
 
     def attach_to_context(self, cudnn: Any, cublas: Any, allocator: Any) -> None:
-        """This clone belongs to a context from now on. There are no library handles here: all None."""
+        """From now on this clone belongs to a context. The handles are always None: there are no libraries here."""
 
     def detach_from_context(self) -> None:
-        """The context is gone."""
+        """The context has been destroyed."""
 
     def clone(self) -> IPluginV2DynamicExt:
-        """A copy in the same state; shallow unless overridden."""
+        """A copy in the same state; a shallow copy by default."""
         return copy.copy(self)
 
     @by_default
     def serialize(self) -> bytes | str:
-        """What `deserialize_plugin` of the creator needs; it gets bytes, a text in UTF-8."""
+        """The state that `deserialize_plugin` of the creator reads, as bytes; a str is encoded as UTF-8."""
         return b""
 
     def get_serialization_size(self) -> int:
@@ -195,12 +195,12 @@ class IPluginV2DynamicExt(IPluginV2Ext):
         return len(data.encode() if isinstance(data, str) else data)
 
     def destroy(self) -> None:
-        """Nobody will use the object any more."""
+        """Called when the object is no longer used."""
 
     # ---- for the network
 
     def as_created(self, lookup: Lookup | None = None) -> CreatedV2:
-        """What `network.add_plugin_v2` takes: the spec, values that make this object again, clones.
+        """The op for `network.add_plugin_v2`: the spec, values that make this object again, clones.
 
         Raises:
             DefinitionError, PluginFailed: see CreatedV2.
@@ -209,4 +209,4 @@ class IPluginV2DynamicExt(IPluginV2Ext):
 
 
 def _refuse_to_make(name: str) -> Any:
-    raise PluginFailed(f"{name} is not registered here", hint="registry.add_op(the class), or register_creator(...).")
+    raise PluginFailed(f"{name} is not registered here", hint="Call registry.add_op or registry.register_creator.")

@@ -1,4 +1,4 @@
-"""V2 objects behind the factory protocol: TensorRT's descs, addresses and life cycle."""
+"""V2 objects with the interface of a factory: TensorRT's descs, addresses and life cycle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logging.getLogger("dovetail")
 
 
 class Address(int):
-    """Where a tensor is on a device, as `enqueue` gets it, with the tensor itself: `address.array`, a DeviceArray.
+    """The address of a tensor on a device, an argument of `enqueue`; `address.array` is the tensor, a DeviceArray.
 
     torch.from_dlpack(address) and cupy.asarray(address) take it as well.
     """
@@ -32,7 +32,7 @@ class Address(int):
 
     @staticmethod
     def of(array: Any) -> Address | HostAddress:
-        """The address of an array of NumPy, or of a DeviceArray."""
+        """The address of a NumPy array or a DeviceArray."""
         if isinstance(array, np.ndarray):
             return HostAddress(array)
         made = Address(int(array))
@@ -46,10 +46,10 @@ class Address(int):
 
 
 class HostAddress:
-    """Where a tensor is in host memory, as `enqueue` gets it, with the tensor itself: `address.array`.
+    """The address of a tensor in host memory, an argument of `enqueue`; `address.array` is the tensor.
 
-    It counts and compares as the int that scripts for TensorRT expect, and ctypes takes it for a pointer. It is not an
-    int, which NumPy would take for a number: `np.asarray(address)` is the tensor, so that writing there writes it.
+    It behaves like the int that scripts for TensorRT expect, and ctypes accepts it as a pointer. It is not an int,
+    since NumPy would treat that as a number: `np.asarray(address)` is the tensor, and can be written.
     """
 
     __slots__ = ("_address", "array")
@@ -70,11 +70,11 @@ class HostAddress:
     __int__ = __index__
 
     @property
-    def _as_parameter_(self) -> int:  # what ctypes passes on
+    def _as_parameter_(self) -> int:  # used by ctypes
         return self._address
 
     @property  # type: ignore[misc]  # object lets it be assigned
-    def __class__(self) -> type:  # what isinstance(address, int) asks
+    def __class__(self) -> type:  # so that isinstance(address, int) is true
         return int
 
     def __hash__(self) -> int:
@@ -135,15 +135,15 @@ def largest(descs: Sequence[Any]) -> list[TensorDesc]:
 
 
 def ranged(descs: Sequence[Any]) -> list[DynamicTensorDesc]:
-    """The same tensors with the members of DynamicPluginTensorDesc; nothing varies during execution."""
+    """The same tensors with the members of DynamicPluginTensorDesc, without a range, for execution."""
     return [DynamicTensorDesc(d.dims, d.dtype, d.format, d.scale) for d in descs]
 
 
 def refuse_other_outputs(plugin: Any, ins: Sequence[Any], outs: Sequence[tuple[Any, Any]]) -> None:
-    """Ask the plugin again what it makes of these (dims, dtype): a plan may say anything.
+    """Infer the outputs for these (dims, dtype) again, and compare them with the plan, which may have been changed.
 
     Raises:
-        ShapeError: the outputs are not those. Extents that the kernel itself decides are not compared.
+        ShapeError: the outputs differ. Data-dependent extents are not compared.
     """
     inferred = V2Op(plugin).infer([given and SymbolicTensor(FrozenDims(given[0]), given[1]) for given in ins])
     if len(inferred) != len(outs):
@@ -161,7 +161,7 @@ def refuse_other_outputs(plugin: Any, ins: Sequence[Any], outs: Sequence[tuple[A
 
 
 class V2Factory:
-    """Makes objects from what makes plugins: (layer, values) -> plugin; clones, of an object that was handed over."""
+    """Makes objects with a function (layer, values) -> plugin, or by cloning the object given to the network."""
 
     def __init__(self, make: Callable[[str, dict[str, Any]], Any]) -> None:
         self.make = make
@@ -177,7 +177,7 @@ class V2Object:
 
     def __init__(self, plugin: Any) -> None:
         self.plugin = plugin
-        self._started = [False]  # shared with the finalizer, which must not hold this object
+        self._started = [False]  # shared with the finalizer, which must not keep this object alive
         weakref.finalize(self, _end_object, plugin, self._started)
 
     def supports(self, pos: int, descs: Sequence[Any], n_in: int, n_out: int) -> bool:
@@ -240,7 +240,7 @@ class V2Context:
 
 
 def _succeed(code: Any) -> None:
-    """Raises PluginFailed for what a method returned, if that is neither 0 nor None."""
+    """Raises PluginFailed if the result of a method is neither 0 nor None."""
     if code is None or (isinstance(code, (int, np.integer)) and not isinstance(code, bool) and code == 0):
         return
     is_code = isinstance(code, (int, np.integer)) and not isinstance(code, bool)
@@ -257,7 +257,7 @@ def _end_object(plugin: Any, started: list[bool]) -> None:
 
 
 def _end(plugin: Any, methods: tuple[str, ...]) -> None:
-    """Call each of the methods. What one raises goes to the log, and the next one follows."""
+    """Call each of the methods. An exception is logged, and the next method is called."""
     for method in methods:
         try:
             getattr(plugin, method)()

@@ -1,4 +1,4 @@
-"""Checks of V2 classes and creators against TensorRT's contract, as early as each mistake can be known."""
+"""Checks V2 classes and creators against TensorRT's contract, each mistake as early as possible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dovetail.core.contract import op_id
 from dovetail.core.errors import DefinitionError
 from dovetail.plugins.author import shown
 
-MOST_OUTPUTS = 4096  # of one layer, whichever language its plugin is written in: kMostOutputs of the runtime
+MOST_OUTPUTS = 4096  # of one layer; kMostOutputs of the runtime is the same limit for native plugins
 
 # The contract's methods with their parameters, as TensorRT's Python classes have them.
 PLUGIN_METHODS = {
@@ -36,14 +36,14 @@ CREATOR_METHODS = {
     "deserialize_plugin": ("name", "data"),
 }
 NEEDED = ("get_output_dimensions", "enqueue")
-NEAR = 0.88  # of difflib, where a name is taken for a misspelt one
+NEAR = 0.88  # similarity (difflib) from which a name is considered misspelt
 
 
 def check_methods(cls: type, methods: Mapping[str, tuple[str, ...]]) -> None:
-    """Do the methods in the body of `cls` take what they will be given? Warns of names that look misspelt.
+    """Check the parameters of the methods in the body of `cls`. Warns about names that look misspelt.
 
     Raises:
-        DefinitionError: a method has other parameters, or is written in C++'s way ("getOutputDimensions").
+        DefinitionError: a method has other parameters, or its C++ name ("getOutputDimensions").
     """
     for name, value in vars(cls).items():
         function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
@@ -96,21 +96,21 @@ def _check_name(cls: type, name: str, function: Any, methods: Mapping[str, tuple
 
 
 def by_default(method: Any) -> Any:
-    """Mark a method of the contract's own classes, so that it can be told from one that an author wrote."""
+    """Mark a method of the contract's own classes, to distinguish it from one that an author wrote."""
     method.is_by_default = True
     return method
 
 
 def writes(cls: type, method: str) -> bool:
-    """Did an author write this method?"""
+    """True if an author wrote this method."""
     return not getattr(getattr(cls, method), "is_by_default", False)
 
 
 def check_object(plugin: Any) -> None:
-    """Has the object what a layer needs: a name, a version, outputs and the two methods without a default?
+    """Check that the object has what a layer needs: name, version, outputs, and the two methods without a default.
 
     Raises:
-        DefinitionError: it has not; what to write is said.
+        DefinitionError: something is missing; the message says what to write.
     """
     cls = type(plugin)
     where = _line_of(cls)
@@ -147,7 +147,7 @@ def _is_c_text(text: str) -> bool:
 
 
 def check_needed(cls: type, needed: tuple[str, ...]) -> None:
-    """Are these methods written? Raises DefinitionError with the one to write."""
+    """Check that these methods exist. Raises DefinitionError with the one to write."""
     known = PLUGIN_METHODS | CREATOR_METHODS
     for name in needed:
         if not writes(cls, name):
@@ -162,13 +162,13 @@ def check_needed(cls: type, needed: tuple[str, ...]) -> None:
 
 
 def identity_of(plugin: Any) -> str:
-    """`namespace::Name@version` of a V2 object, or of its class where it does not say."""
+    """`namespace::Name@version` of a V2 object, or of its class if the object lacks it."""
     name = plugin.plugin_type or type(plugin).__name__
     return op_id(str(name), str(plugin.plugin_version), str(plugin.plugin_namespace or ""))
 
 
 def defined_at(plugin: Any, method: str) -> str:
-    """ "file:line" of a method, "" where it is not written in Python."""
+    """ "file:line" of a method; "" if it is not written in Python."""
     code = getattr(getattr(type(plugin), method, None), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
 
@@ -183,7 +183,7 @@ def _line_of(thing: Any) -> str:
 
 
 def parameters_of(cls: Any) -> list[inspect.Parameter]:
-    """Of `__init__`, without self. Raises DefinitionError where an annotation cannot be read."""
+    """Parameters of `__init__`, without self. Raises DefinitionError if an annotation cannot be read."""
     if cls.__init__ is object.__init__:
         return []
     try:

@@ -1,4 +1,4 @@
-"""A V2 object that a script made, on its way into a network: how a plan will make it again."""
+"""A V2 object that a script made and adds to a network: how loading a plan makes the object again."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, np.ndarray, 
 
 
 class CreatedV2:
-    """What `network.add_plugin_v2` takes: the op's spec, the values that a plan stores, and clones of the object.
+    """The op for `network.add_plugin_v2`: its spec, the values that a plan stores, and clones of the object.
 
-    A build works on clones of the object itself. A plan makes it again: by `deserialize_plugin` of the creator from
-    what `serialize` gave; where that is not written, by `create_plugin` from the same fields, or by the class from the
-    arguments of `__init__`. That this gives the same object is checked here.
+    A build uses clones of the object. Loading a plan makes the object again: with `deserialize_plugin` of the creator
+    from the bytes of `serialize`; without that method, with `create_plugin` from the same fields, or with the class
+    from the arguments of `__init__`. This class checks that the result is the same object.
 
     Args:
         lookup: where the class or its creator may be registered.
 
     Raises:
-        DefinitionError: the object lacks something, its name is another plugin's, or a plan could not make it again.
+        DefinitionError: the object is incomplete, its name belongs to another plugin, or it could not be made again.
         PluginFailed: one of its methods raised.
     """
 
@@ -55,7 +55,7 @@ class CreatedV2:
             return None
 
     def _take_own(self) -> None:
-        """Nobody registered the class: the build works, and the plan can be loaded where somebody did."""
+        """For a class that is not registered: the build works, but loading the plan needs a registered class."""
         cls = type(self.plugin)
         own = cls.dovetail_spec if cls.stands_for_itself() and not self._writes("serialize") else None
         if own is not None and own.id == self.name:
@@ -143,7 +143,7 @@ class CreatedV2:
             )
 
     def _check_again(self, make: Any, of: str) -> None:
-        """Attributes that were set after the object was made would be lost in a plan."""
+        """Refuse attributes set after the object was made, which would be lost in a plan."""
         with calling(self.name, "", "__init__"):
             again = make(**self.values)
         ours = ("_arguments", "_fields", "plugin_namespace")

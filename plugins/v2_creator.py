@@ -49,7 +49,7 @@ class IPluginCreator:
 
     @by_default
     def deserialize_plugin(self, name: str, data: bytes) -> Any:
-        """A plugin from what its `serialize` gave, or None."""
+        """A plugin from the bytes of its `serialize`, or None."""
         raise NotImplementedError(f"{type(self).__name__} does not have deserialize_plugin: write it to load plans")
 
     @property
@@ -62,7 +62,7 @@ class IPluginCreator:
 
     @property
     def dovetail_spec(self) -> OpSpec:
-        """The op that this creator stands for."""
+        """The op of this creator."""
         maker = type(self)
         check_needed(maker, ("create_plugin",))
         names = self.field_names
@@ -80,7 +80,7 @@ class IPluginCreator:
 
     @property
     def dovetail_implementations(self) -> tuple[Implementation, ...]:
-        """The one way to compute it: its objects."""
+        """Its implementation, which runs the plugin objects."""
         name = PYTHON_NAMES[self.device]
         return (python_implementation(self.dovetail_spec.id, name, (), V2Factory(self.make), self.device),)
 
@@ -123,7 +123,7 @@ class IPluginCreator:
 
 
 class ClassCreator(IPluginCreator):
-    """The creator of a plugin class without one of its own: fields are the parameters of `__init__`."""
+    """The creator of a plugin class that has none: fields are the parameters of `__init__`."""
 
     def __init__(self, cls: Any) -> None:
         self.cls = cls

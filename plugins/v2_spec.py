@@ -1,4 +1,4 @@
-"""The op that a V2 class stands for: its spec, its fields, and its objects as the machine asks them."""
+"""The op of a V2 class: its spec, its fields, and its objects as the machine uses them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from dovetail.plugins.results import naming
 from dovetail.plugins.shapes import refuse_negative
 from dovetail.plugins.v2_check import identity_of
 
-STATE = "serialized"  # the field that holds what `serialize` gave, where an object was handed to the network
+STATE = "serialized"  # the field with the bytes of `serialize`, if an object was given to the network
 
-# The object whose clone an implementation takes, instead of making one from fields.
+# The object that an implementation clones, instead of making one from fields.
 _source: ContextVar[Any] = ContextVar("dovetail_v2_source", default=None)
 
 
 class DimsExprs(list[Any]):
-    """Extents as `get_output_dimensions` gets and returns them; items may be assigned."""
+    """Extents, as arguments and results of `get_output_dimensions`; items may be assigned."""
 
     def __init__(self, dims: int | Iterable[Any] = ()) -> None:
         super().__init__([0] * dims if isinstance(dims, int) else dims)
 
 
 class V2Op:
-    """A V2 object, in the form in which the machine asks it (`core.contract.OpObject`).
+    """A V2 object, as a `core.contract.OpObject`.
 
-    `implementations` are those of its class, for builds where the class is not registered.
+    `implementations` are those of its class, for builds in which the class is not registered.
     """
 
     def __init__(self, plugin: Any, layer: str = "", is_source: bool = False) -> None:
@@ -59,7 +59,7 @@ class V2Op:
 
     @contextmanager
     def as_source(self) -> Iterator[None]:
-        """What implementations create in here are clones of this object, if it was handed to the network."""
+        """Inside it, implementations create clones of this object, if it was given to the network."""
         token = _source.set(self.plugin if self.is_source else None)
         try:
             yield
@@ -70,10 +70,10 @@ class V2Op:
         return calling(identity_of(self.plugin), self.layer, method)
 
     def infer(self, inputs: Sequence[SymbolicTensor | None]) -> list[SymbolicTensor]:
-        """Dims and types of all outputs, as the object says.
+        """Dims and types of all outputs, computed by the object.
 
         Raises:
-            DefinitionError, ShapeError, DTypeError: what it says cannot be.
+            DefinitionError, ShapeError, DTypeError: its result is not valid.
             PluginFailed: it raised.
         """
         given = [tensor for tensor in inputs if tensor is not None]
@@ -122,10 +122,10 @@ class V2Op:
 
 
 def source_clone(values: Mapping[str, Any]) -> Any:
-    """A clone of the object that a layer is made of; None where it is made of field values.
+    """A clone of the object that a layer was made from; None if the layer was made from field values.
 
-    None as well where the object is no longer in the state in which it was handed over, and which `values` hold: arrays
-    that it shares with the script may have been changed in place.
+    None also if the state of the object has changed since it was given to the network (`values` hold that state):
+    arrays that it shares with the script may have been changed in place.
     """
     source = _source.get()
     if source is None:
@@ -137,7 +137,7 @@ def source_clone(values: Mapping[str, Any]) -> Any:
 
 
 def state_of(plugin: Any) -> bytes:
-    """What `serialize` gave, as bytes; a text is encoded as UTF-8. Raises PluginFailed if it is neither."""
+    """The result of `serialize`, as bytes; a str is encoded as UTF-8. Raises PluginFailed if it is neither."""
     with naming("serialize"):
         data = plugin.serialize()
     if isinstance(data, str):
@@ -153,7 +153,7 @@ def state_of(plugin: Any) -> bytes:
 
 
 def cloned(plugin: Any) -> Any:
-    """What `clone` returns. Raises PluginFailed if that is not another object of the same state."""
+    """The result of `clone`. Raises PluginFailed if it is not another object in the same state."""
     copy = plugin.clone()
     name = identity_of(plugin)
     if copy is None or copy is plugin or not hasattr(copy, "enqueue"):
@@ -179,12 +179,12 @@ class V2Maker:
             return V2Op(self.creator.make(layer, values), layer)
 
     def load(self, layer: str, data: bytes) -> V2Op:
-        """The op from what its object saved."""
+        """The op from the bytes that its object saved."""
         return self(layer, {STATE: np.frombuffer(data, np.uint8)})
 
 
 def spec_of(owner: type, name: str, version: str, namespace: str, fields: Sequence[Field], make: V2Maker) -> OpSpec:
-    """The spec of an op whose objects `make(layer, values)` gives, V2 objects all of them.
+    """The spec of an op whose objects, which are V2 objects, `make(layer, values)` returns.
 
     Raises:
         DefinitionError: it has no name.
@@ -218,7 +218,7 @@ def spec_of(owner: type, name: str, version: str, namespace: str, fields: Sequen
 
 
 def advertised(creator: str, field: Any) -> Field:
-    """A creator's field. TensorRT knows no default or length: any number of values, or none.
+    """A creator's field. TensorRT has no default and no length: any number of values, or none.
 
     Raises:
         DefinitionError: it is not a PluginField with a name.
@@ -234,7 +234,7 @@ def advertised(creator: str, field: Any) -> Field:
 
 
 def given_field(name: str, value: Any, wire: FieldType) -> PluginField:
-    """A value as a creator gets it: an array of the type that it advertised."""
+    """A value in the form that a creator gets: an array of the type that it stated."""
     if wire == FieldType.CHAR:
         return PluginField(name, value, wire)
     numpy_types = {

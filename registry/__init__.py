@@ -1,4 +1,4 @@
-"""Who is here: plugins, what they bring, and the state of each."""
+"""Plugin discovery, registration and lookup."""
 
 from dovetail.registry.loader import default_registry, load_entry_points
 from dovetail.registry.records import PluginRecord

@@ -1,4 +1,4 @@
-"""Does an implementation fit the op that it names? Asked before anything of its plugin is registered."""
+"""Compares an implementation with the op that it names, before anything of its plugin is registered."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _Pair = tuple[tuple[str, str], tuple[str, str]]
 
 
 def check_implementation(spec: OpSpec | None, implementation: Implementation, brought_by: str, near: str = "") -> None:
-    """Compare the fields that are read, and the types of the rows, with the spec.
+    """Compare the fields that the implementation reads, and the types of its rows, with the spec.
 
     Args:
-        spec: None if nobody described the op; `near` then says what is there instead.
+        spec: None if the op is unknown; `near` then has similar names for the message.
 
     Raises:
         ImplementationMismatch: with both sides of every disagreement; `missing_op` if the op is unknown.
@@ -92,10 +92,10 @@ def _field_text(field: Field) -> str:
 
 
 def _rows(spec: OpSpec, implementation: Implementation) -> Iterator[_Pair]:
-    """A pair for each row that cannot be read, and for each port one with all types that it does not take."""
+    """A pair for each row that cannot be parsed; for each port, one pair with all types that it does not accept."""
     where = os.path.basename(implementation.library)
     excess: dict[Port, tuple[dict[str, None], dict[str, None]]] = {}  # types and tactics, each once
-    faults: dict[str, list[tuple[Port, DataType | str]]] = {}  # rows have few texts between them
+    faults: dict[str, list[tuple[Port, DataType | str]]] = {}  # by the text of `types`: many rows have the same
     for row in implementation.rows:
         if row.types not in faults:
             faults[row.types] = [claim for claim in _type_claims(spec, row.types) if not _is_taken(*claim)]
@@ -118,7 +118,7 @@ def _is_taken(port: Port, dtype: DataType | str) -> bool:
 
 
 def _type_claims(spec: OpSpec, text: str) -> Iterator[tuple[Port, DataType | str]]:
-    """Each (port, type) that a row claims; instead of the type a sentence where the row cannot be read."""
+    """Each (port, type) that a row claims; if the row cannot be parsed, a message instead of the type."""
     left, arrow, right = text.partition("->")
     if not arrow:
         words = text.split()

@@ -1,4 +1,4 @@
-"""TensorRT's way to any registered op: a creator that takes a field collection and gives a plugin object."""
+"""TensorRT's creators for registered ops: a creator makes a plugin object from a field collection."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FORMAT = "dovetail.plugin"
 
 
 class CreatedPlugin(Strict):
-    """An op with its fields set, as TensorRT's scripts hold it: `network.add_plugin_v2(inputs, plugin)`.
+    """An op with its fields set, as scripts for TensorRT use it: `network.add_plugin_v2(inputs, plugin)`.
 
-    `values` are what was given or has a default, weights among them; `op` answers for shapes and types.
+    `values` are the given and default values, weights included; `op` infers shapes and types.
     """
 
     spec: OpSpec
@@ -51,11 +51,11 @@ class CreatedPlugin(Strict):
         return len(self.spec.outputs) or self.op.num_outputs  # type: ignore[attr-defined]
 
     def clone_op(self) -> OpObject:
-        """An op in the same state that shares nothing with this one."""
+        """A copy in the same state that shares nothing with this plugin."""
         return self.op.clone() if hasattr(self.op, "clone") else self.spec.make(self.layer, self._fields())
 
     def holding(self, op: OpObject) -> CreatedPlugin:
-        """The same plugin with another op, such as the clone that a layer has."""
+        """The same plugin with another op object, such as the clone of a layer."""
         return CreatedPlugin(self.spec, self.values, op, self.layer)
 
     def clone(self) -> CreatedPlugin:
@@ -65,7 +65,7 @@ class CreatedPlugin(Strict):
         return {name: value for name, value in self.values.items() if self.spec.field_named(name) is not None}
 
     def serialize(self) -> bytes:
-        """The values, for `creator.deserialize_plugin` of the same op. A plan stores more than this."""
+        """The values, for `creator.deserialize_plugin` of the same op. A plan stores more than these."""
         document = {"format": _FORMAT, "op": self.spec.id, "values": _packed(self.values)}
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -74,22 +74,22 @@ class CreatedPlugin(Strict):
         return len(self.serialize())
 
     def initialize(self) -> int:
-        """0. The engine prepares its own copy."""
+        """Returns 0; the engine initializes its own copy."""
         return 0
 
     def terminate(self) -> None:
-        """Nothing: the engine owns what it made."""
+        """Does nothing; the engine owns its copy."""
 
     def destroy(self) -> None:
-        """Nothing: memory follows the object's life."""
+        """Does nothing; memory is freed with the object."""
 
     def __repr__(self) -> str:
         return f"<plugin {self.spec.id} '{self.layer}'>"
 
 
 def values_of(fields: Iterable[PluginField]) -> dict[str, Any]:
-    """Values by name, of those that have one. Raises DTypeError for what is not a collection of PluginFields,
-    FieldValueError for a name that is there twice.
+    """Values by name, of the fields that have data. Raises DTypeError if it is not a collection of PluginFields,
+    FieldValueError if a name occurs twice.
     """
     given: list[Any] = list(fields) if hasattr(fields, "__iter__") else [fields]
     wrong = [field for field in given if not isinstance(field, PluginField)]
@@ -103,7 +103,7 @@ def values_of(fields: Iterable[PluginField]) -> dict[str, Any]:
 
 
 class RegisteredCreator(Strict):
-    """The creator of one registered op, however it was written."""
+    """The creator of one registered op, in whatever way its plugin is written."""
 
     spec: OpSpec
 
@@ -128,7 +128,7 @@ class RegisteredCreator(Strict):
         return PluginFieldCollection(fields)
 
     def create_plugin(self, name: str, field_collection: Iterable[PluginField]) -> Any:
-        """A plugin for the layer `name`; of a V2 creator in Python, the object that it made.
+        """A plugin for the layer `name`; if the op has a V2 creator in Python, the object that it made.
 
         Fields left out have their defaults.
 
@@ -168,11 +168,11 @@ class RegisteredCreator(Strict):
         return _as_author_made(spec, {**fields, **weights}, spec.make(layer, dict(fields)), layer)
 
     def deserialize_plugin(self, name: str, serialized_plugin: bytes) -> Any:
-        """A plugin from what `serialize` gave; also from what the object of a library's op saved.
+        """A plugin from the bytes of `serialize`, or from those that the object of a library's op saved.
 
         Raises:
             PlanCorrupt: these bytes are not of this op.
-            DTypeError: they are no bytes.
+            DTypeError: `data` is not bytes.
         """
         data = _bytes_of(serialized_plugin, self.spec.id)
         document = _document(data)
@@ -211,7 +211,7 @@ def _bytes_of(data: Any, op: str) -> bytes:
 
 
 def _as_author_made(spec: OpSpec, values: Mapping[str, Any], op: OpObject, layer: str) -> Any:
-    """The object of a V2 class written in Python, which its author knows; of another op, one that stands for it."""
+    """The author's own object for a V2 class written in Python; for other ops, a `RegisteredPlugin`."""
     plugin = getattr(op, "plugin", None)
     return plugin if hasattr(plugin, "as_created") else CreatedPlugin(spec, values, op, layer)
 
@@ -234,7 +234,7 @@ def _unknown_field(spec: OpSpec, label: str, name: str) -> FieldValueError:
 
 
 def _packed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as JSON takes them; an array is its type, dims and bytes."""
+    """Values in a form for JSON; an array becomes its type, dims and bytes."""
     packed = {}
     for name, value in values.items():
         if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""A library opened in a child process first: one that crashes, ends or holds up its process does so to the child."""
+"""Opens a library in a child process first, so that only the child is affected if it crashes, exits or hangs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dovetail.registry import library_files, library_records
 
 TIMEOUT_S = 20.0  # for a child to start, open a library and read its tables
 _HERE = "None of its code has run in this process."
-_TAIL = 400  # characters of what the child wrote to stderr that a message shows
+_TAIL = 400  # last characters of the child's stderr that a message shows
 
 
 def check_library(path: str | os.PathLike[str], timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-    """What a library says of itself, read in a child process: name, version, abi, hash, ops and implementations.
+    """A library's description, read in a child process: name, version, abi, hash, ops and implementations.
 
     Raises:
-        LibraryRefused: it cannot work with this host, or the child crashed, ended, or took longer than `timeout_s`,
-            which has to be above 0.
+        LibraryRefused: it cannot work with this host; the child crashed, exited or took longer than `timeout_s`; or
+            `timeout_s` is not above 0.
     """
     file = library_files.locate(path)
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, (int, float)) or not timeout_s > 0:
@@ -54,9 +54,10 @@ def check_library(path: str | os.PathLike[str], timeout_s: float = TIMEOUT_S) ->
 
 
 def _run_child(path: str, timeout_s: float) -> tuple[int | None, dict[str, Any] | None, str]:
-    """(exit status, or None where the time was over; the answer, or None; stderr) of a child that opens `path`."""
+    """(exit status or None after a timeout, answer or None, stderr) of a child process that opens `path`."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-    # Files and no pipes, which a process that the library started may keep open. Stdout belongs to the library.
+    # Files instead of pipes, since a process started by the library may keep a pipe open. Stdout is left to the
+    # library.
     with tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as errors:
         code = f"from dovetail.registry import isolated; isolated._child({answers.fileno()})"
         child = subprocess.Popen(
@@ -66,12 +67,12 @@ def _run_child(path: str, timeout_s: float) -> tuple[int | None, dict[str, Any] 
             stderr=errors,
             pass_fds=(answers.fileno(),),
             env=environment,
-            start_new_session=True,  # so that what it starts ends with it
+            start_new_session=True,  # so that processes that it starts are ended with it
         )
         ended = False
         try:
             ended = _has_ended(child, timeout_s)
-        finally:  # it is not reaped yet, so that the number of its group is its own
+        finally:  # the child is not reaped yet, so its process group id has not been reused
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
             code_of_exit = child.wait()
@@ -88,7 +89,7 @@ def _run_child(path: str, timeout_s: float) -> tuple[int | None, dict[str, Any] 
 
 
 def _has_ended(child: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Does it end within the time? What is left of it stays until it is waited for."""
+    """True if it ends within the time. It stays a zombie until it is waited for."""
     deadline = time.monotonic() + timeout_s
     while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         if time.monotonic() > deadline:
@@ -106,7 +107,7 @@ def _ending(status: int | None, timeout_s: float) -> str:
 
 
 def _child(writing: int) -> None:
-    """What the child does: open the library named on the command line, and write what it says as JSON."""
+    """Runs in the child: open the library named on the command line and write its description as JSON."""
     try:
         library = library_files.open_library(sys.argv[1])
         specs = library_records.specs_of(library)
@@ -124,4 +125,4 @@ def _child(writing: int) -> None:
         answer = {"error": {"message": error.message, "facts": error.facts, "hint": error.hint}}
     with os.fdopen(writing, "w") as pipe:
         json.dump(answer, pipe)
-    os._exit(0)  # without the library's destructors, which are not asked about
+    os._exit(0)  # without running the library's destructors

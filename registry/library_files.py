@@ -1,4 +1,4 @@
-"""Libraries as files: where they are looked for, which are opened already, which stay closed on this machine."""
+"""Library files: search paths, which are opened already, which must not be opened on this machine."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _ENTRY = f"dovetail_plugin_entry_v{_native.ABI_VERSION[0]}"
 PATH = "DOVETAIL_PLUGIN_PATH"  # folders of libraries, separated as in PATH
 _SUFFIXES = (".so", ".dylib", ".dll")
 BRINGS_NOTHING = (
-    "it brings no op and no implementation: write REGISTER_DOVETAIL_PLUGIN(Creator) for a class, "
+    "it registers no op and no implementation: write REGISTER_DOVETAIL_PLUGIN(Creator) for a class, "
     "DOVETAIL_IMPLEMENTS(...) for rows"
 )
 
 
 def open_library(path: str | os.PathLike[str]) -> Any:
-    """The opened library; `locate` says which file a bare name is.
+    """Open a library; `locate` finds the file of a bare name.
 
     Raises:
-        LibraryRefused: no such file, or not a library that works with this host. Nothing of it is kept.
+        LibraryRefused: no such file, or it cannot work with this host. Nothing of it stays registered.
     """
     return _native.open_library(locate(path))
 
 
 def locate(path: str | os.PathLike[str]) -> str:
-    """The file that is meant: a bare name is searched in DOVETAIL_PLUGIN_PATH, then in the working directory.
+    """The path of a library. A bare name is searched in DOVETAIL_PLUGIN_PATH, then in the working directory.
 
     Raises:
-        LibraryRefused: a bare name that is in none of these folders; `searched` has them.
+        LibraryRefused: a bare name that is in none of these folders; attribute `searched` lists them.
     """
     text = os.fspath(path)
     if isinstance(text, bytes):
@@ -58,7 +58,7 @@ def locate(path: str | os.PathLike[str]) -> str:
 
 
 def closed_because(device: DeviceType) -> str:
-    """Why libraries whose implementations run on `device` stay closed in this process; "" if they may be opened."""
+    """Why libraries for `device` are not opened in this process; "" if they may be."""
     if device != DeviceType.GPU:
         return ""
     if os.environ.get("DOVETAIL_DEVICE", "").lower() == "cpu":
@@ -68,7 +68,7 @@ def closed_because(device: DeviceType) -> str:
 
 
 def known_libraries() -> list[Path]:
-    """Libraries lying in the folders of DOVETAIL_PLUGIN_PATH, sorted in each. Nothing is opened."""
+    """Libraries in the folders of DOVETAIL_PLUGIN_PATH, sorted within each folder. None is opened."""
     found: list[Path] = []
     for folder in os.environ.get(PATH, "").split(os.pathsep):
         if folder and os.path.isdir(folder):
@@ -77,9 +77,9 @@ def known_libraries() -> list[Path]:
 
 
 def opened_libraries(known: set[str]) -> list[str]:
-    """Paths of libraries in this process that have a plugin's entry point and that dovetail did not open itself.
+    """Paths of plugin libraries in this process that dovetail did not open itself.
 
-    Those in `known` are left out; all that are looked at are added to it. Where there is no /proc the list is empty.
+    Those in `known` are left out; all libraries examined are added to it. Without /proc the list is empty.
     """
     try:
         lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
@@ -101,6 +101,6 @@ def _is_plugin(path: str) -> bool:
 
 
 def abi_text(abi: tuple[int, int]) -> str:
-    """The library's interface version; a star says that it knows a newer minor than this host."""
+    """The library's interface version, with a star if its minor is newer than the host's."""
     newer = tuple(abi) > tuple(_native.ABI_VERSION)
     return f"{abi[0]}.{abi[1]}{'*' if newer else ''}"

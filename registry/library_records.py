@@ -1,4 +1,4 @@
-"""What a library describes, as the records that Python plugins give: specs and their objects, implementations."""
+"""The ops and implementations of a library as the records that Python plugins have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEATURES = {name: 1 << bit for name, bit in _native.CPU_FEATURES}
 
 
 class LibraryOp:
-    """An op of a library with its fields set. `native` is the library's own object."""
+    """An op of a library with its fields set. `native` is the library's object."""
 
     def __init__(self, spec: OpSpec, native: Any) -> None:
         self.spec = spec
@@ -33,7 +33,7 @@ class LibraryOp:
         return len(self.spec.outputs) or self.native.count_outputs(len(self.spec.inputs))
 
     def infer(self, inputs: Sequence[SymbolicTensor | None]) -> list[SymbolicTensor]:
-        """Dims and types of all outputs, as the library says."""
+        """Dims and types of all outputs, computed by the library."""
         builder = ExprBuilder()
         dims = [None if tensor is None else list(tensor.dims) for tensor in inputs]
         types = [-1 if tensor is None else int(tensor.dtype) for tensor in inputs]
@@ -44,20 +44,20 @@ class LibraryOp:
                 for i in range(n_outputs)
             ]
         except ShapeError as error:
-            if self.spec.id not in error.message:  # the builder's own, as of a division by zero
+            if self.spec.id not in error.message:  # from the expression builder, such as a division by zero
                 layer = f" of layer '{self.native.layer}'" if self.native.layer else ""
                 error.facts.append(("raised in", f"getOutputDimensions of {self.spec.id}{layer}"))
             raise
 
     def _dims(self, index: int, dims: Sequence[Any]) -> DimsExprs:
-        """The extents that the library gave. Raises ShapeError for one that cannot be."""
+        """The extents that the library returned. Raises ShapeError for a negative one."""
         wrong = [(axis, dim.value) for axis, dim in enumerate(dims) if dim.value is not None and dim.value < 0]
         if wrong:
             layer = f" of layer '{self.native.layer}'" if self.native.layer else ""
             raise ShapeError(
                 f"{self.spec.id} failed in getOutputDimensions{layer}: output {index} cannot have these extents",
                 facts=[(f"dimension {axis}", f"is {value}; extents are 0 or more") for axis, value in wrong],
-                hint="An extent not known yet is not -1: hand on inputs[i].d[k], or compute it with exprBuilder.",
+                hint="Do not use -1 for an unknown extent: return inputs[i].d[k], or compute it with exprBuilder.",
                 plugin=self.spec.id,
                 layer=self.native.layer,
                 method="getOutputDimensions",
@@ -82,11 +82,11 @@ class LibraryOp:
 
 
 class LibraryMaker:
-    """`spec.make` of an op that a library describes."""
+    """`spec.make` of an op of a library."""
 
     def __init__(self, table: Any) -> None:
         self.table = table
-        self.spec: OpSpec  # set once by spec_of, which needs the maker first
+        self.spec: OpSpec  # set by spec_of, which needs the maker first
 
     def __call__(self, layer: str, values: Mapping[str, Any]) -> LibraryOp:
         given = [f for f in self.spec.fields if values.get(f.name) is not None]
@@ -94,17 +94,17 @@ class LibraryMaker:
         return LibraryOp(self.spec, self.table.create(layer, fields))
 
     def load(self, layer: str, data: bytes) -> LibraryOp:
-        """The op from what its object saved."""
+        """The op from the bytes that its object saved."""
         return LibraryOp(self.spec, self.table.load(layer, data))
 
 
 def specs_of(library: Any) -> list[OpSpec]:
-    """The ops that a library describes."""
+    """The specs of a library's ops."""
     return [_spec_of(table, os.path.basename(library.path)) for table in library.ops]
 
 
 def implementations_of(library: Any, plugin: str) -> list[Implementation]:
-    """The implementations that a library brings; `plugin` is the name of its record."""
+    """The implementations of a library; `plugin` is the name of its record."""
     return [_implementation_of(table, plugin, library.path) for table in library.implementations]
 
 
@@ -189,7 +189,7 @@ def _row(row: Mapping[str, Any], index: int) -> Row:
 
 @cache
 def _needs(bits: int) -> tuple[str, ...]:
-    """Names of instruction sets; one that this host does not know has a name that no machine has."""
+    """Names of instruction sets. One that this host does not know gets a name that no machine has."""
     unknown = bits & ~sum(_FEATURES.values())
     names = [name for name, bit in _FEATURES.items() if bits & bit]
     return (*names, *(f"instruction set {bit} (unknown to this host)" for bit in range(64) if unknown >> bit & 1))

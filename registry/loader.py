@@ -1,4 +1,4 @@
-"""Discovery: entry points found, sorted, filtered, imported one by one, and recorded whatever happens."""
+"""Discovery: entry points are found, sorted, filtered and imported one by one; each gets a record, even if it fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dovetail.registry.registry import Registry
 
 GROUP = "dovetail.plugins"
 BLOCK = "DOVETAIL_PLUGINS_BLOCK"  # names or globs, separated by commas
-AUTOLOAD = "DOVETAIL_PLUGIN_AUTOLOAD"  # "0": third-party plugins stay out
+AUTOLOAD = "DOVETAIL_PLUGIN_AUTOLOAD"  # "0": third-party plugins are not loaded
 STRICT = "DOVETAIL_PLUGINS_STRICT"  # "1": the first failure is raised
 
 
@@ -35,7 +35,7 @@ _Step = Callable[..., list[Any]]
 
 @dataclass
 class _Found:
-    """An entry point, its record, and the object it names once it is imported."""
+    """An entry point, its record, and after the import the object that it names."""
 
     point: metadata.EntryPoint
     record: PluginRecord
@@ -47,12 +47,12 @@ class _Found:
 
 
 def load_entry_points(registry: Registry, strict: bool | None = None) -> list[PluginRecord]:
-    """Load every plugin that an installed distribution offers; the records, in order.
+    """Load the plugins of all installed distributions. Returns the records, in order.
 
-    Built-ins come first, then the others by distribution and entry name. What fails is recorded and left out.
+    Built-ins come first, then the others by distribution and entry name. A plugin that fails is recorded and skipped.
 
     Args:
-        strict: raise the first failure instead; None asks DOVETAIL_PLUGINS_STRICT.
+        strict: raise the first failure instead; None: DOVETAIL_PLUGINS_STRICT decides.
     """
     if strict is None:
         strict = switch(STRICT, False)
@@ -60,7 +60,7 @@ def load_entry_points(registry: Registry, strict: bool | None = None) -> list[Pl
     _apply_rules(registry, found)
     active = [one for one in found if one.record.state == "loaded"]
     steps: list[_Step] = [partial(_load, registry, one, strict) for one in active]
-    while steps:  # an op that one plugin misses may come from a plugin later in the order
+    while steps:  # an op that one plugin needs may be registered by a later one
         n_ops = len(registry.specs())
         steps = [again for step in steps for again in step(last=False)]
         if len(registry.specs()) == n_ops:
@@ -71,9 +71,9 @@ def load_entry_points(registry: Registry, strict: bool | None = None) -> list[Pl
 
 
 def default_registry() -> Registry:
-    """The registry of this process, filled when it is first asked for.
+    """The registry of this process, filled on first use.
 
-    A plugin that asks for it while it is itself being loaded gets what is there so far.
+    A plugin that calls this while it is being loaded gets the registry as filled so far.
     """
     if not _default.is_loaded:
         with _default.lock:
@@ -91,7 +91,7 @@ def default_registry() -> Registry:
 
 
 class _Default:
-    """The one registry that belongs to the process."""
+    """The registry of the process."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -116,7 +116,7 @@ def _entry_points(registry: Registry) -> list[_Found]:
         name, folder = dist.metadata["Name"] or "?", str(dist.locate_file(""))
         first = folders.setdefault(normal(name), folder)
         if any((one.record.path, one.record.distribution) == (folder, name) for one in found):
-            continue  # a folder that stands twice in sys.path
+            continue  # the same folder twice in sys.path
         found += _of_distribution(dist, name, folder, "" if first == folder else first)
     found.sort(key=lambda one: (not one.is_built_in, normal(one.record.distribution), one.record.name))
     in_use = Counter(one.record.name for one in found if one.record.state == "loaded")
@@ -155,7 +155,7 @@ def _of_distribution(dist: metadata.Distribution, name: str, folder: str, shadow
 
 
 def _apply_rules(registry: Registry, found: Iterable[_Found]) -> None:
-    """Mark what the environment keeps out; nothing of it is imported."""
+    """Mark the plugins that environment variables disable; they are not imported."""
     active = [one for one in found if one.record.state == "loaded"]
     patterns = [part.strip() for part in os.environ.get(BLOCK, "").split(",") if part.strip()]
     autoload = switch(AUTOLOAD, True)
@@ -184,15 +184,15 @@ def _matches(record: PluginRecord, pattern: str) -> bool:
 
 
 def normal(name: str) -> str:
-    """The name under which packages compare: "Acme_NMS" is "acme-nms"."""
+    """The normalised name of a package: "Acme_NMS" is "acme-nms"."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-# ---- loading one; each step gives the steps that must be tried again later
+# ---- loading one; each step returns the steps that must be tried again later
 
 
 def _load(registry: Registry, one: _Found, strict: bool, last: bool) -> list[_Step]:
-    """Import the plugin, let pluggy check its hooks, and collect what it offers."""
+    """Import the plugin, let pluggy check its hooks, and collect its ops and implementations."""
     offer = Offer(one.record)
     try:
         one.plugin = one.point.load()
@@ -220,7 +220,7 @@ def _meet(registry: Registry, one: _Found) -> None:
         return
     unmarked = [name for name in dir(one.plugin) if name.startswith(hookspecs.PREFIX)]
     raise PluginFailed(
-        f"plugin {one.record.name} brings nothing: no function of {one.record.entry} is a hook",
+        f"plugin {one.record.name} registers nothing: no function of {one.record.entry} is a hook",
         facts=[(name, "is not marked with @hookimpl") for name in unmarked],
         hint="Mark its hooks: from dovetail.plugins import hookimpl",
         plugin=one.record.name,
@@ -228,14 +228,14 @@ def _meet(registry: Registry, one: _Found) -> None:
 
 
 def _call(registry: Registry, one: _Found, hook: str, /, **arguments: Any) -> list[Any]:
-    """What this plugin alone answers."""
+    """The result of calling a hook of this plugin only."""
     others = [plugin for plugin in registry.plugins.get_plugins() if plugin is not one.plugin]
     answers: list[Any] = registry.plugins.subset_hook_caller(hook, others)(**arguments)
     return answers
 
 
 def _commit(registry: Registry, one: _Found, offer: Offer, strict: bool, last: bool) -> list[_Step]:
-    """Register what was offered, then the plugin's libraries one by one."""
+    """Register the collected ops and implementations, then the plugin's libraries one by one."""
     try:
         registry.commit(offer)
         answers = _call(registry, one, "dovetail_native_libraries") if one.plugin is not None else []
@@ -250,7 +250,7 @@ def _commit(registry: Registry, one: _Found, offer: Offer, strict: bool, last: b
 
 
 def _load_library(registry: Registry, one: _Found, library: Library, strict: bool, last: bool) -> list[_Step]:
-    """Register a library that a plugin brings along. If it is refused, or left closed, the plugin stays."""
+    """Register a library of a plugin. If it is refused or not opened, the plugin stays."""
     mine = one.record
     name = os.path.basename(library.path)
     record = PluginRecord(name, source=mine.source, distribution=mine.distribution, parent=mine.name)
@@ -271,7 +271,7 @@ def _load_library(registry: Registry, one: _Found, library: Library, strict: boo
 
 
 def _fail(registry: Registry, one: _Found, error: BaseException, strict: bool) -> None:
-    """Record the failure, and leave nothing of the plugin behind."""
+    """Record the failure, and remove everything of the plugin."""
     if one.plugin is not None and registry.plugins.get_name(one.plugin) is not None:
         registry.plugins.unregister(one.plugin)
     state = "incompatible" if isinstance(error, LibraryRefused) else "failed"
@@ -282,7 +282,7 @@ def _fail(registry: Registry, one: _Found, error: BaseException, strict: bool) -
 
 
 def _reason(error: BaseException) -> str:
-    """The error in one line. pluggy's second and third lines hold the signature and what is wrong with it."""
+    """The error in one line. pluggy's second and third lines have the signature and the error in it."""
     lines = str(error).strip().splitlines()
     text = "; ".join(lines) if isinstance(error, pluggy.PluginValidationError) else "".join(lines[:1])
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""Tables of functions: made for implementations written in Python, and published where engines look them up."""
+"""Function tables: makes them for implementations written in Python, and publishes them for engines."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ TRAITS = {"op_object": 1, "capture_safe": 2, "in_place": 4, "python": 8}  # DT_T
 
 
 def bound(implementation: Implementation) -> Implementation:
-    """The same with a C table: one written in Python gets a table that calls its factory.
+    """The implementation with a C table: one written in Python gets a table that calls its factory.
 
-    The factory keeps its table, so that registries of one process agree on it.
+    The factory keeps the table, so that all registries of a process use the same one.
     """
     factory = implementation.native
     if factory is None or isinstance(factory, _native.NativeImplementation):
@@ -32,17 +32,17 @@ def bound(implementation: Implementation) -> Implementation:
 
 
 def publish(implementation: Implementation, spec: OpSpec | None) -> None:
-    """Put the table where engines look it up. The process has one such place; the same table twice is one.
+    """Publish the table for engines, once per process. Publishing the same table again does nothing.
 
     Raises:
         PluginConflict: another table has that id.
     """
     if implementation.native is not None:
-        op_table = None if spec is None else getattr(spec.make, "table", None)  # of an op that a library describes
+        op_table = None if spec is None else getattr(spec.make, "table", None)  # if the op is a library's
         _native.register_implementation(implementation.native, op_table)
 
 
 def withdraw(implementation: Implementation) -> None:
-    """Take the table away again. Engines that already use it keep it."""
+    """Withdraw the table. Engines that already use it keep it."""
     if implementation.native is not None:
         _native.deregister_implementation(implementation.id)

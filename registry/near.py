@@ -1,4 +1,4 @@
-"""What a look-up that failed might have meant, and what to do about it."""
+"""Near misses: suggestions for a lookup that failed, each with what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 200  # characters of a name in a message; longer ones are cut
 
 @dataclass(frozen=True)
 class NearMiss:
-    """Something like what was asked for, why it is not that, and what to do to get it."""
+    """Something similar to the requested name, why it does not match, and how to get it."""
 
     what: str
     why: str
@@ -31,7 +31,7 @@ class NearMiss:
 def near_misses(
     name: str, version: str, namespace: str, tables: Tables, records: Iterable[PluginRecord]
 ) -> list[NearMiss]:
-    """Nearest first: other versions, namespaces and spellings, then plugins and libraries not loaded."""
+    """Near misses, nearest first: other versions, namespaces and spellings, then plugins and libraries not loaded."""
     found = _registered(name, version, namespace, tables)
     instead = instead_of(name)
     if instead and not any(spec.name == name for spec in tables.specs.values()):
@@ -46,7 +46,7 @@ def near_misses(
 def not_found(
     name: str, version: str, namespace: str, tables: Tables, records: Iterable[PluginRecord]
 ) -> PluginNotFound:
-    """The error for a miss, with everything near it."""
+    """The error for a failed lookup, with its near misses."""
     misses = near_misses(name, version, namespace, tables, records)
     advice = [miss.advice for miss in misses if miss.advice] or ["See what is here: dovetail plugins list --ops"]
     asked = op_id(name, version, namespace)
@@ -64,9 +64,9 @@ def not_found(
 
 
 def spelled_like(word: str, known: Iterable[str]) -> list[str]:
-    """Words within two letters of `word`, or alike as a whole; best first, at most three."""
+    """Words that differ from `word` in at most two letters, or are similar as a whole; best first, at most three."""
     lower = {candidate.lower(): candidate for candidate in known}
-    if len(word) > _LONGEST:  # no name is like it, and comparing takes as many steps as both have letters, multiplied
+    if len(word) > _LONGEST:  # no name is similar, and comparing takes time quadratic in the length
         return []
     close = difflib.get_close_matches(word.lower(), lower, n=3, cutoff=0.75)
     reach = 2 if len(word) > 4 else 1
@@ -76,7 +76,7 @@ def spelled_like(word: str, known: Iterable[str]) -> list[str]:
 
 
 def edit_distance(a: str, b: str) -> int:
-    """Insertions, deletions and replacements that make `a` into `b`."""
+    """Number of insertions, deletions and replacements that turn `a` into `b`."""
     row = list(range(len(b) + 1))
     for i, letter in enumerate(a, 1):
         previous, row[0] = row[0], i
@@ -123,7 +123,7 @@ def _not_loaded(records: Iterable[PluginRecord]) -> list[NearMiss]:
     records = list(records)
     built_in = {record.name for record in records if record.kind == "built-in"}
     for record in records:
-        closed = record.parent in built_in and record.state == "disabled"  # it brings no ops, so it cannot be meant
+        closed = record.parent in built_in and record.state == "disabled"  # it has no ops, so it cannot be meant
         if record.state == "loaded" or record.kind == "built-in" or closed:
             continue
         why = f"known, {record.state}: {record.reason}"[:80]

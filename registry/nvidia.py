@@ -1,6 +1,6 @@
-"""Plugins that NVIDIA ships with TensorRT, and what does the same here: scripts and models ask for them by name.
+"""Plugins that NVIDIA ships with TensorRT, which scripts and models request by name, and layers that do the same.
 
-None of them is in dovetail. A look-up that misses one says which layers, and which operators of ONNX, take its place.
+None of them is in dovetail. The error for such a name says which layers, and which ONNX operators, replace it.
 """
 
 from __future__ import annotations
@@ -140,5 +140,5 @@ NAMES = (*_SAME, *_WITHOUT)
 
 
 def instead_of(name: str) -> str:
-    """What takes the place of the plugin that NVIDIA calls `name`, as an advice; "" if it ships none of that name."""
+    """Advice on what replaces NVIDIA's plugin `name`; "" if there is no such plugin."""
     return _OWN_WORK if name in _WITHOUT else _SAME.get(name, "")

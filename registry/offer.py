@@ -1,4 +1,4 @@
-"""What one plugin brings, collected before anything of it is registered."""
+"""Ops, implementations and libraries of one plugin, collected before any of them is registered."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dovetail.registry.records import PluginRecord
 
 
 class Offer:
-    """The handle that `dovetail_register_ops(registry)` gets.
+    """The object that `dovetail_register_ops(registry)` gets.
 
-    It collects; the registry takes everything in one step when the hook has returned, or nothing.
+    It only collects; when the hook has returned, the registry accepts everything in one step, or nothing.
     """
 
     def __init__(self, record: PluginRecord) -> None:
@@ -27,10 +27,10 @@ class Offer:
         self.libraries: list[PluginRecord] = []
 
     def add_op(self, op: Any, called: str = "add_op") -> OpSpec:
-        """Offer an op: an OpSpec, a Plugin class or a creator, with the implementations that it brings along.
+        """Offer an op, with its own implementations: an OpSpec, a Plugin class or a creator.
 
         Raises:
-            DefinitionError: `op` is none of these; what the author `called` is named.
+            DefinitionError: `op` is none of these; the message names the function that the author `called`.
         """
         spec, implementations = described(op, called)
         self.specs.append((spec, self.record))
@@ -42,14 +42,14 @@ class Offer:
         """Offer a way to compute an op, of this plugin or of any other.
 
         Raises:
-            DefinitionError: `implementation` is no Implementation and does not bring any.
+            DefinitionError: `implementation` is not an Implementation and has none.
         """
         for one in _implementations(implementation):
             owned = replace(one, plugin=one.plugin or self.record.name)
             self.implementations.append((owned, self.record))
 
     def load_library(self, path: str | os.PathLike[str]) -> PluginRecord:
-        """Offer all ops and implementations of a library; its record says what they are.
+        """Offer all ops and implementations of a library; its record lists them.
 
         Raises:
             LibraryRefused: it cannot work with this host.
@@ -57,7 +57,7 @@ class Offer:
         return self.add_library(library_files.open_library(path), parent=self.record)
 
     def add_library(self, library: Any, parent: PluginRecord | None = None) -> PluginRecord:
-        """Offer what an opened library brings, as part of `parent`, or as the plugin itself."""
+        """Offer the ops and implementations of an opened library, as part of `parent` or as a plugin of its own."""
         record = PluginRecord(library.name) if parent else self.record
         describe(record, library)
         if parent is not None:
@@ -75,7 +75,7 @@ class Offer:
 
 
 def describe(record: PluginRecord, library: Any) -> None:
-    """Fill the record with what the library says of itself."""
+    """Fill the record with the library's description of itself."""
     record.name = library.name
     record.version = library.version or ""
     record.kind = "native"
@@ -85,10 +85,10 @@ def describe(record: PluginRecord, library: Any) -> None:
 
 
 def described(op: Any, called: str) -> tuple[OpSpec, Iterable[Implementation]]:
-    """The spec that `op` stands for, and the implementations that come with it.
+    """The spec of `op`, and its implementations.
 
-    An OpSpec stands for itself. Anything else says it with `dovetail_spec` and `dovetail_implementations`,
-    attributes or methods; a creator may give an object that does with `to_plugin()`.
+    `op` is an OpSpec, or has `dovetail_spec` and `dovetail_implementations`, as attributes or methods; a creator may
+    return an object that has them from `to_plugin()`.
     """
     if isinstance(op, OpSpec):
         return op, ()
@@ -128,7 +128,7 @@ def _shown(op: Any) -> str:
 
 
 def _instead_of(op: Any) -> str:
-    """What to give instead of something that describes no op."""
+    """The hint for an object that does not describe an op."""
     if inspect.isfunction(op):
         return f'Decorate it: @op("namespace::Name@1") above def {op.__name__}.'
     if isinstance(op, type) and hasattr(op, "create_plugin"):

@@ -1,4 +1,4 @@
-"""What is known of each plugin, whether it works or not."""
+"""The record of each plugin, whether it works or not."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dovetail.core.strict import Strict
 
 STATES = ("loaded", "disabled", "failed", "incompatible", "shadowed", "quarantined")
 KINDS = ("built-in", "python", "native")
-AT_RUN_TIME = "registered at run time"  # source of what a script or program registered itself
+AT_RUN_TIME = "registered at run time"  # source of ops that a script or program registers itself
 BROKEN = ("failed", "incompatible", "quarantined")
 
 
 @dataclass(eq=False)
 class PluginRecord(Strict):
-    """One plugin: a module found by an entry point, a library, or what a script registered itself.
+    """One plugin: a module found by an entry point, a library, or ops that a script registered itself.
 
     Two records are equal only if they are the same object.
     """
@@ -23,12 +23,12 @@ class PluginRecord(Strict):
     version: str = ""
     state: str = "loaded"
     kind: str = "python"
-    source: str = ""  # how it came here, for people: "dovetail (core)", "pip", "load_library"
+    source: str = ""  # how it was found, for messages: "dovetail (core)", "pip", "load_library"
     distribution: str = ""
     entry: str = ""  # value of the entry point: "acme_nms.plugin"
     path: str = ""  # of the library, or of the folder that the distribution lies in
-    parent: str = ""  # name of the plugin that brought this library
-    abi: str = ""  # "1.0"; "1.4*" where the library knows a newer minor than this host
+    parent: str = ""  # name of the plugin that this library belongs to
+    abi: str = ""  # "1.0"; "1.4*" if the library's minor is newer than the host's
     hash: str = ""  # of the library's contents
     ops: tuple[str, ...] = ()
     implementations: tuple[str, ...] = ()
@@ -41,16 +41,16 @@ class PluginRecord(Strict):
 
     @property
     def owner(self) -> str:
-        """Who owns what this record brings: a library belongs to the plugin that brought it."""
+        """The owner of this record's ops and implementations; of a library, the plugin that it belongs to."""
         return self.parent or self.name
 
     @property
     def title(self) -> str:
-        """How messages call it: "acme-nms 2.1.4"."""
+        """Its name in messages: "acme-nms 2.1.4"."""
         return f"{self.distribution or self.name} {self.version}".strip()
 
     def home_of(self, where: str = "") -> str:
-        """Version and place, for a fact line; `where` is the line of source that is meant, if any."""
+        """Version and location, for a fact line; `where` is the line of source, if known."""
         place = self.path if self.kind == "native" else where or self.entry or self.source
         return ", ".join(part for part in (self.version, place) if part)
 
@@ -62,5 +62,5 @@ class PluginRecord(Strict):
         self.traceback = traceback
 
     def as_dict(self) -> dict[str, object]:
-        """All fields as JSON takes them; keys are part of the schema of `dovetail plugins list --json`."""
+        """All fields in a form for JSON; the keys are part of the schema of `dovetail plugins list --json`."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The registry: who is here, what they bring, and the look-ups of the machine and of TensorRT's scripts."""
+"""The registry: plugins with their ops and implementations, and lookups for the machine and for TensorRT's scripts."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _log = logging.getLogger("dovetail")
 
 
 class Registry(TensorRTNames):
-    """Ops, implementations and the plugins that brought them. A new one is empty.
+    """Ops, implementations and the plugins that registered them. A new registry is empty.
 
-    Every change is whole or not at all, and may come from any thread; look-ups take no lock. `plugins` is
-    the pluggy manager, `parent` another registry that is asked when a look-up here finds nothing.
+    A change is made completely or not at all, from any thread; lookups take no lock. `plugins` is the pluggy manager,
+    `parent` another registry, which is searched if a lookup here finds nothing.
     """
 
     warnings: list[str]
@@ -46,16 +46,16 @@ class Registry(TensorRTNames):
         self.plugins.add_hookspecs(hookspecs)
         self.parent = None
         self.parent_search_enabled = True
-        self._adopts = False  # does it register libraries that the process opened by itself?
+        self._adopts = False  # True: it registers libraries that the process opened by itself
         self._looked_at: set[str] = set()
 
-    # ---- look-up (core.contract.Lookup)
+    # ---- lookup (core.contract.Lookup)
     def find(self, name: str, version: str = "1", namespace: str = "") -> OpSpec:
-        """The spec of an op; `name` may be a whole id, "acme::NMS@2".
+        """The spec of an op; `name` may be a complete id, "acme::NMS@2".
 
         Raises:
-            PluginNotFound: there is none; the text lists near misses.
-            DTypeError: name, version or namespace is no str.
+            PluginNotFound: there is none; the message lists near misses.
+            DTypeError: name, version or namespace is not a str.
         """
         checked_op_name(name, version, namespace)
         if "::" in name or "@" in name:
@@ -72,25 +72,25 @@ class Registry(TensorRTNames):
         return next((specs[op] for specs in tables if op in specs), None)
 
     def implementations_of(self, op: str) -> Sequence[Implementation]:
-        """All implementations of `namespace::Name@version` in order of registration; unknown op: none."""
+        """All implementations of `namespace::Name@version`, in order of registration; none if the op is unknown."""
         tables = [registry._tables for registry in self._lineage()]
         return tuple(one for table in tables for one in table.implementations.get(op, ()))
 
     def bound(self, implementation: Implementation) -> Implementation:
-        """The same with the table by which the runtime calls it, though it is not registered."""
+        """The implementation with the table that the runtime calls, without registering it."""
         return native_tables.bound(implementation)
 
     def near_misses(self, name: str, version: str = "1", namespace: str = "") -> list[tuple[str, str]]:
-        """(what, why) lines for a look-up that failed, nearest first."""
+        """(what, why) lines for the message of a lookup that failed, nearest first."""
         checked_op_name(name, version, namespace)
         misses = near.near_misses(name, version, namespace, *self._visible())
         return [(miss.what, miss.why) for miss in misses]
 
     def with_role(self, role: str) -> OpSpec:
-        """The op that plays a part for the machine, such as "reformat"; of several the first registered.
+        """The op with a role, such as "reformat"; if there are several, the one registered first.
 
         Raises:
-            PluginNotFound: no plugin brings one.
+            PluginNotFound: no plugin has one.
         """
         roles = {}
         for registry in self._lineage():
@@ -100,9 +100,9 @@ class Registry(TensorRTNames):
                 roles[spec.role] = spec.id
         known = ", ".join(f"{part} ({op})" for part, op in roles.items() if part) or "none"
         raise PluginNotFound(
-            f"no plugin brings an op for the role '{role}'",
+            f"no plugin has an op for the role '{role}'",
             facts=[("roles", known)],
-            hint="Built-in layers bring them: dovetail plugins list",
+            hint="The built-in layers have them: dovetail plugins list",
             role=role,
         )
 
@@ -123,11 +123,11 @@ class Registry(TensorRTNames):
         return [one for several in self._tables.implementations.values() for one in several]
 
     def records(self) -> list[PluginRecord]:
-        """Every plugin met so far, loaded or not, in order of discovery."""
+        """Every plugin found so far, loaded or not, in order of discovery."""
         return list(self._records)
 
     def record_of(self, op_or_implementation: str) -> PluginRecord | None:
-        """Who brought the op or implementation with this id, or None."""
+        """The record of the plugin that registered this op or implementation id, or None."""
         for registry in self._lineage():
             for records in (registry._tables.op_owner, registry._tables.implementation_owner):
                 if op_or_implementation in records:
@@ -141,7 +141,7 @@ class Registry(TensorRTNames):
             registry = registry.parent if registry.parent_search_enabled else None
 
     def _visible(self) -> tuple[Tables, list[PluginRecord]]:
-        """Ops and records of this registry and of those it inherits from, for reports."""
+        """Ops and records of this registry and its parents, for reports."""
         tables, records = Tables(), []
         for registry in reversed(list(self._lineage())):
             tables.specs.update(registry._tables.specs)
@@ -151,16 +151,16 @@ class Registry(TensorRTNames):
 
     # ---- registration
     def add_op(self, op: Any, owner: str | PluginRecord = "user", replace: bool = False) -> OpSpec:
-        """Register an op: an OpSpec, a Plugin class or a creator, with the implementations that it brings.
+        """Register an op, with its own implementations: an OpSpec, a Plugin class or a creator.
 
         Args:
-            owner: the plugin in whose name this is done.
-            replace: put it in the place of the owner's earlier op of that id. So it is, with a warning in the log,
-                where both are the same class or function by name, or both were defined in `__main__`: a cell of a
-                notebook that is run again, a module that is reloaded. Engines that exist keep what they were made of.
+            owner: the plugin that is recorded as the owner.
+            replace: replace the owner's earlier op of that id. Without it, an earlier op is also replaced, with a
+                warning in the log, if both are the same class or function by name, or both were defined in `__main__`
+                (a notebook cell that is run again, a module that is reloaded). Existing engines keep the earlier op.
 
         Raises:
-            PluginConflict: id, namespace or `add_...` name is somebody else's. Nothing was registered.
+            PluginConflict: id, namespace or `add_...` name belongs to another plugin. Nothing was registered.
         """
         offer = Offer(self._record_named(owner))
         spec = offer.add_op(op)
@@ -170,7 +170,7 @@ class Registry(TensorRTNames):
         return spec
 
     def _is_edited(self, spec: OpSpec, record: PluginRecord) -> bool:
-        """Is this op defined again where it was defined before, by the same owner? The log says so."""
+        """True, with a warning in the log, if the same owner defines this op again where it was defined before."""
         known = self._tables.specs.get(spec.id)
         if known is None or known is spec or self._tables.op_owner[spec.id].owner != record.owner:
             return False
@@ -186,14 +186,14 @@ class Registry(TensorRTNames):
         return True
 
     def _earlier(self, spec: OpSpec, record: PluginRecord) -> Callable[[str, PluginRecord], bool]:
-        """What `commit` drops for a new edition of an op: the op of this owner, with the implementations it brought."""
+        """Selects what `commit` drops when an op is defined again: the owner's op with its own implementations."""
         return lambda id, owner: owner.owner == record.owner and id.partition("#")[0] == spec.id
 
     def add_implementation(self, implementation: Any, owner: str | PluginRecord = "user") -> None:
-        """Register a way to compute an op, anybody's.
+        """Register a way to compute an op, of this or another plugin.
 
         Raises:
-            ImplementationMismatch: the op is unknown, or does not have what is read. Nothing was registered.
+            ImplementationMismatch: the op is unknown or lacks a field that is read. Nothing was registered.
             PluginConflict: the id is taken, or the name lacks the owner's namespace ("acme.winograd").
         """
         offer = Offer(self._record_named(owner))
@@ -207,17 +207,17 @@ class Registry(TensorRTNames):
         isolated: bool = False,
         timeout_s: float = TIMEOUT_S,
     ) -> PluginRecord:
-        """Open a library and register all it brings; its record. The same contents again: the same record.
+        """Open a library and register all its ops and implementations. Returns its record.
 
         Args:
-            path: of the file; a bare name is looked for in DOVETAIL_PLUGIN_PATH, then in the working directory.
-            replace: put it in the place of an earlier library of the same path or plugin name.
-            isolated: open it in a child process first, and refuse it if that one crashes, ends or is held up.
+            path: of the file; a bare name is searched in DOVETAIL_PLUGIN_PATH, then in the working directory.
+            replace: replace an earlier library of the same path or plugin name.
+            isolated: open it in a child process first, and refuse it if that process crashes, exits or hangs.
             timeout_s: seconds that the child may take.
 
         Raises:
-            LibraryRefused: it cannot work with this host, or the child did not survive it. None of it was registered.
-            ImplementationMismatch, PluginConflict: what it brings does not fit. None of it was registered.
+            LibraryRefused: it cannot work with this host, or the child process failed. Nothing was registered.
+            ImplementationMismatch, PluginConflict: its contents do not fit. Nothing was registered.
         """
         if not isinstance(path, (str, bytes, os.PathLike)):
             raise LibraryRefused(
@@ -235,7 +235,7 @@ class Registry(TensorRTNames):
         replace: bool = False,
         child_timeout_s: float | None = None,
     ) -> PluginRecord:
-        """`load_library` with a record that says where the library comes from. No timeout: not isolated."""
+        """`load_library` with a record that says where the library was found. No timeout: not isolated."""
         with self._lock:
             record.path, record.kind = os.fspath(path), "native"
             try:
@@ -263,8 +263,8 @@ class Registry(TensorRTNames):
     def adopt_opened(self) -> list[PluginRecord]:
         """Register plugin libraries that the process opened by itself, as `ctypes.CDLL(path)` does; their records.
 
-        Only the registry of the process does it: in `init_libnvinfer_plugins`, `plugin_creator_list`, and when a
-        look-up misses. A library that does not fit is recorded and logged, and looked at once.
+        Only the registry of the process does this: in `init_libnvinfer_plugins`, in `plugin_creator_list`, and when a
+        lookup fails. A library that does not fit is recorded and logged, and not tried again.
         """
         if not self._adopts:
             return []
@@ -282,7 +282,7 @@ class Registry(TensorRTNames):
             return adopted
 
     def deregister_library(self, record: PluginRecord) -> bool:
-        """Forget what a library brought; False if it is not here. Its code stays mapped, engines keep it."""
+        """Unregister a library; False if it was not registered. Its code stays mapped, since engines may use it."""
         with self._lock:
             if record not in self._records or record.state != "loaded":
                 return False
@@ -291,7 +291,7 @@ class Registry(TensorRTNames):
             return True
 
     def commit(self, offer: Offer, drop: Callable[[str, PluginRecord], bool] | None = None) -> None:
-        """Register all that an offer holds, in the place of what `drop` names; or nothing, and raise."""
+        """Register everything in an offer, replacing what `drop` selects; or raise and register nothing."""
         with self._lock:
             old = self._tables
             tables, orphans = old.without(drop) if drop is not None else (old.copy(), [])
@@ -315,7 +315,7 @@ class Registry(TensorRTNames):
                     self.note(record)
 
     def _swap(self, tables: Tables) -> None:
-        """Make `tables` the current ones, here and in the process's native table; if it fails, in neither."""
+        """Make `tables` current, here and in the process's native table; on failure, in neither."""
         before = {one.id: one for several in self._tables.implementations.values() for one in several}
         after = {one.id: one for several in tables.implementations.values() for one in several}
         gone = [one for key, one in before.items() if after.get(key) is not one]
@@ -336,9 +336,9 @@ class Registry(TensorRTNames):
         self._tables = tables
 
     def note(self, record: PluginRecord) -> None:
-        """Keep a record, once, and let it say what is registered in its name."""
+        """Add a record, once, and list in it what is registered under its name."""
         with self._lock:
-            if record.kind == "native":  # a second try for the same file tells the newer story
+            if record.kind == "native":  # a second attempt for the same file replaces its record
                 self._records = [r for r in self._records if r.state == "loaded" or r.path != record.path]
             if record not in self._records:
                 self._records.append(record)
@@ -364,7 +364,7 @@ class Registry(TensorRTNames):
 
     # ---- hooks
     def collect(self, hook: str, /, **arguments: Any) -> list[tuple[str, Any]]:
-        """(plugin name, result) of each plugin that implements `hook`; a failure gives its exception."""
+        """(plugin name, result) of each plugin that implements `hook`; if it raises, the exception is the result."""
         results: list[tuple[str, Any]] = []
         for name, plugin in self.plugins.list_name_plugin():
             others = [other for other in self.plugins.get_plugins() if other is not plugin]

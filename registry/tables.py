@@ -1,4 +1,4 @@
-"""Everything registered, as one value: changes are made on a copy, which replaces it once all are fine."""
+"""Everything registered, as one value. Changes are made on a copy, which replaces it if all of them succeed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ AddMethod = tuple[OpSpec, Callable[..., Any]]
 
 
 def natural(version: str) -> tuple[tuple[int, int, str], ...]:
-    """A key under which "2" < "10" and "1.9" < "1.10"."""
+    """A sort key for versions: "2" < "10" and "1.9" < "1.10"."""
     parts = re.split(r"(\d+)", version)
     return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts if part)
 
 
 @dataclass
 class Tables:
-    """Specs by op id and implementations by op id, with the record of who brought each."""
+    """Specs and implementations by op id, with the record of the plugin that registered each."""
 
     specs: dict[str, OpSpec] = field(default_factory=dict)
     op_owner: dict[str, PluginRecord] = field(default_factory=dict)  # by op id
@@ -37,9 +37,9 @@ class Tables:
         return Tables(*(dict(getattr(self, name)) for name in self.__dataclass_fields__))
 
     def without(self, drop: Callable[[str, PluginRecord], bool]) -> tuple[Tables, list[Implementation]]:
-        """The same without the ops and implementations (by id) that `drop` picks, and what that orphaned.
+        """A copy without the ops and implementations (by id) that `drop` selects, and the orphans.
 
-        An orphan is an implementation, not dropped itself, of an op that is gone.
+        An orphan is an implementation that was not dropped, of an op that was.
         """
         rest, orphans = Tables(), []
         for key, spec in self.specs.items():
@@ -60,11 +60,11 @@ class Tables:
         return rest, orphans
 
     def add_spec(self, spec: OpSpec, record: PluginRecord) -> None:
-        """Define an op. The same spec twice is one; so are a plugin's Python spec and its library's equal.
+        """Define an op. Defining the same spec again does nothing, nor does an equal one from the plugin's library.
 
         Raises:
-            PluginConflict: somebody else's op, namespace or `add_...` method has that name.
-            DefinitionError: the name cannot be written in an id, nothing makes the op, or its ONNX operators are wrong.
+            PluginConflict: an op, namespace or `add_...` method of another plugin has that name.
+            DefinitionError: the name is not legal in an id, the op has no `make`, or its ONNX operators are wrong.
         """
         makes = callable(spec.make)
         if not spec.name or _FORBIDDEN.search(spec.name + spec.version + spec.namespace) or not makes:
@@ -74,7 +74,7 @@ class Tables:
                 facts=[("name" if makes else "spec", rule)],
                 op=spec.id,
             )
-        len(spec.onnx)  # a function that gives them is called now, and not while a model is imported
+        len(spec.onnx)  # if it is a function, it is called now and not while a model is imported
         known = self.specs.get(spec.id)
         if known is not None:
             owner = self.op_owner[spec.id]
@@ -88,7 +88,7 @@ class Tables:
         self.op_owner[spec.id] = record
 
     def _claim(self, namespace: str, record: PluginRecord, what: str, where: str = "") -> None:
-        """The empty namespace is open to all; a named one belongs to the plugin that used it first."""
+        """The empty namespace is open to all plugins; a named one belongs to the plugin that used it first."""
         if not namespace:
             return
         owner = self.namespaces.setdefault(namespace, record.owner)
@@ -115,7 +115,7 @@ class Tables:
             self.add_methods[name] = (spec, function)
 
     def add_implementation(self, implementation: Implementation, record: PluginRecord) -> None:
-        """Add one way to compute an op, which `check_implementation` found fit. The same one twice is one.
+        """Add an implementation that has passed `check_implementation`. Adding the same one again does nothing.
 
         Raises:
             PluginConflict: the id is taken, or the name is not in a namespace of the plugin.
@@ -131,7 +131,7 @@ class Tables:
         self._keep(implementation, record)
 
     def _check_name(self, implementation: Implementation, owner: PluginRecord | None, record: PluginRecord) -> None:
-        """Somebody else's op is implemented under a name of one's own: "acme.winograd"."""
+        """An implementation of another plugin's op needs a namespace in its name: "acme.winograd"."""
         namespace, _, rest = implementation.name.rpartition(".")
         if not namespace or not rest:
             wanted = f"{_word(record.owner)}.{implementation.name}"
@@ -173,7 +173,7 @@ class Tables:
 
 
 def _if_both_are_yours(first: PluginRecord | None, second: PluginRecord) -> str:
-    """What to do where a script registered one side and a library brings the other, both perhaps of one author."""
+    """The hint if a script registered one side and a library the other, perhaps by the same author."""
     library = next((record for record in (first, second) if record and record.kind == "native"), None)
     if first is None or library is None or AT_RUN_TIME not in (first.source, second.source):
         return ""
@@ -185,7 +185,7 @@ def _word(name: str) -> str:
 
 
 def _content(spec: OpSpec) -> tuple[Any, ...]:
-    """What two descriptions of one op must agree in."""
+    """The parts in which two descriptions of one op must agree."""
     sides = (spec.inputs, spec.outputs)
     ports = [[(p.name, p.types, p.optional, p.variadic, p.like) for p in side] for side in sides]
     fields = [(f.name, f.wire, f.default, f.low, f.high, f.min_length, f.max_length) for f in spec.fields]

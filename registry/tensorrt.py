@@ -1,4 +1,4 @@
-"""TensorRT's names for what the registry does: creators in, creators out."""
+"""The registry's methods with TensorRT's names, which take and return creators."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger("dovetail")
 
 
 class TensorRTNames(Strict):
-    """The half of `Registry` that scripts for TensorRT know. Misses are logged, and give None or False."""
+    """The part of `Registry` for TensorRT's scripts. A failed lookup is logged, and returns None or False."""
 
     error_recorder: Any
     _absent = dict.fromkeys(
@@ -35,11 +35,11 @@ class TensorRTNames(Strict):
 
     @property
     def all_creators(self) -> list[RegisteredCreator]:
-        """`plugin_creator_list`, as later versions of TensorRT call it."""
+        """The name of `plugin_creator_list` in later versions of TensorRT."""
         return self.plugin_creator_list
 
     def get_creator(self, type: str, version: str, plugin_namespace: str = "") -> RegisteredCreator | None:
-        """`get_plugin_creator`, as later versions of TensorRT call it."""
+        """The name of `get_plugin_creator` in later versions of TensorRT."""
         return self.get_plugin_creator(type, version, plugin_namespace)
 
     def get_plugin_creator(self, type: str, version: str, plugin_namespace: str = "") -> RegisteredCreator | None:
@@ -54,7 +54,7 @@ class TensorRTNames(Strict):
         """Register the op of a creator; False, and a warning in the log, if its name is taken.
 
         Raises:
-            DefinitionError: `creator` describes no op.
+            DefinitionError: `creator` does not describe an op.
         """
         offer = Offer(self._record_named("user"))
         if plugin_namespace and isinstance(getattr(creator, "plugin_namespace", None), str):
@@ -82,7 +82,7 @@ class TensorRTNames(Strict):
             return True
 
     def deregister_creator(self, creator: Any) -> bool:
-        """Forget the op of a creator that `register_creator` took; False if it did not."""
+        """Unregister the op of a creator; False if `register_creator` did not register it."""
         with self._lock:
             wanted = creator.spec.id if isinstance(creator, RegisteredCreator) else None
             found = next((pair for pair in self._creators if pair[0] is creator or pair[1] == wanted), None)

@@ -1,4 +1,4 @@
-"""The layers that come with dovetail, one module each, reached through the registry as anybody's are."""
+"""The built-in layers, one module each. They are reached through the registry, like those of any plugin."""
 
 import importlib
 import importlib.util
@@ -17,14 +17,14 @@ CUDA_LIBRARY = Path("lib", "libdovetail_cuda.so")
 
 
 def layer_modules() -> Iterator[ModuleType]:
-    """The layers' modules, by name. Those with an underscore hold what several layers share."""
+    """The modules of layers, by name. Modules with an underscore have code that several layers share."""
     for found in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
         if not found.name.startswith("_"):
             yield importlib.import_module(f"{__name__}.{found.name}")
 
 
 def layer_plugins(module: ModuleType) -> list[Any]:
-    """What a module defines itself, in its order, leaving out what it imported."""
+    """The names that a module defines itself, in source order, without its imports."""
     return [
         value
         for value in vars(module).values()
@@ -42,7 +42,7 @@ def dovetail_register_ops(registry: Any) -> None:
 
 @hookimpl
 def dovetail_onnx_rewrites() -> list[Any]:
-    """The operators of other domains that are made of these layers: `rewrites` of the modules _onnx_*."""
+    """The operators that are imported as several layers: `rewrites` of the modules _onnx_*."""
     names = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("_onnx_"))
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
     return [row for module in modules for row in getattr(module, "rewrites", ())]
@@ -57,7 +57,7 @@ def dovetail_native_libraries() -> list[str | Library]:
 
 
 def _installed(library: Path) -> Path:
-    """Where a library of ours lies. An editable install has it in another folder than the sources."""
+    """The path of a built-in library. In an editable install it is in another folder than the sources."""
     package = importlib.util.find_spec("dovetail")
     native = importlib.util.find_spec("dovetail._native")
     folders = [Path(place) for place in (package and package.submodule_search_locations) or []]

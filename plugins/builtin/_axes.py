@@ -1,4 +1,4 @@
-"""What layers that work along a set of axes share: the mask of TensorRT, with one bit for each axis."""
+"""TensorRT's mask of axes, with one bit for each axis."""
 
 from __future__ import annotations
 

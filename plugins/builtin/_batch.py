@@ -1,4 +1,4 @@
-"""What to write where a tensor lacks the dims in front: networks here have no implicit batch."""
+"""The hint for a tensor that lacks batch dims: networks have no implicit batch here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elements converted to another type: what Identity and Cast have in common."""
+"""Conversion of elements to another type, for Identity and Cast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What convolution and deconvolution share: ports, fields, their second spellings, checks of shapes."""
+"""Shared by convolution and deconvolution: ports, fields, second names, checks of shapes."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Convolving(Plugin, abstract=True):
         return {"kernel": self.kernel_dims(self.channels_of(x)), "bias": (self.num_output_maps,)}
 
     def check_weights(self, x: Any, kernel: Any, bias: Any) -> None:
-        """Do kernel and bias have the dims that x and the fields ask for? Raises ShapeError."""
+        """Checks that kernel and bias have the dims that follow from x and the fields. Raises ShapeError."""
         for name, wanted in self.weight_dims(x, kernel, bias).items():
             given = {"kernel": kernel, "bias": bias}[name]
             if given is None:

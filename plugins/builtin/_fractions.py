@@ -1,4 +1,4 @@
-"""Contents of small float tensors that follow from extents: how `Cast(Floor(Cast(height) * 0.7))` gets to be an extent.
+"""Contents of small float tensors that follow from extents, so that `Cast(Floor(Cast(height) * 0.7))` is an extent.
 
 Where the type of the numbers computes exactly, as whole extents times and divided by constants of few digits, a number
 is a `Ratio` of integer expressions, in which factors cancel; that it was exact is required where it becomes an integer.
@@ -24,12 +24,12 @@ from dovetail.core.types import DataType, FloatOperation, Rounding
 MOST_DIGITS = 256  # an odd factor below this: times an extent below 65536 it is exact in the 24 bits of a float32
 
 
-class NotFollowed(Exception):  # an answer, not an error
+class NotFollowed(Exception):  # control flow, not an error
     """The result is not known."""
 
 
 class Number:
-    """A number that follows from extents. Operators give further ones; raises NotFollowed where none is.
+    """A number that follows from extents. Operators return further numbers, or raise NotFollowed.
 
     `width` is its type, `place` what it is with its steps rounded: an expression, see `dovetail.core.floats`.
     """

@@ -1,4 +1,4 @@
-"""Axes given as a tensor, as TensorRT 10's Squeeze and Unsqueeze take them."""
+"""Axes given as a tensor, as in TensorRT 10's Squeeze and Unsqueeze."""
 
 from __future__ import annotations
 

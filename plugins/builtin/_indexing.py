@@ -1,4 +1,4 @@
-"""Elements that indices name, in numpy: for the references of Gather and Scatter."""
+"""Indexing in numpy, for the references of Gather and Scatter."""
 
 from __future__ import annotations
 

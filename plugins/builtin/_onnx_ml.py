@@ -1,4 +1,4 @@
-"""What the rewrites of ai.onnx.ml share: rows and features, scores and what becomes of them, labels."""
+"""Shared by the rewrites of ai.onnx.ml: rows and features, scores and their post_transform, labels."""
 
 from __future__ import annotations
 
@@ -106,12 +106,12 @@ def n_labels(node: Any, name: str) -> int:
 
 
 def labelled(node: Any, labels: numpy.ndarray | None, which: Any) -> Any:
-    """The labels at places, a tensor [rows] of int64; None where nobody asks for them."""
+    """The labels at these indices, a tensor [rows] of int64; None if the model does not use them."""
     return None if labels is None else node.onnx("Gather", [labels, which])
 
 
 def best_of(node: Any, scores: Any) -> Any:
-    """The place of the greatest of each row, the first of equal ones."""
+    """The index of the largest element of each row, the first of equal ones."""
     return node.onnx("ArgMax", [scores], axis=1, keepdims=0)
 
 

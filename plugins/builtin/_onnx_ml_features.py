@@ -1,4 +1,4 @@
-"""What ai.onnx.ml does with features: scaling, norms, missing values, categories."""
+"""Operators of ai.onnx.ml on features: scaling, norms, missing values, categories."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _compared(node: Any, x: Any, keys: numpy.ndarray, values: numpy.ndarray, def
 
 
 def zip_map(node: Any) -> Any:
-    """The scores as they are: networks have no maps, and columns are in the order of the labels."""
+    """The scores unchanged: networks have no maps. Columns are in the order of the labels."""
     labels = node.attr("classlabels_int64s", ()) or node.attr("classlabels_strings", ())
     shown = ", ".join(map(str, labels[:4])) + (", ..." if len(labels) > 4 else "")
     node.warn(f"networks have no maps: its output is the tensor of scores, whose columns are those of {shown}")

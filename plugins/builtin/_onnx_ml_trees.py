@@ -1,4 +1,4 @@
-"""Tree ensembles of ai.onnx.ml: what their attributes say, and the scores and labels that follow."""
+"""Tree ensembles of ai.onnx.ml: their attributes, and the resulting scores and labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""com.microsoft operators with weights of a few bits in blocks, which become real numbers when a network is built."""
+"""com.microsoft operators with weights quantised in blocks, which are dequantised when a network is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""com.microsoft operators that onnxruntime's optimiser makes of a product or convolution and what is behind it."""
+"""com.microsoft operators that onnxruntime's optimiser makes of a product or convolution and the layers after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""com.microsoft normalisations, those with a residual in front and those of embeddings among them."""
+"""com.microsoft normalisations, including those that add a residual first and those of embeddings."""
 
 from __future__ import annotations
 

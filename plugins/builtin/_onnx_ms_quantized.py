@@ -1,4 +1,4 @@
-"""com.microsoft operators on quantised numbers, as onnxruntime's quantiser writes them, but for products."""
+"""com.microsoft operators on quantised numbers, as written by onnxruntime's quantiser, except products."""
 
 from __future__ import annotations
 

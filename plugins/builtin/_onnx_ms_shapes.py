@@ -1,4 +1,4 @@
-"""com.microsoft operators that ONNX has as well, in other words or with other inputs."""
+"""com.microsoft operators that ONNX has as well, under other names or with other inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What LSTM, GRU and RNN share: ports, fields, activations, the walk along the sequence, and the rows of ONNX."""
+"""Shared by LSTM, GRU and RNN: ports, fields, activations, the loop over the sequence, and the ONNX rewrites."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def activate(kind: int, a: float, b: float, v: Any) -> Any:
 
 
 class Recurrent(Plugin, abstract=True):
-    """A cell that is fed with one element of a sequence after the other, and with its own last output."""
+    """A cell that is applied to one element of a sequence after the other and to its previous output."""
 
     x = Input(FLOATS, doc="[steps, batch, inputs]; [batch, steps, inputs] with layout 1.")
     w = Weights(FLOATS, like="x", doc=GATES_FIRST + "inputs], what x is multiplied by.")
@@ -95,7 +95,7 @@ class Recurrent(Plugin, abstract=True):
         return 2 if self.direction == RecurrentDirection.BIDIRECTIONAL else 1
 
     def check_activations(self) -> None:
-        """Has each list as many values as there are activations? Raises ShapeError."""
+        """Checks that each list has as many values as there are activations. Raises ShapeError."""
         n = len(self.activations)
         wanted = (self.functions, self.functions * self.directions)
         for name, allowed in (
@@ -209,7 +209,7 @@ def parameters(names: list[str], given: Any, defaults: dict[str, float]) -> tupl
 
 
 def onnx_recurrent(op: str, *defaults: str) -> Any:
-    """The row of an operator whose ports and fields have ONNX's names."""
+    """The ONNX operator of a layer whose ports and fields have ONNX's names."""
 
     def rewrite(node: Any) -> list[Any]:
         direction = str(node.attr("direction", "forward"))

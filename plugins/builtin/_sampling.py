@@ -6,7 +6,7 @@ from dovetail.core.named import Named
 
 
 class InterpolationMode(Named):
-    """What an element is made of: one cell, a line between two, or a cubic curve through four, on each axis."""
+    """How an element is interpolated: from one cell, linearly from two, or cubically from four, on each axis."""
 
     NEAREST = 0
     LINEAR = 1
@@ -14,7 +14,7 @@ class InterpolationMode(Named):
 
 
 class SampleMode(Named):
-    """What is read beyond the edges."""
+    """The value that is read beyond the edges."""
 
     STRICT_BOUNDS = 0  # nothing: it is an error
     DEFAULT = 0

@@ -17,12 +17,12 @@ ZERO_POINTS = (DataType.INT8, DataType.INT32, DataType.FLOAT)
 
 
 def is_single(scale: SymbolicTensor) -> bool:
-    """One value for the whole tensor?"""
+    """True if there is one value for the whole tensor."""
     return scale.rank == 0 or scale.dims.same((1,))
 
 
 def check_scales(label: str, x: SymbolicTensor, scale: SymbolicTensor, axis: int) -> None:
-    """Do the scales fit x?
+    """Checks that the scales fit x.
 
     Raises:
         ShapeError: not one value, and not one for each extent of `axis`.
@@ -75,7 +75,7 @@ def check_zero_point(label: str, zero: SymbolicTensor | None) -> None:
 
 
 def spread(scale: Any, x: Any, axis: int) -> Any:
-    """The scales in dims that numpy repeats over x."""
+    """The scales in dims that numpy broadcasts to those of x."""
     if scale.size == 1:
         return scale.reshape(())
     return scale.reshape((-1,) + (1,) * (x.ndim - axis - 1))

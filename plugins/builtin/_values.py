@@ -1,4 +1,4 @@
-"""Contents of small integer tensors as expressions: how extents that are computed on reach the layers that take them.
+"""Contents of small integer tensors as expressions, so that layers can compute extents for other layers.
 
 A layer whose result may be a shape ends its `infer` with `follow` or `follow_each`. Where the contents of every input
 follow from constants and extents (`SymbolicTensor.elements`), those of the output then do too.

@@ -1,10 +1,10 @@
 """The kit for ONNX rewrites, for built-in layers and anyone's plugins alike.
 
-A plugin says which ONNX operators it imports by `onnx_op` (in `Plugin.onnx`, or from the hook
-`dovetail_onnx_rewrites`). Where inputs and attributes are not those of an op as they stand, a rewrite makes the layers:
-a function of one node, an `OnnxNode`, that returns the tensor, or the tensors, which the node stands for. The rest of
-this package are functions that rewrites call. `x`, `y` and other values are tensors of the network, and arrays where a
-function says so; every function takes the node first, for which it adds layers, and whose name is in the errors.
+A plugin says with `onnx_op` which ONNX operators it imports (in `Plugin.onnx`, or from the hook
+`dovetail_onnx_rewrites`). If inputs and attributes do not map one to one to an op, a rewrite makes the layers: a
+function of one node, an `OnnxNode`, that returns the node's output tensor or tensors. The rest of this package are
+functions for rewrites. `x`, `y` and other values are tensors of the network, or arrays where a function says so. The
+first argument of every function is the node for which it adds layers; errors name it.
 
 Operators   onnx_op, checked_op (refuses by name what the rewrite would not honour), OnnxOp, OnnxOperators, Rewrite
 The node    OnnxNode; is_given, integers, axis_given, axes_given, counts_given, given_attrs, absent
@@ -19,8 +19,9 @@ Types       converted_to, LIMITS, UNSIGNED, ELEMENT_TYPES
 Quantised   centred, stored, requantized, Blocks, has_no_zero_point, is_single, axis_of_scales
 Windows     Window, window_of, known_plane, gathered_cells, overlaid
 
-Raises, all of them: what `node.fail` makes where a model asks for what cannot be imported, and ShapeError, DTypeError
-or FieldValueError of the layers that they add. The importer turns each into an entry of the parser that names the node.
+All of them raise the error made by `node.fail` if a model needs something that cannot be imported, and ShapeError,
+DTypeError or FieldValueError of the layers that they add. The importer turns each into a parser error that names the
+node.
 """
 
 from dovetail.plugins.onnx.arithmetic import (

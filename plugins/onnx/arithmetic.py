@@ -1,4 +1,4 @@
-"""Arithmetic in rewrites of ONNX nodes: each function adds one layer and gives its output."""
+"""Arithmetic in rewrites of ONNX nodes: each function adds one layer and returns its output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dovetail.plugins.onnx.node import OnnxNode
 
 
 def combined(node: OnnxNode, op: str, a: Any, b: Any) -> Any:
-    """Element by element, by the name of an operation of ElementWise; a number has the type of the tensor beside it."""
+    """An operation of ElementWise, by name; a number gets the type of the other operand."""
     if isinstance(a, (int, float)):
         a = number_like(b, a)
     if isinstance(b, (int, float)):
@@ -22,17 +22,17 @@ def combined(node: OnnxNode, op: str, a: Any, b: Any) -> Any:
 
 
 def applied(node: OnnxNode, op: str, x: Any) -> Any:
-    """By the name of an operation of Unary."""
+    """An operation of Unary, by name."""
     return node.add("Unary", [x], op=op)
 
 
 def reduced(node: OnnxNode, op: str, x: Any, axes: Iterable[int], keep_dims: bool = True) -> Any:
-    """By the name of an operation of Reduce, over axes that count from the front."""
+    """An operation of Reduce, by name, over axes counted from the front."""
     return node.add("Reduce", [x], op=op, axes=mask_of(axes), keep_dims=keep_dims)
 
 
 def norm_order(node: OnnxNode) -> float:
-    """The attribute p of a norm. Raises `node.fail` where it makes none."""
+    """The attribute p of a norm. Raises `node.fail` if it is below 1."""
     p: float = node.attr("p", 2)
     if not p >= 1:
         raise node.fail("an Lp norm has a p of 1 or more", p=p)
@@ -50,25 +50,25 @@ def lp_norm(node: OnnxNode, x: Any, axes: Iterable[int], p: float, keep_dims: bo
 
 
 def cast(node: OnnxNode, x: Any, dtype: DataType) -> Any:
-    """x itself if it has the type."""
+    """x converted to a type; x itself if it has that type."""
     return x if x.dtype == dtype else node.add("Cast", [x], to_type=dtype)
 
 
 def as_float64(node: OnnxNode, x: Any) -> Any:
-    """x as FLOAT that stands for float64 numbers where extents are computed with it."""
+    """x as FLOAT; extents that are computed from it are rounded as float64."""
     symbolic = x.symbolic
     known = symbolic.values is not None or symbolic.fractions is not None or symbolic.constant is not None
     return node.add("Cast", [x], to_type=DataType.FLOAT, in_float64=True) if known else cast(node, x, DataType.FLOAT)
 
 
 def as_float32(node: OnnxNode, x: Any) -> Any:
-    """x as FLOAT that stands for float32 numbers there."""
+    """x as FLOAT; extents that are computed from it are rounded as float32."""
     is_wide = any(number.width is FLOAT64 for number in x.symbolic.fractions or ())
     return node.add("Cast", [x], to_type=DataType.FLOAT) if is_wide else cast(node, x, DataType.FLOAT)
 
 
 def number_like(x: Any, value: float) -> numpy.ndarray:
-    """One number of x's type in as many dims."""
+    """A constant with one number, of x's type and rank."""
     return numpy.full((1,) * len(x.shape), value, nptype(x.dtype))
 
 
@@ -78,5 +78,5 @@ def mask_of(axes: Iterable[int]) -> int:
 
 
 def in_float(node: OnnxNode, x: Any) -> Any:
-    """x, widened to float32 if its type is a narrower one."""
+    """x, converted to float32 if its type is narrower."""
     return cast(node, x, DataType.FLOAT) if x.dtype in FLOATS else x

@@ -1,4 +1,4 @@
-"""Small compositions of ONNX operators in rewrites, and what rewrites of a domain of one's own need again and again."""
+"""Small compositions of ONNX operators, and other helpers for rewrites of private domains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ELEMENT_TYPES = {"FLOAT": 1, "UINT8": 2, "INT8": 3, "UINT16": 4, "INT16": 5, "IN
 
 
 def given_attrs(node: OnnxNode, *names: str) -> dict[str, Any]:
-    """Those of these attributes that the node has, to be handed on to `node.onnx`."""
+    """Those of these attributes that the node has, as arguments for `node.onnx`."""
     return {name: node.attr(name) for name in names if node.attr(name) is not None}
 
 
@@ -46,7 +46,7 @@ def in_float32(node: OnnxNode, x: Any) -> Any:
 
 
 def added(node: OnnxNode, *values: Any) -> Any:
-    """The sum of the values that are not None, of which there is one at least."""
+    """The sum of the values that are not None; at least one is not."""
     first, *others = [value for value in values if value is not None]
     for other in others:
         first = node.onnx("Add", [first, other])

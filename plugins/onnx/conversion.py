@@ -1,4 +1,4 @@
-"""Conversions between the types of ONNX models, those among them that networks carry in wider ones."""
+"""Conversions between the types of ONNX models, including types that networks represent by wider ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dovetail.plugins.onnx.arithmetic import applied, as_float32, as_float64, ca
 from dovetail.plugins.onnx.node import OnnxNode
 from dovetail.plugins.onnx.pointwise import aligned, elementwise, scalar, wrapped
 
-# Integers and what they hold.
+# Integer types and their ranges.
 LIMITS = {
     "INT8": (-128, 127),
     "UINT8": (0, 255),
@@ -25,12 +25,12 @@ BELOW_A_BYTE = ("INT4", "UINT4", "INT2", "UINT2")
 
 
 class Narrow(NamedTuple):
-    """A float of few bits: those behind the point, the exponent of its least normal number, its largest number."""
+    """A narrow float type: bits of the fraction, exponent of its smallest normal number, its largest number."""
 
     bits: int
     least: int
     largest: float
-    beyond: float = math.nan  # what is too large without saturation
+    beyond: float = math.nan  # the result for numbers that are too large, without saturation
 
 
 NARROW_FLOATS = {
@@ -43,20 +43,20 @@ NARROW_FLOATS = {
 
 
 def converted_to(node: OnnxNode, x: Any, type_name: str, saturate: int = 1) -> Any:
-    """x as the model's type of this name: where the network carries it in a wider one, what it could hold."""
+    """x converted to the model's type of this name, limited to its range if the network uses a wider type."""
     if type_name in NARROW_FLOATS:
         return narrowed(node, cast(node, x, DataType.FLOAT), NARROW_FLOATS[type_name], bool(saturate))
     if type_name == "FLOAT8E8M0":
         return to_power_of_two(node, cast(node, x, DataType.FLOAT), node.attr("round_mode", "up"))
     if type_name in ("FLOAT", "DOUBLE"):
-        node.carrier(type_name)  # which says what a model's DOUBLE becomes
+        node.carrier(type_name)  # warns if it is DOUBLE
         return as_float64(node, x) if type_name == "DOUBLE" else as_float32(node, x)
     work = DataType.INT32 if type_name in BELOW_A_BYTE else node.carrier(type_name)
     return cast(node, wrapped(node, cast(node, x, work), type_name), node.carrier(type_name))
 
 
 def narrowed(node: OnnxNode, x: Any, kind: Narrow, saturate: bool) -> Any:
-    """float32 numbers rounded to the nearest that the narrow type has, ties to even."""
+    """float32 numbers rounded to the nearest number of the narrow type, ties to even."""
     unit = elementwise(node, "PROD", power_below(node, x, kind.least, 127), scalar(x, 2.0**-kind.bits))
     y = elementwise(node, "PROD", applied(node, "ROUND", elementwise(node, "DIV", x, unit)), unit)
     if saturate:
@@ -68,7 +68,7 @@ def narrowed(node: OnnxNode, x: Any, kind: Narrow, saturate: bool) -> Any:
 
 
 def to_power_of_two(node: OnnxNode, x: Any, mode: str) -> Any:
-    """Positive float32 numbers as powers of two: the next above or below, or the nearest."""
+    """Positive float32 numbers rounded to powers of two: up, down, or to the nearest."""
     below = power_below(node, x, -127, 127)
     if mode == "down":
         return below
@@ -81,7 +81,7 @@ def to_power_of_two(node: OnnxNode, x: Any, mode: str) -> Any:
 
 
 def power_below(node: OnnxNode, x: Any, least: int, most: int) -> Any:
-    """The largest power of two that is not above |x|, its exponent within limits."""
+    """The largest power of two that is not above |x|, with its exponent limited to a range."""
     size = applied(node, "ABS", x)
     exponent = elementwise(node, "PROD", applied(node, "LOG", size), scalar(x, 1 / math.log(2)))
     exponent = applied(node, "FLOOR", exponent)

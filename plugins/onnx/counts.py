@@ -1,4 +1,4 @@
-"""Extents in rewrites of ONNX nodes: known ones are numbers, the others are computed by layers of the network."""
+"""Extents in rewrites of ONNX nodes: known ones are numbers, others are computed by layers of the network."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy
 from dovetail.core.types import DataType
 from dovetail.plugins.onnx.node import OnnxNode
 
-MOST_KNOWN = 1 << 16  # elements of an array that is made while importing; what is larger is computed by a layer
+MOST_KNOWN = 1 << 16  # most elements of an array made while importing; larger results are computed by a layer
 
 
 class Counts:
     """A list of integers, known as an int64 array or computed as a tensor [n] of the network.
 
-    + - * // (rounding down), `least` and `greatest` work element by element, with numbers too; one is repeated.
-    What follows from known ones is known.
+    + - * // (rounding down), `least` and `greatest` work element by element, also with numbers; a single element is
+    broadcast. The result is known if the operands are.
 
     Raises:
-        Exception: that of `node.fail`, where a known result is beyond 64 bits.
+        Exception: made by `node.fail`, if a known result exceeds 64 bits.
     """
 
     def __init__(self, node: OnnxNode, value: Any) -> None:
@@ -39,7 +39,7 @@ class Counts:
         return self.value if isinstance(self.value, numpy.ndarray) else None
 
     def each(self) -> list[int | None]:
-        """The single ones, None where they are not known."""
+        """The elements as a list; None if they are not known."""
         if self.known is not None:
             return [int(value) for value in self.known]
         elements = self.value.symbolic.elements()
@@ -86,7 +86,7 @@ class Counts:
         return found
 
     def __getitem__(self, places: int | slice | Sequence[int]) -> Counts:
-        """Those at some places; always a list, of one for a single place."""
+        """The elements at some positions, always as a list."""
         chosen = numpy.arange(len(self))[places].reshape(-1)
         if self.known is not None or not len(chosen):
             return Counts(self.node, [] if self.known is None else self.known[chosen])
@@ -95,7 +95,7 @@ class Counts:
         return Counts(self.node, self.node.add("Gather", [self.value, chosen], axis=0))
 
     def product(self) -> Counts:
-        """A list of one."""
+        """Their product, as a list of one."""
         if self.known is not None:
             product = math.prod(self.known.tolist())
             if abs(product) >= 2**63:
@@ -109,7 +109,7 @@ class Counts:
 
 
 def joined(node: OnnxNode, parts: Iterable[Any]) -> Counts:
-    """Lists, numbers and Counts one behind the other."""
+    """Lists, numbers and Counts joined to one list."""
     lists = [part if isinstance(part, Counts) else Counts(node, part) for part in parts]
     lists = [part for part in lists if len(part)]
     if all(part.known is not None for part in lists):
@@ -118,7 +118,7 @@ def joined(node: OnnxNode, parts: Iterable[Any]) -> Counts:
 
 
 def replaced(counts: Counts, places: Sequence[int], values: Counts) -> Counts:
-    """`counts` with others at some places, all different."""
+    """`counts` with other elements at some positions, all different."""
     order = list(range(len(counts)))
     for new, place in enumerate(places):
         order[place] = len(counts) + new
@@ -134,5 +134,5 @@ def extents(node: OnnxNode, x: Any) -> Counts:
 
 
 def rank_of(x: Any) -> int:
-    """How many dims a tensor or an array has."""
+    """Number of dims of a tensor or an array."""
     return len(x.shape)

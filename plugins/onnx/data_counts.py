@@ -1,6 +1,6 @@
-"""Counts that data decide as extents, as `x[mask] = 0` and a range up to `mask.sum()` need them.
+"""Data-dependent counts as extents, as in `x[mask] = 0` or a range up to `mask.sum()`.
 
-A count becomes an extent when the layers before it have run. What is needed for that is the most that it can be.
+A count becomes an extent when the layers before it have run. An upper bound of it is needed for that.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dovetail.plugins.onnx.node import OnnxNode
 
 MOVING = ("Shuffle", "Unsqueeze", "Squeeze", "Gather", "Identity")  # elements are those of the first input
 INTEGERS = (DataType.BOOL, DataType.INT32, DataType.INT64, DataType.UINT8, DataType.INT8)
-DEEPEST = 32  # layers that are looked through
+DEEPEST = 32  # most layers that are examined
 
 
 def as_extents(node: OnnxNode, tensor: Any) -> Any:
-    """A list of integers as a tensor whose contents may be extents; `tensor` itself where they are, or cannot be."""
+    """A list of integers as a tensor whose contents may be extents; or `tensor` itself if nothing is to be done."""
     if tensor.symbolic.elements() is not None:
         return tensor
     op, inputs, _ = node.source(tensor)
@@ -41,7 +41,7 @@ def _element(node: OnnxNode, tensor: Any, index: int) -> Any:
 
 
 def _counted(node: OnnxNode, count: Any, most: Any) -> Any:
-    """[1] int64: how many of 0, 1, 2 ... up to `most` are below a count [1]: the size that a NonZero layer tells."""
+    """[1] int64: how many of 0, 1, 2 ... up to `most` are below a count [1]: the size that a NonZero layer writes."""
     line = {"operation": "LINSPACE", "to_type": DataType.INT64}
     numbers = node.add("Fill", [most, numpy.zeros((), numpy.int64), numpy.ones(1, numpy.int64)], **line)
     below = combined(node, "LESS", numbers, cast(node, count, DataType.INT64))
@@ -50,7 +50,7 @@ def _counted(node: OnnxNode, count: Any, most: Any) -> Any:
 
 
 def _most(node: OnnxNode, tensor: Any, depth: int) -> Any:
-    """[1] int64 of known contents: what no element of an integer or bool tensor exceeds in size; None if not known."""
+    """[1] int64, known: an upper bound for |element| of an integer or bool tensor; None if there is none."""
     known = node.contents(tensor)
     if known is not None:
         return numpy.array([max((abs(int(value)) for value in known.reshape(-1)), default=0)], numpy.int64)
@@ -76,7 +76,7 @@ def _most(node: OnnxNode, tensor: Any, depth: int) -> Any:
 
 
 class How(NamedTuple):
-    """How the bound of a layer's output follows from those of its inputs `first` up to `last`."""
+    """How the bound of a layer's output follows from those of its inputs `first` to `last`."""
 
     first: int
     last: int

@@ -1,4 +1,4 @@
-"""What a node says: inputs that are there, and integers and axes from an attribute or, in later opsets, an input."""
+"""Reads a node: which inputs are given, and integers and axes from an attribute or, in later opsets, an input."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dovetail.plugins.shapes import axis_of
 
 
 def is_given(node: OnnxNode, index: int) -> bool:
-    """Is the input there?"""
+    """True if the input is given."""
     return index < len(node) and node.value(index) is not None
 
 
 def integers(node: OnnxNode, index: int, name: str) -> tuple[int, ...] | None:
-    """Integers of an attribute, as older opsets have it, or else of input `index`; None if there are none.
+    """Integers of an attribute (older opsets) or of input `index`; None if there are none.
 
-    Raises `node.fail` where they are known only at run time.
+    Raises `node.fail` if they are known only at run time.
     """
     given = node.attr(name)
     if given is None:
@@ -39,7 +39,7 @@ def axes_given(node: OnnxNode, index: int, rank: int, name: str = "axes") -> lis
     """The axes of an attribute or an input, counted from the front, in the order given; None if there are none.
 
     Raises:
-        ShapeError: one of them is not an axis of a tensor with `rank` dims. Further what `integers` raises.
+        ShapeError: one of them is not an axis of a tensor with `rank` dims. Also the errors of `integers`.
     """
     given = integers(node, index, name)
     return None if given is None else [axis_of(axis, rank, node.op_type) for axis in given]
@@ -53,7 +53,7 @@ def axis_given(node: OnnxNode, rank: int, default: int) -> int:
 def counts_given(node: OnnxNode, index: int, name: str) -> Counts:
     """A list of integers, known or not, from an attribute or from input `index`.
 
-    Raises `node.fail` where the input is no list, or one of unknown or very large length.
+    Raises `node.fail` if the input is not a list, or its length is unknown or very large.
     """
     given = node.attr(name)
     if given is None:

@@ -1,4 +1,4 @@
-"""Layers that move elements in rewrites of ONNX nodes: dims, axes and parts, where extents may be known or not."""
+"""Layers that move elements in rewrites of ONNX nodes: dims, axes and parts, with known or unknown extents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dovetail.plugins.onnx.node import OnnxNode
 
 
 def off_diagonal(node: OnnxNode, dims: Counts) -> Any:
-    """column - row of a matrix with these two extents: an array where they are known and few, else a tensor."""
+    """column - row of a matrix with these two extents: an array if they are known and small, else a tensor."""
     if dims.known is not None and math.prod(dims.known.tolist()) <= MOST_KNOWN:
         rows, columns = (numpy.arange(extent) for extent in dims.known)
         return columns - rows[:, None]
@@ -23,20 +23,20 @@ def off_diagonal(node: OnnxNode, dims: Counts) -> Any:
 
 
 def reshaped(node: OnnxNode, x: Any, dims: Any) -> Any:
-    """x in other dims, which Counts or a list of numbers and Counts say."""
+    """x with other dims, given by Counts or a list of numbers and Counts."""
     dims = dims if isinstance(dims, Counts) else joined(node, dims)
     if dims.known is not None:
         return node.add("Shuffle", [x], reshape_dims=tuple(dims.known.tolist()), zero_is_placeholder=False)
     elements = dims.each()
     others = [element for element in elements if element is not None]
-    if len(others) == len(elements) - 1 and min(others, default=1) > 0:  # -1 says it without a computation
+    if len(others) == len(elements) - 1 and min(others, default=1) > 0:  # -1 needs no computation
         plain = tuple(-1 if element is None else element for element in elements)
         return node.add("Shuffle", [x], reshape_dims=plain, zero_is_placeholder=False)
     return node.add("Shuffle", [x, dims.value], zero_is_placeholder=False)
 
 
 def with_extent(node: OnnxNode, x: Any, axis: int, extent: int, rule: str) -> Any:
-    """x with an extent that something else tells, where x itself has an unknown one; others are refused by `rule`."""
+    """x with a known extent for an unknown one; `rule` is the error if they turn out to differ at run time."""
     if x.shape[axis] >= 0 or extent < 0:
         return x
     dims = extents(node, x)
@@ -51,12 +51,12 @@ def transposed(node: OnnxNode, x: Any, order: Sequence[int]) -> Any:
 
 
 def with_rank(node: OnnxNode, x: Any, rank: int) -> Any:
-    """x with extents of 1 in front. A constant is seen anew: weights are large, and a layer would copy them."""
+    """x with extents of 1 in front. A constant is viewed with new dims, since a layer would copy its data."""
     missing = rank - rank_of(x)
     if missing <= 0:
         return x
     known = x if isinstance(x, numpy.ndarray) else x.symbolic.constant
-    if known is not x and x.symbolic.fractions is not None:  # digits that the array does not have
+    if known is not x and x.symbolic.fractions is not None:  # more digits than the array has
         known = None
     if known is not None:
         dims = (1,) * missing + known.shape
@@ -67,7 +67,7 @@ def with_rank(node: OnnxNode, x: Any, rank: int) -> Any:
 def sliced(
     node: OnnxNode, x: Any, starts: Counts, sizes: Counts, strides: Any = None, mode: str = "DEFAULT", value: Any = None
 ) -> Any:
-    """A Slice of x, with what is known as fields; one element of `value` where FILL fills."""
+    """A Slice of x; known values become fields. With mode FILL, elements outside are `value`."""
     strides = Counts(node, [1] * rank_of(x)) if strides is None else strides
     fields: dict[str, Any] = {"mode": mode}
     inputs: list[Any] = [x]
@@ -82,7 +82,7 @@ def sliced(
 
 
 def part(node: OnnxNode, x: Any, axis: int, start: Any, size: Any) -> Any:
-    """Elements start up to start + size of one axis; both are numbers or Counts of one."""
+    """Elements from start to start + size of one axis; both are numbers or Counts of one."""
     dims, zeros = extents(node, x), Counts(node, [0] * rank_of(x))
     as_counts = [value if isinstance(value, Counts) else Counts(node, value) for value in (start, size)]
     return sliced(node, x, replaced(zeros, [axis], as_counts[0]), replaced(dims, [axis], as_counts[1]))

@@ -1,4 +1,4 @@
-"""What a rewrite is handed: one node of a model, and the means to make layers of it."""
+"""`OnnxNode`, the argument of a rewrite: one node of a model, and methods that add layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dovetail.core.types import DataType
 
 
 class OnnxNode(Protocol):
-    """What a rewrite is handed: one node of a model, and the means to make layers of it."""
+    """One node of a model, and methods that add layers for it; the argument of a rewrite."""
 
     op_type: str
     domain: str  # "" is ai.onnx
@@ -30,16 +30,16 @@ class OnnxNode(Protocol):
         """The same, None if it is absent."""
 
     def value(self, index: int) -> Any:
-        """Input `index` as it is known: an array, a tensor, a tuple of these for a sequence; None if it is absent."""
+        """Input `index`: an array if it is known, a tensor, or a tuple of these for a sequence; None if absent."""
 
     def sequence(self, index: int) -> tuple[Any, ...]:
-        """The tensors and arrays of a sequence; raises if it is none. A rewrite gives one as a tuple, an output."""
+        """The tensors and arrays of a sequence. Raises if the input is not one. To return one, use a tuple."""
 
     def wants(self, index: int) -> bool:
-        """Does the model use output `index`?"""
+        """True if the model uses output `index`."""
 
     def constant(self, index: int) -> np.ndarray | None:
-        """Contents of an input that are known now: an initializer, a Constant, or what follows from them."""
+        """Contents of an input if they are known now: an initializer, a Constant, or computed from these."""
 
     def contents(self, value: Any) -> np.ndarray | None:
         """The same of any tensor of the network, or an array."""
@@ -51,13 +51,13 @@ class OnnxNode(Protocol):
         """An array as a constant of the network, a tensor."""
 
     def type_name(self, index: int) -> str:
-        """What the model calls the type of input `index`: "FLOAT16". The tensor's own may be one that carries it."""
+        """The model's type of input `index`: "FLOAT16". The tensor may have a wider type that represents it."""
 
     def carrier(self, type_name: str) -> DataType:
-        """The type in which the network carries the model's type of this name. Raises if there is none."""
+        """The network's type that represents the model's type of this name. Raises if there is none."""
 
     def attr_type(self, name: str, default: str = "FLOAT") -> str:
-        """What the model calls the type that an attribute stands for: "FLOAT16"."""
+        """The name of the model's type that an attribute holds: "FLOAT16"."""
 
     def attr(self, name: str, default: Any = None) -> Any:
         """An attribute in Python's types: int, float, str, tuple of these, or an array."""
@@ -66,24 +66,24 @@ class OnnxNode(Protocol):
         """All attributes that the node has, by name, as `attr` gives them."""
 
     def add(self, op: str, inputs: Sequence[Any], /, **fields: Any) -> Any:
-        """A layer by op name, of tensors and arrays; its first output. Values of enums may be their names."""
+        """Add a layer by op name, with tensors and arrays; returns its first output. Enum values may be names."""
 
     def onnx(self, op_type: str, inputs: Sequence[Any], /, **attrs: Any) -> Any:
-        """Another ONNX operator, of tensors and arrays (None: absent), imported as if the model had it: its output.
+        """Import another ONNX operator, as if the model had it, with tensors and arrays (None: absent).
 
-        `n_outputs=2` gives a tuple of outputs, `opset=13` the operator of that opset (21 if left out), `domain=""` the
-        domain; the rest are the operator's attributes. Raises what the operator's own import raises.
+        Returns its output, with `n_outputs=2` a tuple of outputs. `opset=13` selects the operator of that opset
+        (default 21), `domain=""` the domain; the rest are attributes. Raises the errors of that operator's import.
         """
 
     def reserve(self, what: str, bytes: int = 0, layers: int = 0) -> None:
-        """Call this before arrays or layers are made whose number the model's extents or attributes decide.
+        """Call this before making arrays or layers whose number depends on the model's extents or attributes.
 
-        Raises what ends the import if it is more than its budget (`parser.budget`) has left; `what` is the subject of
-        the sentence.
+        Raises, and so ends the import, if its budget (`parser.budget`) is exceeded; `what` is the subject of the
+        message.
         """
 
     def warn(self, text: str) -> None:
         """Log a warning that names this node."""
 
     def fail(self, reason: str, **facts: Any) -> Exception:
-        """The error to raise where the node cannot be imported."""
+        """The error to raise if the node cannot be imported."""

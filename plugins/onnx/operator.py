@@ -1,7 +1,7 @@
 """How a plugin says which ONNX operators it imports: `onnx_op` and `checked_op`.
 
-The importer (`OnnxParser`) knows no operator by name: it looks these up in the registry, and where there is none
-it takes an op of the operator's own name, with the operator's attributes as fields.
+The importer (`OnnxParser`) knows no operator by name: it looks these entries up in the registry. If there is none, it
+uses the op with the operator's name, with the attributes as fields.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from dovetail.core.errors import DefinitionError
 from dovetail.plugins.author import shown
 from dovetail.plugins.onnx.node import OnnxNode
 
-Rewrite = Callable[[OnnxNode], Any]  # gives a tensor, or a list or tuple of them, one an output
+Rewrite = Callable[[OnnxNode], Any]  # returns a tensor, or a list or tuple with one for each output
 
 
 @dataclass(frozen=True)
 class OnnxOp:
-    """One operator that a layer is, for opsets `since`..`until` of its domain."""
+    """An operator that a plugin imports, in opsets `since`..`until` of its domain."""
 
     op_type: str
     since: int = 1
     until: int | None = None
     domain: str = ""
-    attrs: Mapping[str, Any] = field(default_factory=dict)  # fields that it implies, or defaults of its own
+    attrs: Mapping[str, Any] = field(default_factory=dict)  # values of fields that the node does not give
     renamed: Mapping[str, str] = field(default_factory=dict)  # ONNX attribute -> field
     rewrite: Rewrite | None = None
     mixes_types: bool = False
 
     def takes(self, domain: str, op_type: str, opset: int) -> bool:
-        """Is this the operator, in an opset whose meaning it has?"""
+        """True if it imports this operator in this opset."""
         return (
             (domain, op_type) == (self.domain, self.op_type)
             and self.since <= opset
@@ -52,18 +52,18 @@ def onnx_op(
 ) -> OnnxOp:
     """One entry of `Plugin.onnx`, or of the hook `dovetail_onnx_rewrites`.
 
-    Without `rewrite`, inputs go to the ports in their order and attributes to the fields of the same name.
+    Without `rewrite`, inputs become ports in their order and attributes become fields of the same name.
 
     Args:
         op_type: the operator, "Relu".
-        since: first opset whose meaning this is; `until`: the last one.
+        since: first opset with this meaning; `until`: the last one.
         domain: "" is ai.onnx.
-        attrs: field values that the operator implies; an attribute of the node goes before them.
-        renamed: attributes whose field has another name.
-        rewrite: makes the layers instead: function(node) -> tensor, or tensors for several outputs.
-        mixes_types: the rewrite converts inputs itself, so they may have other types than ONNX allows.
+        attrs: field values that the operator implies; attributes of the node take precedence.
+        renamed: names of fields for attributes with another name.
+        rewrite: a function that makes the layers: function(node) -> tensor, or tensors for several outputs.
+        mixes_types: the rewrite converts inputs itself, so that types may differ where ONNX requires equal ones.
 
-    Errors of the rewrite end the import of the node; `node.fail(reason, **facts)` makes those to raise.
+    To refuse a node, a rewrite raises `node.fail(reason, **facts)`.
     """
     return OnnxOp(op_type, since, until, domain, dict(attrs or {}), dict(renamed or {}), rewrite, mixes_types)
 
@@ -81,16 +81,16 @@ def checked_op(
     only: Mapping[str, Any] | None = None,
     optional: Container[int] = (),
 ) -> OnnxOp:
-    """An operator without a schema that the package onnx knows: what the rewrite would not honour is refused by name.
+    """An operator for which the package onnx has no schema. Inputs and attributes that are not listed are refused.
 
     Args:
-        inputs: least and greatest number of inputs; None is any.
-        attrs: names of the attributes that the rewrite reads, or that concern speed alone, with spaces between.
-        outputs: how many of the outputs can be made.
-        needs: names of attributes that have to be there.
-        counts: those among them that count something, and so are 1 or more.
-        only: attributes that must have this value, if they are there.
-        optional: places among the least number of inputs that may be empty.
+        inputs: smallest and largest number of inputs; None: no limit.
+        attrs: names, separated by spaces, of the attributes that the rewrite reads or that concern speed only.
+        outputs: number of outputs that the rewrite can make.
+        needs: names of required attributes.
+        counts: those of them that must be 1 or more.
+        only: attributes that must have this value, if they are given.
+        optional: indices of inputs below the smallest number that may be empty.
     """
     known, fixed = {*attrs.split(), *needs.split()}, dict(only or {})
 
@@ -121,12 +121,12 @@ def checked_op(
 
 
 class OnnxOperators(Sequence[OnnxOp]):
-    """The operators of a plugin: a sequence, or what a function without parameters returns when it is first needed.
+    """The operators of a plugin: a sequence, or a function without parameters that returns one, called on first use.
 
-    The function lets rewrites stand below the class that names them.
+    With a function, rewrites may be defined below the class that names them.
 
     Raises:
-        DefinitionError: when it is read, if it is not made of `onnx_op(...)`.
+        DefinitionError: when it is read, if it has items other than `onnx_op(...)`.
     """
 
     def __init__(self, name: str, where: str, given: Sequence[OnnxOp] | Callable[[], Sequence[OnnxOp]]) -> None:
@@ -152,7 +152,7 @@ class OnnxOperators(Sequence[OnnxOp]):
             if not isinstance(given, (tuple, list)) or not all(isinstance(one, OnnxOp) for one in given):
                 name = given if isinstance(given, str) else self._name
                 raise DefinitionError(
-                    f"plugin {self._name} has an onnx that is no tuple of onnx_op",
+                    f"plugin {self._name} has an onnx that is not a tuple of onnx_op",
                     facts=[("got", shown(given)), ("defined at", self._where)],
                     hint=f'Write onnx = (onnx_op("{name}"),).',
                 )

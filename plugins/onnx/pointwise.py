@@ -1,4 +1,4 @@
-"""Operators of ONNX that work element by element: ranks as NumPy aligns them, and types that the layers do not take."""
+"""Pointwise operators of ONNX: with NumPy's broadcasting, and with types that the layers do not take."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ QUESTIONS = ("EQUAL", "GREATER", "LESS", "AND", "OR", "XOR")
 ON_BOOLS = ("EQUAL", "AND", "OR", "XOR")
 NARROW = (DataType.INT8, DataType.UINT8)
 UNSIGNED = {"UINT2": 2, "UINT4": 4, "UINT8": 8, "UINT16": 16, "UINT32": 32}  # bits
-SIGNED = {"INT2": 2, "INT4": 4, "INT16": 16}  # those that int32 carries, or is computed in
+SIGNED = {"INT2": 2, "INT4": 4, "INT16": 16}  # represented by int32 in networks
 
 
 def aligned(node: OnnxNode, *values: Any) -> list[Any]:
-    """Tensors and arrays with extents of 1 in front, so that they all have as many dims as the largest."""
+    """Tensors and arrays with extents of 1 added in front, so that all have the same number of dims."""
     rank = max(len(value.shape) for value in values)
     return [
         value.reshape((1,) * (rank - value.ndim) + value.shape)
@@ -32,9 +32,9 @@ def aligned(node: OnnxNode, *values: Any) -> list[Any]:
 
 
 def elementwise(node: OnnxNode, op: str, *values: Any) -> Any:
-    """Tensors and arrays of one type, combined from left to right by the name of an operation of ElementWise.
+    """Tensors and arrays of one type, combined from left to right by an operation of ElementWise, given by name.
 
-    int8 and uint8 are computed in int32, and keep their low bits.
+    int8 and uint8 are computed in int32; the low bits of the result are kept.
     """
     first, *others = aligned(node, *(as_tensor(node, value) for value in values))
     dtype = first.dtype
@@ -52,12 +52,12 @@ def as_tensor(node: OnnxNode, value: Any) -> Any:
 
 
 def all_inputs(node: OnnxNode) -> Iterable[Any]:
-    """All inputs in order, as tensors. Raises `node.fail` where one is absent."""
+    """All inputs in order, as tensors. Raises `node.fail` if one is absent."""
     return (node[index] for index in range(len(node)))
 
 
 def unary(node: OnnxNode, op: str, x: Any) -> Any:
-    """An operation of Unary by its name; what it takes no integers for is computed in float32."""
+    """An operation of Unary, by name; integers are computed in float32 if the operation does not take them."""
     if x.dtype in FLOATS or op == "NOT":
         return node.add("Unary", [x], op=op)
     if op in ("ABS", "NEG", "SIGN"):
@@ -67,12 +67,12 @@ def unary(node: OnnxNode, op: str, x: Any) -> Any:
 
 
 def scalar(x: Any, value: Any) -> numpy.ndarray:
-    """A number of x's type without dims."""
+    """A scalar constant of x's type."""
     return numpy.asarray(value).astype(nptype(x.dtype))
 
 
 def wrapped(node: OnnxNode, y: Any, type_name: str) -> Any:
-    """y with the low bits alone that the model's type of this name has."""
+    """y reduced to the low bits that the model's type of this name has."""
     if type_name in ("UINT16", "UINT32", "UINT4", "UINT2"):
         return elementwise(node, "BIT_AND", y, scalar(y, 2 ** UNSIGNED[type_name] - 1))
     if type_name in SIGNED:
@@ -82,7 +82,7 @@ def wrapped(node: OnnxNode, y: Any, type_name: str) -> Any:
 
 
 def channels(node: OnnxNode, values: Any, rank: int, axis: int) -> Any:
-    """A list of values as a tensor of `rank` dims, along `axis`; one value is repeated anyway."""
+    """A list of values as a tensor of `rank` dims, along `axis`; a single value is broadcast."""
     if isinstance(values, numpy.ndarray):
         return values.reshape([-1 if i == axis else 1 for i in range(rank)])
     if rank_of(values) != 1:

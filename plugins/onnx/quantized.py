@@ -18,7 +18,7 @@ from dovetail.plugins.shapes import axis_of
 
 
 def has_no_zero_point(node: OnnxNode, index: int) -> bool:
-    """Is the zero point absent, or known to be 0?"""
+    """True if the zero point is absent or known to be 0."""
     if not is_given(node, index):
         return True
     known = node.constant(index)
@@ -26,7 +26,7 @@ def has_no_zero_point(node: OnnxNode, index: int) -> bool:
 
 
 def centred(node: OnnxNode, x: Any, zero: int, axis: int = 0) -> Any:
-    """Integers less the zero point of input `zero`, which has one value or those of an axis; int32."""
+    """Integers minus the zero point in input `zero`, which has one value or one for each extent of an axis; int32."""
     x = cast(node, x, DataType.INT32)
     if has_no_zero_point(node, zero):
         return x
@@ -34,7 +34,7 @@ def centred(node: OnnxNode, x: Any, zero: int, axis: int = 0) -> Any:
 
 
 def stored(node: OnnxNode, steps: Any, zero: Any, type_name: str, saturate: int = 1) -> Any:
-    """float32 numbers of steps as the model's type of this name: rounded, moved by the zero point, limited."""
+    """float32 numbers, in units of the scale, as the model's type of this name: rounded, plus zero point, limited."""
     if type_name not in LIMITS:
         return converted_to(node, steps, type_name, saturate)
     low, high = LIMITS[type_name]
@@ -46,14 +46,14 @@ def stored(node: OnnxNode, steps: Any, zero: Any, type_name: str, saturate: int 
 
 
 def is_single(scale: Any) -> bool:
-    """One value for the whole tensor, which needs no axis?"""
+    """True if there is one value for the whole tensor, so that no axis is needed."""
     return all(extent == 1 for extent in scale.shape)
 
 
 class Blocks:
-    """x and its parameters in dims in which they can be combined element by element.
+    """x and its parameters, reshaped so that they can be combined element by element.
 
-    A parameter has one value, one for each extent of `axis`, or, with a block size, one for so many neighbours there.
+    A parameter has one value, one for each extent of `axis`, or one for each block along that axis.
     """
 
     def __init__(self, node: OnnxNode, x: Any) -> None:
@@ -82,7 +82,7 @@ class Blocks:
 
 
 def axis_of_scales(node: OnnxNode) -> dict[str, int]:
-    """The field `axis` of a Quantize or Dequantize layer for input 1, the scales; none where there is one value.
+    """The field `axis` of a Quantize or Dequantize layer for input 1, the scales; empty if there is one value.
 
     Raises:
         ShapeError: the attribute axis is not an axis of input 0.
@@ -93,7 +93,7 @@ def axis_of_scales(node: OnnxNode) -> dict[str, int]:
 
 
 def requantized(node: OnnxNode, sums: Any, scales: tuple[Any, Any, Any], zero: int, axis: int) -> Any:
-    """Sums of products as the type of the zero point in input `zero`.
+    """Sums of products, converted to the type of the zero point in input `zero`.
 
     Scales are those of both factors and of the result; `axis` is that of scales that have several values.
     """

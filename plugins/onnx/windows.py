@@ -1,4 +1,4 @@
-"""Windows over the spatial axes as ONNX has them: attributes of a node, and the places that each window sees."""
+"""Windows over the spatial axes, as in ONNX: the attributes of a node, and the positions that each window covers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AUTO_PAD = {"SAME_UPPER": PaddingMode.SAME_UPPER, "SAME_LOWER": PaddingMode.SAME
 
 @dataclass(frozen=True)
 class Window:
-    """A window in as many axes as the lists are long."""
+    """A window; the lists have one value for each spatial axis."""
 
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
@@ -37,7 +37,7 @@ class Window:
         return math.prod(self.kernel)
 
     def output(self, sizes: tuple[int, ...]) -> tuple[list[int], list[int], list[int]]:
-        """Output extents, padding in front and behind for these extents of the input."""
+        """(output extents, padding before, padding after) for these extents of the input."""
         facts = [
             pooling_extent(self.mode, size, dilated(k, d), s, b, a)
             for size, k, d, s, b, a in zip(
@@ -48,9 +48,9 @@ class Window:
         return list(out), list(before), list(after)
 
     def places(self, node: OnnxNode, sizes: tuple[int, ...]) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """What each window sees, in row-major order: [outputs, cells]. `node` is that whose import this is for.
+        """The positions that each window covers, in row-major order: [outputs, cells]. `node` is being imported.
 
-        The place in the plane, -1 outside of it; and whether it is in the plane or its padding.
+        Returns the position in the plane, -1 outside of it, and whether it is in the plane or its padding.
         """
         out, before, after = self.output(sizes)
         n_cells = math.prod(max(0, extent) for extent in out) * self.volume
@@ -73,7 +73,7 @@ def _crossed(a: numpy.ndarray, b: numpy.ndarray, function: Any) -> numpy.ndarray
 
 
 def window_of(node: OnnxNode) -> Window:
-    """What the attributes of a pooling node say. Raises `node.fail` where they do not fit its input."""
+    """The window of a pooling node. Raises `node.fail` if the attributes do not fit the input."""
     n = rank_of(node[0]) - 2
     kernel = tuple(node.attr("kernel_shape", ()))
     pads = tuple(node.attr("pads", (0,) * (2 * n)))
@@ -88,13 +88,13 @@ def window_of(node: OnnxNode) -> Window:
         raise node.fail("auto_pad has no such value", auto_pad=auto)
     if auto != "NOTSET":
         pads = (0,) * (2 * n)
-    # ROUND_UP as Caffe has it: the last window begins in the plane or in front of it.
+    # ROUND_UP as in Caffe: the last window starts in the plane or before it.
     rounding = PaddingMode.CAFFE_ROUND_UP if node.attr("ceil_mode", 0) else PaddingMode.EXPLICIT_ROUND_DOWN
     return Window(kernel, strides, dilations, pads[:n], pads[n:], AUTO_PAD.get(auto, rounding))
 
 
 def known_plane(node: OnnxNode, x: Any) -> tuple[int, ...]:
-    """The spatial extents. Raises `node.fail` where one is known only at run time."""
+    """The spatial extents. Raises `node.fail` if one is known only at run time."""
     sizes = tuple(x.shape[2:])
     if -1 in sizes:
         raise node.fail("for this, its spatial extents must be known when the network is built", x=x.symbolic.dims)
@@ -102,10 +102,10 @@ def known_plane(node: OnnxNode, x: Any) -> tuple[int, ...]:
 
 
 def gathered_cells(node: OnnxNode, x: Any, places: numpy.ndarray, outside: float) -> Any:
-    """Cells [batch, channels, *places] of the planes of x; `outside` at places of -1."""
+    """Elements of x at these positions of its planes: [batch, channels, *places]; `outside` at positions of -1."""
     dims = extents(node, x)
     plane = reshaped(node, x, joined(node, [dims[:2], dims[2:].product()]))
-    if (places < 0).any():  # one more cell in front, which has the value
+    if (places < 0).any():  # an additional element in front has the value
         places = places + 1
         value = None if outside == 0 else node.as_tensor(numpy.full((1,), outside, nptype(x.dtype)))
         sizes = joined(node, [dims[:2], dims[2:].product() + 1])
@@ -114,7 +114,7 @@ def gathered_cells(node: OnnxNode, x: Any, places: numpy.ndarray, outside: float
 
 
 def overlaid(node: OnnxNode, window: Window, sizes: tuple[int, ...]) -> numpy.ndarray:
-    """Which cells of all windows lie on each place of the plane, [places, most of them], -1 for none."""
+    """For each position of the plane, the cells of all windows on it: [places, most of them], padded with -1."""
     places, _ = window.places(node, sizes)
     n_places = math.prod(sizes)
     node.reserve(f"an image of {n_places} elements", bytes=n_places * 64)

@@ -42,7 +42,7 @@ def test_a_text_reads_the_same_however_it_is_given(data):
 
 
 def test_bytes_that_are_no_text_are_refused():
-    with pytest.raises(DTypeError, match="'f' is no UTF-8"):
+    with pytest.raises(DTypeError, match="'f' is not UTF-8"):
         PluginField("f", b"\xff", PluginFieldType.CHAR).value  # noqa: B018
 
 

@@ -166,6 +166,6 @@ def test_a_function_that_gives_no_operators_is_refused_at_registration():
         def onnx():
             return "Wrong"
 
-    with pytest.raises(DefinitionError, match="has an onnx that is no tuple of onnx_op") as error:
+    with pytest.raises(DefinitionError, match="has an onnx that is not a tuple of onnx_op") as error:
         trt.get_plugin_registry().add_op(Wrong)
     assert 'onnx_op("Wrong")' in error.value.hint

@@ -68,8 +68,8 @@ def test_a_library_whose_constructor_never_returns_is_refused_after_the_time(tmp
 def test_a_library_that_is_fine_is_loaded_as_without(tmp_path, caplog):
     record = Registry().load_library(library(tmp_path, ""), isolated=True)
     assert (record.name, record.version, record.state) == ("odd", "1.5", "loaded")
-    assert "odd: it brings no op and no implementation: write REGISTER_DOVETAIL_PLUGIN" in caplog.text
-    assert record.reason.startswith("it brings no op")
+    assert "odd: it registers no op and no implementation: write REGISTER_DOVETAIL_PLUGIN" in caplog.text
+    assert record.reason.startswith("it registers no op")
 
 
 @pytest.mark.parametrize("time", [-1, 0, "20", None, True, float("nan")])
@@ -112,7 +112,7 @@ def command(*arguments, **environment):
 @pytest.mark.unsanitized  # a sanitizer reports SIGSEGV itself
 def test_the_command_says_what_a_library_brings_or_why_it_cannot(tmp_path):
     status, text = command(library(tmp_path, ""))
-    assert status == 0 and "can be loaded: odd 1.5, interface 1.1" in text and "brings no op" in text
+    assert status == 0 and "can be loaded: odd 1.5, interface 1.1" in text and "registers no op" in text
     status, text = command(library(tmp_path, CONSTRUCTORS["crashes"]))
     assert status == 1 and "LibraryRefused" in text and "SIGSEGV" in text
     status, text = command("--timeout", 2, library(tmp_path, CONSTRUCTORS["never returns"]))

@@ -20,7 +20,7 @@ BROKEN = {
         "PluginValidationError: .*dovetail_register_ops\\(registry, colour\\).*'colour'",
     ),
     "unknown-hook": ("failed", "PluginValidationError: unknown hook 'dovetail_register_opps'"),
-    "unmarked": ("failed", "PluginFailed: plugin unmarked brings nothing"),
+    "unmarked": ("failed", "PluginFailed: plugin unmarked registers nothing"),
     "raises": ("failed", "ZeroDivisionError: half of the ops were offered"),
     "unknown-op": ("failed", "ImplementationMismatch: acme::Twize@1#third.fast implements an op that is not"),
     "squatter": ("failed", "PluginConflict: acme::Thrice@1 cannot be registered: namespace 'acme'"),
