@@ -54,7 +54,7 @@ def unknown_attribute(owner: Strict, name: str) -> UnknownAttribute:
     cls = type(owner)
     if name in cls._absent:
         return NotAvailable(
-            f"{cls.__name__}.{name} is not in dovetail 0.1", hint=cls._absent[name], field=name, got=name
+            f"{cls.__name__}.{name} is not in this version of dovetail", hint=cls._absent[name], field=name, got=name
         )
     public = sorted({n for n in dir(cls) if not n.startswith("_")} | cls._declared)
     near = difflib.get_close_matches(name, public, n=1, cutoff=0.6)

@@ -1,4 +1,4 @@
-"""Names of TensorRT that are not in dovetail 0.1, each with the way around. Using one says so."""
+"""Names of TensorRT that are not in this version of dovetail, each with advice; using one raises NotAvailable."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ MODULE = {
 
 
 class _AbsentType(type):
-    """Classes that can be named, derived from and asked about; anything else says that they are not there."""
+    """Classes that scripts may name, derive from and test with isinstance; any other use raises NotAvailable."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         raise cls._refusal()
@@ -137,7 +137,7 @@ class _AbsentType(type):
     def _refusal(cls, member: str = "") -> NotAvailable:
         name = cls._absent_name
         what = f"{name}.{member}" if member else name
-        return NotAvailable(f"trt.{what} is not in dovetail 0.1", hint=MODULE[name], field=what, got=what)
+        return NotAvailable(f"trt.{what} is not in this version of dovetail", hint=MODULE[name], field=what, got=what)
 
 
 def named(name: str) -> type:

@@ -1,4 +1,4 @@
-"""Addresses of memory as users give them: numbers, or other libraries' pointers."""
+"""Memory addresses given by users: numbers, or pointers of other libraries."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import Any
 from dovetail.core.errors import BindingError
 
 _END = 1 << 64
-_FIRST_MAPPED = 4096  # no system maps the page at 0: a smaller number is a count or an index
+_FIRST_MAPPED = 4096  # the page at 0 is never mapped: a smaller number is probably a count or an index
 
 
 def address_of(value: Any, what: str) -> int:
     """`value` as an address; 0 stands for none.
 
     Args:
-        value: an integer, or an object that converts to one and is not a number with a fraction: pointers of
-            cuda-python and PyCUDA have `__int__` alone.
-        what: has the address, as in "tensor 'x'".
+        value: an integer, or an object with `__int__`, such as pointers of cuda-python and PyCUDA; not a float.
+        what: the object that the address belongs to, such as "tensor 'x'".
 
     Raises:
-        BindingError: it is something else, or no memory can lie there.
+        BindingError: it is something else, or cannot be an address.
     """
     try:
         number = _integer(value)

@@ -1,7 +1,7 @@
 """The public names: TensorRT's first, then dovetail's own.
 
-Enumerations that belong to a layer (`ScaleMode`, `PaddingMode`, ...) are found in the registered ops when they are
-first asked for: no layer is named here.
+Enumerations that belong to a layer (`ScaleMode`, `PaddingMode`, ...) are looked up in the registered ops on first use:
+no layer is named here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dovetail import _native
 
 __version__ = _native.VERSION
 
-# Where the public names are, by module: each is imported when one of its names is first asked for, so that a program
-# pays for what it uses. api.pyi says the same to editors and type checkers; a test compares the two.
+# The public names by module. A module is imported when one of its names is first used, so that a program imports only
+# what it needs. api.pyi has the same names for editors and type checkers; a test compares the two.
 _HOMES = {
     "core": "errors",
     "core.expr": "ExprBuilder",
@@ -57,7 +57,7 @@ _HOMES = {
     "plugins.v2_creator": "IPluginCreator",
     "plugins.v2_spec": "DimsExprs",
 }
-_OTHER_NAMES = {  # public name -> (module, what it is called there)
+_OTHER_NAMES = {  # public name -> (module, its name there)
     "IDimensionExpr": ("core.expr", "Expr"),
     "IExprBuilder": ("core.expr", "ExprBuilder"),
     "IPluginRegistry": ("registry.registry", "Registry"),
@@ -69,19 +69,19 @@ _PLACES = {name: (home, name) for home, names in _HOMES.items() for name in name
 
 
 def get_plugin_registry() -> Any:
-    """The registry of this process: everything that plugins brought."""
+    """The registry of this process, with everything that plugins have registered."""
     from dovetail.registry.loader import default_registry
 
     return default_registry()
 
 
 def get_builder_plugin_registry(capability: Any = None) -> Any:
-    """The registry of this process, which serves builds of every `EngineCapability`."""
+    """The registry of this process, which is used for every `EngineCapability`."""
     return get_plugin_registry()
 
 
 def init_libnvinfer_plugins(logger: Any = None, namespace: str = "") -> bool:
-    """Register plugin libraries opened with `ctypes.CDLL`; built-in plugins are there already. True, as in TensorRT."""
+    """Register plugin libraries that were opened with `ctypes.CDLL`. Returns True, as in TensorRT."""
     get_plugin_registry().adopt_opened()
     return True
 
@@ -92,7 +92,7 @@ def get_nv_onnx_parser_version() -> int:
 
 
 def volume(iterable: Iterable[int]) -> int:
-    """The product of extents. As in TensorRT it is negative where one extent is unknown, -1. Raises DTypeError."""
+    """The product of extents; as in TensorRT, negative if one of them is unknown, -1. Raises DTypeError."""
     try:
         return math.prod(iterable)
     except TypeError:
@@ -119,7 +119,7 @@ _OWN = (
 
 
 def public_names() -> list[str]:
-    """All names but those that plugins bring, sorted: `__all__`."""
+    """All names except those of plugins, sorted: `__all__`."""
     return sorted({*_OWN, *_PLACES, *_module(_ENUMS).__all__})
 
 
@@ -128,14 +128,14 @@ def _module(name: str) -> Any:
 
 
 def _layer_enums() -> dict[str, type[Any]]:
-    """Enumerations, and classes of layers made of several, of the registered ops' fields and add methods, by name."""
+    """By name: enumerations of the registered ops, and classes that their add methods return."""
     specs = get_plugin_registry().specs()
     of_fields = [field.enum for spec in specs for field in spec.fields if field.enum is not None]
     return {enum.__name__: enum for enum in of_fields} | {name: e for spec in specs for name, e in spec.enums.items()}
 
 
 def find(name: str) -> Any:
-    """What the public name stands for. Raises AttributeError, with the nearest name, if there is none."""
+    """The object with a public name. Raises AttributeError, with the nearest name, if there is none."""
     if name in _PLACES:
         home, there = _PLACES[name]
         return getattr(_module(home), there)
@@ -155,7 +155,7 @@ def find(name: str) -> Any:
 
 
 def _brought(name: str) -> Any:
-    """An enumeration or a layer's class that plugins bring, or a name of TensorRT's that says why it is not here."""
+    """An enumeration or class of a plugin, or the stand-in for a name of TensorRT that is not available."""
     from dovetail.machine import absent
     from dovetail.machine.layer import layer_class
 
@@ -173,7 +173,7 @@ def _brought(name: str) -> Any:
 
 
 def names() -> list[str]:
-    """For `dir`: the public names and those that plugins bring."""
+    """For `dir`: the public names and those of plugins."""
     return sorted([*public_names(), *_layer_enums()])
 
 

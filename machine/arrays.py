@@ -1,7 +1,7 @@
 """Arrays in and out of a context: NumPy, buffers, DLPack and CUDA arrays, for engines on the CPU and on a GPU.
 
-The native context runs on NumPy arrays that it can use where they lie. What is here brings everything else into such a
-form: other libraries' arrays, other layouts, memory that inputs and outputs share, memory of a GPU.
+The native context runs on NumPy arrays that it can use in place. This module converts everything else to that form:
+arrays of other libraries, other layouts, memory that inputs and outputs share, GPU memory.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dovetail.machine.io_tensors import IOTensor, IOTensors
 
 Extents = tuple[int, ...]
 Times = list[tuple[str, int]]  # (layer, nanoseconds)
-# How the native context takes memory: an array of the host's, or a place. Of an input (address, bytes, extents or None
-# where they are set already, owner); of an output (address, bytes, owner).
+# The forms in which the native context takes memory: a host array, or a tuple. For an input (address, bytes, extents or
+# None if they are set already, owner), for an output (address, bytes, owner).
 Memory = np.ndarray | tuple[Any, ...]
 
 
@@ -35,18 +35,18 @@ class ArrayFront:
         self._context, self._tensors, self._device = context, tensors, device
         self._packed: list[tuple[IOTensor, np.ndarray, np.ndarray]] = []  # outputs to be reformatted after the run
         self._staging: dict[int, Any] = {}  # memory on the GPU for host arrays, by input or output
-        self._kept: list[Any] = []  # what the GPU may be reading still, until the next run
+        self._kept: list[Any] = []  # arrays that the GPU may still be reading, until the next run
 
     def run(
         self, inputs: Any, outputs: Mapping[str, Any] | None, stream: Any, is_profiled: bool
     ) -> tuple[dict[str, Any], Times]:
-        """The results by name, and the times of the layers in nanoseconds; none if they are not asked for.
+        """The results by name, and the times of the layers in nanoseconds; empty if they are not requested.
 
         Raises:
             BindingError, ProfileError: as `IExecutionContext.run`.
         """
         by_name = self._tensors.inputs_by_name(inputs)
-        with self._context:  # the calling thread has it, to the end
+        with self._context:  # locked for the calling thread
             self._packed.clear()
             if outputs is not None:
                 by_name = self._apart(by_name, outputs)
@@ -57,7 +57,7 @@ class ArrayFront:
 
     # ---- memory that inputs and outputs share
     def _apart(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The inputs, with a copy of those whose memory an output is to be written to.
+        """The inputs; those whose memory is also that of an output are copied.
 
         Raises:
             BindingError: not a mapping, no such output, or two of them share memory.
@@ -118,7 +118,7 @@ class ArrayFront:
         return self._unpacked(results), times
 
     def _output(self, tensor: IOTensor, given: Any, extents: Extents) -> np.ndarray:
-        """The array to write an output of these extents to, where the user gave one."""
+        """The user's array for an output of these extents; None if none was given."""
         what = f"output '{tensor.name}'"
         array = host_view(given, tensor.dtype, what, writable=True)
         needed = _array_shape(tensor, extents)
@@ -131,7 +131,7 @@ class ArrayFront:
         return flat
 
     def _unpacked(self, results: dict[str, Any]) -> dict[str, Any]:
-        """The results, those that the user wants with dims reformatted into the arrays that were given."""
+        """The results; outputs for which the user gave arrays with dims are reformatted into these."""
         for tensor, flat, target in self._packed:
             target[...] = unpack(flat, target.shape, tensor.dtype, tensor.format).view(target.dtype)
             results[tensor.name] = target
@@ -160,7 +160,7 @@ class ArrayFront:
         return self._unpacked({tensor.name: results[tensor.name] for tensor in self._tensors.outputs}), times
 
     def _find_input(self, tensor: IOTensor, value: Any, stream: int) -> tuple[Memory, bool]:
-        """Memory of an input, and whether it lay on the GPU already."""
+        """Memory of an input, and whether it was on the GPU already."""
         what = f"input '{tensor.name}'"
         found = device_view(value, tensor.dtype, self._device, stream, what) if tensor.on_gpu else None
         if found is not None:
@@ -190,7 +190,7 @@ class ArrayFront:
         to_host: list[tuple[int, np.ndarray]],
         extents: Extents,
     ) -> Memory:
-        """Memory for an output of these extents. `stay`: results stay on the GPU."""
+        """Memory for an output of these extents. `stay`: results remain on the GPU."""
         what, shape = f"output '{tensor.name}'", _array_shape(tensor, extents)
         if tensor.on_gpu:
             found = None if given is None else device_view(given, tensor.dtype, self._device, stream, what)
@@ -217,14 +217,14 @@ class ArrayFront:
 
 
 def _view(tensor: IOTensor, value: Any) -> np.ndarray:
-    """`value` as a contiguous array of the tensor's type; no copy where none is needed."""
+    """`value` as a contiguous array of the tensor's type, copied only if necessary."""
     if type(value) is np.ndarray and value.dtype == tensor.numpy_type and value.flags.c_contiguous:
         return value
     return host_view(value, tensor.dtype, f"input '{tensor.name}'")
 
 
 def _laid_out(tensor: IOTensor, view: np.ndarray) -> tuple[np.ndarray, Extents | None]:
-    """An input in the tensor's format, and its extents; None for a flat array, which lies in that format already.
+    """An input in the tensor's format, and its extents; None for a flat array, which is in that format already.
 
     Raises:
         BindingError: neither an array of the tensor's dims nor a flat one.
@@ -245,7 +245,7 @@ def _laid_out(tensor: IOTensor, view: np.ndarray) -> tuple[np.ndarray, Extents |
 
 
 def _array_shape(tensor: IOTensor, extents: Extents) -> Extents:
-    """Of the array that holds an output: flat where its format is not row-major."""
+    """Shape of the array that holds an output: flat if its format is not row-major."""
     if tensor.is_linear:
         return extents
     return (TensorDesc(extents, tensor.dtype, tensor.format).allocated_size // tensor.dtype.itemsize,)

@@ -1,4 +1,4 @@
-"""Limits on what may be computed and made while a network is imported and its constants are folded."""
+"""Limits on the work of importing a network and of folding its constants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dovetail.core.errors import BuildError, FieldValueError
 
 @dataclass(frozen=True)
 class Budget:
-    """What one import, or the constant folding of one build, may use in all.
+    """Limits of one import, or of the constant folding of one build.
 
     bytes    that results take beyond the constants they are computed from: a transposed weight is free, a filled or
              repeated one is not
@@ -32,12 +32,12 @@ class Budget:
                 raise FieldValueError(f"a budget cannot have {name} = {limit!r}", hint="Give a number, 0 or more.")
 
     def meter(self, setting: str) -> Meter:
-        """A meter that starts now. `setting` is how messages name the budget, such as config.folding_budget."""
+        """A meter that starts now. `setting` names the budget in messages, such as config.folding_budget."""
         return Meter(self, setting)
 
 
 class Meter:
-    """What has been used of a budget so far."""
+    """Measures how much of a budget has been used."""
 
     def __init__(self, budget: Budget, setting: str) -> None:
         self.budget, self.setting = budget, setting
@@ -50,7 +50,7 @@ class Meter:
         return time.monotonic() - self._started
 
     def refusal(self, bytes: int = 0, layers: int = 0) -> str:
-        """Why this much more cannot be used, naming amount and limit; "" if it can. Uses nothing."""
+        """Why this amount cannot be used, with amount and limit; "" if it can. Does not count it."""
         if self.bytes + bytes > self.budget.bytes:
             return f"{self._total('bytes', bytes)} {self.setting}.bytes = {self.budget.bytes}"
         if self.layers + layers > self.budget.layers:
@@ -64,10 +64,10 @@ class Meter:
         return f"it needs {more} {name}{f' after {used} used before' if used else ''}, more than"
 
     def use(self, what: str, bytes: int = 0, layers: int = 0) -> None:
-        """Count what is about to be used.
+        """Count an amount before it is used.
 
         Raises:
-            BuildError: it is more than the budget has left; `what` is the subject of the sentence, and nothing is used.
+            BuildError: it exceeds the rest of the budget; `what` is the subject of the message. Nothing is counted.
         """
         reason = self.refusal(bytes, layers)
         if reason:
@@ -76,6 +76,6 @@ class Meter:
         self.count(bytes, layers)
 
     def count(self, bytes: int = 0, layers: int = 0) -> None:
-        """Count what has been used, whether or not the budget allowed it."""
+        """Count an amount that has been used, whether or not the budget allowed it."""
         self.bytes += bytes
         self.layers += layers

@@ -1,4 +1,4 @@
-"""What a build may do: `IBuilderConfig` and optimisation profiles."""
+"""The configuration of a build: `IBuilderConfig` and optimisation profiles."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class IOptimizationProfile(Strict):
 
         Raises:
             ShapeError: ranks differ, an extent is negative, or not min <= opt <= max; both sides are named.
-            DTypeError: a shape is no sequence of integers, or `input` no name.
+            DTypeError: a shape is not a sequence of integers, or `input` is not a name.
         """
         _named(input)
         given = {"min": min, "opt": opt, "max": max}
@@ -139,7 +139,7 @@ class IBuilderConfig(TensorRTSettings):
         self._flags = bits(BuilderFlag)("builder flags", flags)
 
     def set_flag(self, flag: BuilderFlag) -> None:
-        """Switch a flag on. Raises DTypeError or FieldValueError for what is no flag."""
+        """Switch a flag on. Raises DTypeError or FieldValueError if it is not a flag."""
         self._flags |= 1 << _flag(flag)
 
     def clear_flag(self, flag: BuilderFlag) -> None:
@@ -150,7 +150,7 @@ class IBuilderConfig(TensorRTSettings):
 
     # ---- memory
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
-        """Bound a pool, in bytes. WORKSPACE bounds the scratch of each layer.
+        """Limit a pool, in bytes. WORKSPACE limits the scratch memory of each layer.
 
         Raises:
             DefinitionError: no such pool, negative size, or not an integer.
@@ -165,7 +165,7 @@ class IBuilderConfig(TensorRTSettings):
         self._pools[pool] = int(pool_size)
 
     def get_memory_pool_limit(self, pool: MemoryPoolType) -> int:
-        """The bound in bytes; 2**63 - 1 where none was set."""
+        """The limit in bytes; 2**63 - 1 if none was set."""
         return self._pools.get(_pool(pool), 2**63 - 1)
 
     @property
@@ -185,7 +185,7 @@ class IBuilderConfig(TensorRTSettings):
     # ---- constant folding
     @property
     def folding_budget(self) -> Budget:
-        """What constant folding may use in all. A layer that would exceed it is computed in every inference instead."""
+        """Limits of constant folding. A layer that would exceed them is computed in every inference instead."""
         return self._folding_budget
 
     @folding_budget.setter
@@ -220,9 +220,9 @@ class IBuilderConfig(TensorRTSettings):
     # ---- devices
     @property
     def default_device_type(self) -> DeviceType:
-        """Where layers run, and inputs and outputs lie: the GPU where one works, else the CPU.
+        """The device of the layers and of inputs and outputs: the GPU if one works, else the CPU.
 
-        DOVETAIL_DEVICE = cpu or gpu, or setting it here, decides it.
+        The variable DOVETAIL_DEVICE (cpu or gpu) overrides this default; setting the attribute overrides both.
         """
         return default_device() if self._default_device is None else self._default_device
 
@@ -231,10 +231,10 @@ class IBuilderConfig(TensorRTSettings):
         self._default_device = _usable(device)
 
     def set_device_type(self, layer: ILayer, device: DeviceType) -> None:
-        """Let `layer` run on `device`; copies are inserted where its neighbours run on another.
+        """Let `layer` run on `device`; copies are inserted if its neighbours run on another one.
 
         Raises:
-            DTypeError: `layer` is not a layer, but its name for instance.
+            DTypeError: `layer` is not a layer (but, for instance, its name).
         """
         self._devices[_layer("set_device_type", layer)] = _usable(device)
 
@@ -252,13 +252,13 @@ class IBuilderConfig(TensorRTSettings):
 
     @property
     def devices_in_use(self) -> set[DeviceType]:
-        """The default device, and those set for layers."""
+        """The default device, and the devices set for single layers."""
         return {self.default_device_type, *self._devices.values()}
 
     # ---- measurements
     @returns_on_error(None, builds=True)
     def create_timing_cache(self, serialized_timing_cache: Any) -> ITimingCache:
-        """A timing cache with what `ITimingCache.serialize` wrote, or an empty one for b''. It is not set.
+        """A timing cache from the bytes of `ITimingCache.serialize`, or an empty one for b''. Does not set it.
 
         Raises, or returns None (see `raise_on_error`):
             DTypeError: not a buffer of bytes.
@@ -268,10 +268,10 @@ class IBuilderConfig(TensorRTSettings):
 
     @returns_on_error(False, builds=True)
     def set_timing_cache(self, cache: ITimingCache | None, ignore_mismatch: bool = False) -> bool:
-        """Let builds take measurements from `cache`, and add theirs. None: each build measures anew. True.
+        """Let builds take measurements from `cache` and add theirs. None: each build measures anew. Returns True.
 
         Args:
-            ignore_mismatch: also where it was measured on another device; from then on it counts as this one's.
+            ignore_mismatch: accept a cache that was measured on another device; from then on it counts as this one's.
 
         Raises, or returns False (see `raise_on_error`):
             BuildError: it was measured on another device.
@@ -287,7 +287,7 @@ class IBuilderConfig(TensorRTSettings):
         return True
 
     def get_timing_cache(self) -> ITimingCache | None:
-        """The cache that was set, with what builds have added; None if none was."""
+        """The cache that was set, with the measurements of builds; None if none was set."""
         return self._timing_cache
 
     def _report(self, error: DovetailError) -> None:
@@ -295,7 +295,7 @@ class IBuilderConfig(TensorRTSettings):
 
     # ---- choice of implementations
     def pin_implementation(self, layer: str, implementation: str) -> None:
-        """Let `layer` run on this implementation alone: its id, or `#name`, or `#name:tactic`."""
+        """Let `layer` run on this implementation only: its id, or `#name`, or `#name:tactic`."""
         named = text("the layer to be pinned", layer, _PINNED)
         self._pins[named] = text(f"the implementation of layer '{named}'", implementation, _PINNED)
 
@@ -309,11 +309,11 @@ class IBuilderConfig(TensorRTSettings):
 
 
 def _usable(device: DeviceType) -> DeviceType:
-    """Raises DefinitionError for a DLA, which nothing here drives."""
+    """Raises DefinitionError for a DLA, which dovetail does not support."""
     device = member_of(DeviceType, device, "the device of a layer")
     if device == DeviceType.DLA:
         raise DefinitionError(
-            "no layer can run on a DLA: nothing here drives one",
+            "no layer can run on a DLA: dovetail does not support it",
             hint="Use DeviceType.GPU or DeviceType.CPU.",
             got=device,
         )

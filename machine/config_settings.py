@@ -1,4 +1,4 @@
-"""Settings of `IBuilderConfig` that TensorRT's scripts make: honoured, without effect and warned about, or refused."""
+"""Settings of `IBuilderConfig` for TensorRT's scripts: honoured, without effect (with a warning), or refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TIMES_ONCE = "candidates run in turns until their times are stable, and the low
 
 
 class TensorRTSettings(Strict):
-    """The part of `IBuilderConfig` that is there for scripts."""
+    """The part of `IBuilderConfig` that exists for TensorRT's scripts."""
 
     engine_capability = Setting(
         EngineCapability.STANDARD, member(EngineCapability), "every plan is for the standard runtime."
@@ -44,7 +44,7 @@ class TensorRTSettings(Strict):
     )
     max_aux_streams = Setting(None, integer(0), "layers run one after the other, on one stream.")
     profile_stream = Setting(0, None, "candidates are timed on a stream of the builder's own.")
-    progress_monitor = Setting(None, None, "the log tells the progress at severity INFO.")
+    progress_monitor = Setting(None, None, "the log shows the progress at severity INFO.")
     plugins_to_serialize = Setting((), None, "a plan never holds code; it lists the plugins that it needs.")
     tiling_optimization_level = Setting(
         TilingOptimizationLevel.NONE, member(TilingOptimizationLevel), "layers are not tiled across."
@@ -82,7 +82,7 @@ class TensorRTSettings(Strict):
     def algorithm_selector(self, selector: Any) -> None:
         if selector is not None:
             raise NotAvailable(
-                "algorithm selectors are not in dovetail 0.1",
+                "algorithm selectors are not in this version of dovetail",
                 hint="config.pin_implementation(layer, implementation) decides for a layer, a plugin's hook "
                 "dovetail_choose_implementation for any; plan reports list the candidates.",
                 field="algorithm_selector",
@@ -94,7 +94,7 @@ class TensorRTSettings(Strict):
 
     @property
     def DLA_core(self) -> int:  # noqa: N802  TensorRT's spelling
-        """-1: nothing here drives a DLA. Setting another value raises DefinitionError."""
+        """-1: DLAs are not supported. Setting another value raises DefinitionError."""
         return -1
 
     @DLA_core.setter
@@ -134,17 +134,17 @@ class TensorRTSettings(Strict):
         return bool(self._quantization_flags >> _quantization_flag(flag) & 1)
 
     def without_effect(self) -> Iterator[str]:
-        """A sentence for each of these settings that was made and is not honoured."""
+        """A sentence for each of these settings that was made and has no effect."""
         yield from settings_without_effect(self)
         for feature in (f for f, is_on in self._preview.items() if is_on):
-            yield f"preview feature {feature.name} has no effect in dovetail 0.1: there are no previews."
+            yield f"preview feature {feature.name} has no effect in this version: there are no previews."
         if self._sources != ALL_SOURCES:
             yield (
-                "config.set_tactic_sources has no effect in dovetail 0.1: every implementation competes; "
+                "config.set_tactic_sources has no effect in this version: every implementation competes; "
                 "DOVETAIL_PLUGINS_BLOCK keeps plugins out."
             )
         if self._quantization_flags:
-            yield f"quantization flags have no effect in dovetail 0.1. {NO_CALIBRATION}"
+            yield f"quantization flags have no effect in this version. {NO_CALIBRATION}"
 
 
 def _feature(feature: Any) -> PreviewFeature:
@@ -159,7 +159,7 @@ def refuse_calibrator(owner: str, calibrator: Any) -> None:
     """Raises NotAvailable unless it is None: without calibration results would be those of another precision."""
     if calibrator is not None:
         raise NotAvailable(
-            f"calibrators are not in dovetail 0.1: {owner} cannot take a {type(calibrator).__name__}",
+            f"calibrators are not in this version of dovetail: {owner} cannot take a {type(calibrator).__name__}",
             hint=NO_CALIBRATION,
             field="int8_calibrator",
         )
@@ -169,7 +169,7 @@ def refuse_dla(core: int) -> None:
     """Raises DefinitionError unless it is -1, no core."""
     if core != -1:
         raise DefinitionError(
-            f"DLA core {core} cannot be used: nothing here drives a DLA",
+            f"DLA core {core} cannot be used: dovetail does not support DLAs",
             hint="Use DeviceType.GPU or DeviceType.CPU.",
             got=core,
         )

@@ -30,8 +30,9 @@ _CUDA_STREAM = 1  # dt_stream.kind
 class IExecutionContext(OlderContext):
     """Shapes, addresses and memory of one execution.
 
-    One thread at a time may use it: what another one calls meanwhile is a BindingError. Make one for each thread.
-    Methods that return a bool log why they fail and return False, unless `raise_on_error(True)` makes them raise.
+    Only one thread at a time may use it: a call from another thread meanwhile raises BindingError. Make one context for
+    each thread. Methods that return a bool log their failures and return False, unless `raise_on_error(True)` makes
+    them raise.
     """
 
     engine: ICudaEngine
@@ -53,13 +54,13 @@ class IExecutionContext(OlderContext):
 
     @property
     def profiler(self) -> Any:
-        """Gets the time of each layer; executions wait for their end then. None: nothing is timed."""
+        """Receives the time of each layer; executions then wait for their end. None: nothing is timed."""
         return self._profiler
 
     @profiler.setter
     def profiler(self, profiler: Any) -> None:
         self._profiler = profiler
-        # Looked up by each run: what executes with nothing to do before or after.
+        # Cached for each run: the function for executions that need no work before or after.
         self._direct = self._context if profiler is None and self._gpu is None else None
 
     # ---- shapes
@@ -76,7 +77,7 @@ class IExecutionContext(OlderContext):
         return True
 
     def get_tensor_shape(self, name: str) -> Dims:
-        """Extents now; -1 where they depend on an input shape that is not set."""
+        """The current extents; -1 if they depend on an input shape that is not set."""
         return Dims(self._context.tensor_shape(self._tensors.named(name).index))
 
     def infer_shapes(self) -> list[str]:
@@ -84,7 +85,7 @@ class IExecutionContext(OlderContext):
         return list(self._context.infer_shapes())
 
     def get_max_output_size(self, name: str) -> int:
-        """Bytes that an output needs for the present inputs: all that it can, where only the layers tell its extents.
+        """Bytes that an output needs for the present inputs; if its extents depend on data, the most that it can need.
 
         Raises:
             BindingError: inputs are missing.
@@ -94,7 +95,7 @@ class IExecutionContext(OlderContext):
     # ---- output allocators
     @returns_on_error(False)
     def set_output_allocator(self, name: str, output_allocator: IOutputAllocator | None) -> bool:
-        """Let `output_allocator` give memory for an output in each execution, once its extents are known.
+        """Let `output_allocator` allocate an output in each execution, once its extents are known.
 
         Raises:
             BindingError: no such output, or the object is not an allocator.
@@ -109,8 +110,8 @@ class IExecutionContext(OlderContext):
         return True
 
     def _allocation_of(self, name: str) -> tuple[Any, Any]:
-        """What the native context calls for memory, and with the extents of an output."""
-        # The native context holds these functions, and nobody could see a cycle through it.
+        """The functions that the native context calls to get memory and to report the extents of an output."""
+        # The native context holds these functions, and the garbage collector cannot see a cycle through it.
         reference = weakref.ref(self)
 
         def allocate(n_bytes: int, alignment: int) -> int:
@@ -169,7 +170,7 @@ class IExecutionContext(OlderContext):
     # ---- addresses
     @returns_on_error(False)
     def set_tensor_address(self, name: str, memory: int) -> bool:
-        """Where an input lies or an output goes, as a number; the caller keeps the memory alive. 0 takes it away.
+        """Set the address of an input or output, as a number; the caller keeps the memory alive. 0 removes it.
 
         Raises:
             BindingError: no such tensor.
@@ -189,7 +190,7 @@ class IExecutionContext(OlderContext):
     # ---- execution
     @property
     def debug_sync(self) -> bool:
-        """Wait after every layer on a GPU, so that a fault names the layer. DOVETAIL_SYNC=1 sets it from outside."""
+        """Wait after every layer on a GPU, so that a fault names the layer. DOVETAIL_SYNC=1 sets it, too."""
         return self._context.debug_sync
 
     @debug_sync.setter
@@ -198,7 +199,7 @@ class IExecutionContext(OlderContext):
 
     @returns_on_error(False)
     def set_input_consumed_event(self, event: Any) -> bool:
-        """A cudaEvent_t that is recorded once the inputs may be changed again; 0 takes it away."""
+        """A cudaEvent_t that is recorded once the inputs may be changed again; 0 removes it."""
         self._context.input_consumed_event = event_number(event)
         return True
 
@@ -227,7 +228,7 @@ class IExecutionContext(OlderContext):
         return True
 
     def _execute(self, stream: int) -> None:
-        """Run on a stream; what fails is raised, whatever `raise_on_error` says."""
+        """Run on a stream; failures always raise, independent of `raise_on_error`."""
         if self._profiler is not None:
             self._take_times(self._context.execute_profiled(stream))
         elif self._gpu is not None:
@@ -239,20 +240,21 @@ class IExecutionContext(OlderContext):
     def run(self, inputs: Any, outputs: Mapping[str, Any] | None = None, stream: Any = 0) -> dict[str, Any]:
         """Run on arrays: `context.run({"x": array})["y"]`.
 
-        Where a tensor's format is not LINEAR, an array with its dims is reformatted, a flat one lies in that format,
-        as results do unless `outputs` has an array with dims. An output may lie over an input, which is copied first.
+        If a tensor's format is not LINEAR, an array with its dims is reformatted, and a flat array is taken to be in
+        that format. Results are flat, too, unless `outputs` has an array with dims. An output may share memory with an
+        input, which is copied first.
 
-        Anything with `__dlpack__`, the CUDA array interface or the buffer protocol is taken where it lies if it is
-        contiguous and on the engine's device; else it is copied. Results are new arrays, or those given in `outputs`,
-        written in place. With a GPU, results are `DeviceArray`s if any input was one on the GPU, and may still be
-        computed; NumPy arrays are complete.
+        Objects with `__dlpack__`, the CUDA array interface or the buffer protocol are used in place if they are
+        contiguous and on the engine's device, else copied. Results are new arrays, or those given in `outputs`. On a
+        GPU, results are `DeviceArray`s if any input was on the GPU, and may still be being computed when the call
+        returns; NumPy arrays are complete.
 
         Args:
-            inputs: arrays by name; or a list or tuple of them in the engine's order; or the array itself, where the
+            inputs: arrays by name; or a list or tuple of them in the engine's order; or the array itself, if the
                 engine has one input.
-            stream: a cudaStream_t or its number, for engines on a GPU; arrays that other libraries are still
-                computing are waited for there. Later work on other streams that reads an array given in `outputs` has
-                to wait for this one.
+            stream: a cudaStream_t or its number, for engines on a GPU. It waits for arrays that other libraries are
+                still computing. Later work on other streams that reads an array given in `outputs` must wait for this
+                stream.
 
         Raises:
             BindingError: an input is missing or unknown, a type, shape or device does not fit; both sides are named.

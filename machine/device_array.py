@@ -1,4 +1,4 @@
-"""Arrays on a GPU: results of `context.run`, and arrays of other libraries taken where they lie."""
+"""Arrays on a GPU: results of `context.run`, and arrays of other libraries, used in place."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dovetail.core.strict import Strict
 from dovetail.core.types import DataType, DeviceType, nptype
 
 _CUDA, _CUDA_MANAGED = 2, 13  # DLPack's numbers
-_DEFAULT_STREAM = 1  # how DLPack and the CUDA array interface call the legacy default stream
+_DEFAULT_STREAM = 1  # the number of the legacy default stream in DLPack and the CUDA array interface
 
 
 class DeviceArray(_native.DeviceArray, Strict):
     """A result on a GPU: `torch.from_dlpack(y)`, `cupy.asarray(y)` see its memory, `y.numpy()` copies it to the host.
 
-    It may still be computed on its stream: whoever takes it through DLPack or the CUDA array interface, with the stream
-    that it will use, is ordered behind that; `numpy()` waits.
+    It may still be being computed on its stream. A library that takes it through DLPack or the CUDA array interface
+    passes the stream that it will use, and that stream waits; `numpy()` waits, too.
     """
 
     dtype: DataType
@@ -50,7 +50,7 @@ class DeviceArray(_native.DeviceArray, Strict):
 
     def __dlpack__(self, *, stream: int | None = None, **options: Any) -> Any:
         """A capsule. Later work of `stream` (DLPack's numbering) waits for the work that fills the array."""
-        if stream != -1:  # -1: the consumer asks for no order
+        if stream != -1:  # -1: the consumer needs no synchronisation
             _native.order_streams(self._device, _handle(stream), self._stream)
         return super().__dlpack__()
 
@@ -69,7 +69,7 @@ def stream_number(stream: Any) -> int:
 
 
 def _handle_of(value: Any, torchs: str) -> Any:
-    """What has the handle: the attribute `torchs` of an object of torch's, `ptr` of CuPy's; else the object itself."""
+    """The object that has the handle: the attribute `torchs` of a torch object, `ptr` of a CuPy object, or itself."""
     for attribute in (torchs, "ptr"):
         if hasattr(value, attribute):
             return getattr(value, attribute)
@@ -77,10 +77,10 @@ def _handle_of(value: Any, torchs: str) -> Any:
 
 
 def handle_number(handle: Any, what: str, allowed: str) -> int:
-    """A handle of CUDA's as a number; those of PyCUDA and cuda-python have `__int__` or `handle`.
+    """A CUDA handle as a number; those of PyCUDA and cuda-python have `__int__` or `handle`.
 
     Raises:
-        BindingError: it is no handle.
+        BindingError: it is not a handle.
     """
     try:
         if isinstance(handle, (str, bytes, float)):
@@ -113,7 +113,7 @@ def event_number(event: Any) -> int:
 
 
 class Found(NamedTuple):
-    """Another library's array on the GPU, in use where it lies."""
+    """Another library's array on the GPU, used in place."""
 
     address: int
     shape: tuple[int, ...]
@@ -122,17 +122,17 @@ class Found(NamedTuple):
 
 
 def lies_on_gpu(value: Any) -> bool:
-    """Is it another library's array in the memory of a GPU?"""
+    """True if it is another library's array in GPU memory."""
     if hasattr(value, "__dlpack_device__"):
         return int(value.__dlpack_device__()[0]) in (_CUDA, _CUDA_MANAGED)
     return hasattr(value, "__cuda_array_interface__")
 
 
 def device_view(value: Any, dtype: DataType, device: int, stream: int, what: str) -> Found | None:
-    """Memory of an array on GPU `device`, with `stream` ordered behind the work that fills it; None for a host array.
+    """Memory of an array on GPU `device`; `stream` then waits for the work that fills it. None for a host array.
 
     Args:
-        what: how messages call it, such as "input 'x'".
+        what: its name in messages, such as "input 'x'".
 
     Raises:
         BindingError: another type or GPU, or not in row-major order.
@@ -179,12 +179,12 @@ def _from_interface(facts: dict[str, Any], value: Any, dtype: DataType, device: 
 
 
 def _handle(stream: int | None) -> int:
-    """A cudaStream_t from DLPack's numbering, where None and 1 are the legacy default stream."""
+    """A cudaStream_t from DLPack's numbering, in which None and 1 are the legacy default stream."""
     return 0 if stream in (None, 0, _DEFAULT_STREAM) else int(stream)  # type: ignore[arg-type]
 
 
 def _dlpack_types(dtype: DataType) -> list[tuple[int, int, int]]:
-    """Types that hold what we do: booleans also come as bytes."""
+    """Types that are accepted for a tensor's type: booleans may also be bytes."""
     own = (dtype.dlpack_code, dtype.itemsize * 8, 1)
     return [own, (DataType.UINT8.dlpack_code, 8, 1)] if dtype == DataType.BOOL else [own]
 

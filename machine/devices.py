@@ -1,4 +1,4 @@
-"""Which devices this process can use. A GPU is asked for only where somebody wants one."""
+"""The devices that this process can use. GPUs are looked for only when they are needed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dovetail.core.negotiation import Target
 from dovetail.core.types import DeviceType
 
 VARIABLE = "DOVETAIL_DEVICE"
-_answers: list[tuple[list[dict[str, Any]], str]] = []  # the one that the library for the GPU gave, once it is open
+_answers: list[tuple[list[dict[str, Any]], str]] = []  # the answer of the library for the GPU, once it is open
 
 
 def gpus() -> tuple[list[dict[str, Any]], str]:
-    """The GPUs that work, and if there is none the reason. Each has name, sm, multiprocessors, memory_bytes, bus.
+    """The GPUs that work; if there are none, the reason. Each has name, sm, multiprocessors, memory_bytes, bus.
 
-    The library that knows is brought by a plugin and is asked once; before the registry is loaded there are none.
+    The CUDA library of a plugin is asked once; before the registry is loaded there are none.
     """
     if _answers:
         return _answers[0]
@@ -25,19 +25,19 @@ def gpus() -> tuple[list[dict[str, Any]], str]:
     if devices or _native.cuda_version():
         _answers.append((devices, reason))
     if not devices and _wanted() == "cpu":
-        reason = f"{VARIABLE}=cpu keeps its library closed"
+        reason = f"{VARIABLE}=cpu: its library is not opened"
     return devices, reason
 
 
 def default_device() -> DeviceType:
-    """The GPU where one works, else the CPU; DOVETAIL_DEVICE = cpu or gpu decides it without looking.
+    """The GPU if one works, else the CPU; DOVETAIL_DEVICE = cpu or gpu decides without looking for one.
 
     Raises:
         DefinitionError: DOVETAIL_DEVICE names something else.
     """
     wanted = _wanted()
     if wanted not in ("", "cpu", "gpu", "cuda"):
-        raise DefinitionError(f"{VARIABLE} = {wanted!r} is no device", hint="Set it to cpu or gpu, or unset it.")
+        raise DefinitionError(f"{VARIABLE} = {wanted!r} is not a device", hint="Set it to cpu or gpu, or unset it.")
     if wanted:
         return DeviceType.CPU if wanted == "cpu" else DeviceType.GPU
     return DeviceType.GPU if gpus()[0] else DeviceType.CPU
@@ -48,7 +48,7 @@ def _wanted() -> str:
 
 
 def this_target(with_gpu: bool = False) -> Target:
-    """What rows may need here. Without `with_gpu` no GPU is looked for; with it, it is the thread's current one."""
+    """This machine as a target. Without `with_gpu` no GPU is looked for; with it, the thread's current one is used."""
     features = frozenset(_native.cpu_features())
     found = gpus()[0] if with_gpu else []
     if not found:

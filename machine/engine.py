@@ -23,7 +23,7 @@ from dovetail.machine.report import PlanFacts, facts_of_engine, facts_text
 
 
 class ICudaEngine(OlderEngine):
-    """A plan that is ready to run, on whatever device it was built for. Constant: any number of contexts share it."""
+    """A plan that is ready to run, on the device it was built for. Immutable: any number of contexts share it."""
 
     device_index: int
     device_type: DeviceType
@@ -47,7 +47,7 @@ class ICudaEngine(OlderEngine):
         return len(self._tensors)
 
     def get_tensor_name(self, index: int) -> str | None:
-        """Name of an input or output, the inputs first; None if there are not as many."""
+        """Name of an input or output, the inputs first; None if the index is too large."""
         is_there = 0 <= whole("the index of a tensor", index) < len(self._tensors)
         return self._tensors.all[index].name if is_there else None
 
@@ -58,7 +58,7 @@ class ICudaEngine(OlderEngine):
         return TensorIOMode.INPUT if tensor.is_input else TensorIOMode.OUTPUT
 
     def get_tensor_shape(self, name: str) -> Dims:
-        """Extents, -1 where they are not known before run time."""
+        """Extents; -1 if known only at run time."""
         return Dims(self._tensors.named(name).dims)
 
     def get_tensor_dtype(self, name: str) -> DataType:
@@ -68,7 +68,7 @@ class ICudaEngine(OlderEngine):
         return TensorLocation.DEVICE if self._tensors.named(name).on_gpu else TensorLocation.HOST
 
     def is_shape_inference_io(self, name: str) -> bool:
-        """Does the context read it on the host: an input whose contents are extents?"""
+        """True if the context reads it on the host: an input whose contents are extents."""
         return self._tensors.named(name).is_shape
 
     def get_tensor_format(self, name: str, profile_index: int = 0) -> TensorFormat:
@@ -79,7 +79,7 @@ class ICudaEngine(OlderEngine):
         return f"{format_.name}, {format_.lanes} channels a vector" if format_.lanes > 1 else f"{format_.name}"
 
     def get_tensor_vectorized_dim(self, name: str, profile_index: int = 0) -> int:
-        """Axis that is split into vectors, -1 if none is."""
+        """Axis that is split into vectors; -1 if none is."""
         format_ = self.get_tensor_format(name)
         axis = format_.channel_axis(self._tensors.named(name).rank) if format_.lanes > 1 else None
         return -1 if axis is None else axis
@@ -107,7 +107,7 @@ class ICudaEngine(OlderEngine):
             )
 
     def get_tensor_profile_values(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
-        """[min, opt, max] contents of an input that is a shape."""
+        """[min, opt, max] contents of a shape input."""
         tensor = self._tensors.shape_input(name)
         self._check_profile(profile_index)
         return [tuple(values) for values in self._engine.profile(profile_index)["contents"][tensor.index]]
@@ -125,7 +125,7 @@ class ICudaEngine(OlderEngine):
         return self._engine.n_steps
 
     def get_aliased_input_tensor(self, name: str) -> None:
-        """None: no output shares the memory of an input."""
+        """Always None: no output shares the memory of an input."""
         self._tensors.named(name)
 
     def get_device_memory_size_for_profile(self, profile_index: int) -> int:
@@ -170,7 +170,7 @@ class ICudaEngine(OlderEngine):
         return facts_text(self._facts(), layer)
 
     def _facts(self) -> PlanFacts:
-        """What the plan says of itself, read when it is first asked for."""
+        """The plan's own description, read on first use."""
         if not hasattr(self, "_known"):
             self._known = facts_of_engine(self._engine)
         return self._known
@@ -179,4 +179,4 @@ class ICudaEngine(OlderEngine):
         return self.report()
 
     def __del__(self) -> None:
-        """Nothing: scripts may call it, and memory is freed with the last reference."""
+        """Does nothing, for scripts that call it: memory is freed with the last reference."""

@@ -1,4 +1,4 @@
-"""Enumerations of the machine, with TensorRT 8.5's names and values; those of later versions follow them."""
+"""Enumerations of the machine, with TensorRT 8.5's names and values, followed by those of later versions."""
 
 from dovetail.core.named import Named
 from dovetail.core.types import TypeOfLayer
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class NetworkDefinitionCreationFlag(Named):
-    """Bits of `Builder.create_network(flags)`. Every network here has an explicit batch and the types it states."""
+    """Bits of `Builder.create_network(flags)`. Every network here has an explicit batch and is strongly typed."""
 
     EXPLICIT_BATCH = 0
     EXPLICIT_PRECISION = 1
@@ -67,7 +67,7 @@ class BuilderFlag(Named):
 
 
 class MemoryPoolType(Named):
-    """What `IBuilderConfig.set_memory_pool_limit` bounds, in bytes."""
+    """Pools of `IBuilderConfig.set_memory_pool_limit`, in bytes."""
 
     WORKSPACE = 0
     DLA_MANAGED_SRAM = 1
@@ -88,7 +88,7 @@ class ProfilingVerbosity(Named):
 
 
 class EngineCapability(Named):
-    """Kind of run time that a plan is for; only STANDARD exists here."""
+    """Kind of runtime that a plan is for; only STANDARD exists here."""
 
     STANDARD = 0
     SAFETY = 1
@@ -106,7 +106,7 @@ class LayerInformationFormat(Named):
 
 
 class LayerType(TypeOfLayer):
-    """Kinds of layers, `layer.type`. Kinds that only this project has are PLUGIN_V2, as plugins of others are."""
+    """Kinds of layers, `layer.type`. Layers that TensorRT lacks are PLUGIN_V2, like those of third-party plugins."""
 
     CONVOLUTION = 0
     FULLY_CONNECTED = 1
@@ -180,7 +180,7 @@ class TacticSource(Named):
 
 
 class QuantizationFlag(Named):
-    """Switches of calibration, which is not in dovetail 0.1."""
+    """Switches of calibration, which is not in this version of dovetail."""
 
     CALIBRATE_BEFORE_FUSION = 0
 
@@ -219,14 +219,14 @@ class TilingOptimizationLevel(Named):
 
 
 class TripLimit(Named):
-    """What ends a loop; loops are not in dovetail 0.1."""
+    """What ends a loop; loops are not in this version of dovetail."""
 
     COUNT = 0
     WHILE = 1
 
 
 class LoopOutput(Named):
-    """What a loop gives."""
+    """Outputs of a loop."""
 
     LAST_VALUE = 0
     CONCATENATE = 1
@@ -234,7 +234,7 @@ class LoopOutput(Named):
 
 
 class WeightsRole(Named):
-    """Which weights of a layer a refitter means; refitting is not in dovetail 0.1."""
+    """Kinds of weights of a layer for a refitter; refitting is not in this version of dovetail."""
 
     KERNEL = 0
     BIAS = 1

@@ -16,8 +16,8 @@ def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) ->
     """`value` as a C-contiguous array of `dtype`.
 
     Args:
-        what: how messages call it, such as "input 'x'".
-        writable: for outputs: a copy would lose the result, so one is refused.
+        what: its name in messages, such as "input 'x'".
+        writable: for outputs; arrays that would have to be copied are refused, since the result would be lost.
 
     Raises:
         BindingError: another type, another device, or (writable) read-only or strided memory.
@@ -60,10 +60,10 @@ def _unmasked(array: Any, what: str) -> np.ndarray:
 
 
 def _of_numbers(array: np.ndarray, wanted: np.dtype, what: str) -> np.ndarray:
-    """Python's numbers, which have no type of their own, in this one; floats are rounded, integers kept.
+    """Python numbers, which have no fixed type, converted to this type; floats are rounded, integers must be exact.
 
     Raises:
-        BindingError: a number is none of this type's: a fraction or NaN among integers, or one beyond its range.
+        BindingError: the type cannot hold a number: a fraction or NaN for integers, or a number beyond its range.
     """
     with np.errstate(all="ignore"):
         made = array.astype(wanted)
@@ -108,7 +108,7 @@ def _from_dlpack(value: Any, dtype: DataType, what: str) -> np.ndarray:
 
 
 def _bf16_view(value: Any, what: str) -> np.ndarray:
-    """NumPy has no word for bfloat16 in DLPack: pass it through as 16-bit integers of the tensor's own library."""
+    """NumPy's DLPack does not support bfloat16: pass the data as 16-bit integers of the tensor's own library."""
     import sys
 
     library = sys.modules.get(type(value).__module__.partition(".")[0])

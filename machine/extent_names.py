@@ -1,4 +1,4 @@
-"""Names of unknown extents of inputs: extents of one name are one unknown, so that shapes stay short."""
+"""Names of unknown extents of inputs. Extents with the same name are one unknown, which keeps expressions short."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Axis = tuple[int, int]  # (input, axis)
 
 
 class ExtentNames:
-    """Which inputs share which names. An extent is called after the first axis, in the order of inputs, of its name."""
+    """Which inputs share which names. A name stands for the extent of the first axis, in input order, that has it."""
 
     def __init__(self) -> None:
         self._axes: dict[str, dict[Axis, ITensor]] = {}
@@ -37,7 +37,7 @@ class ExtentNames:
                 self._add(name, (tensor._index, axis), tensor)
 
     def changed(self) -> list[ITensor]:
-        """The inputs whose dims may differ from what `dims_of` gave before; asking empties the list."""
+        """The inputs whose dims may have changed since `dims_of` was called; calling this empties the list."""
         changed, self._changed = list(self._changed), {}
         return changed
 

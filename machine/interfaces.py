@@ -1,4 +1,4 @@
-"""Classes of TensorRT that users derive from. Those whose objects nothing takes here say so where they are set."""
+"""Classes of TensorRT that users derive from. Some cannot be used here; setting such an object warns or raises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dovetail.machine.enums import CalibrationAlgoType
 
 
 class IErrorRecorder:
-    """Keeps errors: set one as `error_recorder` of a builder, runtime, engine, context, parser or registry."""
+    """Records errors; can be set as `error_recorder` of a builder, runtime, engine, context, parser or registry."""
 
     MAX_DESC_LENGTH = 127
 
@@ -16,7 +16,7 @@ class IErrorRecorder:
         self._errors: list[tuple[int, str]] = []
 
     def report_error(self, error_code: int, description: str) -> bool:
-        """Take an error: its `code` of `dovetail.errors`, and its text. True if it was kept."""
+        """Record an error: its `code` (see docs/errors.md) and its text. True if it was recorded."""
         self._errors.append((int(error_code), str(description)))
         return True
 
@@ -30,7 +30,7 @@ class IErrorRecorder:
         return self._errors[index][1]
 
     def has_overflowed(self) -> bool:
-        """False: none is dropped."""
+        """False: no error has been dropped."""
         return False
 
     def clear(self) -> None:
@@ -38,7 +38,7 @@ class IErrorRecorder:
 
 
 class IInt8Calibrator:
-    """Gives batches for calibration, which is not in dovetail 0.1: `config.int8_calibrator` refuses it."""
+    """Gives batches for calibration, which is not in this version of dovetail: `config.int8_calibrator` refuses it."""
 
     _algorithm = CalibrationAlgoType.ENTROPY_CALIBRATION_2
 
@@ -93,7 +93,7 @@ class IInt8LegacyCalibrator(IInt8Calibrator):
 
 
 class IAlgorithmSelector:
-    """Chooses among candidates, which is not in dovetail 0.1: `config.algorithm_selector` refuses it."""
+    """Chooses among candidates, which is not in this version of dovetail: `config.algorithm_selector` refuses it."""
 
     def select_algorithms(self, context: Any, choices: list[Any]) -> list[int]:
         raise NotImplementedError(f"{type(self).__name__} does not have select_algorithms")
@@ -103,7 +103,7 @@ class IAlgorithmSelector:
 
 
 class IProgressMonitor:
-    """Told of the phases of a build; `config.progress_monitor` warns that nobody does so in dovetail 0.1."""
+    """Would receive the phases of a build; `config.progress_monitor` warns that it is not called."""
 
     def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
         """A phase begins."""
@@ -117,7 +117,7 @@ class IProgressMonitor:
 
 
 class IGpuAllocator:
-    """Gives device memory; `builder.gpu_allocator` and `runtime.gpu_allocator` warn that they do not ask it."""
+    """Would allocate device memory; `builder.gpu_allocator` and `runtime.gpu_allocator` warn that it is not used."""
 
     def allocate(self, size: int, alignment: int, flags: int) -> int:
         raise NotImplementedError(f"{type(self).__name__} does not have allocate")

@@ -1,4 +1,4 @@
-"""Inputs and outputs of an engine: what is known of each, and looking them up by name, index and binding."""
+"""Inputs and outputs of an engine: their properties, and lookup by name, index and binding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dovetail.core.types import DataType, DeviceType, TensorFormat, nptype, stor
 
 
 class IOTensor:
-    """One input or output. Extents in `dims` that are not known before run time are -1."""
+    """One input or output. Extents in `dims` are -1 if known only at run time."""
 
     __slots__ = (
         "dims", "dtype", "format", "index", "is_data", "is_input", "is_linear", "is_shape", "is_sized_late", "name",
@@ -19,7 +19,7 @@ class IOTensor:
     )  # fmt: skip
 
     def __init__(self, index: int, facts: Mapping[str, Any], is_input: bool) -> None:
-        """`facts`: what the native engine says of it. `index` counts the inputs first, then the outputs."""
+        """`facts`: its properties from the native engine. `index` counts the inputs first, then the outputs."""
         self.index, self.is_input = index, is_input
         self.name: str = facts["name"]
         self.dims: tuple[int, ...] = facts["dims"]
@@ -60,10 +60,10 @@ class IOTensors:
         return self._by_name.get(name)
 
     def named(self, name: Any) -> IOTensor:
-        """Raises BindingError where there is none of that name; it says which there are."""
+        """Raises BindingError, with the names that exist, if there is none of that name."""
         try:
             return self._by_name[name]
-        except (KeyError, TypeError):  # or what no dict can be asked for
+        except (KeyError, TypeError):  # TypeError: not hashable
             shown = f"'{name}'" if isinstance(name, str) else f"{name!r:.200}"
             raise BindingError(
                 f"the engine has no input or output {shown}",
@@ -73,24 +73,24 @@ class IOTensors:
             ) from None
 
     def input(self, name: str) -> IOTensor:
-        """Raises BindingError where it is an output, or there is none."""
+        """Raises BindingError if it is an output, or does not exist."""
         tensor = self.named(name)
         if not tensor.is_input:
             raise BindingError(f"'{name}' is an output: its shape follows from the inputs")
         return tensor
 
     def output(self, name: str) -> IOTensor:
-        """Raises BindingError where it is an input, or there is none."""
+        """Raises BindingError if it is an input, or does not exist."""
         tensor = self.named(name)
         if tensor.is_input:
             raise BindingError(f"'{name}' is an input: only outputs have allocators")
         return tensor
 
     def shape_input(self, name: str) -> IOTensor:
-        """Raises BindingError where the contents of the tensor decide no extents."""
+        """Raises BindingError if no extent depends on the contents of the tensor."""
         tensor = self.named(name)
         if not tensor.is_shape:
-            raise BindingError(f"'{name}' is no shape input: its contents decide no extents", got=name)
+            raise BindingError(f"'{name}' is not a shape input: no extent depends on its contents", got=name)
         return tensor
 
     # ---- by binding
@@ -109,7 +109,7 @@ class IOTensors:
 
     # ---- arrays
     def inputs_by_name(self, given: Any) -> Mapping[str, Any]:
-        """Arrays by input name, from a mapping, a list in the engine's order, or the one array of an only input.
+        """Arrays by input name, from a mapping, a list in the engine's order, or one array if there is one input.
 
         Raises:
             BindingError: an input is missing or unknown, or their number differs.

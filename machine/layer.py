@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _as_weights(value: Any) -> np.ndarray | None:
-    """Data given for a weights port: an array, trt.Weights or nothing. Copied, so that later edits do not count."""
+    """Data given for a weights port: an array, trt.Weights or None. It is copied, so later changes have no effect."""
     if value is None:
         return None
     if isinstance(value, Weights):
@@ -38,7 +38,7 @@ def _as_weights(value: Any) -> np.ndarray | None:
 
 
 class ILayer(Strict):
-    """A layer: an op key, field values and inputs. Fields, weights and their second spellings are attributes."""
+    """A layer: an op key, field values and inputs. Fields, weights and their second names are attributes."""
 
     def __init__(self, network: INetworkDefinition, spec: OpSpec, name: str, inputs: Sequence[ITensor | None]) -> None:
         own = self.__dict__
@@ -55,7 +55,7 @@ class ILayer(Strict):
     def name(self, name: str) -> None:
         self.__dict__["_name"] = checked_name("a layer", name)
         if self._constraints or any(port.size for port in self._spec.outputs):
-            self._invalidate()  # their texts have the name
+            self._invalidate()  # expressions contain the name
         else:
             self.__dict__["_op"] = None
 
@@ -65,10 +65,10 @@ class ILayer(Strict):
 
     @property
     def label(self) -> str:
-        """How messages call the layer: `Convolution@1 'stem'`."""
+        """Its name in messages: `Convolution@1 'stem'`."""
         return f"{self._spec.id} '{self._name}'"
 
-    # ---- what the builder reads
+    # ---- read by the builder
     @property
     def input_tensors(self) -> Sequence[ITensor | None]:
         return self._inputs
@@ -83,13 +83,13 @@ class ILayer(Strict):
 
     @property
     def requirements(self) -> Sequence[Constraint]:
-        """What its op requires of extents that are known at run time only."""
+        """The conditions of its op on extents that are known only at run time."""
         return self._constraints
 
     # ---- inputs and outputs
     @property
     def num_inputs(self) -> int:
-        """Inputs that are tensors, those before the last one included; data given as weights are none."""
+        """Number of inputs up to the last one that is a tensor; data given as weights do not count."""
         return max((index + 1 for index, tensor in enumerate(self._inputs) if tensor is not None), default=0)
 
     @property
@@ -103,10 +103,10 @@ class ILayer(Strict):
         return self._outputs[index] if 0 <= whole("the index of an output", index) < len(self._outputs) else None
 
     def set_input(self, index: int, tensor: ITensor) -> None:
-        """Feed input `index`. Data set earlier for the same port is dropped.
+        """Set input `index`. Data set earlier for the same port is dropped.
 
         Raises:
-            DefinitionError: the op has no such input, the tensor is another network's, or it depends on this layer.
+            DefinitionError: the op has no such input, or the tensor is of another network or depends on this layer.
         """
         port = self._port(whole(f"the index of an input of {self.label}", index))
         if port is None:
@@ -154,7 +154,7 @@ class ILayer(Strict):
     # ---- precision
     @property
     def precision(self) -> DataType:
-        """The type that was asked for; FLOAT where none was, as in TensorRT."""
+        """The type that was set; FLOAT if none was, as in TensorRT."""
         return DataType.FLOAT if self._precision is None else self._precision
 
     @precision.setter
@@ -169,7 +169,7 @@ class ILayer(Strict):
         self.__dict__["_precision"] = None
 
     def set_output_type(self, index: int, dtype: DataType) -> None:
-        """Give output `index` another type than the layer computes: it is converted behind the layer.
+        """Give output `index` another type than the layer computes; it is converted after the layer.
 
         Raises:
             DefinitionError: the layer has no such output.
@@ -200,7 +200,7 @@ class ILayer(Strict):
             )
 
     def own_type(self, index: int) -> DataType:
-        """The type in which the layer itself writes output `index`. Raises what inference raises."""
+        """The type in which the layer itself writes output `index`. Raises the errors of inference."""
         self._check_output(index)
         self.infer()
         return self._own_types[index]
@@ -220,14 +220,14 @@ class ILayer(Strict):
         port = self._spec.port_named(name)
         if port is not None and port.weights:
             return self._weights.get(name)
-        if name == "type":  # a field of that name, as Activation has one, comes first
+        if name == "type":  # a field of that name, as in Activation, takes precedence
             return self._kind()
         if name == "plugin" and self._plugin is not None:
             return self._plugin
         raise self._unknown(name)
 
     def _kind(self) -> LayerType:
-        """The kind whose name has the letters of the op's, where it is a built-in one."""
+        """The kind with the name of the op, if that is built in."""
         kinds = {kind.name.replace("_", ""): kind for kind in LayerType}
         is_plugin = self._instance is not None or self._spec.namespace
         return LayerType.PLUGIN_V2 if is_plugin else kinds.get(self._spec.name.upper(), LayerType.PLUGIN_V2)
@@ -239,14 +239,14 @@ class ILayer(Strict):
         self.set_field(name, value)
 
     def set_field(self, name: str, value: Any) -> None:
-        """Set a field, a weights port or a second spelling. Raises FieldValueError with the rule that was broken."""
+        """Set a field, a weights port or a second name. Raises FieldValueError with the rule that was broken."""
         prop = self._spec.properties.get(text(f"the name of a field of {self.label}", name))
         field = self._spec.field_named(name)
         port = self._spec.port_named(name)
         if prop is not None:
             self._warn_deprecated(prop)
             if prop.set is None:
-                raise FieldValueError(f"{self.label} cannot set {name}: it only reads", field=name)
+                raise FieldValueError(f"{self.label} cannot set {name}: it is read-only", field=name)
             trial = dict(self._values)
             prop.set(trial, value)
             checked = {key: self._check_field(key, item) for key, item in trial.items()}
@@ -313,7 +313,7 @@ class ILayer(Strict):
 
     # ---- inference
     def _invalidate(self) -> None:
-        """Forget what was inferred here and downstream."""
+        """Drop the results of inference for this layer and its consumers."""
         pending: list[ILayer] = [self]
         self.__dict__["_op"] = None
         while pending:
@@ -323,7 +323,7 @@ class ILayer(Strict):
                 pending += [c for c in self._network._consumers_of(tensor) if c._inferred is not None]
 
     def make_op(self) -> OpObject:
-        """The op with this layer's fields. Raises FieldValueError where a required one is missing."""
+        """The op with this layer's fields. Raises FieldValueError if a required one is missing."""
         if self._op is None:
             missing = [f for f in self._spec.fields if f.name not in self._values and f.default is REQUIRED]
             if missing:
@@ -374,7 +374,7 @@ class ILayer(Strict):
         return outputs
 
     def _converted(self, index: int, output: SymbolicTensor, dtype: DataType) -> SymbolicTensor:
-        """What a conversion to `dtype` makes of an output. Raises DTypeError where there is none."""
+        """An output after conversion to `dtype`. Raises DTypeError if there is no such conversion."""
         spec = self._network._lookup.with_role("identity")
         op = spec.make(f"{self._name}, type of output {index}", {**spec.defaults(), "to": int(dtype)})
         return op.infer([output])[0]
@@ -395,7 +395,7 @@ class ILayer(Strict):
                 )
 
     def symbolic_inputs(self, op: OpObject) -> list[SymbolicTensor | None]:
-        """What `op.infer` sees. Data given as weights gets the dims that the op expects of it, if it says so."""
+        """The arguments of `op.infer`. Data given as weights gets the dims that the op expects, if it states them."""
         pairs = self.ports_in_use()
         known: list[SymbolicTensor | None] = [
             given.symbolic if isinstance(given, ITensor) else None for _, given in pairs
@@ -413,7 +413,7 @@ class ILayer(Strict):
         return dict(op.weight_dims(inputs))
 
     def weights_as_given(self) -> dict[str, np.ndarray]:
-        """Data of the weights ports in the dims that the op expects. Raises ShapeError if a size does not fit."""
+        """Data of the weights ports, in the dims that the op expects. Raises ShapeError if a size does not fit."""
         op = self.make_op()
         pairs = self.ports_in_use()
         known = [given.symbolic if isinstance(given, ITensor) else None for _, given in pairs]
@@ -474,7 +474,7 @@ _kinds: dict[str, type] = {}
 
 
 def layer_class(name: str, specs: Iterable[OpSpec]) -> type | None:
-    """The class that TensorRT calls `name`, such as IConvolutionLayer; None if no op without a namespace fits it.
+    """TensorRT's class `name`, such as IConvolutionLayer; None if no op in the default namespace fits the name.
 
     It has no members of its own: fields are attributes of any layer. `layer.__class__ = trt.IConvolutionLayer`, as
     scripts write, changes nothing.

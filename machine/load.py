@@ -29,23 +29,23 @@ def load(
 ) -> Model:
     """A model or a plan, ready to be called: `y = dovetail.load("model.onnx")(x)`.
 
-    A model whose extents are all known is built at once. Another is built for `shapes`, or else for the shapes of the
-    first call, and built again with wider ranges when a call does not fit (logged as INFO).
+    A model whose extents are all known is built at once. Others are built for `shapes`, or for the shapes of the first
+    call, and built again with wider ranges when a call does not fit (logged as INFO).
 
     Args:
         model: path of an ONNX model or of a plan, its bytes, or an `onnx.ModelProto`.
-        shapes: by input, a shape or (min, opt, max); for an input whose contents are extents, its contents.
-        cache: a folder, or a file that ends in .plan: the plan is kept there, and taken from there as long as the
+        shapes: by input, a shape or (min, opt, max); for a shape input, its contents.
+        cache: a folder, or a file that ends in .plan. The plan is stored there, and loaded from there as long as the
             model's contents, the version of dovetail, the machine and the settings are the same.
         device: "cpu" or "gpu"; None is the default device.
         configure: called with the `IBuilderConfig`, for flags, precision, limits and threads of the build.
-        logger: None is one that writes warnings to standard error.
+        logger: None: one that writes warnings to standard error.
 
     Raises:
         FileNotFoundError: there is no such file.
         DefinitionError: the model cannot be imported, or `shapes` does not fit it.
         BuildError: it cannot be built as asked.
-        PlanError: a plan that cannot be used here.
+        PlanError: the plan cannot be used here.
     """
     return Model(Source(model), shapes, cache, device, configure, logger or Logger())
 
@@ -55,8 +55,8 @@ class Model(Strict):
 
     `model(x)`, `model(a, b)` in the order of `inputs`, `model(x=a)` or `model({"x": a})` by name. One output comes back
     as an array, several as a dict by name, in the model's order. Inputs of a type that networks lack (DOUBLE ...)
-    are converted to the one that carries it, of which the import warns. Any number of threads may call it at once: each
-    has a context of its own, kept as long as the thread lives, and a build makes the others wait.
+    are converted to the type that represents it, and the import warns. Any number of threads may call it at once: each
+    has its own context, kept as long as the thread lives, and waits while another thread builds.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Model(Strict):
         return next(iter(results.values())) if len(results) == 1 else results
 
     def _run_in_order(self, arrays: tuple[Any, ...]) -> dict[str, Any] | None:
-        """Run in the context that this thread has. None where it has none, or where the arrays do not fit."""
+        """Run in this thread's context. None if it has none, or if the arrays do not fit."""
         local = self._local.__dict__
         context = local.get("context")
         if context is None or local["engine"] is not self._own.engine or len(arrays) != local["n_inputs"]:
@@ -139,7 +139,7 @@ class Model(Strict):
             return None
 
     def _run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Run on inputs by name; built again where they do not fit, converted where a type has no tensors."""
+        """Run on inputs by name. Builds again if they do not fit; converts types that networks lack."""
         if self._own.engine is None:
             self._own.fit(inputs, None)
         while True:

@@ -11,7 +11,7 @@ from dovetail.core.strict import Strict
 
 
 class Severity(Named):
-    """How grave a message is; lower is graver. Values are TensorRT's."""
+    """Severity of a message; lower is more severe. Values are TensorRT's."""
 
     INTERNAL_ERROR = 0
     ERROR = 1
@@ -34,7 +34,7 @@ class ILogger(Strict):
 
 
 class Logger(ILogger):
-    """Writes messages at least as grave as `min_severity` to standard error."""
+    """Writes messages that are at least as severe as `min_severity` to standard error."""
 
     _min_severity = Severity.WARNING
 
@@ -65,12 +65,12 @@ def checked(logger: Any) -> Any:
     return logger
 
 
-# Objects of the user that are called later, and what is called: a wrong one is refused where it is set.
+# Users' objects that are called later, and the methods called: an object without them is refused when it is set.
 _CALLED = {"error_recorder": "report_error", "profiler": "report_layer_time"}
 
 
 class Reporting(Strict):
-    """An object with a log, and TensorRT's `error_recorder`, whose `report_error(code, text)` gets every error."""
+    """An object with a logger and TensorRT's `error_recorder`, whose `report_error(code, text)` gets every error."""
 
     logger: ILogger
     error_recorder: Any = None

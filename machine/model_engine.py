@@ -1,4 +1,4 @@
-"""The engine of a model that `dovetail.load` was given: imported, built for ranges of extents, kept as a plan."""
+"""The engine of a model given to `dovetail.load`: import, builds for ranges of extents, cache of plans."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dovetail.machine.ranges import DynamicInput, Range, Ranges, covering, given
 
 
 class ModelEngine:
-    """Builds the engine of a model, and builds it again when inputs do not fit; a plan is used as it is.
+    """Builds the engine of a model, and builds it again when inputs do not fit. A plan is used unchanged.
 
     Attributes:
         engine: None until extents are known.
@@ -81,7 +81,7 @@ class ModelEngine:
                 return False
             seen = {one.name: one.seen(inputs[one.name]) for one in self._dynamic}
             if self.engine is not None and covering(self._ranges, seen):
-                return False  # it is not the ranges
+                return False  # the ranges are not the reason
             self._import()
             if self.engine is None:
                 self._build(widened(self._ranges, seen, with_room=False))
@@ -90,7 +90,7 @@ class ModelEngine:
             return True
 
     def _widen(self, seen: Ranges) -> None:
-        """Build for wider ranges: with room for other extents if the model allows it, else for those alone."""
+        """Build for wider ranges: with room for other extents if the model allows it, else as narrow as possible."""
         wide, narrow = (widened(self._ranges, seen, with_room) for with_room in (True, False))
         before, after = text_of(self._ranges), text_of(wide)
         self._logger.log(Severity.INFO, f"'{self._source.title}' is built again: {before} becomes {after}")
@@ -173,7 +173,7 @@ class ModelEngine:
 
 
 def _range_of(engine: ICudaEngine, one: DynamicInput) -> Range:
-    """What an engine was built for."""
+    """The range of an input that an engine was built for."""
     ask = engine.get_tensor_profile_values if one.is_shape else engine.get_tensor_profile_shape
     return Range(*(tuple(side) for side in ask(one.name, 0)))
 
@@ -192,5 +192,5 @@ def _config(device: DeviceType | str | None, configure: Callable[[IBuilderConfig
 
 
 def _settings(config: IBuilderConfig) -> str:
-    """What the config says, as text for the key of a cache."""
+    """The settings of the config, as text for the key of a cache."""
     return f"{config.default_device_type.name} {sorted(map(str, vars(config).items()))}"

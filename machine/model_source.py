@@ -1,4 +1,4 @@
-"""What `dovetail.load` was given: a model or a plan, a file or bytes."""
+"""The argument of `dovetail.load`: a model or a plan, as a file or bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dovetail.machine.onnx.types import carried, carried_inputs, is_lacking
 from dovetail.machine.plan import ALIGNMENT
 from dovetail.registry.loader import default_registry
 
-_FOREIGN = (b"ftrt", b"ptrt")  # engines of TensorRT: the loader of plans says what they are
+_FOREIGN = (b"ftrt", b"ptrt")  # engines of TensorRT, for which the loader of plans has an error message
 _SHOWN = 5  # errors of a model in one message
 
 
 class Source:
-    """What was given to `load`: a file, or bytes."""
+    """A model or plan given to `load`: a file, or bytes."""
 
     def __init__(self, given: Any) -> None:
         if hasattr(given, "SerializeToString"):
@@ -59,7 +59,7 @@ class Source:
         return self.data if self.path is None else self.path
 
     def contents(self) -> Iterator[bytes | Path]:
-        """Everything that a model is made of, the files with its external data among it."""
+        """Everything that belongs to a model, including files with external data."""
         if self.path is None:
             yield bytes(self.data)  # type: ignore[arg-type]
             return
@@ -70,14 +70,14 @@ class Source:
         infos = [onnx.external_data_helper.ExternalDataInfo(tensor) for tensor in _external(model, onnx)]
         for location in sorted({info.location for info in infos}):
             file = self.path.parent / location
-            if file.is_file():  # a missing one is the parser's to report
+            if file.is_file():  # the parser reports a missing one
                 yield file
 
     def carried(self, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The inputs, with arrays of types that networks lack, as the model declares them, in those that carry them.
+        """The inputs; arrays of a type that networks lack are converted to the type that represents it.
 
         Returns:
-            None where no array has such a type that the model declares for it.
+            None if no array has such a type, or the model does not declare it.
         """
         if self.is_plan or not any(is_lacking(array) for array in inputs.values()):
             return None
@@ -97,7 +97,7 @@ class Source:
         return {**inputs, **converted} if converted else None
 
     def network(self, logger: ILogger) -> INetworkDefinition:
-        """The model as a network. Raises DefinitionError with the first things that are wrong with it."""
+        """The model as a network. Raises DefinitionError with the first errors of the parser."""
         network = INetworkDefinition(default_registry())
         parser = OnnxParser(network, _WithoutErrors(logger))
         done = parser.parse(self.data) if self.path is None else parser.parse_from_file(self.path)
@@ -125,7 +125,7 @@ def _external(model: Any, onnx: Any) -> Iterator[Any]:
 
 
 class _WithoutErrors(ILogger):
-    """Hands on what a parser logs but its errors, which are raised."""
+    """Forwards a parser's log except errors, which are raised."""
 
     def __init__(self, logger: ILogger) -> None:
         self._logger = logger

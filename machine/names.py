@@ -1,4 +1,4 @@
-"""Names that people give: what a plan can hold and plugins can read."""
+"""Checks of users' names, which must be legal in plans and readable by plugins."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def checked_name(what: str, name: Any) -> str:
     """The name as a str.
 
     Args:
-        what: is named, as the subject of a sentence: "a network input".
+        what: the subject of the error's sentence: "a network input".
 
     Raises:
-        DTypeError: it is no str.
-        DefinitionError: it holds a NUL or half of a surrogate pair, which plugins written in C and UTF-8 cannot hold.
+        DTypeError: it is not a str.
+        DefinitionError: it contains a NUL or a lone surrogate, which C strings in UTF-8 cannot contain.
     """
     if not isinstance(name, str):
         raise DTypeError(

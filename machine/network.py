@@ -1,4 +1,4 @@
-"""`INetworkDefinition`: layers added by op name, shapes inferred as they are added."""
+"""`INetworkDefinition`: layers are added by op name, and shapes are inferred when they are added."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from dovetail.machine.tensor import ITensor
 class INetworkDefinition(Strict):
     """A network under construction. Made by `Builder.create_network()`.
 
-    `network.add_<layer>(...)` methods come from the plugins: every registered op brings its own. Layers of any plugin
-    are added by name with `add_plugin`.
+    The `network.add_<layer>(...)` methods are those of the registered ops. Layers of any plugin can be added by name
+    with `add_plugin`.
     """
 
     _absent = absent.NETWORK
@@ -51,7 +51,7 @@ class INetworkDefinition(Strict):
 
     @property
     def lookup(self) -> Lookup:
-        """Where its layers come from."""
+        """The registry that its ops are looked up in."""
         return self._lookup
 
     @property
@@ -64,11 +64,11 @@ class INetworkDefinition(Strict):
 
     # ---- inputs and outputs
     def add_input(self, name: str, dtype: DataType, shape: Sequence[int]) -> ITensor:
-        """A network input; -1 is an extent that is not known before run time.
+        """A network input; -1 is an extent that is known only at run time.
 
         Raises:
             DefinitionError: the name is taken or empty.
-            DTypeError: no such type, or the shape is no sequence of integers.
+            DTypeError: no such type, or the shape is not a sequence of integers.
             ShapeError: an extent below -1, or more than 8 dimensions.
         """
         if not name or not isinstance(name, str):
@@ -99,7 +99,7 @@ class INetworkDefinition(Strict):
         self._name_extents(tensor)
 
     def _name_extents(self, tensor: ITensor) -> None:
-        """Give an input its dims as expressions, and others whose extents have a name in common with it."""
+        """Set the dims of an input as expressions, and those of inputs that share a name of an extent with it."""
         self._extents.update(tensor)
         for other in self._extents.changed():
             dims = self._extents.dims_of(other)
@@ -118,7 +118,7 @@ class INetworkDefinition(Strict):
             self._outputs.append(tensor)
 
     def mark_output_for_shapes(self, tensor: ITensor) -> bool:
-        """Make a shape tensor an output, which lies in host memory whatever the device of the network. True."""
+        """Make a shape tensor an output, which is in host memory on every device. Returns True."""
         self.mark_output(tensor)
         tensor.location = TensorLocation.HOST
         if tensor not in self.shape_outputs:
@@ -133,7 +133,7 @@ class INetworkDefinition(Strict):
         return self.unmark_output(tensor)
 
     def shape_inputs(self) -> list[ITensor]:
-        """Inputs whose contents decide extents of some tensor, or are required to be something."""
+        """Inputs whose contents determine extents of a tensor, or are part of a condition."""
         leaves = {
             leaf for layer in self._layers for tensor in layer.infer() for dim in tensor.dims for leaf in dim.late
         }
@@ -166,12 +166,12 @@ class INetworkDefinition(Strict):
 
         Args:
             inputs: tensors in the order of the op's inputs; None for an optional one that is absent.
-            fields: values by name, weights among them. Others keep their defaults and can be set on the layer.
+            fields: values by name, including weights. Others keep their defaults and can be set on the layer.
 
         Raises:
             PluginNotFound: no such op; near misses are listed.
             FieldValueError: unknown field, or a value of wrong type, count or range.
-            ShapeError, DTypeError: these inputs do not fit. The network is as it was before the call.
+            ShapeError, DTypeError: these inputs do not fit. The network is unchanged.
         """
         if not isinstance(name, str):
             spec = getattr(name, "dovetail_spec", None)
@@ -183,9 +183,9 @@ class INetworkDefinition(Strict):
         return self._add_layer(spec, inputs, _values_of(fields), layer_name)
 
     def add_plugin_v2(self, inputs: Sequence[ITensor], plugin: Any) -> ILayer:
-        """A layer from a plugin object: one that a creator made, or an instance of a Python IPluginV2DynamicExt class.
+        """A layer from a plugin object: made by a creator, or an instance of a Python IPluginV2DynamicExt class.
 
-        The network takes a clone, `layer.plugin`; the caller's object is not touched by later edits.
+        The network takes a clone, `layer.plugin`; later changes do not affect the caller's object.
         """
         if isinstance(plugin, type):
             raise DTypeError(
@@ -236,7 +236,7 @@ class INetworkDefinition(Strict):
         return layer
 
     def _forget_behind(self, n_layers: int) -> None:
-        """Take out all layers but the first `n_layers`, which consume none of them."""
+        """Remove all layers except the first `n_layers`, which must not consume any of the removed ones."""
         for layer in reversed(self._layers[n_layers:]):
             for tensor in layer._inputs:
                 self._feed(layer, tensor, None)
@@ -289,7 +289,7 @@ class INetworkDefinition(Strict):
         call.__name__, call.__doc__ = name, method.__doc__
         return call
 
-    # ---- what is there
+    # ---- contents
     @property
     def num_layers(self) -> int:
         return len(self._layers)
@@ -319,19 +319,19 @@ class INetworkDefinition(Strict):
         return self.get_flag(NetworkDefinitionCreationFlag.EXPLICIT_PRECISION)
 
     def get_layer(self, index: int) -> ILayer | None:
-        """Layer `index`, or None if there are not as many. `network[index]` raises IndexError."""
+        """Layer `index`, or None if the index is too large. `network[index]` raises IndexError."""
         return self._layers[index] if 0 <= whole("the index of a layer", index) < len(self._layers) else None
 
     def get_input(self, index: int) -> ITensor | None:
-        """Input `index`, or None if there are not as many."""
+        """Input `index`, or None if the index is too large."""
         return self._inputs[index] if 0 <= whole("the index of an input", index) < len(self._inputs) else None
 
     def get_output(self, index: int) -> ITensor | None:
-        """Output `index`, or None if there are not as many."""
+        """Output `index`, or None if the index is too large."""
         return self._outputs[index] if 0 <= whole("the index of an output", index) < len(self._outputs) else None
 
     def tensors(self) -> Iterator[ITensor]:
-        """All tensors: the inputs, then what the layers make."""
+        """All tensors: the inputs, then the outputs of the layers."""
         yield from self._inputs
         for layer in self._layers:
             yield from layer._outputs
@@ -454,7 +454,7 @@ def _describe(port: Port) -> str:
 
 
 def _values_of(fields: Any) -> dict[str, Any]:
-    """Field values by name: of a mapping, or of a collection of PluginFields."""
+    """Field values by name, from a mapping or from a collection of PluginFields."""
     if isinstance(fields, (list, tuple)) and all(isinstance(field, PluginField) for field in fields):
         return values_by_name(fields)
     try:

@@ -1,4 +1,4 @@
-"""The part of `IExecutionContext` that is there for scripts: bindings by index, settings, older names, strides."""
+"""The part of `IExecutionContext` for TensorRT's scripts: bindings by index, settings, older names, strides."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BINDINGS = "Pass one address for each input and output, in binding order; conte
 
 
 class OlderContext(Reporting):
-    """What scripts reach by binding index, settings without effect, batch sizes, the times of the last execution."""
+    """Access by binding index, settings without effect, batch sizes, the times of the last execution."""
 
     engine: ICudaEngine
     profiler: Any
@@ -77,10 +77,10 @@ class OlderContext(Reporting):
 
     @returns_on_error(False)
     def set_shape_input(self, binding: int, shape: Sequence[int]) -> bool:
-        """The contents of an input that is a shape. They are copied, and stay until others are set.
+        """Set the contents of a shape input. They are copied, and are used until others are set.
 
         Raises:
-            BindingError: it is no shape input, or the number of values does not fit.
+            BindingError: it is not a shape input, or the number of values does not fit.
             ShapeError: a value does not fit into the input's type.
         """
         tensor = self._tensors.binding(binding)
@@ -104,7 +104,7 @@ class OlderContext(Reporting):
         self._addresses[name] = values.ctypes.data
 
     def get_shape(self, binding: int) -> list[int]:
-        """Contents of an input or output that is a shape and lies in host memory."""
+        """Contents of a shape input, or of an output in host memory."""
         tensor = self._tensors.binding(binding)
         dims, address = self.get_tensor_shape(tensor.name), self._context.address(tensor.index)
         if tensor.on_gpu or not address or -1 in dims:
@@ -113,7 +113,7 @@ class OlderContext(Reporting):
         return np.frombuffer(data, tensor.numpy_type).reshape(-1).tolist()
 
     def get_tensor_strides(self, name: str) -> Dims:
-        """Elements between neighbours along each axis; of vectors of channels in formats that have them, as TensorRT.
+        """Strides in elements along each axis; in formats with vectors of channels, in vectors, as in TensorRT.
 
         Raises:
             BindingError: no such tensor, or an extent is not known yet.
@@ -138,14 +138,14 @@ class OlderContext(Reporting):
 
     # ---- times
     def _take_times(self, times: Sequence[tuple[str, int]]) -> None:
-        """Those of an execution, which are reported now unless the user wants to."""
+        """Keep the times of an execution, and report them now unless the user does that with report_to_profiler."""
         self._times = times
         if self.enqueue_emits_profile:
             self.report_to_profiler()
 
     def report_to_profiler(self) -> bool:
-        """Give the profiler the times of the last execution. False if there are none, or they were given already."""
-        profiler = self.profiler  # which may take itself away
+        """Report the times of the last execution to the profiler. False if there are none, or they were reported."""
+        profiler = self.profiler  # which may remove itself
         if profiler is None or not self._times:
             return False
         times, self._times = self._times, ()
@@ -166,7 +166,7 @@ class OlderContext(Reporting):
 
     @returns_on_error(False)
     def execute_async_v2(self, bindings: Sequence[int], stream_handle: Any = 0, input_consumed: Any = None) -> bool:
-        """As `execute_async_v3`, with these addresses, in binding order.
+        """`execute_async_v3` with these addresses, in binding order.
 
         Args:
             input_consumed: an event for `set_input_consumed_event`.
@@ -188,7 +188,7 @@ class OlderContext(Reporting):
                 got=len(bindings),
             )
         for tensor, address in zip(tensors, bindings[len(tensors) * profile :], strict=False):
-            if tensor.name in self._shape_values:  # set_shape_input says them, wherever the binding points
+            if tensor.name in self._shape_values:  # values of set_shape_input take precedence over the binding
                 self._bind_shape_values(tensor.name, self._shape_values[tensor.name])
             else:
                 self._set_address(tensor.name, address_of(address, f"tensor '{tensor.name}'"))
@@ -216,4 +216,4 @@ class OlderContext(Reporting):
         self._warn(without_effect(self, "aux_streams", streams, "an execution uses one stream."))
 
     def __del__(self) -> None:
-        """Nothing: scripts may call it, and memory is freed with the last reference."""
+        """Does nothing, for scripts that call it: memory is freed with the last reference."""

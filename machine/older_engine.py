@@ -1,4 +1,4 @@
-"""The part of `ICudaEngine` that is there for scripts: bindings by index, answers that never differ, later names."""
+"""The part of `ICudaEngine` for TensorRT's scripts: bindings by index, constant properties, later names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dovetail.machine.logger import Reporting
 
 
 class OlderEngine(Reporting):
-    """What scripts reach by binding index; each profile has bindings of its own, as in TensorRT."""
+    """Access by binding index; each profile has its own bindings, as in TensorRT."""
 
     _tensors: IOTensors
 
@@ -72,7 +72,7 @@ class OlderEngine(Reporting):
         return f"{name} [profile {profile}]" if profile else name
 
     def get_binding_index(self, name: str) -> int:
-        """Index of a binding, -1 if there is none of that name."""
+        """Index of a binding; -1 if there is none of that name."""
         tensor = self._tensors.find(text("the name of a binding", name))
         return -1 if tensor is None else tensor.index
 
@@ -113,7 +113,7 @@ class OlderEngine(Reporting):
         return self._tensors.binding(binding).is_shape
 
     def is_execution_binding(self, binding: int | str) -> bool:
-        """Is it data to some layer? An input that is a shape may be both."""
+        """True if a layer uses it as data. A shape input may be both."""
         tensor = self._tensors.binding(binding)
         return tensor.is_data or not tensor.is_shape
 
@@ -127,7 +127,7 @@ class OlderEngine(Reporting):
     def __iter__(self) -> Iterator[str]:
         return (self.get_binding_name(index) for index in range(self.num_bindings))
 
-    # ---- what never differs
+    # ---- constant properties
     @property
     def max_batch_size(self) -> int:
         return 1
@@ -142,7 +142,7 @@ class OlderEngine(Reporting):
 
     @property
     def profiling_verbosity(self) -> ProfilingVerbosity:
-        """DETAILED whatever the config said: the report is part of the plan."""
+        """Always DETAILED: the report is part of the plan."""
         return ProfilingVerbosity.DETAILED
 
     @property

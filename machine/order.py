@@ -1,4 +1,4 @@
-"""An order of a network's layers, producers before consumers, kept up to date while the network is edited."""
+"""An order of a network's layers, producers before consumers, that is updated while the network is edited."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from dovetail.machine.layer import ILayer
 
 Neighbours = Callable[["ILayer"], Iterable["ILayer"]]
-_GAP = 1 << 256  # between neighbouring places at first: so many times can one be put between two
+_GAP = 1 << 256  # initial distance of neighbouring positions: allows 256 insertions between two
 
 
 class LayerOrder:
-    """Finds the cycle that an edge would close, looking only at layers between its two ends.
+    """Finds the cycle that an edge would close, examining only layers between its two ends.
 
-    Where an edge goes against the order, what lies in front of its beginning and what lies behind its end are searched
-    in step; the one that is searched through first is moved. Each layer's place is a number between its neighbours'.
+    If an edge goes against the order, the layers before its start and those after its end are searched alternately; the
+    set that is complete first is moved. Each layer's position is a number between those of its neighbours.
     Source: Bender, Fineman, Gilbert & Tarjan, "A new approach to incremental cycle detection", ACM TALG 12, 2016.
     """
 
@@ -31,12 +31,12 @@ class LayerOrder:
         return layer in self._places
 
     def append(self, layer: ILayer) -> None:
-        """Put a new layer behind all others; nothing may consume it yet."""
+        """Append a new layer; nothing may consume it yet."""
         self._places[layer] = _GAP + (self._places[self._last] if self._last is not None else 0)
         self._link(self._last, layer, None)
 
     def remove(self, layer: ILayer) -> None:
-        """Take out a layer that nothing consumes."""
+        """Remove a layer that nothing consumes."""
         self._link(self._before.pop(layer), None, self._after.pop(layer))
         del self._places[layer]
 
@@ -70,7 +70,7 @@ class LayerOrder:
     def _reach(
         self, found: dict[ILayer, ILayer | None], neighbours: Neighbours, is_inside: Callable[[int], bool]
     ) -> Iterator[ILayer]:
-        """Add to `found` what can be reached from it inside the range of places, and where from, edge by edge."""
+        """Add to `found` the layers reachable from it within the positions, with their predecessors."""
         pending = list(found)
         while pending:
             layer = pending.pop()
@@ -81,7 +81,7 @@ class LayerOrder:
                 yield other
 
     def _move(self, layers: Iterable[ILayer], producer: ILayer, consumer: ILayer, is_behind: bool) -> None:
-        """Put `layers`, in their order, right behind the producer or right before the consumer."""
+        """Move `layers`, in their order, directly after the producer or directly before the consumer."""
         in_order = sorted(layers, key=self._places.__getitem__)
         for layer in in_order:
             self._link(self._before[layer], None, self._after[layer])
@@ -92,7 +92,7 @@ class LayerOrder:
             at = layer
 
     def _link(self, before: ILayer | None, layer: ILayer | None, after: ILayer | None) -> None:
-        """Let `layer` stand between two neighbours, or these beside each other if it is None."""
+        """Link `layer` between two neighbours; if it is None, link these to each other."""
         if layer is not None:
             self._before[layer], self._after[layer] = before, after
         if before is not None:
@@ -111,7 +111,7 @@ class LayerOrder:
             self._spread()
 
     def _spread(self) -> None:
-        """Give all layers places as far from each other as at first."""
+        """Give all layers new positions at the initial distance."""
         layer, count = self._last, len(self._places)
         while layer is not None:
             self._places[layer] = count * _GAP
@@ -119,7 +119,7 @@ class LayerOrder:
 
 
 def _path(end: ILayer, came_from: dict[ILayer, ILayer | None]) -> list[ILayer]:
-    """From `end` back to where the search began."""
+    """The path from the start of the search to `end`, backwards."""
     path: list[ILayer] = []
     layer: ILayer | None = end
     while layer is not None:

@@ -1,4 +1,4 @@
-"""`IOutputAllocator`: gives memory for outputs within an execution."""
+"""`IOutputAllocator`: allocates outputs during an execution."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dovetail.core.types import Dims
 
 
 class IOutputAllocator:
-    """Gives memory for outputs whose size is known only in an execution. To be derived from."""
+    """Allocates outputs whose size is known only during an execution. Derive a class from it."""
 
     def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
-        """Address of at least `size` bytes at a multiple of `alignment`, on the output's device; 0 is a failure.
+        """Return the address of `size` bytes or more, a multiple of `alignment`, on the output's device; 0: failure.
 
         Args:
-            memory: the address before, which may be given again if there is room.
+            memory: the previous address, which may be returned again if the memory is large enough.
         """
         raise TypeError(f"{type(self).__name__} has no reallocate_output")
 
     def notify_shape(self, tensor_name: str, shape: Dims) -> None:
-        """The extents of the output in this execution."""
+        """Receives the extents of the output in this execution."""
 
 
 def checked_allocator(name: str, allocator: Any) -> None:

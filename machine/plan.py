@@ -27,7 +27,7 @@ _CHECKSUM_DIGITS = 16
 class IHostMemory(_native.HostMemory, Strict):
     """A serialised plan in memory: `file.write(plan)`, `bytes(plan)`, `len(plan)` and `plan.save(path)`.
 
-    It has the buffer protocol and is aligned, so that an engine uses it where it lies.
+    It has the buffer protocol and is aligned, so that an engine uses it in place.
     """
 
     @property
@@ -38,9 +38,9 @@ class IHostMemory(_native.HostMemory, Strict):
         return memoryview(self)[index]
 
     def save(self, path: str | Path) -> None:
-        """Write the plan to a file, which has either its old contents or all of the new ones.
+        """Write the plan to a file atomically: the file has either the old contents or the complete new ones.
 
-        It is written beside and then replaced, so that engines which have the old file mapped keep running on it.
+        A new file is written and then renamed, so that engines which have mapped the old file keep running on it.
         """
         replace_file(path, self)
 
@@ -52,9 +52,9 @@ REPORT = "report"  # the tensor of the file that holds the build report, as JSON
 
 
 def replace_file(path: str | Path, data: Any) -> None:
-    """Write a file beside `path`, with the same permissions, and put it in its place.
+    """Write a file next to `path`, with the same permissions, and rename it to `path`.
 
-    What is not a regular file, such as /dev/stdout, is written to directly.
+    If `path` is not a regular file, such as /dev/stdout, it is written to directly.
     """
     target = Path(os.path.realpath(path))
     known = target.stat() if target.exists() else None
@@ -82,7 +82,7 @@ def read_file(path: str | Path) -> bytes:
     """The contents of a regular file.
 
     Raises:
-        PlanCorrupt: a directory, a FIFO or a device, which could wait or have no end. OSError: it cannot be read.
+        PlanCorrupt: it is a directory, a FIFO or a device. OSError: it cannot be read.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -92,18 +92,18 @@ def read_file(path: str | Path) -> bytes:
 
 @dataclass(frozen=True)
 class PackedAtLoad:
-    """A constant that is no part of the file: a step packs it when the plan is loaded."""
+    """A constant that is not in the file: a step packs it when the plan is loaded."""
 
     step: int
     n_bytes: int
 
 
 def write_plan(document: dict[str, Any], constants: Sequence[Any]) -> IHostMemory:
-    """The file: a header, each constant padded to 64 bytes and 64-byte aligned, and a checksum of the whole.
+    """The file: a header, each constant padded and aligned to 64 bytes, and a checksum of the whole.
 
     `constants` are bytes-like, or PackedAtLoad.
 
-    `document["report"]` is stored behind the constants, so that it counts against no limit but its own.
+    `document["report"]` is stored after the constants, so that only its own limit applies to it.
     """
     report = report_json(document.get("report", {}))
     listed: list[dict[str, Any]] = []
@@ -131,7 +131,7 @@ _BLANK = b'"checksum":"' + b"0" * _CHECKSUM_DIGITS + b'"'
 
 
 def _header(document: dict[str, Any], blobs: list[tuple[str, int]]) -> bytes:
-    """That of a safetensors file, lengthened with spaces until what follows starts at a multiple of 64."""
+    """The header of a safetensors file, padded with spaces so that the data start at a multiple of 64."""
     text = json.dumps(document, separators=(",", ":"))
     metadata = {"format": "dovetail.plan", "checksum": "0" * _CHECKSUM_DIGITS, "plan": text}
     entries: dict[str, Any] = {"__metadata__": metadata}
@@ -146,7 +146,7 @@ def _header(document: dict[str, Any], blobs: list[tuple[str, int]]) -> bytes:
 
 
 def check_is_plan(plan: Any) -> None:
-    """Raises DTypeError for what is neither the path of a file nor has the buffer protocol."""
+    """Raises DTypeError if it is not the path of a file and does not have the buffer protocol."""
     if isinstance(plan, (str, os.PathLike)):
         return
     try:

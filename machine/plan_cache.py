@@ -1,4 +1,4 @@
-"""Plans kept between processes for `dovetail.load`, by what they were made of."""
+"""The plans that `dovetail.load` keeps between processes, with a key of everything they depend on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _DIGITS = 16
 
 
 class PlanCache:
-    """Where the plan of one model lies: in a folder under a name with the key, or in the file that was named.
+    """The file of one model's plan: in a folder, under a name with the key, or the file that was named.
 
-    The key is also in the plan's name, so that a file of another model, version or machine is seen for what it is.
+    The key is also in the plan's name, so that a file of another model, version or machine is recognised.
     """
 
     def __init__(self, place: str | os.PathLike[str], title: str, key: str) -> None:
@@ -32,7 +32,7 @@ class PlanCache:
         return self.path.is_file()
 
     def store(self, plan: IHostMemory) -> None:
-        """Write the plan beside its place and move it there: a reader sees the old one or the new one, whole."""
+        """Write the plan to a new file and rename it: a reader sees the old plan or the complete new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         import tempfile
 
@@ -47,7 +47,7 @@ class PlanCache:
 
 
 def key_of(contents: Iterable[bytes | Path], settings: str) -> str:
-    """Digits that change with a model's bytes and files, the version of dovetail, the machine or the settings."""
+    """A digest of a model's bytes and files, the version of dovetail, the machine and the settings."""
     digest = hashlib.sha256()
     devices = [(device["name"], device["sm"]) for device in gpus()[0]]
     for text in (_native.VERSION, " ".join(_native.cpu_features()), repr(devices), settings):

@@ -1,4 +1,4 @@
-"""What is told the time of each layer: `context.profiler = Profiler()`."""
+"""Profilers, which receive the time of each layer: `context.profiler = Profiler()`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class IProfiler(ABC):
 
 
 class Profiler(IProfiler, Strict):
-    """Prints a line a layer, with its time in milliseconds."""
+    """Prints one line per layer, with its time in milliseconds."""
 
     def report_layer_time(self, layer_name: str, ms: float) -> None:
         print(f"{layer_name}: {ms:.4f}ms")

@@ -1,4 +1,4 @@
-"""The ranges of a model's dynamic inputs, widened as calls bring other extents: what `dovetail.load` builds with."""
+"""The ranges of a model's dynamic inputs for `dovetail.load`, widened when calls have other extents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from dovetail.core.errors import BindingError, DefinitionError
 from dovetail.machine.config import IOptimizationProfile
 
-Values = tuple[int, ...]  # extents of an input, or the contents of one that is a shape
+Values = tuple[int, ...]  # extents of an input, or the contents of a shape input
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Range:
         )
 
     def widened(self, other: Range, with_room: bool) -> Range:
-        """A range that covers both. With room, what has to grow is doubled, or halved, so that it seldom has to."""
+        """A range that covers both. With room, a bound that must move is doubled or halved, so that it seldom must."""
         low, high = [], []
         for mine, theirs in zip(self.low, other.low, strict=True):
             low.append(mine if mine <= theirs else max(min(theirs, 1), theirs // 2) if with_room else theirs)
@@ -70,17 +70,17 @@ class Range:
 
 @dataclass(frozen=True)
 class DynamicInput:
-    """An input of a model whose extents, or whose contents as extents, are known when it is called."""
+    """An input of a model whose extents, or contents as extents, are known only in a call."""
 
     name: str
     dims: Values  # -1 where an extent is not known
     is_shape: bool  # its contents decide extents
 
     def seen(self, array: Any) -> Range:
-        """What a call gives.
+        """The extents or contents that a call gives.
 
         Raises:
-            BindingError: another rank, or another extent where the model fixes it.
+            BindingError: another rank, or another extent than the model's fixed one.
         """
         shape = tuple(np.shape(array) if not hasattr(array, "shape") else array.shape)
         fits = len(shape) == len(self.dims) and all(a in (-1, b) for a, b in zip(self.dims, shape, strict=True))
@@ -104,11 +104,11 @@ def given_ranges(
     """Ranges of `shapes=`, by input.
 
     Args:
-        dims: of all inputs, the dynamic ones among them.
+        dims: of all inputs, including the dynamic ones.
 
     Raises:
-        DefinitionError: `shapes` is no mapping, no such input, a value that is not a shape or three, or one that the
-            model does not leave open.
+        DefinitionError: `shapes` is not a mapping, an input does not exist, a value is neither a shape nor three, or
+            the model does not leave the extent open.
     """
     if not isinstance(shapes, Mapping | None):
         raise DefinitionError(

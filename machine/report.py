@@ -1,4 +1,4 @@
-"""The build report: what runs, where, in which formats, how long each step took while it was timed, and what lost."""
+"""The build report: what runs, where, in which formats, the measured time of each step, and which candidates lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_BYTES = 64 << 20  # of a report in a plan, as JSON
 
 
 def report_json(report: dict[str, Any], max_bytes: int = MAX_BYTES) -> bytes:
-    """The report as JSON; one that is too long loses what was refused, then what lost, then all steps, and says so."""
+    """The report as JSON. One that is too long omits refused candidates, then lost ones, then all steps."""
     if not report:
         return b"{}"
     cuts = [("", ()), ("what was refused", ("refused",)), ("what was refused and what lost", ("refused", "lost"))]
@@ -36,7 +36,7 @@ def _json(report: dict[str, Any], cut: str) -> bytes:
 
 
 def parse_report(report: bytes) -> dict[str, Any]:
-    """The report as a plan has it; {} where it has none. Raises PlanCorrupt for what is not JSON."""
+    """The report in a plan; {} if it has none. Raises PlanCorrupt if it is not JSON."""
     try:
         found = json.loads(report) if report.strip() else {}
     except (ValueError, RecursionError) as error:
@@ -53,7 +53,7 @@ def with_report(document: dict[str, Any], report: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What the build says of one step."""
+    """The report of one step."""
 
     layer: str
     op: str
@@ -63,8 +63,8 @@ class StepReport:
     outputs: tuple[str, ...]
     time_ns: float | None  # None: it was not timed
     lost: tuple[str, ...]  # candidates that were slower
-    refused: tuple[str, ...]  # and those that could not be taken, each with the reason
-    facts: Mapping[str, Any] = field(repr=False)  # all of it, as the plan has it
+    refused: tuple[str, ...]  # candidates that could not be used, each with the reason
+    facts: Mapping[str, Any] = field(repr=False)  # everything, as in the plan
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> StepReport:
@@ -87,7 +87,7 @@ class StepReport:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build says of the plan that it made."""
+    """The report of a build."""
 
     steps: tuple[StepReport, ...]
     reformats: int
@@ -97,7 +97,7 @@ class BuildReport:
 
     @property
     def sum_ns(self) -> float | None:
-        """The times of all steps together; None where one was not timed."""
+        """The sum of the times of all steps; None if one was not timed."""
         times = [step.time_ns for step in self.steps if step.time_ns is not None]
         return sum(times) if times and len(times) == len(self.steps) else None
 
@@ -117,12 +117,12 @@ class Arena(NamedTuple):
 
     name: str
     size: int
-    bound: int  # no order of the same tensors needs less
+    bound: int  # lower bound: no layout of the same tensors needs less
 
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """What a report says of a plan as a whole. `report` is None where the plan was written without one."""
+    """The facts of a plan as a whole. `report` is None if the plan was written without one."""
 
     name: str
     producer: str
@@ -136,14 +136,14 @@ class PlanFacts:
 
 
 def facts_of_engine(engine: Any) -> PlanFacts:
-    """Of a native engine, which has read the plan already. Raises PlanCorrupt for a report that cannot be read."""
+    """From a native engine, which has read the plan already. Raises PlanCorrupt for a report that is damaged."""
     report = parse_report(engine.report)
     profiles = [engine.profile(index) for index in range(engine.n_profiles)]
     return _facts(engine.name, engine.producer, engine.n_steps, profiles, report)
 
 
 def facts_of_document(document: dict[str, Any]) -> PlanFacts:
-    """Of what `read_plan` returns. Raises PlanCorrupt as well."""
+    """From the result of `read_plan`. Raises PlanCorrupt as well."""
     try:
         name, producer, n_steps = document["name"], document.get("producer", ""), len(document["steps"])
         return _facts(name, producer, n_steps, document["profiles"], document.get("report", {}))
@@ -183,7 +183,7 @@ def facts_text(facts: PlanFacts, layer: str | None = None) -> str:
     """The report as text; with `layer`, everything about that one.
 
     Raises:
-        DefinitionError: no layer has that name. DTypeError: `layer` is no name.
+        DefinitionError: no layer has that name. DTypeError: `layer` is not a name.
     """
     report = facts.report
     if report is None:

@@ -21,7 +21,7 @@ class Runtime(Reporting):
     """Turns plans into engines."""
 
     gpu_allocator = Setting(None, None, "memory comes from the device's own allocator.")
-    engine_host_code_allowed = Setting(False, yes_or_no)  # a plan never holds code, so nothing follows from it
+    engine_host_code_allowed = Setting(False, yes_or_no)  # without effect, since a plan never holds code
     _absent = absent.RUNTIME
     _max_threads = 0
 
@@ -35,7 +35,7 @@ class Runtime(Reporting):
 
     @property
     def max_threads(self) -> int:
-        """Threads of engines for the CPU: what was set, else as many as this process may use."""
+        """Threads of engines for the CPU: the number that was set, else as many as this process may use."""
         return self._max_threads or _native.default_threads()
 
     @max_threads.setter
@@ -45,19 +45,19 @@ class Runtime(Reporting):
     def deserialize_cuda_engine(self, serialized_engine: Any, device: int = -1) -> ICudaEngine | None:
         """An engine from a plan: anything with the buffer protocol, or the path of a file, which is mapped.
 
-        A mapped file must not be changed or truncated in place while the engine lives; replacing it, as `plan.save`
-        does, is fine.
+        A mapped file must not be changed or truncated in place while the engine lives; it may be replaced, as
+        `plan.save` does.
 
         Args:
-            device: for a plan for the GPU, which one; -1 is the calling thread's current device, as cudaGetDevice
-                tells it.
+            device: for a plan for the GPU, its index; -1 is the calling thread's current device, as returned by
+                cudaGetDevice.
 
         Raises, or returns None (see `raise_on_error`):
             PlanCorrupt, PlanVersionError: damaged, foreign, or made for another kind of machine.
-            PluginNotFound: the plan needs a plugin that is not here; says which and how to get it.
+            PluginNotFound: the plan needs a plugin that is not loaded; the message says which one and how to get it.
             DTypeError: it is something else.
-            BuildError: `serialized_engine` is None, as a build returns that failed. Not raised but returned, as an
-                object that is false and raises when it is used: the error of the build is in its text.
+            BuildError: `serialized_engine` is None, the result of a build that failed. It is not raised here: the
+                object returned is false and raises it on use, with the error of the build in its text.
         """
         if serialized_engine is None:
             error = _no_plan()
@@ -81,7 +81,7 @@ class Runtime(Reporting):
             raise
 
     def _left_out(self, op: str) -> list[tuple[str, str]]:
-        """Plugins that are installed, and were blocked, or failed, or lie in a library that is not loaded."""
+        """Plugins that are installed but blocked, failed, or in a library that is not loaded."""
         near = self._lookup.near_misses(*parse_op_id(op)) if op else []
         return [(what, why) for what, why in near if why.startswith("known, ") or why.endswith("not loaded")]
 
@@ -90,7 +90,7 @@ class Runtime(Reporting):
 
     @property
     def DLA_core(self) -> int:  # noqa: N802  TensorRT's spelling
-        """-1: nothing here drives a DLA. Setting another value raises DefinitionError."""
+        """-1: DLAs are not supported. Setting another value raises DefinitionError."""
         return -1
 
     @DLA_core.setter
@@ -103,7 +103,7 @@ class Runtime(Reporting):
 
 
 class NoEngine:
-    """What an engine is that was deserialized from None: false, and an error wherever it is used."""
+    """The result of deserializing None: false, and an error on every use."""
 
     def __init__(self, error: BuildError) -> None:
         self._error = error

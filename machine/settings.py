@@ -1,4 +1,4 @@
-"""Settings of public objects: checked when they are set, read back as set, and never without effect in silence."""
+"""Settings of public objects: checked when they are set; those without effect cause a warning."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from dovetail.core.errors import FieldValueError
 from dovetail.core.named import member_of
 
-Check = Callable[[str, Any], Any]  # (what it is called, value) -> the value to keep; raises FieldValueError
+Check = Callable[[str, Any], Any]  # (name for messages, value) -> the value to keep; raises FieldValueError
 
 
 class Setting:
     """An attribute with a default and a check.
 
     Args:
-        why: the setting is accepted for scripts' sake and has no effect; this says why, and what to use. Whoever owns
-            a logger is warned when it differs from the default: at once by objects that have one, else by the build.
+        why: only for settings that are accepted for TensorRT's scripts and have no effect: says why, and what to use.
+            A value other than the default is warned about: at once if the object has a logger, else by the build.
     """
 
     def __init__(self, default: Any, check: Check | None = None, why: str = "") -> None:
@@ -49,13 +49,13 @@ class Setting:
 
 
 def without_effect(owner: Any, name: str, value: Any, why: str) -> str:
-    """The sentence for a setting that is not honoured."""
+    """The sentence for a setting without effect."""
     shown = str(value) if isinstance(value, IntEnum) else repr(value)
-    return f"{type(owner).__name__}.{name} = {shown} has no effect in dovetail 0.1: {why}"
+    return f"{type(owner).__name__}.{name} = {shown} has no effect in this version: {why}"
 
 
 def settings_without_effect(owner: Any) -> Iterator[str]:
-    """A sentence for each setting of `owner` that was set and is not honoured."""
+    """A sentence for each setting of `owner` that was set and has no effect."""
     for cls in type(owner).__mro__:
         for name, setting in vars(cls).items():
             if isinstance(setting, Setting) and setting.is_changed(owner):

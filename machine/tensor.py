@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from dovetail.machine.network import INetworkDefinition
 
 
-MAX_SHAPE_ELEMENTS = 64  # of an input that is a shape
+MAX_SHAPE_ELEMENTS = 64  # of a shape input
 
 
 def _is_followed(tensor: ITensor) -> bool:
-    """Are its contents known as expressions over extents?"""
+    """True if its contents are known as expressions over extents."""
     symbolic = tensor.symbolic
     return symbolic.values is not None or symbolic.fractions is not None
 
@@ -46,7 +46,7 @@ _BATCH = "every network has an explicit batch."
 
 
 class ITensor(Strict):
-    """A tensor of a network. `shape` has -1 where an extent is not known before run time."""
+    """A tensor of a network. Extents in `shape` are -1 if known only at run time."""
 
     allowed_formats = Setting(1 << int(TensorFormat.LINEAR), integer(1, (1 << len(TensorFormat)) - 1))
     dynamic_range = Setting(None, _range)
@@ -77,19 +77,19 @@ class ITensor(Strict):
 
     @property
     def dimension_names(self) -> Mapping[int, str]:
-        """Names that were given to its dimensions, by axis."""
+        """Names of its dimensions, by axis."""
         return self._dimension_names
 
     @property
     def symbolic(self) -> SymbolicTensor:
-        """Dims as expressions over the network's inputs, and the type. Raises what inference raises."""
+        """Dims as expressions over the network's inputs, and the type. Raises the errors of inference."""
         if self._producer is None:
             assert self._dims is not None and self._dtype is not None
             return SymbolicTensor(self._dims, self._dtype, self._name, values=self._elements())
         return self._producer.infer()[self._index]
 
     def _elements(self) -> tuple[Expr, ...] | None:
-        """Of a network input that may be a shape: its contents, known when it is bound."""
+        """The contents of a network input that may be a shape input, known when it is bound."""
         shape = self.declared_shape
         if self._dtype not in (DataType.INT32, DataType.INT64) or len(shape) > 1 or -1 in shape:
             return None
@@ -128,7 +128,7 @@ class ITensor(Strict):
 
     @property
     def is_shape_tensor(self) -> bool:
-        """Do its contents decide extents, directly or through layers that compute on them?"""
+        """True if extents depend on its contents, directly or through other layers."""
         return self in self._network.shape_outputs or any(
             port.shape or any(_is_followed(out) and out.is_shape_tensor for out in layer._outputs)
             for layer, port in self._uses()
@@ -136,7 +136,7 @@ class ITensor(Strict):
 
     @property
     def is_execution_tensor(self) -> bool:
-        """Is it data to some layer, or an output?"""
+        """True if a layer uses it as data, or it is an output."""
         uses = self._uses()
         if self in self._network._outputs and self not in self._network.shape_outputs:
             return True

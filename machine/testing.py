@@ -1,9 +1,9 @@
-"""A bench for plugins: `check(op, cases)` makes the tests that every op wants, from cases that say only what differs.
+"""A test bench for plugins: `check(op, cases)` makes the tests that every op needs from a list of cases.
 
-For each case, each type and each row of each implementation that this machine can run: the output's dims are those
-that were inferred, the result agrees with the reference run in float64, nothing outside the outputs was written, the
-inputs are untouched, every element was written, and the reference itself agrees with its inferred dims. A scalar
-formula computes what the reference does. A row that absorbs is also run with pointwise layers behind it.
+For each case, each type and each row that this machine can run, the tests check that the output has the inferred dims,
+the result agrees with the reference run in float64, nothing outside the outputs was written, the inputs are unchanged,
+every element was written, and the reference returns the inferred dims. A scalar formula is compared with the reference.
+A row that absorbs is also run with pointwise layers after it.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def make_layer(lookup: Lookup, op: str, arrays: Sequence[np.ndarray | None], val
         inputs.append(GraphTensor(port.name, dims, dtype, ranges, constant=constant))
     layer = GraphLayer("check", spec, values, made, inputs)
     for index, output in enumerate(made.infer(symbolic)):
-        dims = tuple(output.dims.evaluate([]))  # what a kernel tells is at its bound
+        dims = tuple(output.dims.evaluate([]))  # data-dependent extents are at their bound
         layer.outputs.append(
             GraphTensor(f"output {index}", output.dims, output.dtype, [(dims, dims, dims)], producer=layer)
         )
@@ -132,7 +132,7 @@ def make_layer(lookup: Lookup, op: str, arrays: Sequence[np.ndarray | None], val
 
 
 def _as_told(layer: GraphLayer, outputs: Sequence[tuple[Any, np.ndarray]]) -> list[np.ndarray]:
-    """Arrays of the outputs, with the extents that the kernel told."""
+    """Arrays of the outputs, with the extents that the kernel wrote."""
     sizes = {}
     for leaf in leaves_of(*(dim for tensor in layer.outputs for dim in tensor.dims)):
         desc, buffer = outputs[leaf.leaf.axis]
@@ -255,13 +255,13 @@ def _is_float(array: np.ndarray) -> bool:
 
 
 class Yardstick:
-    """What a kernel's results are held against, computed once for all rows of a case.
+    """The expected results, computed once for all rows of a case.
 
-    A result may err twice as much as the reference does in the kernel's own type, plus one unit in the last place of
-    the largest result. For ops that sum (no scalar expression) comes the probabilistic bound of a sum of n products,
-    u * sqrt(n) * sum |a||b|, because NumPy sums in blocks and a plain kernel does not. Source: Higham & Mary, "A new
-    approach to probabilistic rounding error analysis", SISC 2019. n and sum |a||b| are the reference's own answers to
-    inputs of ones and to the inputs' absolute values.
+    The error of a result may be twice that of the reference in the kernel's own type, plus one unit in the last place
+    of the largest result. For ops that sum (no scalar expression), the probabilistic bound of a sum of n products is
+    added, u * sqrt(n) * sum |a||b|, because NumPy sums in blocks and a plain kernel does not. Source: Higham & Mary, "A
+    new approach to probabilistic rounding error analysis", SISC 2019. n and sum |a||b| are the reference's own answers
+    to inputs of ones and to the inputs' absolute values.
     """
 
     def __init__(self, layer: GraphLayer, arrays: Sequence[np.ndarray | None]) -> None:
@@ -270,7 +270,7 @@ class Yardstick:
         self._same: dict[Any, list[np.ndarray]] = {}
 
     def measures(self, layer: GraphLayer, arrays: Sequence[np.ndarray | None]) -> bool:
-        """Was it made for this op and these very arrays?"""
+        """True if it was made for this op and exactly these arrays."""
         pairs = zip(self.arrays, arrays, strict=True)
         return layer.spec is self.layer.spec and all(
             (a is b) if a is None or b is None else a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in pairs
@@ -293,7 +293,7 @@ class Yardstick:
         return unit_roundoff * max(n_terms, 1.0) ** 0.5 * magnitude
 
     def check(self, got: np.ndarray, index: int = 0, behind: Behind | None = None) -> None:
-        """Raises AssertionError with the error and what is allowed; with layers behind, what these may make of it."""
+        """Raises AssertionError with the error and the bound; layers that follow may enlarge the bound."""
         exact = self.exact[index] if behind is None else behind.truth(self.exact[index])
         assert got.shape == exact.shape, f"inferred {got.shape}, the reference gives {exact.shape}"
         if not _is_float(got):

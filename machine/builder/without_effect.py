@@ -46,14 +46,14 @@ def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Itera
     """A sentence for each setting of config, profiles, layers and tensors that this build does not honour."""
     for flag, why in FLAGS.items():
         if config.get_flag(flag):
-            yield f"BuilderFlag.{flag.name} has no effect in dovetail 0.1: {why}"
+            yield f"BuilderFlag.{flag.name} has no effect in this version: {why}"
     if config.get_flag(BuilderFlag.INT8) and not _is_quantized(network):
         yield (
             "BuilderFlag.INT8 has no effect on this network, which has no INT8 tensor: it runs in its own types. INT8 "
             "is explicit: add Quantize and Dequantize layers, or import an ONNX file that a quantiser wrote."
         )
     for pool in config.pools_set - {MemoryPoolType.WORKSPACE}:
-        yield f"the limit of MemoryPoolType.{pool.name} has no effect in dovetail 0.1: nothing uses that memory."
+        yield f"the limit of MemoryPoolType.{pool.name} has no effect in this version: nothing uses that memory."
     yield from config.without_effect()
     for profile in config.profiles:
         yield from settings_without_effect(profile)
@@ -74,7 +74,7 @@ def _precisions(network: INetworkDefinition, config: IBuilderConfig) -> Iterator
     missed = [layer for layer in network if layer.precision_is_set and not _computes_in(layer, layer.precision)]
     if missed:
         yield (
-            f"the precision set for {_listed([layer.label for layer in missed])} has no effect in dovetail 0.1: a "
+            f"the precision set for {_listed([layer.label for layer in missed])} has no effect in this version: a "
             "layer computes in the types of its inputs. Convert them: network.add_cast(x, type); set_output_type "
             "converts outputs."
         )
@@ -90,7 +90,7 @@ def _ranges(network: INetworkDefinition) -> Iterator[str]:
     names = [t.name for t in network.tensors() if t.dynamic_range is not None and t.dtype != DataType.INT8]
     if names:
         yield (
-            f"the dynamic range of {_listed([repr(name) for name in names])} has no effect in dovetail 0.1: only INT8 "
+            f"the dynamic range of {_listed([repr(name) for name in names])} has no effect in this version: only INT8 "
             "tensors have scales. Add Quantize and Dequantize layers where INT8 is wanted."
         )
 

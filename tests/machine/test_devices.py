@@ -370,7 +370,7 @@ def test_the_default_device_is_the_cpu_elsewhere(no_gpu):
 
 def test_a_wrong_name_of_a_device(monkeypatch):
     monkeypatch.setenv(devices.VARIABLE, "tpu")
-    with pytest.raises(errors.DefinitionError, match="'tpu' is no device"):
+    with pytest.raises(errors.DefinitionError, match="'tpu' is not a device"):
         _ = trt.Builder(trt.Logger()).create_builder_config().default_device_type
 
 

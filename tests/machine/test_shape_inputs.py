@@ -69,7 +69,7 @@ def test_by_binding(bench):
     assert not context.engine.is_execution_binding(1)
     assert context.get_shape(1) == [2, 6]
     assert tuple(context.get_binding_shape(2)) == (2, 6)
-    with pytest.raises(BindingError, match="'x' is no shape input"):
+    with pytest.raises(BindingError, match="'x' is not a shape input"):
         context.set_shape_input(0, [1])
     with pytest.raises(BindingError, match="cannot take 3 values"):
         context.set_shape_input(1, [1, 2, 3])

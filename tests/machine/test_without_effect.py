@@ -83,7 +83,7 @@ def test_int8_is_honoured_where_layers_quantise(building):
 def test_a_setting_that_is_not_honoured_is_a_warning(building, name, value):
     setattr(building.config, name, value)
     (text,) = building.warnings()
-    assert text.startswith(f"IBuilderConfig.{name} = ") and "has no effect in dovetail 0.1: " in text
+    assert text.startswith(f"IBuilderConfig.{name} = ") and "has no effect in this version: " in text
 
 
 def test_previews_sources_pools_and_quantisation_flags_are_warnings(building):
