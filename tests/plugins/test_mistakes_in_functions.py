@@ -29,7 +29,7 @@ AT_THE_DECORATOR = [
     (
         "on a class",
         '@op("acme::F@1")\nclass F:\n    "y"\n',
-        "not of the class F",
+        "not from the class F",
         "derived from dovetail.plugins.Plugin",
     ),
     ("async", '@op("acme::F@1")\nasync def f(x):\n    "y"\n', "f, which is a coroutine", "plain function"),

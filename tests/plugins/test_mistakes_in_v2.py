@@ -106,7 +106,7 @@ WHEN_GIVEN = [
     ("no enqueue", cls({ENQUEUE: None}), DefinitionError, "does not have enqueue", "def enqueue(self, input_desc"),
     ("dims are None", cls({DIMS: "return None"}), DefinitionError, "mine::Plus@1", "returned None", "inputs[0]"),
     ("dims are a number", cls({DIMS: "return 3"}), DefinitionError, "get_output_dimensions", "returned 3"),
-    ("dims are negative", cls({DIMS: "return [-1, 3]"}), ShapeError, "mine::Plus@1 '", "[-1, 3]", "does not stand for"),
+    ("dims are negative", cls({DIMS: "return [-1, 3]"}), ShapeError, "mine::Plus@1 '", "[-1, 3]", "does not mean"),
     ("dims by a quotient", cls({DIMS: "return [inputs[0][0] / 2]"}), ShapeError, "2 / 2", "//", "get_output_dim", FILE),
     ("dims raise", cls({DIMS: "return inputs[1]"}), PluginFailed, "get_output_dimensions", "IndexError", FILE),
     (
