@@ -73,7 +73,8 @@ class Toolchain:
             text = (self.include / "dovetail/plugin.h").read_text().replace("DT_ABI_MINOR 1", "DT_ABI_MINOR 0")
             for member in (
                 r"  const dt_epilogue\* epilogue;[^\n]*\n",
-                r"  /\* How many of the program's.*?n_steps\);\n",
+                r"  /\* Writes to \*n_steps.*?n_steps\);\n",
+                r"  /\* Bit 1 << i is set.*?replaces;\n",
                 r"  /\* Extents became known or changed: .*?\(\*plan\)\([^\n]*\n",
             ):
                 text, n = re.subn(member, "", text, flags=re.DOTALL)

@@ -159,7 +159,7 @@ def test_minus_one_is_not_an_extent(library):
 
 def test_an_expression_of_another_call_is_refused(library):
     Net("StaleExtent", shape=(2, 4)).y.shape  # noqa: B018  the first call
-    with pytest.raises(DovetailError, match="is not an expression of this call"):
+    with pytest.raises(DovetailError, match="is an expression of another call"):
         Net("StaleExtent", shape=(3, 5)).build()
 
 
