@@ -36,7 +36,7 @@ class Builder(OlderBuilder):
 
     @returns_on_error(None, builds=True)
     def create_network(self, flags: int = 1) -> INetworkDefinition:
-        """An empty network, with an explicit batch whatever the flags say.
+        """An empty network; it always has an explicit batch, whatever the flags are.
 
         Raises, or returns None (see `raise_on_error`):
             DefinitionError: unknown bits in `flags`.
@@ -49,7 +49,7 @@ class Builder(OlderBuilder):
                 got=flags,
             )
         if not int(flags):
-            self._warn("networks have an explicit batch whatever create_network is told: shapes include it.")
+            self._warn("networks always have an explicit batch here: shapes include it.")
         return INetworkDefinition(self._lookup, int(flags))
 
     def create_builder_config(self) -> IBuilderConfig:
@@ -63,7 +63,7 @@ class Builder(OlderBuilder):
 
     @property
     def platform_has_fast_fp16(self) -> bool:
-        """Does the default device compute in FP16 faster than in FP32?"""
+        """True if the default device computes faster in FP16 than in FP32."""
         return self._has("avx512fp16", 60)
 
     @property
@@ -75,7 +75,7 @@ class Builder(OlderBuilder):
         return self._has("tf32", 80)
 
     def _has(self, feature: str, sm: int) -> bool:
-        """Has the default device the CPU's instruction set, or at least this compute capability?"""
+        """True if the CPU has the instruction set, or the GPU at least this compute capability."""
         on_gpu = default_device() == DeviceType.GPU
         target = this_target(with_gpu=on_gpu)
         return target.sm >= sm if on_gpu else feature in target.features
@@ -116,7 +116,7 @@ class Builder(OlderBuilder):
     build_engine_with_config = build_engine
 
     def is_network_supported(self, network: INetworkDefinition, config: IBuilderConfig) -> bool:
-        """Could `build_serialized_network` choose an implementation for every layer? Raises DTypeError."""
+        """True if `build_serialized_network` could choose an implementation for every layer. Raises DTypeError."""
         _check_types(network, config)
         try:
             run(build_of(network, config), with_plugins(network.lookup), until="list_candidates")
@@ -126,7 +126,7 @@ class Builder(OlderBuilder):
         return True
 
     def reset(self) -> None:
-        """Nothing is kept between builds."""
+        """Does nothing: no state is kept between builds."""
 
 
 def _check_types(network: Any, config: Any) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ALIGNMENT = 64  # bytes; what plugin.h promises on the CPU
-CUDA_ALIGNMENT = 256  # what cudaMalloc gives, and so what kernels may expect
+ALIGNMENT = 64  # bytes; guaranteed on the CPU by plugin.h
+CUDA_ALIGNMENT = 256  # that of cudaMalloc, which kernels may rely on
 RANDOM_ROUNDS = 200
 
 
@@ -30,7 +30,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Arena:
-    """Offset a buffer, bytes in all, and the most bytes that are alive at once, which no arena can beat."""
+    """Offset of each buffer, total bytes, and the lower bound: the most bytes that are alive at once."""
 
     offsets: dict[object, int]
     size: int
@@ -56,7 +56,7 @@ def lower_bound(buffers: Iterable[Buffer], alignment: int = ALIGNMENT) -> int:
 
 
 def plan_arena(buffers: Sequence[Buffer], alignment: int = ALIGNMENT) -> Arena:
-    """The smallest arrangement found. Deterministic: the random rounds have a fixed seed."""
+    """The smallest layout found. Deterministic: the random rounds have a fixed seed."""
     bound = lower_bound(buffers, alignment)
     orders: list[Callable[[Buffer], object]] = [
         lambda b: (-b.size, b.first),
@@ -85,7 +85,7 @@ def _better(best: Arena | None, found: Arena) -> Arena:
 
 
 def _place(order: Sequence[Buffer], bound: int, alignment: int) -> Arena:
-    """Put each buffer, in this order, into the lowest gap among those placed that live at the same time."""
+    """Place each buffer, in this order, in the lowest gap between placed buffers that live at the same time."""
     n = len(order)
     first, last = (np.array([getattr(b, name) for b in order], np.int64) for name in ("first", "last"))
     sizes = [align(b.size, alignment) for b in order]
@@ -99,7 +99,7 @@ def _place(order: Sequence[Buffer], bound: int, alignment: int) -> Arena:
 
 
 def _lowest_gap(starts: np.ndarray, ends: np.ndarray, need: int) -> int:
-    """The lowest offset from which `need` bytes are free, between and behind the spans that are taken."""
+    """The lowest offset from which `need` bytes are free, between or after the occupied spans."""
     if not starts.size:
         return 0
     by_start = np.argsort(starts, kind="stable")

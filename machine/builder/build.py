@@ -1,4 +1,4 @@
-"""What the passes of one build are handed: the network, what was asked for, and services that answer questions."""
+"""The context of one build, an argument of every pass: the network, the config, and services."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dovetail.machine.network import INetworkDefinition
 
 @dataclass
 class Build:
-    """One build. Passes read it; what they decide is in the graph."""
+    """One build. Passes read it; their results are in the graph."""
 
     network: INetworkDefinition
     config: IBuilderConfig
@@ -31,12 +31,12 @@ class Build:
     measurements: Measurements
     reformats: Reformats
     selection: Selection
-    folding: Meter  # what is left of the budget for constant folding
+    folding: Meter  # measures the budget for constant folding
     progress: Progress
 
     @property
     def is_timed(self) -> bool:
-        """Are candidates measured? At builder_optimization_level 0 the one listed first is taken."""
+        """True if candidates are measured. At builder_optimization_level 0 the first one is chosen."""
         return self.config.builder_optimization_level > 0
 
 
@@ -44,7 +44,7 @@ Pass = Callable[[Graph, Build], Graph]
 
 
 def build_of(network: INetworkDefinition, config: IBuilderConfig, log: Callable[[str], None] | None = None) -> Build:
-    """A build of `network`, with all that passes need.
+    """A build of `network`, with everything that passes need.
 
     Raises:
         BuildError: a GPU is needed and none works.
@@ -67,5 +67,5 @@ def build_of(network: INetworkDefinition, config: IBuilderConfig, log: Callable[
 
 
 def target_of(config: IBuilderConfig) -> Target:
-    """This machine, with its GPU if the config has a use for one. Raises BuildError if that is missing."""
+    """This machine as a target, with its GPU if the config needs one. Raises BuildError if there is none."""
     return target_for(DeviceType.GPU in config.devices_in_use, config.get_flag(BuilderFlag.GPU_FALLBACK))

@@ -15,7 +15,7 @@ from dovetail.machine.builder.graph import Candidate, Found, GraphLayer, LayerGr
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType
 
-NO_LIMIT = 2**63 - 1  # of a memory pool, where none was set
+NO_LIMIT = 2**63 - 1  # of a memory pool for which none was set
 REFERENCE = "reference"  # the name of the implementation that runs a spec's NumPy reference
 
 
@@ -45,7 +45,7 @@ class Candidates:
         self._types = types
 
     def of(self, layer: GraphLayer) -> Found:
-        """Candidates on the layer's device; where there are none and GPU_FALLBACK allows it, on the other one."""
+        """Candidates on the layer's device; if there are none and GPU_FALLBACK allows it, on the other one."""
         found = self.on(layer.device, layer)
         other = other_device(layer.device)
         if found.candidates or not self.may_fall_back_to(other):
@@ -61,9 +61,9 @@ class Candidates:
         return self.config.get_flag(BuilderFlag.GPU_FALLBACK) and self.target.has(device)
 
     def on(self, device: DeviceType, layer: GraphLayer, places: Sequence[Place | None] | None = None) -> Found:
-        """Candidates on one device, of these places if they are given.
+        """Candidates on one device, with these places if they are given.
 
-        The reference counts only where nothing else there fits, or where it is pinned.
+        The reference is included only if nothing else fits on this device, or if it is pinned.
         """
         found = Found()
         pin = self.config.pinned_implementation(layer.name)
@@ -87,7 +87,7 @@ class Candidates:
         return found
 
     def implementations_of(self, layer: GraphLayer) -> Sequence[Implementation]:
-        """All that are registered; where there are none, those that the op's own object brings along."""
+        """All registered implementations; if there are none, those of the op's own object."""
         found = self.lookup.implementations_of(layer.spec.id)
         return found or tuple(self.lookup.bound(one) for one in getattr(layer.op, "implementations", ()))
 
@@ -99,7 +99,7 @@ class Candidates:
         found: Found,
         places: Sequence[Place | None] | None,
     ) -> None:
-        """Add what the implementation offers; one that breaks loses to the next one, and the report says so."""
+        """Add the candidates of an implementation; if it fails, it is left out, and the report says so."""
         trace = Trace()
         descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
         try:
@@ -119,11 +119,11 @@ class Candidates:
                 raise
             found.trace.refused.append(Refusal(implementation.id, "", -1, str(error).replace("\n", " ")))
             found.notes.append(f"{layer.label}: {implementation.id} failed and was left out: {error}")
-            found.trace.failures.append(error)  # alone, it is the answer
+            found.trace.failures.append(error)  # raised if nothing else fits
         found.trace.refused += trace.refused
 
     def _refusal(self, layer: GraphLayer, candidate: Candidate, pin: str | None) -> str:
-        """Why a row that fits the tensors is not taken, "" if it is."""
+        """Why a row that fits the tensors is not used; "" if it is."""
         if pin is not None and not _matches(pin, candidate.row):
             return f"the layer is pinned to {pin}"
         for tensor, dtype in zip(layer.tensors, candidate.types, strict=True):
@@ -137,7 +137,7 @@ class Candidates:
 
 
 def has_other_types(layer: GraphLayer, candidate: Candidate) -> bool:
-    """Does it take or give a tensor in another type than the network has?"""
+    """True if it reads or writes a tensor in another type than that of the network."""
     return any(
         tensor is not None and dtype not in (None, tensor.dtype)
         for tensor, dtype in zip(layer.tensors, candidate.types, strict=True)
@@ -155,7 +155,7 @@ def _matches(pin: str, row: FormatRow) -> bool:
 
 
 def make_object(layer: GraphLayer, implementation: Implementation) -> Any:
-    """The implementation's object for this layer; a V2 class works on a clone of the op's own."""
+    """The implementation's object for this layer; for a V2 class, a clone of the op's object."""
     if implementation.native.uses_op_object:
         return layer.op.native.clone()  # type: ignore[attr-defined]
     with getattr(layer.op, "as_source", nullcontext)():
@@ -163,7 +163,7 @@ def make_object(layer: GraphLayer, implementation: Implementation) -> Any:
 
 
 def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
-    """The candidates, in front of each the same row with as many layers of the tail as it computes.
+    """The candidates, each preceded by the same row with as many layers of the tail as it computes.
 
     A row is also offered with the layers before an operand that another layer computes: where that lies may decide.
     """
@@ -184,7 +184,7 @@ def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
 
 
 def n_absorbed(group: LayerGroup, candidate: Candidate) -> int:
-    """How many layers of the tail the candidate's row says it computes."""
+    """How many layers of the tail the candidate's row can compute."""
     row, program = candidate.row, group.program_of(candidate)
     rows = row.implementation.rows
     if program is None or not any(one.index == row.row and one.absorbs for one in rows):

@@ -1,4 +1,4 @@
-"""What tensors hold while kernels run alone: constants, made-up numbers, or what the layers before compute."""
+"""Contents of tensors while kernels run alone: constants, sample numbers, or results of the layers before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Arrays = list[np.ndarray | None]
 
 
 def samples(tensors: Sequence[GraphTensor | None]) -> Arrays:
-    """Contents to run with, the same in every build."""
+    """Sample contents, the same in every build."""
     return [None if tensor is None else _sample(tensor) for tensor in tensors]
 
 
@@ -29,9 +29,9 @@ def _sample(tensor: GraphTensor) -> np.ndarray:
 
 
 def computed(graph: Graph, group: LayerGroup, n_threads: int) -> Arrays:
-    """What the inputs of `group` hold when the layers before it have run on samples, each by its fastest candidate.
+    """The inputs of `group`, computed from samples by the layers before it, each with its fastest candidate.
 
-    For layers whose work depends on contents, such as a suppression of overlapping boxes. Raises what candidates do.
+    For layers whose work depends on contents, such as a suppression of overlapping boxes. Raises errors of candidates.
     """
     found = {
         layer: one.candidates

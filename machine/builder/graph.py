@@ -1,4 +1,4 @@
-"""What passes hand to each other: layers, groups of them and tensors, with everything about the network resolved."""
+"""The graph that passes transform: layers, groups of layers and tensors, with types and shapes resolved."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class GraphTensor:
     allowed_device: DeviceType = DeviceType.CPU
     chosen_place: Place | None = None  # by the selection
     dimension_names: dict[int, str] = field(default_factory=dict)
-    origin: Origin | None = None  # of the contents; None where they are no weights of the network
-    is_stored: bool = True  # False: a constant that the plan has in packed form only
+    origin: Origin | None = None  # of the contents; None if they are not weights of the network
+    is_stored: bool = True  # False: a constant that is in the plan in packed form only
     _made: dict[Any, tuple[Any, DynamicTensorDesc]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -71,7 +71,7 @@ class GraphTensor:
 
     @property
     def static_dims(self) -> tuple[int, ...]:
-        """Extents with -1 for those not known before run time."""
+        """Extents, -1 if known only at run time."""
         return tuple(-1 if dim.value is None else dim.value for dim in self.dims)
 
     @property
@@ -140,7 +140,7 @@ class GraphLayer:
     device: DeviceType = DeviceType.CPU  # where it should run
     advice: str = ""  # what to do if nothing can run it
     converted: str = ""  # how its types differ from those of the network, and why
-    inserted_for: str = ""  # why the builder added this layer; "" for the user's own
+    inserted_for: str = ""  # why the builder added this layer; "" for layers of the user
     blocks: list[Block] = field(default_factory=list)  # what it runs, for layers of control.py
     iterations: int | None = None  # of a loop, where no tensor says how many
 
@@ -173,14 +173,14 @@ class GraphLayer:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to run a group: a format row, the implementation's object for it, and how much of the tail it computes.
+    """One way to run a group: a format row, the implementation's object, and how much of the tail it computes.
 
-    What it leaves of the tail runs by `rest`, one candidate for each layer, which selection fills in.
+    The layers of the tail that it does not compute run by `rest`, one candidate for each, set by selection.
     """
 
     row: FormatRow
     object: Any
-    time_ns: float = float("nan")  # of the head and what is absorbed
+    time_ns: float = float("nan")  # of the head and the absorbed layers
     n_absorbed: int = 0  # layers of the tail that the kernel computes too
     rest: tuple[Candidate, ...] = ()
     n_runs: int = 0  # in which the time was found
@@ -205,17 +205,17 @@ class Candidate:
 
 @dataclass
 class Found:
-    """The candidates of a layer, what was refused, and what the build report should say of it."""
+    """The candidates of a layer, the refused rows, and notes for the build report."""
 
     candidates: list[Candidate] = field(default_factory=list)
     trace: Trace = field(default_factory=Trace)
     notes: list[str] = field(default_factory=list)
-    fell_back: bool = False  # the candidates run elsewhere, because nothing on the layer's device fits
+    fell_back: bool = False  # the candidates run on the other device, because nothing on the layer's device fits
 
 
 @dataclass(eq=False)
 class LayerGroup:
-    """A layer that computes and the pointwise layers behind it that one kernel may absorb: what selection chooses for.
+    """A computing layer and the pointwise layers after it that one kernel may absorb; the unit of selection.
 
     Each layer of the tail takes the only output of the one before it, which nothing else takes. A chosen group runs as
     one step.
@@ -239,7 +239,7 @@ class LayerGroup:
 
     @property
     def name(self) -> str:
-        """TensorRT's way to write it: "conv1 + relu1"."""
+        """The name of the group, as TensorRT writes it: "conv1 + relu1"."""
         return " + ".join(layer.name for layer in self.layers)
 
     @property
@@ -260,7 +260,7 @@ class LayerGroup:
 
     @property
     def choice(self) -> Candidate:
-        """What was chosen; to be asked for when something was."""
+        """The chosen candidate. Use it only after selection."""
         assert self.chosen is not None
         return self.chosen
 
@@ -304,7 +304,7 @@ class LayerGroup:
         return [*self.inputs, *self.outputs]
 
     def part(self, n_absorbed: int) -> LayerGroup:
-        """The head with the first layers of the tail: what a candidate that absorbs so much computes."""
+        """The head with the first layers of the tail, as computed by a candidate that absorbs them."""
         if n_absorbed == len(self.tail):
             return self
         program = self.program.first(n_absorbed) if self.program and n_absorbed else None
@@ -357,7 +357,7 @@ class LayerGroup:
         return self._retyped(tensor, place) if is_whole else Place(tensor.dtype, TensorFormat.LINEAR, place.device)
 
     def is_replaced(self, index: int) -> bool:
-        """Is this input a constant that the chosen kernel does not read, because it has it packed?"""
+        """True if this input is a constant that the chosen kernel does not read because it has a packed copy."""
         tensor = self.inputs[index]
         if not self.packed or index >= len(self.head.inputs) or tensor is None or not tensor.is_constant:
             return False
@@ -366,13 +366,13 @@ class LayerGroup:
 
     @property
     def replaced(self) -> list[GraphTensor]:
-        """The constants that the chosen kernel does not read, because it has them packed."""
+        """The constants that the chosen kernel does not read because it has packed copies."""
         found = enumerate(self.head.inputs)
         return [tensor for index, tensor in found if tensor is not None and self.is_replaced(index)]
 
     @property
     def may_pack_at_load(self) -> bool:
-        """Are all inputs there that the chosen kernel may replace? Loading a plan refuses to pack without one."""
+        """True if no input that the chosen kernel may replace is absent; loading a plan cannot pack without it."""
         row = self.choice.row
         wanted = sum(known.replaces for known in row.implementation.rows if known.index == row.row)
         places = [index for index in range(64) if wanted >> index & 1]
@@ -380,12 +380,12 @@ class LayerGroup:
 
     @property
     def is_reformat(self) -> bool:
-        """Was it inserted to bring a tensor to another place?"""
+        """True if it was inserted to bring a tensor to another place."""
         return self.head.spec.role == "reformat" and bool(self.head.inserted_for)
 
     @property
     def is_copy(self) -> bool:
-        """Was it inserted to bring a tensor to another device?"""
+        """True if it was inserted to bring a tensor to another device."""
         return (
             bool(self.head.inserted_for) and len({tensor.device for tensor in self.tensors if tensor is not None}) > 1
         )
@@ -405,7 +405,7 @@ class MemoryPlan:
 class Block:
     """A list of layers whose tensors are its own: the network itself, a branch, the body of a loop.
 
-    Until `group_layers` it consists of layers, from there on of groups. Layers may take tensors of the blocks around.
+    Before `group_layers` it consists of layers, afterwards of groups. Layers may take tensors of the blocks around.
     """
 
     layers: list[GraphLayer] = field(default_factory=list)
@@ -446,7 +446,7 @@ class Block:
 
 @dataclass(eq=False)
 class Graph(Block):
-    """A network on its way to a plan. Passes return it changed; no pass changes what another one decided."""
+    """A network that is being turned into a plan. Passes return a changed graph; no pass undoes another one's decision."""
 
     name: str
     lookup: Lookup
@@ -459,7 +459,7 @@ class Graph(Block):
     )
     extents: list[ProfileExtents] = field(default_factory=list)  # [profile]
     constraints: list[tuple[Expr, str]] = field(default_factory=list)
-    sizes: dict[Expr, tuple[GraphLayer, int]] = field(default_factory=dict)  # who tells an extent, on which output
+    sizes: dict[Expr, tuple[GraphLayer, int]] = field(default_factory=dict)  # data-dependent extent: (layer, output)
     notes: list[str] = field(default_factory=list)  # lines for the build report
     not_fused: list[str] = field(default_factory=list)  # pointwise layers that run by themselves, and why
     memory: list[MemoryPlan] = field(default_factory=list)  # [profile]
@@ -492,7 +492,7 @@ class Graph(Block):
         return list(seen.values())
 
     def replace(self, old: GraphTensor, new: GraphTensor) -> None:
-        """Let every consumer of `old`, and the outputs, take `new`."""
+        """Replace `old` by `new` in every consumer and in the outputs."""
         for layer in self.all_layers():
             layer.inputs = [new if t is old else t for t in layer.inputs]
         for block in self.each_block():
@@ -527,7 +527,7 @@ class Graph(Block):
         return new
 
     def drop_dead_layers(self) -> None:
-        """Remove layers that no output depends on, neither its contents nor its extents."""
+        """Remove layers that neither the contents nor the extents of an output depend on."""
         alive: set[int] = set()
         stack: list[GraphTensor] = list(self.outputs)
         while stack:
@@ -543,12 +543,12 @@ class Graph(Block):
 
 
 def late_leaves(dims: Sequence[Expr]) -> list[Expr]:
-    """Elements of inputs and sizes that these extents follow from, each once."""
+    """Elements of inputs and sizes that these extents depend on, each once."""
     return sorted({leaf for dim in dims for leaf in dim.late}, key=lambda leaf: leaf.serial)
 
 
 class ProfileExtents:
-    """What extents can be in one profile; parts that extents share are evaluated once."""
+    """Values and bounds of extents in one profile; parts that extents share are evaluated once."""
 
     def __init__(self, dims: Sequence[Extents3], contents: Sequence[Extents3 | None]) -> None:
         self._dims, self._contents = dims, contents
@@ -564,7 +564,7 @@ class ProfileExtents:
         )
 
     def use_sizes(self, sizes: Mapping[Expr, int]) -> None:
-        """Take these sizes at opt instead of their bounds."""
+        """Use these values for sizes at opt, instead of their bounds."""
         self.corners[1] = self._corner(1, sizes)
 
     def of(self, dims: Sequence[Expr]) -> Extents3:

@@ -1,4 +1,4 @@
-"""Times of candidates on this machine. All that are measured are in one store, which is the timing cache."""
+"""Times of candidates on this machine. All measurements are in one store, the timing cache."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _OWN = "object "  # begins the fields of a V2 object that cannot be saved: they 
 class Measurements:
     """Times for one build: taken from the timing cache of the config, or measured and added to it.
 
-    Without a cache one is made, with which equal layers of the build share their measurements.
+    If the config has no cache, a new one is used, so that equal layers of the build share measurements.
     """
 
     def __init__(self, lookup: Lookup, config: IBuilderConfig, target: Target) -> None:
@@ -192,14 +192,14 @@ class Measurements:
         return None
 
     def summary(self) -> str:
-        """A line for the log. It is not in the plan, which is the same however long measuring took."""
+        """A line for the log. It is not in the plan, which must not depend on how long measuring took."""
         return (
             f"{self._n_measured} candidates measured in {self._spent_s:.2f} s, {self._n_known} times taken from "
             "measurements of equal ones"
         )
 
     def key(self, group: LayerGroup, candidate: Candidate) -> Key:
-        """What a measurement of this candidate is kept under."""
+        """The key of this candidate's measurement."""
         row = candidate.row
         is_on_gpu = candidate.device == DeviceType.GPU
         return Key(
@@ -229,7 +229,7 @@ class Measurements:
             self._cache.store(key, measurement, self._devices)
 
     def _fields(self, layer: GraphLayer, candidate: Candidate) -> str:
-        """Digest of what decides the layer's work beside its tensors."""
+        """Digest of everything other than its tensors that determines the layer's work."""
         if not candidate.row.implementation.native.uses_op_object:
             return self._digest(layer)
         # A V2 object's state is in the object, not in fields that can be compared.
@@ -356,7 +356,7 @@ def _mebibytes(n_bytes: int) -> int:
 
 
 def _typical(times: Sequence[int]) -> float:
-    """The lower quartile: less than it a busy machine never takes, and a run of luck among many is none."""
+    """The lower quartile: robust against a busy machine, and against single runs that were fast by chance."""
     return float(sorted(times)[(len(times) - 1) // 4])
 
 
@@ -368,7 +368,7 @@ def _is_stable(times: Sequence[int]) -> bool:
 def _that_fit_into_memory(
     ways: Mapping[Key, tuple[LayerGroup, Candidate]],
 ) -> Iterator[dict[Key, tuple[LayerGroup, Candidate]]]:
-    """Parts of `ways` whose tensors may be in memory together."""
+    """Parts of `ways` whose tensors fit into memory together."""
     part: dict[Key, tuple[LayerGroup, Candidate]] = {}
     n_bytes = 0
     for key, (group, candidate) in ways.items():
@@ -414,7 +414,7 @@ def _missed(group: LayerGroup, candidate: Candidate) -> BuildError:
 
 def note_loss(graph: Graph, group: LayerGroup, candidate: Candidate, error: Exception, while_: str) -> None:
     graph.notes.append(f"{group.label}: {candidate.row.label} failed while {while_} and lost: {error}")
-    if trespassed(error):  # elsewhere it may damage what nobody watches
+    if trespassed(error):  # in another place it may damage memory without being noticed
         _log.warning("%s", graph.notes[-1])
 
 
@@ -426,7 +426,7 @@ def named(error: Exception, group: LayerGroup) -> Exception:
 
 
 def check_device(error: Exception, group: LayerGroup, candidate: Candidate) -> None:
-    """Raise DeviceFault where what a candidate failed with has broken the device for this process."""
+    """Raise DeviceFault if the failure of a candidate has broken the device for this process."""
     if candidate.device != DeviceType.GPU:
         return
     try:
@@ -447,7 +447,7 @@ def check_device(error: Exception, group: LayerGroup, candidate: Candidate) -> N
 
 
 def broke_guards(error: Exception) -> bool:
-    """Did the candidate write where it may not, or leave outputs unwritten?"""
+    """True if the candidate wrote outside of its outputs, or left outputs unwritten."""
     return bool(getattr(error, "guard", ""))
 
 

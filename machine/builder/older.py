@@ -1,4 +1,4 @@
-"""What `IBuilder` had before `IBuilderConfig`: settings of the builder itself, and the engine in one call."""
+"""Members of `IBuilder` from before `IBuilderConfig`: settings of the builder, and the engine in one call."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _THREADS = "config.num_threads is how many threads kernels are timed with, Runti
 
 
 class OlderBuilder(Reporting):
-    """The part of `Builder` that is there for older scripts.
+    """The part of `Builder` for older scripts.
 
-    `fp16_mode`, `int8_mode`, `strict_type_constraints`, `max_workspace_size` and the like count in `build_cuda_engine`
-    only; other builds take a config.
+    `fp16_mode`, `int8_mode`, `strict_type_constraints`, `max_workspace_size` and the like are used by
+    `build_cuda_engine` only; other builds take a config.
     """
 
     max_batch_size = Setting(1, integer(1), _BATCH)
-    max_DLA_batch_size = Setting(1, integer(1), "nothing here drives a DLA.")  # noqa: N815  TensorRT's spelling
+    max_DLA_batch_size = Setting(1, integer(1), "DLAs are not supported.")  # noqa: N815  TensorRT's spelling
     gpu_allocator = Setting(None, None, "memory comes from the device's own allocator.")
     max_workspace_size = Setting(0, integer(0))  # bytes; 0: no limit
     fp16_mode = Setting(False, yes_or_no)
@@ -58,7 +58,7 @@ class OlderBuilder(Reporting):
 
     @property
     def max_threads(self) -> int:
-        """What was set, else as many as this process may use. Setting it has no effect, and warns."""
+        """The number that was set, else as many as this process may use. Setting it has no effect, and warns."""
         return self._max_threads or _native.default_threads()
 
     @max_threads.setter
@@ -95,7 +95,7 @@ class OlderBuilder(Reporting):
         return self.build_engine(network, config)
 
     def _not_in(self, config: IBuilderConfig) -> Iterator[str]:
-        """A sentence for each of the builder's own settings that a build with `config` does not look at."""
+        """A sentence for each of the builder's own settings that a build with `config` ignores."""
         for name, instead in self._USED_INSTEAD.items():
             value = getattr(self, name)
             if config is not self._own_config and value != getattr(type(self), name).default:

@@ -1,4 +1,4 @@
-"""Where constants come from: weights of the network's layers, and what was done to them on the way into the plan."""
+"""Origins of constants: weights of the network's layers, and how they were changed for the plan."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from dovetail.core.types import DataType
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """How the contents of one constant came about. `of` are the origins of what it was made from."""
+    """How the contents of one constant were made. `of` are the origins of the constants that it was made from."""
 
     how: str  # "given", "converted" or "folded"
-    layer: str = ""  # given: whose weights; folded: the layer that was computed
+    layer: str = ""  # given: the layer whose weights they are; folded: the layer that was computed
     role: str = ""  # given: the port or field of the layer
     dtype: DataType | None = None  # converted: into
     by: str = ""  # folded: what computed it
-    not_refittable: str = ""  # why new weights cannot take the same way; "" where they can
+    not_refittable: str = ""  # why the same steps cannot be repeated with new weights; "" if they can
     of: tuple[Origin, ...] = ()
 
 
 def given(layer: str, role: str) -> Origin:
-    """Weights as they stand in the network."""
+    """Weights as in the network."""
     return Origin("given", layer, role)
 
 
 def converted(origin: Origin | None, dtype: DataType) -> Origin | None:
-    """The same in another type; None where nobody gave them."""
+    """The origin after a conversion; None if they are not weights."""
     return None if origin is None else Origin("converted", dtype=dtype, of=(origin,))
 
 
 def folded(layer: str, label: str, by: str, in_python: bool, inputs: Iterable[Origin | None]) -> Origin | None:
-    """What a layer makes of constants; None where none of them was given."""
+    """The origin of what a layer computes from constants; None if none of them are weights."""
     of = tuple(dict.fromkeys(origin for origin in inputs if origin is not None))
     if not of:
         return None
@@ -42,7 +42,7 @@ def folded(layer: str, label: str, by: str, in_python: bool, inputs: Iterable[Or
 
 
 class Table:
-    """The origins of a plan's constants as a list in which each stands behind what it was made from."""
+    """The origins of a plan's constants as a list, in which each comes after the ones that it was made from."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []

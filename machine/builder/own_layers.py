@@ -1,4 +1,4 @@
-"""Layers that the builder adds: ops that it asks for by the role they play."""
+"""Layers that the builder adds, with ops that it looks up by role."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def layer_of_role(
     device: DeviceType,
     **fields: int,
 ) -> GraphLayer:
-    """A layer of the op that plays `role`, to run on `device`; its outputs are made by it."""
+    """A layer of the op with this `role`, to run on `device`; it becomes the producer of its outputs."""
     spec = lookup.with_role(role)
     return _layer(spec, name, inputs, outputs, device, {**spec.defaults(), **fields})
 

@@ -1,4 +1,4 @@
-"""The passes, in order. Read PIPELINE as a table of contents; each pass stands in its own file of passes/."""
+"""The passes, in order. Read PIPELINE as a table of contents; each pass is in its own file in passes/."""
 
 from __future__ import annotations
 
@@ -37,51 +37,51 @@ from dovetail.machine.plan import IHostMemory
 PIPELINE: tuple[Pass, ...] = (
     # ---- the network: layers and tensors, every extent an expression with its range in each profile
     infer_shapes,
-    # what the profiles must allow
+    # the profiles must allow every tensor and every condition
     check_profiles,
-    # extents to time with, where data decide them
+    # values of data-dependent extents for timing
     choose_likely_sizes,
     # ---- rewrites
-    # INT8 tensors have the scales of the Quantize and Dequantize layers beside them
+    # INT8 tensors get the scales of the Quantize and Dequantize layers next to them
     carry_scales,
-    # what depends on constants alone is computed now; dequantise layers wait for the next pass
+    # layers with constant inputs are computed now, except dequantise layers
     fold_constants,
-    # layers between dequantise layers take the INT8 tensors
+    # layers between dequantise layers take the INT8 tensors directly directly
     absorb_quantization,
     fold_remaining_constants,
-    # outputs that no layer computes get a copying layer
+    # insert copies for outputs that no layer computes
     separate_outputs,
-    # conversions around layers that nothing runs in the types they have
+    # insert conversions around layers that no implementation runs in their types
     fit_types,
     # ---- the choice of kernels
-    # what is chosen for together: a layer, and the pointwise layers behind it
+    # a layer and the pointwise layers after it, for which candidates are chosen together
     group_layers,
     # implementations x format rows x tactics that fit
     list_candidates,
-    # those that cannot be worth timing are left out
+    # leave out candidates that are not worth timing
     prune_candidates,
-    # each measured on this machine
+    # measure each on this machine
     time_candidates,
     # the cheapest choice for the network as a whole
     select_formats,
-    # where nothing is timed, what third parties wrote runs once under guards, and others take its place if need be
+    # if nothing is timed, run chosen third-party kernels once under guards, and replace those that fail
     watch_chosen,
-    # layers that the chosen kernels do not absorb are groups of their own
+    # layers that the chosen kernels do not absorb become separate groups
     split_groups,
-    # reformats where neighbours chose differently
+    # insert reformats between neighbours with different places
     insert_reformats,
     # ---- the plan
-    # weights as the chosen kernels want them
+    # pack weights for the chosen kernels
     pack_constants,
-    # of each weight the packed form or the other, not both
+    # store each weight once: packed or unpacked
     store_once,
-    # where tensors and workspaces lie
+    # assign memory to tensors and workspaces
     plan_memory,
-    # the document and its constants
+    # write the document and its constants
     serialise,
-    # where it is asked for, the time of the whole network, for the report
+    # if requested, time the whole network for the report
     time_network,
-    # loaded once, so that no plan leaves which an engine refuses
+    # load the plan once, so that every plan that a build returns can be loaded
     check_plan,
 )
 
@@ -95,11 +95,11 @@ def build(
     """The plan of `network`, which is not changed.
 
     Args:
-        log: takes a line now and then while the build takes long.
-        detail: takes a line on what was measured.
+        log: called with a line from time to time during a long build.
+        detail: called with a line about the measurements.
 
     Raises:
-        BuildError: the plan cannot be loaded. And what the passes raise.
+        BuildError: the plan cannot be loaded. Also the errors of the passes.
     """
     made = build_of(network, config, log)
     plan = run(made, with_plugins(network.lookup)).plan
@@ -110,7 +110,7 @@ def build(
 
 
 def run(build: Build, passes: Sequence[tuple[str, Pass]], until: str = "") -> Graph:
-    """The graph behind the pass called `until`, or behind the last one."""
+    """The graph after the pass called `until`, or after the last one."""
     graph = Graph(build.network.name, build.network.lookup)
     for name, pass_ in passes:
         made = pass_(graph, build)
@@ -148,7 +148,7 @@ class PassOffers:
 
 
 def with_plugins(lookup: Any) -> list[tuple[str, Pass]]:
-    """The pipeline with the passes that plugins bring. Raises BuildError, naming the plugin, if one's hook fails."""
+    """The pipeline with the passes of plugins. Raises BuildError, naming the plugin, if its hook fails."""
     offers = PassOffers()
     for name, answer in lookup.collect("dovetail_graph_passes", registry=offers):
         if isinstance(answer, BaseException):

@@ -9,7 +9,7 @@ INTERVAL_S = 3.0  # between two lines, and before the first
 
 
 class Progress:
-    """Hands a line to `log` at most every few seconds; a quick build says nothing."""
+    """Calls `log` with a line at most every few seconds; not at all in a quick build."""
 
     def __init__(self, log: Callable[[str], None], name: str = "", interval_s: float = INTERVAL_S) -> None:
         self._log, self._interval_s = log, interval_s
@@ -25,5 +25,5 @@ class Progress:
 
 
 def silent() -> Progress:
-    """Of a build that nobody watches."""
+    """Progress of a build without a log."""
     return Progress(lambda line: None)

@@ -1,4 +1,4 @@
-"""Ways from one place to another: reformat layers, and what they cost."""
+"""Reformat layers between two places, and their costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dovetail.machine.builder.measurements import Measurements, broke_guards
 from dovetail.machine.builder.own_layers import reformat
 from dovetail.machine.timing_cache import Key
 
-UNTIMED_NS = 1000.0  # of a reformat where nothing is timed: more than any order among candidates
+UNTIMED_NS = 1000.0  # cost of a reformat if nothing is timed: outweighs the order of candidates
 
 
 class Reformats:
@@ -42,7 +42,7 @@ class Reformats:
         return LayerGroup(reformat(self._candidates.lookup, a, b, name, device))
 
     def cost(self, tensor: GraphTensor, source: Place, target: Place) -> float:
-        """Time in ns of getting there; 0 where nothing changes, infinite where nothing does it."""
+        """Cost in ns of a reformat; 0 if nothing changes, infinite if no implementation can do it."""
         return self.route(tensor, source, target)[0]
 
     def route(self, tensor: GraphTensor, source: Place, target: Place) -> tuple[float, list[Place]]:

@@ -1,4 +1,4 @@
-"""Run one candidate of one group on given arrays: for folding constants and for timing."""
+"""Runs one candidate of one group on given arrays, for folding constants and for timing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POISONS = (0xFF, 0x5A)  # bytes that outputs hold before a run; 0xFF makes NaN, 
 
 
 def prepare(group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[memoryview | bytes, list[int]]:
-    """The candidate's packed constants, and the workspace it needs for each profile, in bytes."""
+    """The candidate's packed constants, and the workspace that it needs for each profile, in bytes."""
     row, native = candidate.row, candidate.row.implementation.native
     n_inputs = len(group.head.inputs)
     packed: memoryview | bytes = b""
@@ -41,7 +41,7 @@ def prepare(group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[me
 
 
 def _check_workspace(group: LayerGroup, candidate: Candidate, n_bytes: int, profile: int) -> None:
-    """Raise where a workspace on the CPU is larger than the memory of this machine: no context could have it."""
+    """Raise if a workspace on the CPU is larger than the memory of this machine, so that no context could have it."""
     most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if candidate.device != DeviceType.CPU or n_bytes <= most:
         return
@@ -64,7 +64,7 @@ def _check_workspace(group: LayerGroup, candidate: Candidate, n_bytes: int, prof
 class Trial:
     """A candidate made ready to run alone, at the opt extents of the first profile, under guards.
 
-    Arrays have the types of the network; those that the candidate takes and gives are converted.
+    Arrays have the types of the network and are converted to and from those of the candidate.
 
     Raises:
         PluginFailed: the candidate failed.
@@ -96,7 +96,7 @@ class Trial:
         return self._native.run(repeat, before)
 
     def results(self) -> list[np.ndarray]:
-        """Outputs of the last run, in row-major order. It is the end of the trial.
+        """Outputs of the last run, in row-major order. This ends the trial.
 
         Raises:
             PluginFailed: it wrote outside of its outputs, or left elements of them unwritten.
@@ -149,7 +149,7 @@ def run_candidate(
 
 
 def _left(buffer: np.ndarray, desc: DynamicTensorDesc, poison: int) -> np.ndarray:
-    """Which elements, padding left out, hold nothing but `poison`."""
+    """Which elements, without padding, still contain `poison`."""
     n_bytes = storage_nptype(desc.dtype).itemsize
     same = buffer.view(f"u{n_bytes}") == int.from_bytes(bytes([poison]) * n_bytes, "little")
     return unpack(same, desc.dims, DataType.BOOL, desc.format) if same.any() else np.zeros((), bool)

@@ -1,6 +1,7 @@
-"""Choose one candidate a group so that kernels and reformats together cost the least; exact where PBQP reduces.
+"""Chooses one candidate for each group, so that the total cost of kernels and reformats is minimal.
 
-What neighbours must agree on is a place: type, format and device. Conversions and copies between devices are reformats.
+The choice is exact if the PBQP reduces. Neighbours must agree on a place: type, format and device. Conversions and
+copies between devices are reformats.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from dovetail.machine.builder.graph import Candidate, Graph, GraphTensor, LayerG
 from dovetail.machine.builder.pbqp import Problem, Solution, solve
 from dovetail.machine.builder.reformats import Reformats
 
-UNTIMED_STEP_NS = 1.0  # without timings, a candidate that stands earlier wins
+UNTIMED_STEP_NS = 1.0  # without timings, the earlier candidate wins
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A candidate with what runs the layers that it does not absorb, all its costs, and the places outside of it."""
+    """A candidate with those for the layers that it does not absorb, the total cost, and the places of the group."""
 
     candidate: Candidate
     cost_ns: float
@@ -56,7 +57,7 @@ class Selection:
         return solution
 
     def alternatives(self, group: LayerGroup) -> list[Alternative]:
-        """The ways to run a group: each candidate, with the cheapest way to run what it leaves of the tail."""
+        """The ways to run a group: each candidate, with the cheapest way to run the rest of the tail."""
         known: dict[tuple[int, Place | None], tuple[float, tuple[Candidate, ...]]] = {}
 
         def rest(position: int, place: Place | None) -> tuple[float, tuple[Candidate, ...]]:
@@ -128,7 +129,7 @@ def _own_cost(candidate: Candidate, order: int) -> float:
 
 
 def allowed_places(tensor: GraphTensor) -> list[Place]:
-    """Where an input or output may lie. Raises FormatError if nowhere."""
+    """The places that an input or output may have. Raises FormatError if there are none."""
     places = tensor.allowed_places
     if not places:
         hint = "Set tensor.allowed_formats = 1 << int(format)."

@@ -1,4 +1,4 @@
-"""What was set for a build and is not honoured: a line for each, for the log."""
+"""Settings of a build that have no effect: a line for each, for the log."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FLAGS: dict[BuilderFlag, str] = {
 
 
 def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Iterator[str]:
-    """A sentence for each setting of config, profiles, layers and tensors that this build does not honour."""
+    """A sentence for each setting of config, profiles, layers and tensors that has no effect in this build."""
     for flag, why in FLAGS.items():
         if config.get_flag(flag):
             yield f"BuilderFlag.{flag.name} has no effect in this version: {why}"

@@ -1,7 +1,7 @@
 """The `dovetail` command. Each module of this folder that has `add_arguments` and `run` is a subcommand.
 
-Exit status of all of them: 0 what was asked is done, 1 it could not be done or what was asked for is not there (a line
-of error output says why), 2 the command line itself is wrong.
+Exit status of all of them: 0 success; 1 failure, or the requested object does not exist (a line on stderr says why);
+2 the command line is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INTERRUPTED = 130  # as shells count: 128 and the number of the signal
 
 
 def subcommands() -> dict[str, ModuleType]:
-    """Modules by the name that is typed; each has `add_arguments(parser)` and `run(args)`, the status."""
+    """Modules of subcommands by name; each has `add_arguments(parser)`, and `run(args)`, which returns the status."""
     found = {}
     for info in pkgutil.iter_modules(__path__):
         if not info.name.startswith("_"):
@@ -47,14 +47,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status. What is wrong with a file, a name or a plan is printed without a traceback."""
+    """Run the command and return its exit status. Errors in files, names and plans are printed without a traceback."""
     args = parser().parse_args(argv)
     try:
         return args.run(args) or 0
     except DovetailError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return FAILED
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

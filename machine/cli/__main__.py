@@ -1,4 +1,4 @@
-"""`python -m dovetail` and `python -m dovetail.machine.cli`, where the `dovetail` script is not on the path."""
+"""`python -m dovetail` and `python -m dovetail.machine.cli`, for when the `dovetail` script is not on the path."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`dovetail env`: versions, machine, settings and plugins, for a report of a problem."""
+"""`dovetail env`: versions, machine, settings and plugins, for reports of problems."""
 
 from __future__ import annotations
 

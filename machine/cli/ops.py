@@ -1,4 +1,4 @@
-"""`dovetail ops`: which ops there are, and what each takes, computes and runs on here."""
+"""`dovetail ops`: all ops, with their inputs, fields and implementations on this machine."""
 
 from __future__ import annotations
 

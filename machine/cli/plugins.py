@@ -1,4 +1,4 @@
-"""`dovetail plugins`: which plugins are here, in what state, and why."""
+"""`dovetail plugins`: all plugins with their states, and the reasons for these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backend interface of the package onnx, by which its own test-suite runs models here.
+"""The backend interface of the package onnx, through which its own test suite runs models here.
 
 import dovetail.machine.onnx.backend as backend
 backend.prepare(model).run([x])
@@ -28,11 +28,11 @@ _DEVICES = {"CPU": DeviceType.CPU, "CUDA": DeviceType.GPU}
 
 
 class ModelError(DovetailError):
-    """A model that cannot be imported; every error of the parser is in the text."""
+    """A model that cannot be imported; the message has all errors of the parser."""
 
 
 class DovetailRep(BackendRep):
-    """A model that is ready to run. Engines are built for the shapes that come, one a set of shapes.
+    """A model that is ready to run. An engine is built for each set of input shapes.
 
     Where a network must know what a model takes as inputs, such as axes, engines are built for their contents too.
     """
@@ -124,18 +124,18 @@ class DovetailRep(BackendRep):
 
 
 def _may_be_small(entry: Any) -> bool:
-    """Can an input be so small that its contents may be made a constant?"""
+    """True if an input is so small that its contents may be made a constant."""
     return len(entry.type.tensor_type.shape.dim) <= 1
 
 
 def _declared_types(model: Any) -> list[np.dtype | None]:
-    """The types that a model declares of its outputs, which its network may carry in others; None: it does not say."""
+    """The types that a model declares for its outputs; None if it does not. The network may use wider types."""
     elem_types = [entry.type.tensor_type.elem_type for entry in model.graph.output]
     return [onnx.helper.tensor_dtype_to_np_dtype(elem_type) if elem_type else None for elem_type in elem_types]
 
 
 def _as_carried(array: np.ndarray) -> np.ndarray:
-    """An input in the type that the network carries its type in."""
+    """An input in the network's type that represents its type."""
     types = ElementTypes(lambda text: None)
     return carried(array, nptype(types.carrier(name_of(onnx.helper.np_dtype_to_tensor_dtype(array.dtype)))))
 

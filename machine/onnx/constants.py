@@ -1,4 +1,4 @@
-"""Contents of tensors that follow from constants, while the network is being made."""
+"""Contents of tensors that are computed from constants during the import."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Constants:
         self._known: dict[int, tuple[ITensor, np.ndarray | None]] = {}  # by id; the tensor is kept, so that ids stay
 
     def contents(self, tensor: ITensor) -> np.ndarray | None:
-        """The contents of a tensor, None where they depend on an input of the network."""
+        """The contents of a tensor; None if they depend on an input of the network."""
         stack = [tensor]
         while stack:
             top = stack[-1]
@@ -78,7 +78,7 @@ class Constants:
 
 
 def _followed(tensor: ITensor) -> np.ndarray | None:
-    """Contents that inference knows: of a constant, or those of a shape that is fixed."""
+    """Contents known from inference: those of a constant, or of a shape that is fixed."""
     symbolic = tensor.symbolic
     if symbolic.constant is not None:
         exact = () if tensor._producer is None else tensor._producer._values.get(EXACT, ())

@@ -1,4 +1,4 @@
-"""If, Loop, Scan and SequenceMap where it is known which way they go: one branch, and bodies once for each step."""
+"""Imports If, Loop, Scan and SequenceMap by layers: one branch, or the body once for each step, if these are known."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from dovetail.machine.tensor import ITensor
 
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 BRANCHES = {True: "then_branch", False: "else_branch"}
-LARGEST_EXTENT = 1 << 20  # that is thought of where an extent is not known
-MOST_STEPS = 64  # a loop of more makes too many layers
+LARGEST_EXTENT = 1 << 20  # assumed limit of extents that are not known
+MOST_STEPS = 64  # a loop with more steps would make too many layers
 Values = Sequence[Value | None]
 Body = Callable[[str, Values], list[Value | None]]  # (attribute that holds the graph, its inputs) -> its outputs
 
@@ -53,7 +53,7 @@ def _branch(node: Node, body: Body) -> list[Value | None]:
 
 
 def _selected(node: Node, *branches: list[Value | None]) -> list[Value | None]:
-    """The outputs of one of two branches. Raises ModelError where they are not alike."""
+    """The outputs of one of two branches. Raises ModelError if their types or shapes differ."""
     condition = node.onnx("Reshape", [node[0], np.zeros(0, np.int64)])
     results: list[Value | None] = []
     for index, pair in enumerate(zip(*branches, strict=True)):

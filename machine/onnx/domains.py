@@ -10,18 +10,18 @@ Key = tuple[str, str, str]  # domain, name and overload of a local function
 
 
 def opset_in(opsets: Mapping[str, int], domain: str) -> int:
-    """The version of a domain in what `imports_of` gave, 1 where it is not imported."""
+    """The version of a domain in a result of `imports_of`; 1 if it is not imported."""
     return opsets.get("" if domain in MAIN else domain, 1)
 
 
 def imports_of(entries: Iterable[Any], outer: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Versions by domain, of a model's or function's opset_import; what it does not import is as it is outside."""
+    """Versions by domain, from a model's or function's opset_import; other domains have the versions of `outer`."""
     own = {"" if entry.domain in MAIN else entry.domain: entry.version for entry in entries}
     return {**(outer or {}), **own}
 
 
 def function_key(node: Any) -> Key:
-    """The local function that a node calls, if the model has one of that key."""
+    """The key of the local function that a node may call."""
     return node.domain if node.domain not in MAIN else "", node.op_type, getattr(node, "overload", "")
 
 

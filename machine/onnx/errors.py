@@ -1,4 +1,4 @@
-"""What a parser reports: one `ParserError` for each thing that is wrong with a model."""
+"""The errors of a parser: one `ParserError` for each error in a model."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ParserError:
         return self._op_type
 
     def file(self) -> str:
-        """Empty: errors speak of the model, not of this program's sources."""
+        """Always empty: errors are about the model, not about source files."""
         return ""
 
     def line(self) -> int:

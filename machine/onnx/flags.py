@@ -1,4 +1,4 @@
-"""The part of `OnnxParser` that is there for scripts: flags, and what it never has."""
+"""The part of `OnnxParser` for TensorRT's scripts: flags, and properties that are always empty."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class ParserFlags(Reporting):
         return bool(self._flags >> _flag(flag) & 1)
 
     def get_used_vc_plugin_libraries(self) -> list[str]:
-        """[]: a model needs no library beside those that are registered."""
+        """Always []: a model needs only libraries that are registered."""
         return []
 
     def set_builder_config(self, builder_config: Any) -> bool:
-        """True: an import does not depend on the config."""
+        """Returns True: an import does not depend on the config."""
         return True
 
 

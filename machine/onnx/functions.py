@@ -7,7 +7,7 @@ from typing import Any
 
 
 def body_of(proto: Any, opset: int, types: Sequence[Any]) -> Any:
-    """The FunctionProto that a node stands for, None if its operator is no function.
+    """The FunctionProto of a node; None if its operator is not a function.
 
     Args:
         types: the TypeProto of each input, an empty one for an input that is absent.
@@ -38,7 +38,7 @@ def body_of(proto: Any, opset: int, types: Sequence[Any]) -> Any:
 
 
 def bound(nodes: Sequence[Any], attributes: Mapping[str, Any]) -> list[Any]:
-    """Nodes of a body with the attributes that the function was called with; what it was not given is dropped."""
+    """Nodes of a body with the attributes of the call; attributes that the call does not have are dropped."""
     import onnx
 
     result = []

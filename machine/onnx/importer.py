@@ -1,4 +1,4 @@
-"""The walk over a model's nodes: what each operator means, the plugins say."""
+"""Imports a model node by node; the meaning of each operator is defined by plugins."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Importer:
     """Adds the layers of one model to a network.
 
     Args:
-        log: is told what is converted or put in order.
-        fail: is told what is wrong; the walk goes on where it can.
+        log: called with notes on conversions and sorting.
+        fail: called with each error; the import continues if possible.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Importer:
         self._orders: dict[int, tuple[Any, Sequence[int]]] = {}  # by id of a graph, which is kept
 
     def run(self) -> None:
-        """Import everything. Raises ModelError where no node is to blame, or the budget is used up."""
+        """Import everything. Raises ModelError for errors that belong to no node, and if the budget is used up."""
         graph = self._model.graph
         self._shared.limits.check_functions(graph.node, self._functions)
         scope = Scope(imports_of(self._model.opset_import))
@@ -68,7 +68,7 @@ class Importer:
             self._check_declared(entry, scope)
 
     def _order(self, graph: Any, nodes: Sequence[Any]) -> Sequence[int]:
-        """Places of the nodes, each behind those it needs."""
+        """Indices of the nodes, each after those it needs."""
         if id(graph) not in self._orders:
             order, _ = order_of(nodes)
             self._orders[id(graph)] = graph, order
@@ -139,7 +139,7 @@ class Importer:
         self._network.mark_output(value)
 
     def _check_declared(self, entry: Any, scope: Scope) -> None:
-        """Warn where an output has another type than the model declares for it."""
+        """Warn if an output has another type than the model declares."""
         declared = entry.type.tensor_type.elem_type if entry.type.HasField("tensor_type") else 0
         value = scope.values.get(entry.name)
         if not declared or entry.name in scope.broken or not isinstance(value, (ITensor, np.ndarray)):
@@ -151,7 +151,7 @@ class Importer:
 
     # ---- nodes
     def _take(self, index: int, proto: Any, scope: Scope) -> None:
-        """One node; what is wrong becomes an error entry, and nodes that need its outputs are passed over."""
+        """Import one node. Errors become entries, and nodes that need its outputs are skipped."""
         if scope.broken and scope.broken.intersection(names_read(proto)):
             scope.broken.update(name for name in proto.output if name)
             return
@@ -168,14 +168,14 @@ class Importer:
             code, text = ErrorCode.INVALID_NODE, str(error)
         except MemoryError as error:
             code, text = ErrorCode.MEM_ALLOC_FAILED, f"there is not enough memory for it: {error}"
-        except Exception as error:  # a rewrite that did not expect what a damaged model has: an entry, not a crash
+        except Exception as error:  # an error of a rewrite, for instance with a damaged model, becomes an entry
             text = f"its inputs or attributes do not fit its operator: {type(error).__name__}: {error}"
             code = ErrorCode.INVALID_NODE
         self._fail(ParserError(code, text, index, proto.name, proto.op_type))
         scope.broken.update(name for name in proto.output if name)
 
     def _import(self, proto: Any, scope: Scope) -> None:
-        """The layers of one node, and its outputs into the scope. Raises what is wrong."""
+        """Add the layers of one node, and its outputs to the scope. Raises its errors."""
         inputs = [scope.value(name) for name in proto.input]
         while inputs and inputs[-1] is None:
             inputs.pop()
@@ -200,7 +200,7 @@ class Importer:
             self._network.get_layer(self._network.num_layers - 1).name = proto.name
 
     def _imported(self, proto: Any, inputs: Sequence[Value | None], types: Sequence[int], opset: int) -> list[Any]:
-        """The outputs of a node that a rewrite is composed of."""
+        """The outputs of a node that is part of a rewrite."""
         scope = Scope({"" if proto.domain in MAIN else proto.domain: opset})
         for name, value, elem_type in zip(proto.input, inputs, types, strict=True):
             scope.set(name, value, elem_type if name else 0)
@@ -208,7 +208,7 @@ class Importer:
         return [scope.values[name] for name in proto.output]
 
     def _import_part(self, proto: Any, scope: Scope, where: str) -> None:
-        """A node that another one is made of. Raises ModelError that says where it is."""
+        """Import a node that is part of another one. The message of a ModelError says where it is."""
         try:
             with self._shared.limits.inside(proto.op_type):
                 self._import(proto, scope)
@@ -219,7 +219,7 @@ class Importer:
             code = code if isinstance(code, ErrorCode) else ErrorCode.INVALID_NODE
             raise ModelError(code, f"{where}: {error}") from None
 
-    # ---- what a node is made of
+    # ---- implementations of a node
     def _results(self, node: Node, scope: Scope) -> Sequence[Value | None]:
         local = self._functions.get(function_key(node.proto))
         if local is not None:
@@ -244,7 +244,7 @@ class Importer:
         return node.add_as(spec, {**row.attrs, **given})
 
     def _check_types(self, node: Node, scope: Scope) -> None:
-        """Raises ModelError where the types of the inputs are not those that the operator's schema allows."""
+        """Raises ModelError if the operator's schema does not allow the types of the inputs."""
         signature = signature_of(node.domain, node.op_type, node.opset) if self._shared.types.are_plain else None
         if signature is None:
             return
@@ -257,7 +257,7 @@ class Importer:
             raise node.fail(wrong)
 
     def _function(self, node: Node, scope: Scope, function: Any) -> Sequence[Value | None]:
-        """The operator by the nodes of its definition, in the model or in ONNX."""
+        """Import the nodes of the operator's definition, in the model or in ONNX."""
         inner = Scope(imports_of(function.opset_import, scope.opsets))
         for index, name in enumerate(function.input):
             given = node.proto.input[index] if index < len(node.proto.input) else ""
@@ -272,7 +272,7 @@ class Importer:
         return results
 
     def _body(self, node: Node, scope: Scope) -> Body:
-        """How control flow makes the layers of a graph in one of its attributes."""
+        """The function with which control flow imports a graph in one of its attributes."""
 
         def run(name: str, values: Values) -> list[Value | None]:
             graphs = [graph for attribute, graph in graphs_of(node.proto) if attribute == name]
@@ -295,7 +295,7 @@ class Importer:
             self._import_part(proto, scope, f"{proto.op_type} inside it")
 
     def _plugin(self, node: Node) -> OpSpec:
-        """The op that an operator names. Raises ModelError that says which plugin would do."""
+        """The op with an operator's name. Raises ModelError, which names the plugin that would be needed."""
         version = str(node.attr("plugin_version", "1"))
         space = node.attr("plugin_namespace", "" if node.domain in MAIN else node.domain)
         try:
@@ -314,7 +314,7 @@ class Importer:
 
 
 def _is_name(text: str) -> bool:
-    """Does a dim of this name mean the same wherever it is? "?" and the like stand for any extent."""
+    """True if dims with this name are equal everywhere; "?" and the like stand for any extent."""
     return isinstance(text, str) and any(letter.isalnum() for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""How much one import may make: what exceeds its budget ends it with an error that says what and how much."""
+"""Limits of one import; if one is exceeded, the import ends with an error that names the limit and the amount."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class BudgetError(ModelError):
 
 
 class Limits:
-    """What an import has used, and how deep it is in functions and graphs."""
+    """How much of its budget an import has used, and how deeply it is nested in functions and graphs."""
 
     def __init__(self, budget: Budget) -> None:
         self._meter = budget.meter(SETTING)
         self._depth = 0
 
     def use(self, what: str, bytes: int = 0, layers: int = 0) -> None:
-        """Count what is about to be made. Raises BudgetError."""
+        """Count an amount before it is used. Raises BudgetError."""
         self.check(what, bytes, layers)
         self._meter.count(int(bytes), layers)
 
@@ -42,7 +42,7 @@ class Limits:
             raise BudgetError(what, reason)
 
     def has(self, bytes: int) -> bool:
-        """Counts these bytes if they are left; else False."""
+        """Counts these bytes and returns True if the budget allows them; else False."""
         if self._meter.refusal(int(bytes)):
             return False
         self._meter.count(int(bytes))
@@ -61,7 +61,7 @@ class Limits:
             self._depth -= 1
 
     def check_functions(self, nodes: Sequence[Any], functions: Mapping[Key, Any]) -> None:
-        """Raises ModelError if functions call themselves, BudgetError if they stand for more nodes than are allowed."""
+        """Raises ModelError if functions call themselves, BudgetError if they expand to more nodes than allowed."""
         total = _expanded(nodes, functions)
         reason = self._meter.refusal(layers=total)
         if functions and reason:
@@ -69,7 +69,7 @@ class Limits:
 
 
 def _expanded(nodes: Sequence[Any], functions: Mapping[Key, Any]) -> int:
-    """How many nodes a graph has when functions are replaced by their nodes. Raises ModelError for endless ones."""
+    """Number of nodes of a graph with all functions expanded. Raises ModelError for functions without end."""
     sizes: dict[Key, int] = {}
     calls = {key: list(_called(found.node, functions)) for key, found in functions.items()}
     for start in _called(nodes, functions):

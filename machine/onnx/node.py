@@ -1,4 +1,4 @@
-"""A node of a model while it becomes layers: inputs as tensors or constants, attributes in Python's types."""
+"""A node of a model during the import: inputs as tensors or constants, attributes in Python's types."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dovetail.machine.onnx.limits import Limits
 from dovetail.machine.onnx.types import ElementTypes, elem_type_of, name_of
 from dovetail.machine.tensor import ITensor
 
-COMPOSED_OPSET = 21  # that of operators which rewrites are composed of
-Value = ITensor | np.ndarray | tuple[Any, ...]  # what a name of the model stands for: tuples are sequences of it
+COMPOSED_OPSET = 21  # of operators that rewrites use
+Value = ITensor | np.ndarray | tuple[Any, ...]  # the value of a name in the model; tuples are sequences
 
 
 def element_type(value: ITensor | np.ndarray) -> DataType:
@@ -27,7 +27,7 @@ def element_type(value: ITensor | np.ndarray) -> DataType:
 
 @dataclass
 class Import:
-    """What all nodes of one model share."""
+    """State that all nodes of one model share."""
 
     network: INetworkDefinition
     types: ElementTypes
@@ -42,7 +42,7 @@ class Import:
 
 
 class Node:
-    """See `dovetail.plugins.onnx.OnnxNode`, which this is."""
+    """Implements `dovetail.plugins.onnx.OnnxNode`; see there."""
 
     def __init__(
         self, shared: Import, proto: Any, inputs: Sequence[Value | None], opset: int, types: Sequence[int] = ()
@@ -80,11 +80,11 @@ class Node:
         return self._tensors[index]
 
     def value(self, index: int) -> Value | None:
-        """Input `index` as it is known: an array, a tensor, or a tuple of these for a sequence."""
+        """Input `index`: an array if it is known, a tensor, or a tuple of these for a sequence."""
         return self._inputs[index] if 0 <= index < len(self._inputs) else None
 
     def tensor_or_array(self, index: int) -> ITensor | np.ndarray:
-        """The same of an input that is there and no sequence."""
+        """The same for an input that is given and is not a sequence."""
         value = self.value(index)
         return value if isinstance(value, np.ndarray) else self[index]
 
@@ -105,7 +105,7 @@ class Node:
         return self.value(index) is None
 
     def wants(self, index: int) -> bool:
-        """Does the model use output `index`?"""
+        """True if the model uses output `index`."""
         name = self.proto.output[index] if index < len(self.proto.output) else ""
         return bool(name) and name not in self._shared.unread
 
@@ -157,7 +157,7 @@ class Node:
         return next((int(attribute.i) for attribute in self.proto.attribute if attribute.name == name), default)
 
     def attributes(self) -> dict[str, Any]:
-        """All attributes that the node has. They are read once: trees have millions of numbers."""
+        """All attributes of the node, read once, since trees have millions of numbers."""
         if self._attributes is None:
             self._attributes = self._read_attributes()
         return self._attributes
@@ -223,14 +223,14 @@ class Node:
         return results[0] if n_outputs == 1 else tuple(results)
 
     def _type_of(self, value: Value | None) -> int:
-        """The model's type of one of this node's inputs, where networks carry it in another; 0 of anything else."""
+        """The model's type of one of this node's inputs, if the network uses another type for it; else 0."""
         for index, elem_type in enumerate(self._types):
             if value is not None and (value is self.value(index) or value is self._tensors.get(index)):
                 return elem_type
         return 0
 
     def warn(self, text: str) -> None:
-        """Log what a user should know of this node."""
+        """Log a warning about this node."""
         self._shared.warn(f"{self.op_type} '{self.name}': {text}")
 
     def fail(self, reason: str, code: ErrorCode = ErrorCode.INVALID_NODE, **facts: Any) -> ModelError:

@@ -17,7 +17,7 @@ def graphs_of(node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def names_read(node: Any) -> set[str]:
-    """Names of the surrounding graph that a node needs, those that graphs inside it read among them."""
+    """Names that a node needs from its graph, including those that graphs inside the node read."""
     found = set(node.input)
     for _, graph in graphs_of(node):
         made = {entry.name for entry in (*graph.input, *graph.initializer)}
@@ -29,9 +29,9 @@ def names_read(node: Any) -> set[str]:
 
 
 def order_of(nodes: Sequence[Any], given: Container[str] = ()) -> tuple[Sequence[int], list[int]]:
-    """(places of the nodes, each behind those it needs; places of those that need each other).
+    """(indices of the nodes, each after those it needs; indices of nodes that need each other).
 
-    Nodes that are in order already stay in it. Names in `given` are there before the first node.
+    Nodes that are in order already keep it. Names in `given` exist before the first node.
     """
     makers = {name: place for place, node in enumerate(nodes) for name in node.output if name and name not in given}
     needs = [{makers[name] for name in names_read(node) if name in makers} for node in nodes]

@@ -20,15 +20,16 @@ from dovetail.machine.onnx.rewrites import Rewrites
 from dovetail.machine.onnx.sequences import ON_SEQUENCES
 from dovetail.machine.onnx.validity import errors_in
 
-MOST_LAYERS = 100_000  # of an import whose budget nobody has set
+MOST_LAYERS = 100_000  # default budget of an import
 Groups = list[tuple[list[int], bool]]
 
 
 class OnnxParser(ParserFlags):
     """Adds a model's layers to a network. TensorRT's `OnnxParser`.
 
-    An operator is looked up in the `onnx` rows of the registered ops. Where none takes it, it is the op of its own
-    name: domain or attribute `plugin_namespace` is the namespace, `plugin_version` the version, others are fields.
+    An operator is looked up in the `onnx` entries of the registered ops. If there is none, the op with the operator's
+    name is used: the domain or the attribute `plugin_namespace` is its namespace, `plugin_version` its version, and the
+    other attributes are its fields.
 
     `budget` limits what one import may make: layers, seconds, and bytes beyond those of the model.
     """
@@ -48,21 +49,22 @@ class OnnxParser(ParserFlags):
 
     # ---- models
     def parse(self, model: Any, path: str | os.PathLike[str] | None = None) -> bool:
-        """Take a serialised model. `path` is where it came from: external data lies beside it.
+        """Import a serialised model. `path` is its file; external data are looked for in the same folder.
 
         Returns:
-            False if anything was wrong; `get_error` has it, and the network holds what came before. Nothing is raised.
+            False if there were errors; `get_error` returns them, and the network has the layers before them. Never
+            raises.
         """
         self._attempt(lambda: load(model, path))
         return not self._errors
 
     def parse_from_file(self, path: str | os.PathLike[str]) -> bool:
-        """The same from a file, of which only the weights are kept in memory."""
+        """Import a model from a file. Only the weights are kept in memory."""
         self._attempt(lambda: load_file(path))
         return not self._errors
 
     def supports_operator(self, op_name: str) -> bool:
-        """Are there operators of this name that can be imported, in some opset?"""
+        """True if operators of this name can be imported in some opset."""
         text("the name of an operator", op_name)
         lookup = self._network._lookup
         is_followed = op_name in CONTROL_FLOW or op_name in ON_SEQUENCES
@@ -70,9 +72,9 @@ class OnnxParser(ParserFlags):
         return is_followed or is_row or any(spec.name == op_name for spec in lookup.specs())
 
     def supports_model(self, model: Any, path: Any = None) -> tuple[bool, Groups]:
-        """(could `parse` take it, [(indices of neighbouring nodes, can they be taken)]).
+        """(whether `parse` would succeed, [(indices of neighbouring nodes, whether they are supported)]).
 
-        The network stays as it is, and `get_error` has what is wrong with the model.
+        The network is not changed; `get_error` returns the errors of the model.
         """
         trial = OnnxParser(INetworkDefinition(self._network._lookup), ILogger())
         trial.budget = self.budget
@@ -89,7 +91,7 @@ class OnnxParser(ParserFlags):
         return not trial._errors, groups
 
     def _attempt(self, read: Callable[[], Loaded]) -> Loaded | None:
-        """Import a model; whatever is wrong becomes error entries. What was read, None if that was no model."""
+        """Import a model; errors become entries. Returns the model that was read; None if it was not a model."""
         loaded = None
         try:
             loaded = read()
@@ -109,7 +111,7 @@ class OnnxParser(ParserFlags):
         except RecursionError:
             text = "the model's graphs are nested too deeply to be followed"
             self._add_error(ParserError(ErrorCode.UNSUPPORTED_GRAPH, text))
-        except Exception as error:  # what no check before has found; a caller is promised False, and no exception
+        except Exception as error:  # not found by the checks before; callers get False and never an exception
             text = f"the import stopped at something unforeseen: {type(error).__name__}: {error}"
             self._add_error(ParserError(ErrorCode.INTERNAL_ERROR, text))
         return loaded
@@ -120,7 +122,7 @@ class OnnxParser(ParserFlags):
         return len(self._errors)
 
     def get_error(self, index: int) -> ParserError:
-        """Error `index`, from 0. Raises DefinitionError if there are not as many."""
+        """Error `index`, from 0. Raises DefinitionError if the index is too large."""
         if not 0 <= whole("the index of an error", index) < len(self._errors):
             raise DefinitionError(
                 f"the parser has no error {index}",

@@ -1,4 +1,4 @@
-"""A serialised model as a ModelProto: what cannot be one is refused, and weights stay where they are."""
+"""Reads a serialised model as a ModelProto; refuses other data. Weights are not copied."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from dovetail.machine.onnx.tensors import IN_MODEL, TensorFiles
 from dovetail.machine.onnx.wire import WireError, without_tensors
 
 OLDEST_OPSET = 7
-CONVERTED_OPSET = 8  # that of older models; the converter knows the way
+CONVERTED_OPSET = 8  # to which ONNX's converter converts older models
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model, and where the tensors are that it does not hold itself."""
+    """A model, and the location of the tensors that it does not contain."""
 
     model: Any
     files: TensorFiles
 
 
 def load(model: Any, path: str | os.PathLike[str] | None) -> Loaded:
-    """A model from its bytes. External data is looked for beside `path`. Raises ModelError."""
+    """A model from its bytes. External data are looked for in the folder of `path`. Raises ModelError."""
     if hasattr(model, "SerializeToString"):
         raise _no_model(f"parse takes the bytes of a model, got {type(model).__name__}: pass its SerializeToString()")
     if isinstance(model, (str, os.PathLike)):
@@ -42,7 +42,7 @@ def load(model: Any, path: str | os.PathLike[str] | None) -> Loaded:
 
 
 def load_file(path: str | os.PathLike[str]) -> Loaded:
-    """A model from its file, of which no more is read than is needed. Raises ModelError."""
+    """A model from its file, which is read only as far as needed. Raises ModelError."""
     name = _path_of(path)
     try:
         mode = os.stat(name).st_mode  # before it is opened: a pipe would wait for a writer
@@ -66,7 +66,7 @@ def _path_of(path: Any) -> str:
 
 
 def _folders(path: str | os.PathLike[str] | None) -> list[str]:
-    """Where external data may be: beside the path, and beside the file that it is a link to."""
+    """Folders for external data: that of the path, and that of the file that it links to."""
     if path is None:
         return [""]
     name = _path_of(path)
@@ -95,7 +95,7 @@ def _no_model(text: str) -> ModelError:
 
 
 def converted(loaded: Loaded, tell: Callable[[str], None]) -> Loaded:
-    """Models of older opsets as those of one that the rows know, by ONNX's own converter. Raises ModelError."""
+    """Convert models of older opsets with ONNX's own converter. Raises ModelError."""
     model = loaded.model
     opset = max((entry.version for entry in model.opset_import if entry.domain in MAIN), default=1)
     if opset >= OLDEST_OPSET or not any(node.domain in MAIN for node in model.graph.node):
@@ -114,7 +114,7 @@ def converted(loaded: Loaded, tell: Callable[[str], None]) -> Loaded:
 
 
 def package() -> Any:
-    """The package onnx. Raises ModelError where it is not installed."""
+    """The package onnx. Raises ModelError if it is not installed."""
     try:
         import onnx
     except ImportError:

@@ -1,4 +1,4 @@
-"""What the names of a graph stand for while its nodes are imported."""
+"""Scopes: the values of the names in a graph while its nodes are imported."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dovetail.machine.tensor import ITensor
 
 
 class Scope:
-    """Values and types by name, of a graph, of a branch inside of it or of a function's body.
+    """Values and types by name, in a graph, in a branch inside it, or in the body of a function.
 
-    `types` holds ONNX's types where they are not the network's own; `broken` the names whose node failed.
+    `types` has ONNX's types if they differ from those of the network; `broken` has the names whose node failed.
     """
 
     def __init__(self, opsets: Mapping[str, int], outer: Scope | None = None) -> None:
@@ -36,7 +36,7 @@ class Scope:
             self.types[name] = elem_type
 
     def value(self, name: str) -> Value | None:
-        """What a name stands for. Raises ModelError if nothing makes it."""
+        """The value of a name. Raises ModelError if no node makes it."""
         if name in self.values:
             return self.values[name]
         if self.outer is None:
@@ -44,7 +44,7 @@ class Scope:
         return self.outer.value(name)
 
     def type(self, name: str) -> int:
-        """ONNX's type of what a name stands for, 0 of nothing."""
+        """ONNX's type of the value of a name; 0 if it has none."""
         if name in self.types:
             return self.types[name]
         if name not in self.values and self.outer is not None:
@@ -52,12 +52,12 @@ class Scope:
         value = self.value(name)
         if value is None:
             return 0
-        if isinstance(value, tuple):  # an empty one has the type that ONNX gives SequenceEmpty
+        if isinstance(value, tuple):  # an empty one has the type of SequenceEmpty in ONNX
             value = value[0] if value else np.zeros(0, np.float32)
         return elem_type_of(value.dtype) if isinstance(value, ITensor) else _elem_type(value)
 
     def type_proto(self, name: str) -> Any:
-        """The type with the extents that are known, an empty one of nothing."""
+        """The type with the known extents; an empty one if there is no value."""
         import onnx
 
         value = self.value(name)
@@ -70,9 +70,9 @@ class Scope:
 
 
 def inferred_types(proto: Any, scope: Scope, opset: int) -> dict[str, int]:
-    """Types of a node's outputs, or of the tensors in them, by the operator's own rule.
+    """Types of a node's outputs, or of the tensors in them, inferred by ONNX.
 
-    Those that it does not tell are left out.
+    Those that cannot be inferred are left out.
     """
     import onnx
 
@@ -81,7 +81,7 @@ def inferred_types(proto: Any, scope: Scope, opset: int) -> dict[str, int]:
         given = {name: scope.type_proto(name) for name in proto.input if name}
         imports = [onnx.helper.make_opsetid(domain, version) for domain, version in scope.opsets.items()]
         told = onnx.shape_inference.infer_node_outputs(schema, proto, given, opset_imports=imports)
-    except Exception:  # an operator of somebody else's, or one whose rule does not like the extents
+    except Exception:  # an operator that ONNX does not define, or one whose inference refuses the extents
         return {}
     tensors = {
         name: kind.sequence_type.elem_type.tensor_type if kind.HasField("sequence_type") else kind.tensor_type

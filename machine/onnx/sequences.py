@@ -1,4 +1,4 @@
-"""Sequences and optionals, which networks have not: while a model is imported, tuples of its tensors, and None."""
+"""Sequences and optionals, which networks lack: during the import they are tuples of tensors, and None."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dovetail.machine.onnx.node import Node, Value, element_type
 
 
 def _place(node: Node, index: int, least: int, most: int) -> int:
-    """What input `index` says, from `least` to `most`."""
+    """The position given by input `index`, from `least` to `most`."""
     known = node.constant(index)
     if known is None or known.size != 1:
         raise node.fail(
@@ -72,8 +72,8 @@ def _element(node: Node) -> Value:
     return value
 
 
-# Operators that only move tensors: the output of a node. Raise ModelError where a place is not known, or not there.
-# What makes layers of a sequence, or a sequence by layers, is a row of theirs.
+# Operators that only move tensors: each function returns the output of a node. Raises ModelError for a position that is
+# unknown or does not exist. Operators that need layers are imported by rewrites.
 ON_SEQUENCES: dict[str, Callable[[Node], Value | None]] = {
     "SequenceConstruct": _construct,
     "SequenceEmpty": lambda node: (),

@@ -1,4 +1,4 @@
-"""What ONNX's schemas say of operators, and where a node differs from it."""
+"""Signatures of operators from ONNX's schemas, and checks of nodes against them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from dovetail.machine.onnx.domains import MAIN
 
-PLUGIN_ATTRIBUTES = ("plugin_version", "plugin_namespace")  # say which plugin imports a node, and belong to no operator
-UNBOUNDED = 2**31 - 1  # how schemas write "any number"
+PLUGIN_ATTRIBUTES = ("plugin_version", "plugin_namespace")  # select the plugin of a node; not attributes of operators
+UNBOUNDED = 2**31 - 1  # means "any number" in schemas
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class FormalParameter:
     name: str
     is_required: bool
     type_name: str  # of a type parameter, or a type itself
-    types: frozenset[str]  # of tensors that it may be: "FLOAT"; none where it is not a tensor
-    is_shared: bool  # do all inputs of this type parameter have one type?
+    types: frozenset[str]  # legal types of the tensor: "FLOAT"; empty if it is not a tensor
+    is_shared: bool  # all inputs with this type parameter have one type
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class Signature:
     inputs: tuple[FormalParameter, ...]
     n_inputs: tuple[int, int]
     n_outputs: tuple[int, int]
-    outputs: tuple[tuple[str, bool], ...]  # name, and is it required?
+    outputs: tuple[tuple[str, bool], ...]  # (name, whether it is required)
     attributes: Mapping[str, str]  # name -> type
     required: tuple[str, ...]
     is_deprecated: bool
 
     def parameter(self, index: int) -> FormalParameter | None:
-        """What takes input `index`; the last one takes the rest."""
+        """The port of input `index`; the last port takes all further inputs."""
         return self.inputs[min(index, len(self.inputs) - 1)] if self.inputs else None
 
 
 @lru_cache(maxsize=4096)
 def signature_of(domain: str, op_type: str, opset: int) -> Signature | None:
-    """The operator, None if ONNX does not define it in this opset."""
+    """The signature of an operator; None if ONNX does not define it in this opset."""
     import onnx
 
     try:
@@ -77,7 +77,7 @@ def _tensor_types(types: Iterable[str]) -> frozenset[str]:
 
 
 def differences(node: Any, signature: Signature, in_function: bool = False) -> list[str]:
-    """Where a node is not what its operator's schema says, a sentence each."""
+    """The differences between a node and its operator's schema, a sentence each."""
     if signature.is_deprecated:
         return [f"{signature.label} is deprecated: ONNX has no such operator from that opset on"]
     found = []
@@ -139,7 +139,7 @@ MEMBERS = ("f", "i", "s", "t", "g", "floats", "ints", "strings", "tensors", "gra
 
 
 def kind_of(attribute: Any) -> str:
-    """The type of an attribute: "INT". By what it holds where it does not say; "" of nothing."""
+    """The type of an attribute, "INT"; if it is not stated, that of its value; "" if it has none."""
     import onnx
 
     if attribute.type:
@@ -153,7 +153,7 @@ def kind_of(attribute: Any) -> str:
 
 
 def types_that_differ(signature: Signature, types: Sequence[str]) -> str:
-    """What is wrong with the types of a node's inputs, such as "tensor(float)"; "" if nothing is.
+    """The error in the types of a node's inputs; "" if there is none.
 
     Args:
         types: of each input, "FLOAT"; "" where it is absent, not known, or not a tensor.

@@ -1,4 +1,4 @@
-"""The contents of a model's tensors: in the message itself, where the model was read from, or in files beside it."""
+"""Reads the contents of a model's tensors: from the message, from the memory of the model, or from external files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from dovetail.machine.onnx.errors import ErrorCode, ModelError
 
-IN_MODEL = "\0model"  # location of tensors that stayed in the memory the model was read from; no path has a NUL
-PACKED = ("UINT4", "INT4", "FLOAT4E2M1", "UINT2", "INT2")  # several elements a byte
+IN_MODEL = "\0model"  # location of tensors in the memory that the model was read from; no path has a NUL
+PACKED = ("UINT4", "INT4", "FLOAT4E2M1", "UINT2", "INT2")  # several elements per byte
 MOST_DIMS = 64
 
 
@@ -30,7 +30,7 @@ class TensorFiles:
         self._model = model
 
     def array(self, tensor: Any) -> np.ndarray:
-        """The contents of a TensorProto. Raises ModelError that names the tensor and what is wrong with it."""
+        """The contents of a TensorProto. Raises ModelError, which names the tensor and the error."""
         import onnx
         from onnx import numpy_helper
 
@@ -50,7 +50,7 @@ class TensorFiles:
             raise _unreadable(tensor, f"{type(error).__name__}: {error}") from None
 
     def dense(self, sparse: Any, reserve: Callable[[str, int], None]) -> np.ndarray:
-        """The contents of a SparseTensorProto. `reserve` is asked for the bytes first. Raises ModelError."""
+        """The contents of a SparseTensorProto. Calls `reserve` with the bytes first. Raises ModelError."""
         values, places = self.array(sparse.values), self.array(sparse.indices)
         dims = tuple(sparse.dims)
         size = math.prod(dims)
@@ -73,7 +73,7 @@ class TensorFiles:
         return found.reshape(dims)
 
     def resolve(self, tensor: Any) -> None:
-        """Put external data into the message, for code that reads it by itself. Raises ModelError."""
+        """Copy external data into the message, for other code that reads it. Raises ModelError."""
         import onnx
 
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -123,7 +123,7 @@ class TensorFiles:
         return data
 
     def _path(self, tensor: Any, location: str) -> str:
-        """Where the file is. Raises ModelError where that is outside the folders, missing, or not a file."""
+        """The path of the file. Raises ModelError if it is outside the folders, missing, or not a file."""
         parts = location.replace("\\", "/").split("/")
         if not location or "\0" in location or os.path.isabs(location) or ".." in parts:
             raise _unreadable(
@@ -150,7 +150,7 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _size_of(tensor: Any) -> int | None:
-    """Bytes of the elements that a TensorProto has by its dims; None of strings."""
+    """Bytes of the elements that a TensorProto has by its dims; None for strings."""
     import onnx
 
     if tensor.data_type == onnx.TensorProto.STRING:

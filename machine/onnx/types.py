@@ -1,4 +1,4 @@
-"""Types of elements that models have, and the types that networks carry them in."""
+"""Element types of models, and the network's types that represent them."""
 
 from __future__ import annotations
 

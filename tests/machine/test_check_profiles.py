@@ -199,7 +199,7 @@ def test_a_plan_that_an_engine_would_refuse_is_not_handed_out(monkeypatch):
         return bytes(plan)
 
     monkeypatch.setattr(serialising, "write_plan", damaged)
-    with pytest.raises(errors.BuildError, match="cannot be loaded, so it is not handed out") as raised:
+    with pytest.raises(errors.BuildError, match="cannot be loaded, so it is not returned") as raised:
         builder.build_serialized_network(network, config)
     assert isinstance(raised.value.__cause__, errors.PlanCorrupt)
 

@@ -1,7 +1,7 @@
-"""Explicit quantisation: a layer between dequantise layers takes the INT8 tensors themselves, with their scales.
+"""Explicit quantisation: a layer after dequantise layers takes the INT8 tensors directly, with their scales.
 
-DQ(x) -> layer becomes layer(x), x INT8 with a scale, where every quantised port of the layer is fed that way by one
-positive scale a tensor. Arithmetic is as the graph says: real = stored * scale.
+DQ(x) -> layer becomes layer(x), where x is INT8 with a scale, if every quantised port of the layer has such an input
+with one positive scale for the tensor. The meaning is unchanged: real = stored * scale.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dovetail.machine.builder.graph import Graph, GraphLayer, GraphTensor
 
 
 def absorb_quantization(graph: Graph, build: Build) -> Graph:
-    """Rewrite where an implementation takes the INT8 tensors; elsewhere leave the dequantise layers."""
+    """Rewrite layers for which an implementation takes the INT8 tensors; keep the other dequantise layers."""
     for layer in graph.all_layers():
         quantized = _quantized_inputs(layer)
         if not quantized:
@@ -32,7 +32,7 @@ def absorb_quantization(graph: Graph, build: Build) -> Graph:
 
 
 def _stays(layer: GraphLayer, inputs: list[GraphTensor | None], build: Build) -> bool:
-    """Could the layer run on its own device with the inputs it had? Then INT8 is no reason to leave it."""
+    """True if the layer could run on its own device with its previous inputs, so that INT8 must not move it."""
     return bool(build.candidates.on(layer.device, replace(layer, inputs=inputs)).candidates)
 
 

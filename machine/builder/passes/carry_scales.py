@@ -1,4 +1,4 @@
-"""Scales of INT8 tensors, from the Quantize and Dequantize layers beside them: plugins see them in their descriptions.
+"""Sets the scales of INT8 tensors, from the Quantize and Dequantize layers next to them, in plugins' descriptions.
 
 A tensor with a dynamic range has its scale from the start.
 """
@@ -15,7 +15,7 @@ NONE = -1.0  # the scale of a tensor that has none
 
 
 def carry_scales(graph: Graph, build: Build) -> Graph:
-    """Give INT8 tensors the one scale that the layers around them agree on; real = stored * scale."""
+    """Give INT8 tensors the scale on which the layers around them agree; real = stored * scale."""
     found: dict[int, tuple[GraphTensor, set[float]]] = {}
     for layer in graph.all_layers():
         tensor = {"quantize": layer.outputs[:1], "dequantize": layer.inputs[:1]}.get(layer.spec.role, [None])[0]

@@ -1,4 +1,4 @@
-"""Load the plan once, so that no plan leaves which an engine refuses."""
+"""Loads the plan once, so that every plan that a build returns can be loaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dovetail.machine.builder.graph import Graph
 
 
 def check_plan(graph: Graph, build: Build) -> Graph:
-    """Do all that loading does.
+    """Load the plan completely.
 
     A plan with an object whose class is to be registered where it is loaded cannot be looked at here.
 
@@ -22,7 +22,7 @@ def check_plan(graph: Graph, build: Build) -> Graph:
         _native.check_plan(graph.plan, build.config.num_threads)
     except PlanError as error:
         raise BuildError(
-            "the plan of this network cannot be loaded, so it is not handed out",
+            "the plan of this network cannot be loaded, so it is not returned",
             facts=[("because", f"{type(error).__name__}: {error}")],
             hint="Profile, names or a plugin's answers do not go together; if they do, this is a fault of dovetail.",
         ) from error

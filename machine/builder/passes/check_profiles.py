@@ -1,4 +1,4 @@
-"""What a profile must allow: extents that exist at its ends, constraints that hold, tensors that fit into memory."""
+"""Checks of profiles: extents that exist at their ends, conditions that hold, tensors that fit into memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphTensor
 
 CORNERS = ("min", "opt", "max")
-_FARTHEST = 1 << 20  # beyond the profile's extents, in which extents that work are looked for
+_FARTHEST = 1 << 20  # how far beyond the profile's extents the search for working extents goes
 _SHOWN_INPUTS = 4
 
 
 def check_profiles(graph: Graph, build: Build) -> Graph:
-    """Look at every tensor, and at what the layers require, at min, opt and max of each profile.
+    """Check every tensor, and the conditions of the layers, at min, opt and max of each profile.
 
-    A requirement that holds at opt but not at min or max leaves shapes that work, and is a note in the report.
+    A condition that holds at opt but not at min or max is a note in the report, since some shapes work.
 
     Raises:
         ShapeError: an extent is negative or cannot be computed, or a requirement does not hold at opt.
@@ -42,7 +42,7 @@ def _tensors(graph: Graph) -> Iterator[tuple[str, GraphTensor]]:
 
 
 def _is_told(dim: Expr) -> bool:
-    """Does it follow from a size that a layer tells when it has run?"""
+    """True if it depends on a data-dependent extent."""
     return any(leaf.is_size_tensor for leaf in dim.late)
 
 
@@ -60,7 +60,7 @@ def _check_extents(graph: Graph, label: str, tensor: GraphTensor) -> None:
 
 
 def _value(values: Values, expr: Expr) -> int | None:
-    """None where it divides by zero, or is beyond 64 bits."""
+    """The value; None if it divides by zero or exceeds 64 bits."""
     try:
         return values.of(expr)
     except ShapeError:
@@ -145,7 +145,7 @@ def _what_works(graph: Graph, profile: int, corner: int, holds: Callable[[Given]
 
 
 def _nearest(fits: Callable[[int], bool], limit: int) -> int | None:
-    """The least step of 1..limit that fits, where all larger ones do; None if none was met."""
+    """The smallest step in 1..limit that fits, assuming that all larger ones do; None if none was found."""
     step = 1
     while step <= limit and not fits(step):
         step *= 2

@@ -1,4 +1,4 @@
-"""Sizes to time layers with, where data decide them: as large as they can be and still fit together."""
+"""Chooses values of data-dependent extents for timing: the largest ones that fit together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dovetail.core.expr_text import operands_first
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.graph import Graph, GraphTensor
 
-_ROUNDS = 4  # a size that is made smaller for one requirement may break another
+_ROUNDS = 4  # reducing a size for one condition may break another
 
 
 def choose_likely_sizes(graph: Graph, build: Build) -> Graph:
-    """Let the opt extents of all tensors follow from sizes that the layers' requirements allow.
+    """Compute the opt extents of all tensors from sizes that satisfy the layers' conditions.
 
     Two tensors of at most 20 and 30 rows that are added up have 20, since one size of at most 30 may be that, too.
     """
@@ -38,7 +38,7 @@ def _is_told(tensor: GraphTensor) -> bool:
 
 
 def _fit(graph: Graph, profile: int, sizes: dict[Expr, int]) -> bool:
-    """Change `sizes` until they meet the requirements, as far as that is found; did any change?"""
+    """Change `sizes` until they satisfy the conditions, as far as possible. True if any changed."""
     conditions = [c for c, _ in graph.constraints if any(leaf in sizes for leaf in c.late)]
     before = dict(sizes)
     for _ in range(_ROUNDS):

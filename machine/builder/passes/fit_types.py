@@ -1,7 +1,7 @@
-"""Layers that no implementation runs in the types they have: conversions around them, where the config allows it.
+"""Inserts conversions around layers that no implementation runs in their types, if the config allows it.
 
 In a weakly typed network a FLOAT tensor may be HALF with the flag FP16 and BF16 with the flag BF16; what is HALF or
-BF16 may always be FLOAT. A layer gets the first assignment that an implementation takes and the op answers with.
+BF16 may always be FLOAT. A layer gets the first assignment that both an implementation and the op accept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Types = tuple[DataType | None, ...]
 
 
 def fit_types(graph: Graph, build: Build) -> Graph:
-    """Insert conversions around layers that need them; where a flag would help, note it on the layer."""
+    """Insert conversions around layers that need them; if a flag would help, note it on the layer."""
     for block in graph.each_block():
         _fit(graph, block, build)
     return graph
@@ -53,11 +53,11 @@ def _fit(graph: Graph, block: Block, build: Build) -> None:
 
 
 def _types_for(graph: Graph, layer: GraphLayer, build: Build) -> Types | None:
-    """Types to convert the layer to; None where it can stay, or nothing helps."""
+    """Types to convert the layer to; None if it can stay, or if nothing helps."""
     here = [i for i in build.candidates.implementations_of(layer) if i.device == layer.device]
     n_inputs = len(layer.inputs)
     given = tuple(None if tensor is None else tensor.dtype for tensor in layer.tensors)
-    if any(_takes(i, given, n_inputs) for i in here):  # almost every layer: nothing more is asked
+    if any(_takes(i, given, n_inputs) for i in here):  # true for almost every layer
         return None
     if any(teller is layer for teller, _ in graph.sizes.values()) or not here:
         return None
@@ -71,7 +71,7 @@ def _types_for(graph: Graph, layer: GraphLayer, build: Build) -> Types | None:
 
 
 def _advice_for(layer: GraphLayer, here: Sequence[Implementation], build: Build) -> str:
-    """What would let an implementation take the layer: flags, or scales, which only the user knows; "" for neither."""
+    """Advice on what would let an implementation take the layer: flags, or scales, which only the user knows; or ""."""
     wider = _search(layer, here, set(FLAGS), build)
     if wider is not None:
         return _advice(layer, wider)
@@ -80,7 +80,7 @@ def _advice_for(layer: GraphLayer, here: Sequence[Implementation], build: Build)
 
 
 def _takes(implementation: Implementation, types: Types, n_inputs: int) -> bool:
-    """Has it a row of just these types?"""
+    """True if it has a row of exactly these types."""
     n_outputs = len(types) - n_inputs
     return any(
         all(t is None or t == wanted for t, wanted in zip(types, offered, strict=True))
@@ -111,7 +111,7 @@ def _search(
 
 
 def _offered(layer: GraphLayer, implementation: Implementation, choices: list[Any]) -> list[Types]:
-    """Assignments within `choices` that the implementation may take and the op answers with."""
+    """Assignments within `choices` that both the implementation and the op may accept."""
     n_inputs = len(layer.inputs)
     answer = _answers_of(layer)
     if not implementation.rows:
@@ -119,7 +119,7 @@ def _offered(layer: GraphLayer, implementation: Implementation, choices: list[An
             native_object = make_object(layer, implementation)
             descs = [None if tensor is None else tensor.desc() for tensor in layer.tensors]
             found = types_that_fit(implementation, native_object, descs, n_inputs, choices, answer)
-        except DovetailError:  # the plugin broke: list_candidates asks again, and reports it
+        except DovetailError:  # the plugin failed: list_candidates asks again, and reports it
             return []
         return [] if found is None else [found]
     offered: list[Types] = []
@@ -133,7 +133,7 @@ def _offered(layer: GraphLayer, implementation: Implementation, choices: list[An
 
 
 def _answers_of(layer: GraphLayer) -> Callable[[Types], Types | None]:
-    """What types the op says its outputs have for inputs of these types; None: it refuses them."""
+    """The op's output types for inputs of these types; None if it refuses them."""
 
     def answer(types: Types) -> Types | None:
         inputs = [
@@ -222,7 +222,7 @@ def _advice(layer: GraphLayer, types: Types) -> str:
 
 
 def _quantizing(layer: GraphLayer, types: Types) -> str:
-    """The advice for a layer that takes INT8 where it is given floats."""
+    """The advice for a layer that takes INT8 but gets floats."""
     changed = [tensor is not None and tensor.dtype != new for tensor, new in zip(layer.tensors, types, strict=True)]
     n_inputs = len(layer.inputs)
     in_front = [t.name for t, is_changed in zip(layer.inputs, changed[:n_inputs], strict=True) if t and is_changed]

@@ -1,4 +1,4 @@
-"""Layers whose inputs are all constants are computed now, on the CPU, and become constants, within a budget."""
+"""Computes layers whose inputs are all constants, on the CPU and within a budget; their outputs become constants."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _NOTES = 8  # layers that are not folded and named in the report; the others are
 
 
 def fold_constants(graph: Graph, build: Build) -> Graph:
-    """Fold what can be folded and fits the budget, but for dequantise layers, which `absorb_quantization` looks for."""
+    """Fold everything that fits the budget, except dequantise layers, which `absorb_quantization` needs."""
     return _fold_all(graph, build, keep="dequantize")
 
 
 def fold_remaining_constants(graph: Graph, build: Build) -> Graph:
-    """Fold what can be folded and fits what is left of the budget."""
+    """Fold everything that fits the rest of the budget."""
     return _fold_all(graph, build)
 
 
 def _fold_all(graph: Graph, build: Build, keep: str = "") -> Graph:
-    """Fold all layers but those of role `keep`."""
+    """Fold all layers except those of role `keep`."""
     refused: list[str] = []
     for block in graph.each_block():
         remaining: list[GraphLayer] = []

@@ -1,4 +1,4 @@
-"""What is chosen for together: a layer, and the pointwise layers behind it that a kernel may absorb."""
+"""Forms layer groups: a layer, and the pointwise layers after it that a kernel may absorb."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dovetail.machine.builder.graph import Block, Graph, GraphLayer, GraphTensor
 
 
 def group_layers(graph: Graph, build: Build) -> Graph:
-    """Put every layer into a group: behind one whose kernels may absorb, the pointwise layers that work on its result.
+    """Put every layer into a group: a layer whose kernels may absorb, with the pointwise layers that use its result.
 
     A result is passed on inside of a group if one layer takes it, nothing else does, and it is no output. What another
     layer computes may be an operand. The group stands where its last layer stood, so that operands are there. Of two
@@ -52,7 +52,7 @@ def _takers(graph: Graph) -> dict[GraphTensor, list[tuple[Block, GraphLayer | No
 
 
 def _may_be_extended(layer: GraphLayer, build: Build) -> bool:
-    """Has it one floating result, and an implementation on its device with a row that absorbs?"""
+    """True if it has one float result, and an implementation on its device with a row that absorbs."""
     if not build.config.allow_fusion or len(layer.outputs) != 1 or layer.outputs[0].dtype not in FLOATS:
         return False
     offered = build.candidates.implementations_of(layer)
@@ -67,7 +67,7 @@ def _extend(
     takers: dict[GraphTensor, list[tuple[Block, GraphLayer | None]]],
     owner: dict[GraphLayer, LayerGroup],
 ) -> None:
-    """Add layers behind the group while they can be part of its program; say what could not, and why."""
+    """Append layers to the group while they can be part of its program; note which one could not, and why."""
     while True:
         made = group.outputs[0]
         taking = takers.get(made, [])
@@ -87,7 +87,7 @@ def _extend(
 def _with(
     group: LayerGroup, layer: GraphLayer, made: GraphTensor, n_takers: int, build: Build
 ) -> tuple[Program, list[Taken]]:
-    """The program of the group with one layer more. Raises NotAbsorbed."""
+    """The program of the group with one more layer. Raises NotAbsorbed."""
     result = group.head.outputs[0]
     if n_takers > 1:
         raise NotAbsorbed(f"is not all that takes {made.name}")

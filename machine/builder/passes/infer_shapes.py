@@ -138,7 +138,7 @@ def _values(tensor: ITensor, profile: IOptimizationProfile, index: int) -> tuple
 
 
 def _equal_names(network: INetworkDefinition, input_dims: list[list[tuple]]) -> list[tuple[Expr, str]]:
-    """Constraints that say: extents of one name are equal. Raises ShapeError where a profile says otherwise."""
+    """Conditions that extents of one name are equal. Raises ShapeError if a profile contradicts one."""
     first: dict[str, tuple[Expr, str, list[list[int]]]] = {}
     result: list[tuple[Expr, str]] = []
     for index, tensor in enumerate(network.input_tensors):
@@ -175,7 +175,7 @@ def _unequal(name: str, profile: int, *ends: tuple[str, list[int]]) -> ShapeErro
 
 
 def _in_order(network: INetworkDefinition) -> list[ILayer]:
-    """Layers, producers before consumers, otherwise as added."""
+    """Layers, producers before consumers, otherwise in the order in which they were added."""
     done: set[int] = set()
     order: list[ILayer] = []
     for root in network:
@@ -250,7 +250,7 @@ def _extents(tensor: ITensor, dims: DimsExprs, profile: int, graph: Graph) -> tu
 
 
 def _scale_of(tensor: ITensor, dtype: DataType) -> float:
-    """What one step of a stored INT8 number means, where a dynamic range says so; -1 elsewhere."""
+    """The scale of an INT8 tensor with a dynamic range; -1 if it has none."""
     if dtype != DataType.INT8 or tensor.dynamic_range is None:
         return -1.0
     return max(abs(end) for end in tensor.dynamic_range) / 127 or -1.0
@@ -298,7 +298,7 @@ def _layers(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: I
 
 
 def _told(layer: ILayer, graph: Graph) -> list[Expr]:
-    """The extents that this layer tells. Raises DefinitionError where the output that holds one cannot."""
+    """The data-dependent extents that this layer writes. Raises DefinitionError if an output cannot hold one."""
     inferred = layer.infer()
     dims = [dim for tensor in inferred for dim in tensor.dims]
     told = [leaf for leaf in late_leaves(dims) if leaf.is_size_tensor and leaf not in graph.sizes]

@@ -1,4 +1,4 @@
-"""A reformat wherever a tensor is wanted in another place than its producer leaves it in."""
+"""Inserts a reformat wherever a consumer needs a tensor in another place than its producer writes it."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def _reformat(tensor: GraphTensor, wanted: Place, reformats: Reformats) -> Layer
 
 
 def _suffix(before: Place, after: Place) -> str:
-    """What is added to a tensor's name when it changes its place: ".half", ".chw32", ".gpu"."""
+    """The suffix of a tensor's name in another place: ".half", ".chw32", ".gpu"."""
     pairs = ((before.device, after.device), (before.dtype, after.dtype), (before.format, after.format))
     return "".join(f".{new.name.lower()}" for old, new in pairs if old != new)
 
 
 def _constant_in(tensor: GraphTensor, wanted: Place) -> GraphTensor:
-    """A constant in another place: converted and packed in the plan, put there at load, free at run time."""
+    """A constant in another place: converted and packed in the plan, copied at load, without cost at run time."""
     origin = tensor.origin if tensor.dtype == wanted.dtype else converted(tensor.origin, wanted.dtype)
     copy = GraphTensor(tensor.name, tensor.dims, tensor.dtype, tensor.ranges, constant=tensor.constant, origin=origin)
     copy.scale, copy.chosen_place = tensor.scale, wanted
@@ -90,7 +90,7 @@ def _constant_in(tensor: GraphTensor, wanted: Place) -> GraphTensor:
 
 
 def _note_types(graph: Graph) -> None:
-    """Say of each layer that takes or gives other types than the network has, which."""
+    """Add a note for each layer that reads or writes other types than those of the network."""
     for group in graph.all_groups():
         pairs = zip(group.head.tensors, group.choice.types, strict=True)
         if not group.is_reformat and has_other_types(group.head, group.choice):
@@ -103,7 +103,7 @@ def _note_types(graph: Graph) -> None:
 
 
 def _note_devices(graph: Graph) -> None:
-    """Say of each layer that left its device why, and what that costs."""
+    """Add a note for each layer that does not run on its own device, with the reason and the cost."""
     moved = [group for group in graph.all_groups() if group.found.fell_back]
     if not moved:
         return
@@ -123,7 +123,7 @@ def _note_devices(graph: Graph) -> None:
 def _groups_beside(
     copy: LayerGroup, makers: dict[GraphTensor, LayerGroup], consumers: dict[GraphTensor, list[LayerGroup]]
 ) -> set[LayerGroup]:
-    """The groups between which and the copy stand nothing but reformats."""
+    """The groups that are connected to the copy directly or through reformats only."""
     into = [copy.outputs[0]]  # what the copy feeds, through reformats
     fed: set[LayerGroup] = set()
     for tensor in into:

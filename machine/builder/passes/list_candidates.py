@@ -1,4 +1,4 @@
-"""Every way to run each group, and an error where there is none."""
+"""Lists every way to run each group; raises an error if there is none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dovetail.machine.enums import BuilderFlag
 
 
 def list_candidates(graph: Graph, build: Build) -> Graph:
-    """Fill `found` of each group, and for each layer of its tail what runs it alone.
+    """Set `found` of each group, and for each layer of its tail the candidates that run it alone.
 
     Raises:
         NoImplementation: nothing can run a layer; every row tried is listed with its reason.
@@ -37,7 +37,7 @@ def list_candidates(graph: Graph, build: Build) -> Graph:
 
 
 def _absorb(group: LayerGroup, graph: Graph) -> None:
-    """Offer rows with the layers of the tail that they compute, as far as no plugin chooses how one of these runs."""
+    """Add rows with the layers of the tail that they compute, unless a plugin chooses how one of these runs."""
     for position, (layer, found) in enumerate(zip(group.tail, group.found_alone, strict=True)):
         alone = LayerGroup(layer, found=found)
         before = found.candidates
@@ -53,7 +53,7 @@ def _absorb(group: LayerGroup, graph: Graph) -> None:
 def _ask_plugins(group: LayerGroup, graph: Graph) -> None:
     """Let `dovetail_choose_implementation` decide; the first plugin that names a candidate does.
 
-    A plugin that fails, or names something else, is passed over. The report says what each of them answered.
+    A plugin that fails, or names something else, is skipped. The report has the answers of all plugins.
     """
     by_id = {candidate.row.implementation.id: candidate.row.implementation for candidate in group.candidates}
     if len(by_id) < 2:
@@ -114,7 +114,7 @@ def _nothing_runs(layer: GraphLayer, found: Found, build: Build) -> DovetailErro
 
 
 def _fits_elsewhere(layer: GraphLayer, build: Build) -> str:
-    """What could run the layer on the other device, "" if nothing."""
+    """The implementation that could run the layer on the other device; "" if there is none."""
     there = other_device(layer.device)
     candidates = build.candidates.on(there, layer).candidates if build.target.has(there) else []
     if not candidates:
@@ -130,7 +130,7 @@ def _advice(layer: GraphLayer, build: Build, fits_on: DeviceType | None) -> str:
             f"with copies; config.set_device_type(layer, DeviceType.{fits_on.name}) places this one there."
         )
     if not build.candidates.implementations_of(layer):
-        return f"No implementation of {layer.spec.id} is registered: load a library that brings one, or write one."
+        return f"No implementation of {layer.spec.id} is registered: load a library that has one, or write one."
     if layer.advice:
         return layer.advice
     return "Change what is refused above, or load a library with another implementation; error.trace has every row."

@@ -1,4 +1,4 @@
-"""Weights as the chosen kernels want them."""
+"""Packs weights for the chosen kernels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dovetail.machine.builder.run_group import prepare
 
 
 def pack_constants(graph: Graph, build: Build) -> Graph:
-    """Let every chosen candidate pack its constants and say what scratch it needs."""
+    """Let every chosen candidate pack its constants and return its workspace size."""
     for group in graph.all_groups():
         if group.blocks:
             group.workspace_bytes = [0] * graph.n_profiles

@@ -1,4 +1,4 @@
-"""Where every intermediate tensor and workspace lies, for each profile."""
+"""Assigns memory to every intermediate tensor and workspace, for each profile."""
 
 from __future__ import annotations
 

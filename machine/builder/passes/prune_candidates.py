@@ -1,4 +1,4 @@
-"""Candidates that cannot be worth timing are left out; the trace says so."""
+"""Leaves out candidates that are not worth timing; the trace says so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_PADDING = 6  # such a layer does not take formats that make a tensor more t
 
 
 def prune_candidates(graph: Graph, build: Build) -> Graph:
-    """Leave out what cannot be worth timing; the trace says so.
+    """Leave out candidates that are not worth timing; the trace says so.
 
     A format matters only if somebody is bound to it: an input, an output, or a layer that does not offer all formats.
     The others have no use for one that is mostly padding, as where one channel fills 32 lanes. Of rows of one
@@ -63,7 +63,7 @@ def _kind(candidate: Candidate) -> tuple:
 
 
 def _uses_vectors(candidate: Candidate) -> bool:
-    """Does it use instructions that not every processor has? They compute 4 to 64 numbers at once."""
+    """True if it uses vector instructions that not every processor has; they compute 4 to 64 numbers at once."""
     row = candidate.row
     return any(one.needs for one in row.implementation.rows if one.index == row.row)
 
@@ -73,7 +73,7 @@ def _formats_of(found: Found) -> set[TensorFormat | None]:
 
 
 def _is_flexible(layer: GraphLayer, found: Found) -> bool:
-    """Does it take whatever formats its neighbours have? Layers that work element by element do."""
+    """True if it can use the formats of its neighbours, whatever they are; pointwise layers can."""
     return bool(layer.spec.scalar) or len(_formats_of(found)) > FEW_FORMATS
 
 

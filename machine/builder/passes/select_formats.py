@@ -1,4 +1,4 @@
-"""Choose a candidate for each group: the cheapest for the network as a whole."""
+"""Chooses a candidate for each group, so that the network as a whole is fastest."""
 
 from __future__ import annotations
 

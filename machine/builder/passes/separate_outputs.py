@@ -1,4 +1,4 @@
-"""Outputs that no layer can write where they have to be get a copying layer of their own.
+"""Inserts a copy for each output that its producer cannot write in place.
 
 An input or a constant that is marked as output; an output of a block that its layers do not compute, or that it has
 twice; and an output whose extents its own layer tells, for its memory is asked for when they are known.
@@ -13,7 +13,7 @@ from dovetail.machine.builder.own_layers import layer_of_role
 
 
 def separate_outputs(graph: Graph, build: Build) -> Graph:
-    """Insert an identity, asked for by role, where an output is an input, a constant or told too late."""
+    """Insert an identity, looked up by role, for these outputs."""
     for block in graph.each_block():
         _separate(graph, block)
     return graph

@@ -1,4 +1,4 @@
-"""Layers that the chosen kernel of a group does not absorb run by themselves."""
+"""Splits groups: layers that the chosen kernel does not absorb become separate groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dovetail.machine.builder.graph import Block, Candidate, Graph, LayerGroup
 
 
 def split_groups(graph: Graph, build: Build) -> Graph:
-    """Let every group be one step of the plan, with all that its kernel computes and nothing else."""
+    """Make every group one step of the plan, with exactly the layers that its kernel computes."""
     for block in graph.each_block():
         _split(graph, block)
     return graph

@@ -25,7 +25,7 @@ def test_every_module_of_the_folder_is_a_subcommand():
 def test_help_says_what_each_is_for(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    assert "which plugins are here" in capsys.readouterr().out
+    assert "all plugins with their states" in capsys.readouterr().out
 
 
 def test_the_list_shows_what_works_and_why_the_rest_does_not(folder):
