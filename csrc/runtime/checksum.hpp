@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The 64-bit hash that stands in plans and names the contents of libraries. It finds accidents, not forgeries.
+// The 64-bit hash that is the checksum of plans and identifies the contents of libraries. It detects accidental
+// changes, not forgeries.
 #ifndef DOVETAIL_RUNTIME_CHECKSUM_HPP
 #define DOVETAIL_RUNTIME_CHECKSUM_HPP
 

@@ -10,7 +10,7 @@
 
 namespace dovetail {
 
-// Bytes of a file and what keeps them alive.
+// The bytes of a file, and the owner that keeps them alive.
 struct FileBytes {
   const uint8_t* data = nullptr;
   uint64_t n = 0;
@@ -32,8 +32,9 @@ struct Container {
   std::unordered_map<std::string, Blob> blobs;
 };
 
-// Throws Failure (DT_PLAN_CORRUPT) if this is another program's file that is taken for a plan now and then, by its
-// first bytes: an ONNX model, a TensorRT engine, an archive of torch. `n` may be that of the first bytes alone.
+// Throws Failure (DT_PLAN_CORRUPT) if the first bytes show that this is a file of another program, which users
+// sometimes load by mistake: an ONNX model, a TensorRT engine, an archive of torch. `n` may be the number of the first
+// bytes only.
 void refuse_foreign(const uint8_t* data, uint64_t n);
 
 // Verifies the checksum and every offset; `bytes.data` must be a multiple of 64. Throws Failure (DT_PLAN_CORRUPT).

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a context is made of: views, launches, memory.
+// Parts of a context: views, launches, memory.
 #include "runtime/context.hpp"
 
 #include <algorithm>
@@ -59,7 +59,7 @@ void Context::refuse(bool by_another_thread) const {
   throw status::context_in_use(engine_->plan().name, by_another_thread);
 }
 
-// ---- what a context is made of
+// ---- views, launches, memory
 
 void Context::make_views() {
   const Plan& plan = engine_->plan();

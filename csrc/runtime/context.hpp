@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread's execution of an engine: memory, shapes, addresses, and the flat list of calls that a run is.
+// One thread's execution of an engine: memory, shapes, addresses, and the flat list of calls that make up a run.
 #ifndef DOVETAIL_RUNTIME_CONTEXT_HPP
 #define DOVETAIL_RUNTIME_CONTEXT_HPP
 
@@ -27,7 +27,7 @@ namespace dovetail {
 class Context : private MemoryOwners {
  public:
   enum class Use { kLook, kChange, kRun };
-  // The calling thread has the context while it lives. Throws Failure where another thread has it.
+  // Locks the context for the calling thread while it lives. Throws Failure if another thread has it.
   class InUse {
    public:
     InUse(Context* context, Use use) : context_(*context), runs_(use == Use::kRun) {
@@ -69,10 +69,10 @@ class Context : private MemoryOwners {
   int shape(size_t io, Dims* dims);
   // Bytes with padding, in the tensor's format; throws where the shape is not known yet.
   uint64_t bytes(size_t io);
-  // The most that it can be with the present inputs.
+  // The largest size that it can have with the present inputs.
   uint64_t max_bytes(size_t io);
 
-  // Memory of the tensor in its format; null takes it away. Running is refused where the tensor needs more than `room`.
+  // Sets the memory of the tensor in its format; null removes it. Running fails if the tensor needs more than `room`.
   // `owner` keeps the memory alive: held until another address takes its place, and by arrays of Python plugins.
   void set_address(size_t io, void* address, uint64_t room = UINT64_MAX, std::shared_ptr<void> owner = nullptr);
   void* address(size_t io) const { return addresses_[check_io(io)]; }
@@ -84,12 +84,12 @@ class Context : private MemoryOwners {
     std::function<std::shared_ptr<void>()> owner;  // of what was just allocated; may be left out
     std::function<void(const int64_t* dims, int rank)> notify;
   };
-  // An allocator without functions takes it away.
+  // An allocator without functions removes it.
   void set_output_allocator(size_t output, OutputAllocator allocator);
   // As set_output_allocator; returns the one before.
   OutputAllocator exchange_output_allocator(size_t output, OutputAllocator allocator);
   bool has_output_allocator(size_t output) const { return allocators_[check_io(output)].allocate != nullptr; }
-  // Are the extents known only within an execution?
+  // True if the extents are known only during an execution.
   bool is_sized_late(size_t io) const { return needed_sizes_[check_io(io)] > 0; }
   // Is an execution on the CPU nothing but its launches: no shape inputs, no late extents, no allocators?
   bool is_plain() const { return is_plain_; }
@@ -97,10 +97,10 @@ class Context : private MemoryOwners {
   // Memory of the engine's device. Steps that run on the CPU all the same have theirs beside it.
   uint8_t* memory() const { return memory_; }
   uint64_t memory_bytes() const { return bytes_on(engine_->device().type()); }
-  // Memory of the user's, aligned to 64 (256 on CUDA); kept for profiles that need no more. Null takes it away.
+  // Memory of the user's, aligned to 64 (256 on CUDA); kept for profiles that need no more. Null removes it.
   void set_memory(void* memory, uint64_t bytes);
 
-  // Everything is done when it returns. On CUDA it runs on the default stream.
+  // All work is finished when it returns. On CUDA it runs on the default stream.
   void execute() {
     const InUse in_use(this, Use::kRun);
     const FloatMode mode;
@@ -119,10 +119,10 @@ class Context : private MemoryOwners {
   void execute(const dt_stream& stream);
   // As execute; nanoseconds of each step. `stream`: for plans for CUDA.
   std::vector<uint64_t> execute_profiled(void* stream = nullptr);
-  // Recorded as soon as the inputs may be changed again; null takes it away. An event of the engine's device.
+  // An event of the engine's device, recorded as soon as the inputs may be changed again; null removes it.
   void set_input_consumed_event(void* event);
   void* input_consumed_event() const { return consumed_event_; }
-  // Wait after every layer, so that a fault names the one it happened in. At first: is DOVETAIL_SYNC=1 set?
+  // Wait after every layer, so that a fault names the layer. The default is true if DOVETAIL_SYNC=1 is set.
   void set_debug_sync(bool on) { is_debug_sync_ = on; }
   bool is_debug_sync() const { return is_debug_sync_; }
 
@@ -139,7 +139,7 @@ class Context : private MemoryOwners {
     bool changes_mode = false;
     void* stream = nullptr;
     bool waits = false;      // behind each launch
-    bool is_pending = true;  // is there work on the stream that a step on the CPU has to wait for?
+    bool is_pending = true;  // the stream has work that a step on the CPU must wait for
     std::function<void(size_t step)> after_step;
   };
   // A step that owns blocks: what its launch is given.
@@ -212,13 +212,13 @@ class Context : private MemoryOwners {
   void tell_shapes(size_t first);
   [[noreturn]] void fail(size_t step, dt_code code, const char* method);
 
-  std::atomic<uintptr_t> owner_{0};  // the thread that has it, 0: none
+  std::atomic<uintptr_t> owner_{0};  // the thread that has locked it, 0: none
   bool is_running_ = false;          // of the thread that has it
 
   std::shared_ptr<const Engine> engine_;
   int profile_ = 0;
-  bool is_ready_ = false;          // everything below is settled and the layers know it
-  bool is_settled_ = false;        // all of it but the addresses, which change with each call that takes arrays
+  bool is_ready_ = false;          // everything below is computed, and the layers were told
+  bool is_settled_ = false;        // the same without addresses, which change with each call that takes arrays
   bool are_shapes_valid_ = false;  // shapes_ follows from leaves_
   bool is_plain_ = false;
   bool is_careful_ = true;  // not known to be short with the present shapes, or a step changes the float mode
@@ -267,7 +267,7 @@ class Context : private MemoryOwners {
   int32_t last_reading_step_ = -1;  // the last one that reads an input
   void* consumed_event_ = nullptr;
   bool is_debug_sync_;
-  bool has_told_of_kept_ = false;  // the log says it once
+  bool has_told_of_kept_ = false;  // the message is logged once
   Call call_;
 };
 

@@ -74,7 +74,7 @@ void Context::check_addresses() {
   }
 }
 
-// Is the buffer in memory that its steps can reach? A wrong one would end the process' use of the device.
+// True if the steps can access the buffer. An access to a wrong address would break the device for the process.
 void Context::check_place(size_t io) {
   const Device& device = engine_->device();
   const int32_t found = device.device_of(addresses_[io]);

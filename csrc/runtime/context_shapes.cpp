@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Extents of a context: what the user sets, what follows from it, what steps report while they run.
+// Extents of a context: those set by the user, those computed from them, and those that steps write during a run.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -185,7 +185,7 @@ uint64_t Context::bytes(size_t io) {
   if (needed_sizes_[io] > n_known_) throw status::size_unknown(tensor_of(io).name);
   return shapes_.bytes[static_cast<size_t>(engine_->plan().io_tensor(io))];
 }
-// What step `step` told: extents that wait for it become known.
+// Reads the sizes that step `step` has written, and computes the extents that depend on them.
 void Context::learn_sizes(size_t step) {
   const Plan& plan = engine_->plan();
   const Device& device = engine_->device();
@@ -208,7 +208,7 @@ void Context::learn_sizes(size_t step) {
       wait_for_stream();
     }
     if (!is_wide) value = narrow;
-    // It may depend on what this step told just before.
+    // It may depend on another size of this step.
     if (has_news) evaluate_programs(plan, leaves_, &next_.programs);
     const auto program = static_cast<size_t>(plan.sizes[k].upper);
     const bool is_bounded = next_.programs.troubles[program] == DimsTrouble::kNone;
@@ -228,7 +228,7 @@ void Context::learn_sizes(size_t step) {
   tell_shapes(static_cast<size_t>(plan.steps[step].end));
 }
 
-// Are the dims that the step gave its outputs those that it told?
+// Checks that the dims that the step gave its outputs agree with the sizes that it wrote.
 void Context::check_written(size_t step) {
   const Plan& plan = engine_->plan();
   const std::vector<std::vector<int64_t>> written = std::exchange(call_.written, {});

@@ -13,9 +13,9 @@
 
 namespace dovetail {
 
-inline constexpr int32_t kHost = -1, kPinned = -2;  // what device_of says of memory of the host
+inline constexpr int32_t kHost = -1, kPinned = -2;  // results of device_of for host memory
 
-// One device. Cheap to copy; every method throws Failure with the library's text.
+// One device. Cheap to copy. Methods that fail throw Failure with the library's message.
 class Device {
  public:
   Device() = default;  // the CPU
@@ -25,7 +25,7 @@ class Device {
   int32_t type() const { return api_ ? api_->device_type : static_cast<int32_t>(DT_DEVICE_CPU); }
   int32_t index() const { return index_; }
   dt_device_info info() const;
-  // The device whose memory it is, -1 for memory of the host, -2 for host memory that the device reaches, too.
+  // The device that owns the memory, -1 for host memory, -2 for host memory that the device can access, too.
   int32_t device_of(const void* memory) const;
 
   void copy(void* to, const void* from, uint64_t bytes, void* stream) const;
@@ -57,21 +57,21 @@ class DeviceScope {
   int32_t before_ = 0;
 };
 
-// The table for this kind of device, or null while no opened library offers one.
+// The table for this kind of device, or null if no opened library offers one.
 const dt_device_api* device_api(int32_t type);
 // Takes the table that the library at `path` offers, for good. What is wrong with it, or who offered one before: a
 // process has one kind of device beside the CPU, since kernels are given the memory of that kind.
 decltype(Failure::facts) offer_device(const dt_device_api* api, const std::string& path);
 
-// All usable devices of the kind; `*reason` says why there are none.
+// All usable devices of the kind; if there are none, `*reason` says why.
 std::vector<dt_device_info> list_devices(int32_t type, std::string* reason);
-// The device with this index, or the calling thread's current one for -1. Throws Failure (DT_UNSUPPORTED) where there
-// is none.
+// The device with this index, or the calling thread's current one for -1. Throws Failure (DT_UNSUPPORTED) if it does
+// not exist.
 Device find_device(int32_t type, int32_t index);
 // "" if the NVIDIA driver's library can be opened, else why not.
 std::string cuda_driver_problem();
 
-// What lives on a device, given back on end. All of them may be empty.
+// Owners of objects on a device, which release them in their destructors. All of them may be empty.
 class DeviceMemory {
  public:
   DeviceMemory() = default;

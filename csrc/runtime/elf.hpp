@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a shared object says about itself, read without running any of it.
+// Properties of a shared object, read without running its code.
 #ifndef DOVETAIL_RUNTIME_ELF_HPP
 #define DOVETAIL_RUNTIME_ELF_HPP
 
@@ -16,7 +16,7 @@ struct ElfReport {
   std::vector<std::string> exports;                           // defined dynamic symbols, sorted
 };
 
-// Never reads outside [bytes, bytes + n), whatever stands there.
+// Never reads outside [bytes, bytes + n), whatever the bytes are.
 ElfReport inspect_elf(const unsigned char* bytes, size_t n);
 
 }  // namespace dovetail

@@ -11,7 +11,7 @@
 namespace dovetail {
 namespace {
 
-// Do the words of a row fit `values` (types or formats; absent inputs are left out by the caller with -1)?
+// True if the words of a row fit `values` (types or formats; -1 for absent inputs).
 bool words_fit(const RowSide& inputs, const RowSide& outputs, const std::vector<int32_t>& in,
                const std::vector<int32_t>& out) {
   // Inputs at the end may be absent; a kernel writes every output that its row names.
@@ -33,7 +33,7 @@ bool words_fit(const RowSide& inputs, const RowSide& outputs, const std::vector<
   return false;
 }
 
-// "" if the row takes the types and formats of the step, else why not.
+// "" if the row takes the types and formats of the step, else the reason.
 std::string refusal(const Plan& plan, const PlanStep& step, const dt_row& row) {
   const std::vector<int32_t> own(step.inputs.begin(), step.inputs.end() - static_cast<ptrdiff_t>(step.n_operands));
   const auto values = [&](const std::vector<int32_t>& tensors, int32_t PlanTensor::* member) {
@@ -55,7 +55,7 @@ std::string refusal(const Plan& plan, const PlanStep& step, const dt_row& row) {
   return reason;
 }
 
-// "" if every tensor lies where the step takes it: on its own device, but for words with "@cpu".
+// "" if every tensor is where the step needs it: on the step's device, or on the CPU for words with "@cpu".
 std::string misplaced(const Plan& plan, const PlanStep& step, const dt_row* row) {
   RowSide inputs, outputs;
   std::string error;
@@ -104,7 +104,7 @@ std::string field_text(int32_t type, int64_t min_length, int64_t max_length) {
   return name + " x " + std::to_string(min_length) + ".." + (max_length < 0 ? "" : std::to_string(max_length));
 }
 
-// `create` relies on types and lengths, and the plan is not to be relied on.
+// `create` relies on types and lengths, and the plan is not trusted.
 void check_field(const PlanStep& step, const std::string& subject, const dt_field& field, int32_t type,
                  int64_t min_length, int64_t max_length) {
   if (type == DT_FIELD_CHAR && max_length == 1) max_length = -1;  // one text of any length
@@ -134,8 +134,7 @@ void check_specs(const PlanStep& step, const FieldArray& fields, const dt_op& op
     }
 }
 
-// The op's answers, where a table describes it. Throws Failure where the plan's tensors are not what it takes and
-// gives.
+// Checks the plan's tensors with the op's rules, if a table describes the op. Throws Failure if they differ.
 std::shared_ptr<const OutputRule> rule_of(const Plan& plan, const PlanStep& step, const Object& op) {
   std::deque<RuleTensor> storage;
   const auto tensors_of = [&](const std::vector<int32_t>& indices) {

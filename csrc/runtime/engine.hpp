@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A plan whose layers exist: objects made and configured, one for each step. Constant after load, shared by contexts.
+// A loaded plan, with a configured object for each step. Does not change after load; contexts share it.
 #ifndef DOVETAIL_RUNTIME_ENGINE_HPP
 #define DOVETAIL_RUNTIME_ENGINE_HPP
 
@@ -23,7 +23,8 @@ class Engine {
   // The bytes must not change while the engine lives. n_threads 0: default_threads(). device: for a plan for CUDA, -1
   // is the calling thread's current one. Throws Failure.
   static std::shared_ptr<Engine> load(FileBytes bytes, int n_threads = 0, int device = -1);
-  // Everything that load does but to pack constants and to bring them to the device: a plan that passes can be loaded.
+  // Does everything that load does except packing constants and copying them to the device. A plan that passes can be
+  // loaded.
   static void check(FileBytes bytes, int n_threads = 0, int device = -1);
   static std::shared_ptr<Engine> load(const std::string& path, int n_threads = 0, int device = -1);
 
@@ -39,7 +40,7 @@ class Engine {
     std::shared_ptr<const OutputRule> rule;  // null where no table of the library describes the op
   };
   const std::vector<Step>& steps() const { return steps_; }
-  // "" if these extents of all tensors are what the step's op makes of those of its inputs, else why not.
+  // "" if the step's op computes these extents of its outputs from those of its inputs, else the difference.
   std::string refusal(size_t step, const std::vector<Dims>& dims) const;
 
   // Memory of a context: the plan's arenas and behind them what steps need beyond the plan's workspaces (more threads

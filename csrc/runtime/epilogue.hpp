@@ -18,7 +18,7 @@ struct EpilogueProgram {
   int32_t result_type = -1;  // DT_TYPE_* of what the kernel computes without it
 
   bool empty() const { return steps.empty(); }
-  // "" if the steps are well formed and use no tensor from `n_tensors` on, else what is wrong with which of them.
+  // "" if the steps are well formed and use only tensors below `n_tensors`, else the error and its step.
   std::string problem(size_t n_tensors) const;
 };
 

@@ -24,8 +24,8 @@ std::string field_type_name(int32_t type) {
   return "unknown type " + std::to_string(type);
 }
 
-// No streams in the runtime: their locales are shared by the process, and fail where another library brought a
-// libstdc++ of its own.
+// The runtime does not use iostreams: locales are shared by the process, and fail if another library has its own copy
+// of libstdc++.
 std::string shown(int64_t value) { return std::to_string(value); }
 std::string shown(double value) {
   char text[40];

@@ -13,7 +13,7 @@
 
 namespace dovetail {
 
-// The mode when it is made is in force again when it ends. A few nanoseconds.
+// Saves the mode in its constructor and restores it in its destructor. Takes a few nanoseconds.
 class FloatMode {
  public:
   FloatMode() : saved_(now()) {}

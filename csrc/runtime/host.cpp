@@ -80,7 +80,7 @@ void* host_alloc(void* handle, uint64_t n, uint64_t align) {
   }
 }
 
-// No extension exists at minor 0; the ids of later ones are found here.
+// There are no extensions yet.
 const void* host_extension(const char*) { return nullptr; }
 
 const char* code_name(dt_code code) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the runtime gives to a plugin for one call (dt_host), and what it keeps of the answer.
+// The host side of one call into a plugin (dt_host): the call's state, and its results.
 #ifndef DOVETAIL_RUNTIME_HOST_HPP
 #define DOVETAIL_RUNTIME_HOST_HPP
 
@@ -12,8 +12,8 @@
 
 namespace dovetail {
 
-// A failure of the runtime or of a plugin: a code, a sentence, facts and what to do now. Thrown inside the runtime,
-// turned into a code at the C boundary and into an exception class by the bindings.
+// A failure of the runtime or of a plugin: a code, a message, facts and a hint. Thrown inside the runtime; the C
+// boundary turns it into a code, the bindings into an exception class.
 struct Failure {
   dt_code code = DT_INTERNAL;
   std::string message{};
@@ -30,11 +30,11 @@ struct MemoryRange {
   uint64_t bytes = 0;
 };
 
-// Who owns the memory of a run. Asked for plugins written in Python, whose arrays may outlive the run.
+// The owners of the memory of a run. Needed for plugins written in Python, whose arrays may outlive the run.
 class MemoryOwners {
  public:
   virtual ~MemoryOwners() = default;
-  // What keeps the memory at `data` alive while it is held; null where the user bound a bare address.
+  // The owner that keeps the memory at `data` alive; null if the user set a bare address.
   virtual std::shared_ptr<void> owner_of(const void* data) const = 0;
   // The plugin that was handed `run` still holds arrays of these ranges: they keep their contents from now on, because
   // everything that follows happens in other memory. Throws Failure where there is not enough.
@@ -46,8 +46,8 @@ struct Call {
   dt_code raised = DT_OK;
   std::string kind, message, file;
   int line = 0;
-  std::string method;  // what the author calls it, where that differs from what the host calls
-  std::string blob;    // what emit appended
+  std::string method;  // the author's name of the method, if it differs from that of the function
+  std::string blob;    // the bytes passed to emit
   std::vector<std::unique_ptr<char[]>> allocations;  // what alloc handed out
   std::shared_ptr<void> origin;
   MemoryOwners* owners = nullptr;             // of the tensors of a run; null if they are not known

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How whoever calls may end what takes long: a function that is asked now and then, and throws.
+// Interrupts of long work: a function of the caller that is called from time to time, and may throw.
 #ifndef DOVETAIL_RUNTIME_INTERRUPT_HPP
 #define DOVETAIL_RUNTIME_INTERRUPT_HPP
 

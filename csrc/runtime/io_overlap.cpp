@@ -66,8 +66,8 @@ void IoOverlap::check() {
   }
 }
 
-// Every step that reads the input comes before the one that writes; or that one is the last reader and says that it may
-// write its first output over its first input.
+// Every step that reads the input comes before the step that writes the output; or the writer is the last reader and
+// may write its first output over its first input (DT_TRAIT_IN_PLACE).
 bool IoOverlap::may_share(const Range& input, const Range& output) const {
   const int32_t read = last_read_[input.io], write = first_write_[output.io];
   if (read != write) return read < write;

@@ -30,7 +30,7 @@ int nesting(std::string_view text) {
   return deepest;
 }
 
-// Only as much of a value as a person wants to see, and ASCII whatever it holds.
+// A value shortened for messages, in ASCII.
 std::string shown(const json& value) {
   if (value.is_array()) return "a list of " + std::to_string(value.size());
   if (value.is_object()) return "an object of " + std::to_string(value.size()) + " members";
@@ -46,7 +46,7 @@ std::string range_text(int64_t low, int64_t high) {
   return "an integer " + std::to_string(low) + ".." + (is_open ? "" : std::to_string(high));
 }
 
-// False where the value is no integer of 64 bits. A huge literal arrives as unsigned or as a float.
+// False if the value is not an integer of 64 bits. A huge literal is parsed as unsigned or as a float.
 bool get_integer(const json& value, int64_t* out) {
   if (!value.is_number_integer()) return false;
   if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{std::numeric_limits<int64_t>::max()}) return false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading JSON that nobody vouches for: bounded parsing, and values that know their path and check their type.
+// Reads untrusted JSON: parsing is bounded, and values know their path and check their type.
 #ifndef DOVETAIL_RUNTIME_JSON_READER_HPP
 #define DOVETAIL_RUNTIME_JSON_READER_HPP
 

@@ -48,7 +48,7 @@ bool tensor_bytes(const int64_t* dims, int rank, int data_type, int format, uint
     if (dims[i] < 0 || static_cast<uint64_t>(dims[i]) > kMaxBytes) return false;
     uint64_t extent = static_cast<uint64_t>(dims[i]);
     if (i == channel) extent = round_up(extent, static_cast<uint64_t>(layout->lanes));
-    // An empty tensor must not hide extents whose product no stride could hold.
+    // The product of the other extents of an empty tensor must also fit into a stride.
     if (extent == 0) is_empty = true;
     if (__builtin_mul_overflow(total, extent ? extent : 1, &total) || total > kMaxBytes) return false;
   }

@@ -30,7 +30,7 @@ constexpr int64_t alignment_on(int32_t device) {
   return static_cast<int64_t>(device == DT_DEVICE_CUDA ? kDeviceAlignment : kAlignment);
 }
 
-// Null for a number that is in no table of plugin.h.
+// Null for a number that is not in the table of plugin.h.
 const TypeInfo* type_info(int64_t data_type);
 const FormatInfo* format_info(int64_t format);
 

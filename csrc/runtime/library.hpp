@@ -17,8 +17,8 @@ struct Library {
   const dt_plugin* plugin = nullptr;
 };
 
-// Opens and checks; the same file twice gives the same object, and so does a copy of it. Throws Failure
-// (DT_INCOMPATIBLE) with every fact that speaks against the library; nothing of it is in use then.
+// Opens a library and checks it. The same file again, or a copy of it, returns the same object. Throws Failure
+// (DT_INCOMPATIBLE) with all reasons against the library, none of which is then in use.
 std::shared_ptr<Library> open_library(const std::string& path);
 
 // Paths of the files that open_library has mapped, refused ones too.

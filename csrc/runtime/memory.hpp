@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory of the host's for contexts and plans.
+// Host memory for contexts and plans.
 #ifndef DOVETAIL_RUNTIME_MEMORY_HPP
 #define DOVETAIL_RUNTIME_MEMORY_HPP
 
@@ -11,10 +11,10 @@
 
 namespace dovetail {
 
-// Where empty tensors point to, and outputs that have no memory yet: it is not null, and cannot be written.
+// The address of empty tensors, and of outputs without memory: not null, and not writable.
 extern uint8_t* const nothing;
 
-// Zeroed memory at a multiple of 64; of huge pages where it is large.
+// Zeroed memory at a multiple of 64; large blocks use huge pages.
 class Memory {
  public:
   Memory() = default;

@@ -24,7 +24,7 @@ struct TensorValue {
   std::shared_ptr<const void> keep;
 };
 
-// A field as a person or a plan gives it: integers, floats, text or a tensor, and the wire type that the plugin reads.
+// A field value from a user or a plan: integers, floats, text or a tensor, and the wire type that the plugin reads.
 struct FieldValue {
   std::string name;
   int32_t type = DT_FIELD_UNKNOWN;  // DT_FIELD_*
@@ -58,8 +58,8 @@ struct Descs {
   int32_t n_outputs() const { return static_cast<int32_t>(outputs.size()); }
 };
 
-// An object of an op or of an implementation; destroyed by the table that made it when the last holder lets go.
-// Every method that enters the plugin throws Failure with the plugin's own text.
+// An object of an op or of an implementation, destroyed through the table that made it when the last owner is gone.
+// Methods that call the plugin throw Failure with the plugin's message.
 class Object {
  public:
   // `subject`: how messages call it, "acme::NMS@2" or "acme::NMS@2#cpu". `keep` keeps the table alive, may be null.
@@ -69,15 +69,15 @@ class Object {
   static std::shared_ptr<Object> create(const dt_implementation* implementation, const std::string& subject,
                                         const std::string& layer, std::shared_ptr<const FieldArray> fields,
                                         std::shared_ptr<void> keep = {});
-  // From what `save` gave.
+  // From the bytes of `save`.
   static std::shared_ptr<Object> load(const dt_op* op, const std::string& subject, const std::string& layer,
                                       const void* bytes, uint64_t n, std::shared_ptr<void> keep = {});
   ~Object();
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
 
-  // A copy in the same state: the table's clone, or made again from the same fields. Throws Failure where the clone
-  // saves to something else.
+  // A copy in the same state: the table's clone, or a new object from the same fields. Throws Failure if the clone
+  // saves other bytes.
   std::shared_ptr<Object> clone() const;
   bool has_save() const;
   std::string save() const;
@@ -105,8 +105,8 @@ class Object {
   std::shared_ptr<void> keep_;
 };
 
-// An implementation working on an object: its own, or the op's where DT_TRAIT_OP_OBJECT is set. `row` is null where the
-// implementation has no rows. Each function does what the member of its name in plugin.h says.
+// An implementation with its object, which is the op's object if DT_TRAIT_OP_OBJECT is set. `row` is null if the
+// implementation has no rows. Each function calls the member of its name in plugin.h.
 struct BoundImplementation {
   const dt_implementation* implementation = nullptr;
   const dt_row* row = nullptr;
@@ -126,11 +126,11 @@ struct BoundImplementation {
   dt_code shape_changed(void* context, const dt_run& run, const char** failed) const;
   // The function that computes: the row's, or the implementation's own.
   dt_code (*enqueue() const)(void* context, const dt_run* run);
-  // Name of a member as messages print it: TensorRT's where the object is of a V2 class.
+  // Name of a member in messages: TensorRT's if the object is of a V2 class.
   const char* method(const char* member) const;
 };
 
-// What make_context gave, dropped on end. get() is the object itself where there is no make_context.
+// The result of make_context, dropped in the destructor. get() is the object itself if there is no make_context.
 class LayerContext {
  public:
   explicit LayerContext(const BoundImplementation& bound);

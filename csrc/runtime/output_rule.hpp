@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an op says of its tensors, asked again when a plan is loaded: a file may say anything, and a kernel relies on
-// it.
+// The op's rules for its tensors, checked again when a plan is loaded: kernels rely on them, and a plan may have been
+// changed.
 #ifndef DOVETAIL_RUNTIME_OUTPUT_RULE_HPP
 #define DOVETAIL_RUNTIME_OUTPUT_RULE_HPP
 
@@ -29,7 +29,7 @@ class OutputRule {
   // not. `object` may have a null pointer where the table is one of pure functions. Null inputs are absent.
   static std::string refusal(const Object& object, const std::vector<const RuleTensor*>& inputs,
                              const std::vector<const RuleTensor*>& outputs);
-  // Null where the op has no rule. Throws Failure where it cannot take these inputs.
+  // Null if the op has no rule. Throws Failure if it does not accept these inputs.
   static std::unique_ptr<OutputRule> ask(const Object& object, const std::vector<const RuleTensor*>& inputs,
                                          size_t n_outputs);
 

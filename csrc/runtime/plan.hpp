@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A plan in memory: what the JSON says, with every number verified. Nothing here has asked a plugin yet.
+// A plan in memory: the contents of the JSON, with every number verified. No plugin is called here.
 #ifndef DOVETAIL_RUNTIME_PLAN_HPP
 #define DOVETAIL_RUNTIME_PLAN_HPP
 
@@ -32,7 +32,7 @@ struct PlanTensor {
   float scale = -1;
   int32_t rank = 0;
   Extent dims[DT_MAX_RANK];
-  std::string dim_names[DT_MAX_RANK];  // "" where nobody named it
+  std::string dim_names[DT_MAX_RANK];  // "" if it has no name
   int32_t device = DT_DEVICE_CPU;
   Where where = Where::kArena;
   int32_t constant = -1;  // of a constant whose packed form is all that the plan has: -1
@@ -41,7 +41,7 @@ struct PlanTensor {
   int32_t partner = -1;  // with which it changes places after each iteration of a loop
 
   bool is_static() const;
-  // "batch", or "0" where nobody named it.
+  // "batch", or "0" if it has no name.
   std::string dim_name(int axis) const;
 };
 
@@ -62,13 +62,13 @@ struct PlanOrigin {
   };
   How how = How::kGiven;
   std::string layer, role, by;
-  std::string not_refittable;  // why new weights cannot take the same way; "" where they can
+  std::string not_refittable;  // why the same steps cannot be repeated with new weights; "" if they can
   int32_t data_type = -1, step = -1;
   int32_t tensor = -1;      // whose contents these are; -1: only what others were made from
   std::vector<int32_t> of;  // earlier entries
 };
 
-// What runs the blocks of a step.
+// How a step runs its blocks.
 enum class Control {
   kNone,         // it has none, and is computed by an implementation
   kConditional,  // inputs: the condition; the first of its two blocks if that is not 0, else the second
@@ -169,7 +169,7 @@ struct Plan {
   const PlanRequirement* requirement_of(const std::string& implementation) const;
   size_t n_io() const { return inputs.size() + outputs.size(); }
   bool is_shape_input(size_t input) const { return leaves.contents[input] > 0; }
-  // Is it a constant that the plan holds in packed form only?
+  // True if it is a constant that is in the plan in packed form only.
   bool is_packed_only(int32_t tensor) const {
     const PlanTensor& root = tensors[static_cast<size_t>(tensors[static_cast<size_t>(tensor)].root)];
     return root.where == Where::kConstant && root.constant < 0;
@@ -185,7 +185,7 @@ struct Plan {
 // Throws Failure: DT_PLAN_CORRUPT naming the field, DT_PLAN_VERSION for another major, machine, device or missing ISA.
 std::shared_ptr<const Plan> read_plan(FileBytes bytes);
 
-// Everything that follows from the extents of the inputs.
+// Everything that is computed from the extents of the inputs.
 struct PlanShapes {
   ProgramResults programs;
   std::vector<Dims> dims;       // per tensor
@@ -193,7 +193,7 @@ struct PlanShapes {
 };
 // Lets sizes from `n_known` on be their upper bounds, as far as they have one. Uses *results.
 void bound_sizes(const Plan& plan, int n_known, Leaves* leaves, ProgramResults* results);
-// What all programs give.
+// The results of all programs.
 void evaluate_programs(const Plan& plan, const Leaves& leaves, ProgramResults* results);
 // The values that they can have between two ends. Sizes are looked up in `high`, where the function writes their
 // bounds.

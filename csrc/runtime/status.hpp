@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sentences of the runtime's failures. One function for each; its parameters are the facts.
+// The messages of the runtime's failures: one function for each, whose parameters are the facts.
 #ifndef DOVETAIL_RUNTIME_STATUS_HPP
 #define DOVETAIL_RUNTIME_STATUS_HPP
 
@@ -12,7 +12,7 @@
 
 namespace dovetail::status {
 
-// The whole text as a person sees it: "ProfileError: input ...", then facts and hint, two spaces in.
+// The complete text: "ProfileError: input ...", then facts and hint, indented by two spaces.
 std::string text_of(const Failure& failure);
 
 // ---- plans
@@ -38,7 +38,7 @@ Failure row_missing(const std::string& layer, const std::string& implementation,
                     const std::vector<std::string>& present);
 Failure row_refuses(const std::string& layer, const std::string& implementation, const std::string& row,
                     const std::string& reason);
-// The extents in use are not those that the op says.
+// The extents in use are not those that the op computes.
 Failure extents_refused(const std::string& layer, const std::string& implementation, const std::string& reason);
 Failure field_differs(const std::string& layer, const std::string& subject, const std::string& field,
                       const std::string& read_as, const std::string& stored_as);
@@ -57,10 +57,10 @@ Failure outside_profile(const std::string& input, const std::vector<Extents>& ex
 // `elements` of the contents of an input that is a shape.
 Failure contents_outside_profile(const std::string& input, const std::vector<Extents>& elements, int profile,
                                  const std::string& engine);
-// What a step wrote as an extent, and the expression that bounds it.
+// The extent that a step wrote, and the expression that bounds it.
 Failure size_outside_bounds(const std::string& layer, const std::string& tensor, int64_t given, int64_t upper,
                             const std::string& expression);
-// The dims that a step gave an output, and those that follow from the extents it told.
+// The dims that a step gave an output, and those that follow from the extents that it wrote.
 Failure size_not_as_written(const std::string& layer, size_t output, const std::string& written,
                             const std::string& told);
 Failure rank_differs(const std::string& input, int expected, int given);
@@ -72,7 +72,7 @@ Failure extent_invalid(const std::string& tensor, const std::string& dimension, 
 Failure shapes_unknown(const std::vector<std::string>& inputs);
 // An extent of `output` is known only when the layers have run.
 Failure size_unknown(const std::string& output);
-// The user's allocator gave nothing.
+// The user's allocator returned null.
 Failure output_not_allocated(const std::string& output, uint64_t bytes);
 Failure allocator_of_input(const std::string& input);
 Failure no_such_profile(int64_t profile, size_t n_profiles);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the tables of a library keep the rules of plugin.h.
+// Checks that the tables of a library follow the rules of plugin.h.
 #ifndef DOVETAIL_RUNTIME_TABLE_CHECK_HPP
 #define DOVETAIL_RUNTIME_TABLE_CHECK_HPP
 

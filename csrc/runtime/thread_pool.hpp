@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The threads behind dt_pool: the caller and n - 1 workers, the same split of tasks every time.
+// The threads of dt_pool: the caller and n - 1 workers. Tasks are always split in the same way.
 #ifndef DOVETAIL_RUNTIME_THREAD_POOL_HPP
 #define DOVETAIL_RUNTIME_THREAD_POOL_HPP
 

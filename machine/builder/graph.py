@@ -446,7 +446,7 @@ class Block:
 
 @dataclass(eq=False)
 class Graph(Block):
-    """A network that is being turned into a plan. Passes return a changed graph; no pass undoes another one's decision."""
+    """A network that becomes a plan. Passes return a changed graph; no pass undoes what another one decided."""
 
     name: str
     lookup: Lookup

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Floats to integers: the fraction is cut off, what does not fit becomes the nearest limit, NaN becomes 0.
+// Floats to integers: the fraction is dropped, values out of range become the nearest limit, NaN becomes 0.
 #ifndef DOVETAIL_KERNELS_CONVERSION_CONVERSIONS_HPP
 #define DOVETAIL_KERNELS_CONVERSION_CONVERSIONS_HPP
 

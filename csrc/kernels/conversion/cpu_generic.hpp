@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The algorithm of Identity: chunks go from x's type to float32 or int64 and on to y's.
+// The algorithm of Identity: chunks are converted from x's type to float32 or int64, and from there to y's.
 #ifndef DOVETAIL_KERNELS_CONVERSION_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_CONVERSION_CPU_GENERIC_HPP
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rows of layers that convert a tensor's elements to another type, on the CPU:
-// DOVETAIL_IMPLEMENTS("Cast@1#cpu", CastParams, kConversionRows<CastParams>). The types are the tensors'; Params need
-// only say which extents go together.
+// DOVETAIL_IMPLEMENTS("Cast@1#cpu", CastParams, kConversionRows<CastParams>). The types are those of the tensors;
+// Params only have to check the extents.
 #ifndef DOVETAIL_KERNELS_CONVERSION_CPU_ROWS_HPP
 #define DOVETAIL_KERNELS_CONVERSION_CPU_ROWS_HPP
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What rows hand to the kernels of convolution and its transpose. Both are the same gather, so they share kernels:
+// Arguments of the kernels of convolution and its transpose. Both are the same gather, so they share kernels:
 //
 //   y[o(j)] = bias + sum over taps t and channels c of w[t, c] * x[c, j * in_step + off_first + t * off_step]
 //
 // with o(j) = out_first + j * out_step on each axis. A convolution is one such gather with out_step 1. A transposed
-// convolution of stride S is S gathers ("phases") an axis with in_step 1 and out_step S, each with the taps that meet
-// its outputs: nothing is multiplied by inserted zeros.
+// convolution of stride S is S gathers ("phases") for each axis, with in_step 1 and out_step S, each with the taps that
+// contribute to its outputs, so that nothing is multiplied by inserted zeros.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_ARGS_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_ARGS_HPP
 
@@ -32,12 +32,12 @@ struct ConvolveArgs {
   ConvolveAxis axis[3];
   int64_t panel;                    // maps of one panel of weights (kernels of linear tensors)
   float scale;                      // of the products (INT8)
-  const EpilogueProgram* epilogue;  // what to compute on y; null where out_step is not 1: outputs lie side by side
+  const EpilogueProgram* epilogue;  // to compute on y; null if out_step is not 1, since outputs must be neighbours
   int32_t x_is_linear;  // kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels
 };
 
-// What the kernels mean by items, tiles and panels is explained where they are defined, in gemm.hpp, int8.hpp,
-// bf16.hpp and blocked.hpp.
+// Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp and blocked.hpp, which define
+// them.
 DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
                                     int64_t last_panel, void* scratch);
                  void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolution of linear bfloat16 tensors, whose products the machine adds in pairs of channels: the sums are float32.
+// Convolution of linear bfloat16 tensors with an instruction that adds products of pairs of channels; sums are float32.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_BF16_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_BF16_HPP
 

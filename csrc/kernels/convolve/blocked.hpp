@@ -82,8 +82,8 @@ inline __attribute__((always_inline)) void add_tap(VecF (&sum)[outputs][v], cons
   }
 }
 
-// Copies the inputs that n outputs meet at tap (th, tw) to [n][kBlock], zeros outside of x. Padding lanes come along:
-// no weight meets them.
+// Copies the inputs of n outputs at tap (th, tw) to [n][kBlock], zeros outside of x. Padding lanes are copied, too;
+// they have no weights.
 inline void gather_tap(const ConvolveArgs& args, const BlockedTile& tile, const float* x, int64_t th, int64_t tw, int n,
                        int64_t n_channels, float* to) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
@@ -229,7 +229,7 @@ inline BlockedKernel blocked_kernel(const ConvolveArgs& args, int64_t n, int64_t
   }
 }
 
-// How a phase is cut into tiles of nearly equal size: a small last one would waste most of its registers.
+// How a phase is cut into tiles of nearly equal size, since a small last tile would waste most of its registers.
 struct BlockedTiling {
   bool is_flat;
   int64_t lines, length, width;  // lines of outputs; outputs of a line and of a tile

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels of convolution and its transpose, compiled once per instruction set. Two sets are for one kernel each.
+// The kernels of convolution and its transpose, compiled once per instruction set. Two sets have one kernel only.
 // Instruction sets: all, avx512vnni, avx512bf16.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_CPU_GENERIC_HPP

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of Convolution and Deconvolution: the same for both but for the direction of the gather. For rows files.
+// Rows of Convolution and Deconvolution, which differ only in the direction of the gather. For rows files.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_CPU_ROWS_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_CPU_ROWS_HPP
 
@@ -68,7 +68,7 @@ struct ConvolveState {
   bool has_bias = false;
 };
 
-// What a row does, told at run time: a template of all this for each row would take minutes to compile.
+// The properties of a row, as values: templates for all of them would take minutes to compile.
 class ConvolveRow {
  public:
   enum { kX, kKernel, kBias };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What rows hand to the CUDA kernels of convolution and its transpose, and where its parts lie: the gather of
-// args.hpp in 32-bit numbers. Its functions run on both sides, so that they can be tried without a GPU.
+// Arguments of the CUDA kernels of convolution and its transpose, and how they address tensors: the gather of args.hpp
+// in 32-bit numbers. Its functions run on host and device, so that they can be tested without a GPU.
 //
 // A phase of a group is a matrix product: pixels (positions of y in all images) times maps, summed over k. k runs over
 // the taps of the phase and, within a tap, over the channels of the group: k = tap * channel_step + channel. Blocks

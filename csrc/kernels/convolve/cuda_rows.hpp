@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of Convolution and Deconvolution on CUDA: the same for both but for the direction of the gather. For rows files.
+// Rows of Convolution and Deconvolution on CUDA, which differ only in the direction of the gather. For rows files.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_CUDA_ROWS_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_CUDA_ROWS_HPP
 
@@ -9,7 +9,7 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
-// What a row does, told at run time, as in cpu_rows.hpp.
+// The properties of a row, as values, as in cpu_rows.hpp.
 class CudaConvolveRow {
   static constexpr int64_t kLimit = (int64_t{1} << 31) - 1, kAxisLimit = int64_t{1} << 30;
 
@@ -99,7 +99,7 @@ class CudaConvolveRow {
   }
 
  private:
-  // What the extents say, and running sums over the phases.
+  // Results of the extents, and running sums over the phases.
   struct Geometry {
     CudaConvolve args;
     int64_t in[3], out[3];
@@ -209,7 +209,7 @@ class CudaConvolveRow {
     return bytes;
   }
 
-  // All but pointers and phases. Throws where a number is too large.
+  // Everything except pointers and phases. Throws if a number is too large.
   Geometry geometry(const RawWeights& w, DataType x_type, const int64_t* x, const int64_t* y, int rank) const {
     Geometry g = {};
     CudaConvolve& a = g.args;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fields of convolution and its transpose, on three axes: what they may be, and the extents that follow from them.
+// Fields of convolution and its transpose, on three axes: their checks, and the extents that follow from them.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_FIELDS_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_FIELDS_HPP
 
@@ -54,7 +54,7 @@ inline void check_window(const char* name, const Ints& window) {
   }
   for (int i = 0; i < window.n; ++i) expect_field(name, window[i], 1, kMostOfWindow);
 }
-// Values for each axis of a window, none where they are the usual ones.
+// Values for each axis of a window; empty for the default values.
 inline void check_of_window(const char* name, const Ints& values, int64_t low, const char* window_name,
                             const Ints& window) {
   if (values.n != 0 && values.n != window.n) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of convolution and its transpose: from fields and tensors to ConvolveArgs, and packing of weights. For rows
-// files.
+// Rows of convolution and its transpose: makes ConvolveArgs from fields and tensors, and packs weights. For rows files.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_GEOMETRY_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_GEOMETRY_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A tile of outputs of a linear tensor: which inputs its taps meet, and where it is written.
+// A tile of outputs of a linear tensor: the inputs of its taps, and the positions of its outputs.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_TILE_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_TILE_HPP
 

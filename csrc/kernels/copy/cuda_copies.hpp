@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies that change the order of elements, on a GPU: what strided_copy.hpp and windowed_copy.hpp describe.
+// The copies of strided_copy.hpp and windowed_copy.hpp on a GPU.
 #ifndef DOVETAIL_KERNELS_COPY_CUDA_COPIES_HPP
 #define DOVETAIL_KERNELS_COPY_CUDA_COPIES_HPP
 
@@ -9,7 +9,7 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
-// Integers that lie on the device; data null: none.
+// Integers in device memory; data null: none.
 struct DeviceInts {
   const void* data = nullptr;
   bool is_wide = false;  // int64, else int32

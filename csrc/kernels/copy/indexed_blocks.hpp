@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks of neighbouring elements whose places in a tensor are told by indices: what Gather and Scatter have in common.
+// Blocks of neighbouring elements whose positions in a tensor are given by indices, for Gather and Scatter.
 #ifndef DOVETAIL_KERNELS_COPY_INDEXED_BLOCKS_HPP
 #define DOVETAIL_KERNELS_COPY_INDEXED_BLOCKS_HPP
 
@@ -31,7 +31,7 @@ DOVETAIL_HOST_DEVICE inline int64_t index_in(int64_t index, int64_t extent) {
   return from_front >= 0 && from_front < extent ? from_front : -1;
 }
 
-// Where the block with these indices lies beside where it would for zeros; -1 if an index is out of range.
+// Distance of the block with these indices from that with zero indices; -1 if an index is out of range.
 template <class Index>
 DOVETAIL_HOST_DEVICE inline int64_t place_of(const IndexedBlocks& blocks, const Index* indices) {
   int64_t place = 0;
@@ -113,7 +113,7 @@ inline const char* plan_blocks(int32_t mode, int64_t axis, int64_t n_shared, con
   return is_right && at == values.rank ? nullptr : "the extents of the values are not those of data and indices";
 }
 
-// What Gather and Scatter rely on.
+// Checks what the kernels of Gather and Scatter rely on.
 inline void check_blocks(int32_t mode, int64_t axis, int64_t n_shared, const Shape& data, const Shape& indices,
                          const Shape& values) {
   IndexedBlocks blocks;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the rows of layers that copy x into other dims have in common; a second input, the axes, is not read.
+// Rows of layers that copy x to other dims; the second input, the axes, is not read.
 #ifndef DOVETAIL_KERNELS_COPY_RESHAPE_ROWS_HPP
 #define DOVETAIL_KERNELS_COPY_RESHAPE_ROWS_HPP
 

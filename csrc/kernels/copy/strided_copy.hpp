@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies between boxes whose axes lie in any order and at any distance: the heart of the layers that move elements and
-// do not look at them. The description and its simplification are for all devices, the copying is for the CPU;
-// cuda_copies.hpp has that for GPUs.
+// Copies between boxes with any order of axes and any strides, for layers that only move elements. The description and
+// its simplification are for all devices, the copying is for the CPU; cuda_copies.hpp copies on GPUs.
 //
 //   StridedCopy copy(element_bytes);
 //   copy.add(n, distance_in_x, distance_in_y);  // for each axis; distances in x may be negative or 0
@@ -35,7 +34,7 @@ struct StridedCopy {
   }
 };
 
-// A copy of a whole tensor as it lies.
+// A copy of a whole tensor without a change of order.
 inline StridedCopy whole_copy(const Tensor& x) {
   StridedCopy copy(size_of(x.type()));
   copy.add(x.volume(), 1, 1);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// y[c] = x[start + c * step], axis by axis, for windows that may reach over the edges of x: what Slice and Padding have
-// in common. The description is for all devices, the copying is for the CPU; cuda_copies.hpp has that
-// for GPUs.
+// y[c] = x[start + c * step], axis by axis, for windows that may reach over the edges of x, as in Slice and Padding.
+// The description is for all devices, the copying is for the CPU; cuda_copies.hpp copies on GPUs.
 #ifndef DOVETAIL_KERNELS_COPY_WINDOWED_COPY_HPP
 #define DOVETAIL_KERNELS_COPY_WINDOWED_COPY_HPP
 
@@ -11,8 +10,8 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
-// What is read beyond the edges of x: nothing, x again, the nearest element, a value, x mirrored, its edge not
-// repeated.
+// What is read beyond the edges of x: nothing, x again, the nearest element, a value, or x mirrored without repeating
+// its edge.
 enum WindowMode : int32_t { DOVETAIL_SAMPLE_MODE(DOVETAIL_ENUMERATOR, k) };
 
 struct Window {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What rows hand to the kernels of matrix products:
+// Arguments of the kernels of matrix products:
 //
 //   y[batch, m, n] = bias[n] + sum over k of a[batch, m, k] * b[batch, k, n]
 //
 // Each of the four indices runs over a group of axes, with a stride in each tensor; 0 where a tensor does not have the
-// axis. Transposed matrices, broadcasts, several summed axes and permuted results are strides, nothing is moved first.
+// axis. Transposed matrices, broadcasts, several summed axes and permuted results are only strides; nothing is copied
+// first.
 #ifndef DOVETAIL_KERNELS_GEMM_ARGS_HPP
 #define DOVETAIL_KERNELS_GEMM_ARGS_HPP
 

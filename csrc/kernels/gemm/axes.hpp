@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the axes of a matrix product to its four indices, for rows files of every device.
+// Computes the four indices of a matrix product from its axes, for rows files of every device.
 #ifndef DOVETAIL_KERNELS_GEMM_AXES_HPP
 #define DOVETAIL_KERNELS_GEMM_AXES_HPP
 
@@ -12,7 +12,7 @@ DOVETAIL_OPEN_NAMESPACE
 struct GemmAxis {
   int64_t n;
   int64_t stride[3];
-  bool is_of[3];    // does the tensor have the axis? A repeated extent of 1 is not one
+  bool is_of[3];    // whether the tensor has the axis; a broadcast extent of 1 does not count
   bool is_dynamic;  // not known before the run
 
   void lies(GemmTensor t, int64_t step) {
@@ -91,7 +91,7 @@ inline void set_groups(GemmArgs* args, const GemmAxes& axes) {
     }
   }
   for (GemmGroup* g : groups) {
-    if (g->n == 0) g->rank = 0;  // nobody walks through nothing
+    if (g->n == 0) g->rank = 0;  // nothing to iterate over
   }
 }
 
@@ -104,7 +104,7 @@ inline void swap_inputs(GemmAxes* axes) {
   }
 }
 
-// Is the innermost axis of y one of a's? Then y is written in neighbours if the inputs change their roles.
+// True if the innermost axis of y is one of a's: then y is written contiguously if the inputs exchange their roles.
 inline bool is_turned(const GemmAxes& axes) {
   for (int i = axes.n - 1; i >= 0; --i) {
     const GemmAxis& axis = axes.axis[i];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The algorithms of matrix products, compiled once per instruction set, for every layer that is one.
+// The algorithms of matrix products, compiled once per instruction set, for all layers that are matrix products.
 // Instruction sets: all, avx512bf16.
 #ifndef DOVETAIL_KERNELS_GEMM_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_GEMM_CPU_GENERIC_HPP
@@ -19,7 +19,7 @@ inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 // Floats that so many k take in a packed row.
 inline int64_t slots_of(int64_t k) { return (k + kTerms - 1) / kTerms; }
 
-// Walks through the values of an index and keeps its offset in one tensor.
+// Iterates over the values of an index and keeps its offset in one tensor.
 struct Walk {
   const GemmGroup& g;
   const int64_t* stride;

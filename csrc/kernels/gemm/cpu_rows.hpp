@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of matrix products on the CPU: which kernel, what is packed when, and how the work is cut. For rows files.
+// Rows of matrix products on the CPU: choice of the kernel, packing, and division of the work. For rows files.
 #ifndef DOVETAIL_KERNELS_GEMM_CPU_ROWS_HPP
 #define DOVETAIL_KERNELS_GEMM_CPU_ROWS_HPP
 
@@ -80,7 +80,7 @@ class Gemm {
     if (is_swapped_) swap_inputs(&axes_);
   }
 
-  // Was b, in the roles that it has here, packed while building?
+  // True if b, with its role here, was packed while building.
   bool is_packed() const { return is_packed_; }
   bool is_swapped() const { return is_swapped_; }
 

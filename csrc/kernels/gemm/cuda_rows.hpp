@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of matrix products on CUDA: the groups of args.hpp go to the kernels as they are. For rows files.
+// Rows of matrix products on CUDA; the kernels take the groups of args.hpp. For rows files.
 #ifndef DOVETAIL_KERNELS_GEMM_CUDA_ROWS_HPP
 #define DOVETAIL_KERNELS_GEMM_CUDA_ROWS_HPP
 

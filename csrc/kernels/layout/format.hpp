@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the elements of a tensor lie in each format, and how rows cut their work for the host's threads.
+// The addresses of a tensor's elements in each format, and the division of work among the host's threads.
 // For rows files; kernels get pointers and numbers.
 #ifndef DOVETAIL_KERNELS_LAYOUT_FORMAT_HPP
 #define DOVETAIL_KERNELS_LAYOUT_FORMAT_HPP
@@ -64,7 +64,7 @@ inline FormatView view_of(const Desc& desc, int channel_axis = -1) {
   return view_of(static_cast<int32_t>(desc.format()), desc.max(), desc.rank(), channel_axis);
 }
 
-// Writers of padded formats leave zeros in the padding lanes; readers rely on nothing there.
+// Kernels that write padded formats set the padding lanes to zero; kernels that read them do not rely on that.
 inline void zero_padding(const FormatView& view, void* data, int64_t element_bytes) {
   if (!view.has_padding()) return;
   char* bytes = static_cast<char*>(data);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pointwise layers of several inputs whose extents of 1 are repeated, for their rows on all devices: which extents go
-// together, how inputs in any format are walked over, and how the work is cut for the host's threads.
+// Pointwise layers of several inputs with broadcasting, for their rows on all devices: checks of extents, iteration
+// over inputs in any format, and division of the work among the host's threads.
 #ifndef DOVETAIL_KERNELS_POINTWISE_BROADCAST_HPP
 #define DOVETAIL_KERNELS_POINTWISE_BROADCAST_HPP
 

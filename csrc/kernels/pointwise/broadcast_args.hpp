@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pointwise layers of several inputs whose extents of 1 are repeated: what rows hand to kernels, and how kernels walk.
-// broadcast.hpp fills it.
+// Arguments of the kernels of pointwise layers with broadcasting, and the iteration over their inputs. Filled by
+// broadcast.hpp.
 #ifndef DOVETAIL_KERNELS_POINTWISE_BROADCAST_ARGS_HPP
 #define DOVETAIL_KERNELS_POINTWISE_BROADCAST_ARGS_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parameters that are one for a tensor, one for each channel or one for each element of the inner dims: how rows bring
-// them, and the tensor, into one form for the kernel. Element (o, g, i, l) of a tensor stored as
+// Parameters with one value, one for each channel, or one for each element of the inner dims: converts them and the
+// tensor to one form for the kernel. Element (o, g, i, l) of a tensor stored as
 // [outer, groups, inner, lanes] takes parameter g * lanes + l.
 #ifndef DOVETAIL_KERNELS_POINTWISE_PER_CHANNEL_HPP
 #define DOVETAIL_KERNELS_POINTWISE_PER_CHANNEL_HPP

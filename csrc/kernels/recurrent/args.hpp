@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What rows hand to the kernels of recurrent cells, and the functions inside of these.
+// Arguments of the kernels of recurrent cells, and the functions inside cells.
 #ifndef DOVETAIL_KERNELS_RECURRENT_ARGS_HPP
 #define DOVETAIL_KERNELS_RECURRENT_ARGS_HPP
 

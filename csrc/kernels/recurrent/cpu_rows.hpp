@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of recurrent layers on the CPU: one product for what the input gives all steps, then a small product and the
-// gates for each step. For rows files.
+// Rows of recurrent layers on the CPU: one product of the input for all steps, then a small product and the gates for
+// each step. For rows files.
 #ifndef DOVETAIL_KERNELS_RECURRENT_CPU_ROWS_HPP
 #define DOVETAIL_KERNELS_RECURRENT_CPU_ROWS_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What recurrent layers have in common on all devices: parameters, what goes together, and where elements lie.
+// Shared by recurrent layers on all devices: parameters, checks of extents, and addresses of elements.
 #ifndef DOVETAIL_KERNELS_RECURRENT_FIELDS_HPP
 #define DOVETAIL_KERNELS_RECURRENT_FIELDS_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Masks of axes, as fields have them: bit i is axis i.
+// Masks of axes in fields: bit i is axis i.
 #ifndef DOVETAIL_KERNELS_REDUCE_AXES_HPP
 #define DOVETAIL_KERNELS_REDUCE_AXES_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reductions over any set of axes, brought into the form that kernels take: neighbouring axes of one kind are joined
-// and extents of 1 dropped, so that most tensors end as [outer, reduced, inner].
+// Reductions over any set of axes, simplified for the kernels: neighbouring axes of one kind are joined and extents of
+// 1 dropped, so that most tensors become [outer, reduced, inner].
 #ifndef DOVETAIL_KERNELS_REDUCE_REDUCTION_HPP
 #define DOVETAIL_KERNELS_REDUCE_REDUCTION_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walks over the elements that one result, or some results beside one another, are made of, as float32.
+// Iterates over the elements of one result, or of several neighbouring results, as float32.
 #ifndef DOVETAIL_KERNELS_REDUCE_STRIPS_HPP
 #define DOVETAIL_KERNELS_REDUCE_STRIPS_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The product of a panel of rows and a tile of columns, both packed, in registers.
+// The product of a packed panel of rows and a packed tile of columns, in registers.
 #ifndef DOVETAIL_KERNELS_SIMD_MULTIPLY_HPP
 #define DOVETAIL_KERNELS_SIMD_MULTIPLY_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Long sums in blocks. What a chain of float32 additions loses grows with its length, so none is longer than kSumBlock
-// terms; blocks are added in float32, kSumGroup of them, and these in float64.
+// Long sums in blocks. The error of a chain of float32 additions grows with its length, so no chain is longer than
+// kSumBlock terms. kSumGroup blocks are added in float32, and these sums in float64.
 #ifndef DOVETAIL_KERNELS_SIMD_TOTALS_HPP
 #define DOVETAIL_KERNELS_SIMD_TOTALS_HPP
 
