@@ -199,3 +199,17 @@ def test_the_builder_times_rows_as_they_are_planned(record):
     context = trt.Runtime(trt.Logger()).deserialize_cuda_engine(plan).create_execution_context()
     x = np.arange(6, dtype=np.float32)
     np.testing.assert_array_equal(context.run({"x": x})["y"] - x, np.full(6, OFFSET + 1, np.float32))
+
+
+def test_a_row_whose_plan_fails_loses_and_the_report_says_why(record):
+    plan = build(13)
+    assert chosen(plan) != ["counted"]
+    failed = [note for note in read_plan(plan)["report"]["notes"] if f"{TALLY}:counted failed" in note]
+    assert len(failed) == 1
+    assert "failed in plan of layer 'tally'" in failed[0]
+
+
+def test_a_build_without_another_row_fails_where_plan_does(record):
+    with pytest.raises(PluginFailed, match="failed in plan of layer 'tally'") as error:
+        build(13, "#cpu:counted")
+    assert "counted: 13 of them" in str(error.value)

@@ -16,7 +16,9 @@ struct Stored {
   void add(int64_t extent) { dims[rank++] = extent; }
 };
 
-inline Stored stored(const Tensor& t) {
+// Of a Tensor, or a Desc of known extents.
+template <class View>
+Stored stored(const View& t) {
   const FormatView view = view_of(t);
   Stored s;
   for (int i = 0; i < t.rank(); ++i) {
@@ -30,8 +32,8 @@ inline Stored stored(const Tensor& t) {
 
 // Joins axes along which all inputs run on without a gap: most cases end as one or two axes. The inputs are of one rank
 // and one format.
-template <int n_inputs>
-void set_broadcast(Broadcast<n_inputs>* args, const Tensor (&inputs)[n_inputs]) {
+template <int n_inputs, class View>
+void set_broadcast(Broadcast<n_inputs>* args, const View (&inputs)[n_inputs]) {
   struct Axis {
     int64_t n, stride[n_inputs];
   } axes[kBroadcastRank + 1];
@@ -80,19 +82,38 @@ void set_broadcast(Broadcast<n_inputs>* args, const Tensor (&inputs)[n_inputs]) 
   }
 }
 
-// Cuts rows, or where those are few the columns, among threads: body(first_row, last_row, first_column, last_column).
-// `work` is bytes or operations an element.
-template <int n_inputs, class Body>
-void parallel_broadcast(const Run& run, const Broadcast<n_inputs>& args, int64_t work, const Body& body) {
-  const int64_t rows = args.rows();
-  if (rows >= 4 * run.n_threads()) {
-    parallel_ranges(run, rows, work * args.columns, 1,
-                    [&](int64_t first, int64_t last) { body(first, last, int64_t{0}, args.columns); });
-  } else {
-    parallel_ranges(run, args.columns, work * rows, 64,
-                    [&](int64_t first, int64_t last) { body(int64_t{0}, rows, first, last); });
+// What a row of such a layer plans. Rows are cut for the threads, or where those are few the columns.
+template <class Args>
+struct BroadcastState {
+  Args args = {};
+  bool are_rows_cut = false;
+  Pieces pieces;
+  FormatView view;  // of y
+  int64_t element_bytes = 0;
+
+  // With the inputs in `args`; `work` is bytes or operations an element.
+  void divide(const Desc& y, double work, int n_threads) {
+    view = view_of(y);
+    element_bytes = size_of(y.type());
+    if (view.stored() == 0) return;
+    const int64_t rows = args.rows();
+    are_rows_cut = rows >= 4 * n_threads;
+    pieces = are_rows_cut ? cut(rows, work * static_cast<double>(args.columns), 1, n_threads)
+                          : cut(args.columns, work * static_cast<double>(rows), 64, n_threads);
   }
-}
+  // kernel(args, first_row, last_row, first_column, last_column) for each piece.
+  template <class Kernel>
+  void run(const Run& run, Kernel kernel) const {
+    run_pieces(run, pieces, [&](int64_t first, int64_t last) {
+      if (are_rows_cut) {
+        kernel(args, first, last, 0, args.columns);
+      } else {
+        kernel(args, 0, args.rows(), first, last);
+      }
+    });
+    zero_padding(view, args.y, element_bytes);
+  }
+};
 
 // A format with lanes cannot repeat channels: null, or why the first n inputs do not go together in theirs.
 inline const char* fits_broadcast(const Descs& inputs, int n) {

@@ -7,23 +7,24 @@ using namespace dovetail;
 
 namespace {
 
+typedef BroadcastState<ElementwiseArgs> ElementwiseState;
+
+ElementwiseState plan(const ElementwiseParams& params, const Descs& inputs, const Descs& outputs,
+                      const RunSetup& setup) {
+  ElementwiseState state;
+  state.args.kind = params.op;
+  state.args.type = static_cast<int32_t>(inputs[0].type());
+  set_broadcast<2>(&state.args, {inputs[0], inputs[1]});
+  state.divide(outputs[0], params.op == kPow ? 100 : 12, setup.n_threads());
+  return state;
+}
+
 template <void (*kernel)(const ElementwiseArgs&, int64_t, int64_t, int64_t, int64_t)>
-void enqueue(const ElementwiseParams& params, const Run& run) {
-  const Tensor a = run.input(0), b = run.input(1), y = run.output(0);
-  const FormatView view = view_of(y);
-  if (view.stored() == 0) return;
-  ElementwiseArgs args = {};
-  args.a = a.data<void>();
-  args.b = b.data<void>();
-  args.y = y.data<void>();
-  args.kind = params.op;
-  args.type = static_cast<int32_t>(a.type());
-  set_broadcast<2>(&args, {a, b});
-  parallel_broadcast(run, args, params.op == kPow ? 100 : 12,
-                     [&](int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column) {
-                       kernel(args, first_row, last_row, first_column, last_column);
-                     });
-  zero_padding(view, args.y, size_of(y.type()));
+void enqueue(const ElementwiseParams&, ElementwiseState& state, const Run& run) {
+  state.args.a = run.input(0).data<void>();
+  state.args.b = run.input(1).data<void>();
+  state.args.y = run.output(0).data<void>();
+  state.run(run, kernel);
 }
 
 #define ELEMENTWISE_ROW(isa, features, format) \
@@ -32,15 +33,18 @@ void enqueue(const ElementwiseParams& params, const Run& run) {
    .types = kArithmeticTypes,                  \
    .formats = format,                          \
    .fits = fits_elementwise,                   \
-   .enqueue = enqueue<isa::elementwise>},      \
+   .enqueue = enqueue<isa::elementwise>,       \
+   .plan = plan},                              \
       {.tactic = format "_bool_" #isa,         \
        .needs = features,                      \
        .types = kComparisonTypes,              \
        .formats = format,                      \
        .fits = fits_elementwise,               \
-       .enqueue = enqueue<isa::elementwise>},
+       .enqueue = enqueue<isa::elementwise>,   \
+       .plan = plan},
 
-constexpr Row<ElementwiseParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, ELEMENTWISE_ROW)};
+constexpr Row<ElementwiseParams, ElementwiseState> kRows[] = {
+    DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, ELEMENTWISE_ROW)};
 
 }  // namespace
 

@@ -7,22 +7,23 @@ using namespace dovetail;
 
 namespace {
 
+typedef BroadcastState<PairArgs> ParametricReluState;
+
+ParametricReluState plan(const ParametricReluParams&, const Descs& inputs, const Descs& outputs,
+                         const RunSetup& setup) {
+  ParametricReluState state;
+  state.args.type = static_cast<int32_t>(inputs[0].type());
+  set_broadcast<2>(&state.args, {inputs[0], inputs[1]});
+  state.divide(outputs[0], 12, setup.n_threads());
+  return state;
+}
+
 template <void (*kernel)(const PairArgs&, int64_t, int64_t, int64_t, int64_t)>
-void enqueue(const ParametricReluParams&, const Run& run) {
-  const Tensor x = run.input(0), slopes = run.input(1), y = run.output(0);
-  const FormatView view = view_of(y);
-  if (view.stored() == 0) return;
-  PairArgs args = {};
-  args.a = x.data<void>();
-  args.b = slopes.data<void>();
-  args.y = y.data<void>();
-  args.type = static_cast<int32_t>(x.type());
-  set_broadcast<2>(&args, {x, slopes});
-  parallel_broadcast(run, args, 12,
-                     [&](int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column) {
-                       kernel(args, first_row, last_row, first_column, last_column);
-                     });
-  zero_padding(view, args.y, size_of(y.type()));
+void enqueue(const ParametricReluParams&, ParametricReluState& state, const Run& run) {
+  state.args.a = run.input(0).data<void>();
+  state.args.b = run.input(1).data<void>();
+  state.args.y = run.output(0).data<void>();
+  state.run(run, kernel);
 }
 
 #define PARAMETRIC_RELU_ROW(isa, features, format) \
@@ -31,9 +32,11 @@ void enqueue(const ParametricReluParams&, const Run& run) {
    .types = kParametricReluTypes,                  \
    .formats = format,                              \
    .fits = fits_parametric_relu,                   \
-   .enqueue = enqueue<isa::parametric_relu>},
+   .enqueue = enqueue<isa::parametric_relu>,       \
+   .plan = plan},
 
-constexpr Row<ParametricReluParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, PARAMETRIC_RELU_ROW)};
+constexpr Row<ParametricReluParams, ParametricReluState> kRows[] = {
+    DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, PARAMETRIC_RELU_ROW)};
 
 }  // namespace
 

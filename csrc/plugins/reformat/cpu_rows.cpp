@@ -27,32 +27,55 @@ void copy_by_index(const Tensor& x, const FormatView& from, const Tensor& y, con
   }
 }
 
-void enqueue(const ReformatParams&, const Run& run) {
-  const Tensor x = run.input(0), y = run.output(0);
+struct ReformatState {
+  enum { kBytes, kTiles, kByIndex } way = kBytes;
   FormatView from, to;
+  ReformatArgs args = {};
+  Pieces pieces;
+  int64_t bytes = 0;  // of an element
+};
+
+ReformatState plan(const ReformatParams&, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+  const Desc x = inputs[0], y = outputs[0];
+  ReformatState state;
+  FormatView &from = state.from, &to = state.to;
   set_views(x, y, &from, &to);
-  const int64_t bytes = size_of(x.type());
-  if (to.stored() == 0) return;
+  const int64_t bytes = state.bytes = size_of(x.type());
+  if (to.stored() == 0) return state;
   if (x.format() == y.format()) {
-    parallel_ranges(run, to.stored() * bytes, 1, 4096, [&](int64_t first, int64_t last) {
-      std::memcpy(y.data<char>() + first, x.data<const char>() + first, static_cast<size_t>(last - first));
-    });
+    state.pieces = cut(to.stored() * bytes, 1, 4096, setup.n_threads());
   } else if (from.axis != to.axis) {
-    copy_by_index(x, from, y, to, bytes);
+    state.way = ReformatState::kByIndex;
   } else {
-    const ReformatArgs args = {x.data<void>(), y.data<void>(), static_cast<int32_t>(bytes), from.channels, from.inner,
-                               side_of(from),  side_of(to)};
+    state.way = ReformatState::kTiles;
+    state.args = {nullptr, nullptr, static_cast<int32_t>(bytes), from.channels, from.inner, side_of(from), side_of(to)};
     const int64_t tiles = from.outer * ((from.channels + kReformatChannels - 1) / kReformatChannels) *
                           ((from.inner + kReformatInner - 1) / kReformatInner);
     const int64_t work = kReformatChannels * (from.inner < kReformatInner ? from.inner : kReformatInner) * bytes;
-    parallel_ranges(run, tiles, work, 1, [&](int64_t first, int64_t last) { scalar::reformat(args, first, last); });
+    state.pieces = cut(tiles, static_cast<double>(work), 1, setup.n_threads());
   }
-  zero_padding(to, y.data<void>(), bytes);
+  return state;
+}
+
+void enqueue(const ReformatParams&, ReformatState& state, const Run& run) {
+  const Tensor x = run.input(0), y = run.output(0);
+  state.args.x = x.data<void>();
+  state.args.y = y.data<void>();
+  if (state.way == ReformatState::kByIndex) {
+    copy_by_index(x, state.from, y, state.to, state.bytes);
+  } else if (state.way == ReformatState::kTiles) {
+    run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { scalar::reformat(state.args, first, last); });
+  } else {
+    run_pieces(run, state.pieces, [&](int64_t first, int64_t last) {
+      std::memcpy(y.data<char>() + first, x.data<const char>() + first, static_cast<size_t>(last - first));
+    });
+  }
+  zero_padding(state.to, y.data<void>(), state.bytes);
 }
 
 #define REFORMAT_ROW(from, to) \
-  {.tactic = from "_to_" to, .types = kReformatTypes, .formats = from " -> " to, .enqueue = enqueue, .traits = 0},
-constexpr Row<ReformatParams> kRows[] = {DOVETAIL_EACH_FORMAT(REFORMAT_ROWS_FROM, REFORMAT_ROW)};
+  {.tactic = from "_to_" to, .types = kReformatTypes, .formats = from " -> " to, .enqueue = enqueue, .plan = plan},
+constexpr Row<ReformatParams, ReformatState> kRows[] = {DOVETAIL_EACH_FORMAT(REFORMAT_ROWS_FROM, REFORMAT_ROW)};
 
 }  // namespace
 

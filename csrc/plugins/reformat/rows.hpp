@@ -25,9 +25,9 @@ inline ReformatSide side_of(const dovetail::FormatView& view) {
   return {1, view.inner, 1, image};
 }
 
-// A linear tensor has its channels where the other one has them.
-inline void set_views(const dovetail::Tensor& x, const dovetail::Tensor& y, dovetail::FormatView* from,
-                      dovetail::FormatView* to) {
+// A linear tensor has its channels where the other one has them. View: Tensor, or Desc of known extents.
+template <class View>
+void set_views(const View& x, const View& y, dovetail::FormatView* from, dovetail::FormatView* to) {
   *from = dovetail::view_of(x);
   *to = dovetail::view_of(y);
   if (from->kind == 0 && to->kind != 0) *from = dovetail::view_of(x, to->axis);

@@ -7,23 +7,23 @@ using namespace dovetail;
 
 namespace {
 
+typedef BroadcastState<SelectArgs> SelectState;
+
+SelectState plan(const SelectParams&, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+  SelectState state;
+  state.args.element_bytes = size_of(outputs[0].type());
+  set_broadcast<3>(&state.args, {inputs[0], inputs[1], inputs[2]});
+  state.divide(outputs[0], static_cast<double>(3 * state.args.element_bytes + 1), setup.n_threads());
+  return state;
+}
+
 template <void (*kernel)(const SelectArgs&, int64_t, int64_t, int64_t, int64_t)>
-void enqueue(const SelectParams&, const Run& run) {
-  const Tensor condition = run.input(0), a = run.input(1), b = run.input(2), y = run.output(0);
-  const FormatView view = view_of(y);
-  if (view.stored() == 0) return;
-  SelectArgs args = {};
-  args.condition = condition.data<const uint8_t>();
-  args.a = a.data<void>();
-  args.b = b.data<void>();
-  args.y = y.data<void>();
-  args.element_bytes = size_of(y.type());
-  set_broadcast<3>(&args, {condition, a, b});
-  parallel_broadcast(run, args, 3 * args.element_bytes + 1,
-                     [&](int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column) {
-                       kernel(args, first_row, last_row, first_column, last_column);
-                     });
-  zero_padding(view, args.y, args.element_bytes);
+void enqueue(const SelectParams&, SelectState& state, const Run& run) {
+  state.args.condition = run.input(0).data<const uint8_t>();
+  state.args.a = run.input(1).data<void>();
+  state.args.b = run.input(2).data<void>();
+  state.args.y = run.output(0).data<void>();
+  state.run(run, kernel);
 }
 
 #define SELECT_ROW(isa, features, format) \
@@ -32,9 +32,10 @@ void enqueue(const SelectParams&, const Run& run) {
    .types = kSelectTypes,                 \
    .formats = format,                     \
    .fits = fits_select,                   \
-   .enqueue = enqueue<isa::select>},
+   .enqueue = enqueue<isa::select>,       \
+   .plan = plan},
 
-constexpr Row<SelectParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, SELECT_ROW)};
+constexpr Row<SelectParams, SelectState> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, SELECT_ROW)};
 
 }  // namespace
 

@@ -15,14 +15,28 @@ int64_t cost(int32_t kind) {
   return is_cheap ? 8 : 40;
 }
 
+struct UnaryState {
+  UnaryArgs args = {};
+  FormatView view;
+  Pieces pieces;
+  int64_t element_bytes = 0;
+};
+
+UnaryState plan(const UnaryParams& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+  UnaryState state;
+  state.args = {nullptr, nullptr, static_cast<int32_t>(inputs[0].type()), params.op};
+  state.view = view_of(inputs[0]);
+  state.pieces = cut(state.view.stored(), static_cast<double>(cost(params.op)), 64, setup.n_threads());
+  state.element_bytes = size_of(outputs[0].type());
+  return state;
+}
+
 template <void (*kernel)(const UnaryArgs&, int64_t, int64_t)>
-void enqueue(const UnaryParams& params, const Run& run) {
-  const Tensor x = run.input(0), y = run.output(0);
-  const FormatView view = view_of(x);
-  const UnaryArgs args = {x.data<void>(), y.data<void>(), static_cast<int32_t>(x.type()), params.op};
-  parallel_ranges(run, view.stored(), cost(params.op), 64,
-                  [&](int64_t first, int64_t last) { kernel(args, first, last); });
-  zero_padding(view, args.y, size_of(y.type()));
+void enqueue(const UnaryParams&, UnaryState& state, const Run& run) {
+  state.args.x = run.input(0).data<void>();
+  state.args.y = run.output(0).data<void>();
+  run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernel(state.args, first, last); });
+  zero_padding(state.view, state.args.y, state.element_bytes);
 }
 
 #define UNARY_ROWS(isa, features, format) \
@@ -32,22 +46,25 @@ void enqueue(const UnaryParams& params, const Run& run) {
    .formats = format " -> " format,       \
    .fits = fits_unary,                    \
    .enqueue = enqueue<isa::unary>,        \
-   .traits = kInPlace},                   \
+   .traits = kInPlace,                    \
+   .plan = plan},                         \
       {.tactic = format "_integer_" #isa, \
        .needs = features,                 \
        .types = kUnaryIntegers,           \
        .formats = format " -> " format,   \
        .fits = fits_unary,                \
        .enqueue = enqueue<isa::unary>,    \
-       .traits = kInPlace},               \
+       .traits = kInPlace,                \
+       .plan = plan},                     \
       {.tactic = format "_bool_" #isa,    \
        .needs = features,                 \
        .types = kUnaryQuestions,          \
        .formats = format " -> " format,   \
        .fits = fits_unary,                \
-       .enqueue = enqueue<isa::unary>},
+       .enqueue = enqueue<isa::unary>,    \
+       .plan = plan},
 
-constexpr Row<UnaryParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, UNARY_ROWS)};
+constexpr Row<UnaryParams, UnaryState> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, UNARY_ROWS)};
 
 }  // namespace
 
