@@ -30,6 +30,8 @@ class EngineInspector(Reporting):
     def get_layer_information(self, layer_index: int, format: LayerInformationFormat) -> str:
         """One layer as a line, or as JSON with its implementation, formats, time, and what lost.
 
+        Layers in blocks follow the one that owns these; lines are indented by two blanks a block, JSON has "depth".
+
         Raises:
             BindingError: there is no such layer, or the plan has no build report.
         """
@@ -40,7 +42,7 @@ class EngineInspector(Reporting):
         step = steps[layer_index]
         if format == LayerInformationFormat.JSON:
             return json.dumps(step.facts, indent=1)
-        return f"{step.layer} [{step.op}] {step.runs_on}: {' '.join(step.inputs)} -> {' '.join(step.outputs)}"
+        return f"{step.indented} [{step.op}] {step.runs_on}: {' '.join(step.inputs)} -> {' '.join(step.outputs)}"
 
     def get_engine_information(self, format: LayerInformationFormat) -> str:
         """All layers: the report, or JSON with a list of layers and the bindings."""

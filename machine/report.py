@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from dovetail.core.arguments import text
 from dovetail.core.errors import DefinitionError, PlanCorrupt
 
 _SHOWN = 12  # layers in a message
+_MOST_INDENTED = 8  # blocks in each other; what a report says is not relied on
 MAX_BYTES = 64 << 20  # of a report in a plan, as JSON
 
 
@@ -51,6 +52,14 @@ def with_report(document: dict[str, Any], report: bytes) -> dict[str, Any]:
     return {**document, "report": found} if found else document
 
 
+def steps_of(steps: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The steps of a plan's document in the order of their numbers, each in front of those of its blocks."""
+    for step in steps:
+        yield step
+        for block in step.get("blocks", ()):
+            yield from steps_of(block["steps"])
+
+
 @dataclass(frozen=True)
 class StepReport:
     """The report of one step."""
@@ -65,6 +74,12 @@ class StepReport:
     lost: tuple[str, ...]  # candidates that were slower
     refused: tuple[str, ...]  # candidates that could not be used, each with the reason
     facts: Mapping[str, Any] = field(repr=False)  # everything, as in the plan
+    depth: int = 0  # blocks that it is in, beside the main one
+
+    @property
+    def indented(self) -> str:
+        """The name of its layer, behind two blanks for each block."""
+        return "  " * min(self.depth, _MOST_INDENTED) + self.layer
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> StepReport:
@@ -82,6 +97,7 @@ class StepReport:
             lost,
             refused,
             facts,
+            int(facts.get("depth", 0)),
         )
 
 
@@ -145,7 +161,8 @@ def facts_of_engine(engine: Any) -> PlanFacts:
 def facts_of_document(document: dict[str, Any]) -> PlanFacts:
     """From the result of `read_plan`. Raises PlanCorrupt as well."""
     try:
-        name, producer, n_steps = document["name"], document.get("producer", ""), len(document["steps"])
+        name, producer = document["name"], document.get("producer", "")
+        n_steps = sum(1 for _ in steps_of(document["steps"]))
         return _facts(name, producer, n_steps, document["profiles"], document.get("report", {}))
     except (KeyError, TypeError) as error:
         raise _unreadable(error) from error
@@ -231,7 +248,7 @@ def _table(steps: Iterable[StepReport]) -> list[str]:
     rows = [("step", "layer", "device", "runs on", "inputs", "outputs", "us")]
     for index, step in enumerate(steps):
         inputs, outputs = " ".join(step.inputs), " ".join(step.outputs)
-        rows.append((str(index), step.layer, step.device, step.runs_on, inputs, outputs, _micros(step.time_ns)))
+        rows.append((str(index), step.indented, step.device, step.runs_on, inputs, outputs, _micros(step.time_ns)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

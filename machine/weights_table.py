@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from dovetail.core.errors import PlanCorrupt
 from dovetail.core.types import DataType
+from dovetail.machine.report import steps_of
 
 
 def weights_text(document: dict[str, Any], layer: str | None = None) -> str:
@@ -33,9 +35,10 @@ def _lines(document: dict[str, Any], layer: str | None) -> list[str]:
     for index, row in enumerate(rows):
         if row["how"] == "given" and layer in (None, row["layer"]):
             found.setdefault((row["layer"], row["role"]), set()).update(_behind(index, made_of))
+    steps = list(steps_of(document["steps"]))
     lines = [f"plan '{document['name']}'  {len(found)} weights"]
     return lines + [
-        f"  {name} {role}: {_way(document, [rows[index] for index in sorted(reached)])}"
+        f"  {name} {role}: {_way(document, steps, [rows[index] for index in sorted(reached)])}"
         for (name, role), reached in found.items()
     ]
 
@@ -51,7 +54,7 @@ def _behind(start: int, made_of: list[list[int]]) -> set[int]:
     return reached
 
 
-def _way(document: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+def _way(document: dict[str, Any], steps: list[Mapping[str, Any]], rows: list[dict[str, Any]]) -> str:
     """What was done, and where the results are."""
     parts = [f"as {DataType(row['dtype']).name}" for row in rows if row["how"] == "converted"]
     parts += [f"folded by '{row['layer']}' ({row['by']})" for row in rows if row["how"] == "folded"]
@@ -59,7 +62,7 @@ def _way(document: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         parts.append("in the plan" if parts else "in the plan as they are")
     for row in rows:
         if row["how"] == "packed":
-            step = document["steps"][row["step"]]
+            step = steps[row["step"]]
             is_late = "step" in document["constants"][step["packed"]]
             when = " when the plan is loaded" if is_late else ""
             parts.append(f"packed by '{step['layer']}' ({step['implementation']}:{step['row']}){when}")

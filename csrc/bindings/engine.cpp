@@ -98,6 +98,7 @@ py::list step_infos(const Engine& engine) {
     info["outputs"] = names(step.outputs);
     info["python"] = step.is_python;
     info["device"] = step.device;
+    info["depth"] = plan.blocks[static_cast<size_t>(step.block)].depth;
     list.append(info);
   }
   return list;

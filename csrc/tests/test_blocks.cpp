@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plans whose steps own blocks, made by hand of the layers of tests/runtime/tiny_plugin.c: test_blocks LIBRARY.
-// Each is run with extents that are known and with open ones, first carefully, then quickly.
+// Each is run with extents that are known and with open ones, first carefully, then quickly. Then some on a device of
+// host memory, which shows when the executor waits and for what.
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "check.hpp"
-#include "exact_memory.hpp"
+#include "fake_device.hpp"
 #include "plans.hpp"
 #include "runtime/context.hpp"
 
@@ -17,12 +19,12 @@ using Floats = std::vector<float>;
 
 namespace {
 
-constexpr int64_t kRows = 4, kMostRows = 16, kRoom = 64;  // bytes of kMostRows floats
+constexpr int64_t kRows = 4, kMostRows = 16, kRoom = 256;  // bytes; aligned as on a device
 
 // A plan of vectors [rows]; tensor 0 is its first input. Every tensor of the arena has memory of its own.
 class Draft {
  public:
-  explicit Draft(bool is_open) : is_open_(is_open) {
+  explicit Draft(bool is_open, int device = DT_DEVICE_CPU) : is_open_(is_open), device_(device) {
     plan_ = {{"version", {2, 1}},
              {"name", "by hand"},
              {"device", {{"type", "cpu"}, {"isa", json::array()}}},
@@ -33,6 +35,7 @@ class Draft {
              {"constants", json::array()},
              {"inputs", json::array()},
              {"outputs", json::array()}};
+    if (device != DT_DEVICE_CPU) plan_["device"] = {{"type", "cuda"}, {"sm", 90}, {"isa", json::array()}};
   }
 
   int vector(const char* where, json more = json::object()) {
@@ -44,9 +47,18 @@ class Draft {
   json sum(int a, int b, int y) {
     return {{"layer", "sum " + std::to_string(y)},
             {"op", "tiny::Add@1"},
-            {"implementation", "tiny::Add@1#c"},
+            {"implementation", device_ == DT_DEVICE_CPU ? "tiny::Add@1#c" : "tiny::Add@1#fake"},
             {"row", "plain"},
+            {"device", device_},
             {"inputs", {a, b}},
+            {"outputs", {y}}};
+  }
+  json decrement(int x, int y) {
+    return {{"layer", "decrement"},
+            {"op", "tests::Decrement@1"},
+            {"implementation", "tests::Decrement@1#fake"},
+            {"device", device_},
+            {"inputs", {x}},
             {"outputs", {y}}};
   }
   static json block(json inputs, json outputs, json steps) {
@@ -68,7 +80,8 @@ class Draft {
       const auto rows = [&](int64_t n) { return is_number ? json::array() : json::array({is_open_ ? n : kRows}); };
       ranges.push_back({rows(1), rows(kRows), rows(kMostRows)});
     }
-    json profile = {{"inputs", ranges}, {"arena_bytes", arena_}, {"offsets", offsets_}};
+    json profile = {{"inputs", ranges}, {"arena_bytes", 0}, {"cuda_arena_bytes", 0}, {"offsets", offsets_}};
+    profile[device_ == DT_DEVICE_CPU ? "arena_bytes" : "cuda_arena_bytes"] = arena_;
     profile["workspace"] = std::vector<int>(n_steps, -1);
     profile["workspace_bytes"] = std::vector<int>(n_steps, 0);
     plan_["profiles"] = json::array({profile});
@@ -80,7 +93,7 @@ class Draft {
  private:
   int add(const std::string& where, json dims, int type, json more) {
     const auto index = static_cast<int>(offsets_.size());
-    json tensor = {{"name", std::to_string(index)}, {"dtype", type}, {"format", 0}, {"device", 1}};
+    json tensor = {{"name", std::to_string(index)}, {"dtype", type}, {"format", 0}, {"device", device_}};
     tensor["dims"] = std::move(dims);
     tensor["where"] = where;
     tensor.update(more);
@@ -92,6 +105,7 @@ class Draft {
   }
 
   const bool is_open_;
+  const int device_;
   json plan_;
   std::vector<int64_t> offsets_;
   int64_t arena_ = 0;
@@ -201,6 +215,128 @@ void test_a_loop_can_be_interrupted() {
   }
 }
 
+// ---- on a device
+
+dt_code decrement(void*, const dt_run* run) {
+  *static_cast<int32_t*>(run->outputs[0]->data) = *static_cast<const int32_t*>(run->inputs[0]->data) - 1;
+  return DT_OK;
+}
+
+dt_code takes_anything(void*, void*, int32_t, const dt_desc* const*, int32_t, int32_t, int32_t* yes) {
+  *yes = 1;
+  return DT_OK;
+}
+
+void offer_fake_device(const Library& library) {
+  EXPECT(offer_device(tests::fake_device_api(), "fake").empty());
+  static dt_implementation add = *library.plugin->implementations[0], less = {};
+  EXPECT_EQ(std::string(add.op), "tiny::Add@1");
+  add.name = "fake";
+  add.device = DT_DEVICE_CUDA;
+  less.h = DT_HDR(dt_implementation);
+  less.op = "tests::Decrement@1";
+  less.name = "fake";
+  less.device = DT_DEVICE_CUDA;
+  less.supports = takes_anything;
+  less.enqueue = decrement;
+  for (const dt_implementation* implementation : {&add, &less}) {
+    ImplementationEntry entry;
+    entry.implementation = implementation;
+    entry.id = std::string(implementation->op) + "#fake";
+    register_implementation(entry);
+  }
+}
+
+// Memory of the device, with what a test puts there.
+template <class T>
+T* on_device(std::vector<T> values) {
+  T* made = static_cast<T*>(tests::fake.take(&tests::fake.memory, values.size() * sizeof(T)));
+  std::copy(values.begin(), values.end(), made);
+  return made;
+}
+
+// The output of a run on a stream, which is not waited for. The numbers of waits are those of the run.
+Floats enqueue(Context& context, const Floats& x, int32_t* number) {
+  Floats result(x.size());
+  float *given = on_device(x), *y = on_device(result);
+  context.set_address(0, given);
+  context.set_address(1, number);
+  context.set_address(2, y);
+  tests::fake.n_stream_waits = tests::fake.n_event_waits = 0;
+  context.execute({DT_HDR(dt_stream), 1, 0, nullptr});
+  std::copy(y, y + x.size(), result.begin());
+  return result;
+}
+
+void test_a_condition_on_a_device_is_all_that_is_waited_for() {
+  Draft draft(false, DT_DEVICE_CUDA);
+  const int x = draft.vector("input"), condition = draft.number("input", DT_TYPE_INT32), y = draft.vector("output");
+  const int then = draft.alias(y), otherwise = draft.alias(y), twice = draft.vector("arena");
+  const json blocks = {
+      draft.block(json::array(), {then}, json::array({draft.sum(x, x, then)})),
+      draft.block(json::array(), {otherwise}, json::array({draft.sum(x, x, twice), draft.sum(twice, x, otherwise)}))};
+  Context context(draft.engine(json::array({draft.control("conditional", {condition}, {y}, blocks)}), 4));
+  const Floats given = {1, 2, 3, 4};
+  int32_t* const number = on_device<int32_t>({1});
+  EXPECT(enqueue(context, given, number) == times(2, given));
+  *number = 0;
+  EXPECT(enqueue(context, given, number) == times(3, given));
+  EXPECT_EQ(tests::fake.n_stream_waits, 0);
+  EXPECT_EQ(tests::fake.n_event_waits, 1);
+  const std::vector<uint64_t> taken = context.execute_profiled();
+  EXPECT_EQ(taken.size(), 4u);
+  EXPECT(taken[0] > 0 && taken[1] == 0 && taken[2] > 0 && taken[3] > 0);
+  tests::fake.is_capturing = true;  // a graph would hold one of the branches
+  try {
+    enqueue(context, given, number);
+    EXPECT(!"captured");
+  } catch (const Failure& failure) {
+    EXPECT(failure.message.find("'conditional'") != std::string::npos);
+  }
+  tests::fake.is_capturing = false;
+}
+
+// a, n = x, 3; three times: n = n - 1; a = a + x if n, else a + a. `is_written`: n as the iteration has just written
+// it.
+void test_conditions_that_blocks_write(bool is_written) {
+  Draft draft(false, DT_DEVICE_CUDA);
+  const int x = draft.vector("input"), n = draft.number("input", DT_TYPE_INT32), y = draft.vector("output");
+  const int rest = draft.number("arena", DT_TYPE_INT32);
+  const int before = draft.vector("arena"), after = draft.vector("arena");
+  const int n_before = draft.number("arena", DT_TYPE_INT32), n_after = draft.number("arena", DT_TYPE_INT32);
+  const int less = draft.number("arena", DT_TYPE_INT32), last = draft.number("arena", DT_TYPE_INT32);
+  const int then = draft.alias(after), otherwise = draft.alias(after);
+  const json branches = {draft.block(json::array(), {then}, json::array({draft.sum(before, x, then)})),
+                         draft.block(json::array(), {otherwise}, json::array({draft.sum(before, before, otherwise)}))};
+  const json choice = draft.control("conditional", {is_written ? less : n_before}, {after}, branches);
+  json body = draft.control(
+      "loop", {-1, x, n}, {y, rest},
+      json::array({draft.block({before, n_before}, {after, n_after},
+                               {draft.decrement(n_before, less), choice, draft.decrement(n_before, n_after)})}));
+  body["iterations"] = 3;
+  Context context(draft.engine(json::array({body, draft.decrement(rest, last)}), 7));
+  const Floats given = {1, 2, 3, 4};
+  EXPECT(enqueue(context, given, on_device<int32_t>({3})) == times(is_written ? 6 : 4, given));
+  EXPECT_EQ(tests::fake.n_stream_waits, 0);
+  EXPECT_EQ(tests::fake.n_event_waits, 3);
+}
+
+void test_a_count_on_a_device() {
+  Draft draft(false, DT_DEVICE_CUDA);
+  const int x = draft.vector("input"), count = draft.number("input", DT_TYPE_INT32), y = draft.vector("output");
+  const int before = draft.vector("arena"), after = draft.vector("arena");
+  const json body = draft.block({before}, {after}, json::array({draft.sum(before, before, after)}));
+  Context context(draft.engine(json::array({draft.control("loop", {count, x}, {y}, json::array({body}))}), 2));
+  const Floats given = {1, 2, 3, 4};
+  int32_t* const number = on_device<int32_t>({0});
+  for (const int32_t n : {0, 1, 5}) {
+    *number = n;
+    EXPECT(enqueue(context, given, number) == times(static_cast<float>(1 << n), given));
+    EXPECT_EQ(tests::fake.n_stream_waits, 0);
+    EXPECT_EQ(tests::fake.n_event_waits, 1);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -209,12 +345,15 @@ int main(int argc, char** argv) {
     return 2;
   }
   set_log_sink([](int, const char*) {});
-  tests::offer(argv[1]);
+  offer_fake_device(*tests::offer(argv[1]));
   for (const bool is_open : {false, true}) {
     test_branches(is_open);
     test_iterations(is_open);
     test_blocks_in_blocks(is_open);
   }
   test_a_loop_can_be_interrupted();
+  test_a_condition_on_a_device_is_all_that_is_waited_for();
+  for (const bool is_written : {false, true}) test_conditions_that_blocks_write(is_written);
+  test_a_count_on_a_device();
   return tests::report("test_blocks");
 }

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from networks import new_network, profile_of
 
 import dovetail as trt
+from dovetail import _native
 from dovetail.core.expr import DimsExprs
 from dovetail.machine.builder.build import build_of
 from dovetail.machine.builder.control import conditional, loop
@@ -16,6 +21,7 @@ from dovetail.machine.builder.graph import Block, Graph, GraphTensor
 from dovetail.machine.builder.passes.plan_memory import max_bytes
 from dovetail.machine.builder.pipeline import with_plugins
 from dovetail.machine.plan import read_plan
+from dovetail.machine.weights_table import weights_text
 
 CHANNELS, SIDE = 4, 6
 RNG = np.random.default_rng(5)
@@ -205,6 +211,66 @@ def test_branches_share_memory():
     found = spans(graph)
     assert found["one"] == found["two"]
     assert graph.memory[0].arenas[trt.DeviceType.CPU].size == found["one"][1] - found["one"][0]
+
+
+PROGRAMS = os.environ.get("DOVETAIL_TEST_PROGRAMS")
+
+
+@pytest.mark.skipif(
+    not PROGRAMS, reason="needs the C++ test programs: make test and .ci/sanitize set DOVETAIL_TEST_PROGRAMS"
+)
+@pytest.mark.parametrize("arrange", [choose, nest, pass_on])
+def test_changed_plans_run_or_are_refused(arrange, tmp_path):
+    (tmp_path / "plan").write_bytes(bytes(Network(True).build(arrange).plan))
+    library = Path(_native.__file__).parent / "lib" / "libdovetail_cpu.so"
+    variants = os.environ.get("DOVETAIL_FUZZ_VARIANTS", "400")
+    command = [f"{PROGRAMS}/test_plan_fuzz", "--variants", variants, library, tmp_path / "plan"]
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    environment["ASAN_OPTIONS"] = "detect_stack_use_after_return=0"
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, f"exit status {done.returncode}\n" + done.stdout[-4000:] + done.stderr[-8000:]
+
+
+NESTED = [("again", 0), ("choice", 1), ("conv + relu", 2), ("tanh", 2), ("double", 1), ("last", 0)]
+
+
+def test_reports_and_inspectors_show_layers_in_blocks():
+    plan = Network(False).build(nest).plan
+    engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(plan)
+    inspector = engine.create_engine_inspector()
+    for index, (name, depth) in enumerate(NESTED):
+        line = inspector.get_layer_information(index, trt.LayerInformationFormat.ONELINE)
+        assert line.startswith("  " * depth + name + " [")
+        facts = json.loads(inspector.get_layer_information(index, trt.LayerInformationFormat.JSON))
+        assert (facts["layer"], facts.get("depth", 0)) == (name, depth)
+    assert engine.num_layers == len(NESTED)
+    rows = [line for line in str(plan).splitlines() if "#" in line and "lost" not in line]
+    starts = {row.index(name) - 2 * depth for row, (name, depth) in zip(rows, NESTED, strict=True)}
+    assert len(starts) == 1
+    assert str(plan) == engine.report()
+    assert "conv + relu" in engine.report("conv + relu")
+    assert [(step["layer"], step["depth"]) for step in engine._engine.steps] == NESTED
+
+
+def test_weights_of_layers_in_blocks_are_in_the_table():
+    text = weights_text(read_plan(Network(False).build(nest).plan))
+    assert "conv kernel: packed by 'conv + relu'" in text
+
+
+def test_a_profiler_is_told_of_layers_in_blocks():
+    seen = []
+
+    class Profiler(trt.IProfiler):
+        def report_layer_time(self, layer_name, ms):
+            seen.append((layer_name, ms > 0))
+
+    engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(Network(False).build(nest).plan)
+    context = engine.create_execution_context()
+    context.profiler = Profiler()
+    x = np.ones((2, CHANNELS, SIDE, SIDE), np.float32)
+    context.run({"x": x, "condition": np.array([True]), "count": np.int32(2)})
+    assert [name for name, _ in seen] == [name for name, _ in NESTED]
+    assert dict(seen)["conv + relu"] and not dict(seen)["tanh"]
 
 
 def test_the_document_has_steps_in_steps():
