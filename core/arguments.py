@@ -77,7 +77,7 @@ def integers(what: str, values: Any) -> tuple[int, ...]:
 
 
 def check_range(what: str, values: Sequence[int], bits: int = 64) -> None:
-    """Raise ShapeError naming the values that do not fit into so many bits."""
+    """Raise ShapeError, naming the values that do not fit into this number of bits."""
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     beyond = [value for value in values if not low <= value <= high]
     if beyond:

@@ -26,7 +26,7 @@
         DeviceFault
 
 The built-in in brackets is a base as well, so `except ValueError` catches a ShapeError. Every fact in a message is
-also an attribute of the exception, so that nobody has to parse messages. docs/errors.md explains each class.
+also an attribute of the exception, so that messages need not be parsed. docs/errors.md explains each class.
 """
 
 from __future__ import annotations

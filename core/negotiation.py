@@ -26,7 +26,7 @@ ON_CPU = "@cpu"  # suffix of a format word: the tensor is in host memory, whatev
 
 
 class Place(NamedTuple):
-    """Where and how a tensor lies: what neighbours must agree on."""
+    """How and where a tensor is stored; neighbouring layers must agree on it."""
 
     dtype: DataType
     format: TensorFormat

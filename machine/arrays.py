@@ -96,7 +96,7 @@ class ArrayFront:
                 if np.may_share_memory(target, other):
                     raise BindingError(
                         f"outputs '{name}' and '{tensor.name}' cannot lie in the same memory",
-                        hint="Give each output memory of its own.",
+                        hint="Give each output its own memory.",
                     )
             targets[tensor.name] = target
         return targets
@@ -166,8 +166,8 @@ class ArrayFront:
         if found is not None:
             if not tensor.is_linear and len(found.shape) != 1:
                 raise BindingError(
-                    f"{what} lies on the GPU with dims {list(found.shape)}, and is needed as {tensor.format.name}",
-                    hint="Give a flat array that lies in this format, or one on the host, which is reformatted.",
+                    f"{what} is on the GPU with dims {list(found.shape)}, and is needed as {tensor.format.name}",
+                    hint="Give a flat array in this format, or an array on the host, which is reformatted.",
                 )
             return (found.address, found.n_bytes, found.shape if tensor.is_linear else None, found), True
         array, extents = _laid_out(tensor, _view(tensor, value))
@@ -237,7 +237,7 @@ def _laid_out(tensor: IOTensor, view: np.ndarray) -> tuple[np.ndarray, Extents |
         f"input '{tensor.name}' cannot be an array of shape {list(view.shape)}",
         facts=[
             ("format", tensor.format.name),
-            ("taken", f"{tensor.rank} dims, which are reformatted, or a flat array, which lies in this format"),
+            ("taken", f"{tensor.rank} dims, which are reformatted, or a flat array in this format"),
         ],
         expected=tensor.rank,
         got=view.shape,

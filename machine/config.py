@@ -75,7 +75,7 @@ class IOptimizationProfile(Strict):
 
         Raises:
             ShapeError: lengths differ, or not min <= opt <= max; all are named.
-            DTypeError: contents are no integers, or `input` no name.
+            DTypeError: contents are not integers, or `input` is not a name.
         """
         _named(input)
         given = {"min": min, "opt": opt, "max": max}

@@ -202,7 +202,7 @@ def _strided(what: str) -> BindingError:
 def _on_other_gpu(what: str, given: int, wanted: int) -> BindingError:
     place = f"{DeviceType.GPU.name} {given}" if given >= 0 else "the host"
     return BindingError(
-        f"{what} lies on another device",
+        f"{what} is on another device",
         facts=[("given", place), ("needed", f"{DeviceType.GPU.name} {wanted}")],
         hint="Copy it to the engine's device first.",
     )

@@ -50,11 +50,11 @@ def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) ->
 
 
 def _unmasked(array: Any, what: str) -> np.ndarray:
-    """The data of a masked array. Raises BindingError if it has masked elements: what lies there means nothing."""
+    """The data of a masked array. Raises BindingError if it has masked elements, whose data are meaningless."""
     if np.any(array.mask):
         raise BindingError(
             f"{what} has {np.count_nonzero(array.mask)} masked elements",
-            hint="Give array.filled(value), or array.data if what lies under the mask is meant.",
+            hint="Give array.filled(value), or array.data for the data under the mask.",
         )
     return np.asarray(array)
 
@@ -87,7 +87,7 @@ def _as_array(value: Any, dtype: DataType, what: str) -> np.ndarray:
         device, index = value.__dlpack_device__()
         if int(device) not in _DLPACK_CPU:
             raise BindingError(
-                f"{what} lies on another device",
+                f"{what} is on another device",
                 facts=[("given", f"DLPack device {int(device)}:{index}"), ("needed", "the CPU, DLPack device 1")],
                 hint="Move it first: tensor.cpu().",
             )

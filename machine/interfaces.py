@@ -99,7 +99,7 @@ class IAlgorithmSelector:
         raise NotImplementedError(f"{type(self).__name__} does not have select_algorithms")
 
     def report_algorithms(self, contexts: list[Any], choices: list[Any]) -> None:
-        """Told what was chosen."""
+        """Would receive the choices."""
 
 
 class IProgressMonitor:

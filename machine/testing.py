@@ -478,7 +478,7 @@ def _check_offered(lookup: Lookup, layer: GraphLayer, wanted: str) -> None:
     raise NoImplementation(
         f"{layer.spec.id} has no implementation" + (f" '{wanted}'" if wanted else ", so that nothing can be tested"),
         facts=[("implementations", ", ".join(offered) or "none")],
-        hint="Load the library that brings it first: registry.load_library(path)."
+        hint="Load the library that has it first: registry.load_library(path)."
         if wanted or layer.spec.reference
         else "Write a reference or an enqueue, or load a library with kernels.",
         op=layer.spec.id,

@@ -1,4 +1,4 @@
-"""The weights of a plan as text: where each lies, how it came there, and whether new ones could take the same way."""
+"""The weights of a plan as text: where each is stored, how it was made, and whether it could be refitted."""
 
 from __future__ import annotations
 

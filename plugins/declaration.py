@@ -145,10 +145,10 @@ def warn_of_near_names(cls: type, where: str) -> None:
             alike = [m for m in _METHODS if m[0] == name[0] and abs(len(m) - len(name)) < 6]  # cheap, and often none
             near = difflib.get_close_matches(name, alike, n=1, cutoff=0.8)
             if near and near[0] not in vars(cls):
-                _warn(f"{cls.__name__}.{name} at {where} is called by nobody; is {near[0]} meant?")
+                _warn(f"{cls.__name__}.{name} at {where} is never called; is {near[0]} meant?")
         elif type(value) in (bool, int, float) and name.islower() and not _is_stated(cls, name):
             _warn(
-                f"{name} of {cls.__name__} at {where} has no type, so that it is no field; write "
+                f"{name} of {cls.__name__} at {where} has no type, so it is not a field; write "
                 f"`{name}: {type(value).__name__} = {value!r}`, or call it _{name} if it is a constant"
             )
 
@@ -210,7 +210,7 @@ def check(cls: type, found: Declaration, where: str) -> None:
     for name in _METHODS:
         value = getattr(cls, name, check)
         if not callable(value):
-            raise refuse(f"has {name} = {shown(value)}, which is no method", f"Write def {name}(self, ...).")
+            raise refuse(f"has {name} = {shown(value)}, which is not a method", f"Write def {name}(self, ...).")
     for method in TAKES_INPUTS:
         _check_parameters(cls, method, tuple(found.inputs), refuse)
     for name, value in vars(cls).items():

@@ -47,7 +47,7 @@ def field(
     Args:
         default: used if no value is given; a field without a default is required.
         low, high: inclusive range, of each element if the field is a list.
-        min_length, max_length: number of elements of a list; max_length -1 is no limit.
+        min_length, max_length: number of elements of a list; max_length -1 means no limit.
     """
     return FieldDeclaration(default, doc, low, high, min_length, max_length)
 

@@ -37,7 +37,7 @@ def op(
 
         @clip2.kernel(device=DeviceType.GPU)
         def clip2_on_gpu(op, inputs, outputs, workspace, stream):
-            ...  # fields are attributes of op; see `kernel` for what is handed over
+            ...  # fields are attributes of op; see `kernel` for the arguments
 
     Parameters before the star are the inputs, annotated with Input or Weights, or not at all if any type is
     allowed; a default of None makes one optional, `*tensors` takes any number. Parameters after the star are the

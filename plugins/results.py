@@ -40,7 +40,7 @@ def bytes_of(size: Any) -> int:
 def refuse_result(result: Any, output: str) -> NoReturn:
     """Raises PluginFailed for a kernel that returned something instead of writing its outputs."""
     raise PluginFailed(
-        f"it returned {shown(result)}, which nobody reads: a kernel writes into its outputs",
+        f"it returned {shown(result)}, which is not used: a kernel writes into its outputs",
         hint=f"Write outputs[0][...] = value for '{output}', and return nothing.",
     )
 
@@ -78,7 +78,7 @@ def results_of(plugin: Any, result: Any, arrays: Sequence[Any], descs: Sequence[
                 ],
                 hint="Without an infer, an output has the dims of the first input."
                 if getattr(plugin.infer, "is_default", False)
-                else "What is returned has to be what infer said.",
+                else "The dims must be those of infer.",
             )
         checked.append(value)
     return checked
@@ -113,7 +113,7 @@ def _of_type(output: str, value: Any, dtype: DataType, may_round: bool) -> np.nd
     facts = [("returned", str(given.dtype) if is_array else f"{shown(value)}, {given.dtype} to NumPy")]
     facts.append((f"'{output}'", dtype.name))
     if dtype in _COMPUTED_IN_FLOAT:
-        facts.append(("inputs", f"{dtype.name} is handed over as float32"))
+        facts.append(("inputs", f"{dtype.name} is passed as float32"))
     raise DTypeError(
         f"it returned {given.dtype} for output '{output}', which is {dtype.name}; nothing is converted silently",
         facts=facts,

@@ -26,7 +26,7 @@ class PluginRecord(Strict):
     source: str = ""  # how it was found, for messages: "dovetail (core)", "pip", "load_library"
     distribution: str = ""
     entry: str = ""  # value of the entry point: "acme_nms.plugin"
-    path: str = ""  # of the library, or of the folder that the distribution lies in
+    path: str = ""  # of the library, or of the folder of the distribution
     parent: str = ""  # name of the plugin that this library belongs to
     abi: str = ""  # "1.0"; "1.4*" if the library's minor is newer than the host's
     hash: str = ""  # of the library's contents

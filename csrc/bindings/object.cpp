@@ -243,7 +243,7 @@ void bind_implementation_class(py::module_& m) {
   const auto ins = py::arg("inputs"), outs = py::arg("outputs"), object = py::arg("object").none(false),
              row = py::arg("row");
   // Before what returns a Trial: signatures name the types that are known then.
-  py::class_<Surroundings>(m, "Surroundings", "What the rest of a network leaves in the caches between two runs.")
+  py::class_<CacheState>(m, "CacheState", "What the rest of a network leaves in the caches between two runs.")
       .def(py::init<int32_t, uint64_t, double>(), py::arg("n_threads"), py::arg("evicted_bytes"),
            py::arg("cold_share") = 0.0);
   py::class_<Packed>(m, "Packed", py::buffer_protocol(), "Behind the memoryview that prepare returns.")

@@ -393,7 +393,7 @@ struct Trial::State {
     context->shape_changed(call, table);
   }
 
-  std::vector<int64_t> run(int32_t repeat, const Surroundings* before) {
+  std::vector<int64_t> run(int32_t repeat, const CacheState* before) {
     constexpr int32_t kMost = 1 << 20;  // times are kept, and on a device two events for each
     if (repeat < 0 || repeat > kMost)
       throw Failure{DT_INVALID_ARGUMENT,
@@ -405,7 +405,7 @@ struct Trial::State {
     return on_cpu ? run_on_cpu(repeat, before) : run_on_device(repeat, before);
   }
 
-  std::vector<int64_t> run_on_cpu(int32_t repeat, const Surroundings* before) {
+  std::vector<int64_t> run_on_cpu(int32_t repeat, const CacheState* before) {
     std::vector<int64_t> times;
     Interruptible work;
     for (int32_t i = 0; i < repeat; ++i) {
@@ -421,7 +421,7 @@ struct Trial::State {
   }
 
   // Between events of the stream: what the device took, without the way there.
-  std::vector<int64_t> run_on_device(int32_t repeat, const Surroundings* before) {
+  std::vector<int64_t> run_on_device(int32_t repeat, const CacheState* before) {
     std::vector<DeviceEvent> events;
     if (before && before->evicted_bytes && !others.data())
       others = DeviceMemory(device, before->evicted_bytes, "other layers' tensors");
@@ -452,13 +452,13 @@ struct Trial::State {
 
   // The rest of the network has passed through the caches. The memory of outputs and workspaces was another tensor's a
   // few layers ago, and the layer before has just written the inputs: every thread of the pool its share of them.
-  void leave_caches_as_neighbours_do(const Surroundings& before) const {
+  void leave_caches_as_neighbours_do(const CacheState& before) const {
     parts->ins.each([&](uint8_t* data, uint64_t bytes, bool is_constant) {
       if (is_constant) before.cool(data, bytes);
     });
     before.cool(parts->memory.packed(), parts->memory.packed_bytes);
     struct Share {
-      const Surroundings* before;
+      const CacheState* before;
       const StepParts* parts;
       uint64_t workspace_bytes;
       int32_t n;
@@ -539,7 +539,7 @@ Trial::~Trial() {
   state_->own_stream.reset();
 }
 
-std::vector<int64_t> Trial::run(int32_t repeat, const Surroundings* before) {
+std::vector<int64_t> Trial::run(int32_t repeat, const CacheState* before) {
   py::gil_scoped_release release;
   return state_->run(repeat, before);
 }

@@ -6,9 +6,9 @@
 #include <memory>
 #include <vector>
 
+#include "bindings/cache_state.hpp"
 #include "bindings/guarded.hpp"
 #include "bindings/native.hpp"
-#include "bindings/surroundings.hpp"
 
 namespace dovetail {
 
@@ -25,7 +25,7 @@ class Trial {
   Trial& operator=(const Trial&) = delete;
 
   // Nanoseconds of each of `repeat` runs; `before` each of them, if it is not null, the caches are prepared.
-  std::vector<int64_t> run(int32_t repeat, const Surroundings* before);
+  std::vector<int64_t> run(int32_t repeat, const CacheState* before);
   // Hands outputs over. Throws Failure where the kernel wrote beside an output or into an input, if it is guarded.
   void settle();
 

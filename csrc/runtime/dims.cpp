@@ -29,7 +29,7 @@ bool is_float_operation(int64_t op) { return op >= DT_DIM_FLOAT_OF && op <= DT_D
 
 bool is_conversion(int64_t op) { return op == DT_DIM_DOUBLE_OF_FLOAT || op == DT_DIM_FLOAT_OF_DOUBLE; }
 
-// Are the operands float64 numbers, if they are no integers?
+// True if the operands are float64 numbers; else they are float32 numbers or integers.
 bool takes_doubles(int64_t op) { return op >= DT_DIM_DOUBLE_OF && op != DT_DIM_DOUBLE_OF_FLOAT; }
 
 bool gives_doubles(int64_t op) { return op >= DT_DIM_DOUBLE_OF && op != DT_DIM_FLOAT_OF_DOUBLE; }
@@ -101,7 +101,7 @@ DimsTrouble rounded(Real number, int64_t how, int64_t* value) {
   return DimsTrouble::kNone;
 }
 
-// Of an operation that is no conversion, by its name among those on floats.
+// The same for an operation that is not a conversion, by its name among those on floats.
 template <class Real>
 DimsTrouble apply_to(int64_t op, int64_t a, int64_t b, int64_t* value) {
   if (op == DT_DIM_FLOAT_OF) {

@@ -27,7 +27,7 @@ class FloatMode {
     set(saved_);
     return true;
   }
-  // For the thread of a pool, which else inherits that of whoever starts it.
+  // For the threads of a pool, which otherwise inherit the mode of the thread that starts them.
   static void set_default() {
 #if defined(__x86_64__)
     set({0x1f80, 0x037f});  // all exceptions masked, to nearest even, 80-bit x87: what a process starts with
@@ -43,7 +43,7 @@ class FloatMode {
     bool operator==(const Mode& other) const { return vector == other.vector && x87 == other.x87; }
   };
 #if defined(__x86_64__)
-  static constexpr uint32_t kFlags = 0x3f;  // of MXCSR: exceptions that have happened, which are no mode
+  static constexpr uint32_t kFlags = 0x3f;  // of MXCSR: exceptions that have happened, which are not part of the mode
   static Mode now() {
     Mode mode;
     mode.vector = _mm_getcsr() & ~kFlags;

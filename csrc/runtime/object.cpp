@@ -142,7 +142,7 @@ void Object::check_copy(const Object& copy) const {
   if (mine == its) return;
   size_t at = 0;
   while (at < mine.size() && at < its.size() && mine[at] == its[at]) ++at;
-  // Bytes that differ between two objects of the same fields say nothing: members that nobody has set yet.
+  // Bytes that differ between two objects made from the same fields are ignored: members that are not set yet.
   if (mine.size() == its.size() && fields_) {
     const std::string twin = create(op_, subject_, layer_, fields_, keep_)->save();
     if (twin.size() == mine.size())

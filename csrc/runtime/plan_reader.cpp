@@ -524,7 +524,7 @@ PlanOrigin PlanReader::read_origin(const JsonNode& node) const {
   }
   if (!node.has("tensor")) return origin;
   origin.tensor = node.at("tensor").index(plan_.tensors.size());
-  if (origin.how == PlanOrigin::How::kPacked) node.at("tensor").fail("none, for what is packed is no tensor");
+  if (origin.how == PlanOrigin::How::kPacked) node.at("tensor").fail("none, for packed bytes are not a tensor");
   if (plan_.tensors[static_cast<size_t>(origin.tensor)].where != Where::kConstant)
     node.at("tensor").fail("a tensor that is a constant");
   return origin;

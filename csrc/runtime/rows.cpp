@@ -57,7 +57,7 @@ bool parse_side(std::string text, bool formats, RowSide* side, std::string* erro
     for (const std::string& part : split(word, '|')) {
       const int32_t value = formats ? place_of(part, kFormatWords) : place_of(part, kTypeWords);
       if (value < 0) {
-        *error = "'" + part + "' is no " + (formats ? "format" : "type");
+        *error = "'" + part + "' is not a " + (formats ? "format" : "type");
         return false;
       }
       alternatives.push_back(value);

@@ -250,7 +250,7 @@ class Checker {
     }
     if (field.type == DT_FIELD_TENSOR) check_tensor(at, name, value);
     if (field.type == DT_FIELD_DIMS && (value.length != 1 || rank_of(value) < 0 || rank_of(value) > DT_MAX_RANK))
-      add(at, name + " has a default that is no Dims of rank 0 to 8");
+      add(at, name + " has a default that is not a Dims of rank 0 to 8");
     if (field.type != DT_FIELD_CHAR) return;
     const std::string text(static_cast<const char*>(value.data), static_cast<size_t>(value.length));
     if (text.find('\0') != std::string::npos) {

@@ -20,7 +20,7 @@ REFERENCE = "reference"  # the name of the implementation that runs a spec's Num
 
 
 def allowed_types(layer: GraphLayer, config: IBuilderConfig) -> Types:
-    """The types that each tensor of the layer may have where it lies, the one that it has in the network first.
+    """The types that each tensor of the layer may be stored in, first that of the network.
 
     Networks are strongly typed: it is that one.
     """
@@ -165,7 +165,8 @@ def make_object(layer: GraphLayer, implementation: Implementation) -> Any:
 def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
     """The candidates, each preceded by the same row with as many layers of the tail as it computes.
 
-    A row is also offered with the layers before an operand that another layer computes: where that lies may decide.
+    A row is also offered with only the layers before an operand that another layer computes, since the place of that
+    operand may decide.
     """
     if group.program is None:
         return found.candidates
@@ -215,7 +216,7 @@ def workspace_of(group: LayerGroup, candidate: Candidate, profile: int, n_thread
 
 
 def descs_of(group: LayerGroup, candidate: Candidate, profile: int) -> list[Any]:
-    """Descriptions of the tensors of the group's head as the candidate takes them; of what is absorbed none is told."""
+    """Descriptions of the tensors of the group's head, in the candidate's places, without absorbed layers."""
     return [
         None if tensor is None else tensor.desc(profile, place)
         for tensor, place in zip(group.head.tensors, candidate.places, strict=True)

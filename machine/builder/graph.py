@@ -85,7 +85,7 @@ class GraphTensor:
 
     @property
     def place(self) -> Place:
-        """Where it lies; before the selection, where it does if nothing is changed."""
+        """Its place; before the selection, the place that it has if nothing is changed."""
         return self.chosen_place or Place(self.dtype, TensorFormat.LINEAR, DeviceType.CPU)
 
     @property
@@ -102,7 +102,7 @@ class GraphTensor:
         return [Place(self.dtype, format_, self.allowed_device) for format_ in formats]
 
     def desc(self, profile: int = 0, place: Place | None = None, with_data: bool = False) -> DynamicTensorDesc:
-        """The tensor as planning functions of implementations see it, where it lies or in another place."""
+        """The description of the tensor for planning functions, in its place or another one."""
         place = place or self.place
         key = (profile, place.dtype, place.format, with_data)
         source = (self.dims, self.ranges[profile], self.constant, self.scale)  # what passes change
@@ -195,7 +195,7 @@ class Candidate:
 
     @property
     def places(self) -> tuple[Place | None, ...]:
-        """Of the inputs and outputs of the head; what is absorbed leaves the result where it lies."""
+        """Places of the inputs and outputs of the head; absorbed layers do not change the place of the result."""
         return self.row.places
 
     @property
@@ -327,13 +327,14 @@ class LayerGroup:
         return None if place is None else self._retyped(self.layers[candidate.n_absorbed].outputs[0], place)
 
     def _retyped(self, tensor: GraphTensor, result: Place) -> Place:
-        """Where a tensor among the absorbed layers lies if it lies as the head's result does."""
+        """The place of a tensor of the absorbed layers if it is stored like the head's result."""
         return result if tensor.dtype == self.head.outputs[0].dtype else result.with_type(tensor.dtype)
 
     def places(self, candidate: Candidate) -> list[Place | None]:
-        """Where each of `tensors` lies when the group runs that way.
+        """The place of each of `tensors` if the group runs with this candidate.
 
-        Operands of what is absorbed lie where the result does: as it does if they have its extents, else row by row.
+        Operands of absorbed layers are on the device of the result, in its format if they have its extents, else
+        linear.
         """
         n_inputs = len(self.head.inputs)
         found, results = list(candidate.places[:n_inputs]), list(candidate.places[n_inputs:])
@@ -350,7 +351,7 @@ class LayerGroup:
         return [*found, *results]
 
     def _as_operand(self, tensor: GraphTensor | None, result: GraphTensor, place: Place | None) -> Place | None:
-        """Where an operand of an epilogue lies, next to a result in `place`."""
+        """The place of an operand of an epilogue for a result in `place`."""
         if tensor is None or place is None:
             return None
         is_whole = not tensor.is_constant and all(a.same(b) for a, b in zip(tensor.dims, result.dims, strict=True))
@@ -393,7 +394,7 @@ class LayerGroup:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Arenas of one profile. Offsets in bytes, each in the arena of its device; -1 for what lies in none."""
+    """Arenas of one profile. Offsets in bytes, each in the arena of its device; -1 if it is in none."""
 
     arenas: dict[DeviceType, Arena]
     offsets: dict[int, int]  # id of tensor -> offset
@@ -502,8 +503,8 @@ class Graph(Block):
         """Put a layer of another op in the place of `old`, whose outputs it makes.
 
         Raises:
-            PluginNotFound: nobody has registered `op`, which is written "namespace::Name@version".
-            BuildError: the new layer would make other outputs, or `old` tells an extent.
+            PluginNotFound: `op`, "namespace::Name@version", is not registered.
+            BuildError: the new layer would have other outputs, or `old` writes a data-dependent extent.
             FieldValueError: an op of Python has no such field, or not with this value.
         """
         spec = self.lookup.find(*parse_op_id(op))
@@ -519,7 +520,7 @@ class Graph(Block):
                 facts=[("its outputs", ", ".join(found)), ("needed", ", ".join(wanted))],
             )
         if any(layer is old for layer, _ in self.sizes.values()):
-            raise BuildError(f"{spec.id} cannot take the place of {old.label}, which tells an extent")
+            raise BuildError(f"{spec.id} cannot replace {old.label}, which writes a data-dependent extent")
         new = GraphLayer(old.name, spec, values, made, list(inputs), old.outputs, old.precision, old.device)
         for tensor in new.outputs:
             tensor.producer = new
@@ -555,7 +556,7 @@ class ProfileExtents:
         self.ranges = Ranges(
             [_intervals(extents) for extents in dims], [None if c is None else _intervals(c) for c in contents]
         )
-        # At min, opt and max of all inputs, sizes that layers tell at their bounds.
+        # At min, opt and max of all inputs, with data-dependent extents at their bounds.
         self.corners = [self._corner(i) for i in range(3)]
 
     def _corner(self, i: int, sizes: Mapping[Expr, int] | None = None) -> Values:

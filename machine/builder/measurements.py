@@ -34,8 +34,8 @@ MOST_TARGETS = 3  # but for no more times as long,
 MOST_RUNS = 50  # and no more often
 STABLE = 0.03  # by how much of it a time may change when the number of runs is doubled
 QUICK_RUNS = 2  # that every candidate gets,
-SLOW = 2.0  # and those that take so many times as long as another of the same places get no more;
-HOPELESS = 20.0  # those that take so many times as long in their first run get no other
+SLOW = 2.0  # and those that take this many times as long as another one of the same places get no more;
+HOPELESS = 20.0  # those that take this many times as long in their first run get no other
 NETWORK_NS = 1_000_000_000  # the whole network is repeated until this was spent on it
 MOST_BYTES = 1 << 30  # of the tensors of candidates that are measured in turns
 GPU_CACHE_BYTES = 64 << 20  # as much as the last cache of any GPU that we know, or a bit more
@@ -62,12 +62,12 @@ class Measurements:
         self._watched: set[Key] = set()
         self._strange: dict[str, bool] = {}
         self._n_known = self._n_measured = 0
-        self._surroundings: dict[DeviceType, _native.Surroundings] = {}
+        self._cache_states: dict[DeviceType, _native.CacheState] = {}
         self.surround(0)
         self._spent_s = 0.0
 
     def surround(self, network_bytes: int) -> None:
-        """Measure layers from now on as those of a network whose tensors take so many bytes together.
+        """Measure layers from now on as those of a network whose tensors take this number of bytes together.
 
         What that means for the caches is measured too, when the first layer is. Keys only have what never changes: how
         the bytes compare with the caches that the processor says it has.
@@ -79,18 +79,18 @@ class Measurements:
             self._caches = f"up to {_mebibytes(min(network_bytes, 2 * max(own, last)))} MiB read in between"
         is_large = network_bytes > GPU_CACHE_BYTES
         self._caches_of_gpu = "beyond all caches" if is_large else "warm"
-        self._surroundings = {}
+        self._cache_states = {}
 
-    def _surroundings_of(self, device: DeviceType) -> _native.Surroundings:
-        if device not in self._surroundings:
+    def _cache_state_of(self, device: DeviceType) -> _native.CacheState:
+        if device not in self._cache_states:
             if device == DeviceType.GPU:
                 is_large = self._network_bytes > GPU_CACHE_BYTES
-                made = _native.Surroundings(0, 2 * GPU_CACHE_BYTES if is_large else 0)
+                made = _native.CacheState(0, 2 * GPU_CACHE_BYTES if is_large else 0)
             else:
                 cold = _native.measured_cold_share(self._network_bytes, self.n_threads) if self._evicted else 0.0
-                made = _native.Surroundings(self.n_threads, self._evicted, cold)
-            self._surroundings[device] = made
-        return self._surroundings[device]
+                made = _native.CacheState(self.n_threads, self._evicted, cold)
+            self._cache_states[device] = made
+        return self._cache_states[device]
 
     def times(
         self, ways: Sequence[tuple[LayerGroup, Candidate]], contents: Callable[[], Arrays] | None = None
@@ -139,7 +139,7 @@ class Measurements:
         except MemoryError as error:
             return dict.fromkeys(ways, error)
         for key, (group, candidate) in ways.items():
-            before = self._surroundings_of(candidate.device)
+            before = self._cache_state_of(candidate.device)
             try:
                 own = [*arrays, *samples(group.inputs[len(arrays) :])]  # with what is absorbed
                 races.append(_Race(key, group, candidate, Trial(group, candidate, own, self.n_threads), before))

@@ -38,7 +38,7 @@ def _layer(
 
 
 def reformat(lookup: Lookup, source: GraphTensor, target: GraphTensor, name: str, device: DeviceType) -> GraphLayer:
-    """A layer called `name` that brings a tensor to the place of `target`.
+    """A layer called `name` that converts a tensor to the place of `target`.
 
     One that keeps the type says nothing of types, as plans and timing caches had it before there were others.
     """

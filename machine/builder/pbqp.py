@@ -62,7 +62,7 @@ class Problem:
 
 
 def solve(problem: Problem) -> Solution:
-    """The cheapest assignment; exact unless the search had to stop early, which `is_optimal` tells."""
+    """The cheapest assignment; exact unless the search had to stop early (`is_optimal` is then False)."""
     rest = problem.copy()
     undo = _reduce(rest)
     choice: dict[Variable, int] = {}

@@ -92,7 +92,7 @@ class Trial:
         self._outputs, self._native = self._ready(POISONS[0])
 
     def run(self, repeat: int = 1, before: Any = None) -> list[int]:
-        """The duration of each run in ns. `before`: the surroundings that the caches are prepared for, each time."""
+        """The duration of each run in ns. `before`: how the caches are prepared before each run."""
         return self._native.run(repeat, before)
 
     def results(self) -> list[np.ndarray]:
@@ -156,7 +156,7 @@ def _left(buffer: np.ndarray, desc: DynamicTensorDesc, poison: int) -> np.ndarra
 
 
 def _refuse_unwritten(group: LayerGroup, candidate: Candidate, unwritten: Sequence[np.ndarray]) -> None:
-    """Raise for outputs with elements that two runs left as they were. Those of an extent that it tells may be."""
+    """Raise for outputs with elements that two runs did not write, except those with data-dependent extents."""
     facts = []
     for index, (tensor, left) in enumerate(zip(group.outputs, unwritten, strict=True)):
         if not left.any() or any(leaf.is_size_tensor for leaf in leaves_of(*tensor.dims)):

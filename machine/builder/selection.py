@@ -61,7 +61,7 @@ class Selection:
         known: dict[tuple[int, Place | None], tuple[float, tuple[Candidate, ...]]] = {}
 
         def rest(position: int, place: Place | None) -> tuple[float, tuple[Candidate, ...]]:
-            """Costs and candidates of the tail from `position` on, where what it takes lies in `place`."""
+            """Costs and candidates of the tail from `position` on, if its input is in `place`."""
             if position == len(group.tail):
                 return 0.0, ()
             if (position, place) not in known:

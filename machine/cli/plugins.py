@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--strict", action="store_true", help="exit status 1 if a plugin is broken")
     why = actions.add_parser("why", help="all about one plugin, with the traceback if it failed")
     why.add_argument("name", help="name of a plugin, distribution or library")
-    check = actions.add_parser("check-load", help="open a library in a child process, and say what it brings")
+    check = actions.add_parser("check-load", help="open a library in a child process, and list its contents")
     check.add_argument("path", help="of the library; a bare name is looked for in DOVETAIL_PLUGIN_PATH first")
     check.add_argument(
         "--timeout", type=float, default=TIMEOUT_S, metavar="S", help="seconds it may take (%(default)g)"
@@ -134,7 +134,7 @@ def _why(registry: Registry, name: str) -> int:
 
 
 def _home_of_op(registry: Registry, name: str) -> tuple[str, str] | None:
-    """The id of an op of this name, whatever its case, and the plugin that brings it."""
+    """The id of an op of this name, ignoring case, and the name of its plugin."""
     for spec in registry.specs():
         if name.lower() in (spec.name.lower(), spec.id.lower(), f"{spec.namespace}::{spec.name}".lower()):
             record = registry.record_of(spec.id)

@@ -1,4 +1,4 @@
-"""`dovetail stubs`: typed stubs of `INetworkDefinition` with a method for each `add_<layer>` that plugins bring.
+"""`dovetail stubs`: typed stubs of `INetworkDefinition` with a method for each `add_<layer>` of the plugins.
 
 network.py types the class itself. The checked-in network.pyi holds the built-in layers. What else is generated
 and checked in: `--names` makes machine/api.pyi, `--native` csrc/bindings/_native.pyi, `--tables` core/_tables.pyi,
@@ -41,7 +41,7 @@ class INetworkDefinition:
 
 
 def network_stub(lookup: Lookup, names: list[str]) -> str:
-    """Text of network.pyi: the methods written in network.py, then those that the ops bring."""
+    """Text of network.pyi: the methods written in network.py, then those of the ops."""
     lines = [_HEADER.rstrip("\n")]
     tree = ast.parse(Path(inspect.getfile(network)).read_text())
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "INetworkDefinition")
@@ -211,7 +211,7 @@ def _taken(annotation: str) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--built-in", action="store_true", help="leave out what third parties bring")
+    parser.add_argument("--built-in", action="store_true", help="leave out the layers of third parties")
     parser.add_argument("--names", action="store_true", help="the public names instead, for machine/api.pyi")
     parser.add_argument(
         "--native", action="store_true", help="the native module instead, for csrc/bindings/_native.pyi"

@@ -11,11 +11,11 @@ import numpy as np
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.machine.tensor import ITensor
 
-EXACT = "in_float64"  # a field of layers that begin or end what the model has as DOUBLE
+EXACT = "in_float64"  # a field of layers at the ends of a part that the model computes in DOUBLE
 
 
 class Constants:
-    """Computes with the layers' NumPy references, once a tensor: in float64 what the model has as DOUBLE.
+    """Computes each tensor once, with the layers' NumPy references; in float64 what the model computes in DOUBLE.
 
     Args:
         may_use: (bytes) -> may a result take them, beyond those of what it is computed from? What may not is not known.

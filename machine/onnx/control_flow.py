@@ -68,7 +68,7 @@ def _selected(node: Node, *branches: list[Value | None]) -> list[Value | None]:
 
 
 def _meant(condition: ITensor) -> bool | None:
-    """What a condition on extents is if none of those that are not known is 0 or 1; None if that does not tell."""
+    """The value of a condition on extents if all unknown ones are at least 2; None if that does not decide it."""
     elements = condition.symbolic.elements()
     if elements is None or len(elements) != 1:
         return None

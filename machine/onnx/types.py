@@ -65,7 +65,7 @@ def carries(dtype: DataType, elem_type: int) -> bool:
 
 
 class ElementTypes:
-    """The types of one model. Each that is carried in another is told once, through `tell`."""
+    """The types of one model. For each type that is represented by another one, `tell` is called once."""
 
     def __init__(self, tell: Callable[[str], None], files: TensorFiles | None = None) -> None:
         self._tell, self._files = tell, files or TensorFiles()

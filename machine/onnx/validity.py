@@ -1,4 +1,4 @@
-"""Is a model valid ONNX? What is not is found before anything is imported, and named."""
+"""Checks that a model is valid ONNX, before anything is imported."""
 
 from __future__ import annotations
 

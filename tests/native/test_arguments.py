@@ -33,7 +33,7 @@ CODE = """
     pair = (desc, np.zeros(8, np.float32))
     trial = relu.trial(made, 0, [pair], [pair])
     others = [
-        *_native.open_library(sys.argv[1]).ops, trial, _native.Surroundings(1, 4096),
+        *_native.open_library(sys.argv[1]).ops, trial, _native.CacheState(1, 4096),
         _native.HostMemory(b"bytes"), _native.DeviceArray(4096, [2, 3]), _native.DLPackArray(np.zeros(3).__dlpack__()),
     ]
     garbage = [

@@ -467,7 +467,7 @@ def forge():
         (OF["pooling"], "Pooling", "stride_nd", [1], "'stride_nd' has 1 values, window_size_nd has 2"),
         (OF["reduce"], "Reduce", "op", 5, "'op' is 5, not 0..4"),
         (OF["scatter"], "Scatter", "reduction", 5, "'reduction' is 5, not 0..4"),
-        (OF["shuffle"], "Shuffle", "first_transpose", [1, 1], "'first_transpose' is no order of axes"),
+        (OF["shuffle"], "Shuffle", "first_transpose", [1, 1], "'first_transpose' is not an order of axes"),
         (OF["slice"], "Slice", "mode", 5, "'mode' is 5, not 0..4"),
         (OF["topk"], "TopK", "axes", 3, "'axes' is 0x3, more than one axis"),
     ],

@@ -168,7 +168,7 @@ def test_open_that_fails_is_quoted(compile_plugin):
         ("CREATE=NULL", "op refused::Op@1", "create is null"),
         ('OUTPUT_TYPES="=z"', "op refused::Op@1 output 0", "'=z' names no input"),
         ("OUTPUT_TYPES=NULL", "op refused::Op@1 output 0", "'y' has no types, and there is no infer_type"),
-        ('OUTPUT_TYPES="f32 f64"', "op refused::Op@1 output 0", "types 'f32 f64': 'f64' is no type"),
+        ('OUTPUT_TYPES="f32 f64"', "op refused::Op@1 output 0", "types 'f32 f64': 'f64' is not a type"),
         (
             "DEFAULT_TYPE=DT_FIELD_FLOAT32",
             "op refused::Op@1 field 0",
@@ -198,7 +198,7 @@ def test_open_that_fails_is_quoted(compile_plugin):
         (
             'TYPES="f32 f33 -> f32"',
             "refused::Op@1#plain row only",
-            "types 'f32 f33 -> f32': 'f33' is no type",
+            "types 'f32 f33 -> f32': 'f33' is not a type",
         ),
         (
             'TYPES="f32 f32"',
@@ -228,7 +228,7 @@ def test_open_that_fails_is_quoted(compile_plugin):
         ("RANGE=2, 1", "op refused::Op@1 field 0", "'mode' is allowed from 2"),
         ("DEFAULT_LENGTH=-5", "op refused::Op@1 field 0", "'mode' has a default without data, of -5 elements"),
         ("DEFAULT_LENGTH=9000000000", "op refused::Op@1 field 0", "'mode' has a default without data"),
-        ('FORMATS="nchw"', "refused::Op@1#plain row only", "formats 'nchw': 'nchw' is no format"),
+        ('FORMATS="nchw"', "refused::Op@1#plain row only", "formats 'nchw': 'nchw' is not a format"),
         (
             'FORMATS="linear linear -> linear linear"',
             "refused::Op@1#plain row only",

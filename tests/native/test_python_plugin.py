@@ -220,7 +220,7 @@ def test_rows_are_those_of_a_native_table():
 
 
 def test_a_row_of_unknown_words_is_refused():
-    with pytest.raises(FieldValueError, match="cannot have a row 'f99 -> f32'\n  types  'f99' is no type"):
+    with pytest.raises(FieldValueError, match="cannot have a row 'f99 -> f32'\n  types  'f99' is not a type"):
         make(Scale(), [{"tactic": "a", "types": "f99 -> f32"}])
 
 

@@ -53,9 +53,9 @@ AT_THE_CLASS = [
     ("kernels alike", cls(COPY + "@kernel()\n" + COPY.replace("enqueue", "other")), "two kernels", "enqueue", "other"),
     ("a device as text", cls("device = 'gpu'\n" + COPY), "'gpu'", "DeviceType.GPU"),
     ("a device as a number", cls("device = 0\n" + COPY), "cannot have a kernel on 0", "DeviceType.GPU"),
-    ("a number as infer", cls("infer = 5\n" + COPY), "infer = 5, which is no method", "def infer(self, ...)"),
-    ("a number as enqueue", cls("enqueue = 5"), "enqueue = 5, which is no method", "def enqueue(self, ...)"),
-    ("a number as configure", cls("configure = 5\n" + COPY), "configure = 5, which is no method"),
+    ("a number as infer", cls("infer = 5\n" + COPY), "infer = 5, which is not a method", "def infer(self, ...)"),
+    ("a number as enqueue", cls("enqueue = 5"), "enqueue = 5, which is not a method", "def enqueue(self, ...)"),
+    ("a number as configure", cls("configure = 5\n" + COPY), "configure = 5, which is not a method"),
     (
         "an operator as text",
         cls("onnx = 'Hard'"),
@@ -248,7 +248,7 @@ def test_it_is_said_when_it_shows(code, words):
     [
         (
             "def references(self, x):\n    return x\n",
-            "A.references at author.py:1 is called by nobody; is reference meant",
+            "A.references at author.py:1 is never called; is reference meant",
         ),
         ("def get_workspace(self, a, b):\n    return 1\n", "is get_workspace_size meant"),
         ("alpha = 2.0\n", "write `alpha: float = 2.0`"),

@@ -351,7 +351,7 @@ void with_float_type(DataType type, const Body& body) {
   if (type == DataType::kFLOAT) return body(float());
   if (type == DataType::kHALF) return body(__half());
   if (type == DataType::kBF16) return body(__nv_bfloat16());
-  fail(DT_UNSUPPORTED, "type %d is no type of floats", static_cast<int>(type));
+  fail(DT_UNSUPPORTED, "type %d is not a float type", static_cast<int>(type));
 }
 
 // The same with an unsigned integer as wide as an element: for kernels that only copy elements.

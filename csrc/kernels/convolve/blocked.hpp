@@ -52,7 +52,7 @@ struct BlockedTile {
 inline int64_t blocks_of(int64_t n) { return (n + kBlock - 1) / kBlock; }
 
 // Computes the epilogue on n outputs of one block of maps, which lie side by side from y on and are still in L1. Lanes
-// that are no maps stay zeros.
+// without a map stay zero.
 inline void finish_block(const ConvolveArgs& args, float* y, int64_t n, int64_t image, int64_t map, int64_t maps) {
   if (!args.epilogue || maps <= 0) return;
   EpilogueTile tile = {y, kBlock, static_cast<int>(n), static_cast<int>(maps < kBlock ? maps : kBlock)};
@@ -100,7 +100,7 @@ inline void gather_tap(const ConvolveArgs& args, const BlockedTile& tile, const 
   }
 }
 
-// Writes one output; lanes that are no maps become zeros.
+// Writes one output; lanes without a map become zero.
 template <int v>
 inline void write_maps(const VecF* sum, float* y, int64_t y_block, int64_t maps) {
   for (int i = 0; i < v; ++i) {

@@ -112,9 +112,9 @@ struct CudaGemmRow {
     GemmArgs args = {};
     set_groups(&args, axes);
     const bool has_b = inputs.has(kGemmB);
-    if (!has_b && kernel.rows + kernel.columns > 0) return "one input, which is no product";
+    if (!has_b && kernel.rows + kernel.columns > 0) return "one input, which is not a product";
     if (has_b && inputs[kGemmB].type() != inputs[kGemmA].type() && !inputs[kGemmB].is_constant()) {
-      return "b is of another type than a, and no constant";
+      return "b is of another type than a, and is not a constant";
     }
     return cuda_gemm::blocks_of(kernel, args) > cuda_gemm::kMostBlocks ? "more tiles than a grid has blocks" : nullptr;
   }
@@ -141,7 +141,7 @@ struct CudaGemmRow {
         fail(DT_UNSUPPORTED, "b is of another type than a and was not converted while building");
       }
     } else if (kernel.rows + kernel.columns > 0) {
-      fail(DT_UNSUPPORTED, "one input, which is no product");
+      fail(DT_UNSUPPORTED, "one input, which is not a product");
     }
     const bool has_bias = Rule::kBias > 0 && run.has_input(Rule::kBias);
     cuda_gemm::run_gemm(run, kernel, axes, has_bias ? run.input(Rule::kBias).template data<void>() : nullptr,

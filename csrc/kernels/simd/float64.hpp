@@ -53,8 +53,8 @@ inline double clamp_exponent(double v) {
   return v > 200 ? 200 : v;
 }
 
-// ln v for v that is no denormal of float64: 2^n m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh s, s = (m-1)/(m+1).
-// |s| < 0.172; the first term left out is s^14 / 15 of the first, < 2e-12.
+// ln v for v that is not a denormal of float64: 2^n m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh s, s =
+// (m-1)/(m+1). |s| < 0.172; the first term left out is s^14 / 15 of the first, < 2e-12.
 inline double log_d(double v) {
   const uint64_t sqrt_half = 0x3fe6a09e667f3bcdu;
   const uint64_t n = (bits_of_double(v) - sqrt_half) >> 52;  // 12 bits, wrapped around below 0

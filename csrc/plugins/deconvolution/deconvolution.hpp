@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // y[k, o] = bias[k] + sum over c, t of w[c, k, t] * x[c, i], over all i with i * stride + t * dilation - padding = o
 //   inputs   x, 2 or 3 spatial dims at the end and channels before them; kernel [C, K / groups, taps]; bias [K],
-//   optional padding  is cut off y; the SAME modes compute it from window and stride numerics sums in float32; INT8:
-//   exact sums in int32, then times x.scale * kernel.scale, plus bias packing  a constant kernel is packed while
-//   building, another one in each run
+//            optional
+//   padding  is cut off y; the SAME modes compute it from window and stride
+//   numerics sums in float32; INT8: exact sums in int32, then times x.scale * kernel.scale, plus bias
+//   packing  a constant kernel is packed while building, another one in each run
 #ifndef DOVETAIL_PLUGINS_DECONVOLUTION_DECONVOLUTION_HPP
 #define DOVETAIL_PLUGINS_DECONVOLUTION_DECONVOLUTION_HPP
 

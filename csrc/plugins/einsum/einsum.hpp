@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // y[...] = sum of products of the inputs over the letters of `equation` that y does not have: "ij,jk->ik", "ij->ji";
-//   extents of 1 are repeated
-//   reduces to a matrix product whose indices run over several axes (kernels/gemm/args.hpp); nothing is moved
-//   before. One input is multiplied by nothing
+// extents of 1 are broadcast. It is a matrix product whose indices run over several axes (kernels/gemm/args.hpp), so that
+// nothing is copied first. A single input is not multiplied.
 #ifndef DOVETAIL_PLUGINS_EINSUM_EINSUM_HPP
 #define DOVETAIL_PLUGINS_EINSUM_EINSUM_HPP
 

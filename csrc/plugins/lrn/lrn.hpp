@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = x / (k + alpha / window * sum of x^2 over the neighbouring channels)^beta; channels are the third axis from the
-// end.
+// y = x / (k + alpha / window * sum of x^2 over the neighbouring channels)^beta; the channel axis is the third last.
 //   numerics float32 whatever the type
 #ifndef DOVETAIL_PLUGINS_LRN_LRN_HPP
 #define DOVETAIL_PLUGINS_LRN_LRN_HPP

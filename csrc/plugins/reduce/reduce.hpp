@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sum, product, maximum, minimum or mean over some axes.
-//   numerics float16 and bfloat16 are reduced in float32; a long reduction is one of blocks. Integers wrap around,
-//   their
-//            mean drops the fraction. MAX and MIN give NaN if an element is NaN
+//   numerics float16 and bfloat16 are reduced in float32; long reductions are done in blocks. Integers wrap around,
+//            their mean drops the fraction. MAX and MIN give NaN if an element is NaN
 //   empty    SUM 0, PROD 1, MAX and MIN the least and the greatest value of the type; AVG NaN, of integers 0
 #ifndef DOVETAIL_PLUGINS_REDUCE_REDUCE_HPP
 #define DOVETAIL_PLUGINS_REDUCE_REDUCE_HPP

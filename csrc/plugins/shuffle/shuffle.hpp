@@ -30,7 +30,7 @@ struct ShuffleParams {
       seen |= 1u << order[i];
     }
     if (seen + 1 != 1u << order.n) {
-      dovetail::fail(DT_INVALID_ARGUMENT, dovetail::nowhere("field '%s' is no order of axes"), name);
+      dovetail::fail(DT_INVALID_ARGUMENT, dovetail::nowhere("field '%s' is not an order of axes"), name);
     }
   }
   static void check_rank(const char* name, const dovetail::Ints& order, const dovetail::Shape& of) {

@@ -35,7 +35,7 @@ struct SliceParams {
     if (fault) dovetail::fail(DT_SHAPE, dovetail::nowhere("%s"), fault);
   }
 
-  // What y is of x, with 0 and 1 where start and stride are no fields.
+  // The part of x that y is; start 0 and stride 1 if they are not fields.
   dovetail::Window window(const int64_t* x, const int64_t* y, int rank, bool has_start, bool has_stride) const {
     const dovetail::RowMajor from(x, rank);
     dovetail::Window window;

@@ -204,7 +204,7 @@ def _conversion(graph: Graph, layer: GraphLayer, source: GraphTensor, target: Gr
 
 
 def _changed(layer: GraphLayer, types: Types) -> tuple[str, list[BuilderFlag]]:
-    """Names of the types that `types` brings in, and the flags that allow them."""
+    """Names of the types that `types` introduces, and the flags that allow them."""
     pairs = zip(layer.tensors, types, strict=True)
     changed = sorted({new for tensor, new in pairs if tensor is not None and new is not None and tensor.dtype != new})
     return " and ".join(dtype.name for dtype in changed), [FLAGS[dtype] for dtype in changed if dtype in FLAGS]

@@ -11,9 +11,9 @@ from dovetail.machine.builder.graph import Block, Graph, GraphLayer, GraphTensor
 def group_layers(graph: Graph, build: Build) -> Graph:
     """Put every layer into a group: a layer whose kernels may absorb, with the pointwise layers that use its result.
 
-    A result is passed on inside of a group if one layer takes it, nothing else does, and it is no output. What another
-    layer computes may be an operand. The group stands where its last layer stood, so that operands are there. Of two
-    layers whose results are combined, the later one takes the combination.
+    A result is passed on inside a group if exactly one layer uses it and it is not an output. Results of other layers
+    may be operands. The group takes the position of its last layer, so that its operands have been computed. If the
+    results of two layers are combined, the later of the two absorbs the combination.
     """
     takers = _takers(graph)
     for block in graph.each_block():

@@ -79,7 +79,7 @@ def _check_profile_names(network: INetworkDefinition, config: IBuilderConfig) ->
         unknown = [name for name in profile.inputs if name not in names]
         if unknown:
             raise DefinitionError(
-                f"profile {index} sets a shape for '{unknown[0]}', which is no input of the network",
+                f"profile {index} sets a shape for '{unknown[0]}', which is not an input of the network",
                 facts=[("inputs", ", ".join(names))],
             )
 

@@ -17,7 +17,7 @@ MOST_PADDING = 6  # such a layer does not take formats that make a tensor more t
 def prune_candidates(graph: Graph, build: Build) -> Graph:
     """Leave out candidates that are not worth timing; the trace says so.
 
-    A format matters only if somebody is bound to it: an input, an output, or a layer that does not offer all formats.
+    A format matters only if an input, an output, or a layer that does not offer all formats needs it.
     The others have no use for one that is mostly padding, as where one channel fills 32 lanes. Of rows of one
     implementation with the same formats those that any processor can run are left out where another uses the vector
     instructions of this one; among these, time alone decides.

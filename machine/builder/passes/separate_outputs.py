@@ -39,6 +39,6 @@ def _separate(graph: Graph, block: Block) -> None:
         if is_own:
             tensor.name = f"{tensor.name}_untold"
             tensor.allowed_formats = 1 << int(TensorFormat.LINEAR)
-            layer.inserted_for = "an output whose size is told by its own layer"
+            layer.inserted_for = "an output with data-dependent extents of its own layer"
         block.layers.append(layer)
         block.outputs[index] = copy

@@ -97,7 +97,7 @@ def serialise(graph: Graph, build: Build) -> Graph:
 
 
 def _sizes(graph: Graph) -> list[Expr]:
-    """The extents that layers tell, in the order in which they do."""
+    """The data-dependent extents, in the order in which they become known."""
     places = {id(layer): place for place, layer in enumerate(graph.all_layers())}
     alive = [leaf for leaf, (layer, _) in graph.sizes.items() if id(layer) in places]
     return sorted(alive, key=lambda leaf: places[id(graph.sizes[leaf][0])])
@@ -189,7 +189,7 @@ def _arenas(memory: MemoryPlan) -> dict[str, int]:
 
 
 def _alias(tensor: GraphTensor, owners: dict[GraphTensor, GraphTensor], index: dict[int, int]) -> dict[str, Any]:
-    """What changes for a tensor that lies in the memory of another."""
+    """The changes to the entry of a tensor that uses the memory of another one."""
     return {"where": "alias", "alias_of": index[id(owners[tensor])]} if tensor in owners else {}
 
 

@@ -1,4 +1,4 @@
-"""Each weight stands in the plan once: packed, where only kernels read it that have it packed, else as it is."""
+"""Stores each weight in the plan once: packed if all kernels that read it have a packed form, else unpacked."""
 
 from __future__ import annotations
 

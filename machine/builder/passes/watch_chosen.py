@@ -35,7 +35,7 @@ def watch_chosen(graph: Graph, build: Build) -> Graph:
 
 
 def _is_right(graph: Graph, build: Build, group: LayerGroup, candidate: Candidate) -> bool:
-    """False: it broke a guard, and is no candidate any more."""
+    """False if it broke a guard; it is then removed from the candidates."""
     error = build.measurements.watch(group.part(candidate.n_absorbed), candidate)
     if error is None:
         return True

@@ -36,7 +36,7 @@ def test_a_layer_takes_over_place_outputs_and_device(graph):
 )
 def test_one_that_makes_other_outputs_is_refused_with_both(graph, op, fields, fact):
     old = graph.layers[0]
-    with pytest.raises(BuildError, match=f"{op} cannot take the place of Unary@1") as error:
+    with pytest.raises(BuildError, match=f"{op} cannot replace Unary@1") as error:
         graph.substitute(old, op, old.inputs, **fields)
     assert error.value.facts == [("its outputs", fact), ("needed", "FLOAT [2, x.1]")]
     assert graph.layers == [old]
@@ -56,7 +56,7 @@ def test_a_layer_that_tells_an_extent_stays(graph_after):
     network.mark_output(network.add_non_zero(x).get_output(0))
     graph = graph_after("infer_shapes", network, config)
     (old,) = (layer for layer in graph.layers if layer.spec.name == "NonZero")
-    with pytest.raises(BuildError, match="which tells an extent"):
+    with pytest.raises(BuildError, match="which writes a data-dependent extent"):
         graph.substitute(old, "NonZero@1", old.inputs)
 
 

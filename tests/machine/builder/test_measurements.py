@@ -160,17 +160,17 @@ def test_how_much_memory_is_cold_is_measured():
     assert _native.measured_cold_share(2 * last + 1, 1) == 1
     assert 0 <= _native.measured_cold_share(4 * own, 1) <= 1
     with pytest.raises(DovetailError, match="from 0 to 1"):
-        _native.Surroundings(1, 1 << 16, 1.5)
+        _native.CacheState(1, 1 << 16, 1.5)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_surroundings_do_not_change_results(group, n_threads):
+def test_cache_states_do_not_change_results(group, n_threads):
     from dovetail.machine.builder.run_group import Trial
     from dovetail.machine.testing import rows_of
 
     candidate = rows_of(trt.get_plugin_registry(), group.head)[0][0]
     x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 16, 2, 2)
     trial = Trial(group, candidate, [x], n_threads)
-    times = trial.run(3, _native.Surroundings(n_threads, 1 << 16, 0.5))
+    times = trial.run(3, _native.CacheState(n_threads, 1 << 16, 0.5))
     assert len(times) == 3 and min(times) > 0
     np.testing.assert_array_equal(trial.results()[0], np.maximum(x, 0))

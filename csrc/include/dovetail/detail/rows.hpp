@@ -156,7 +156,7 @@ struct RowContext {
 template <class Params>
 using FitsFunction = decltype(Row<Params>::fits);
 
-// May a row serve these tensors? Throws DT_UNSUPPORTED if not, be it for extents that do not go with the fields.
+// Throws DT_UNSUPPORTED if a row cannot compute these tensors, which includes extents that do not fit the fields.
 template <class Params>
 void expect_fit(FitsFunction<Params> fits, const Params& params, const Descs& inputs, const Descs& outputs) {
   if constexpr (HasShapeRule<Params>::value) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bindings/surroundings.hpp"
+#include "bindings/cache_state.hpp"
 
 #include <unistd.h>
 
@@ -81,7 +81,7 @@ double ns_per_byte(ThreadPool& pool, const uint8_t* data, uint64_t bytes) {
 
 }  // namespace
 
-Surroundings::Surroundings(int32_t n_threads, uint64_t evicted, double share)
+CacheState::CacheState(int32_t n_threads, uint64_t evicted, double share)
     : evicted_bytes(evicted), cold_share(share), n_threads_(n_threads) {
   if (!(share >= 0 && share <= 1)) {
     throw Failure{DT_INVALID_ARGUMENT, "cold_share is from 0 to 1", {{"given", std::to_string(share)}}, ""};
@@ -100,12 +100,12 @@ Surroundings::Surroundings(int32_t n_threads, uint64_t evicted, double share)
   std::memset(others_.get(), 1, all);  // pages of zeros might be one page
 }
 
-void Surroundings::evict(int32_t thread) const {
+void CacheState::evict(int32_t thread) const {
   if (!others_ || thread >= n_threads_) return;
   read_lines(static_cast<const uint8_t*>(others_.get()) + evicted_bytes * static_cast<uint64_t>(thread), evicted_bytes);
 }
 
-void Surroundings::cool(const void* constant, uint64_t bytes) const {
+void CacheState::cool(const void* constant, uint64_t bytes) const {
   const auto* const data = static_cast<const uint8_t*>(constant);
   constexpr double kGoldenRatio = 0.6180339887498949;  // its multiples are spread evenly, whatever the share
   double at = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of the caches in which a layer is timed: as the rest of its network would leave them.
-#ifndef DOVETAIL_BINDINGS_SURROUNDINGS_HPP
-#define DOVETAIL_BINDINGS_SURROUNDINGS_HPP
+#ifndef DOVETAIL_BINDINGS_CACHE_STATE_HPP
+#define DOVETAIL_BINDINGS_CACHE_STATE_HPP
 
 #include <cstdint>
 #include <utility>
@@ -11,11 +11,11 @@
 namespace dovetail {
 
 // What the rest of a network leaves in the caches between two runs of one layer.
-class Surroundings {
+class CacheState {
  public:
   // `evicted`: bytes that each of `n_threads` reads in between, or that a device copies. `cold_share`: how much of the
   // layer's constants is in no cache then, from 0 to 1.
-  Surroundings(int32_t n_threads, uint64_t evicted, double cold_share);
+  CacheState(int32_t n_threads, uint64_t evicted, double cold_share);
   // Reads the bytes that are this thread's. Does nothing for threads beyond `n_threads`, and on a device.
   void evict(int32_t thread) const;
   // Takes the cold share of a constant out of all caches, by pages that are spread over it.
