@@ -516,7 +516,7 @@ class Graph(Block):
         )
         if found != wanted:
             raise BuildError(
-                f"{spec.id} cannot take the place of {old.label}",
+                f"{spec.id} cannot replace {old.label}",
                 facts=[("its outputs", ", ".join(found)), ("needed", ", ".join(wanted))],
             )
         if any(layer is old for layer, _ in self.sizes.values()):
