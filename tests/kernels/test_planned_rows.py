@@ -164,10 +164,22 @@ def inputs():
     return [rng.standard_normal(dims, dtype=np.float32) for dims in SIDES]
 
 
+@pytest.fixture(params=["scalar", "avx2", "avx512", "neon"])
+def isa(request, monkeypatch):
+    """An instruction set of this machine, and no better one."""
+    if request.param not in ("scalar", *_native.cpu_features()):
+        pytest.skip(f"this processor lacks {request.param}")
+    monkeypatch.setenv("DOVETAIL_FORCE_ISA", request.param)
+    return request.param
+
+
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("add", LAYERS, ids=lambda add: add.__name__)
-def test_a_context_whose_extents_change_computes_what_a_new_one_does(add, n_threads):
-    engine = _native.Engine(bytes(plan_of(add)), n_threads)
+def test_a_context_whose_extents_change_computes_what_a_new_one_does(add, n_threads, isa):
+    plan = plan_of(add)
+    rows = [step["row"] for step in read_plan(plan)["steps"]]
+    assert any(row.endswith(f"_{isa}") for row in rows) or add is reformat, rows
+    engine = _native.Engine(bytes(plan), n_threads)
     kept = _native.Context(engine)
     for x in inputs():
         expected = run(_native.Context(engine), x)
