@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Executions on arrays: one call takes the inputs where they lie, checks them, runs, and returns the outputs.
+// Executions on arrays: one call checks the inputs, runs on them in place, and returns the outputs.
 #ifndef DOVETAIL_BINDINGS_ARRAY_RUN_HPP
 #define DOVETAIL_BINDINGS_ARRAY_RUN_HPP
 
@@ -21,9 +21,10 @@ class ArrayRun {
   // `types`: NumPy's type of each input and output.
   ArrayRun(Context* context, const py::sequence& types);
 
-  // What a user gave, if all of it can be used as it is: the inputs as a dict by name, a list or tuple in the engine's
-  // order, or the array of an only input; the outputs as None, or as a dict of arrays to write to. The results by name.
-  // Null where something has to be converted first, or is wrong in a way that Python describes; and for a GPU.
+  // Runs on the user's arrays if all of them can be used in place: the inputs as a dict by name, a list or tuple in the
+  // engine's order, or one array if there is one input; the outputs as None, or as a dict of arrays to write to.
+  // Returns the results by name. Null if something must be converted first, if Python has to report an error, and
+  // for a GPU.
   py::object run(const py::object& inputs, const py::object& outputs);
 
   // Of converted memory, in the engine's order. An input is an array that `run` would take, or a tuple (address, bytes,

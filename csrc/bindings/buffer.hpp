@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Buffers of Python's in C++ hands.
+// Python buffers held by C++ code.
 #ifndef DOVETAIL_BINDINGS_BUFFER_HPP
 #define DOVETAIL_BINDINGS_BUFFER_HPP
 
@@ -11,7 +11,7 @@ namespace dovetail {
 
 namespace py = pybind11;
 
-// Held until the last owner lets go, whichever thread that is.
+// Held until the last owner is gone, in any thread.
 std::shared_ptr<Py_buffer> hold_buffer(const py::handle& object, int flags);
 
 }  // namespace dovetail

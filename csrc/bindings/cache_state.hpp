@@ -10,7 +10,7 @@
 
 namespace dovetail {
 
-// What the rest of a network leaves in the caches between two runs of one layer.
+// Describes how the rest of a network changes the caches between two runs of one layer.
 class CacheState {
  public:
   // `evicted`: bytes that each of `n_threads` reads in between, or that a device copies. `cold_share`: how much of the
@@ -18,7 +18,7 @@ class CacheState {
   CacheState(int32_t n_threads, uint64_t evicted, double cold_share);
   // Reads the bytes that are this thread's. Does nothing for threads beyond `n_threads`, and on a device.
   void evict(int32_t thread) const;
-  // Takes the cold share of a constant out of all caches, by pages that are spread over it.
+  // Removes the cold share of a constant from all caches, in pages that are spread over it.
   void cool(const void* constant, uint64_t bytes) const;
 
   const uint64_t evicted_bytes;

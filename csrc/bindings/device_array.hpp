@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A tensor on a CUDA device, as a Python plugin is handed it: through DLPack and through the CUDA array interface, so
-// that torch, CuPy, Numba and Triton see the same memory. It keeps that memory alive, but later steps and runs use it
-// too; nothing is waited for, since all work goes to the stream that enqueue was handed.
+// A tensor on a CUDA device for a Python plugin, with DLPack and the CUDA array interface, so that torch, CuPy, Numba
+// and Triton can use the same memory. It keeps that memory alive, but later steps and runs use it, too. It never waits,
+// since all work goes to the stream that enqueue gets.
 #ifndef DOVETAIL_BINDINGS_DEVICE_ARRAY_HPP
 #define DOVETAIL_BINDINGS_DEVICE_ARRAY_HPP
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between dovetail::Failure and Python exceptions, both ways.
+// Conversions between dovetail::Failure and Python exceptions.
 #ifndef DOVETAIL_BINDINGS_ERRORS_HPP
 #define DOVETAIL_BINDINGS_ERRORS_HPP
 
@@ -14,12 +14,12 @@ namespace dovetail {
 
 namespace py = pybind11;
 
-// A Python object in C++ hands: let go under the GIL, and not at all once the interpreter is going down.
+// A Python object held by C++ code: released under the GIL, and not at all while the interpreter shuts down.
 std::shared_ptr<void> hold(py::object object);
-// The object behind what `hold` gave.
+// The Python object of a result of `hold`.
 py::object held(const std::shared_ptr<void>& holder);
 
-// False once the interpreter is going down and no Python may run any more.
+// False while the interpreter shuts down, when no Python code may run.
 bool python_is_alive();
 
 // The exception that Python raises for a failure: made by the error factory, with origin as its __cause__.

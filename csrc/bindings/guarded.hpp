@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory between red zones: what a kernel writes beside the bytes that it was given is found, and how far it went.
+// Memory between red zones, which detect where and how far a kernel writes outside of its buffer.
 #ifndef DOVETAIL_BINDINGS_GUARDED_HPP
 #define DOVETAIL_BINDINGS_GUARDED_HPP
 

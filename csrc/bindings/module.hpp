@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the binding files share: one bind_* function each, called by module.cpp.
+// The bind_* functions of the binding files, called by module.cpp.
 #ifndef DOVETAIL_BINDINGS_MODULE_HPP
 #define DOVETAIL_BINDINGS_MODULE_HPP
 

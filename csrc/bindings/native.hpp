@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables of plugins as Python sees them, and conversions that the binding files share.
+// Tables of plugins for Python, and conversions that the binding files share.
 #ifndef DOVETAIL_BINDINGS_NATIVE_HPP
 #define DOVETAIL_BINDINGS_NATIVE_HPP
 
@@ -20,7 +20,7 @@ namespace dovetail {
 
 namespace py = pybind11;
 
-// A table and what keeps it where it is.
+// A table, and the owner that keeps it alive.
 struct NativeOp {
   const dt_op* table = nullptr;
   std::string id, space;
@@ -59,7 +59,7 @@ py::object field_to_python(const dt_field& field, bool is_scalar);
 // "" for null.
 inline std::string text_or_empty(const char* text) { return text ? text : ""; }
 
-// Extents as Python sees them.
+// Extents as Python objects.
 py::tuple extents(const int64_t* values, int32_t n);
 
 // numpy's type for a DT_TYPE_*; BF16 as uint16 and FP8 as uint8, which have their bits.
@@ -68,7 +68,7 @@ py::dtype numpy_type(int32_t data_type);
 // How many elements numpy must see: the logical extents where they stand in rows, else all bytes that the format takes.
 // The array keeps `owner`, and so do views of it.
 py::array array_view(const dt_tensor& tensor, bool is_writable, const std::shared_ptr<void>& owner = nullptr);
-// What an array has for its base to keep `owner`.
+// The base of an array that keeps `owner` alive.
 py::capsule owner_capsule(const std::shared_ptr<void>& owner);
 
 // What infer_dims of `object` says for output `index`: a list of Expr made by `builder`, a core.expr.ExprBuilder.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One execution of a layer whose implementation is written in Python: what its methods are handed.
+// One execution of a layer whose implementation is written in Python: the arguments of its methods.
 #ifndef DOVETAIL_BINDINGS_PYTHON_CONTEXT_HPP
 #define DOVETAIL_BINDINGS_PYTHON_CONTEXT_HPP
 
@@ -26,7 +26,7 @@ py::object make_desc(const py::tuple& dims, int32_t data_type, int32_t format, f
 // The extents that array_view gives a tensor of the host's: flat, in the order of memory, where rows are not in order.
 DeviceArray device_array(const dt_tensor& tensor, bool is_read_only, std::shared_ptr<void> owner);
 
-// What keeps the memory at `data` alive, null if it is not known.
+// The owner of the memory at `data`; null if it is not known.
 std::shared_ptr<void> owner_of(const dt_run* run, const void* data);
 // Does anything but this tuple refer to it or to its arrays? A view of an array refers to it, as everything does that
 // looks at its memory by anything but a bare address.
@@ -34,7 +34,7 @@ bool is_kept(const py::tuple& arrays);
 // Note the memory of an array that is kept.
 void find_kept(PyObject* array, const std::shared_ptr<void>& owner, std::vector<MemoryRange>* kept);
 
-// The tensors of one side of a layer as Python sees them, made again only where pointers or shapes changed.
+// The tensors of one side of a layer as Python objects, made again only if pointers or shapes have changed.
 class Side {
  public:
   explicit Side(bool is_writable) : is_writable_(is_writable) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels run and timed outside of an engine, again and again.
+// Runs and times kernels repeatedly outside of an engine.
 #ifndef DOVETAIL_BINDINGS_TRIAL_HPP
 #define DOVETAIL_BINDINGS_TRIAL_HPP
 
@@ -26,7 +26,7 @@ class Trial {
 
   // Nanoseconds of each of `repeat` runs; `before` each of them, if it is not null, the caches are prepared.
   std::vector<int64_t> run(int32_t repeat, const CacheState* before);
-  // Hands outputs over. Throws Failure where the kernel wrote beside an output or into an input, if it is guarded.
+  // Returns the outputs. If it is guarded, throws Failure if the kernel wrote outside of an output or into an input.
   void settle();
 
  private:

@@ -78,8 +78,8 @@ struct ProgramResults {
   std::vector<DimsTrouble> troubles;
 };
 
-// Division floors (and ceils) for negatives too. *value is untouched where there is trouble, of an earlier program,
-// too.
+// Division floors (and ceils) for negatives too. *value is untouched where there is trouble, of an
+// earlier program, too.
 DimsTrouble evaluate(const DimsProgram& program, const Leaves& leaves, int64_t* value,
                      const ProgramResults& earlier = {});
 

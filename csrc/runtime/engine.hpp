@@ -23,8 +23,8 @@ class Engine {
   // The bytes must not change while the engine lives. n_threads 0: default_threads(). device: for a plan for CUDA, -1
   // is the calling thread's current one. Throws Failure.
   static std::shared_ptr<Engine> load(FileBytes bytes, int n_threads = 0, int device = -1);
-  // Does everything that load does except packing constants and copying them to the device. A plan that passes can be
-  // loaded.
+  // Does everything that load does except packing constants and copying them to the device. A plan that passes
+  // can be loaded.
   static void check(FileBytes bytes, int n_threads = 0, int device = -1);
   static std::shared_ptr<Engine> load(const std::string& path, int n_threads = 0, int device = -1);
 

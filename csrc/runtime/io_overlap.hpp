@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks which of the user's buffers may overlap: an output may overlap an input only if no later step reads that
-// input.
+// Checks which of the user's buffers may overlap: an output may overlap an input only if no later step
+// reads that input.
 #ifndef DOVETAIL_RUNTIME_IO_OVERLAP_HPP
 #define DOVETAIL_RUNTIME_IO_OVERLAP_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The op's rules for its tensors, checked again when a plan is loaded: kernels rely on them, and a plan may have been
-// changed.
+// The op's rules for its tensors, checked again when a plan is loaded: kernels rely on them, and a plan may
+// have been changed.
 #ifndef DOVETAIL_RUNTIME_OUTPUT_RULE_HPP
 #define DOVETAIL_RUNTIME_OUTPUT_RULE_HPP
 

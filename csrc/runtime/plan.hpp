@@ -195,8 +195,8 @@ struct PlanShapes {
 void bound_sizes(const Plan& plan, int n_known, Leaves* leaves, ProgramResults* results);
 // The results of all programs.
 void evaluate_programs(const Plan& plan, const Leaves& leaves, ProgramResults* results);
-// The values that they can have between two ends. Sizes are looked up in `high`, where the function writes their
-// bounds.
+// The values that they can have between two ends. Sizes are looked up in `high`, where the function
+// writes their bounds.
 std::vector<Interval> bound_programs(const Plan& plan, const Leaves& low, Leaves* high);
 
 // Sizes from `n_known` on are upper bounds: an extent that makes no sense with one is 0 then.

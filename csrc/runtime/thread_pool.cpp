@@ -97,8 +97,8 @@ int default_threads() {
 
 // A run splits its tasks into one share per member, the same in every run of this size, so that data stay in the
 // caches of their thread. A share belongs to the thread that claims it first: its member, or the caller if it is done
-// with its own and the member has not begun (asleep, or without a core). So nobody waits for a thread that does not
-// run.
+// with its own and the member has not begun (asleep, or without a core). So nobody waits for a thread that
+// does not run.
 struct ThreadPool::Team {
   struct alignas(kCacheLines) Member {
     std::atomic<uint32_t> claimed{0};   // last epoch whose share somebody took; only grows

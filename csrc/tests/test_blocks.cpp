@@ -296,8 +296,8 @@ void test_a_condition_on_a_device_is_all_that_is_waited_for() {
   tests::fake.is_capturing = false;
 }
 
-// a, n = x, 3; three times: n = n - 1; a = a + x if n, else a + a. `is_written`: n as the iteration has just written
-// it.
+// a, n = x, 3; three times: n = n - 1; a = a + x if n, else a + a. `is_written`: n as the iteration has
+// just written it.
 void test_conditions_that_blocks_write(bool is_written) {
   Draft draft(false, DT_DEVICE_CUDA);
   const int x = draft.vector("input"), n = draft.number("input", DT_TYPE_INT32), y = draft.vector("output");

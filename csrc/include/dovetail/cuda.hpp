@@ -15,8 +15,8 @@
 //
 // `enqueue` only enqueues work on run.stream(). It must not wait, allocate, or change the current device, which the
 // host has selected. Tensors, workspace and packed constants are in device memory, except tensors whose format word
-// ends in "@cpu". The user's buffers may start at any multiple of the element size: call is_aligned before wider
-// accesses.
+// ends in "@cpu". The user's buffers may start at any multiple of the element size: call is_aligned
+// before wider accesses.
 #ifndef DOVETAIL_CUDA_HPP
 #define DOVETAIL_CUDA_HPP
 
@@ -325,8 +325,8 @@ DOVETAIL_HOST_DEVICE inline __nv_bfloat16 float_to<__nv_bfloat16>(float v) {
 
 #ifdef __CUDACC__
 
-// Element i of a tensor of any float type. The type is tested at run time, which suits kernels that compute much per
-// element.
+// Element i of a tensor of any float type. The type is tested at run time, which suits kernels that compute
+// much per element.
 __device__ __forceinline__ float load_float(const void* p, int32_t type, int64_t i) {
   if (type == DT_TYPE_FLOAT) return static_cast<const float*>(p)[i];
   if (type == DT_TYPE_HALF) return __half2float(static_cast<const __half*>(p)[i]);

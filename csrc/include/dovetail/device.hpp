@@ -14,8 +14,8 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
-// Runs `body` in a function of a C table: what it throws becomes the code that is returned, and its text goes to the
-// host.
+// Runs `body` in a function of a C table: what it throws becomes the code that is returned, and its text goes
+// to the host.
 template <class Body>
 dt_code run_guarded(void* call, const Body& body) noexcept {
   return detail::guard(call, "", body);

@@ -137,8 +137,8 @@ typedef int32_t dt_code;
   X(TENSOR, 64, 0)
 
 /* X(name, value, number of operands, spelling in scalar formulas): operations of epilogues. They compute in float32 by
- * the rules of IEEE 754. A nan operand gives nan, also in MIN and MAX, but not in comparisons and not as SELECT's
- * condition.
+ * the rules of IEEE 754. A nan operand gives nan, also in MIN and MAX, but not in comparisons and not
+ * as SELECT's condition.
  *   comparisons, AND, OR, NOT  give 1 or 0; as operands, all values other than 0 are true
  *   FLOOR_DIV                  floor(a / b)
  *   MOD, FMOD                  remainder with the sign of b, with the sign of a

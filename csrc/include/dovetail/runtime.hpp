@@ -126,8 +126,8 @@ class Context {
     detail::check_runtime(dt_context_tensor_bytes(context_.get(), io, &n));
     return n;
   }
-  // The largest size that it can have for the present shapes: what to allocate for an output with data-dependent
-  // extents.
+  // The largest size that it can have for the present shapes: what to allocate for an output
+  // with data-dependent extents.
   size_t max_output_size(int output) const {
     uint64_t n = 0;
     detail::check_runtime(dt_context_max_bytes(context_.get(), output, &n));

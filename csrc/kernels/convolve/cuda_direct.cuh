@@ -43,8 +43,8 @@ __device__ __forceinline__ void each_tap_inside(const CudaConvolve& a, const Cud
   }
 }
 
-// Weights are [tap, channel][all maps, padded to 8]: neighbours in the grid are neighbours in x, and read the same
-// weight.
+// Weights are [tap, channel][all maps, padded to 8]: neighbours in the grid are neighbours in x, and read
+// the same weight.
 template <class X>
 __global__ void __launch_bounds__(256) convolve_direct(const __grid_constant__ CudaConvolve a) {
   using Sum = typename ConvolveTypes<X>::Sum;

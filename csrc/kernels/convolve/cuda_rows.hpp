@@ -153,8 +153,8 @@ class CudaConvolveRow {
          static_cast<long long>(wanted));
   }
 
-  // How the weights of one phase are packed. Which taps are a phase's does not depend on extents; see
-  // cpu_rows.hpp.
+  // How the weights of one phase are packed. Which taps are a phase's does not depend on
+  // extents; see cpu_rows.hpp.
   CudaPacking packing(const RawWeights& w, const ConvolveAxis* axis, DataType x_type) const {
     CudaPacking p = {};
     p.from = w.data;

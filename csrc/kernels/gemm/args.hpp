@@ -4,8 +4,8 @@
 //   y[batch, m, n] = bias[n] + sum over k of a[batch, m, k] * b[batch, k, n]
 //
 // Each of the four indices runs over a group of axes, with a stride in each tensor; 0 where a tensor does not have the
-// axis. Transposed matrices, broadcasts, several summed axes and permuted results are only strides; nothing is copied
-// first.
+// axis. Transposed matrices, broadcasts, several summed axes and permuted results are only strides; nothing
+// is copied first.
 #ifndef DOVETAIL_KERNELS_GEMM_ARGS_HPP
 #define DOVETAIL_KERNELS_GEMM_ARGS_HPP
 

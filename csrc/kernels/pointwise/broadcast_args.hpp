@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Arguments of the kernels of pointwise layers with broadcasting, and the iteration over their inputs. Filled by
-// broadcast.hpp.
+// Arguments of the kernels of pointwise layers with broadcasting, and the iteration over their inputs.
+// Filled by broadcast.hpp.
 #ifndef DOVETAIL_KERNELS_POINTWISE_BROADCAST_ARGS_HPP
 #define DOVETAIL_KERNELS_POINTWISE_BROADCAST_ARGS_HPP
 

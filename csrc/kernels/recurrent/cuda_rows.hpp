@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of recurrent layers on CUDA: one product of the input for all steps, then a kernel for each step. For rows
-// files.
+// Rows of recurrent layers on CUDA: one product of the input for all steps, then a kernel for each step.
+// For rows files.
 #ifndef DOVETAIL_KERNELS_RECURRENT_CUDA_ROWS_HPP
 #define DOVETAIL_KERNELS_RECURRENT_CUDA_ROWS_HPP
 

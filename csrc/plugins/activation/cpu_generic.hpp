@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The algorithm of Activation, compiled once per instruction set. One loop a function, so that each becomes vector
-// code.
+// The algorithm of Activation, compiled once per instruction set. One loop a function, so that each
+// becomes vector code.
 #ifndef DOVETAIL_PLUGINS_ACTIVATION_CPU_GENERIC_HPP
 #define DOVETAIL_PLUGINS_ACTIVATION_CPU_GENERIC_HPP
 

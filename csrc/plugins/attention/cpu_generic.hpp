@@ -29,8 +29,8 @@ inline Multiply product_for(int panel) {
   return panel == 1 ? multiply<1, 2> : panel == 4 ? multiply<4, 2> : multiply<kPanel, 2>;
 }
 
-// sums[i][c] += sum over k of a[i][k] * b[k][c], for a tile of columns; rows of a lie kKeys apart, those of sums
-// `step`.
+// sums[i][c] += sum over k of a[i][k] * b[k][c], for a tile of columns; rows of a lie kKeys apart, those
+// of sums `step`.
 template <int m>
 void add_products(const float* a, const float* b, int64_t depth, float* sums, int64_t step) {
   VecF sum[m][2];

@@ -2,8 +2,8 @@
 // Attention@1#cuda. In general a block has 32 rows (queries of the heads that share a head of key), a warp four of
 // them. Tiles of 32 keys and their values lie in shared memory as float32; a lane has the score of one key for each of
 // its warp's rows, and the sums of every 32nd column of y. Halves may go through the tensor cores: a block has 64 rows
-// then, a warp 16 of them, and tiles have 64 keys. Exponentials are rounded to the type of x before they meet the
-// values.
+// then, a warp 16 of them, and tiles have 64 keys. Exponentials are rounded to the type of x before they
+// meet the values.
 #include "kernels/cuda/ptx.cuh"
 #include "rows.hpp"
 

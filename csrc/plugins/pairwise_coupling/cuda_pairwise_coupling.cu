@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ai.onnx.ml::PairwiseCoupling@1#cuda: a row at a time on each of some thousand threads, which have room in the
-// workspace.
+// ai.onnx.ml::PairwiseCoupling@1#cuda: a row at a time on each of some thousand threads, which have room
+// in the workspace.
 #include "dovetail/cuda.hpp"
 #include "rows.hpp"
 

@@ -35,8 +35,8 @@ void store_row(const PoolingArgs& args, const float* row, int64_t first, int64_t
 }
 
 // Elements of `from` are joined to those of `to`. Four vectors a turn: a loop over one is so short that its speed
-// depends on where it is placed, 13 us or 19 for 128 rows of 2048 (AVX2, Zen 4: the slow one crosses a line of the
-// cache).
+// depends on where it is placed, 13 us or 19 for 128 rows of 2048 (AVX2, Zen 4: the slow one crosses a line
+// of the cache).
 template <class Op>
 void join(float* to, const float* from, int64_t n) {
   int64_t i = 0;

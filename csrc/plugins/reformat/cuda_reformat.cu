@@ -75,8 +75,8 @@ DOVETAIL_HOST_DEVICE inline void advance(const TileSide& side, Spot* spot) {
   }
 }
 
-// A pack never reaches over the end of the image, and of a run if positions do not follow each other at once: see
-// takes_packs.
+// A pack never reaches over the end of the image, and of a run if positions do not follow each other at
+// once: see takes_packs.
 template <class T>
 __device__ inline void read_tile(const TileJob& job, const Tile& tile, T* cells) {
   constexpr int n = 16 / sizeof(T);

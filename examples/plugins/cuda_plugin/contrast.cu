@@ -3,8 +3,8 @@
 // becomes 0. Float32 or half precision, computed in float32.
 //
 // An op and its kernels in one class with TensorRT's names, for NVIDIA GPUs. Two launches: each block notes the
-// extremes of its part of a plane in the workspace, then each block joins what belongs to its plane and writes its
-// part.
+// extremes of its part of a plane in the workspace, then each block joins what belongs to its plane and
+// writes its part.
 #include "dovetail/cuda.hpp"
 
 namespace acme {

@@ -42,8 +42,8 @@ struct V2Schema {
   static void describe(const IPluginCreator& creator, const PluginField& field, dt_field_spec& spec, dt_field& value) {
     FieldNotes notes;
     notes.low = notes.high = std::nan("");
-    // Creators written for TensorRT give length 1 for lists, too; a field with a default is a scalar. Dims are one
-    // value.
+    // Creators written for TensorRT give length 1 for lists, too; a field with a default is a scalar. Dims
+    // are one value.
     const bool is_open = field.length <= 0 || (field.length == 1 && field.data == nullptr);
     const bool is_list = field.type == PluginFieldType::kCHAR || (is_open && field.type != PluginFieldType::kDIMS);
     notes.min_length = is_list ? 0 : field.length;
