@@ -158,6 +158,43 @@ def test_a_plan_with_blocks_computes_what_its_graph_says(arrange, is_open, level
             np.testing.assert_allclose(y, expected(arrange, x, flag, count), rtol=2e-5, atol=2e-6)
 
 
+def found_in(x, arrange):
+    """The graph of y = relu or tanh of the places of what is not 0 in x, as floats, and the plan's answer."""
+    network = Network(False)
+    network.network = trt.Builder(trt.Logger()).create_network()
+    add = network.network
+    given = add.add_input("x", trt.float32, x.shape)
+    add.add_input("condition", trt.bool, (1,))
+    add.add_input("count", trt.int32, ())
+    places = add.add_non_zero(given)
+    floats = add.add_cast(places.get_output(0), trt.float32)
+    places.name, floats.name = "places", "floats"
+    network._end("relu", add.add_activation(floats.get_output(0), trt.ActivationType.RELU))
+    network._end("tanh", add.add_activation(floats.get_output(0), trt.ActivationType.TANH))
+    graph = network.build(arrange)
+    return trt.Runtime(trt.Logger()).deserialize_cuda_engine(graph.plan).create_execution_context()
+
+
+def choose_among_found(graph, layers, x, condition, count):
+    relu, tanh = layers["relu"], layers["tanh"]
+    y = like(relu.outputs[0], "y")
+    blocks = Block(layers=[relu], outputs=relu.outputs[:]), Block(layers=[tanh], outputs=tanh.outputs[:])
+    own = [layer for layer in graph.layers if layer not in (relu, tanh)]
+    graph.layers, graph.outputs = [*own, conditional("choice", condition, [y], blocks)], [y]
+
+
+def test_extents_that_data_decide_may_be_those_of_a_block():
+    x = np.float32([[0, 1, 0], [2, 3, 0]])
+    context = found_in(x, choose_among_found)
+    for n in (3, 1, 0):
+        x.ravel()[[1, 3, 4][n:]] = 0
+        places = np.array(np.nonzero(x), np.float32)
+        for flag, function in ((True, lambda a: a), (False, np.tanh)):
+            feed = {"x": x, "condition": np.array([flag]), "count": np.int32(0)}
+            (y,) = context.run(feed).values()
+            np.testing.assert_allclose(y, function(places), rtol=1e-6)
+
+
 def test_layers_in_a_block_are_fused_and_those_of_two_blocks_are_not():
     names = [group.name for group in Network(False).build(choose).all_groups()]
     assert "conv + relu" in names
