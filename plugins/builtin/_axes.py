@@ -6,7 +6,7 @@ from dovetail.core.errors import ShapeError
 
 
 def axes_of(mask: int, rank: int, label: str) -> tuple[int, ...]:
-    """The axes whose bits are set. Raises ShapeError if one is not an axis of a tensor with so many dims."""
+    """The axes whose bits are set. Raises ShapeError if one is not an axis of a tensor with that many dims."""
     if mask >> rank:
         raise ShapeError(
             f"{label} cannot use axes {mask:#b} of a tensor with {rank} dims",

@@ -64,7 +64,7 @@ class Convolving(Plugin, abstract=True):
         doc="How padding and rounding decide extents; SAME modes choose the padding.",
     )
     dilation_nd: Ints = field((), doc="Distance of kernel elements per axis; () is 1 everywhere.", low=1, max_length=3)
-    num_groups: int = field(1, doc="Channels are split into so many groups that do not mix.", low=1)
+    num_groups: int = field(1, doc="Number of groups that the channels are split into; groups do not mix.", low=1)
 
     padding_nd = both("pre_padding", "post_padding", doc="The same padding in front and behind.")
     kernel_size = renamed("kernel_size_nd")
@@ -125,7 +125,7 @@ class Convolving(Plugin, abstract=True):
         return channels
 
     def kernel_dims(self, channels: int) -> tuple[int, ...]:
-        """Dims of the kernel for so many input channels."""
+        """Dims of the kernel for this number of input channels."""
         raise ShapeError(f"{self.label} does not say the dims of its kernel")
 
     def weight_dims(self, x: Any, kernel: Any, bias: Any) -> dict[str, tuple[int, ...]]:
@@ -227,7 +227,7 @@ def onnx_window(node: Any, kernel: Any) -> tuple[int, dict[str, Any]]:
 
 
 def onnx_convolved(node: Any, op: str, spatial: int, inputs: Sequence[Any], **fields: Any) -> Any:
-    """A layer of data, kernel and maybe bias; of one spatial dim by way of two. The kernel tells the channels."""
+    """A layer with data, kernel and perhaps bias. One spatial dim is computed as two. The kernel gives the channels."""
     x, kernel, *bias = inputs
     groups = fields.get("num_groups", 1)
     channels = kernel.shape[0] if op == "Deconvolution" else kernel.shape[1] * groups

@@ -38,7 +38,7 @@ class Number:
     place: Any
 
     def text(self) -> str:
-        """As people read it: by its whole part, which tells what it is made of."""
+        """Its text in messages: that of its whole part, which shows what it is made of."""
         return str(self._exact(Rounding.TO_ZERO))
 
     def whole(self, how: Rounding) -> Any:
@@ -227,7 +227,7 @@ def _ratio(over: Any, under: int, width: Width, place: Any) -> Ratio | None:
 
 
 def _quotient(a: Any, b: Any, width: Width, place: Any) -> Number:
-    """a / b of integers. Where the one is so many times the other, whatever the extents, it is a number."""
+    """a / b of integers. If one is a constant multiple of the other, for all extents, the result is a number."""
     times, parts = a // b, 0 if a.value == 0 else b // a
     if as_expr(times).value and a.same(b * times):
         return Ratio(times, 1, width, place)

@@ -56,7 +56,7 @@ def deform_conv(node: Any) -> Any:
 
 
 def _known_channels(node: Any) -> Any:
-    """x, with the channels that the kernel tells."""
+    """x with the number of channels given by the kernel."""
     kernel, groups = node[1].shape, node.attr("group", 1)
     if rank_of(node[0]) < 2 or len(kernel) < 2 or kernel[1] < 0:
         return node[0]

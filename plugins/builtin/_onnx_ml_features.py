@@ -10,7 +10,7 @@ from dovetail.core.types import FLOATS
 from dovetail.plugins.builtin._onnx_ml import floats, learned
 from dovetail.plugins.onnx import ELEMENT_TYPES, in_float32, rank_of
 
-DENSE = 4096  # keys within so many numbers are looked up in a table
+DENSE = 4096  # keys within a range of this size are looked up in a table
 
 
 def scaler(node: Any) -> Any:

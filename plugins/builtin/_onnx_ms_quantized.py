@@ -65,7 +65,7 @@ def q_linear_softmax(node: Any) -> Any:
     one_scale(node, 1, 2, 3, 4)
     opset = node.attr("opset", 13)
     if opset < 1:
-        raise node.fail("its attribute opset is no version", opset=opset)
+        raise node.fail("its attribute opset is not a version", opset=opset)
     y = node.onnx("Softmax", [real(node, 0)], opset=12 if opset < 13 else 13, axis=node.attr("axis", -1))
     return stored(node, y, 3)
 

@@ -85,7 +85,7 @@ class Recurrent(Plugin, abstract=True):
     layout: int = field(0, doc="0: steps are the first axis; 1: the batch is.", low=0, high=1)
     activation_alpha: Floats = field((), doc="a of each activation; () is 0.")
     activation_beta: Floats = field((), doc="b of each activation; () is 0.")
-    clip: float = field(0.0, doc="What goes into an activation is clipped to -clip..clip; 0 is no limit.", low=0)
+    clip: float = field(0.0, doc="Arguments of activations are clipped to -clip..clip; 0 means no limit.", low=0)
 
     gates: ClassVar[int]
     functions: ClassVar[int]  # activations of one direction

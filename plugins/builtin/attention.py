@@ -56,9 +56,9 @@ class Attention(Plugin):
     norm_op: AttentionNormalizationOp = field(AttentionNormalizationOp.SOFTMAX, doc="What becomes of the scores.")
     causal: bool = field(False, doc="Do keys behind a query not count?")
     scale: float = field(1.0, doc="Factor of the scores.")
-    softcap: float = field(0.0, doc="Scores stay within -softcap..softcap; 0 is no limit.", low=0)
-    left_window: int = field(-1, doc="How far in front of a query keys count; -1 is no limit.", low=-1, high=2**31 - 1)
-    right_window: int = field(-1, doc="How far behind it; -1 is no limit.", low=-1, high=2**31 - 1)
+    softcap: float = field(0.0, doc="Scores stay within -softcap..softcap; 0 means no limit.", low=0)
+    left_window: int = field(-1, doc="How far before a query keys count; -1 means no limit.", low=-1, high=2**31 - 1)
+    right_window: int = field(-1, doc="How far after it; -1 means no limit.", low=-1, high=2**31 - 1)
     num_heads: int = field(0, doc="Heads of a query of three dims; 0 if it has four.", low=0, high=2**31 - 1)
     num_kv_heads: int = field(0, doc="Heads of key and value where they have three dims.", low=0, high=2**31 - 1)
 

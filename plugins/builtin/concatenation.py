@@ -15,7 +15,7 @@ TYPES = tuple(t for t in DataType if t != DataType.FP8)
 
 
 class Concatenation(Plugin):
-    """y = the inputs one behind the other along `axis`
+    """y = the inputs joined along `axis`
 
     Inputs    xs  one or more of one type and rank, alike in all extents but that of `axis`
     Outputs   y   on `axis` the sum of the extents

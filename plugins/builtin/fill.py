@@ -269,7 +269,7 @@ def eye_like(node):
     """ONNX EyeLike: 1 on a diagonal, 0 elsewhere."""
     x, k = node[0], node.attr("k", 0)
     if rank_of(x) != 2:
-        raise node.fail("its input is no matrix", x=x.shape)
+        raise node.fail("its input is not a matrix", x=x.shape)
     dtype = node.carrier(node.attr_type("dtype", node.type_name(0)))
     off = off_diagonal(node, extents(node, x))
     if isinstance(off, numpy.ndarray):

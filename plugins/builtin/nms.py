@@ -28,13 +28,13 @@ class NMS(Plugin):
 
     Inputs    boxes   [N, B, 4], or [N, B, C, 4] where each class has boxes of its own
               scores  [N, B, C], the type of boxes
-              max_output_boxes_per_class  one int32 or int64: so many at most for each class of each image
+              max_output_boxes_per_class  one int32 or int64: the most boxes for each class of each image
               iou_threshold    optional, one float32: a box is dropped if its intersection with a better one of its
                                class, over their union, is more than this; 0 if absent
               score_threshold  optional, one float32: boxes need a higher score
     Outputs   indices [count, 3] int32: image, class, box; by image, then class, then falling score
               count   no dims, int32: known when the layer has run, at most N * C * the boxes a class may have
-    Numerics  in float32; of equal scores the box with the lower number comes first; nan is no score; boxes without
+    Numerics  in float32; of equal scores the box with the lower number comes first; nan is not a score; boxes without
               area overlap nothing
     Errors    ShapeError for other dims
     Source    TensorRT 8.5 INMSLayer; ONNX NonMaxSuppression

@@ -37,7 +37,7 @@ class Normalization(Plugin):
                            num_groups: one value a group
     Outputs   y            dims and type of x
     Numerics  float32 whatever the type; the variance is the mean of (x - mean)^2, without Bessel's correction
-    Errors    ShapeError if a bit of `axes` is no axis of x, if scale or bias do not spread over x, or if num_groups
+    Errors    ShapeError if a bit of `axes` is not an axis of x, if scale or bias do not spread over x, or if num_groups
               does not divide the channels; DTypeError if scale and bias are neither of x's type nor FLOAT
     Source    TensorRT 8.6 INormalizationLayer. Layer normalisation has the last axes, instance normalisation those
               behind the channels; group normalisation has these and num_groups > 1, and mean and variance are taken
@@ -51,7 +51,7 @@ class Normalization(Plugin):
     y = Output(like="x")
     axes: int = field(doc="Axes of mean and variance: bit i is axis i.", low=0, high=255)
     epsilon: float = field(1e-5, doc="Added to the variance.", low=0)
-    num_groups: int = field(1, doc="Channels are split into so many groups, each normalised by itself.", low=1)
+    num_groups: int = field(1, doc="Number of groups of channels; each is normalised separately.", low=1)
 
     type_rows = ("f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16",)
 

@@ -58,7 +58,7 @@ class Reduce(Plugin):
               around; their AVG drops the fraction. MAX and MIN give nan where an element is nan.
               Over no elements SUM is 0, PROD 1, MAX the least and MIN the greatest value of the type (-inf, inf),
               AVG nan, of integers 0
-    Errors    ShapeError if a bit of `axes` is no axis of x
+    Errors    ShapeError if a bit of `axes` is not an axis of x
     Source    TensorRT 8.5 IReduceLayer; numpy for what is left open there
     """
 

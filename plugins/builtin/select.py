@@ -81,7 +81,7 @@ def trilu(node):
     x, is_upper = node[0], node.attr("upper", 1)
     rank, k = rank_of(x), (integers(node, 1, "k") or (0,))[0]
     if rank < 2:
-        raise node.fail("its input is no matrix", x=x.shape)
+        raise node.fail("its input is not a matrix", x=x.shape)
     off = off_diagonal(node, extents(node, x)[-2:])
     if isinstance(off, numpy.ndarray):
         kept = node.as_tensor(off >= k if is_upper else off <= k)

@@ -23,7 +23,7 @@ class Shuffle(Plugin):
     Outputs   y     type of x
     Fields    in reshape_dims, 0 stands for the extent of the same axis of the transposed x (an extent of 0 where
               `zero_is_placeholder` is False), and one -1 for whatever makes the number of elements right
-    Errors    ShapeError if the numbers of elements differ, a transposition is no order of the axes, a 0 has no axis
+    Errors    ShapeError if the numbers of elements differ, a transposition is not an order of the axes, a 0 has no axis
               to copy from, or there is more than one -1
     Source    TensorRT 8.5 IShuffleLayer
     """

@@ -18,7 +18,7 @@ class SoftMax(Plugin):
     Inputs    x  [d0, ..., dn-1], rank 1..8, float16 | bfloat16 | float32
     Outputs   y  dims and type of x
     Numerics  float32 whatever the type; a nan, an inf, or nothing but -inf among the elements gives nan
-    Errors    ShapeError if x is a scalar, or a bit of `axes` is no axis of it
+    Errors    ShapeError if x is a scalar, or a bit of `axes` is not an axis of it
     Source    TensorRT 8.5 ISoftMaxLayer, whose mask has one bit, by default that of axis max(0, rank - 3); several
               bits are normalised together
     """

@@ -42,8 +42,8 @@ class TopK(Plugin):
               indices  the same dims, int32
     Numerics  of equal elements the one with the lower index comes first; -0 and 0 are equal. nan counts as greater
               than all numbers: it comes first in MAX and last in MIN
-    Errors    ShapeError if k is more than the axis has, if `axes` has not one bit or is no axis of x, or if the
-              contents of `count` are not known when the network is built
+    Errors    ShapeError if k is more than the axis has, if `axes` does not have one bit or is not an axis of x, or if
+              the contents of `count` are not known when the network is built
     Source    TensorRT 8.5 ITopKLayer; numpy and PyTorch for the order of nan
     """
 
