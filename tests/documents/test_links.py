@@ -44,6 +44,12 @@ def test_links_go_somewhere(path):
     assert broken(path) == []
 
 
+def test_every_document_is_in_the_index():
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / target.partition("#")[0]).resolve() for target in LINK.findall(prose(index))}
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if path not in linked | {index}] == []
+
+
 def test_a_broken_link_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# A page\n[here](#a-page) [gone](gone.md) [no](#head) `[x](code)` [web](https://example.org)\n")
