@@ -81,7 +81,7 @@ class Rows:
                 pairs = zip((*in_types, *out_types), formats[0] + formats[1], strict=True)
                 yield index, row["tactic"], [Place.of_word(t, w, self.device) for t, w in pairs]
 
-    def run(self, fields, inputs, dims, dtype, *, scales=None, constant=(), threads=1, only=None):
+    def run(self, fields, inputs, dims, dtype, *, scales=None, result_scale=-1.0, constant=(), threads=1, only=None):
         """{tactic and formats: output} of every row that fits. Inputs are arrays, or None where absent."""
         scales = scales or [-1.0] * len(inputs)
         in_types = [None if x is None else from_numpy(x.dtype) for x in inputs]
@@ -96,14 +96,16 @@ class Rows:
                 continue
             copies = any(place.device != self.device for place in places)
             result = self._run_row(
-                obj, index, formats, inputs, in_types, dims, dtype, scales, constant, threads, copies
+                obj, index, formats, inputs, in_types, dims, dtype, scales, result_scale, constant, threads, copies
             )
             if result is not None:
                 results[f"{tactic} {' '.join(f.name for f in formats)}"] = result
         assert results, "no row fits"
         return results
 
-    def _run_row(self, obj, index, formats, inputs, in_types, dims, dtype, scales, constant, threads, copies):
+    def _run_row(
+        self, obj, index, formats, inputs, in_types, dims, dtype, scales, result_scale, constant, threads, copies
+    ):
         ins, buffers = [], []
         for i, x in enumerate(inputs):
             if x is None:
@@ -119,7 +121,7 @@ class Rows:
             data = guarded.data.view(storage_nptype(in_types[i])) if i in constant else None
             ins.append(TensorDesc(x.shape, in_types[i], formats[i], scales[i], data))
             buffers.append(guarded)
-        out = TensorDesc(dims, dtype, formats[-1])
+        out = TensorDesc(dims, dtype, formats[-1], result_scale)
         target = Guarded(out.allocated_size)
         if self.native.fits(obj, index, ins, [out]) is not None:
             return None

@@ -1,11 +1,13 @@
 """Every row of the pointwise layers against float64 numpy, over formats, types, broadcasts and extents."""
 
 import math
+from itertools import permutations
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+from dovetail.core.tensor import TensorDesc, as_type
 from dovetail.core.types import DataType, from_numpy, nptype
 
 FLOAT_TYPES = [np.float32, np.float16, ml_dtypes.bfloat16]
@@ -291,6 +293,71 @@ def test_reformat(rows, rng, dtype):
         x = rng.integers(-100, 100, shape).astype(nptype(dtype))
         for tactic, y in rows("Reformat").run({}, [x], shape, dtype, threads=2).items():
             assert (x == y).all(), tactic
+
+
+CONVERTED = list(permutations([t for t in DataType if t != DataType.FP8], 2))
+CONVERTED_SHAPES = [
+    (1, 3, 5, 7),
+    (2, 37, 4, 9),
+    (2, 64, 1, 1),
+    (3, 1, 5, 7),
+    (1, 20, 3, 4, 5),
+    (1, 130, 2, 135),  # more than one tile of channels and of positions
+    (5, 7),
+]
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_reformat_converts(rows, rng, turn):
+    """Every pair of types in some shape and by some instruction set, between all formats."""
+    offered = rows("Reformat").candidates([DataType.FLOAT], [DataType.HALF])
+    isas = sorted({tactic.rpartition("_")[2] for _, tactic, _ in offered if "_converting" in tactic})
+    for number, (own, to) in enumerate(CONVERTED):
+        if number % 3 != turn:
+            continue
+        shape = CONVERTED_SHAPES[number % len(CONVERTED_SHAPES)]
+        x = as_type(rng.uniform(-300, 300, shape).astype(np.float32), DataType.FLOAT, own)
+        expected = as_type(x, own, to)
+        only = f"_{isas[number // 3 % len(isas)]}"
+        for tactic, y in rows("Reformat").run({}, [x], shape, to, threads=1 + number % 2, only=only).items():
+            np.testing.assert_array_equal(y.view(np.uint8), expected.view(np.uint8), f"{own} to {to}, {tactic}")
+
+
+@pytest.mark.parametrize("real", [DataType.FLOAT, DataType.HALF, DataType.BF16])
+def test_reformat_converts_int8_with_a_scale_as_quantize_and_dequantize_do(rows, rng, real):
+    scale, shape = 0.03, (2, 19, 3, 5)
+    x = as_type(rng.uniform(-5, 5, shape).astype(np.float32), DataType.FLOAT, real)
+    x[0, 0, 0] = as_type(np.array([np.nan, np.inf, -np.inf, 0.045, 0.015], np.float32), DataType.FLOAT, real)
+    steps = x.astype(np.float32) / np.float32(scale)
+    stored = np.nan_to_num(np.rint(np.clip(steps, -128, 127))).astype(np.int8)
+    for tactic, y in rows("Reformat").run({}, [x], shape, DataType.INT8, result_scale=scale).items():
+        np.testing.assert_array_equal(y, stored, tactic)
+    back = (stored.astype(np.float32) * np.float32(scale)).astype(x.dtype)
+    for tactic, y in rows("Reformat").run({}, [stored], shape, real, scales=[scale]).items():
+        np.testing.assert_array_equal(y, back, tactic)
+
+
+def test_reformat_refuses_int8_with_a_scale_where_it_means_nothing(rows):
+    native = rows("Reformat").native
+    obj = native.create("layer", [])
+
+    def reasons(own, to, scale, result_scale):
+        x = TensorDesc((2, 3), own, scale=scale)
+        y = TensorDesc((2, 3), to, scale=result_scale)
+        found = {native.fits(obj, index, [x], [y]) for index, row in enumerate(native.rows) if takes(row, own, to)}
+        return found
+
+    def takes(row, own, to):
+        before, after = (side.split("|") for side in row["types"].split(" -> "))
+        return (own.short, to.short) in zip(before, after, strict=True)
+
+    only_floats, other = "converts INT8 with a scale to and from floats only", "does not change the scale of INT8"
+    assert reasons(DataType.INT8, DataType.INT32, 0.1, -1) == {only_floats}
+    assert reasons(DataType.BOOL, DataType.INT8, -1, 0.1) == {only_floats}
+    assert reasons(DataType.INT8, DataType.INT32, -1, -1) == {None}
+    assert reasons(DataType.INT8, DataType.HALF, 0.1, -1) == {None}
+    assert other in reasons(DataType.INT8, DataType.INT8, 0.1, 0.2)
+    assert other not in reasons(DataType.INT8, DataType.INT8, 0.1, 0.1)
 
 
 def test_constant(rows):

@@ -11,6 +11,7 @@ struct ConversionArgs {
   const void* x;
   void* y;
   int32_t x_type, y_type;  // DT_TYPE_*, not FP8
+  float scale = 0.0f;      // of the side that is INT8, where the other is a float: real = stored * scale; 0: none
 };
 
 // Elements [first, last) in the order of storage.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The algorithm of Identity: chunks are converted from x's type to float32 or int64, and from there to y's.
+// The algorithm of Identity: chunks are converted from x's type to float32 or int64, and from there to y's. INT8 with a
+// scale is converted as Quantize and Dequantize do.
 #ifndef DOVETAIL_KERNELS_CONVERSION_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_CONVERSION_CPU_GENERIC_HPP
 
 #include "conversions.hpp"
 #include "kernels/conversion/args.hpp"
+#include "kernels/conversion/quantize.hpp"
 #include "kernels/simd/convert.hpp"
 
 namespace DT_ISA {
@@ -18,7 +20,11 @@ void from_floats(const float* v, const ConversionArgs& args, int64_t first, int6
   char* y = static_cast<char*>(args.y);
   switch (args.y_type) {
     case kI8:
-      for (int64_t i = 0; i < n; ++i) reinterpret_cast<int8_t*>(y)[first + i] = to_int8(v[i]);
+      if (args.scale > 0) {
+        for (int64_t i = 0; i < n; ++i) reinterpret_cast<int8_t*>(y)[first + i] = quantize_one(v[i] / args.scale);
+      } else {
+        for (int64_t i = 0; i < n; ++i) reinterpret_cast<int8_t*>(y)[first + i] = to_int8(v[i]);
+      }
       return;
     case kU8:
       for (int64_t i = 0; i < n; ++i) reinterpret_cast<uint8_t*>(y)[first + i] = to_uint8(v[i]);
@@ -64,6 +70,9 @@ void from_integers(const ConversionArgs& args, int64_t first, int64_t last) {
       for (int64_t n; first < last; first += n) {
         n = last - first < kChunk ? last - first : kChunk;
         for (int64_t i = 0; i < n; ++i) chunk[i] = static_cast<float>(x[first + i]);
+        if (args.scale > 0) {
+          for (int64_t i = 0; i < n; ++i) chunk[i] *= args.scale;
+        }
         store_floats(chunk, args.y, args.y_type, first, n);
       }
   }

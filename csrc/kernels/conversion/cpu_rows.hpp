@@ -11,13 +11,14 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
-template <class Params, void (*kernel)(const ConversionArgs&, int64_t, int64_t)>
-void enqueue_conversion(const Params&, const Run& run) {
+// Of two tensors in one format.
+template <void (*kernel)(const ConversionArgs&, int64_t, int64_t)>
+void convert_as_it_lies(const Run& run, float scale) {
   const Tensor x = run.input(0), y = run.output(0);
   const FormatView view = view_of(x);
   const int64_t x_bytes = size_of(x.type()), y_bytes = size_of(y.type());
   const ConversionArgs args = {x.data<void>(), y.data<void>(), static_cast<int32_t>(x.type()),
-                               static_cast<int32_t>(y.type())};
+                               static_cast<int32_t>(y.type()), scale};
   parallel_ranges(run, view.stored(), x_bytes + y_bytes, 64, [&](int64_t first, int64_t last) {
     if (x.type() != y.type()) {
       kernel(args, first, last);
@@ -27,6 +28,11 @@ void enqueue_conversion(const Params&, const Run& run) {
     }
   });
   zero_padding(view, args.y, y_bytes);
+}
+
+template <class Params, void (*kernel)(const ConversionArgs&, int64_t, int64_t)>
+void enqueue_conversion(const Params&, const Run& run) {
+  convert_as_it_lies<kernel>(run, 0.0f);
 }
 
 #define DT_CONVERSION_ROW(isa, features, format) \

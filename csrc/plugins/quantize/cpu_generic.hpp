@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_QUANTIZE_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "formula.hpp"
+#include "kernels/conversion/quantize.hpp"
 #include "kernels/simd/convert.hpp"
 
 namespace DT_ISA {

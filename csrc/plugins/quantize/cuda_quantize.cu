@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantize@1#cuda.
-#include "formula.hpp"
+#include "kernels/conversion/quantize.hpp"
 #include "kernels/pointwise/cuda_by_channel.cuh"
 #include "rows.hpp"
 

@@ -71,9 +71,7 @@ bool in_fours(const ReformatSide& planes, const ReformatSide& channels) {
 }
 
 template <class T>
-void copy_tile(const ReformatArgs& args, int64_t image, int64_t c0, int64_t c1, int64_t s0, int64_t s1) {
-  const T* x = static_cast<const T*>(args.x) + image * args.from.image;
-  T* y = static_cast<T*>(args.y) + image * args.to.image;
+void copy_tile(const ReformatArgs& args, const T* x, T* y, int64_t c0, int64_t c1, int64_t s0, int64_t s1) {
   if (sizeof(T) == 4 && (in_fours(args.from, args.to) || in_fours(args.to, args.from))) {
     transpose_floats(reinterpret_cast<const float*>(x), reinterpret_cast<float*>(y), args, c0, c1, s0, s1);
   } else {
@@ -81,27 +79,59 @@ void copy_tile(const ReformatArgs& args, int64_t image, int64_t c0, int64_t c1, 
   }
 }
 
+ReformatTile tile_of(const ReformatArgs& args, int64_t number) {
+  const int64_t s_tiles = (args.inner + kReformatInner - 1) / kReformatInner;
+  const int64_t c_tiles = (args.channels + kReformatChannels - 1) / kReformatChannels;
+  const int64_t s0 = number % s_tiles * kReformatInner;
+  const int64_t c0 = number / s_tiles % c_tiles * kReformatChannels;
+  const int64_t s1 = s0 + kReformatInner < args.inner ? s0 + kReformatInner : args.inner;
+  const int64_t c1 = c0 + kReformatChannels < args.channels ? c0 + kReformatChannels : args.channels;
+  return {number / s_tiles / c_tiles, c0, c1, s0, s1};
+}
+
+template <class T>
+void copy_in_place(const ReformatArgs& args, const ReformatTile& tile) {
+  copy_tile<T>(args, static_cast<const T*>(args.x) + tile.image * args.from.image,
+               static_cast<T*>(args.y) + tile.image * args.to.image, tile.c0, tile.c1, tile.s0, tile.s1);
+}
+
+// Tiles begin at whole vectors, or within one that they do not leave: their elements lie as those of the first tile do.
+template <class T>
+void copy_to_start(const ReformatArgs& args, const ReformatTile& tile) {
+  const T* x = static_cast<const T*>(args.x) + tile.image * args.from.image + offset(args.from, tile.c0) +
+               tile.s0 * args.from.step;
+  copy_tile<T>(args, x, static_cast<T*>(args.y), 0, tile.c1 - tile.c0, 0, tile.s1 - tile.s0);
+}
+
 }  // namespace
 
 void reformat(const ReformatArgs& args, int64_t first_tile, int64_t last_tile) {
-  const int64_t s_tiles = (args.inner + kReformatInner - 1) / kReformatInner;
-  const int64_t c_tiles = (args.channels + kReformatChannels - 1) / kReformatChannels;
-  for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-    const int64_t s0 = tile % s_tiles * kReformatInner;
-    const int64_t c0 = tile / s_tiles % c_tiles * kReformatChannels;
-    const int64_t image = tile / s_tiles / c_tiles;
-    const int64_t s1 = s0 + kReformatInner < args.inner ? s0 + kReformatInner : args.inner;
-    const int64_t c1 = c0 + kReformatChannels < args.channels ? c0 + kReformatChannels : args.channels;
+  for (int64_t number = first_tile; number < last_tile; ++number) {
+    const ReformatTile tile = tile_of(args, number);
     if (args.element_bytes == 1) {
-      copy_tile<uint8_t>(args, image, c0, c1, s0, s1);
+      copy_in_place<uint8_t>(args, tile);
     } else if (args.element_bytes == 2) {
-      copy_tile<uint16_t>(args, image, c0, c1, s0, s1);
+      copy_in_place<uint16_t>(args, tile);
     } else if (args.element_bytes == 4) {
-      copy_tile<float>(args, image, c0, c1, s0, s1);
+      copy_in_place<float>(args, tile);
     } else {
-      copy_tile<uint64_t>(args, image, c0, c1, s0, s1);
+      copy_in_place<uint64_t>(args, tile);
     }
   }
+}
+
+ReformatTile gather_tile(const ReformatArgs& args, int64_t number) {
+  const ReformatTile tile = tile_of(args, number);
+  if (args.element_bytes == 1) {
+    copy_to_start<uint8_t>(args, tile);
+  } else if (args.element_bytes == 2) {
+    copy_to_start<uint16_t>(args, tile);
+  } else if (args.element_bytes == 4) {
+    copy_to_start<float>(args, tile);
+  } else {
+    copy_to_start<uint64_t>(args, tile);
+  }
+  return tile;
 }
 
 }  // namespace DT_ISA

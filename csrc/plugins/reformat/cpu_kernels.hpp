@@ -17,6 +17,14 @@ struct ReformatArgs {
 // Work is cut into tiles of kReformatChannels x kReformatInner, numbered image by image, inner positions fastest.
 constexpr int64_t kReformatChannels = 16, kReformatInner = 256;
 
+// Channels [c0, c1) at positions [s0, s1) of an image.
+struct ReformatTile {
+  int64_t image, c0, c1, s0, s1;
+};
+
 DOVETAIL_KERNELS(void reformat(const ReformatArgs& args, int64_t first_tile, int64_t last_tile);)
+
+// One tile, into y as a tensor of its own, which lies as `args.to` says. Which one it is.
+DOVETAIL_KERNELS(ReformatTile gather_tile(const ReformatArgs& args, int64_t number);)
 
 #endif

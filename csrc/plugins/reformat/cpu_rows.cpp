@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reformat@1#cpu: one row for each pair of formats.
+// Reformat@1#cpu: a row for each pair of formats, and for each instruction set another that changes the type as well.
+#include "kernels/conversion/cpu_rows.hpp"
 #include "cpu_kernels.hpp"
 #include "rows.hpp"
 
@@ -73,10 +74,145 @@ void enqueue(const ReformatParams&, ReformatState& state, const Run& run) {
   zero_padding(state.to, y.data<void>(), state.bytes);
 }
 
+// ---- with another type
+
+typedef void (*Convert)(const ConversionArgs&, int64_t, int64_t);
+
+// Converts n neighbours.
+template <Convert convert>
+void convert_run(ConversionArgs args, const char* x, char* y, int64_t n) {
+  args.x = x;
+  args.y = y;
+  convert(args, 0, n);
+}
+
+// A tile on its way is in the order of y, so that runs of neighbours are converted.
+ReformatSide side_of_tile(const ReformatSide& to) {
+  if (to.lanes == 1 && to.step == 1) return {1, kReformatInner, 1, 0};
+  const int64_t lanes = to.lanes < kReformatChannels ? to.lanes : kReformatChannels;
+  return {lanes, kReformatInner * lanes, lanes, 0};
+}
+
+template <Convert convert>
+void convert_tile(const ConversionArgs& args, const ReformatArgs& job, const ReformatSide& to, int64_t number,
+                  const Tensor& y) {
+  alignas(64) char cells[kReformatChannels * kReformatInner * 8];
+  const int64_t x_bytes = job.element_bytes, y_bytes = size_of(y.type()), lanes = job.to.lanes;
+  ReformatArgs gather = job;
+  gather.y = cells;
+  const bool has_runs = to.step == lanes;       // from one position to the next
+  if (has_runs && job.channels % lanes != 0) {  // then padding lanes are converted too
+    std::memset(cells, 0, static_cast<size_t>(kReformatChannels * kReformatInner * x_bytes));
+  }
+  const ReformatTile tile = scalar::gather_tile(gather, number);
+  char* const image = y.data<char>() + tile.image * to.image * y_bytes;
+  const int64_t n = tile.s1 - tile.s0;
+  for (int64_t c = 0; c < tile.c1 - tile.c0; c += lanes) {
+    const char* from = cells + c * kReformatInner * x_bytes;
+    const int64_t first = tile.c0 + c;
+    char* start = image + (first / to.lanes * to.block + first % to.lanes + tile.s0 * to.step) * y_bytes;
+    if (has_runs) {
+      convert_run<convert>(args, from, start, n * lanes);
+      continue;
+    }
+    const int64_t used = tile.c1 - first < lanes ? tile.c1 - first : lanes;
+    for (int64_t s = 0; s < n; ++s) {
+      convert_run<convert>(args, from + s * lanes * x_bytes, start + s * to.step * y_bytes, used);
+    }
+  }
+}
+
+// Two formats that disagree on the channel axis.
+template <Convert convert>
+void convert_by_index(const ConversionArgs& args, const Tensor& x, const FormatView& from, const Tensor& y,
+                      const FormatView& to) {
+  constexpr int64_t kChunk = 512;
+  alignas(64) char before[kChunk * 8], after[kChunk * 8];
+  const int64_t x_bytes = size_of(x.type()), y_bytes = size_of(y.type()), total = x.volume();
+  for (int64_t i = 0; i < total; i += kChunk) {
+    const int64_t n = total - i < kChunk ? total - i : kChunk;
+    for (int64_t j = 0; j < n; ++j) {
+      std::memcpy(before + j * x_bytes, x.data<const char>() + place(from, x.dims(), x.rank(), i + j) * x_bytes,
+                  static_cast<size_t>(x_bytes));
+    }
+    convert_run<convert>(args, before, after, n);
+    for (int64_t j = 0; j < n; ++j) {
+      std::memcpy(y.data<char>() + place(to, x.dims(), x.rank(), i + j) * y_bytes, after + j * y_bytes,
+                  static_cast<size_t>(y_bytes));
+    }
+  }
+}
+
+struct ConversionState {
+  ReformatState copy;
+  ReformatSide target = {};
+  ConversionArgs args = {};
+};
+
+ConversionState plan_conversion(const ReformatParams&, const Descs& inputs, const Descs& outputs,
+                                const RunSetup& setup) {
+  const Desc x = inputs[0], y = outputs[0];
+  ConversionState state;
+  state.args = {nullptr, nullptr, static_cast<int32_t>(x.type()), static_cast<int32_t>(y.type()),
+                scale_of_conversion(x, y)};
+  FormatView &from = state.copy.from, &to = state.copy.to;
+  set_views(x, y, &from, &to);
+  if (to.stored() == 0 || x.format() == y.format()) return state;
+  if (from.axis != to.axis) {
+    state.copy.way = ReformatState::kByIndex;
+    return state;
+  }
+  state.copy.way = ReformatState::kTiles;
+  state.target = side_of(to);
+  const int64_t x_bytes = size_of(x.type()), y_bytes = size_of(y.type());
+  state.copy.args = {nullptr,    nullptr,       static_cast<int32_t>(x_bytes), from.channels,
+                     from.inner, side_of(from), side_of_tile(state.target)};
+  const int64_t tiles = from.outer * ((from.channels + kReformatChannels - 1) / kReformatChannels) *
+                        ((from.inner + kReformatInner - 1) / kReformatInner);
+  const int64_t work =
+      kReformatChannels * (from.inner < kReformatInner ? from.inner : kReformatInner) * (x_bytes + y_bytes);
+  state.copy.pieces = cut(tiles, static_cast<double>(work), 1, setup.n_threads());
+  return state;
+}
+
+template <Convert convert>
+void enqueue_conversion(const ReformatParams&, ConversionState& state, const Run& run) {
+  const Tensor x = run.input(0), y = run.output(0);
+  ReformatState& copy = state.copy;
+  if (copy.way == ReformatState::kBytes) return convert_as_it_lies<convert>(run, state.args.scale);
+  if (copy.way == ReformatState::kByIndex) {
+    convert_by_index<convert>(state.args, x, copy.from, y, copy.to);
+  } else {
+    copy.args.x = x.data<void>();
+    run_pieces(run, copy.pieces, [&](int64_t first, int64_t last) {
+      for (int64_t number = first; number < last; ++number) {
+        convert_tile<convert>(state.args, copy.args, state.target, number, y);
+      }
+    });
+  }
+  zero_padding(copy.to, y.data<void>(), size_of(y.type()));
+}
+
 #define REFORMAT_ROW(from, to) \
-  {.tactic = from "_to_" to, .types = kReformatTypes, .formats = from " -> " to, .enqueue = enqueue, .plan = plan},
+  {.tactic = from "_to_" to,   \
+   .types = kReformatTypes,    \
+   .formats = from " -> " to,  \
+   .fits = fits_copy,          \
+   .enqueue = enqueue,         \
+   .plan = plan},
+#define CONVERSION_ROW(isa, features, from, to)          \
+  {.tactic = from "_to_" to "_converting_" #isa,         \
+   .needs = features,                                    \
+   .types = kChangedTypes,                               \
+   .formats = from " -> " to,                            \
+   .fits = fits_conversion,                              \
+   .enqueue = enqueue_conversion<isa::convert_elements>, \
+   .plan = plan_conversion},
+#define CONVERSION_ROWS(isa, features, ...) DOVETAIL_EACH_FORMAT(REFORMAT_ROWS_FROM, CONVERSION_ROW, isa, features)
+
 constexpr Row<ReformatParams, ReformatState> kRows[] = {DOVETAIL_EACH_FORMAT(REFORMAT_ROWS_FROM, REFORMAT_ROW)};
+constexpr Row<ReformatParams, ConversionState> kConverting[] = {DOVETAIL_EACH_ISA_WITH(CONVERSION_ROWS, )};
 
 }  // namespace
 
-DOVETAIL_IMPLEMENTS("Reformat@1#cpu", ReformatParams, kRows)
+DOVETAIL_IMPLEMENTS("Reformat@1#cpu", ReformatParams, kRows, kConverting)

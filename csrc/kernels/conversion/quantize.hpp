@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The formula of Quantize, for every device.
-#ifndef DOVETAIL_PLUGINS_QUANTIZE_FORMULA_HPP
-#define DOVETAIL_PLUGINS_QUANTIZE_FORMULA_HPP
+// Floats to INT8 with a scale, for every device: to the nearest, ties to even; NaN becomes 0.
+#ifndef DOVETAIL_KERNELS_CONVERSION_QUANTIZE_HPP
+#define DOVETAIL_KERNELS_CONVERSION_QUANTIZE_HPP
 
 #include "kernels/simd/math.hpp"
 
