@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dovetail.core.negotiation import Target
+from dovetail.core.negotiation import Target, Types
 from dovetail.core.types import DeviceType
 from dovetail.machine.budget import Meter
-from dovetail.machine.builder.candidates import Candidates
-from dovetail.machine.builder.graph import Graph
+from dovetail.machine.builder.candidates import Candidates, allowed_types
+from dovetail.machine.builder.graph import Graph, GraphLayer
 from dovetail.machine.builder.measurements import Measurements
 from dovetail.machine.builder.progress import Progress, silent
 from dovetail.machine.builder.reformats import Reformats
@@ -43,14 +43,23 @@ class Build:
 Pass = Callable[[Graph, Build], Graph]
 
 
-def build_of(network: INetworkDefinition, config: IBuilderConfig, log: Callable[[str], None] | None = None) -> Build:
+def build_of(
+    network: INetworkDefinition,
+    config: IBuilderConfig,
+    log: Callable[[str], None] | None = None,
+    types: Callable[[GraphLayer, IBuilderConfig], Types] = allowed_types,
+) -> Build:
     """A build of `network`, with everything that passes need.
+
+    Args:
+        log: takes a line now and then while the build takes long.
+        types: says which types the tensors of a layer may have.
 
     Raises:
         BuildError: a GPU is needed and none works.
     """
     target = target_of(config)
-    candidates = Candidates(network.lookup, config, target)
+    candidates = Candidates(network.lookup, config, target, types)
     measurements = Measurements(network.lookup, config, target)
     reformats = Reformats(candidates, measurements)
     return Build(
