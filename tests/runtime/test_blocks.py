@@ -149,6 +149,25 @@ def test_an_output_may_not_lie_where_a_block_reads():
         context.execute()
 
 
+def test_an_output_that_a_loop_writes_may_not_lie_where_its_next_iteration_reads():
+    draft = loop()
+    w = draft.add_tensor("w", [4], "output")
+    inside = draft.add_tensor("w inside", [4], "alias", alias_of=w)
+    (body,) = draft.plan["steps"][0]["blocks"]
+    draft._steps.append(body["steps"])
+    draft.add_step("tiny::Add@1#c", [5, 6], [inside], "plain", workspace=128)
+    body["steps"].insert(0, body["steps"].pop())
+    draft.add_step("tiny::Add@1#c", [0, 6], [draft.add_tensor("t", [4])], "plain", workspace=128)
+    body["steps"].insert(0, body["steps"].pop())  # reads x, in front of the step that writes w
+    draft.add_profile(fixed(4), fixed(4), fixed(1))
+    context, x = _native.Context(_native.Engine(draft.to_bytes(), 1)), X.copy()
+    results = [np.zeros_like(X) for _ in range(2)]
+    for io, array in enumerate((x, np.zeros_like(X), np.int64([2]), *results, x)):
+        context.set_buffer(io, array)
+    with pytest.raises(Exception, match="output 'w' cannot lie in the memory of input 'x', which is still read"):
+        context.execute()
+
+
 # ---- what is refused
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 from itertools import combinations
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from dovetail.machine.builder.passes.plan_memory import max_bytes
 from dovetail.machine.builder.pipeline import with_plugins
 from dovetail.machine.plan import read_plan
 from dovetail.machine.weights_table import weights_text
+from dovetail.plugins import Input, Output, Plugin
 
 CHANNELS, SIDE = 4, 6
 RNG = np.random.default_rng(5)
@@ -193,6 +195,53 @@ def test_extents_that_data_decide_may_be_those_of_a_block():
             feed = {"x": x, "condition": np.array([flag]), "count": np.int32(0)}
             (y,) = context.run(feed).values()
             np.testing.assert_allclose(y, function(places), rtol=1e-6)
+
+
+class KeepInLoop(Plugin):
+    """y = x + 1; what the run is handed is kept."""
+
+    namespace = "blocks"
+    x = Input(trt.float32)
+    y = Output(like="x")
+    kept: ClassVar[list] = []
+
+    def reference(self, x):
+        return x + 1
+
+    def enqueue(self, inputs, outputs, workspace, stream):
+        np.add(inputs[0], 1, out=outputs[0])
+        self.kept.append((inputs[0], outputs[0]))
+
+
+def test_arrays_that_a_python_plugin_keeps_in_a_loop_stay_what_they_were():
+    """The context goes on in a copy of its memory, where what is carried lies as it did before."""
+    registry = trt.get_plugin_registry()
+    registry.add_op(KeepInLoop)
+    network = Network(False)
+    network.network = trt.Builder(trt.Logger()).create_network()
+    add = network.network
+    given = add.add_input("x", trt.float32, (5,))
+    add.add_input("condition", trt.bool, (1,))
+    add.add_input("count", trt.int32, ())
+    network._end("double", add.add_plugin("blocks::KeepInLoop", [given]))
+    network._end("last", add.add_activation(given, trt.ActivationType.RELU))
+
+    def arrange(graph, layers, x, condition, count):
+        a, y = like(x, "a"), like(x, "y")
+        layers["double"].inputs = [a]
+        body = Block(layers=[layers["double"]], inputs=[a], outputs=layers["double"].outputs[:])
+        layers["last"].inputs[0] = y
+        graph.layers, graph.outputs = [loop("again", count, [x], [y], body), layers["last"]], layers["last"].outputs[:]
+
+    context = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(network.build(arrange).plan)
+    context = context.create_execution_context()
+    KeepInLoop.kept.clear()
+    for n in (3, 4):
+        feed = {"x": np.zeros(5, np.float32), "condition": np.array([True]), "count": np.int32(n)}
+        (y,) = context.run(feed).values()
+        assert y.tolist() == [float(n)] * 5
+    pairs = [(x[0], y[0]) for x, y in KeepInLoop.kept]
+    assert pairs == [(i, i + 1) for n in (3, 4) for i in range(n)]
 
 
 def test_layers_in_a_block_are_fused_and_those_of_two_blocks_are_not():
