@@ -36,7 +36,7 @@ def load(
         model: path of an ONNX model or of a plan, its bytes, or an `onnx.ModelProto`.
         shapes: by input, a shape or (min, opt, max); for a shape input, its contents.
         cache: a folder, or a file that ends in .plan. The plan is stored there, and loaded from there as long as the
-            model's contents, the version of dovetail, the machine and the settings are the same.
+            model's contents, the version of dovetail, the machine, the settings and the loaded plugins are the same.
         device: "cpu" or "gpu"; None is the default device.
         configure: called with the `IBuilderConfig`, for flags, precision, limits and threads of the build.
         logger: None: one that writes warnings to standard error.

@@ -14,7 +14,7 @@ from dovetail.machine.builder.without_effect import without_effect
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.engine import ICudaEngine
 from dovetail.machine.logger import ILogger, Severity
-from dovetail.machine.model_source import Source
+from dovetail.machine.model_source import Source, loaded_plugins
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.plan import IHostMemory
 from dovetail.machine.plan_cache import PlanCache, key_of
@@ -59,7 +59,8 @@ class ModelEngine:
             self._use(ICudaEngine(source.plan))
             return
         if cache is not None:
-            self._cache = PlanCache(cache, source.title, key_of(source.contents(), _settings(self._config)))
+            key = key_of(source.contents(), _settings(self._config), loaded_plugins())
+            self._cache = PlanCache(cache, source.title, key)
             self._take_cached()
         if self.engine is None:
             self._import()

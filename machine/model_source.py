@@ -110,6 +110,13 @@ class Source:
         raise DefinitionError(f"'{self.path or 'the model'}' cannot be imported", facts=facts, errors=errors)
 
 
+def loaded_plugins() -> str:
+    """The plugins that may change what is built: versions, hashes of libraries, and the ops of a script by name."""
+    loaded = (record for record in default_registry().records() if record.state == "loaded")
+    texts = (f"{one.title} {one.hash} {'' if one.version else ' '.join(one.ops)}" for one in loaded)
+    return "\n".join(sorted(texts))
+
+
 def _starts_as_plan(head: bytes) -> bool:
     """A safetensors file whose header ends at a multiple of 64."""
     if len(head) < 9 or head[8:9] != b"{":

@@ -46,11 +46,11 @@ class PlanCache:
             raise
 
 
-def key_of(contents: Iterable[bytes | Path], settings: str) -> str:
-    """A digest of a model's bytes and files, the version of dovetail, the machine and the settings."""
+def key_of(contents: Iterable[bytes | Path], settings: str, plugins: str) -> str:
+    """A digest of a model, given as bytes and files, the version of dovetail, the machine, the settings and plugins."""
     digest = hashlib.sha256()
     devices = [(device["name"], device["sm"]) for device in gpus()[0]]
-    for text in (_native.VERSION, " ".join(_native.cpu_features()), repr(devices), settings):
+    for text in (_native.VERSION, " ".join(_native.cpu_features()), repr(devices), settings, plugins):
         digest.update(f"{len(text)}:{text}".encode())
     for one in contents:
         if isinstance(one, Path):

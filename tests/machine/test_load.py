@@ -244,6 +244,25 @@ def test_a_cached_plan_is_taken_without_reading_the_model_again(file, tmp_path, 
     assert len(builds) == 1
 
 
+def test_a_plugin_that_was_loaded_since_may_build_another_plan(file, tmp_path, builds):
+    trt.load(file, cache=tmp_path, shapes={"x": (1, 3)})
+    registry = trt.get_plugin_registry()
+
+    @trt.op("cached::Thrice@1")
+    def thrice(x: trt.Input(trt.float32)):
+        """y = 3 * x."""
+        return 3 * x
+
+    registry.add_op(thrice, owner="cached")
+    try:
+        trt.load(file, cache=tmp_path, shapes={"x": (1, 3)})
+        assert len(builds) == 2
+    finally:
+        registry.deregister_library(registry.record_of("cached::Thrice@1"))
+    trt.load(file, cache=tmp_path, shapes={"x": (1, 3)})
+    assert len(builds) == 2, "the first plan is there still"
+
+
 def test_the_cached_plan_grows_with_the_calls(file, tmp_path, builds):
     trt.load(file, cache=tmp_path)(ones(2, 3))
     second = trt.load(file, cache=tmp_path)
