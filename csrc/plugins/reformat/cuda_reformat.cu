@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reformat@1#cuda: one row for each pair of formats, and copies between the host and the device.
+// Reformat@1#cuda: one row for each pair of formats, another that changes the type as well, and copies between the host
+// and the device.
 //
 // A block moves a tile of channels x positions of one image through shared memory. It reads the tile in the order in
 // which the source has it, and writes it in the order of the target: both sides see neighbouring addresses, 16 bytes at
 // a time where they are aligned.
+#include "kernels/conversion/cuda_convert.cuh"
+#include "kernels/conversion/cuda_rows.hpp"
 #include "kernels/pointwise/cuda_by_channel.cuh"
 #include "rows.hpp"
 
@@ -246,29 +249,31 @@ struct IndexJob {
   Divider by_to_lanes, by_inner, by_to_groups;             // y as [outer, groups, inner, lanes]
   Divider by_from_inner, by_from_channels, by_from_lanes;  // x's dims
   ReformatSide from;
+  float scale;
 };
 
-template <class T>
+template <class X, class Y>
 __global__ void __launch_bounds__(kBlock) reformat_by_index_kernel(const __grid_constant__ IndexJob job) {
   for (int64_t i = first_item(); i < job.total; i += item_stride()) {
     int64_t lane, s, group, from_s, from_c, from_lane;
     const int64_t image = job.by_to_groups.split(job.by_inner.split(job.by_to_lanes.split(i, &lane), &s), &group);
     const int64_t c = group * job.to_lanes + lane;
-    T v = 0;
+    Y v = Y();
     if (c < job.channels) {
       const int64_t index = (image * job.channels + c) * job.inner + s;
       const int64_t from_image = job.by_from_channels.split(job.by_from_inner.split(index, &from_s), &from_c);
       const int64_t block = job.by_from_lanes.split(from_c, &from_lane);
-      v = static_cast<const T*>(
-          job.x)[from_image * job.from.image + block * job.from.block + from_lane + from_s * job.from.step];
+      const int64_t at = from_image * job.from.image + block * job.from.block + from_lane + from_s * job.from.step;
+      v = converted<Y>(static_cast<const X*>(job.x)[at], job.scale);
     }
-    static_cast<T*>(job.y)[i] = v;
+    static_cast<Y*>(job.y)[i] = v;
   }
 }
 
-template <class T>
-void copy_by_index(const Run& run, const FormatView& from, const FormatView& to) {
+template <class X, class Y>
+void copy_by_index(const Run& run, const FormatView& from, const FormatView& to, float scale = 0.0f) {
   IndexJob job = {};
+  job.scale = scale;
   job.x = run.input(0).data<void>();
   job.y = run.output(0).data<void>();
   job.total = to.stored();
@@ -282,7 +287,7 @@ void copy_by_index(const Run& run, const FormatView& from, const FormatView& to)
   job.by_from_inner = Divider(from.inner, job.total);
   job.by_from_channels = Divider(from.channels, job.total);
   job.by_from_lanes = Divider(job.from.lanes, job.total);
-  launch(run, "reformat by index", reformat_by_index_kernel<T>, blocks_for(job.total), kBlock, 0, job);
+  launch(run, "reformat by index", reformat_by_index_kernel<X, Y>, blocks_for(job.total), kBlock, 0, job);
 }
 
 // ---- rows
@@ -298,11 +303,22 @@ void enqueue(const ReformatParams&, const Run& run) {
       const ParameterLayout layout = one_parameter(static_cast<int32_t>(y.format()), y.dims(), y.rank());
       map_by_channel(run, "reformat", x.data<const T>(), y.data<T>(), layout, CopyElements());
     } else if (from.axis != to.axis) {
-      copy_by_index<T>(run, from, to);
+      copy_by_index<T, T>(run, from, to);
     } else {
       copy_in_tiles<T>(run, from, to);
     }
   });
+}
+
+// With another type. Between two formats each element of y is looked up in x, by linear views without channels.
+void enqueue_converting(const ReformatParams&, const Run& run) {
+  const Tensor x = run.input(0), y = run.output(0);
+  const float scale = scale_of_conversion(x, y);
+  if (x.format() == y.format() && scale == 0) return enqueue_conversion(run);
+  const FormatView from = view_of(x), to = view_of(y);
+  if (to.stored() == 0) return;
+  with_types(x.type(), y.type(),
+             [&](auto own, auto target) { copy_by_index<decltype(own), decltype(target)>(run, from, to, scale); });
 }
 
 template <cudaMemcpyKind direction>
@@ -319,7 +335,16 @@ void enqueue_copy(const ReformatParams&, const Run& run) {
    .needs = kBuiltSm,          \
    .types = kReformatTypes,    \
    .formats = from " -> " to,  \
+   .fits = fits_copy,          \
    .enqueue = enqueue,         \
+   .traits = kCaptureSafe},
+#define CONVERSION_ROW(from, to)           \
+  {.tactic = from "_to_" to "_converting", \
+   .needs = kBuiltSm,                      \
+   .types = kChangedTypes,                 \
+   .formats = from " -> " to,              \
+   .fits = fits_conversion,                \
+   .enqueue = enqueue_converting,          \
    .traits = kCaptureSafe},
 #define COPY_ROWS(unused, format)                       \
   {.tactic = "to_device",                               \
@@ -333,8 +358,8 @@ void enqueue_copy(const ReformatParams&, const Run& run) {
        .enqueue = enqueue_copy<cudaMemcpyDeviceToHost>, \
        .traits = kCaptureSafe},
 
-constexpr Row<ReformatParams> kRows[] = {DOVETAIL_EACH_FORMAT(REFORMAT_ROWS_FROM, REFORMAT_ROW)
-                                             DOVETAIL_EACH_FORMAT(COPY_ROWS, 0)};
+constexpr Row<ReformatParams> kRows[] = {DOVETAIL_EACH_FORMAT(REFORMAT_ROWS_FROM, REFORMAT_ROW) DOVETAIL_EACH_FORMAT(
+    COPY_ROWS, 0) DOVETAIL_EACH_FORMAT(REFORMAT_ROWS_FROM, CONVERSION_ROW)};
 
 }  // namespace
 
