@@ -174,3 +174,16 @@ def test_an_operand_of_unknown_extents_fits_where_they_are_the_same():
     with pytest.raises(NotAbsorbed, match="is not repeated"):
         added(Program(FLOAT), "ElementWise", {"op": ElementWiseOperation.SUM}, [Given(BATCH, FLOAT), other],
               result=BATCH)  # fmt: skip
+
+
+def test_a_program_over_a_result_of_another_type_gives_that_type_where_it_gave_the_former_one():
+    program, _ = added(Program(FLOAT), "Activation", {"type": ActivationType.RELU}, [of(X, is_constant=False)])
+    program, _ = added(program, "Cast", {"to_type": DataType.BOOL}, [of(X, is_constant=False)], dtype=DataType.BOOL)
+    half = program.retyped(DataType.HALF)
+    assert (half.result_type, half.steps[0].dtype, half.steps[-1].dtype) == (
+        DataType.HALF,
+        DataType.HALF,
+        DataType.BOOL,
+    )
+    assert [step.operation for step in half.steps] == [step.operation for step in program.steps]
+    assert program.retyped(FLOAT) is program

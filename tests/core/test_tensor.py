@@ -15,8 +15,10 @@ from dovetail.core.tensor import (
     PluginTensorDesc,
     TensorDesc,
     allocated_bytes,
+    as_type,
     pack,
     parse_notation,
+    stored_as,
     unpack,
 )
 from dovetail.core.types import DataType, TensorFormat, nptype
@@ -219,3 +221,31 @@ def test_a_buffer_of_the_wrong_size_is_refused_with_both_sizes():
     with raises(ShapeError) as error:
         unpack(bytes(10), (1, 3, 2, 2), DataType.HALF, TensorFormat.CHW4)
     assert (error.value.expected, error.value.got) == (32, 10)
+
+
+@mark.parametrize(
+    ("own", "to", "scale", "given", "expected"),
+    [
+        (DataType.FLOAT, DataType.HALF, -1.0, [1.0, 70000.0, 2049.0], [1.0, np.inf, 2048.0]),
+        (DataType.FLOAT, DataType.INT8, -1.0, [1.9, -1.9, 300.0, np.nan], [1, -1, 127, 0]),
+        (DataType.FLOAT, DataType.INT8, 0.5, [0.25, 0.75, -1.0, 300.0, np.nan], [0, 2, -2, 127, 0]),
+        (DataType.INT8, DataType.FLOAT, -1.0, [3, -4], [3.0, -4.0]),
+        (DataType.INT8, DataType.HALF, 0.5, [3, -4], [1.5, -2.0]),
+        (DataType.INT64, DataType.INT8, -1.0, [300, -1], [44, -1]),
+        (DataType.BF16, DataType.BOOL, -1.0, [0.0, 0.5], [False, True]),
+    ],
+)
+def test_elements_are_converted_as_cast_does_and_with_a_scale_as_quantize_and_dequantize(
+    own, to, scale, given, expected
+):
+    x = np.array(given).astype(nptype(own))
+    y = as_type(x, own, to, scale)
+    assert y.dtype == nptype(to)
+    np.testing.assert_array_equal(y, np.array(expected).astype(nptype(to)))
+
+
+def test_what_keeps_its_place_is_not_copied():
+    x = np.ones((2, 3), np.float32)
+    assert stored_as(x, DataType.FLOAT, DataType.FLOAT, TensorFormat.LINEAR) is x
+    half = stored_as(np.ones((1, 3, 1, 1), np.float32), DataType.FLOAT, DataType.HALF, TensorFormat.CHW4)
+    assert (half.dtype, half.tolist()) == (np.float16, [1.0, 1.0, 1.0, 0.0])
