@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reformat@1#cpu: a row for each pair of formats, and for each instruction set another that changes the type as well.
 #include "kernels/conversion/cpu_rows.hpp"
+
+#include <type_traits>
+
 #include "cpu_kernels.hpp"
 #include "rows.hpp"
 
@@ -93,15 +96,27 @@ ReformatSide side_of_tile(const ReformatSide& to) {
   return {lanes, kReformatInner * lanes, lanes, 0};
 }
 
+// Rows of n bytes that follow each other go to places that are `pitch` bytes apart. For the usual n the copy is inlined.
+void scatter_rows(const char* x, int64_t x_pitch, char* y, int64_t pitch, int64_t rows, int64_t n) {
+  const auto copy = [&](auto size) {
+    for (int64_t i = 0; i < rows; ++i) std::memcpy(y + i * pitch, x + i * x_pitch, static_cast<size_t>(size));
+  };
+  if (n == 16) return copy(std::integral_constant<int, 16>());
+  if (n == 32) return copy(std::integral_constant<int, 32>());
+  if (n == 64) return copy(std::integral_constant<int, 64>());
+  if (n == 128) return copy(std::integral_constant<int, 128>());
+  copy(n);
+}
+
 template <Convert convert>
 void convert_tile(const ConversionArgs& args, const ReformatArgs& job, const ReformatSide& to, int64_t number,
                   const Tensor& y) {
-  alignas(64) char cells[kReformatChannels * kReformatInner * 8];
+  alignas(64) char cells[kReformatChannels * kReformatInner * 8], converted[kReformatChannels * kReformatInner * 8];
   const int64_t x_bytes = job.element_bytes, y_bytes = size_of(y.type()), lanes = job.to.lanes;
   ReformatArgs gather = job;
   gather.y = cells;
-  const bool has_runs = to.step == lanes;       // from one position to the next
-  if (has_runs && job.channels % lanes != 0) {  // then padding lanes are converted too
+  const bool has_runs = to.step == lanes;  // from one position to the next
+  if (job.channels % lanes != 0) {         // padding lanes are converted too
     std::memset(cells, 0, static_cast<size_t>(kReformatChannels * kReformatInner * x_bytes));
   }
   const ReformatTile tile = scalar::gather_tile(gather, number);
@@ -116,9 +131,8 @@ void convert_tile(const ConversionArgs& args, const ReformatArgs& job, const Ref
       continue;
     }
     const int64_t used = tile.c1 - first < lanes ? tile.c1 - first : lanes;
-    for (int64_t s = 0; s < n; ++s) {
-      convert_run<convert>(args, from + s * lanes * x_bytes, start + s * to.step * y_bytes, used);
-    }
+    convert_run<convert>(args, from, converted, n * lanes);
+    scatter_rows(converted, lanes * y_bytes, start, to.step * y_bytes, n, used * y_bytes);
   }
 }
 
