@@ -320,8 +320,8 @@ class LayerGroup:
     def place_of_result(self, candidate: Candidate) -> Place | None:
         """Where the candidate leaves what the last layer that it absorbs gives.
 
-        What is absorbed leaves the result where it lies. Where the head gives another type than in the network, so do
-        the absorbed layers that have that type in the network.
+        Absorbed layers do not change the place of the result. If the head writes another type than in the network, so
+        do the absorbed layers that have that type in the network.
         """
         place = candidate.places[len(self.head.inputs)]
         return None if place is None else self._retyped(self.layers[candidate.n_absorbed].outputs[0], place)
@@ -381,12 +381,12 @@ class LayerGroup:
 
     @property
     def is_reformat(self) -> bool:
-        """True if it was inserted to bring a tensor to another place."""
+        """True if it was inserted to convert a tensor to another place."""
         return self.head.spec.role == "reformat" and bool(self.head.inserted_for)
 
     @property
     def is_copy(self) -> bool:
-        """True if it was inserted to bring a tensor to another device."""
+        """True if it was inserted to copy a tensor to another device."""
         return (
             bool(self.head.inserted_for) and len({tensor.device for tensor in self.tensors if tensor is not None}) > 1
         )

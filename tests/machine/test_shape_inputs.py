@@ -5,7 +5,7 @@ import pytest
 
 import dovetail as trt
 from dovetail.core.errors import BindingError, BuildError, DovetailError, DTypeError, ProfileError, ShapeError
-from tests.machine.test_told_sizes import Bench
+from tests.machine.test_data_dependent_extents import Bench
 
 
 @pytest.fixture

@@ -292,17 +292,17 @@ def _layers(layer: ILayer, made: dict[int, GraphTensor], graph: Graph, config: I
             conversions.append(conversion(graph.lookup, written, output, name, result.device, why))
             output, written.producer = written, result
         result.outputs.append(output)
-    for leaf in _told(layer, graph):
+    for leaf in _sizes_of(layer, graph):
         graph.sizes[leaf] = result, leaf.leaf.axis  # type: ignore[union-attr]
     return [result, *conversions]
 
 
-def _told(layer: ILayer, graph: Graph) -> list[Expr]:
+def _sizes_of(layer: ILayer, graph: Graph) -> list[Expr]:
     """The data-dependent extents that this layer writes. Raises DefinitionError if an output cannot hold one."""
     inferred = layer.infer()
     dims = [dim for tensor in inferred for dim in tensor.dims]
-    told = [leaf for leaf in late_leaves(dims) if leaf.is_size_tensor and leaf not in graph.sizes]
-    for leaf in told:
+    sizes = [leaf for leaf in late_leaves(dims) if leaf.is_size_tensor and leaf not in graph.sizes]
+    for leaf in sizes:
         index = leaf.leaf.axis  # type: ignore[union-attr]
         holder = inferred[index] if 0 <= index < len(inferred) else None
         if holder is None or holder.rank != 0 or holder.dtype not in (DataType.INT32, DataType.INT64):
@@ -312,17 +312,17 @@ def _told(layer: ILayer, graph: Graph) -> list[Expr]:
                 facts=[(f"output {index}", found), ("rule", "INT32 or INT64 without dims")],
             )
         _check_bounds(layer, leaf, graph)
-    return told
+    return sizes
 
 
 def _check_bounds(layer: ILayer, size: Expr, graph: Graph) -> None:
     """Raise ShapeError for a size whose likeliest value at a profile's opt extents is none, or beyond its bound."""
-    told = size.leaf
+    leaf = size.leaf
     for profile, extents in enumerate(graph.extents):
-        opt, upper = extents.corners[1].of(told.opt), extents.corners[1].of(told.upper)  # type: ignore[union-attr]
+        opt, upper = extents.corners[1].of(leaf.opt), extents.corners[1].of(leaf.upper)  # type: ignore[union-attr]
         if not 0 <= opt <= upper:
             at = ("at", f"the opt extents of profile {profile}")
-            told_as = (f"{told.opt} = {opt}", f"{told.upper} = {upper}")  # type: ignore[union-attr]
-            error = no_size(f"of output {told.axis} of {layer.label}", *told_as, facts=[at])  # type: ignore[union-attr]
+            bounds = (f"{leaf.opt} = {opt}", f"{leaf.upper} = {upper}")  # type: ignore[union-attr]
+            error = no_size(f"of output {leaf.axis} of {layer.label}", *bounds, facts=[at])  # type: ignore[union-attr]
             error.layer, error.profile = layer.name, profile  # type: ignore[attr-defined]
             raise error

@@ -24,9 +24,9 @@ def _separate(graph: Graph, block: Block) -> None:
     for index, tensor in enumerate(block.outputs):
         is_again = any(tensor is other for other in block.outputs[:index]) and block is not graph
         producer = tensor.producer
-        told = (graph.sizes[leaf][0] for leaf in late_leaves(tensor.dims) if leaf in graph.sizes)
+        writers = (graph.sizes[leaf][0] for leaf in late_leaves(tensor.dims) if leaf in graph.sizes)
         is_own = producer is not None and (block is graph or id(producer) in own) and not is_again
-        if is_own and not any(teller is producer for teller in told):
+        if is_own and not any(writer is producer for writer in writers):
             continue
         copy = GraphTensor(tensor.name, tensor.dims, tensor.dtype, tensor.ranges)
         copy.allowed_formats, copy.allowed_device = tensor.allowed_formats, tensor.allowed_device
@@ -37,7 +37,7 @@ def _separate(graph: Graph, block: Block) -> None:
         )
         layer.inserted_for = "an output that no layer computes"
         if is_own:
-            tensor.name = f"{tensor.name}_untold"
+            tensor.name = f"{tensor.name}_at_capacity"
             tensor.allowed_formats = 1 << int(TensorFormat.LINEAR)
             layer.inserted_for = "an output with data-dependent extents of its own layer"
         block.layers.append(layer)

@@ -57,7 +57,7 @@ def _time(graph: Graph, build: Build, group: LayerGroup, found: Found) -> None:
     timed: list[Candidate] = []
     errors: list[Exception] = []
     contents = None
-    if any(teller is group.head for teller, _ in graph.sizes.values()):  # its work depends on what it is given
+    if any(writer is group.head for writer, _ in graph.sizes.values()):  # its work depends on its inputs
         contents = functools.partial(_contents, graph, build, group)
     ways = [(group.part(candidate.n_absorbed), candidate) for candidate in found.candidates]
     for (part, candidate), time in zip(ways, build.measurements.times(ways, contents), strict=True):

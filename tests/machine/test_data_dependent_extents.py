@@ -1,4 +1,4 @@
-"""Extents that only layers tell: NonZero, NMS, plugins with size outputs, and everything behind them."""
+"""Data-dependent extents: NonZero, NMS, plugins with size outputs, and the layers after them."""
 
 import ctypes
 import re

@@ -1,4 +1,4 @@
-"""Extents that layers tell, and inputs that are shapes, on a GPU."""
+"""Data-dependent extents and shape inputs on a GPU."""
 
 import numpy as np
 import pytest
