@@ -120,8 +120,8 @@ Container read_container(const FileBytes& bytes) {
   // A copy, for it is read more than once: the file behind a mapping may change at any time.
   const std::string text(reinterpret_cast<const char*>(bytes.data) + kLengthBytes, header_bytes);
   const JsonDocument document = parse_json(text, "header");
-  const JsonNode header(*document, "");
-  const JsonNode metadata = header.at("__metadata__");
+  const JsonValue header(*document, "");
+  const JsonValue metadata = header.at("__metadata__");
   if (metadata.at("format").text() != kFormat) metadata.at("format").fail(std::string("\"") + kFormat + "\"");
 
   Container container;
@@ -138,7 +138,7 @@ Container read_container(const FileBytes& bytes) {
   for (const auto& [name, tensor] : header.members("tensor ")) {
     if (name == "__metadata__") continue;
     if (tensor.at("dtype").text() != "U8") tensor.at("dtype").fail("\"U8\"");
-    const JsonNode offsets = tensor.at("data_offsets");
+    const JsonValue offsets = tensor.at("data_offsets");
     const auto begin = static_cast<uint64_t>(offsets.at(0, 2).integer(0, static_cast<int64_t>(data_bytes)));
     const auto end =
         static_cast<uint64_t>(offsets.at(1).integer(static_cast<int64_t>(begin), static_cast<int64_t>(data_bytes)));

@@ -67,59 +67,59 @@ JsonDocument parse_json(std::string_view text, const char* field) {
   return document;
 }
 
-bool JsonNode::is_null() const { return value_->is_null(); }
-bool JsonNode::is_object() const { return value_->is_object(); }
-bool JsonNode::is_array() const { return value_->is_array(); }
-bool JsonNode::is_number() const { return value_->is_number(); }
-bool JsonNode::is_integer() const { return value_->is_number_integer(); }
-bool JsonNode::is_string() const { return value_->is_string(); }
+bool JsonValue::is_null() const { return value_->is_null(); }
+bool JsonValue::is_object() const { return value_->is_object(); }
+bool JsonValue::is_array() const { return value_->is_array(); }
+bool JsonValue::is_number() const { return value_->is_number(); }
+bool JsonValue::is_integer() const { return value_->is_number_integer(); }
+bool JsonValue::is_string() const { return value_->is_string(); }
 
-bool JsonNode::has(const char* key) const { return value_->is_object() && value_->contains(key); }
+bool JsonValue::has(const char* key) const { return value_->is_object() && value_->contains(key); }
 
-std::vector<std::pair<std::string, JsonNode>> JsonNode::members(const char* before) const {
+std::vector<std::pair<std::string, JsonValue>> JsonValue::members(const char* before) const {
   if (!value_->is_object()) fail("an object");
-  std::vector<std::pair<std::string, JsonNode>> list;
-  for (const auto& [name, value] : value_->items()) list.emplace_back(name, JsonNode(value, before + name));
+  std::vector<std::pair<std::string, JsonValue>> list;
+  for (const auto& [name, value] : value_->items()) list.emplace_back(name, JsonValue(value, before + name));
   return list;
 }
 
-JsonNode JsonNode::at(const char* key) const {
+JsonValue JsonValue::at(const char* key) const {
   if (!value_->is_object()) fail("an object");
   const auto found = value_->find(key);
   const std::string path = path_.empty() ? key : path_ + "." + key;
   if (found == value_->end()) throw status::plan_corrupt(path, "a value", "nothing");
-  return JsonNode(*found, path);
+  return JsonValue(*found, path);
 }
 
-size_t JsonNode::size() const {
+size_t JsonValue::size() const {
   if (!value_->is_array()) fail("a list");
   return value_->size();
 }
 
-JsonNode JsonNode::at(size_t index) const {
+JsonValue JsonValue::at(size_t index) const {
   if (index >= size()) fail("a list of more than " + std::to_string(index));
-  return JsonNode((*value_)[index], path_ + "[" + std::to_string(index) + "]");
+  return JsonValue((*value_)[index], path_ + "[" + std::to_string(index) + "]");
 }
 
-JsonNode JsonNode::at(size_t index, size_t expected_size) const {
+JsonValue JsonValue::at(size_t index, size_t expected_size) const {
   if (size() != expected_size) fail("a list of " + std::to_string(expected_size));
   return at(index);
 }
 
-int64_t JsonNode::integer(int64_t low, int64_t high) const {
+int64_t JsonValue::integer(int64_t low, int64_t high) const {
   int64_t value = 0;
   if (!get_integer(*value_, &value) || value < low || value > high) fail(range_text(low, high));
   return value;
 }
 
-int32_t JsonNode::index(size_t n, bool may_be_none) const {
+int32_t JsonValue::index(size_t n, bool may_be_none) const {
   int64_t value = 0;
   if (!get_integer(*value_, &value) || value < (may_be_none ? -1 : 0) || value >= static_cast<int64_t>(n))
     fail("0.." + std::to_string(static_cast<int64_t>(n) - 1) + (may_be_none ? ", or -1 for none" : ""));
   return static_cast<int32_t>(value);
 }
 
-double JsonNode::number() const {
+double JsonValue::number() const {
   if (value_->is_number()) return value_->get<double>();
   if (value_->is_string()) {
     const std::string& word = value_->get_ref<const std::string&>();
@@ -130,14 +130,14 @@ double JsonNode::number() const {
   fail("a number");
 }
 
-bool JsonNode::boolean() const {
+bool JsonValue::boolean() const {
   if (!value_->is_boolean()) fail("true or false");
   return value_->get<bool>();
 }
 
-std::string JsonNode::json() const { return value_->dump(-1, ' ', true, json::error_handler_t::replace); }
+std::string JsonValue::json() const { return value_->dump(-1, ' ', true, json::error_handler_t::replace); }
 
-const std::string& JsonNode::text() const {
+const std::string& JsonValue::text() const {
   if (!value_->is_string()) fail("a text");
   const auto& text = value_->get_ref<const std::string&>();
   // Names go to plugins as C strings.
@@ -145,7 +145,7 @@ const std::string& JsonNode::text() const {
   return text;
 }
 
-std::vector<int64_t> JsonNode::integers(int64_t low, int64_t high) const {
+std::vector<int64_t> JsonValue::integers(int64_t low, int64_t high) const {
   std::vector<int64_t> values(size());
   for (size_t i = 0; i < values.size(); ++i)
     if (!get_integer((*value_)[i], &values[i]) || values[i] < low || values[i] > high)
@@ -153,9 +153,9 @@ std::vector<int64_t> JsonNode::integers(int64_t low, int64_t high) const {
   return values;
 }
 
-void JsonNode::fail(const std::string& expected) const { fail(expected, shown(*value_)); }
+void JsonValue::fail(const std::string& expected) const { fail(expected, shown(*value_)); }
 
-void JsonNode::fail(const std::string& expected, const std::string& got) const {
+void JsonValue::fail(const std::string& expected, const std::string& got) const {
   throw status::plan_corrupt(path_.empty() ? "plan" : path_, expected, got);
 }
 

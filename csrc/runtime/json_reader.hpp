@@ -25,9 +25,9 @@ JsonDocument parse_json(std::string_view text, const char* field);
 
 // A value and the path that leads to it. Every getter throws Failure (DT_PLAN_CORRUPT) with the path, what is expected
 // and what is there. The document must outlive it.
-class JsonNode {
+class JsonValue {
  public:
-  JsonNode(const nlohmann::json& value, std::string path) : value_(&value), path_(std::move(path)) {}
+  JsonValue(const nlohmann::json& value, std::string path) : value_(&value), path_(std::move(path)) {}
 
   const std::string& path() const { return path_; }
   bool is_null() const;
@@ -38,12 +38,12 @@ class JsonNode {
   bool is_string() const;
 
   bool has(const char* key) const;
-  JsonNode at(const char* key) const;  // of an object
-  size_t size() const;                 // of a list
+  JsonValue at(const char* key) const;  // of an object
+  size_t size() const;                  // of a list
   // Of an object: names and values, whose paths are `before` and the name.
-  std::vector<std::pair<std::string, JsonNode>> members(const char* before) const;
-  JsonNode at(size_t index) const;                        // of a list
-  JsonNode at(size_t index, size_t expected_size) const;  // and the list must have this size
+  std::vector<std::pair<std::string, JsonValue>> members(const char* before) const;
+  JsonValue at(size_t index) const;                        // of a list
+  JsonValue at(size_t index, size_t expected_size) const;  // and the list must have this size
 
   int64_t integer(int64_t low = std::numeric_limits<int64_t>::min(),
                   int64_t high = std::numeric_limits<int64_t>::max()) const;

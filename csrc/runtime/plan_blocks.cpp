@@ -31,7 +31,7 @@ std::string described(const PlanTensor& tensor) {
 // Walks the steps as they run. A tensor holds data when a step has written it, until the block of that step ends.
 class OrderCheck {
  public:
-  OrderCheck(const Plan& plan, const std::vector<JsonNode>& steps, const std::vector<JsonNode>& blocks)
+  OrderCheck(const Plan& plan, const std::vector<JsonValue>& steps, const std::vector<JsonValue>& blocks)
       : plan_(plan),
         steps_(steps),
         blocks_(blocks),
@@ -80,12 +80,12 @@ class OrderCheck {
     return state == State::kGone ? ", in its own block or one around it" : "";
   }
 
-  void write(int32_t tensor, int32_t block, const JsonNode& node) {
+  void write(int32_t tensor, int32_t block, const JsonValue& entry) {
     const auto index = static_cast<size_t>(tensor);
     const Where root = tensor_of(plan_, plan_.tensors[index].root).where;
-    if (root != Where::kArena && root != Where::kOutput) node.fail("a tensor in the arena or of an output");
+    if (root != Where::kArena && root != Where::kOutput) entry.fail("a tensor in the arena or of an output");
     if (states_[index] == State::kWritten || states_[index] == State::kGone)
-      node.fail("a tensor that no other step writes");
+      entry.fail("a tensor that no other step writes");
     states_[index] = State::kWritten;
     writers_[index] = block;
     changed_.push_back(index);
@@ -114,7 +114,7 @@ class OrderCheck {
   }
 
   const Plan& plan_;
-  const std::vector<JsonNode>&steps_, &blocks_;
+  const std::vector<JsonValue>&steps_, &blocks_;
   std::vector<State> states_;
   std::vector<int32_t> writers_;  // the block in which it was written
   std::vector<char> is_filled_;
@@ -123,30 +123,30 @@ class OrderCheck {
 
 }  // namespace
 
-PlanStep PlanReader::read_control(const JsonNode& node) const {
+PlanStep PlanReader::read_control(const JsonValue& entry) const {
   PlanStep step;
-  const std::string& kind = node.at("control").text();
+  const std::string& kind = entry.at("control").text();
   if (kind == "conditional")
     step.control = Control::kConditional;
   else if (kind == "loop")
     step.control = Control::kLoop;
   else
-    node.at("control").fail("conditional or loop");
-  step.layer = node.at("layer").text();
-  if (node.has("op")) step.op = node.at("op").text();
-  read_ports(node, &step);
-  if (node.has("iterations")) step.n_iterations = node.at("iterations").integer(0);
+    entry.at("control").fail("conditional or loop");
+  step.layer = entry.at("layer").text();
+  if (entry.has("op")) step.op = entry.at("op").text();
+  read_ports(entry, &step);
+  if (entry.has("iterations")) step.n_iterations = entry.at("iterations").integer(0);
   return step;
 }
 
-void PlanReader::read_blocks(const JsonNode& list, int32_t step) {
+void PlanReader::read_blocks(const JsonValue& list, int32_t step) {
   const PlanStep& owner = plan_.steps[static_cast<size_t>(step)];
   const size_t wanted = owner.control == Control::kConditional ? 2 : 1;
   if (list.size() != wanted) list.fail(std::to_string(wanted) + (wanted > 1 ? " blocks" : " block"));
   const int32_t depth = plan_.blocks[static_cast<size_t>(owner.block)].depth + 1;
   if (depth > kMaxBlockDepth) list.fail("no more than " + std::to_string(kMaxBlockDepth) + " blocks in each other");
   for (size_t i = 0; i < list.size(); ++i) {
-    const JsonNode node = list.at(i), inputs = node.at("inputs"), outputs = node.at("outputs");
+    const JsonValue entry = list.at(i), inputs = entry.at("inputs"), outputs = entry.at("outputs");
     PlanBlock block;
     block.owner = step;
     block.depth = depth;
@@ -155,8 +155,8 @@ void PlanReader::read_blocks(const JsonNode& list, int32_t step) {
     const auto index = static_cast<int32_t>(plan_.blocks.size());
     plan_.steps[static_cast<size_t>(step)].blocks.push_back(index);
     plan_.blocks.push_back(std::move(block));
-    blocks_.resize(plan_.blocks.size(), node);
-    read_steps(node.at("steps"), index);
+    blocks_.resize(plan_.blocks.size(), entry);
+    read_steps(entry.at("steps"), index);
   }
 }
 
@@ -168,25 +168,25 @@ void PlanReader::check_controls() {
 }
 
 // Of one type, format and device, with the same extents whatever the inputs are.
-void PlanReader::check_alike(const JsonNode& node, int32_t tensor, int32_t other) const {
+void PlanReader::check_alike(const JsonValue& entry, int32_t tensor, int32_t other) const {
   const PlanTensor &a = tensor_of(plan_, tensor), &b = tensor_of(plan_, other);
   bool is_alike = a.data_type == b.data_type && a.format == b.format && a.device == b.device && a.rank == b.rank;
   for (int axis = 0; is_alike && axis < a.rank; ++axis)
     is_alike = a.dims[axis].value == b.dims[axis].value && a.dims[axis].program == b.dims[axis].program &&
                (a.dims[axis].value >= 0 || a.dims[axis].program >= 0);
-  if (!is_alike) node.fail("a tensor with the type, format, device and extents of " + described(b), described(a));
+  if (!is_alike) entry.fail("a tensor with the type, format, device and extents of " + described(b), described(a));
 }
 
 // Each branch writes into the memory of the step's outputs, so nothing has to be copied.
 void PlanReader::check_conditional(size_t number) {
   const PlanStep& step = plan_.steps[number];
-  const JsonNode& node = steps_[number];
+  const JsonValue& entry = steps_[number];
   if (step.inputs.size() != 1 || step.inputs[0] < 0 || !is_one_number(tensor_of(plan_, step.inputs[0]), true))
-    node.at("inputs").fail("the condition: one bool, uint8, int8, int32 or int64, row by row");
+    entry.at("inputs").fail("the condition: one bool, uint8, int8, int32 or int64, row by row");
   for (int32_t index : step.blocks) {
     const PlanBlock& block = plan_.blocks[static_cast<size_t>(index)];
-    const JsonNode inputs = blocks_[static_cast<size_t>(index)].at("inputs"),
-                   outputs = blocks_[static_cast<size_t>(index)].at("outputs");
+    const JsonValue inputs = blocks_[static_cast<size_t>(index)].at("inputs"),
+                    outputs = blocks_[static_cast<size_t>(index)].at("outputs");
     if (!block.inputs.empty()) inputs.fail("none, for the block of a conditional takes what is around it");
     if (block.outputs.size() != step.outputs.size()) outputs.fail("a list of " + std::to_string(step.outputs.size()));
     for (size_t k = 0; k < block.outputs.size(); ++k) {
@@ -201,26 +201,26 @@ void PlanReader::check_conditional(size_t number) {
 // What is carried has two memories, which an iteration reads and writes, and which change places behind it.
 void PlanReader::check_loop(size_t number) {
   const PlanStep& step = plan_.steps[number];
-  const JsonNode &node = steps_[number], &body = blocks_[static_cast<size_t>(step.blocks[0])];
+  const JsonValue &entry = steps_[number], &body = blocks_[static_cast<size_t>(step.blocks[0])];
   const PlanBlock& block = plan_.blocks[static_cast<size_t>(step.blocks[0])];
   const size_t n = step.outputs.size();
-  if (n == 0) node.at("outputs").fail("one tensor or more, as the last iteration leaves them");
-  if (step.inputs.size() != n + 1) node.at("inputs").fail("a list of " + std::to_string(n + 1));
+  if (n == 0) entry.at("outputs").fail("one tensor or more, as the last iteration leaves them");
+  if (step.inputs.size() != n + 1) entry.at("inputs").fail("a list of " + std::to_string(n + 1));
   if (block.inputs.size() != n) body.at("inputs").fail("a list of " + std::to_string(n));
   if (block.outputs.size() != n) body.at("outputs").fail("a list of " + std::to_string(n));
   const bool is_counted = step.inputs[0] >= 0;
   if (is_counted == (step.n_iterations >= 0))
-    node.fail("either 'iterations' or a tensor as the first input that says how many",
-              is_counted ? "both of them" : "none of them");
+    entry.fail("either 'iterations' or a tensor as the first input that says how many",
+               is_counted ? "both of them" : "none of them");
   if (is_counted && !is_one_number(tensor_of(plan_, step.inputs[0]), false))
-    node.at("inputs").at(size_t{0}).fail("one int32 or int64, row by row");
+    entry.at("inputs").at(size_t{0}).fail("one int32 or int64, row by row");
   for (size_t k = 0; k < n; ++k) {
     const int32_t initial = step.inputs[k + 1], before = block.inputs[k], after = block.outputs[k];
-    if (initial < 0) node.at("inputs").at(k + 1).fail("a tensor");
-    check_alike(node.at("inputs").at(k + 1), initial, step.outputs[k]);
+    if (initial < 0) entry.at("inputs").at(k + 1).fail("a tensor");
+    check_alike(entry.at("inputs").at(k + 1), initial, step.outputs[k]);
     check_alike(body.at("inputs").at(k), before, step.outputs[k]);
     check_alike(body.at("outputs").at(k), after, step.outputs[k]);
-    const auto claim = [&](const JsonNode& at, int32_t tensor, int32_t partner) {
+    const auto claim = [&](const JsonValue& at, int32_t tensor, int32_t partner) {
       PlanTensor& claimed = plan_.tensors[static_cast<size_t>(tensor)];
       if (claimed.where != Where::kArena) at.fail("a tensor in the arena");
       if (claimed.partner >= 0 || tensor == partner) at.fail("a tensor that is carried once");
@@ -231,7 +231,7 @@ void PlanReader::check_loop(size_t number) {
   }
 }
 
-void PlanReader::check_order(const JsonNode& steps) const {
+void PlanReader::check_order(const JsonValue& steps) const {
   OrderCheck check(plan_, steps_, blocks_);
   check.walk(0);
   for (int32_t output : plan_.outputs)

@@ -31,18 +31,18 @@ bool is_present(const std::string& instruction_set) {
   return false;
 }
 
-std::string optional_text(const JsonNode& node, const char* key) {
-  return node.has(key) && !node.at(key).is_null() ? node.at(key).text() : "";
+std::string optional_text(const JsonValue& entry, const char* key) {
+  return entry.has(key) && !entry.at(key).is_null() ? entry.at(key).text() : "";
 }
 
-Where where_of(const JsonNode& node) {
-  const std::string& word = node.text();
+Where where_of(const JsonValue& entry) {
+  const std::string& word = entry.text();
   if (word == "input") return Where::kInput;
   if (word == "output") return Where::kOutput;
   if (word == "constant") return Where::kConstant;
   if (word == "arena") return Where::kArena;
   if (word == "alias") return Where::kAlias;
-  node.fail("input, output, constant, arena or alias");
+  entry.fail("input, output, constant, arena or alias");
 }
 
 }  // namespace
@@ -51,8 +51,8 @@ void PlanReader::read(FileBytes bytes) {
   plan_.bytes = align_bytes(std::move(bytes));
   container_ = read_container(plan_.bytes);
   const JsonDocument document = parse_json(container_.plan, "plan");
-  const JsonNode root(*document, "");
-  const JsonNode version = root.at("version");
+  const JsonValue root(*document, "");
+  const JsonValue version = root.at("version");
   const int64_t major = version.at(0, 2).integer(0), minor = version.at(1).integer(0);
   if (major < kOldestMajor || major > kMajor) throw status::plan_version(major, minor, kOldestMajor, kMajor);
   plan_.name = root.at("name").text();
@@ -60,7 +60,7 @@ void PlanReader::read(FileBytes bytes) {
   read_device(root.at("device"));
   read_requirements(root.at("requires"));
   read_constants(root.at("constants"));
-  const JsonNode tensors = root.at("tensors");
+  const JsonValue tensors = root.at("tensors");
   read_tensors(tensors);
   read_io(root.at("inputs"), Where::kInput, &plan_.inputs);
   read_io(root.at("outputs"), Where::kOutput, &plan_.outputs);
@@ -70,7 +70,7 @@ void PlanReader::read(FileBytes bytes) {
   read_constraints(root.at("constraints"));
   find_roots(tensors);
   measure_constants(tensors);
-  const JsonNode steps = root.at("steps");
+  const JsonValue steps = root.at("steps");
   plan_.blocks.emplace_back();
   read_steps(steps, 0);
   check_controls();
@@ -88,7 +88,7 @@ void PlanReader::read(FileBytes bytes) {
   plan_.json = std::move(container_.plan);
 }
 
-void PlanReader::read_device(const JsonNode& device) {
+void PlanReader::read_device(const JsonValue& device) {
   const std::string& type = device.at("type").text();
   if (type != "cpu" && type != "cuda") throw status::plan_device(type, "only plans for the cpu and for cuda are known");
   if (type == "cuda") {
@@ -101,7 +101,7 @@ void PlanReader::read_device(const JsonNode& device) {
   if (!machine.empty() && uname(&here) == 0 && machine != here.machine)
     throw status::plan_machine(machine, here.machine);
   std::string missing;
-  const JsonNode isa = device.at("isa");
+  const JsonValue isa = device.at("isa");
   for (size_t i = 0; i < isa.size(); ++i) {
     plan_.isa.push_back(isa.at(i).text());
     if (!is_present(plan_.isa.back())) missing += (missing.empty() ? "" : " ") + plan_.isa.back();
@@ -109,89 +109,89 @@ void PlanReader::read_device(const JsonNode& device) {
   if (!missing.empty()) throw status::plan_isa(missing, feature_names(cpu_features()));
 }
 
-void PlanReader::read_requirements(const JsonNode& list) {
+void PlanReader::read_requirements(const JsonValue& list) {
   for (size_t i = 0; i < list.size(); ++i) {
-    const JsonNode node = list.at(i);
-    PlanRequirement requirement{optional_text(node, "hash"), {}};
-    requirement.provider = {optional_text(node, "plugin"), optional_text(node, "plugin_version"),
-                            optional_text(node, "library"), optional_text(node, "distribution"),
-                            optional_text(node, "python")};
-    plan_.requirements.emplace(node.at("implementation").text(), std::move(requirement));
+    const JsonValue entry = list.at(i);
+    PlanRequirement requirement{optional_text(entry, "hash"), {}};
+    requirement.provider = {optional_text(entry, "plugin"), optional_text(entry, "plugin_version"),
+                            optional_text(entry, "library"), optional_text(entry, "distribution"),
+                            optional_text(entry, "python")};
+    plan_.requirements.emplace(entry.at("implementation").text(), std::move(requirement));
   }
 }
 
-void PlanReader::read_constants(const JsonNode& list) {
+void PlanReader::read_constants(const JsonValue& list) {
   for (size_t i = 0; i < list.size(); ++i) {
-    const JsonNode node = list.at(i);
-    if (node.has("step")) {
-      plan_.constants.push_back({"", nullptr, static_cast<uint64_t>(node.at("bytes").integer(0, kMaxExtent)),
-                                 node.at("step").index(kMostSteps)});
+    const JsonValue entry = list.at(i);
+    if (entry.has("step")) {
+      plan_.constants.push_back({"", nullptr, static_cast<uint64_t>(entry.at("bytes").integer(0, kMaxExtent)),
+                                 entry.at("step").index(kMostSteps)});
       continue;
     }
-    const auto found = container_.blobs.find(node.at("name").text());
-    if (found == container_.blobs.end()) node.at("name").fail("a tensor of the file");
+    const auto found = container_.blobs.find(entry.at("name").text());
+    if (found == container_.blobs.end()) entry.at("name").fail("a tensor of the file");
     const Container::Blob& blob = found->second;
-    const int64_t bytes = node.at("bytes").integer(0, static_cast<int64_t>(blob.n));
+    const int64_t bytes = entry.at("bytes").integer(0, static_cast<int64_t>(blob.n));
     plan_.constants.push_back({found->first, blob.data, static_cast<uint64_t>(bytes), -1});
   }
 }
 
 // The index of a constant that the file holds.
-int32_t PlanReader::stored_constant(const JsonNode& node, bool may_be_none) const {
-  const int32_t index = node.index(plan_.constants.size(), may_be_none);
+int32_t PlanReader::stored_constant(const JsonValue& entry, bool may_be_none) const {
+  const int32_t index = entry.index(plan_.constants.size(), may_be_none);
   if (index >= 0 && !plan_.constants[static_cast<size_t>(index)].data)
-    node.fail("a constant that the file holds, not one that is packed when the plan is loaded");
+    entry.fail("a constant that the file holds, not one that is packed when the plan is loaded");
   return index;
 }
 
-void PlanReader::read_tensors(const JsonNode& list) {
+void PlanReader::read_tensors(const JsonValue& list) {
   const size_t n = list.size();
   plan_.tensors.resize(n);
   for (size_t i = 0; i < n; ++i) {
-    const JsonNode node = list.at(i);
+    const JsonValue entry = list.at(i);
     PlanTensor& tensor = plan_.tensors[i];
-    tensor.name = node.at("name").text();
-    tensor.data_type = static_cast<int32_t>(node.at("dtype").integer(0, 1 << 16));
-    if (!type_info(tensor.data_type)) node.at("dtype").fail("a data type of plugin.h");
-    tensor.format = static_cast<int32_t>(node.at("format").integer(0, 1 << 16));
-    if (!format_info(tensor.format)) node.at("format").fail("a tensor format of plugin.h");
-    tensor.scale = node.has("scale") ? static_cast<float>(node.at("scale").number()) : -1.0f;
-    tensor.device = read_device_type(node.at("device"));
-    tensor.where = where_of(node.at("where"));
-    if (tensor.where == Where::kConstant) tensor.constant = stored_constant(node.at("constant"), true);
-    if (tensor.where == Where::kAlias) tensor.alias_of = node.at("alias_of").index(n);
-    read_dims(node, &tensor);
+    tensor.name = entry.at("name").text();
+    tensor.data_type = static_cast<int32_t>(entry.at("dtype").integer(0, 1 << 16));
+    if (!type_info(tensor.data_type)) entry.at("dtype").fail("a data type of plugin.h");
+    tensor.format = static_cast<int32_t>(entry.at("format").integer(0, 1 << 16));
+    if (!format_info(tensor.format)) entry.at("format").fail("a tensor format of plugin.h");
+    tensor.scale = entry.has("scale") ? static_cast<float>(entry.at("scale").number()) : -1.0f;
+    tensor.device = read_device_type(entry.at("device"));
+    tensor.where = where_of(entry.at("where"));
+    if (tensor.where == Where::kConstant) tensor.constant = stored_constant(entry.at("constant"), true);
+    if (tensor.where == Where::kAlias) tensor.alias_of = entry.at("alias_of").index(n);
+    read_dims(entry, &tensor);
   }
 }
 
 // A plan for the CPU has nothing anywhere else.
-int32_t PlanReader::read_device_type(const JsonNode& node) const {
-  const int64_t type = node.integer(0, 1 << 16);
+int32_t PlanReader::read_device_type(const JsonValue& entry) const {
+  const int64_t type = entry.integer(0, 1 << 16);
   if (type == DT_DEVICE_CPU) return DT_DEVICE_CPU;
-  if (type != plan_.device) node.fail(plan_.device == DT_DEVICE_CPU ? "1, for the plan is for the cpu" : "1 or 2");
+  if (type != plan_.device) entry.fail(plan_.device == DT_DEVICE_CPU ? "1, for the plan is for the cpu" : "1 or 2");
   return static_cast<int32_t>(type);
 }
 
-void PlanReader::read_dims(const JsonNode& node, PlanTensor* tensor) {
-  const JsonNode dims = node.at("dims");
+void PlanReader::read_dims(const JsonValue& entry, PlanTensor* tensor) {
+  const JsonValue dims = entry.at("dims");
   if (dims.size() > DT_MAX_RANK) dims.fail("at most " + std::to_string(DT_MAX_RANK) + " dimensions");
   tensor->rank = static_cast<int32_t>(dims.size());
   for (size_t axis = 0; axis < dims.size(); ++axis) {
-    const JsonNode extent = dims.at(axis);
+    const JsonValue extent = dims.at(axis);
     if (extent.is_object())
       tensor->dims[axis] = {-1, extent.at("program").index(size_t{1} << 30)};
     else  // an input's open extent may stand as -1
       tensor->dims[axis] = {extent.integer(tensor->where == Where::kInput ? -1 : 0, kMaxExtent), -1};
   }
-  if (!node.has("dim_names") || node.at("dim_names").is_null()) return;
-  const JsonNode names = node.at("dim_names");
+  if (!entry.has("dim_names") || entry.at("dim_names").is_null()) return;
+  const JsonValue names = entry.at("dim_names");
   for (size_t axis = 0; axis < dims.size(); ++axis) {
-    const JsonNode name = names.at(axis, dims.size());
+    const JsonValue name = names.at(axis, dims.size());
     if (!name.is_null()) tensor->dim_names[axis] = name.text();
   }
 }
 
-void PlanReader::read_io(const JsonNode& list, Where where, std::vector<int32_t>* out) {
+void PlanReader::read_io(const JsonValue& list, Where where, std::vector<int32_t>* out) {
   std::vector<char> is_listed(plan_.tensors.size(), 0);
   for (size_t i = 0; i < list.size(); ++i) {
     const int32_t tensor = list.at(i).index(plan_.tensors.size());
@@ -206,11 +206,11 @@ void PlanReader::read_io(const JsonNode& list, Where where, std::vector<int32_t>
 }
 
 // The context reads their contents, so they lie on the host, row by row, and their own extents are known.
-void PlanReader::read_shape_inputs(const JsonNode& root) {
+void PlanReader::read_shape_inputs(const JsonValue& root) {
   for (int32_t input : plan_.inputs) plan_.leaves.ranks.push_back(plan_.tensors[static_cast<size_t>(input)].rank);
   plan_.leaves.contents.assign(plan_.inputs.size(), 0);
   if (!root.has("shape_inputs")) return;
-  const JsonNode list = root.at("shape_inputs");
+  const JsonValue list = root.at("shape_inputs");
   for (size_t i = 0; i < list.size(); ++i) {
     const auto input = static_cast<size_t>(list.at(i).index(plan_.inputs.size()));
     const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(plan_.inputs[input])];
@@ -223,7 +223,7 @@ void PlanReader::read_shape_inputs(const JsonNode& root) {
   }
 }
 
-void PlanReader::read_programs(const JsonNode& list) {
+void PlanReader::read_programs(const JsonValue& list) {
   size_t words = 0;
   for (size_t i = 0; i < list.size(); ++i) {
     plan_.programs.push_back(list.at(i).integers());
@@ -244,14 +244,14 @@ void PlanReader::read_programs(const JsonNode& list) {
                   std::to_string(plan_.programs.size()) + " programs");
 }
 
-void PlanReader::read_constraints(const JsonNode& list) {
+void PlanReader::read_constraints(const JsonValue& list) {
   for (size_t i = 0; i < list.size(); ++i)
     plan_.constraints.push_back(
         {list.at(i).at("program").index(plan_.programs.size()), optional_text(list.at(i), "text")});
 }
 
 // Each chain is walked once: up to a tensor whose root is known, and all on the way get the same one.
-void PlanReader::find_roots(const JsonNode& tensors) {
+void PlanReader::find_roots(const JsonValue& tensors) {
   const size_t n = plan_.tensors.size();
   std::vector<size_t> chain;
   for (size_t i = 0; i < n; ++i) {
@@ -273,7 +273,7 @@ void PlanReader::find_roots(const JsonNode& tensors) {
   }
 }
 
-void PlanReader::measure_constants(const JsonNode& tensors) {
+void PlanReader::measure_constants(const JsonValue& tensors) {
   for (size_t i = 0; i < plan_.tensors.size(); ++i) {
     const PlanTensor& tensor = plan_.tensors[i];
     if (tensor.where != Where::kConstant) continue;
@@ -290,11 +290,11 @@ void PlanReader::measure_constants(const JsonNode& tensors) {
   }
 }
 
-FieldValue PlanReader::read_field(const JsonNode& node) {
+FieldValue PlanReader::read_field(const JsonValue& entry) {
   FieldValue field;
-  field.name = node.at(0, 3).text();
-  field.type = static_cast<int32_t>(node.at(1).integer(0, 1 << 16));
-  const JsonNode value = node.at(2);
+  field.name = entry.at(0, 3).text();
+  field.type = static_cast<int32_t>(entry.at(1).integer(0, 1 << 16));
+  const JsonValue value = entry.at(2);
   const size_t n = value.is_array() ? value.size() : 1;
   const auto item = [&](size_t i) { return value.is_array() ? value.at(i) : value; };
   switch (field.type) {
@@ -337,73 +337,73 @@ FieldValue PlanReader::read_field(const JsonNode& node) {
       break;
     }
     default:
-      node.at(1).fail("a field type of plugin.h");
+      entry.at(1).fail("a field type of plugin.h");
   }
   return field;
 }
 
 // With those of their blocks, as they stand in the file.
-void PlanReader::read_steps(const JsonNode& list, int32_t block) {
+void PlanReader::read_steps(const JsonValue& list, int32_t block) {
   for (size_t i = 0; i < list.size(); ++i) {
-    const JsonNode node = list.at(i);
+    const JsonValue entry = list.at(i);
     const auto number = static_cast<int32_t>(plan_.steps.size());
-    const bool is_control = node.has("control");
-    PlanStep step = is_control ? read_control(node) : read_step(node);
+    const bool is_control = entry.has("control");
+    PlanStep step = is_control ? read_control(entry) : read_step(entry);
     const PlanBlock& own = plan_.blocks[static_cast<size_t>(block)];
     step.block = block;
     step.outer = block == 0 ? number : plan_.steps[static_cast<size_t>(own.owner)].outer;
     plan_.blocks[static_cast<size_t>(block)].steps.push_back(number);
     plan_.steps.push_back(std::move(step));
-    steps_.push_back(node);
-    if (is_control) read_blocks(node.at("blocks"), number);
+    steps_.push_back(entry);
+    if (is_control) read_blocks(entry.at("blocks"), number);
     plan_.steps[static_cast<size_t>(number)].end = static_cast<int32_t>(plan_.steps.size());
   }
 }
 
-PlanStep PlanReader::read_step(const JsonNode& node) {
+PlanStep PlanReader::read_step(const JsonValue& entry) {
   PlanStep step;
-  step.layer = node.at("layer").text();
-  step.op = node.at("op").text();
-  step.implementation = node.at("implementation").text();
-  step.row = optional_text(node, "row");
-  step.tactic = node.has("tactic") ? static_cast<int32_t>(node.at("tactic").integer(INT32_MIN, INT32_MAX)) : 0;
-  if (node.has("fields") && !node.at("fields").is_null()) {
-    const JsonNode fields = node.at("fields");
+  step.layer = entry.at("layer").text();
+  step.op = entry.at("op").text();
+  step.implementation = entry.at("implementation").text();
+  step.row = optional_text(entry, "row");
+  step.tactic = entry.has("tactic") ? static_cast<int32_t>(entry.at("tactic").integer(INT32_MIN, INT32_MAX)) : 0;
+  if (entry.has("fields") && !entry.at("fields").is_null()) {
+    const JsonValue fields = entry.at("fields");
     for (size_t f = 0; f < fields.size(); ++f) step.fields.push_back(read_field(fields.at(f)));
   }
-  step.state = node.has("state") ? stored_constant(node.at("state"), true) : -1;
-  step.packed = node.has("packed") ? node.at("packed").index(plan_.constants.size(), true) : -1;
-  read_ports(node, &step);
-  step.is_python = node.has("python") && node.at("python").boolean();
-  if (node.has("device")) step.device = read_device_type(node.at("device"));
-  if (node.has("epilogue")) read_epilogue(node, &step);
+  step.state = entry.has("state") ? stored_constant(entry.at("state"), true) : -1;
+  step.packed = entry.has("packed") ? entry.at("packed").index(plan_.constants.size(), true) : -1;
+  read_ports(entry, &step);
+  step.is_python = entry.has("python") && entry.at("python").boolean();
+  if (entry.has("device")) step.device = read_device_type(entry.at("device"));
+  if (entry.has("epilogue")) read_epilogue(entry, &step);
   return step;
 }
 
-void PlanReader::read_ports(const JsonNode& node, PlanStep* step) const {
-  const JsonNode inputs = node.at("inputs"), outputs = node.at("outputs");
+void PlanReader::read_ports(const JsonValue& entry, PlanStep* step) const {
+  const JsonValue inputs = entry.at("inputs"), outputs = entry.at("outputs");
   for (size_t t = 0; t < inputs.size(); ++t) step->inputs.push_back(inputs.at(t).index(plan_.tensors.size(), true));
   for (size_t t = 0; t < outputs.size(); ++t) step->outputs.push_back(outputs.at(t).index(plan_.tensors.size()));
 }
 
 // The tensors that it takes stand last among the inputs. Of them, only what follows from the extents is left to ask.
-void PlanReader::read_epilogue(const JsonNode& node, PlanStep* step) const {
-  const JsonNode epilogue = node.at("epilogue"), list = epilogue.at("steps"), inputs = node.at("inputs");
-  const auto integer = [](const JsonNode& n) { return static_cast<int32_t>(n.integer(0, 1 << 16)); };
+void PlanReader::read_epilogue(const JsonValue& entry, PlanStep* step) const {
+  const JsonValue epilogue = entry.at("epilogue"), list = epilogue.at("steps"), inputs = entry.at("inputs");
+  const auto integer = [](const JsonValue& n) { return static_cast<int32_t>(n.integer(0, 1 << 16)); };
   step->epilogue.result_type = integer(epilogue.at("result_type"));
   step->n_operands = static_cast<size_t>(epilogue.at("n_tensors").integer(0, static_cast<int64_t>(inputs.size())));
   if (list.size() > kMaxEpilogueSteps) list.fail("at most " + std::to_string(kMaxEpilogueSteps) + " steps");
   for (size_t i = 0; i < list.size(); ++i) {
-    const JsonNode entry = list.at(i), operands = entry.at(3, 4);
+    const JsonValue one = list.at(i), operands = one.at(3, 4);
     dt_step made = {};
     made.h = DT_HDR(dt_step);
-    made.operation = integer(entry.at(size_t{0}));
-    made.layer = integer(entry.at(1));
-    made.data_type = integer(entry.at(2));
+    made.operation = integer(one.at(size_t{0}));
+    made.layer = integer(one.at(1));
+    made.data_type = integer(one.at(2));
     if (operands.size() > 3) operands.fail("at most 3 operands");
     made.n_operands = static_cast<int32_t>(operands.size());
     for (size_t k = 0; k < operands.size(); ++k) {
-      const JsonNode operand = operands.at(k);
+      const JsonValue operand = operands.at(k);
       made.operand_kind[k] = integer(operand.at(0, 2));
       const bool is_constant = made.operand_kind[k] == DT_OPERAND_CONSTANT;
       if (is_constant) made.operand_constant[k] = static_cast<float>(operand.at(1).number());
@@ -425,30 +425,31 @@ void PlanReader::read_epilogue(const JsonNode& node, PlanStep* step) const {
   }
 }
 
-void PlanReader::read_sizes(const JsonNode& list) {
+void PlanReader::read_sizes(const JsonValue& list) {
   std::vector<int32_t> writer(plan_.tensors.size(), -1);
   for (size_t s = 0; s < plan_.steps.size(); ++s)
     for (int32_t t : plan_.steps[s].outputs) writer[static_cast<size_t>(t)] = static_cast<int32_t>(s);
   for (size_t i = 0; i < list.size(); ++i) {
-    const JsonNode node = list.at(i);
-    PlanSize size = {node.at("tensor").index(plan_.tensors.size()), -1, node.at("upper").index(plan_.programs.size())};
+    const JsonValue entry = list.at(i);
+    PlanSize size = {entry.at("tensor").index(plan_.tensors.size()), -1,
+                     entry.at("upper").index(plan_.programs.size())};
     const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(size.tensor)];
     size.step = writer[static_cast<size_t>(size.tensor)];
     if (!holds_integers(tensor) || tensor.rank != 0 || tensor.format != DT_FORMAT_LINEAR || size.step < 0)
-      node.at("tensor").fail("an int32 or int64 without dims that a step writes");
+      entry.at("tensor").fail("an int32 or int64 without dims that a step writes");
     if (plan_.steps[static_cast<size_t>(size.step)].block != 0)
-      node.at("tensor").fail("a tensor that a step of the main block writes");
+      entry.at("tensor").fail("a tensor that a step of the main block writes");
     if (!plan_.sizes.empty() && plan_.sizes.back().step > size.step)
-      node.at("tensor").fail("sizes in the order of their steps");
+      entry.at("tensor").fail("sizes in the order of their steps");
     if (plan_.needed_sizes[static_cast<size_t>(size.upper)] > static_cast<int>(i))
-      node.at("upper").fail("a program that looks up earlier sizes at most");
+      entry.at("upper").fail("a program that looks up earlier sizes at most");
     plan_.sizes.push_back(size);
   }
 }
 
 // The memory of an input or output is the user's, who is asked for it when its extents are known: before the first
 // step, or behind the one that tells the last of its sizes.
-void PlanReader::check_late_memory(const JsonNode& tensors) {
+void PlanReader::check_late_memory(const JsonValue& tensors) {
   for (int32_t t : plan_.inputs)
     if (plan_.needed_sizes_of(t) > 0)
       tensors.at(static_cast<size_t>(t)).at("dims").fail("extents that no layer decides, for it is an input");
@@ -471,19 +472,19 @@ void PlanReader::check_late_memory(const JsonNode& tensors) {
 // Each constant that is packed when the plan is loaded is what one of the steps packs, from constants that the file
 // holds; constants that it does not hold are inputs of steps that have something packed. Which inputs that may be is
 // the row's to say, and asked where the row is known.
-void PlanReader::check_packing(const JsonNode& constants) const {
+void PlanReader::check_packing(const JsonValue& constants) const {
   for (size_t i = 0; i < plan_.constants.size(); ++i) {
     const PlanConstant& constant = plan_.constants[i];
     if (constant.step < 0) continue;
-    const JsonNode node = constants.at(i).at("step");
+    const JsonValue entry = constants.at(i).at("step");
     const auto step = static_cast<size_t>(constant.step);
     if (step >= plan_.steps.size() || plan_.steps[step].packed != static_cast<int32_t>(i))
-      node.fail("a step whose 'packed' is this constant");
+      entry.fail("a step whose 'packed' is this constant");
     for (int32_t t : plan_.steps[step].inputs)
       if (t >= 0 && plan_.is_packed_only(t))
-        node.fail("a step whose constants the file holds, to pack them",
-                  "layer '" + plan_.steps[step].layer + "', which takes '" +
-                      plan_.tensors[static_cast<size_t>(t)].name + "'");
+        entry.fail("a step whose constants the file holds, to pack them",
+                   "layer '" + plan_.steps[step].layer + "', which takes '" +
+                       plan_.tensors[static_cast<size_t>(t)].name + "'");
   }
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     const PlanStep& step = plan_.steps[i];
@@ -493,69 +494,69 @@ void PlanReader::check_packing(const JsonNode& constants) const {
   }
 }
 
-PlanOrigin PlanReader::read_origin(const JsonNode& node) const {
+PlanOrigin PlanReader::read_origin(const JsonValue& entry) const {
   PlanOrigin origin;
-  const std::string& how = node.at("how").text();
+  const std::string& how = entry.at("how").text();
   if (how == "given") {
-    origin.layer = node.at("layer").text();
-    origin.role = node.at("role").text();
+    origin.layer = entry.at("layer").text();
+    origin.role = entry.at("role").text();
   } else if (how == "converted") {
     origin.how = PlanOrigin::How::kConverted;
-    origin.data_type = static_cast<int32_t>(node.at("dtype").integer(0, 1 << 16));
-    if (!type_info(origin.data_type)) node.at("dtype").fail("a data type of plugin.h");
+    origin.data_type = static_cast<int32_t>(entry.at("dtype").integer(0, 1 << 16));
+    if (!type_info(origin.data_type)) entry.at("dtype").fail("a data type of plugin.h");
   } else if (how == "folded") {
     origin.how = PlanOrigin::How::kFolded;
-    origin.layer = node.at("layer").text();
-    origin.by = node.at("by").text();
-    origin.not_refittable = node.at("not_refittable").text();
+    origin.layer = entry.at("layer").text();
+    origin.by = entry.at("by").text();
+    origin.not_refittable = entry.at("not_refittable").text();
   } else if (how == "packed") {
     origin.how = PlanOrigin::How::kPacked;
-    origin.step = node.at("step").index(plan_.steps.size());
+    origin.step = entry.at("step").index(plan_.steps.size());
     if (plan_.steps[static_cast<size_t>(origin.step)].packed < 0)
-      node.at("step").fail("a step that has packed constants");
+      entry.at("step").fail("a step that has packed constants");
   } else {
-    node.at("how").fail("given, converted, folded or packed");
+    entry.at("how").fail("given, converted, folded or packed");
   }
   if (origin.how != PlanOrigin::How::kGiven) {
-    const JsonNode of = node.at("of");
+    const JsonValue of = entry.at("of");
     if (of.size() == 0) of.fail("one entry or more");
     for (size_t i = 0; i < of.size(); ++i) origin.of.push_back(of.at(i).index(plan_.origins.size()));
     if (origin.how == PlanOrigin::How::kConverted && of.size() != 1) of.fail("one entry", std::to_string(of.size()));
   }
-  if (!node.has("tensor")) return origin;
-  origin.tensor = node.at("tensor").index(plan_.tensors.size());
-  if (origin.how == PlanOrigin::How::kPacked) node.at("tensor").fail("none, for packed bytes are not a tensor");
+  if (!entry.has("tensor")) return origin;
+  origin.tensor = entry.at("tensor").index(plan_.tensors.size());
+  if (origin.how == PlanOrigin::How::kPacked) entry.at("tensor").fail("none, for packed bytes are not a tensor");
   if (plan_.tensors[static_cast<size_t>(origin.tensor)].where != Where::kConstant)
-    node.at("tensor").fail("a tensor that is a constant");
+    entry.at("tensor").fail("a tensor that is a constant");
   return origin;
 }
 
-void PlanReader::read_origins(const JsonNode& list) {
+void PlanReader::read_origins(const JsonValue& list) {
   std::vector<char> has_origin(plan_.tensors.size(), 0);
   for (size_t i = 0; i < list.size(); ++i) {
-    const JsonNode node = list.at(i);
-    PlanOrigin origin = read_origin(node);
+    const JsonValue entry = list.at(i);
+    PlanOrigin origin = read_origin(entry);
     if (origin.tensor >= 0 && std::exchange(has_origin[static_cast<size_t>(origin.tensor)], 1))
-      node.at("tensor").fail("each tensor once");
+      entry.at("tensor").fail("each tensor once");
     if (origin.how == PlanOrigin::How::kPacked) {
       const std::vector<int32_t>& inputs = plan_.steps[static_cast<size_t>(origin.step)].inputs;
       for (size_t k = 0; k < origin.of.size(); ++k) {
         const int32_t tensor = plan_.origins[static_cast<size_t>(origin.of[k])].tensor;
         if (tensor < 0 || std::find(inputs.begin(), inputs.end(), tensor) == inputs.end())
-          node.at("of").at(k).fail("the entry of a tensor that the step takes");
+          entry.at("of").at(k).fail("the entry of a tensor that the step takes");
       }
     }
     plan_.origins.push_back(std::move(origin));
   }
 }
 
-PlanProfile PlanReader::read_profile(const JsonNode& node) {
+PlanProfile PlanReader::read_profile(const JsonValue& entry) {
   PlanProfile profile;
-  const JsonNode inputs = node.at("inputs");
+  const JsonValue inputs = entry.at("inputs");
   for (size_t i = 0; i < plan_.inputs.size(); ++i) {
     const PlanTensor& tensor = plan_.tensors[static_cast<size_t>(plan_.inputs[i])];
     const auto rank = static_cast<size_t>(tensor.rank);
-    const JsonNode ranges = inputs.at(i, plan_.inputs.size());
+    const JsonValue ranges = inputs.at(i, plan_.inputs.size());
     Dims dims[3] = {};
     for (size_t kind = 0; kind < 3; ++kind) {
       const std::vector<int64_t> values = ranges.at(kind, 3).integers(0, kMaxExtent);
@@ -574,24 +575,24 @@ PlanProfile PlanReader::read_profile(const JsonNode& node) {
     profile.opt.extents.push_back(dims[1]);
     profile.max.extents.push_back(dims[2]);
   }
-  read_contents(node, &profile);
-  add_sizes(node, &profile);
-  const auto bytes_of = [&node](const char* key) {
-    return node.has(key) ? static_cast<uint64_t>(node.at(key).integer(0, kMaxExtent)) : 0;
+  read_contents(entry, &profile);
+  add_sizes(entry, &profile);
+  const auto bytes_of = [&entry](const char* key) {
+    return entry.has(key) ? static_cast<uint64_t>(entry.at(key).integer(0, kMaxExtent)) : 0;
   };
-  profile.cpu_arena = {static_cast<uint64_t>(node.at("arena_bytes").integer(0, kMaxExtent)), bytes_of("lower_bound")};
+  profile.cpu_arena = {static_cast<uint64_t>(entry.at("arena_bytes").integer(0, kMaxExtent)), bytes_of("lower_bound")};
   profile.cuda_arena = {bytes_of("cuda_arena_bytes"), bytes_of("cuda_lower_bound")};
-  read_offsets(node, &profile);
+  read_offsets(entry, &profile);
   return profile;
 }
 
-void PlanReader::read_contents(const JsonNode& node, PlanProfile* profile) const {
+void PlanReader::read_contents(const JsonValue& entry, PlanProfile* profile) const {
   Leaves* const all[3] = {&profile->min, &profile->opt, &profile->max};
   for (Leaves* leaves : all) leaves->contents.resize(plan_.inputs.size());
   size_t n = 0;
   for (size_t i = 0; i < plan_.inputs.size(); ++i) {
     if (!plan_.is_shape_input(i)) continue;
-    const JsonNode ranges = node.at("contents").at(n++);
+    const JsonValue ranges = entry.at("contents").at(n++);
     for (size_t kind = 0; kind < 3; ++kind) {
       all[kind]->contents[i] = ranges.at(kind, 3).integers();
       if (all[kind]->contents[i].size() != static_cast<size_t>(plan_.leaves.contents[i]))
@@ -604,7 +605,7 @@ void PlanReader::read_contents(const JsonNode& node, PlanProfile* profile) const
   }
 }
 
-void PlanReader::add_sizes(const JsonNode& node, PlanProfile* out) const {
+void PlanReader::add_sizes(const JsonValue& entry, PlanProfile* out) const {
   PlanProfile& profile = *out;
   for (Leaves* leaves : {&profile.min, &profile.opt, &profile.max}) leaves->sizes.assign(plan_.sizes.size(), 0);
   bound_programs(plan_, profile.min, &profile.max);
@@ -612,17 +613,17 @@ void PlanReader::add_sizes(const JsonNode& node, PlanProfile* out) const {
   bound_sizes(plan_, 0, &profile.opt, &results);
   for (size_t i = 0; i < plan_.sizes.size(); ++i)
     if (results.troubles[static_cast<size_t>(plan_.sizes[i].upper)] != DimsTrouble::kNone)
-      node.fail("a profile in which size " + std::to_string(i) + " is bounded");
-  if (!node.has("sizes")) return;
+      entry.fail("a profile in which size " + std::to_string(i) + " is bounded");
+  if (!entry.has("sizes")) return;
   // At opt: what the builder took for likely, where not all can be as large as their bounds at once.
-  const JsonNode likely = node.at("sizes");
+  const JsonValue likely = entry.at("sizes");
   for (size_t i = 0; i < plan_.sizes.size(); ++i)
     profile.opt.sizes[i] = likely.at(i, plan_.sizes.size()).integer(0, profile.opt.sizes[i]);
 }
 
-void PlanReader::read_offsets(const JsonNode& node, PlanProfile* out) const {
+void PlanReader::read_offsets(const JsonValue& entry, PlanProfile* out) const {
   PlanProfile& profile = *out;
-  const JsonNode offsets = node.at("offsets");
+  const JsonValue offsets = entry.at("offsets");
   profile.offsets = offsets.integers(-1, kMaxExtent);
   if (profile.offsets.size() != plan_.tensors.size()) offsets.fail("one for each tensor");
   for (size_t t = 0; t < profile.offsets.size(); ++t) {
@@ -634,7 +635,7 @@ void PlanReader::read_offsets(const JsonNode& node, PlanProfile* out) const {
     if (offset % alignment_on(device) != 0) offsets.at(t).fail("a multiple of " + std::to_string(alignment_on(device)));
     if (offset > static_cast<int64_t>(profile.arena(device).bytes)) offsets.at(t).fail("an offset in the arena");
   }
-  const JsonNode workspaces = node.at("workspace"), sizes = node.at("workspace_bytes");
+  const JsonValue workspaces = entry.at("workspace"), sizes = entry.at("workspace_bytes");
   profile.workspace_offsets = workspaces.integers(-1, kMaxExtent);
   const std::vector<int64_t> bytes = sizes.integers(0, kMaxExtent);
   profile.workspace_bytes.assign(bytes.begin(), bytes.end());
@@ -651,7 +652,7 @@ void PlanReader::read_offsets(const JsonNode& node, PlanProfile* out) const {
   }
 }
 
-void PlanReader::read_profiles(const JsonNode& list) {
+void PlanReader::read_profiles(const JsonValue& list) {
   if (list.size() == 0) list.fail("at least one profile");
   for (size_t i = 0; i < list.size(); ++i) plan_.profiles.push_back(read_profile(list.at(i)));
 }

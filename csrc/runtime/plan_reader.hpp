@@ -16,47 +16,47 @@ class PlanReader {
   void read(FileBytes bytes);
 
  private:
-  void read_device(const JsonNode& device);
-  void read_requirements(const JsonNode& list);
-  void read_constants(const JsonNode& list);
-  int32_t stored_constant(const JsonNode& node, bool may_be_none = false) const;
-  void read_tensors(const JsonNode& list);
-  int32_t read_device_type(const JsonNode& node) const;
-  void read_dims(const JsonNode& node, PlanTensor* tensor);
-  void read_io(const JsonNode& list, Where where, std::vector<int32_t>* out);
-  void read_shape_inputs(const JsonNode& root);
-  void read_programs(const JsonNode& list);
-  void read_constraints(const JsonNode& list);
-  void read_steps(const JsonNode& list, int32_t block);
-  PlanStep read_step(const JsonNode& node);
-  void read_ports(const JsonNode& node, PlanStep* step) const;
+  void read_device(const JsonValue& device);
+  void read_requirements(const JsonValue& list);
+  void read_constants(const JsonValue& list);
+  int32_t stored_constant(const JsonValue& entry, bool may_be_none = false) const;
+  void read_tensors(const JsonValue& list);
+  int32_t read_device_type(const JsonValue& entry) const;
+  void read_dims(const JsonValue& entry, PlanTensor* tensor);
+  void read_io(const JsonValue& list, Where where, std::vector<int32_t>* out);
+  void read_shape_inputs(const JsonValue& root);
+  void read_programs(const JsonValue& list);
+  void read_constraints(const JsonValue& list);
+  void read_steps(const JsonValue& list, int32_t block);
+  PlanStep read_step(const JsonValue& entry);
+  void read_ports(const JsonValue& entry, PlanStep* step) const;
   // Those of plan_blocks.cpp.
-  PlanStep read_control(const JsonNode& node) const;
-  void read_blocks(const JsonNode& list, int32_t step);
+  PlanStep read_control(const JsonValue& entry) const;
+  void read_blocks(const JsonValue& list, int32_t step);
   void check_controls();
   void check_conditional(size_t step);
   void check_loop(size_t step);
-  void check_alike(const JsonNode& node, int32_t tensor, int32_t other) const;
-  void read_epilogue(const JsonNode& node, PlanStep* step) const;
-  void read_sizes(const JsonNode& list);
-  FieldValue read_field(const JsonNode& node);
-  void read_profiles(const JsonNode& list);
-  PlanProfile read_profile(const JsonNode& node);
-  void read_contents(const JsonNode& node, PlanProfile* profile) const;
-  void add_sizes(const JsonNode& node, PlanProfile* profile) const;
-  void read_offsets(const JsonNode& node, PlanProfile* profile) const;
+  void check_alike(const JsonValue& entry, int32_t tensor, int32_t other) const;
+  void read_epilogue(const JsonValue& entry, PlanStep* step) const;
+  void read_sizes(const JsonValue& list);
+  FieldValue read_field(const JsonValue& entry);
+  void read_profiles(const JsonValue& list);
+  PlanProfile read_profile(const JsonValue& entry);
+  void read_contents(const JsonValue& entry, PlanProfile* profile) const;
+  void add_sizes(const JsonValue& entry, PlanProfile* profile) const;
+  void read_offsets(const JsonValue& entry, PlanProfile* profile) const;
 
-  void find_roots(const JsonNode& tensors);
-  void measure_constants(const JsonNode& tensors);
-  void check_order(const JsonNode& steps) const;
-  void read_origins(const JsonNode& list);
-  PlanOrigin read_origin(const JsonNode& node) const;
-  void check_packing(const JsonNode& constants) const;
-  void check_late_memory(const JsonNode& tensors);
+  void find_roots(const JsonValue& tensors);
+  void measure_constants(const JsonValue& tensors);
+  void check_order(const JsonValue& steps) const;
+  void read_origins(const JsonValue& list);
+  PlanOrigin read_origin(const JsonValue& entry) const;
+  void check_packing(const JsonValue& constants) const;
+  void check_late_memory(const JsonValue& tensors);
 
   Plan& plan_;
   Container container_;
-  std::vector<JsonNode> steps_, blocks_;  // of each step and block
+  std::vector<JsonValue> steps_, blocks_;  // of each step and block
 };
 
 }  // namespace dovetail
