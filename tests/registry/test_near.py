@@ -69,6 +69,11 @@ def test_anything_not_loaded_is_shown_where_nothing_else_is_near(registry):
     assert registry.near_misses("Deform") == [("oldroi", "known, failed: ModuleNotFoundError: shapely")]
 
 
+def test_a_refused_library_whose_name_no_file_can_have_does_not_break_look_ups(registry):
+    registry.note(failed("a", "failed", "a zero byte ends its name", kind="native", path="/plugins/a\0.so"))
+    assert "Deform@1" in str(miss(registry, "Deform"))
+
+
 def test_libraries_that_lie_in_the_search_path(registry, tmp_path, monkeypatch):
     (tmp_path / "libacme_nms.so").touch()
     (tmp_path / "notes.txt").touch()
