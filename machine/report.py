@@ -197,7 +197,7 @@ def report_text(document: dict[str, Any], layer: str | None = None) -> str:
 
 
 def facts_text(facts: PlanFacts, layer: str | None = None) -> str:
-    """The report as text; with `layer`, everything about that one.
+    """The report as text; with `layer`, everything about the step that computes it, alone or in a group.
 
     Raises:
         DefinitionError: no layer has that name. DTypeError: `layer` is not a name.
@@ -231,6 +231,9 @@ def _step_of(facts: PlanFacts, layer: str) -> StepReport:
     text("the name of a layer", layer)
     for step in facts.steps:
         if step.layer == layer:
+            return step
+    for step in facts.steps:  # of a group, "conv1 + relu1"
+        if f" + {layer} + " in f" + {step.layer} + ":
             return step
     names = [step.layer for step in facts.steps]
     near = difflib.get_close_matches(layer, names, n=3, cutoff=0.5)

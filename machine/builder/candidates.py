@@ -166,7 +166,10 @@ def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
     """The candidates, each preceded by the same row with as many layers of the tail as it computes.
 
     A row is also offered with only the layers before an operand that another layer computes, since the place of that
-    operand may decide.
+    operand may decide. A row that fails when it is asked is left out.
+
+    Raises:
+        PluginFailed: all rows fail. Also other errors that they return.
     """
     if group.program is None:
         return found.candidates
@@ -177,10 +180,21 @@ def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
     }
     offered: list[Candidate] = []
     for candidate in found.candidates:
-        most = n_absorbed(group, candidate)
+        try:
+            most = n_absorbed(group, candidate)
+        except DovetailError as error:
+            if getattr(error, "plugin", None) is None:
+                raise
+            row = candidate.row
+            found.trace.refused.append(Refusal(row.implementation.id, row.tactic, -1, str(error).replace("\n", " ")))
+            found.notes.append(f"{group.head.label}: {row.implementation.id} failed and was left out: {error}")
+            found.trace.failures.append(error)
+            continue
         lengths = {most, *(position for position in breaks if position < most)} - {0}
         offered += [replace(candidate, n_absorbed=n) for n in sorted(lengths, reverse=True)]
         offered.append(candidate)
+    if not offered and found.trace.failures:
+        raise found.trace.failures[-1]
     return offered
 
 

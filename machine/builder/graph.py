@@ -499,7 +499,9 @@ class Graph(Block):
         for block in self.each_block():
             block.outputs = [new if t is old else t for t in block.outputs]
 
-    def substitute(self, old: GraphLayer, op: str, inputs: Sequence[GraphTensor | None], **fields: Any) -> GraphLayer:
+    def substitute(
+        self, old: GraphLayer, op: str, inputs: Sequence[GraphTensor | None], /, **fields: Any
+    ) -> GraphLayer:
         """Put a layer of another op in the place of `old`, whose outputs it makes.
 
         Raises:
@@ -507,6 +509,12 @@ class Graph(Block):
             BuildError: the new layer would have other outputs, or `old` writes a data-dependent extent.
             FieldValueError: an op of Python has no such field, or not with this value.
         """
+        where = [block for block in self.each_block() if any(layer is old for layer in block.layers)]
+        if not where:
+            raise BuildError(f"{op} cannot replace {shown(old)}, which is no layer of the graph")
+        for tensor in inputs:
+            if tensor is not None and not isinstance(tensor, GraphTensor):
+                raise BuildError(f"{op} cannot replace {old.label}: an input is {shown(tensor)}, not GraphTensor")
         spec = self.lookup.find(*parse_op_id(op))
         values = {**spec.defaults(), **fields}
         made = spec.make(old.name, values)
@@ -524,7 +532,7 @@ class Graph(Block):
         new = GraphLayer(old.name, spec, values, made, list(inputs), old.outputs, old.precision, old.device)
         for tensor in new.outputs:
             tensor.producer = new
-        self.layers[self.layers.index(old)] = new
+        where[0].layers[where[0].layers.index(old)] = new
         return new
 
     def drop_dead_layers(self) -> None:
@@ -541,6 +549,15 @@ class Graph(Block):
                     stack += [t for block in producer.blocks for t in block.outputs]
         for block in self.each_block():
             block.layers = [layer for layer in block.layers if id(layer) in alive]
+
+
+def shown(value: Any) -> str:
+    """What a pass gave where something else belongs, for a message."""
+    if isinstance(value, GraphLayer):
+        return value.label
+    if value is None or isinstance(value, (str, int, float)):
+        return f"{value!r:.60}"
+    return f"of type {type(value).__name__}"
 
 
 def late_leaves(dims: Sequence[Expr]) -> list[Expr]:

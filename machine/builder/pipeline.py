@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dovetail.core.errors import BuildError
+from dovetail.core.errors import BuildError, DovetailError
 from dovetail.machine.builder.build import Build, Pass, build_of
+from dovetail.machine.builder.edits import Edit
 from dovetail.machine.builder.graph import Graph
 from dovetail.machine.builder.passes.absorb_quantization import absorb_quantization
 from dovetail.machine.builder.passes.carry_scales import carry_scales
@@ -46,7 +48,7 @@ PIPELINE: tuple[Pass, ...] = (
     carry_scales,
     # layers with constant inputs are computed now, except dequantise layers
     fold_constants,
-    # layers between dequantise layers take the INT8 tensors directly directly
+    # layers between dequantise layers take the INT8 tensors directly
     absorb_quantization,
     fold_remaining_constants,
     # insert copies for outputs that no layer computes
@@ -113,7 +115,8 @@ def run(build: Build, passes: Sequence[tuple[str, Pass]], until: str = "") -> Gr
     """The graph after the pass called `until`, or after the last one."""
     graph = Graph(build.network.name, build.network.lookup)
     for name, pass_ in passes:
-        made = pass_(graph, build)
+        edit = Edit(graph, name, pass_) if pass_ not in PIPELINE else None
+        made = _called(name, pass_, graph, build)
         if not isinstance(made, Graph):
             raise BuildError(
                 f"pass '{name}' returned {'nothing' if made is None else 'a ' + type(made).__name__}, not a graph",
@@ -122,9 +125,29 @@ def run(build: Build, passes: Sequence[tuple[str, Pass]], until: str = "") -> Gr
                 got=made,
             )
         graph = made
+        if edit is not None:
+            edit.check(graph)
         if name == until:
             break
     return graph
+
+
+def _called(name: str, pass_: Pass, graph: Graph, build: Build) -> Any:
+    """What the pass returns. What a plugin's pass raises, other than errors of dovetail, becomes a BuildError."""
+    if pass_ in PIPELINE:
+        return pass_(graph, build)
+    try:
+        return pass_(graph, build)
+    except DovetailError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = getattr(getattr(pass_, "__code__", None), "co_filename", "")
+        at = ([frame for frame in frames if frame.filename == own] or list(frames))[-1]
+        raise BuildError(
+            f"pass '{name}' failed",
+            facts=[(type(error).__name__, str(error) or "no text"), ("raised at", f"{at.filename}:{at.lineno}")],
+        ) from error
 
 
 class PassOffers:

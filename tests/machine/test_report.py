@@ -1,6 +1,7 @@
 """What a report is made from: the native engine, which has read the plan, or the document that tools read."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,17 @@ def test_a_layer_has_a_page_of_its_own(facts):
     text = facts_text(facts, step.layer)
     assert text.startswith(f"{step.op} '{step.layer}' runs on the {step.device} by {step.runs_on}, ")
     assert all(f"lost     {loser}" in text for loser in step.lost)
+
+
+def test_a_layer_in_a_group_is_found_by_its_own_name(facts):
+    names = ["conv", "relu", "conv + relu6", "sum"]
+    assert facts.report is not None
+    step = replace(facts.steps[0], layer=" + ".join(names))
+    grouped = replace(facts, report=replace(facts.report, steps=(step, *facts.steps[1:])))
+    for name in names:
+        assert facts_text(grouped, name).startswith(f"{step.op} 'conv + relu + conv + relu6 + sum' runs on")
+    with pytest.raises(DefinitionError, match="has no layer 'elu'"):
+        facts_text(grouped, "elu")
 
 
 def test_a_layer_that_is_not_there_is_answered_with_the_nearest(facts):

@@ -32,7 +32,9 @@ def list_candidates(graph: Graph, build: Build) -> Graph:
                 raise _nothing_runs(layer, found, build)
             _check_precision(layer, found, graph, build)
         _ask_plugins(group, graph)
+        n_notes = len(group.found.notes)
         _absorb(group, graph)
+        graph.notes += group.found.notes[n_notes:]
     return graph
 
 

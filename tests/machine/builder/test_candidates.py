@@ -47,3 +47,43 @@ def test_nothing_is_found_for_a_device_that_no_implementation_is_for(relu, candi
     assert service.on(GPU, relu).candidates == []
     assert service.on(CPU, relu).candidates != []
     assert not service.may_fall_back_to(GPU)
+
+
+def _absorbing_network():
+    builder, network, config = new_network()
+    x = network.add_input("x", trt.float32, (1, 4, 8, 8))
+    conv = network.add_convolution_nd(x, 8, (3, 3), np.ones((8, 4, 3, 3), np.float32))
+    conv.name = "conv"
+    network.mark_output(network.add_activation(conv.get_output(0), trt.ActivationType.RELU).get_output(0))
+    return builder, network, config
+
+
+def _failing_in_absorb(monkeypatch, fails):
+    from dovetail.core.errors import PluginFailed
+    from dovetail.machine.builder import candidates as module
+
+    ask = module.n_absorbed
+
+    def asked(group, candidate):
+        if fails(candidate.row):
+            raise PluginFailed("it failed in absorb", plugin=candidate.row.implementation.id)
+        return ask(group, candidate)
+
+    monkeypatch.setattr(module, "n_absorbed", asked)
+    return PluginFailed
+
+
+def test_a_row_that_fails_in_absorb_is_left_out_and_noted(monkeypatch):
+    builder, network, config = _absorbing_network()
+    chosen = trt.build_report(builder.build_serialized_network(network, config), "conv").split(" by ")[1].split(",")[0]
+    _failing_in_absorb(monkeypatch, lambda row: chosen == f"{row.implementation.id}:{row.tactic}")
+    report = trt.build_report(builder.build_serialized_network(network, config))
+    assert "failed and was left out: it failed in absorb" in report
+    assert f" {chosen} " not in report
+
+
+def test_rows_that_all_fail_in_absorb_end_the_build(monkeypatch):
+    builder, network, config = _absorbing_network()
+    failed = _failing_in_absorb(monkeypatch, lambda row: True)
+    with pytest.raises(failed, match="it failed in absorb"):
+        builder.build_serialized_network(network, config)
