@@ -115,6 +115,9 @@ class Refusal:
         return f"{self.implementation}{':' + self.tactic if self.tactic else ''}{where} {self.reason}"
 
 
+PINNED = "the layer is pinned to "  # how the reason of a refusal starts that the choice of another caused
+
+
 @dataclass
 class Trace:
     """All rows tried for one layer: those accepted and those refused."""
@@ -124,11 +127,15 @@ class Trace:
     failures: list[Exception] = field(default_factory=list)  # of implementations that raised when asked
 
     def facts(self) -> list[tuple[str, str]]:
-        """(who, why) lines for a message; rows of one implementation that have the same reason share a line."""
+        """(who, why) lines for a message. Rows that have the same reason share a line: those of one implementation,
+        and all that are left out because the layer is pinned to another."""
         grouped: dict[tuple[str, str], list[str]] = {}
+        pinned: dict[str, str] = {}  # reason -> the first row that has it
         for refusal in self.refused:
             who = "#" + (refusal.implementation.partition("#")[2] or refusal.implementation)
             at = f"tensor {refusal.position}: " if refusal.position >= 0 else ""
+            if refusal.reason.startswith(PINNED):
+                who = pinned.setdefault(refusal.reason, who)
             grouped.setdefault((who, at + refusal.reason), []).append(refusal.tactic)
         return [
             (f"{who} {tactics[0]}".strip() + (f" and {len(tactics) - 1} more" if len(tactics) > 1 else ""), why)

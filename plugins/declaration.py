@@ -134,6 +134,15 @@ def check_identity(name: Any, version: Any, namespace: Any, where: str) -> None:
 
 
 _METHODS = ("infer", "reference", "enqueue", "configure", "get_workspace_size", "shape_changed", "weight_dims")
+_OTHER_NAMES = {  # by which authors call them
+    "workspace": "get_workspace_size",
+    "workspace_size": "get_workspace_size",
+    "getWorkspaceSize": "get_workspace_size",
+    "configure_plugin": "configure",
+    "configurePlugin": "configure",
+    "infer_shape": "infer",
+    "get_output_dimensions": "infer",
+}
 
 
 def warn_of_near_names(cls: type, where: str) -> None:
@@ -143,7 +152,8 @@ def warn_of_near_names(cls: type, where: str) -> None:
             continue
         if inspect.isfunction(value):
             alike = [m for m in _METHODS if m[0] == name[0] and abs(len(m) - len(name)) < 6]  # cheap, and often none
-            near = difflib.get_close_matches(name, alike, n=1, cutoff=0.8)
+            meant = _OTHER_NAMES.get(name)
+            near = [meant] if meant else difflib.get_close_matches(name, alike, n=1, cutoff=0.8)
             if near and near[0] not in vars(cls):
                 _warn(f"{cls.__name__}.{name} at {where} is never called; is {near[0]} meant?")
         elif type(value) in (bool, int, float) and name.islower() and not _is_stated(cls, name):

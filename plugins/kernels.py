@@ -58,11 +58,14 @@ def _check_words(text: str, what: str, known: Any) -> None:
         plain = word.removesuffix("...").removesuffix("@cpu")
         if plain in shorts:
             continue
+        first = next(iter(shorts))
         meant = next((s for s, one in shorts.items() if plain.lower() in (one.name.lower(), _numpy_name(one))), "")
         raise DefinitionError(
             f"{what} of a kernel cannot be '{text}'",
             facts=[("unknown", f"'{plain}'"), ("known", " ".join(shorts))],
-            hint=f"Write '{meant}' for '{plain}'." if meant else "One word a tensor, such as 'f32 f32 -> f32'.",
+            hint=f"Write '{meant}' for '{plain}'."
+            if meant
+            else f"One word a tensor, such as '{first} {first} -> {first}'.",
             got=plain,
         )
 

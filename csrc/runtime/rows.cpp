@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The words of rows: "f32|f16 i32... -> f32|f16".
 #include <algorithm>
+#include <span>
 #include <string_view>
 
 #include "runtime/object.hpp"
@@ -57,7 +58,9 @@ bool parse_side(std::string text, bool formats, RowSide* side, std::string* erro
     for (const std::string& part : split(word, '|')) {
       const int32_t value = formats ? place_of(part, kFormatWords) : place_of(part, kTypeWords);
       if (value < 0) {
-        *error = "'" + part + "' is not a " + (formats ? "format" : "type");
+        *error = "'" + part + "' is not a " + (formats ? "format" : "type") + "; known are";
+        for (const char* known : formats ? std::span<const char* const>(kFormatWords) : kTypeWords)
+          *error += std::string(" ") + known;
         return false;
       }
       alternatives.push_back(value);

@@ -9,7 +9,7 @@ from typing import Any
 
 from dovetail.core.contract import Implementation, Lookup
 from dovetail.core.errors import DovetailError
-from dovetail.core.negotiation import FormatRow, Place, Refusal, Target, Trace, Types, negotiate
+from dovetail.core.negotiation import PINNED, FormatRow, Place, Refusal, Target, Trace, Types, negotiate
 from dovetail.core.types import FLOATS, DataType, DeviceType
 from dovetail.machine.builder.graph import Candidate, Found, GraphLayer, LayerGroup
 from dovetail.machine.config import IBuilderConfig
@@ -125,7 +125,7 @@ class Candidates:
     def _refusal(self, layer: GraphLayer, candidate: Candidate, pin: str | None) -> str:
         """Why a row that fits the tensors is not used; "" if it is."""
         if pin is not None and not _matches(pin, candidate.row):
-            return f"the layer is pinned to {pin}"
+            return f"{PINNED}{pin}"
         for tensor, dtype in zip(layer.tensors, candidate.types, strict=True):
             if tensor is not None and dtype == DataType.INT8 and tensor.dtype in FLOATS and tensor.scale <= 0:
                 return f"INT8 needs a scale, which '{tensor.name}' does not have"

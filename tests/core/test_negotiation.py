@@ -7,7 +7,7 @@ import pytest
 
 from dovetail.core.contract import Implementation, Row
 from dovetail.core.errors import DTypeError
-from dovetail.core.negotiation import FormatRow, Place, Target, Trace, negotiate, words_for
+from dovetail.core.negotiation import PINNED, FormatRow, Place, Refusal, Target, Trace, negotiate, words_for
 from dovetail.core.tensor import DynamicTensorDesc
 from dovetail.core.types import DataType, DeviceType, TensorFormat
 
@@ -31,6 +31,13 @@ def trace_of(target, *rows, device=GPU, tensors=(X, X), n_inputs=1, fits=lambda 
 def places_of(formats, **facts):
     (row,) = trace_of(A100, {"formats": formats}, **facts).found
     return row.places
+
+
+def test_rows_that_a_pin_leaves_out_share_a_line():
+    reason = f"{PINNED}#mine"
+    refused = [Refusal(f"Copy@1#{name}", "row", -1, reason) for name in ("a", "b", "c")]
+    trace = Trace(refused=[refused[0], Refusal("Copy@1#mine", "own", -1, "needs 4 dims"), *refused[1:]])
+    assert trace.facts() == [("#a row and 2 more", reason), ("#mine own", "needs 4 dims")]
 
 
 def test_words_keep_their_suffix():

@@ -198,7 +198,7 @@ def test_open_that_fails_is_quoted(compile_plugin):
         (
             'TYPES="f32 f33 -> f32"',
             "refused::Op@1#plain row only",
-            "types 'f32 f33 -> f32': 'f33' is not a type",
+            "types 'f32 f33 -> f32': 'f33' is not a type; known are f32 f16 i8 ",
         ),
         (
             'TYPES="f32 f32"',
@@ -228,7 +228,7 @@ def test_open_that_fails_is_quoted(compile_plugin):
         ("RANGE=2, 1", "op refused::Op@1 field 0", "'mode' is allowed from 2"),
         ("DEFAULT_LENGTH=-5", "op refused::Op@1 field 0", "'mode' has a default without data, of -5 elements"),
         ("DEFAULT_LENGTH=9000000000", "op refused::Op@1 field 0", "'mode' has a default without data"),
-        ('FORMATS="nchw"', "refused::Op@1#plain row only", "formats 'nchw': 'nchw' is not a format"),
+        ('FORMATS="nchw"', "refused::Op@1#plain row only", "formats 'nchw': 'nchw' is not a format; known are linear "),
         (
             'FORMATS="linear linear -> linear linear"',
             "refused::Op@1#plain row only",

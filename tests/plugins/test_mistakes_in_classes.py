@@ -251,6 +251,7 @@ def test_it_is_said_when_it_shows(code, words):
             "A.references at author.py:1 is never called; is reference meant",
         ),
         ("def get_workspace(self, a, b):\n    return 1\n", "is get_workspace_size meant"),
+        ("def workspace(self, inputs, outputs):\n    return 1\n", "A.workspace .*; is get_workspace_size meant"),
         ("alpha = 2.0\n", "write `alpha: float = 2.0`"),
     ],
 )

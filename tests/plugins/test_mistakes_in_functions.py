@@ -34,6 +34,7 @@ AT_THE_DECORATOR = [
     ),
     ("async", '@op("acme::F@1")\nasync def f(x):\n    "y"\n', "f, which is a coroutine", "plain function"),
     ("yield", '@op("acme::F@1")\ndef f(x):\n    "y"\n    yield x\n', "f, which is a generator", "plain function"),
+    ("a kernel of an unknown format", f(then="f.kernel('f32', formats='nchw')"), "such as 'linear linear -> linear'"),
     ("a kernel of types in a list", f(then="f.kernel(['f32'])"), "types of a kernel cannot be a list of 1", "'f32'"),
     ("a field before the star", f("x, k=2.0"), "input 'k' cannot have the default 2.0", "*, k: float = 2.0"),
     ("a field without type", f("x, *, alpha=1.5"), "field 'alpha' of f has no type", "alpha: float = 1.5"),

@@ -326,7 +326,8 @@ def _loser(group: LayerGroup, candidate: Candidate) -> str:
     formats = "/".join(dict.fromkeys(word for word in group.head.words_of(candidate) if word))
     time = "untimed" if math.isnan(candidate.time_ns) else f"{candidate.time_ns / 1e3:.2f} us"
     if 0 < candidate.n_runs <= QUICK_RUNS:
-        time += f" in {candidate.n_runs} runs: another of these formats took less than half"
+        runs = "1 run" if candidate.n_runs == 1 else f"{candidate.n_runs} runs"
+        time += f" (in {runs} only, since a candidate with the same formats took less than half)"
     absorbed = f" with {candidate.n_absorbed} absorbed" if candidate.n_absorbed else ""
     return f"{candidate.row.label} {formats}{absorbed} {time}"
 
