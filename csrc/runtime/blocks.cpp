@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Steps that own blocks: which block runs, how often, and where what a loop carries lies.
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -67,7 +68,8 @@ void Context::make_controls() {
     bool is_copied_by_loop = root.partner >= 0, is_left_by_device = root.device != DT_DEVICE_CPU;
     for (size_t i = 0; i < plan.steps.size(); ++i)
       for (int32_t t : plan.steps[i].outputs) {
-        if (root_of(t) != root_of(number)) continue;
+        // What a step writes into the partner is the number when both have changed places.
+        if (root_of(t) != root_of(number) && root_of(t) != root.partner) continue;
         is_copied_by_loop |= plan.steps[i].control == Control::kLoop;
         is_left_by_device |= plan.steps[i].device != DT_DEVICE_CPU;
         if (!plan.steps[i].is_control()) writers.push_back(i);
@@ -82,10 +84,17 @@ void Context::make_controls() {
   }
 }
 
-// The first step whose number the host has to know: what it decides cannot be captured. -1: none.
+// The first step that makes the host wait, for its number or to copy what a loop carries on the host: it cannot be
+// captured. -1: none.
 int32_t Context::first_waiting_control() const {
+  const Plan& plan = engine_->plan();
+  const auto is_on_host = [&plan](const ControlState::Carried& carried) {
+    return plan.tensors[static_cast<size_t>(carried.result)].device == DT_DEVICE_CPU;
+  };
   for (const ControlState& control : controls_)
-    if (engine_->plan().steps[static_cast<size_t>(control.step)].inputs[0] >= 0) return control.step;
+    if (plan.steps[static_cast<size_t>(control.step)].inputs[0] >= 0 ||
+        std::any_of(control.carried.begin(), control.carried.end(), is_on_host))
+      return control.step;
   return -1;
 }
 

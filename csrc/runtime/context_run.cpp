@@ -84,12 +84,14 @@ void Context::execute_carefully() {
   is_careful_ = around.changes_mode || around.work.is_long();
 }
 
-// A block of the present execution.
+// A block of the present execution. What was done since the last step, to decide or to copy, is its owner's.
 void Context::run_block(size_t block) {
-  if (around_)
-    run_around(block, around_);
-  else
+  if (!around_) {
     run_quickly(block);
+    return;
+  }
+  if (around_->after_step) around_->after_step(static_cast<size_t>(engine_->plan().blocks[block].owner));
+  run_around(block, around_);
 }
 
 void Context::run_around(size_t block, Around* around) {
@@ -129,7 +131,7 @@ void Context::wait_for_stream() {
   if (!engine_->device().is_cpu()) engine_->device().wait(stream_.handle);
 }
 
-// after_step(i) is called when step i was enqueued, each time.
+// after_step(i) is called when step i was enqueued, each time; of a step that owns blocks in front of each of them, too.
 void Context::enqueue_all(void* stream, std::function<void(size_t)> after_step) {
   const Device& device = engine_->device();
   const DeviceScope scope(device);
@@ -146,8 +148,10 @@ void Context::enqueue_all(void* stream, std::function<void(size_t)> after_step) 
                                                       : first_waiting_control();
   const bool is_special = !device.is_cpu() && (is_debug_sync_ || waiting_step >= 0);
   const bool is_captured = is_special && device.is_capturing(stream);
-  if (is_captured && waiting_step >= 0)
-    throw status::capture_impossible(plan.steps[static_cast<size_t>(waiting_step)].layer);
+  if (is_captured && waiting_step >= 0) {
+    const PlanStep& step = plan.steps[static_cast<size_t>(waiting_step)];
+    throw step.is_control() ? status::capture_undecided(step.layer) : status::capture_impossible(step.layer);
+  }
   if (consumed_event_ && last_reading_step_ < 0) device.record(consumed_event_, stream);
   Around around;
   around.stream = stream;

@@ -421,4 +421,14 @@ Failure capture_impossible(const std::string& layer) {
       {{"layer", layer}}, "Give it an implementation on the GPU, or run without capturing.", {{"layer", layer}});
 }
 
+Failure capture_undecided(const std::string& layer) {
+  return make(
+      DT_UNSUPPORTED,
+      "the execution cannot be captured into a CUDA graph: in layer " + quoted(layer) +
+          " the host waits for data, to decide what runs or to copy what a loop carries",
+      {{"layer", layer}},
+      "Run without capturing. A loop can be captured if its count is fixed and all that it carries is on the GPU.",
+      {{"layer", layer}});
+}
+
 }  // namespace dovetail::status

@@ -118,6 +118,7 @@ Failure plan_architecture(int32_t wanted, const std::string& wanted_name, int32_
 Failure device_differs(const std::string& layer, const std::string& implementation, int32_t planned, int32_t present);
 Failure address_elsewhere(const std::string& tensor, int32_t wanted, int32_t found);
 Failure capture_impossible(const std::string& layer);
+Failure capture_undecided(const std::string& layer);
 
 }  // namespace dovetail::status
 

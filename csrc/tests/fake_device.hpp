@@ -21,7 +21,12 @@ struct FakeDevice {
   };
   std::map<const uint8_t*, uint64_t> memory, pinned;  // address and size
   std::deque<Copy> under_way;
+  struct Event {
+    uint64_t n_begun = 0;  // copies in front of it
+    float ms = 0;
+  };
   uint64_t n_begun = 0, n_arrived = 0;  // copies
+  float ms = 0;                         // of its clock: a wait for an event takes long, each record little
   int n_stream_waits = 0, n_event_waits = 0;
   bool is_capturing = false;
 
@@ -79,16 +84,20 @@ inline const dt_device_api* fake_device_api() {
   api.drop_stream = [](void*) {};
   api.wait_for_stream = [](void*, void*) -> dt_code { return ++fake.n_stream_waits, fake.arrive(fake.n_begun), DT_OK; };
   api.is_capturing = [](void*, void*, int32_t* yes) -> dt_code { return *yes = fake.is_capturing, DT_OK; };
-  api.make_event = [](void*, int32_t, void** event) -> dt_code { return *event = new uint64_t(0), DT_OK; };
-  api.drop_event = [](void* event) { delete static_cast<uint64_t*>(event); };
+  api.make_event = [](void*, int32_t, void** event) -> dt_code { return *event = new FakeDevice::Event, DT_OK; };
+  api.drop_event = [](void* event) { delete static_cast<FakeDevice::Event*>(event); };
   api.record = [](void*, void* event, void*) -> dt_code {
-    return *static_cast<uint64_t*>(event) = fake.n_begun, DT_OK;
+    fake.ms += 0.001f;
+    return *static_cast<FakeDevice::Event*>(event) = {fake.n_begun, fake.ms}, DT_OK;
   };
   api.wait_for_event = [](void*, void* event) -> dt_code {
-    return ++fake.n_event_waits, fake.arrive(*static_cast<uint64_t*>(event)), DT_OK;
+    fake.ms += 1;
+    return ++fake.n_event_waits, fake.arrive(static_cast<FakeDevice::Event*>(event)->n_begun), DT_OK;
   };
   api.stream_wait_for_event = [](void*, void*, void*) -> dt_code { return DT_OK; };
-  api.elapsed = [](void*, void*, void*, float* ms) -> dt_code { return *ms = 0.001f, DT_OK; };
+  api.elapsed = [](void*, void* from, void* to, float* ms) -> dt_code {
+    return *ms = static_cast<FakeDevice::Event*>(to)->ms - static_cast<FakeDevice::Event*>(from)->ms, DT_OK;
+  };
   return &api;
 }
 

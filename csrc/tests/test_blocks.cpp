@@ -42,6 +42,9 @@ class Draft {
     return add(where, json::array({is_open_ ? json({{"program", 0}}) : json(kRows)}), DT_TYPE_FLOAT, std::move(more));
   }
   int number(const char* where, int type) { return add(where, json::array(), type, json::object()); }
+  int number_on_host(const char* where, int type) {
+    return add(where, json::array(), type, {{"device", static_cast<int>(DT_DEVICE_CPU)}});
+  }
   int alias(int of) { return vector("alias", {{"alias_of", of}}); }
 
   json sum(int a, int b, int y) {
@@ -59,6 +62,12 @@ class Draft {
             {"implementation", "tests::Decrement@1#fake"},
             {"device", device_},
             {"inputs", {x}},
+            {"outputs", {y}}};
+  }
+  // "there" or "back", on the stream.
+  json copy(const char* row, int x, int y) {
+    return {{"layer", "copy"}, {"op", "tests::Copy@1"}, {"implementation", "tests::Copy@1#fake"},
+            {"row", row},      {"device", device_},     {"inputs", {x}},
             {"outputs", {y}}};
   }
   static json block(json inputs, json outputs, json steps) {
@@ -80,8 +89,8 @@ class Draft {
       const auto rows = [&](int64_t n) { return is_number ? json::array() : json::array({is_open_ ? n : kRows}); };
       ranges.push_back({rows(1), rows(kRows), rows(kMostRows)});
     }
-    json profile = {{"inputs", ranges}, {"arena_bytes", 0}, {"cuda_arena_bytes", 0}, {"offsets", offsets_}};
-    profile[device_ == DT_DEVICE_CPU ? "arena_bytes" : "cuda_arena_bytes"] = arena_;
+    json profile = {{"inputs", ranges}, {"arena_bytes", arena_}, {"cuda_arena_bytes", 0}, {"offsets", offsets_}};
+    if (device_ != DT_DEVICE_CPU) profile["cuda_arena_bytes"] = arena_;
     profile["workspace"] = std::vector<int>(n_steps, -1);
     profile["workspace_bytes"] = std::vector<int>(n_steps, 0);
     plan_["profiles"] = json::array({profile});
@@ -222,6 +231,11 @@ dt_code decrement(void*, const dt_run* run) {
   return DT_OK;
 }
 
+dt_code copy_number(void*, const dt_run* run) {
+  const dt_device_api* const api = tests::fake_device_api();
+  return api->copy(nullptr, run->outputs[0]->data, run->inputs[0]->data, sizeof(int32_t), nullptr);
+}
+
 dt_code takes_anything(void*, void*, int32_t, const dt_desc* const*, int32_t, int32_t, int32_t* yes) {
   *yes = 1;
   return DT_OK;
@@ -229,7 +243,7 @@ dt_code takes_anything(void*, void*, int32_t, const dt_desc* const*, int32_t, in
 
 void offer_fake_device(const Library& library) {
   EXPECT(offer_device(tests::fake_device_api(), "fake").empty());
-  static dt_implementation add = *library.plugin->implementations[0], less = {};
+  static dt_implementation add = *library.plugin->implementations[0], less = {}, copy = {};
   EXPECT_EQ(std::string(add.op), "tiny::Add@1");
   add.name = "fake";
   add.device = DT_DEVICE_CUDA;
@@ -239,7 +253,23 @@ void offer_fake_device(const Library& library) {
   less.device = DT_DEVICE_CUDA;
   less.supports = takes_anything;
   less.enqueue = decrement;
-  for (const dt_implementation* implementation : {&add, &less}) {
+  static dt_row there = {}, back = {};
+  static const dt_row* const rows[] = {&there, &back};
+  there.h = DT_HDR(dt_row);
+  there.tactic = "there";
+  there.types = "i32 -> i32";
+  there.formats = "linear@cpu -> linear";
+  there.enqueue = copy_number;
+  back = there;
+  back.tactic = "back";
+  back.formats = "linear -> linear@cpu";
+  copy.h = DT_HDR(dt_implementation);
+  copy.op = "tests::Copy@1";
+  copy.name = "fake";
+  copy.device = DT_DEVICE_CUDA;
+  copy.n_rows = 2;
+  copy.rows = rows;
+  for (const dt_implementation* implementation : {&add, &less, &copy}) {
     ImplementationEntry entry;
     entry.implementation = implementation;
     entry.id = std::string(implementation->op) + "#fake";
@@ -285,8 +315,9 @@ void test_a_condition_on_a_device_is_all_that_is_waited_for() {
   EXPECT_EQ(tests::fake.n_event_waits, 1);
   const std::vector<uint64_t> taken = context.execute_profiled();
   EXPECT_EQ(taken.size(), 4u);
-  EXPECT(taken[0] > 0 && taken[1] == 0 && taken[2] > 0 && taken[3] > 0);
-  tests::fake.is_capturing = true;  // a graph would hold one of the branches
+  EXPECT(taken[1] == 0 && taken[2] > 0 && taken[3] > 0);
+  EXPECT(taken[0] > 900'000 && taken[2] + taken[3] < 100'000);  // the wait is of the step that decides
+  tests::fake.is_capturing = true;                              // a graph would hold one of the branches
   try {
     enqueue(context, given, number);
     EXPECT(!"captured");
@@ -319,6 +350,49 @@ void test_conditions_that_blocks_write(bool is_written) {
   EXPECT(enqueue(context, given, on_device<int32_t>({3})) == times(is_written ? 6 : 4, given));
   EXPECT_EQ(tests::fake.n_stream_waits, 0);
   EXPECT_EQ(tests::fake.n_event_waits, 3);
+}
+
+// a, n = x, 1; three times: a = a + x if n, else a + a; n = n - 1. n is carried on the host, and comes there on the
+// stream. Without a choice a = a + x each time, and it is the loop alone for which the host waits.
+void test_numbers_that_a_loop_carries_on_the_host(bool has_choice) {
+  Draft draft(false, DT_DEVICE_CUDA);
+  const int x = draft.vector("input"), n = draft.number_on_host("input", DT_TYPE_INT32), y = draft.vector("output");
+  const int rest = draft.number_on_host("arena", DT_TYPE_INT32);
+  const int before = draft.vector("arena"), after = draft.vector("arena");
+  const int n_before = draft.number_on_host("arena", DT_TYPE_INT32);
+  const int n_after = draft.number_on_host("arena", DT_TYPE_INT32);
+  const int there = draft.number("arena", DT_TYPE_INT32), less = draft.number("arena", DT_TYPE_INT32);
+  json steps = json::array();
+  if (has_choice) {
+    const int then = draft.alias(after), otherwise = draft.alias(after);
+    const json branches = {
+        draft.block(json::array(), {then}, json::array({draft.sum(before, x, then)})),
+        draft.block(json::array(), {otherwise}, json::array({draft.sum(before, before, otherwise)}))};
+    steps.push_back(draft.control("conditional", {n_before}, {after}, branches));
+  } else {
+    steps.push_back(draft.sum(before, x, after));
+  }
+  for (const json& step :
+       {draft.copy("there", n_before, there), draft.decrement(there, less), draft.copy("back", less, n_after)})
+    steps.push_back(step);
+  json loop = draft.control("loop", {-1, x, n}, {y, rest},
+                            json::array({draft.block({before, n_before}, {after, n_after}, steps)}));
+  loop["iterations"] = 3;
+  Context context(draft.engine(json::array({loop}), has_choice ? 7 : 5));
+  const Floats given = {1, 2, 3, 4};
+  int32_t number = 1;
+  for (int time = 0; time < 2; ++time) {
+    EXPECT(enqueue(context, given, &number) == times(has_choice ? 5 : 4, given));
+    EXPECT_EQ(tests::fake.n_event_waits, has_choice ? 3 : 0);
+  }
+  tests::fake.is_capturing = true;
+  try {
+    enqueue(context, given, &number);
+    EXPECT(!"captured");
+  } catch (const Failure& failure) {
+    EXPECT(failure.message.find("in layer 'loop' the host waits") != std::string::npos);
+  }
+  tests::fake.is_capturing = false;
 }
 
 void test_a_count_on_a_device() {
@@ -354,6 +428,7 @@ int main(int argc, char** argv) {
   test_a_loop_can_be_interrupted();
   test_a_condition_on_a_device_is_all_that_is_waited_for();
   for (const bool is_written : {false, true}) test_conditions_that_blocks_write(is_written);
+  for (const bool has_choice : {false, true}) test_numbers_that_a_loop_carries_on_the_host(has_choice);
   test_a_count_on_a_device();
   return tests::report("test_blocks");
 }
