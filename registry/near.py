@@ -135,8 +135,7 @@ def _not_loaded(records: Iterable[PluginRecord]) -> list[NearMiss]:
 
 
 def _libraries(records: Iterable[PluginRecord]) -> list[NearMiss]:
-    paths = (record.path for record in records if record.path and "\0" not in record.path)  # no file has that name
-    loaded = {os.path.realpath(path) for path in paths}
+    loaded = {record.real_path for record in records}
     return [
         NearMiss(path.name, "in DOVETAIL_PLUGIN_PATH, not loaded", f'Load it: registry.load_library("{path}")')
         for path in known_libraries()

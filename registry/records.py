@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 
 from dovetail.core.strict import Strict
@@ -48,6 +49,14 @@ class PluginRecord(Strict):
     def title(self) -> str:
         """Its name in messages: "acme-nms 2.1.4"."""
         return f"{self.distribution or self.name} {self.version}".strip()
+
+    @property
+    def real_path(self) -> str:
+        """Its path with links followed; "" without a path, or with one that no file can have, which was refused."""
+        try:
+            return os.path.realpath(self.path) if self.path else ""
+        except ValueError:
+            return ""
 
     def home_of(self, where: str = "") -> str:
         """Version and location, for a fact line; `where` is the line of source, if known."""

@@ -269,7 +269,7 @@ class Registry(TensorRTNames):
         if not self._adopts:
             return []
         with self._lock:
-            ours = {os.path.realpath(record.path) for record in self._records if record.path}
+            ours = {record.real_path for record in self._records}
             adopted = []
             for path in library_files.opened_libraries(self._looked_at):
                 if os.path.realpath(path) in ours:
@@ -379,5 +379,5 @@ class Registry(TensorRTNames):
 
 
 def _same_library(old: PluginRecord, new: PluginRecord) -> bool:
-    same_file = os.path.realpath(old.path) == os.path.realpath(new.path) if old.path else False
-    return old.kind == "native" and (same_file or (old.name == new.name and old.owner == new.owner))
+    is_same_file = bool(old.real_path) and old.real_path == new.real_path
+    return old.kind == "native" and (is_same_file or (old.name == new.name and old.owner == new.owner))

@@ -1,6 +1,7 @@
 """What a record says of a plugin."""
 
 import json
+import os
 
 from dovetail.registry import PluginRecord
 
@@ -34,3 +35,9 @@ def test_the_home_of_a_library_is_its_file_and_of_a_class_its_line():
     assert library.home_of("libacme.so") == "1.0, /lib/libacme.so"
     assert PluginRecord("acme", "1.0", entry="acme.plugin").home_of("blur.py:3") == "1.0, blur.py:3"
     assert PluginRecord("acme", "1.0", entry="acme.plugin").home_of() == "1.0, acme.plugin"
+
+
+def test_a_path_that_no_file_can_have_leads_nowhere(tmp_path):
+    assert PluginRecord("a", path=f"{tmp_path}/b/../a.so").real_path == os.path.realpath(tmp_path / "a.so")
+    for wrong in ("", "/plugins/a\0.so", "/plugins/\ud800.so"):
+        assert PluginRecord("a", path=wrong).real_path == ""
