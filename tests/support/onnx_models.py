@@ -15,7 +15,7 @@ def model_of(nodes, inputs, outputs=("y",), weights=None, opset=21):
         [helper.make_tensor_value_info(name, 0, None) for name in outputs],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in (weights or {}).items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
 
 
 def parsed(model):
