@@ -225,6 +225,7 @@ class Registry(TensorRTNames):
                 hint='Give the path of a file, such as "./libacme.so".',
                 got=path,
             )
+        _expect_name(os.fspath(path))
         record = PluginRecord(os.path.basename(path), source="load_library")
         return self.adopt_library(path, record, replace, timeout_s if isolated else None)
 
@@ -376,6 +377,18 @@ class Registry(TensorRTNames):
             except (Exception, SystemExit) as error:
                 results.append((name, error))
         return results
+
+
+def _expect_name(path: str | bytes) -> None:
+    """Raise for what no file can be called: kept in a record, it would break every later look at the files."""
+    reason = ""
+    try:
+        if b"\0" in os.fsencode(path):
+            reason = "a zero byte ends its name"
+    except UnicodeEncodeError as error:
+        reason = str(error)
+    if reason:
+        raise LibraryRefused(f"no library can be called {path!r}", facts=[("reason", reason)], got=path)
 
 
 def _same_library(old: PluginRecord, new: PluginRecord) -> bool:

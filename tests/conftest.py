@@ -4,11 +4,15 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
 
 BARE_NAMES = ("core", "plugins", "registry", "machine")
 DEVICE = "DOVETAIL_DEVICE"
 GIVEN_DEVICE = os.environ.get(DEVICE)
 os.environ["DOVETAIL_RAISE_ON_ERROR"] = "1"  # tests of what is logged and returned instead say so themselves
+
+settings.register_profile("busy", deadline=None)  # how long an example takes says what else the machine does
+settings.load_profile("busy")
 
 
 def pytest_addoption(parser):

