@@ -6,6 +6,7 @@ from networks import engine_of, new_network
 
 import dovetail as trt
 from dovetail.core.errors import DTypeError, NoImplementation, PluginFailed
+from dovetail.core.types import FLOATS
 from dovetail.plugins import Input, op
 
 
@@ -224,3 +225,35 @@ def test_a_port_that_takes_int8_only_asks_for_a_quantize_layer():
     with pytest.raises(DTypeError, match="cannot take FLOAT on input 'x'") as error:
         network.add_plugin("quarter::Negated@1", [x])
     assert "network.add_quantize(x, scale)" in error.value.hint and "add_identity" not in error.value.hint
+
+
+@pytest.mark.parametrize(("dtype", "other", "flag"), [("f32", "f16", trt.BuilderFlag.FP16), ("f16", "f32", None)])
+def test_a_layer_is_converted_to_the_types_of_what_it_is_pinned_to(dtype, other, flag):
+    given, numpy = (trt.float32, np.float32) if dtype == "f32" else (trt.float16, np.float16)
+    name = f"PinnedTo{other}"
+
+    @op(f"half::{name}@1")
+    def doubled(x: Input(FLOATS)):
+        """y = 2 x."""
+        return x * 2
+
+    @doubled.kernel(types=other)
+    def narrow(self, inputs, outputs, workspace, stream):
+        outputs[0][...] = inputs[0] * 2
+
+    @doubled.kernel(types=dtype)
+    def own(self, inputs, outputs, workspace, stream):
+        outputs[0][...] = inputs[0] * 2
+
+    trt.get_plugin_registry().add_op(doubled)
+    builder, network, config = new_network()
+    layer = network.add_plugin(f"half::{name}@1", [network.add_input("x", given, (3,))], layer_name="pinned")
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    config.pin_implementation("pinned", "#python:narrow")
+    if flag is not None:
+        config.set_flag(flag)
+    engine = engine_of(builder, network, config)
+    found = engine.create_execution_context().run({"x": np.array([1, 2, 3], numpy)})["y"]
+    assert found.dtype == numpy and found.tolist() == [2, 4, 6]
+    assert f"half::{name}@1#python:narrow" in engine.report()

@@ -57,7 +57,8 @@ def _types_for(graph: Graph, layer: GraphLayer, build: Build) -> Types | None:
     here = [i for i in build.candidates.implementations_of(layer) if i.device == layer.device]
     n_inputs = len(layer.inputs)
     given = tuple(None if tensor is None else tensor.dtype for tensor in layer.tensors)
-    if any(_takes(i, given, n_inputs) for i in here):  # true for almost every layer
+    is_pinned = build.config.pinned_implementation(layer.name) is not None
+    if not is_pinned and any(_takes(i, given, n_inputs) for i in here):  # true for almost every layer
         return None
     if any(teller is layer for teller, _ in graph.sizes.values()) or not here:
         return None
