@@ -39,9 +39,9 @@ def convolved(x: np.ndarray) -> np.ndarray:
 class Network:
     """Layers of x, which a test puts into blocks when shapes are inferred."""
 
-    def __init__(self, is_open: bool, level: int = 0):
+    def __init__(self, is_open: bool, level: int = 0, device: trt.DeviceType = trt.DeviceType.CPU):
         self.builder, self.network, self.config = new_network()
-        self.config.default_device_type = trt.DeviceType.CPU
+        self.config.default_device_type = device
         self.config.builder_optimization_level = level
         add = self.network
         x = add.add_input("x", trt.float32, (-1 if is_open else 2, CHANNELS, SIDE, SIDE))
@@ -76,7 +76,7 @@ class Network:
 
 
 def like(tensor: GraphTensor, name: str) -> GraphTensor:
-    return GraphTensor(name, DimsExprs(tensor.dims), tensor.dtype, tensor.ranges)
+    return GraphTensor(name, DimsExprs(tensor.dims), tensor.dtype, tensor.ranges, allowed_device=tensor.allowed_device)
 
 
 def branches(layers, x, condition, y, taken=None):
@@ -85,7 +85,7 @@ def branches(layers, x, condition, y, taken=None):
     otherwise = Block(layers=[layers["tanh"]], outputs=layers["tanh"].outputs[:])
     for name in ("conv", "tanh"):
         layers[name].inputs[0] = x
-    return conditional("choice", condition, [y], (then, otherwise))
+    return conditional("choice", condition, [y], (then, otherwise), x.allowed_device)
 
 
 def choose(graph, layers, x, condition, count):
@@ -101,7 +101,7 @@ def repeat(graph, layers, x, condition, count):
     layers["double"].inputs = [a, a]
     body = Block(layers=[layers["double"]], inputs=[a], outputs=layers["double"].outputs[:])
     layers["last"].inputs[0] = y
-    graph.layers = [loop("again", count, [x], [y], body), layers["last"]]
+    graph.layers = [loop("again", count, [x], [y], body, x.allowed_device), layers["last"]]
     graph.outputs = layers["last"].outputs[:]
 
 
@@ -115,7 +115,7 @@ def nest(graph, layers, x, condition, count):
         outputs=layers["double"].outputs[:],
     )
     layers["last"].inputs[0] = y
-    graph.layers = [loop("again", count, [x], [y], body), layers["last"]]
+    graph.layers = [loop("again", count, [x], [y], body, x.allowed_device), layers["last"]]
     graph.outputs = layers["last"].outputs[:]
 
 
@@ -124,8 +124,9 @@ def pass_on(graph, layers, x, condition, count):
     a, b, y, z, chosen = (like(x, name) for name in ("a", "b", "y", "z", "chosen"))
     layers["tanh"].inputs[0] = x
     body = Block(inputs=[a, b], outputs=[b, x])
-    carried = loop("again", 3, [x, layers["tanh"].outputs[0]], [y, z], body)
-    choice = conditional("choice", condition, [chosen], (Block(outputs=[z]), Block(outputs=[y])))
+    carried = loop("again", 3, [x, layers["tanh"].outputs[0]], [y, z], body, x.allowed_device)
+    either = Block(outputs=[z]), Block(outputs=[y])
+    choice = conditional("choice", condition, [chosen], either, x.allowed_device)
     layers["last"].inputs[0] = chosen
     graph.layers = [layers["tanh"], carried, choice, layers["last"]]
     graph.outputs = layers["last"].outputs[:]
@@ -148,8 +149,10 @@ def expected(arrange, x, flag, count):
 
 @pytest.mark.parametrize(("is_open", "level"), [(False, 0), (True, 0), (True, 2)], ids=["static", "open", "timed"])
 @pytest.mark.parametrize("arrange", [choose, repeat, nest, pass_on])
-def test_a_plan_with_blocks_computes_what_its_graph_says(arrange, is_open, level):
-    graph = Network(is_open, level).build(arrange)
+@pytest.mark.parametrize("device", [trt.DeviceType.CPU, pytest.param(trt.DeviceType.GPU, marks=pytest.mark.gpu)])
+def test_a_plan_with_blocks_computes_what_its_graph_says(device, arrange, is_open, level):
+    graph = Network(is_open, level, device).build(arrange)
+    tolerance = {"rtol": 2e-5, "atol": 2e-6} if device == trt.DeviceType.CPU else {"rtol": 5e-3, "atol": 5e-3}  # TF32
     engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(graph.plan)
     context = engine.create_execution_context()
     for n in (5, 1, 2) if is_open else (2,):
@@ -157,7 +160,7 @@ def test_a_plan_with_blocks_computes_what_its_graph_says(arrange, is_open, level
         for flag, count in ((True, 0), (False, 1), (True, 2), (False, 3)):
             feed = {"x": x, "condition": np.array([flag]), "count": np.int32(count)}
             (y,) = context.run(feed).values()
-            np.testing.assert_allclose(y, expected(arrange, x, flag, count), rtol=2e-5, atol=2e-6)
+            np.testing.assert_allclose(y, expected(arrange, x, flag, count), **tolerance)
 
 
 def found_in(x, arrange):
