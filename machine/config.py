@@ -302,6 +302,11 @@ class IBuilderConfig(TensorRTSettings):
     def pinned_implementation(self, layer: str) -> str | None:
         return self._pins.get(text("the layer asked about", layer, _PINNED))
 
+    @property
+    def pins(self) -> dict[str, str]:
+        """What `pin_implementation` was told: implementation by layer."""
+        return dict(self._pins)
+
     def reset(self) -> None:
         """Back to the state of a new config."""
         self.__dict__.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 
 from dovetail.core.types import FLOATS, DataType
@@ -61,6 +62,7 @@ def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Itera
     yield from dict.fromkeys(of_tensors)  # once, however many tensors have it
     yield from _precisions(network, config)
     yield from _ranges(network)
+    yield from _pins(network, config)
 
 
 def _is_quantized(network: INetworkDefinition) -> bool:
@@ -92,6 +94,20 @@ def _ranges(network: INetworkDefinition) -> Iterator[str]:
         yield (
             f"the dynamic range of {_listed([repr(name) for name in names])} has no effect in this version: only INT8 "
             "tensors have scales. Add Quantize and Dequantize layers where INT8 is wanted."
+        )
+
+
+def _pins(network: INetworkDefinition, config: IBuilderConfig) -> Iterator[str]:
+    """Layers that the builder adds may be pinned too: reformats, and conversions, called "conv, x as HALF"."""
+    names = [layer.name for layer in network]
+    for pinned, implementation in config.pins.items():
+        if pinned in names or pinned.startswith(("reformat ", *(f"{name}, " for name in names))):
+            continue
+        near = difflib.get_close_matches(pinned, names, n=3, cutoff=0.5)
+        meant = f" Nearest: {', '.join(near)}." if near else ""
+        yield (
+            f"pin_implementation('{pinned}', '{implementation}') has no effect on this network: none of its layers has "
+            f"that name.{meant}"
         )
 
 

@@ -99,6 +99,22 @@ def test_previews_sources_pools_and_quantisation_flags_are_warnings(building):
     assert config.get_tactic_sources() == 1 << int(trt.TacticSource.CUBLAS)
 
 
+def test_a_pin_of_a_layer_that_is_not_there_is_a_warning_with_the_nearest(building):
+    building.layer.name = "act"
+    building.config.pin_implementation("acts", "#cpu")
+    (text,) = building.warnings()
+    assert (
+        text.startswith("pin_implementation('acts', '#cpu') has no effect on this network") and "Nearest: act." in text
+    )
+
+
+def test_pins_of_layers_of_the_network_and_of_the_builder_are_none(building):
+    building.layer.name = "act"
+    for name in ("act", "act, x as HALF", "reformat y to CHW16"):
+        building.config.pin_implementation(name, "#cpu")
+    assert list(building.warnings()) == []
+
+
 def test_a_precision_that_a_layer_does_not_have_is_a_warning(building):
     building.layer.name = "act"
     building.layer.precision = trt.float16
