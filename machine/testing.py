@@ -62,11 +62,12 @@ class Case:
             given = left.pop(port.name, None)
             if given is None or isinstance(given, np.ndarray):
                 inputs.append(given)
-            elif port.variadic:
-                inputs += [self._fill(rng, shape, dtype) for shape in given]
+            elif port.variadic and _is_list(given) and all(map(_is_shape, given)):
+                inputs += [self._fill(rng, tuple(shape), dtype) for shape in given]
             else:
-                if not hasattr(given, "__iter__"):
-                    raise self._refuse(spec, f"gives '{port.name}' as {given!r}", "Give a shape, (2, 3), or an array.")
+                if port.variadic or not _is_shape(given):
+                    hint = "Give a shape, (2, 3), or an array; a list of shapes where an input may repeat."
+                    raise self._refuse(spec, f"gives '{port.name}' as {given!r:.80}", hint)
                 port_dtype = dtype if not port.types or dtype in port.types else port.types[0]
                 inputs.append(self._fill(rng, tuple(given), port_dtype))
         while inputs and inputs[-1] is None:
@@ -95,6 +96,14 @@ class Case:
 
     def __repr__(self) -> str:
         return self.name
+
+
+def _is_list(given: Any) -> bool:
+    return hasattr(given, "__iter__") and not isinstance(given, str)
+
+
+def _is_shape(given: Any) -> bool:
+    return _is_list(given) and all(isinstance(extent, (int, np.integer)) and extent >= 0 for extent in given)
 
 
 @dataclass(frozen=True)
@@ -145,13 +154,20 @@ def _as_told(layer: GraphLayer, outputs: Sequence[tuple[Any, np.ndarray]]) -> li
     return results
 
 
-def rows_of(lookup: Lookup, layer: GraphLayer, device: DeviceType = DeviceType.CPU) -> tuple[list[Candidate], Trace]:
-    """Every row that this machine can run for the layer on `device`; on the CPU, the reference included."""
+def rows_of(
+    lookup: Lookup, layer: GraphLayer, device: DeviceType = DeviceType.CPU, wanted: str = ""
+) -> tuple[list[Candidate], Trace]:
+    """Every row that this machine can run for the layer on `device`; on the CPU, the reference included.
+
+    With `wanted`, those of the implementation of that name; no other one is asked.
+    """
     trace = Trace()
     found: list[Candidate] = []
     target = this_target(with_gpu=device == DeviceType.GPU)
     descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
     for implementation in lookup.implementations_of(layer.spec.id):
+        if wanted not in ("", implementation.name):
+            continue
         if implementation.device != device:
             trace.refused.append(Refusal(implementation.id, "", -1, f"is not for the {device.name}"))
             continue
@@ -435,8 +451,7 @@ def check_case(
     arrays, values = case.arrays(lookup, op, dtype)
     layer = make_layer(lookup, op, arrays, values)
     _check_offered(lookup, layer, wanted)
-    candidates, trace = rows_of(lookup, layer, device)
-    candidates = [one for one in candidates if wanted in ("", one.row.implementation.name)]
+    candidates, trace = rows_of(lookup, layer, device, wanted)
     if not candidates:
         raise SkipTest("; ".join(map(str, trace.refused)))
     _check_dynamic_dims(layer, arrays)

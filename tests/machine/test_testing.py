@@ -64,6 +64,20 @@ def test_every_row_is_run(lookup):
     assert check_case(lookup, "bench::Plus@1#python", Case("line", x=(5,))) == 1
 
 
+def test_only_the_implementation_that_is_tested_is_asked(lookup, monkeypatch):
+    from dovetail.machine import testing
+
+    asked, negotiate = [], testing.negotiate
+
+    def noting(implementation, *arguments):
+        asked.append(implementation.name)
+        return negotiate(implementation, *arguments)
+
+    monkeypatch.setattr(testing, "negotiate", noting)
+    check_case(lookup, "bench::Plus@1#python", Case("line", x=(5,)))
+    assert asked == ["python"]
+
+
 def test_an_unknown_op_is_named_with_what_is_near(lookup):
     with pytest.raises(PluginNotFound, match="no plugin bench::Pluss@1\n  bench::Plus@1"):
         check_case(lookup, "bench::Pluss@1", Case("line", x=(5,)))
@@ -89,6 +103,8 @@ def test_what_does_not_fit_is_skipped_with_the_reasons(lookup):
     [
         (Case("a", x=(5,), alpha=1), ["case 'a' of bench::Plus@1 gives 'alpha'", "inputs  x", "fields  by"]),
         (Case("b", x=5), ["case 'b' of bench::Plus@1 gives 'x' as 5", "(2, 3)"]),
+        (Case("b", x="ab"), ["case 'b' of bench::Plus@1 gives 'x' as 'ab'", "(2, 3)"]),
+        (Case("b", x=(2, -1)), ["case 'b' of bench::Plus@1 gives 'x' as (2, -1)", "(2, 3)"]),
         (Case("c"), ["lacks its input 'x'"]),
     ],
 )
