@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -160,14 +161,23 @@ class PassOffers:
         """Run `function(graph, build) -> graph` after the pass of that name.
 
         Raises:
-            BuildError: no pass is called `after`.
+            BuildError: no pass is called `after`, or `function` cannot be called.
         """
+        if not callable(function):
+            raise BuildError(
+                f"a pass cannot be {function!r:.60}", hint="Give a function of (graph, build).", got=function
+            )
         names = [known for known, _ in self.pipeline]
         if after not in names:
+            near = difflib.get_close_matches(str(after), names, n=1)
             raise BuildError(
-                f"no pass is called '{after}'", facts=[("passes", ", ".join(names))], expected=names, got=after
+                f"no pass is called '{after}'",
+                facts=[*([("nearest", near[0])] if near else []), ("passes", ", ".join(names))],
+                expected=names,
+                got=after,
             )
-        self.pipeline.insert(names.index(after) + 1, (name or function.__name__, function))
+        own = getattr(function, "__name__", type(function).__name__)  # partial functions have no name
+        self.pipeline.insert(names.index(after) + 1, (name or own, function))
 
 
 def with_plugins(lookup: Any) -> list[tuple[str, Pass]]:

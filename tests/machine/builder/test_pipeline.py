@@ -1,5 +1,6 @@
 """The table of contents: every pass is in it once, and plugins put theirs where they say."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,19 @@ def test_a_pass_behind_nothing_that_there_is_says_what_there_is():
     with pytest.raises(BuildError, match="no pass is called 'fuse'") as error:
         PassOffers().add_pass(lambda graph, build: graph, after="fuse")
     assert "fold_constants" in error.value.expected
+
+
+def test_a_misspelt_pass_is_told_the_nearest():
+    with pytest.raises(BuildError, match=r"nearest +fold_constants\n"):
+        PassOffers().add_pass(lambda graph, build: graph, after="fold_constant")
+
+
+def test_what_can_be_called_is_a_pass_and_nothing_else():
+    offers = PassOffers()
+    offers.add_pass(partial(lambda more, graph, build: graph, 1), after="fold_constants")
+    assert "partial" in [name for name, _ in offers.pipeline]
+    with pytest.raises(BuildError, match="a pass cannot be 'fold'"):
+        offers.add_pass("fold", after="fold_constants")
 
 
 class Lookup:
