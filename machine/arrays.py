@@ -217,8 +217,9 @@ class ArrayFront:
 
 
 def _view(tensor: IOTensor, value: Any) -> np.ndarray:
-    """`value` as a contiguous array of the tensor's type, copied only if necessary."""
-    if type(value) is np.ndarray and value.dtype == tensor.numpy_type and value.flags.c_contiguous:
+    """`value` as a contiguous, aligned array of the tensor's type, copied only if necessary."""
+    is_fit = type(value) is np.ndarray and value.dtype == tensor.numpy_type
+    if is_fit and value.flags.c_contiguous and value.flags.aligned:
         return value
     return host_view(value, tensor.dtype, f"input '{tensor.name}'")
 

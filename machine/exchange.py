@@ -44,9 +44,11 @@ def host_view(value: Any, dtype: DataType, what: str, writable: bool = False) ->
                 expected=str(wanted),
                 got=str(array.dtype),
             )
-    if writable and not (array.flags.c_contiguous and array.flags.writeable):
-        raise BindingError(f"{what} needs a writable array in row-major order", facts=[("flags", str(array.flags))])
-    return np.ascontiguousarray(array) if array.ndim else array
+    if writable and not array.flags.carray:
+        raise BindingError(
+            f"{what} needs a writable, aligned array in row-major order", facts=[("flags", str(array.flags))]
+        )
+    return np.require(array, requirements="CA")
 
 
 def _unmasked(array: Any, what: str) -> np.ndarray:

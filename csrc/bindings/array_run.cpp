@@ -101,14 +101,16 @@ py::object ArrayRun::run_converted(const py::sequence& inputs, const py::sequenc
 
 // ---- what was given
 
-// An array of the tensor's type in row-major order; flat, in the tensor's own order, where its format is not LINEAR.
+// An array of the tensor's type in row-major order, at an address that its type may have; flat, in the tensor's own
+// order, where its format is not LINEAR.
 bool ArrayRun::is_usable(const py::object& value, const Tensor& tensor, bool is_output) const {
   if (!is_array(value)) return false;
   // What lies under a mask is not what the array shows.
   if (Py_TYPE(value.ptr()) != numpy_.PyArray_Type_ && py::hasattr(value, "mask")) return false;
   const py::detail::PyArray_Proxy& array = proxy(value);
   using Numpy = py::detail::npy_api;
-  const int needed = Numpy::NPY_ARRAY_C_CONTIGUOUS_ | (is_output ? Numpy::NPY_ARRAY_WRITEABLE_ : 0);
+  const int needed =
+      Numpy::NPY_ARRAY_C_CONTIGUOUS_ | Numpy::NPY_ARRAY_ALIGNED_ | (is_output ? Numpy::NPY_ARRAY_WRITEABLE_ : 0);
   if ((array.flags & needed) != needed || (!tensor.is_linear && array.nd != 1)) return false;
   return array.descr == tensor.type.ptr() || numpy_.PyArray_EquivTypes_(array.descr, tensor.type.ptr());
 }

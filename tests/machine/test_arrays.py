@@ -8,6 +8,7 @@ from networks import engine_of, new_network, profile_of
 
 import dovetail as trt
 from dovetail.core.errors import BindingError, ProfileError
+from dovetail.machine.exchange import host_view
 
 
 def context_of(dims, *names, ranges=None, dtype=trt.float32):
@@ -149,10 +150,11 @@ def test_extents_outside_of_the_profile_are_refused_and_the_next_run_is_right(on
         (np.zeros((3, 2), np.float32), r"cannot be written to an array of shape \[3, 2\]"),
         (np.zeros(6, np.float32), r"cannot be written to an array of shape \[6\]"),
         (np.zeros((2, 3), np.int32), "cannot be int32"),
-        (np.zeros((2, 3), np.float32).T.copy().T, "needs a writable array in row-major order"),
-        (np.broadcast_to(np.float32(0), (2, 3)), "needs a writable array in row-major order"),
+        (np.zeros((2, 3), np.float32).T.copy().T, "needs a writable, aligned array in row-major order"),
+        (np.zeros(25, np.uint8)[1:].view(np.float32).reshape(2, 3), "needs a writable, aligned array"),
+        (np.broadcast_to(np.float32(0), (2, 3)), "needs a writable, aligned array in row-major order"),
     ],
-    ids=["turned", "flat", "type", "columns", "read-only"],
+    ids=["turned", "flat", "type", "columns", "unaligned", "read-only"],
 )
 def test_an_output_that_does_not_fit_is_refused(array, said, ones):
     context = context_of((2, 3), "x")
@@ -255,3 +257,13 @@ def test_what_lies_under_a_mask_is_not_taken_for_a_number(ones):
     np.testing.assert_array_equal(context.run({"x": hidden.filled(2)})["x_out"], [[-2, -1, -1]] * 2)
     y = np.ma.masked_array(ones.copy())
     assert context.run({"x": y}, outputs={"x_out": y})["x_out"].tolist() == (-ones).tolist() == y.tolist()
+
+
+def test_an_unaligned_array_is_copied_before_a_kernel_reads_it(ones):
+    """Kernels read and write numbers at addresses that are multiples of their size."""
+    unaligned = np.frombuffer(b"\0" + ones.tobytes(), np.uint8)[1:].view(np.float32).reshape(2, 3)
+    context = context_of((2, 3), "x")
+    assert context._direct.run(ones, None) is not None
+    assert context._direct.run(unaligned, None) is None  # the native call leaves it to what converts
+    assert (context.run(unaligned)["x_out"] == -1).all()
+    assert host_view(unaligned, trt.float32, "x").flags.aligned
