@@ -245,6 +245,7 @@ def test_an_interrupt_ends_a_long_run_between_two_steps():
         import os, signal, threading, time
         import numpy as np
         import dovetail as trt
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born without it
         plain = trt.MatrixOperation.NONE
         builder = trt.Builder(trt.Logger(trt.Logger.ERROR)); network = builder.create_network()
         tensor = x = network.add_input("x", trt.float32, (700, 700))
@@ -341,6 +342,7 @@ def test_an_interrupt_ends_a_long_build():
         import os, signal, threading, time
         import numpy as np
         import dovetail as trt
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born without it
         builder = trt.Builder(trt.Logger(trt.Logger.ERROR)); network = builder.create_network()
         tensor = network.add_input("x", trt.float32, (1, 64, 224, 224))
         for i in range(40):  # of different sizes, so that each is timed
