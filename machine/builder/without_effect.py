@@ -15,8 +15,8 @@ from dovetail.machine.settings import settings_without_effect
 MOST_NAMES = 4  # of layers or tensors in one line
 
 _NARROW = (
-    "every layer computes in the types that the network states. Convert where you want {0}: network.add_cast(x, {0}), "
-    "or layer.set_output_type(0, {0}). Only layers that nothing can run in FLOAT are converted to and from it."
+    "they compute in the types that the network states, and only layers that nothing runs in FLOAT are converted. "
+    "Convert where you want {0}: network.add_cast(x, {0}), or layer.set_output_type(0, {0})."
 )
 _TYPES = "the types of the network are kept, and reformats are inserted where they are cheaper than doing without."
 _REFIT = "engines cannot be refitted. Build a new plan when weights change."
@@ -47,7 +47,8 @@ def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Itera
     """A sentence for each setting of config, profiles, layers and tensors that has no effect in this build."""
     for flag, why in FLAGS.items():
         if config.get_flag(flag):
-            yield f"BuilderFlag.{flag.name} has no effect in this version: {why}"
+            where = "on layers that run in FLOAT" if flag in (BuilderFlag.FP16, BuilderFlag.BF16) else "in this version"
+            yield f"BuilderFlag.{flag.name} has no effect {where}: {why}"
     if config.get_flag(BuilderFlag.INT8) and not _is_quantized(network):
         yield (
             "BuilderFlag.INT8 has no effect on this network, which has no INT8 tensor: it runs in its own types. INT8 "
