@@ -39,10 +39,10 @@ inline bool is_read(int32_t type) {
 }
 
 // The form of an operand relative to a result; kForms if it has none of them. Extents that are not known are -1.
-inline int32_t form_of(const int64_t* dims, int32_t format, const int64_t* result, int32_t result_format, int rank) {
+inline int32_t form_of(const int64_t* dims, int32_t format, const int64_t* result, int32_t result_format, int rank,
+                       int channel) {
   int64_t volume = 1;
   bool is_whole = format == result_format, is_by_channel = true;
-  const int channel = channel_axis_of(result_format, rank);
   for (int axis = 0; axis < rank; ++axis) {
     volume = dims[axis] == 1 ? volume : 2;
     is_whole = is_whole && dims[axis] == result[axis];
@@ -88,7 +88,10 @@ class EpilogueRegisters {
 }  // namespace detail
 
 // How many steps the helpers compute, whole layers, for a row that stores the type of `output`: for Row::absorb.
-inline int absorbed(const Epilogue& program, const Desc& output) {
+// `channel_axis` is the axis along which operands with one value for each channel lie, -1 for that of the format: of
+// matrices it may be the last one.
+inline int absorbed(const Epilogue& program, const Desc& output, int channel_axis = -1) {
+  const int channel = channel_axis >= 0 ? channel_axis : detail::channel_axis_of(output.raw()->format, output.rank());
   int n = 0;
   int8_t registers[kEpilogueSteps];
   for (int i = 0; i < program.n_steps() && i < kEpilogueSteps; ++i) {
@@ -100,10 +103,10 @@ inline int absorbed(const Epilogue& program, const Desc& output) {
     for (int k = 0; k < step.n_operands; ++k) {
       if (step.operand_kind[k] != DT_OPERAND_TENSOR) continue;
       const dt_desc& desc = *program.raw()->descs[step.operand_index[k]];
-      is_known =
-          is_known && step.operand_index[k] < kEpilogueTensors && detail::is_read(desc.data_type) &&
-          desc.ndim == output.rank() &&
-          detail::form_of(desc.dims, desc.format, output.dims(), output.raw()->format, output.rank()) != kEpilogueForms;
+      is_known = is_known && step.operand_index[k] < kEpilogueTensors && detail::is_read(desc.data_type) &&
+                 desc.ndim == output.rank() &&
+                 detail::form_of(desc.dims, desc.format, output.dims(), output.raw()->format, output.rank(), channel) !=
+                     kEpilogueForms;
     }
     if (!is_known || !detail::EpilogueRegisters::assign(program, i + 1, registers)) break;
     const bool ends_layer = i + 1 == program.n_steps() || program.step(i + 1).layer != step.layer;
@@ -113,8 +116,9 @@ inline int absorbed(const Epilogue& program, const Desc& output) {
 }
 
 // A program in the form that kernels take, without the addresses of its operands: for Row::plan. `program` is that of
-// its setup, `output` the output 0. Empty where there is none. Throws what `absorbed` would not take.
-inline EpilogueProgram planned_epilogue(const Epilogue& program, const Desc& output) {
+// its setup, `output` the output 0, `channel_axis` that of `absorbed`. Empty where there is none. Throws what `absorbed`
+// would not take.
+inline EpilogueProgram planned_epilogue(const Epilogue& program, const Desc& output, int channel_axis = -1) {
   EpilogueProgram made = {};
   if (!program) return made;
   int8_t registers[kEpilogueSteps];
@@ -140,13 +144,13 @@ inline EpilogueProgram planned_epilogue(const Epilogue& program, const Desc& out
     }
   }
   const int32_t format = static_cast<int32_t>(output.format());
-  const int channel = detail::channel_axis_of(format, output.rank());
+  const int channel = channel_axis >= 0 ? channel_axis : detail::channel_axis_of(format, output.rank());
   for (int t = 0; t < made.n_tensors; ++t) {
     const Tensor tensor(program.raw()->tensors[t]);
     EpilogueOperand& to = made.tensors[t];
     to.type = static_cast<int32_t>(tensor.type());
-    to.form =
-        detail::form_of(tensor.dims(), static_cast<int32_t>(tensor.format()), output.dims(), format, output.rank());
+    to.form = detail::form_of(tensor.dims(), static_cast<int32_t>(tensor.format()), output.dims(), format,
+                              output.rank(), channel);
     if (to.form == kEpilogueForms || !detail::is_read(to.type))
       throw Error(DT_UNSUPPORTED, "an operand of the epilogue has another form than its kernel said that it reads");
     if (to.form != kEpilogueByChannel) continue;
@@ -165,11 +169,11 @@ inline void set_operands(const Run& run, EpilogueProgram* program) {
 }
 
 // Both at once, for rows without a state.
-inline EpilogueProgram epilogue_program(const Run& run) {
+inline EpilogueProgram epilogue_program(const Run& run, int channel_axis = -1) {
   const Epilogue program = run.epilogue();
   if (!program) return EpilogueProgram{};
   const detail::RunDesc output(*run.output(0).raw());
-  EpilogueProgram made = planned_epilogue(program, output.desc());
+  EpilogueProgram made = planned_epilogue(program, output.desc(), channel_axis);
   set_operands(run, &made);
   return made;
 }
