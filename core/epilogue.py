@@ -1,12 +1,14 @@
 """Epilogues: the pointwise layers that follow a layer, as a program over the elements of its result.
 
+A layer may take the result and what several earlier layers give, as in y * sigmoid(y).
+
 Scalar formulas are compiled to the steps of `dt_epilogue` (plugin.h). An implementation computes as many of them as it
 can before it stores its result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
@@ -76,6 +78,12 @@ class Program:
         steps = (replace(s, dtype=result_type) if s.dtype == self.result_type else s for s in self.steps)
         return replace(self, result_type=result_type, steps=tuple(steps))
 
+    def value_of(self, layer: int) -> Operand:
+        """What absorbed layer number `layer` gives; -1 is the result."""
+        if layer < 0:
+            return Operand(OperandKind.RESULT)
+        return Operand(OperandKind.STEP, max(n for n, step in enumerate(self.steps) if step.layer == layer))
+
     def layers_in(self, n_steps: int) -> int:
         """Number of whole layers in the first steps."""
         return self.n_layers if n_steps >= len(self.steps) else self.steps[n_steps].layer
@@ -128,14 +136,16 @@ def extended(
     spec: OpSpec,
     values: dict[str, Any],
     inputs: Sequence[Given | None],
-    made: int,
+    made: Mapping[int, int],
     result: DimsExprs,
     dtype: DataType,
 ) -> tuple[Program, list[Taken]]:
     """The program with one more layer, and those of the layer's inputs that become tensors of it, in order.
 
     Args:
-        inputs: those of the layer; the one with index `made` is the value of the program so far.
+        inputs: those of the layer.
+        made: for each input that is a value of the program, the number of the absorbed layer that gives it; -1 is the
+            result.
         result: dims of the result, and of the layer's output.
         dtype: type of the layer's output.
 
@@ -151,7 +161,7 @@ class _Compiler:
         program: Program,
         spec: OpSpec,
         inputs: Sequence[Given | None],
-        made: int,
+        made: Mapping[int, int],
         result: DimsExprs,
         dtype: DataType,
     ) -> None:
@@ -174,9 +184,9 @@ class _Compiler:
         except DefinitionError as error:
             raise NotAbsorbed(error.message) from None
         self._check_types(term, names)
-        before = self.program.steps[-1].dtype if self.program.steps else self.program.result_type
+        before = {tensor.dtype for index in self.made if (tensor := self.inputs[index]) is not None}
         operand = self.operand(term)
-        is_converted = self.dtype != before and self.dtype != DataType.BOOL
+        is_converted = self.dtype not in before and self.dtype != DataType.BOOL
         if self.dtype == DataType.BOOL and not (isinstance(term, Apply) and term.function in _TRUTHS):
             is_converted = True
         if is_converted or len(self.steps) == len(self.program.steps):
@@ -189,16 +199,15 @@ class _Compiler:
 
     def _check_types(self, term: Term, names: Sequence[str]) -> None:
         used = {one.name for one in terms_of(term) if isinstance(one, (Name, Along))}
-        made = self.spec.inputs[self.made].name
-        if made not in used:
+        if not any(self.spec.inputs[index].name in used for index in self.made):
             raise NotAbsorbed("does not use the result")
-        for port, tensor in zip(self.spec.inputs, self.inputs, strict=False):
+        for index, (port, tensor) in enumerate(zip(self.spec.inputs, self.inputs, strict=False)):
             if tensor is None or port.name not in names:
                 continue
             if port.name not in used and tensor.constant is None:
                 raise NotAbsorbed(f"takes '{port.name}', which its formula does not use")
-            is_value = port.name == made and tensor.dtype == DataType.INT8  # rounded by an earlier layer
-            if port.name in used and tensor.dtype not in _TYPES and not (is_value and self.program.steps):
+            is_rounded = tensor.dtype == DataType.INT8 and self.made.get(index, -1) >= 0  # by an earlier layer
+            if port.name in used and tensor.dtype not in _TYPES and not is_rounded:
                 raise NotAbsorbed(f"takes {tensor.dtype.name} as '{port.name}'; epilogues compute on floats")
         if self.dtype not in (*_TYPES, DataType.INT8):
             raise NotAbsorbed(f"gives {self.dtype.name}; epilogues give floats, INT8 and BOOL")
@@ -217,11 +226,10 @@ class _Compiler:
             return Operand(OperandKind.CONSTANT, float(term.value))
         if isinstance(term, (Name, Along)):
             index = [port.name for port in self.spec.inputs].index(term.name)
-            if index == self.made:
+            if index in self.made:
                 if isinstance(term, Along):
                     raise NotAbsorbed("lays the result along an axis")
-                n = len(self.program.steps)
-                return Operand(OperandKind.STEP, n - 1) if n else Operand(OperandKind.RESULT)
+                return self.program.value_of(self.made[index])
             axis = term.axis if isinstance(term, Along) else None
             return self.tensor(index, int(axis.value) if isinstance(axis, Number) else None)
         assert isinstance(term, Apply)

@@ -55,7 +55,7 @@ class Behind:
                 )
             spec = _spec(formula, names)
             given = [Given(t.dims, t.dtype, t.constant) for t in inputs]
-            program, own_taken = extended(program, spec, {}, given, 0, result.dims, result.dtype)
+            program, own_taken = extended(program, spec, {}, given, {0: number - 1}, result.dims, result.dtype)
             one = GraphLayer(f"behind {number}", spec, {}, None, list(inputs))  # type: ignore[arg-type]
             one.outputs = [GraphTensor(f"made {number}", result.dims, result.dtype, result.ranges, one)]
             tail.append(one)

@@ -166,7 +166,8 @@ def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
     """The candidates, each preceded by the same row with as many layers of the tail as it computes.
 
     A row is also offered with only the layers before an operand that another layer computes, since the place of that
-    operand may decide. A row that fails when it is asked is left out.
+    operand may decide. Layers are left to others only behind a cut of the group. A row that fails when it is asked is
+    left out.
 
     Raises:
         PluginFailed: all rows fail. Also other errors that they return.
@@ -174,7 +175,7 @@ def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
     if group.program is None:
         return found.candidates
     breaks = {
-        position
+        group.cut_before(position)
         for position, (layer, taken) in enumerate(zip(group.tail, group.taken, strict=True))
         if any(not layer.inputs[one.index].is_constant for one in taken)  # type: ignore[union-attr]
     }
@@ -190,7 +191,7 @@ def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
             found.notes.append(f"{group.head.label}: {row.implementation.id} failed and was left out: {error}")
             found.trace.failures.append(error)
             continue
-        lengths = {most, *(position for position in breaks if position < most)} - {0}
+        lengths = {group.cut_before(most), *(position for position in breaks if position < most)} - {0}
         offered += [replace(candidate, n_absorbed=n) for n in sorted(lengths, reverse=True)]
         offered.append(candidate)
     if not offered and found.trace.failures:

@@ -215,9 +215,9 @@ class Found:
 
 @dataclass(eq=False)
 class LayerGroup:
-    """A computing layer and the pointwise layers after it that one kernel may absorb; the unit of selection.
+    """A layer and the pointwise layers after it that one kernel may absorb; the unit of selection.
 
-    Each layer of the tail takes the only output of the one before it, which nothing else takes. A chosen group runs as
+    What the layers give is taken only inside of the group, but for the output of the last one. A chosen group runs as
     one step.
     """
 
@@ -303,8 +303,22 @@ class LayerGroup:
     def tensors(self) -> list[GraphTensor | None]:
         return [*self.inputs, *self.outputs]
 
+    @property
+    def cuts(self) -> list[int]:
+        """Where the tail may be cut, ascending: the layers behind take only what the last one in front gives."""
+        found, taken = [len(self.tail)], set()
+        for n in range(len(self.tail) - 1, -1, -1):
+            taken |= set(self.tail[n].inputs)
+            if not any(layer.outputs[0] in taken for layer in self.layers[:n]):
+                found.append(n)
+        return found[::-1]
+
+    def cut_before(self, n_layers: int) -> int:
+        """The last cut with at most these layers of the tail in front."""
+        return max(n for n in self.cuts if n <= n_layers)
+
     def part(self, n_absorbed: int) -> LayerGroup:
-        """The head with the first layers of the tail, as computed by a candidate that absorbs them."""
+        """The head with the layers of the tail before a cut, as computed by a candidate that absorbs them."""
         if n_absorbed == len(self.tail):
             return self
         program = self.program.first(n_absorbed) if self.program and n_absorbed else None

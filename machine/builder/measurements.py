@@ -209,7 +209,10 @@ class Measurements:
                 _tensor_text(tensor, place)
                 for tensor, place in zip(group.tensors, group.places(candidate), strict=True)
             ),
-            tuple(f"{layer.spec.id} {self._digest(layer)}" for layer in group.tail),
+            tuple(
+                f"{layer.spec.id} {self._digest(layer)}{_taken_inside(group, place)}"
+                for place, layer in enumerate(group.tail)
+            ),
             row.label,
             self._library(row.implementation),
             candidate.device.name,
@@ -254,6 +257,13 @@ class Measurements:
             text = "" if record is None else record.hash or f"{record.name} {record.version}"
             self._libraries[implementation.id] = text
         return self._libraries[implementation.id]
+
+
+def _taken_inside(group: LayerGroup, place: int) -> str:
+    """Which results of the group a layer of its tail takes, for keys; "" if only the one in front of it."""
+    made = {layer.outputs[0]: number for number, layer in enumerate(group.layers[: place + 1])}
+    inside = [made[tensor] for tensor in group.tail[place].inputs if tensor in made]
+    return "" if inside == [place] else f" of {inside}"
 
 
 @dataclass

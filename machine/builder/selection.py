@@ -59,19 +59,19 @@ class Selection:
     def alternatives(self, group: LayerGroup) -> list[Alternative]:
         """The ways to run a group: each candidate, with the cheapest way to run the rest of the tail."""
         known: dict[tuple[int, Place | None], tuple[float, tuple[Candidate, ...]]] = {}
+        cuts = group.cuts
 
         def rest(position: int, place: Place | None) -> tuple[float, tuple[Candidate, ...]]:
-            """Costs and candidates of the tail from `position` on, if its input is in `place`."""
+            """Costs and candidates of the tail from a cut on, if what it takes of the group is in `place`."""
             if position == len(group.tail):
                 return 0.0, ()
             if (position, place) not in known:
-                layer, made = group.tail[position], group.layers[position].outputs[0]
-                taken = next(index for index, tensor in enumerate(layer.inputs) if tensor is made)
+                end = cuts[cuts.index(position) + 1]
                 ways = []
-                for order, one in enumerate(group.found_alone[position].candidates):
-                    behind, others = rest(position + 1, one.places[len(layer.inputs)])
-                    before = self._reformats.cost(made, place, one.places[taken])  # type: ignore[arg-type]
-                    ways.append((before + _own_cost(one, order) + behind, order, (one, *others)))
+                for order in range(len(group.found_alone[position].candidates)):
+                    cost, ones = self._apart(group, position, end, place, order)
+                    behind, others = rest(end, ones[-1].places[len(group.tail[end - 1].inputs)])
+                    ways.append((cost + behind, order, (*ones, *others)))
                 best = min(ways)
                 known[position, place] = best[0], best[2]
             return known[position, place]
@@ -84,6 +84,32 @@ class Selection:
             whole = replace(candidate, rest=others) if others else candidate
             found.append(Alternative(whole, _own_cost(candidate, order) + behind, group.places(whole)))
         return found
+
+    def _apart(
+        self, group: LayerGroup, first: int, end: int, place: Place | None, order: int
+    ) -> tuple[float, tuple[Candidate, ...]]:
+        """Costs and candidates of the layers of the tail between two cuts, if the first runs by candidate `order`.
+
+        The others follow in their order, each by the candidate that costs least with the reformats in front of it.
+        """
+        places = {group.layers[first].outputs[0]: place}
+        chosen: list[Candidate] = []
+        total = 0.0
+        for layer, found in zip(group.tail[first:end], group.found_alone[first:end], strict=True):
+            offered = list(enumerate(found.candidates))
+            ways = []
+            for at, one in offered if chosen else offered[order : order + 1]:
+                before = sum(
+                    self._reformats.cost(tensor, places[tensor], wanted)  # type: ignore[arg-type]
+                    for tensor, wanted in zip(layer.inputs, one.places, strict=False)
+                    if tensor in places
+                )
+                ways.append((before + _own_cost(one, at), at, one))
+            cost, _, best = min(ways, key=lambda way: way[:2])
+            total += cost
+            chosen.append(best)
+            places[layer.outputs[0]] = best.places[len(layer.inputs)]
+        return total, tuple(chosen)
 
     def _problem(
         self, graph: Graph, offered: dict[int, list[Alternative]], io_places: dict[int, list[Place]]

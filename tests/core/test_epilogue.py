@@ -30,7 +30,8 @@ def of(array, dtype=FLOAT, is_constant=True) -> Given:
 
 def added(program, name, values, inputs, made=0, dtype=FLOAT, result=DIMS):
     found = spec(name)
-    return extended(program, found, {**found.defaults(), **values}, inputs, made, result, dtype)
+    places = made if isinstance(made, dict) else {made: program.n_layers - 1}
+    return extended(program, found, {**found.defaults(), **values}, inputs, places, result, dtype)
 
 
 def run(program: Program, result, tensors=()):

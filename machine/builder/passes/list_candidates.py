@@ -46,7 +46,7 @@ def _absorb(group: LayerGroup, graph: Graph) -> None:
         _ask_plugins(alone, graph)
         if found.candidates is not before:
             graph.not_fused.append(f"{layer.name} is not fused into {group.head.name}: a plugin chose what runs it")
-            kept = group.part(position)
+            kept = group.part(group.cut_before(position))
             group.found.candidates = absorbing(kept, group.found)
             return
     group.found.candidates = absorbing(group, group.found)
