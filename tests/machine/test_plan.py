@@ -106,6 +106,7 @@ def test_a_report_that_is_too_long_is_cut_and_says_so():
 
 def test_thousands_of_layers_are_built_and_loaded():
     builder, network, config = chain_of(3000)
+    config.allow_fusion = False
     engine = load_engine(builder.build_serialized_network(network, config))
     assert engine.num_layers == 3000
     y = engine.create_execution_context().run({"x": np.array([-1, 0, 1, 2], np.float32)})["y"]

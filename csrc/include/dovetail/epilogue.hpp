@@ -49,7 +49,10 @@ inline int32_t form_of(const int64_t* dims, int32_t format, const int64_t* resul
     is_by_channel = is_by_channel && (dims[axis] == 1 || axis == channel || (axis == 0 && channel == 1));
   }
   if (format != DT_FORMAT_LINEAR) return is_whole ? kEpilogueWhole : kEpilogueForms;
-  return volume == 1 ? kEpilogueOne : is_by_channel ? kEpilogueByChannel : is_whole ? kEpilogueWhole : kEpilogueForms;
+  return volume == 1     ? kEpilogueOne
+         : is_by_channel ? kEpilogueByChannel
+         : is_whole      ? kEpilogueWhole
+                         : kEpilogueRepeated;
 }
 
 // Assigns a register to each value, from its computation to its last use. False if there are too few registers.
@@ -90,7 +93,8 @@ class EpilogueRegisters {
 // How many steps the helpers compute, whole layers, for a row that stores the type of `output`: for Row::absorb.
 // `channel_axis` is the axis along which operands with one value for each channel lie, -1 for that of the format: of
 // matrices it may be the last one.
-inline int absorbed(const Epilogue& program, const Desc& output, int channel_axis = -1) {
+// `takes_repeated`: the row reads operands of the form kEpilogueRepeated, or turns them into one that the helpers read.
+inline int absorbed(const Epilogue& program, const Desc& output, int channel_axis = -1, bool takes_repeated = false) {
   const int channel = channel_axis >= 0 ? channel_axis : detail::channel_axis_of(output.raw()->format, output.rank());
   int n = 0;
   int8_t registers[kEpilogueSteps];
@@ -105,8 +109,8 @@ inline int absorbed(const Epilogue& program, const Desc& output, int channel_axi
       const dt_desc& desc = *program.raw()->descs[step.operand_index[k]];
       is_known = is_known && step.operand_index[k] < kEpilogueTensors && detail::is_read(desc.data_type) &&
                  desc.ndim == output.rank() &&
-                 detail::form_of(desc.dims, desc.format, output.dims(), output.raw()->format, output.rank(), channel) !=
-                     kEpilogueForms;
+                 detail::form_of(desc.dims, desc.format, output.dims(), output.raw()->format, output.rank(), channel) <
+                     (takes_repeated ? kEpilogueForms : kEpilogueRepeated);
     }
     if (!is_known || !detail::EpilogueRegisters::assign(program, i + 1, registers)) break;
     const bool ends_layer = i + 1 == program.n_steps() || program.step(i + 1).layer != step.layer;
@@ -116,9 +120,10 @@ inline int absorbed(const Epilogue& program, const Desc& output, int channel_axi
 }
 
 // A program in the form that kernels take, without the addresses of its operands: for Row::plan. `program` is that of
-// its setup, `output` the output 0, `channel_axis` that of `absorbed`. Empty where there is none. Throws what `absorbed`
+// its setup, `output` the output 0; the others are those of `absorbed`. Empty where there is none. Throws what `absorbed`
 // would not take.
-inline EpilogueProgram planned_epilogue(const Epilogue& program, const Desc& output, int channel_axis = -1) {
+inline EpilogueProgram planned_epilogue(const Epilogue& program, const Desc& output, int channel_axis = -1,
+                                        bool takes_repeated = false) {
   EpilogueProgram made = {};
   if (!program) return made;
   int8_t registers[kEpilogueSteps];
@@ -151,7 +156,7 @@ inline EpilogueProgram planned_epilogue(const Epilogue& program, const Desc& out
     to.type = static_cast<int32_t>(tensor.type());
     to.form = detail::form_of(tensor.dims(), static_cast<int32_t>(tensor.format()), output.dims(), format,
                               output.rank(), channel);
-    if (to.form == kEpilogueForms || !detail::is_read(to.type))
+    if (to.form >= (takes_repeated ? kEpilogueForms : kEpilogueRepeated) || !detail::is_read(to.type))
       throw Error(DT_UNSUPPORTED, "an operand of the epilogue has another form than its kernel said that it reads");
     if (to.form != kEpilogueByChannel) continue;
     const int64_t n_channels = tensor.extent(channel);

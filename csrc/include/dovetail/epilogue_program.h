@@ -21,7 +21,8 @@ enum {
   kEpilogueWhole = 0,      // as large as the output, and in its format: where the output's element lies
   kEpilogueByChannel = 1,  // at image * image_step + channel * channel_step
   kEpilogueOne = 2,        // one value
-  kEpilogueForms = 3
+  kEpilogueRepeated = 3,   // row-major, repeated along other axes: for rows that ask for it, the helpers do not read it
+  kEpilogueForms = 4
 };
 
 typedef struct EpilogueStep {

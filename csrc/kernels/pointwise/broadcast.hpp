@@ -6,6 +6,7 @@
 
 #include "kernels/layout/format.hpp"
 #include "kernels/pointwise/broadcast_args.hpp"
+#include "kernels/pointwise/epilogue.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
@@ -90,10 +91,13 @@ struct BroadcastState {
   Pieces pieces;
   FormatView view;  // of y
   int64_t element_bytes = 0;
+  PointwiseEpilogue epilogue = {};
 
   // With the inputs in `args`; `work` is bytes or operations an element.
-  void divide(const Desc& y, double work, int n_threads) {
+  void divide(const Desc& y, double work, int n_threads, const Epilogue& program = Epilogue(nullptr)) {
     view = view_of(y);
+    epilogue = planned_pointwise(program, y);
+    work += cost_of(epilogue);
     element_bytes = size_of(y.type());
     if (view.stored() == 0) return;
     const int64_t rows = args.rows();
@@ -101,17 +105,41 @@ struct BroadcastState {
     pieces = are_rows_cut ? cut(rows, work * static_cast<double>(args.columns), 1, n_threads)
                           : cut(args.columns, work * static_cast<double>(rows), 64, n_threads);
   }
-  // kernel(args, first_row, last_row, first_column, last_column) for each piece.
+  // kernel(args, first_row, last_row, first_column, last_column) for each piece. `finish`: of rows that absorb.
   template <class Kernel>
-  void run(const Run& run, Kernel kernel) const {
+  void run(const Run& run, Kernel kernel, PointwiseFinish finish = nullptr) {
+    set_operands(run, &epilogue.program);
+    const auto compute = [&](int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column) {
+      if (epilogue.program.n_steps == 0) return kernel(args, first_row, last_row, first_column, last_column);
+      finished(first_row, last_row, first_column, last_column, kernel, finish);
+    };
     run_pieces(run, pieces, [&](int64_t first, int64_t last) {
       if (are_rows_cut) {
-        kernel(args, first, last, 0, args.columns);
+        compute(first, last, 0, args.columns);
       } else {
-        kernel(args, 0, args.rows(), first, last);
+        compute(0, args.rows(), first, last);
       }
     });
     zero_padding(view, args.y, element_bytes);
+  }
+
+ private:
+  // In chunks: whole rows, or parts of one.
+  template <class Kernel>
+  void finished(int64_t first_row, int64_t last_row, int64_t first_column, int64_t last_column, Kernel kernel,
+                PointwiseFinish finish) const {
+    const bool are_whole = first_column == 0 && last_column == args.columns && args.columns <= kPointwiseChunk;
+    const int64_t most_rows = are_whole ? kPointwiseChunk / args.columns : 1;
+    for (int64_t row = first_row, rows; row < last_row; row += rows) {
+      rows = last_row - row < most_rows ? last_row - row : most_rows;
+      for (int64_t column = first_column, columns; column < last_column; column += columns) {
+        const int64_t rest = last_column - column;
+        columns = rest < kPointwiseChunk ? rest : kPointwiseChunk;
+        kernel(args, row, row + rows, column, column + columns);
+        const int64_t at = row * args.columns + column;
+        finish(epilogue, static_cast<float*>(args.y) + at, at, rows * columns);
+      }
+    }
   }
 };
 

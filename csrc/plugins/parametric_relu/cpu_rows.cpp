@@ -14,25 +14,26 @@ ParametricReluState plan(const ParametricReluParams&, const Descs& inputs, const
   ParametricReluState state;
   state.args.type = static_cast<int32_t>(inputs[0].type());
   set_broadcast<2>(&state.args, {inputs[0], inputs[1]});
-  state.divide(outputs[0], 12, setup.n_threads());
+  state.divide(outputs[0], 12, setup.n_threads(), setup.epilogue());
   return state;
 }
 
-template <void (*kernel)(const PairArgs&, int64_t, int64_t, int64_t, int64_t)>
+template <void (*kernel)(const PairArgs&, int64_t, int64_t, int64_t, int64_t), PointwiseFinish finish>
 void enqueue(const ParametricReluParams&, ParametricReluState& state, const Run& run) {
   state.args.a = run.input(0).data<void>();
   state.args.b = run.input(1).data<void>();
   state.args.y = run.output(0).data<void>();
-  state.run(run, kernel);
+  state.run(run, kernel, finish);
 }
 
-#define PARAMETRIC_RELU_ROW(isa, features, format) \
-  {.tactic = format "_" #isa,                      \
-   .needs = features,                              \
-   .types = kParametricReluTypes,                  \
-   .formats = format,                              \
-   .fits = fits_parametric_relu,                   \
-   .enqueue = enqueue<isa::parametric_relu>,       \
+#define PARAMETRIC_RELU_ROW(isa, features, format)                    \
+  {.tactic = format "_" #isa,                                         \
+   .needs = features,                                                 \
+   .types = kParametricReluTypes,                                     \
+   .formats = format,                                                 \
+   .fits = fits_parametric_relu,                                      \
+   .enqueue = enqueue<isa::parametric_relu, isa::pointwise_epilogue>, \
+   .absorb = absorb_pointwise<ParametricReluParams>,                  \
    .plan = plan},
 
 constexpr Row<ParametricReluParams, ParametricReluState> kRows[] = {
