@@ -105,6 +105,11 @@ void CacheState::evict(int32_t thread) const {
   read_lines(static_cast<const uint8_t*>(others_.get()) + evicted_bytes * static_cast<uint64_t>(thread), evicted_bytes);
 }
 
+uint8_t* CacheState::on_device(const Device& device) const {
+  if (!device_others_.data()) device_others_ = DeviceMemory(device, evicted_bytes, "other layers' tensors");
+  return device_others_.data();
+}
+
 void CacheState::cool(const void* constant, uint64_t bytes) const {
   const auto* const data = static_cast<const uint8_t*>(constant);
   constexpr double kGoldenRatio = 0.6180339887498949;  // its multiples are spread evenly, whatever the share

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bindings/guarded.hpp"
+#include "runtime/device.hpp"
 
 namespace dovetail {
 
@@ -20,6 +21,8 @@ class CacheState {
   void evict(int32_t thread) const;
   // Removes the cold share of a constant from all caches, in pages that are spread over it.
   void cool(const void* constant, uint64_t bytes) const;
+  // Memory of the device, as large as what is evicted, for copies between two runs. The same for all trials.
+  uint8_t* on_device(const Device& device) const;
 
   const uint64_t evicted_bytes;
   const double cold_share;
@@ -27,6 +30,7 @@ class CacheState {
  private:
   int32_t n_threads_;
   AlignedMemory others_;
+  mutable DeviceMemory device_others_;
 };
 
 // Brings one of `n` equal shares of the memory into the caches of the calling core, as if it had just been written.

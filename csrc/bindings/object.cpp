@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "bindings/device_buffer.hpp"
 #include "bindings/module.hpp"
 #include "bindings/native.hpp"
 #include "bindings/trial.hpp"
@@ -251,6 +252,9 @@ void bind_implementation_class(py::module_& m) {
         const auto n = static_cast<py::ssize_t>(self.bytes.size());
         return py::buffer_info(reinterpret_cast<uint8_t*>(self.bytes.data()), 1, "B", 1, {n}, {1}, true);
       });
+  py::class_<DeviceBuffer>(m, "DeviceBuffer", "Memory of the current GPU that trials share.")
+      .def(py::init<uint64_t, const py::object&>(), py::arg("bytes"), py::arg("contents") = py::none())
+      .def_property_readonly("bytes", &DeviceBuffer::bytes);
   py::class_<Trial>(m, "Trial", "A step outside of an engine, made ready.")
       .def("run", &Trial::run, py::arg("repeat") = 1, py::arg("before") = py::none(), "Nanoseconds of each run.")
       .def("settle", &Trial::settle, "Hand outputs over; raises PluginFailed for writing elsewhere.");

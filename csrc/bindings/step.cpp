@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "bindings/device_buffer.hpp"
 #include "bindings/guarded.hpp"
 #include "bindings/native.hpp"
 #include "bindings/trial.hpp"
@@ -18,10 +19,17 @@
 namespace dovetail {
 namespace {
 
-// Memory of the user's: a numpy array, or anything with the buffer protocol.
+// Memory of the user's: a numpy array, anything with the buffer protocol, or memory of the device that trials share.
 class Buffer {
  public:
   Buffer(const py::object& given, bool is_output, const std::string& name) : owner_(given) {
+    if (py::isinstance<DeviceBuffer>(given)) {
+      const auto& shared = given.cast<const DeviceBuffer&>();
+      data_ = shared.data();
+      bytes_ = shared.bytes();
+      is_on_device_ = true;
+      return;
+    }
     if (py::isinstance<py::array>(given)) {
       const auto array = py::reinterpret_borrow<py::array>(given);
       check(array.flags() & py::array::c_style, name, "is not contiguous");
@@ -44,6 +52,7 @@ class Buffer {
 
   void* data() const { return data_; }
   uint64_t bytes() const { return bytes_; }
+  bool is_on_device() const { return is_on_device_; }
 
  private:
   static void check(bool is_fine, const std::string& name, const char* wrong) {
@@ -54,6 +63,7 @@ class Buffer {
   Py_buffer view_ = {};
   void* data_ = nullptr;
   uint64_t bytes_ = 0;
+  bool is_on_device_ = false;
 };
 
 std::string tactic_of(const BoundImplementation& bound) {
@@ -197,7 +207,12 @@ class StepTensors {
       made.tensor.data = made.guarded.data();
     }
     const uint64_t room = std::max(made.host_bytes(), kDeviceAlignment);
-    if (!device_.is_cpu() && on_cpu) {
+    if (made.buffer->is_on_device()) {
+      if (device_.is_cpu() || on_cpu || guarded_)
+        throw Failure{DT_BINDING, name + " cannot be in the memory of a device here", {}, ""};
+      made.tensor.device_type = device_.type();
+      made.tensor.device_id = device_.index();
+    } else if (!device_.is_cpu() && on_cpu) {
       made.pinned_memory = PinnedMemory(device_, room, name.c_str());
       made.mirror = made.pinned_memory.data();
     } else if (!device_.is_cpu()) {
@@ -423,19 +438,16 @@ struct Trial::State {
   // Between events of the stream: what the device took, without the way there.
   std::vector<int64_t> run_on_device(int32_t repeat, const CacheState* before) {
     std::vector<DeviceEvent> events;
-    if (before && before->evicted_bytes && !others.data())
-      others = DeviceMemory(device, before->evicted_bytes, "other layers' tensors");
+    uint8_t* const others = before && before->evicted_bytes ? before->on_device(device) : nullptr;
     for (int32_t i = 0; i < 2 * repeat; ++i) events.emplace_back(device, true);
     Interruptible work;
     for (size_t i = 0; i < events.size(); i += 2) {
       work.poll();
-      if (before &&
-          before->evicted_bytes) {  // half is read, half written; then the inputs, which a neighbour just wrote
-        auto* const memory = static_cast<uint8_t*>(others.data());
+      if (others) {  // half is read, half written; then the inputs, which a neighbour just wrote
         const uint64_t half = before->evicted_bytes / 2;
-        device.copy(memory, memory + half, half, stream.handle);
+        device.copy(others, others + half, half, stream.handle);
         parts->ins.each([&](uint8_t* data, uint64_t bytes, bool is_constant) {
-          if (!is_constant) device.copy(memory, data, std::min(bytes, half), stream.handle);
+          if (!is_constant) device.copy(others, data, std::min(bytes, half), stream.handle);
         });
       }
       device.record(events[i].handle(), stream.handle);
@@ -502,7 +514,6 @@ struct Trial::State {
   EpilogueProgram program;
   std::unique_ptr<EpilogueTable> behind;
   std::unique_ptr<DeviceStream> own_stream;
-  DeviceMemory others;  // that passes through the caches between two runs
   dt_stream stream = {};
   StepOwner owner;
   Call call;

@@ -1,4 +1,4 @@
-"""Contents of tensors while kernels run alone: constants, sample numbers, or results of the layers before."""
+"""Contents of tensors while kernels run alone, where samples will not do: results of the layers before."""
 
 from __future__ import annotations
 
@@ -6,26 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dovetail.core.types import DataType, nptype
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
 from dovetail.machine.builder.run_group import run_candidate
-
-Arrays = list[np.ndarray | None]
-
-
-def samples(tensors: Sequence[GraphTensor | None]) -> Arrays:
-    """Sample contents, the same in every build."""
-    return [None if tensor is None else _sample(tensor) for tensor in tensors]
-
-
-def _sample(tensor: GraphTensor) -> np.ndarray:
-    if tensor.constant is not None:
-        return tensor.constant
-    rng = np.random.default_rng(0)
-    dims, dtype = tensor.ranges[0][1], nptype(tensor.dtype)
-    if tensor.dtype in (DataType.FLOAT, DataType.HALF, DataType.BF16):
-        return rng.uniform(-1, 1, dims).astype(np.float32).astype(dtype)
-    return rng.integers(0, 2 if tensor.dtype == DataType.BOOL else 8, dims).astype(dtype)
+from dovetail.machine.builder.samples import Arrays, samples
 
 
 def computed(graph: Graph, group: LayerGroup, n_threads: int) -> Arrays:

@@ -19,9 +19,9 @@ from dovetail.core.errors import BuildError, DeviceFault, DovetailError, MemoryL
 from dovetail.core.negotiation import Place, Target
 from dovetail.core.types import FLOATS, DataType, DeviceType
 from dovetail.machine.builder.candidates import REFERENCE
-from dovetail.machine.builder.contents import Arrays, samples
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
-from dovetail.machine.builder.run_group import Trial, run_candidate
+from dovetail.machine.builder.run_group import OnDevice, Trial, run_candidate
+from dovetail.machine.builder.samples import Arrays, samples
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag
 from dovetail.machine.plan import IHostMemory
@@ -35,6 +35,7 @@ MOST_RUNS = 50  # and no more often
 STABLE = 0.03  # by how much of it a time may change when the number of runs is doubled
 QUICK_RUNS = 2  # that every candidate gets,
 SLOW = 2.0  # and those that take this many times as long as another one of the same places get no more;
+SLOW_ON_GPU = 1.25  # the same on a GPU, whose times vary less
 HOPELESS = 20.0  # those that take this many times as long in their first run get no other
 NETWORK_NS = 1_000_000_000  # the whole network is repeated until this was spent on it
 MOST_BYTES = 1 << 30  # of the tensors of candidates that are measured in turns
@@ -121,7 +122,7 @@ class Measurements:
                 missing[key] = way
         started = time.perf_counter()
         arrays = contents() if missing and contents is not None else None
-        for part in _that_fit_into_memory(missing):
+        for part in _that_fit_into_memory(missing, self._is_shared):
             found |= self._measure(part, arrays)
         self._spent_s += time.perf_counter() - started
         self._n_measured += len(missing)
@@ -133,14 +134,16 @@ class Measurements:
         """Measure in turns, and store what was found."""
         races: list[_Race] = []
         found: dict[Key, Measurement | Exception] = {}
-        try:
-            if arrays is None:
-                arrays = samples(next(iter(ways.values()))[0].head.inputs)  # all start at this layer
-        except MemoryError as error:
-            return dict.fromkeys(ways, error)
+        shared = OnDevice()
         for key, (group, candidate) in ways.items():
             before = self._cache_state_of(candidate.device)
             try:
+                if self._is_shared(group, candidate):
+                    trial = Trial(group, candidate, arrays or (), self.n_threads, shared)
+                    races.append(_Race(key, group, candidate, trial, before, is_guarded=False))
+                    continue
+                if arrays is None:
+                    arrays = samples(group.head.inputs)  # all start at this layer
                 own = [*arrays, *samples(group.inputs[len(arrays) :])]  # with what is absorbed
                 races.append(_Race(key, group, candidate, Trial(group, candidate, own, self.n_threads), before))
             except Exception as error:
@@ -150,7 +153,7 @@ class Measurements:
         run.in_turns()
         for race in races:
             try:
-                if race.error is None:
+                if race.error is None and race.is_guarded:
                     race.trial.results()
             except Exception as error:
                 race.error = error
@@ -178,6 +181,12 @@ class Measurements:
             distribution = getattr(self._lookup.record_of(implementation), "distribution", "")
             self._strange[implementation] = distribution != DISTRIBUTION
         return candidate.row.implementation.name != REFERENCE and self._strange[implementation]
+
+    def _is_shared(self, group: LayerGroup, candidate: Candidate) -> bool:
+        """Is it a kernel of ours that works in the memory of a GPU alone? These are timed on tensors that are made
+        once, without guards: to bring tensors there and back for each takes far longer than kernels do."""
+        places = [place for place in group.places(candidate) if place is not None]
+        return all(place.device == DeviceType.GPU for place in places) and not self.is_strange(candidate)
 
     def watch(self, group: LayerGroup, candidate: Candidate) -> Exception | None:
         """Run it once as it would be timed; what it failed with, if it did."""
@@ -275,6 +284,7 @@ class _Race:
     candidate: Candidate
     trial: Trial
     before: Any
+    is_guarded: bool = True
     times: list[int] = field(default_factory=list)
     error: Exception | None = None
     spent_ns: int = 0  # with what was done to the caches
@@ -340,7 +350,8 @@ class _Races:
         return min((min(other.times) for other in self._alike(race)), default=math.inf)
 
     def _is_slow(self, race: _Race) -> bool:
-        return min(race.times) > SLOW * self._best(race)
+        slow = SLOW_ON_GPU if race.candidate.device == DeviceType.GPU else SLOW
+        return min(race.times) > slow * self._best(race)
 
 
 def _run_plan(plan: IHostMemory, inputs: Arrays, n_threads: int) -> Measurement:
@@ -376,13 +387,13 @@ def _is_stable(times: Sequence[int]) -> bool:
 
 
 def _that_fit_into_memory(
-    ways: Mapping[Key, tuple[LayerGroup, Candidate]],
+    ways: Mapping[Key, tuple[LayerGroup, Candidate]], is_shared: Callable[[LayerGroup, Candidate], bool]
 ) -> Iterator[dict[Key, tuple[LayerGroup, Candidate]]]:
-    """Parts of `ways` whose tensors fit into memory together."""
+    """Parts of `ways` whose tensors fit into memory together; those that are shared are there once."""
     part: dict[Key, tuple[LayerGroup, Candidate]] = {}
     n_bytes = 0
     for key, (group, candidate) in ways.items():
-        own = sum(bytes_at_opt(tensor) for tensor in group.tensors if tensor is not None)
+        own = 0 if is_shared(group, candidate) else sum(bytes_at_opt(t) for t in group.tensors if t is not None)
         if part and n_bytes + own > MOST_BYTES:
             yield part
             part, n_bytes = {}, 0

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from dovetail import _native
 from dovetail.core.errors import MemoryLimitError, PluginFailed
 from dovetail.core.expr import leaves_of
 from dovetail.core.negotiation import Place
 from dovetail.core.tensor import DynamicTensorDesc, as_type, stored_as, unpack
-from dovetail.core.types import DataType, DeviceType, storage_nptype
+from dovetail.core.types import FLOATS, DataType, DeviceType, storage_nptype
 from dovetail.machine.builder.candidates import descs_of
-from dovetail.machine.builder.graph import Candidate, LayerGroup
+from dovetail.machine.builder.graph import Candidate, GraphTensor, LayerGroup
+from dovetail.machine.builder.samples import sample_block, samples
 
 POISONS = (0xFF, 0x5A)  # bytes that outputs hold before a run; 0xFF makes NaN, -1 and no valid BOOL
 
@@ -61,35 +64,95 @@ def _check_workspace(group: LayerGroup, candidate: Candidate, n_bytes: int, prof
     )
 
 
+class OnDevice:
+    """What the candidates of one layer share in the memory of the GPU while they are timed there."""
+
+    def __init__(self) -> None:
+        self._tensors: dict[tuple, Any] = {}
+        self._prepared: dict[tuple, tuple[memoryview | bytes, list[int]]] = {}
+
+    def prepare(self, group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[memoryview | bytes, list[int]]:
+        """What `prepare` returns; candidates that only absorb more have the same."""
+        row = candidate.row
+        key = (row.implementation.id, row.row, candidate.places)
+        if key not in self._prepared:
+            self._prepared[key] = prepare(group, candidate, n_threads)
+        return self._prepared[key]
+
+    def input(self, tensor: GraphTensor, place: Place, array: np.ndarray | None) -> tuple[DynamicTensorDesc, Any]:
+        """(desc, memory) of a tensor with these contents, or with samples."""
+        key, desc = (id(tensor), place), _at_opt(tensor, place)
+        if key not in self._tensors:
+            held = self._held(tensor, place, desc, array)
+            self._tensors[key] = tensor, _native.DeviceBuffer(desc.allocated_size, held)
+        return desc, self._tensors[key][1]
+
+    def _held(self, tensor: GraphTensor, place: Place, desc: DynamicTensorDesc, array: Any) -> np.ndarray:
+        """The bytes, or a block that is repeated to make them."""
+        volume = math.prod(desc.dims)
+        is_dense = desc.allocated_size == volume * place.dtype.bits // 8
+        is_sample = array is None and tensor.constant is None
+        if is_sample and is_dense and volume and tensor.dtype in FLOATS and place.dtype in FLOATS:
+            return sample_block(place.dtype, volume).view(np.uint8)
+        return _bytes_of(tensor, place, desc, samples([tensor])[0] if array is None else array)
+
+    def output(self, index: int, desc: DynamicTensorDesc) -> tuple[DynamicTensorDesc, Any]:
+        """(desc, memory) of an output, which holds anything."""
+        key = ("output", index, desc.allocated_size)
+        if key not in self._tensors:
+            self._tensors[key] = None, _native.DeviceBuffer(desc.allocated_size)
+        return desc, self._tensors[key][1]
+
+
+def _bytes_of(tensor: GraphTensor, place: Place, desc: DynamicTensorDesc, array: Any) -> np.ndarray:
+    """The bytes of a tensor with these contents as it lies in a place."""
+    packed = stored_as(array, tensor.dtype, place.dtype, place.format, tensor.scale)
+    flat = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
+    missing = desc.allocated_size - flat.size
+    return np.pad(flat, (0, missing)) if missing else flat
+
+
 class Trial:
     """A candidate made ready to run alone, at the opt extents of the first profile, under guards.
 
     Arrays have the types of the network and are converted to and from those of the candidate.
+
+    Args:
+        shared: tensors on the GPU that are used as they are, where all places are there. Then there are no guards and
+            no results, and inputs behind the end of `arrays` hold samples.
 
     Raises:
         PluginFailed: the candidate failed.
     """
 
     def __init__(
-        self, group: LayerGroup, candidate: Candidate, arrays: Sequence[np.ndarray | None], n_threads: int = 1
+        self,
+        group: LayerGroup,
+        candidate: Candidate,
+        arrays: Sequence[np.ndarray | None],
+        n_threads: int = 1,
+        shared: OnDevice | None = None,
     ) -> None:
         self._group, self._candidate, self._n_threads = group, candidate, n_threads
-        self._packed, self._workspaces = prepare(group, candidate, n_threads)
+        self._packed, self._workspaces = (shared.prepare if shared else prepare)(group, candidate, n_threads)
         self._inputs: list[Any] = []
         places = group.places(candidate)
-        for tensor, place, array in zip(group.inputs, places, arrays, strict=False):
-            if tensor is None or array is None:
+        for index, (tensor, place) in enumerate(zip(group.inputs, places, strict=False)):
+            array = arrays[index] if index < len(arrays) else None
+            if tensor is None or place is None or (array is None and not shared):
                 self._inputs.append(None)
-                continue
-            assert place is not None
-            desc = _at_opt(tensor, place)
-            packed = stored_as(array, tensor.dtype, place.dtype, place.format, tensor.scale)  # the run makes a copy
-            flat = np.ascontiguousarray(packed).reshape(-1).view(np.uint8)
-            missing = desc.allocated_size - flat.size
-            self._inputs.append((desc, np.pad(flat, (0, missing)) if missing else flat))
+            elif shared:
+                self._inputs.append(shared.input(tensor, place, array))
+            else:
+                desc = _at_opt(tensor, place)
+                self._inputs.append((desc, _bytes_of(tensor, place, desc, array)))  # the run makes a copy
         outputs = zip(group.outputs, places[len(group.inputs) :], strict=True)
         self._out_descs = [_at_opt(tensor, place) for tensor, place in outputs]
-        self._outputs, self._native = self._ready(POISONS[0])
+        if shared:
+            self._outputs = [shared.output(index, desc) for index, desc in enumerate(self._out_descs)]
+            self._native = self._trial(self._outputs, is_guarded=False)
+        else:
+            self._outputs, self._native = self._ready(POISONS[0])
 
     def run(self, repeat: int = 1, before: Any = None) -> list[int]:
         """The duration of each run in ns. `before`: how the caches are prepared before each run."""
@@ -118,9 +181,12 @@ class Trial:
     def _ready(self, poison: int) -> tuple[list[tuple[DynamicTensorDesc, np.ndarray]], Any]:
         """(desc, bytes) of outputs that hold `poison`, and the native trial that will write them."""
         outputs = [(desc, np.full(desc.allocated_size, poison, np.uint8)) for desc in self._out_descs]
+        return outputs, self._trial(outputs, is_guarded=True)
+
+    def _trial(self, outputs: list[tuple[DynamicTensorDesc, Any]], is_guarded: bool) -> Any:
         row = self._candidate.row
         program = self._group.program_of(self._candidate)
-        native = row.implementation.native.trial(
+        return row.implementation.native.trial(
             self._candidate.object,
             row.row,
             inputs=self._inputs,
@@ -128,11 +194,10 @@ class Trial:
             packed=self._packed or None,
             workspace_bytes=max(self._workspaces, default=0),
             n_threads=self._n_threads,
-            guarded=True,
+            guarded=is_guarded,
             epilogue=program.as_native() if program else None,
             n_operands=len(self._group.operands),
         )
-        return outputs, native
 
 
 def run_candidate(

@@ -327,7 +327,7 @@ def _loser(group: LayerGroup, candidate: Candidate) -> str:
     time = "untimed" if math.isnan(candidate.time_ns) else f"{candidate.time_ns / 1e3:.2f} us"
     if 0 < candidate.n_runs <= QUICK_RUNS:
         runs = "1 run" if candidate.n_runs == 1 else f"{candidate.n_runs} runs"
-        time += f" (in {runs} only, since a candidate with the same formats took less than half)"
+        time += f" (in {runs} only, since a candidate with the same formats took far less)"
     absorbed = f" with {candidate.n_absorbed} absorbed" if candidate.n_absorbed else ""
     return f"{candidate.row.label} {formats}{absorbed} {time}"
 

@@ -7,15 +7,17 @@ from dataclasses import replace
 
 from dovetail.core.errors import DovetailError
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.contents import Arrays, computed, samples
+from dovetail.machine.builder.contents import computed
 from dovetail.machine.builder.graph import Candidate, Found, Graph, LayerGroup, late_leaves
 from dovetail.machine.builder.measurements import bytes_at_opt, named, no_memory, note_loss, trespassed
+from dovetail.machine.builder.samples import Arrays, samples
 
 
 def time_candidates(graph: Graph, build: Build) -> Graph:
     """Measure. A candidate that fails while it is timed loses, and the report says so.
 
-    Failing includes writing outside of its outputs, changing an input, and leaving elements of outputs unwritten.
+    Failing includes writing outside of its outputs, changing an input, and leaving elements of outputs unwritten. Our
+    own kernels on a GPU are not watched for that here but by tests: it takes far longer than they do.
 
     At builder_optimization_level 0 nothing is timed: what stands first is taken, and watched once it is chosen.
 

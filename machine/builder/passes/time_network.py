@@ -7,8 +7,8 @@ import numpy as np
 from dovetail.core.errors import DovetailError
 from dovetail.core.types import DeviceType, nptype
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.contents import samples
 from dovetail.machine.builder.graph import Graph
+from dovetail.machine.builder.samples import samples
 from dovetail.machine.plan import write_plan
 
 
