@@ -6,8 +6,8 @@
 //     y[offset] = dovetail::apply_epilogue(program, sum, offset, image, channel);
 //
 // All threads of a block run the same steps, so they do not diverge; of SELECT, both operands are computed. At most
-// four values are needed at once, and they stay in registers. The program is interpreted: a step costs a few
-// instructions for each result, which is cheap compared with the memory traffic of a separate layer.
+// four values are needed at once, and they stay in registers. The program is interpreted: a step costs some tens of
+// instructions, so kernels that have several results in registers give them together.
 #ifndef DOVETAIL_EPILOGUE_CUH
 #define DOVETAIL_EPILOGUE_CUH
 
@@ -20,20 +20,64 @@ namespace dovetail {
 inline namespace v1 {
 namespace detail {
 
-__device__ __forceinline__ float epilogue_operand(const EpilogueOperand& tensor, int64_t offset, int64_t image,
-                                                  int64_t channel) {
-  const int64_t at = tensor.form == kEpilogueWhole ? offset
-                     : tensor.form == kEpilogueOne ? 0
-                                                   : image * tensor.image_step + channel * tensor.channel_step;
+// Elements of an operand, of type T as it lies in memory, as float32.
+__device__ __forceinline__ float epilogue_element(float v) { return v; }
+__device__ __forceinline__ float epilogue_element(__half v) { return __half2float(v); }
+__device__ __forceinline__ float epilogue_element(__nv_bfloat16 v) { return __bfloat162float(v); }
+__device__ __forceinline__ float epilogue_element(uint8_t v) { return v != 0 ? 1.0f : 0.0f; }
+
+template <class T, int n>
+struct alignas(n * sizeof(T) <= 16 ? n * sizeof(T) : sizeof(T)) EpiloguePack {
+  T v[n];
+};
+
+// The elements at `at`, all loaded before the first is used. `are_neighbours`: they follow the first one.
+template <class T, int n>
+__device__ __forceinline__ void load_epilogue_elements(const void* data, const int64_t (&at)[n], bool are_neighbours,
+                                                       float (&to)[n]) {
+  using Pack = EpiloguePack<T, n>;
+  const T* const from = static_cast<const T*>(data);
+  Pack pack;
+  if (are_neighbours && reinterpret_cast<uintptr_t>(from + at[0]) % alignof(Pack) == 0) {
+    pack = *reinterpret_cast<const Pack*>(from + at[0]);
+  } else {
+#pragma unroll
+    for (int i = 0; i < n; ++i) {
+      if (at[i] >= 0) pack.v[i] = from[at[i]];
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < n; ++i) to[i] = at[i] >= 0 ? epilogue_element(pack.v[i]) : 0.0f;
+}
+
+// An operand for n results; see apply_epilogue.
+template <int n, class At>
+__device__ __forceinline__ void load_epilogue_operand(const EpilogueOperand& tensor, const At& results,
+                                                      float (&to)[n]) {
+  const bool is_whole = tensor.form == kEpilogueWhole;
+  int64_t at[n];
+#pragma unroll
+  for (int i = 0; i < n; ++i) {
+    at[i] = 0;
+    if (!results.has(i)) {
+      at[i] = -1;
+    } else if (is_whole) {
+      at[i] = results.offset(i);
+    } else if (tensor.form == kEpilogueByChannel) {
+      at[i] = results.channel(i) * tensor.channel_step;
+      if (tensor.image_step != 0) at[i] += results.image(i) * tensor.image_step;
+    }
+  }
+  const bool are_neighbours = At::kAreNeighbours && is_whole && results.has(n - 1);
   switch (tensor.type) {
     case DT_TYPE_FLOAT:
-      return static_cast<const float*>(tensor.data)[at];
+      return load_epilogue_elements<float>(tensor.data, at, are_neighbours, to);
     case DT_TYPE_HALF:
-      return __half2float(static_cast<const __half*>(tensor.data)[at]);
+      return load_epilogue_elements<__half>(tensor.data, at, are_neighbours, to);
     case DT_TYPE_BF16:
-      return __bfloat162float(static_cast<const __nv_bfloat16*>(tensor.data)[at]);
+      return load_epilogue_elements<__nv_bfloat16>(tensor.data, at, are_neighbours, to);
     default:
-      return static_cast<const uint8_t*>(tensor.data)[at] != 0 ? 1.0f : 0.0f;
+      return load_epilogue_elements<uint8_t>(tensor.data, at, are_neighbours, to);
   }
 }
 
@@ -49,8 +93,9 @@ __device__ __forceinline__ float epilogue_mod(float a, float b) {
   return (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
 }
 
-__device__ __forceinline__ float epilogue_step(const EpilogueStep& step, float a, float b, float c) {
-  switch (step.operation) {
+// One operation on one value. A call of its own: it has the code of all functions.
+static __device__ __noinline__ float epilogue_step(int operation, int32_t data_type, float a, float b, float c) {
+  switch (operation) {
     case DT_STEP_ADD:
       return a + b;
     case DT_STEP_SUB:
@@ -144,36 +189,105 @@ __device__ __forceinline__ float epilogue_step(const EpilogueStep& step, float a
     case DT_STEP_ATANH:
       return atanhf(a);
     default:
-      return epilogue_cast(a, step.data_type);
+      return epilogue_cast(a, data_type);
   }
 }
 
+// One operation on n values; a may be the result. What is quick is computed here, for all values at once.
+template <int n>
+__device__ __forceinline__ void epilogue_steps(const EpilogueStep& step, float (&a)[n], const float (&b)[n],
+                                               const float (&c)[n]) {
+#define DT_EPILOGUE_EACH(name, value)                             \
+  case DT_STEP_##name:                                            \
+    _Pragma("unroll") for (int i = 0; i < n; ++i) a[i] = (value); \
+    return;
+  switch (step.operation) {
+    DT_EPILOGUE_EACH(ADD, a[i] + b[i])
+    DT_EPILOGUE_EACH(SUB, a[i] - b[i])
+    DT_EPILOGUE_EACH(MUL, a[i] * b[i])
+    DT_EPILOGUE_EACH(MIN, a[i] < b[i] || a[i] != a[i] ? a[i] : b[i])
+    DT_EPILOGUE_EACH(MAX, a[i] > b[i] || a[i] != a[i] ? a[i] : b[i])
+    DT_EPILOGUE_EACH(GREATER, a[i] > b[i] ? 1.0f : 0.0f)
+    DT_EPILOGUE_EACH(GREATER_EQUAL, a[i] >= b[i] ? 1.0f : 0.0f)
+    DT_EPILOGUE_EACH(SELECT, a[i] != 0.0f ? b[i] : c[i])
+    default:
+      break;
+  }
+#undef DT_EPILOGUE_EACH
+  const int operation = step.operation;
+  const int32_t data_type = step.data_type;
+  if (operation == DT_STEP_CAST && data_type != DT_TYPE_INT8 && data_type != DT_TYPE_BOOL) return;
+#pragma unroll
+  for (int i = 0; i < n; ++i) a[i] = epilogue_step(operation, data_type, a[i], b[i], c[i]);
+}
+
+// One result.
+struct EpilogueResult {
+  static constexpr bool kAreNeighbours = false;
+  int64_t offset_, image_, channel_;
+  __device__ __forceinline__ bool has(int) const { return true; }
+  __device__ __forceinline__ int64_t offset(int) const { return offset_; }
+  __device__ __forceinline__ int64_t image(int) const { return image_; }
+  __device__ __forceinline__ int64_t channel(int) const { return channel_; }
+};
+
 }  // namespace detail
 
-// Applies the program to the result `v` and returns the value to store. `offset` is the position of the result in the
-// output's memory, in elements; `image` and `channel` are those of the result.
-__device__ __forceinline__ float apply_epilogue(const EpilogueProgram& program, float v, int64_t offset, int64_t image,
-                                                int64_t channel) {
-  float r0 = v, r1 = 0.0f, r2 = 0.0f, r3 = 0.0f;  // not an array: an array that is indexed is kept in memory
+// Applies the program to n results, 4 at most lest registers run out, and leaves the values to store in their place:
+// each step is read once for all of them. `results` says of each whether it is there at all (has(i), false only behind
+// the last one that is), its offset(i), position in the output's memory in elements, and its image(i) and channel(i),
+// which are asked only if an operand needs them. At::kAreNeighbours: offsets follow each other.
+template <int n, class At>
+__device__ __forceinline__ void apply_epilogue(const EpilogueProgram& program, float (&v)[n], const At& results) {
   static_assert(kEpilogueRegisters == 4, "as many as there are here");
+  float r1[n] = {}, r2[n] = {}, r3[n] = {};  // not an array of arrays: one that is indexed is kept in memory
+  float (&r0)[n] = v;
+  float a[n] = {};
+#pragma unroll 1
   for (int s = 0; s < program.n_steps; ++s) {
     const EpilogueStep& step = program.steps[s];
-    const auto operand = [&](int k) {
-      const int index = step.index[k];
-      if (step.kind[k] == kEpilogueConstant) return step.constant[k];
-      if (step.kind[k] == kEpilogueTensor)
-        return detail::epilogue_operand(program.tensors[index], offset, image, channel);
-      return index == 0 ? r0 : index == 1 ? r1 : index == 2 ? r2 : r3;
-    };
-    const float a = operand(0), b = step.n_operands > 1 ? operand(1) : 0.0f,
-                c = step.n_operands > 2 ? operand(2) : 0.0f;
-    v = detail::epilogue_step(step, a, b, c);
-    r0 = step.to == 0 ? v : r0;
-    r1 = step.to == 1 ? v : r1;
-    r2 = step.to == 2 ? v : r2;
-    r3 = step.to == 3 ? v : r3;
+    float b[n] = {}, c[n] = {};
+#pragma unroll 1
+    for (int k = step.n_operands - 1; k >= 0; --k) {
+      const int kind = step.kind[k], index = step.index[k];
+#pragma unroll
+      for (int i = 0; i < n; ++i) c[i] = b[i], b[i] = a[i];
+      if (kind == kEpilogueTensor) {
+        detail::load_epilogue_operand(program.tensors[index], results, a);
+      } else {
+        const float constant = step.constant[k];
+#pragma unroll
+        for (int i = 0; i < n; ++i) {
+          a[i] = kind == kEpilogueConstant ? constant
+                 : index == 0              ? r0[i]
+                 : index == 1              ? r1[i]
+                 : index == 2              ? r2[i]
+                                           : r3[i];
+        }
+      }
+    }
+    detail::epilogue_steps(step, a, b, c);
+    const int to = step.to;
+#pragma unroll
+    for (int i = 0; i < n; ++i) {
+      r0[i] = to == 0 ? a[i] : r0[i];
+      r1[i] = to == 1 ? a[i] : r1[i];
+      r2[i] = to == 2 ? a[i] : r2[i];
+      r3[i] = to == 3 ? a[i] : r3[i];
+    }
   }
-  return v;
+  if (program.n_steps > 0) {
+#pragma unroll
+    for (int i = 0; i < n; ++i) v[i] = a[i];
+  }
+}
+
+// The same for one result. Returns the value to store.
+__device__ __forceinline__ float apply_epilogue(const EpilogueProgram& program, float v, int64_t offset, int64_t image,
+                                                int64_t channel) {
+  float values[1] = {v};
+  apply_epilogue(program, values, detail::EpilogueResult{offset, image, channel});
+  return values[0];
 }
 
 }  // namespace v1

@@ -6,7 +6,7 @@
 //     or, with a state, in plan:   dovetail::planned_epilogue(setup.epilogue(), outputs[0]); and then in each run
 //                                  dovetail::set_operands(run, &program)
 //   - applies it to each tile:     DT_ISA::apply_epilogue of epilogue_tile.hpp on the CPU, on a tile in L1;
-//                                  dovetail::apply_epilogue of epilogue.cuh on CUDA, on one value in a register
+//                                  dovetail::apply_epilogue of epilogue.cuh on CUDA, on values in registers
 //
 // These helpers compute all operations of plugin.h, on results in float32, with operands of three forms: a tensor as
 // large as the output, one value for each channel (of each image, or of all), and one value. A row that can do more, or

@@ -9,7 +9,7 @@
 #define DOVETAIL_KERNELS_CONVOLVE_CUDA_ARGS_HPP
 
 #include "dovetail/cuda.hpp"
-#include "dovetail/epilogue_program.h"
+#include "kernels/cuda/ending.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
@@ -49,8 +49,9 @@ struct CudaConvolve {
   Divisor by_all_maps;         // all maps; chunks of 8 in hwc8 (direct kernels)
   int32_t n_phases;
   CudaPhase phases[kCudaPhases];
-  EpilogueProgram epilogue;  // what to compute on y, whose first image here is this one of all
+  CudaEnding ending;  // what to compute on y, whose first image here is this one of all
   int64_t first_image;
+  Divider by_y_image;
 };
 
 // ---- which tile is a block's ----------------------------------------------------------------------------------------

@@ -5,21 +5,31 @@
 DOVETAIL_OPEN_NAMESPACE
 namespace cuda_convolve {
 
-void direct(const Run& run, const CudaConvolve& args, uint32_t blocks) {
-  const char* const name = "convolve_direct";
-  if (args.x_type == DT_TYPE_FLOAT) launch(run, name, convolve_direct<float>, blocks, 256, 0, args);
-  if (args.x_type == DT_TYPE_HALF) launch(run, name, convolve_direct<__half>, blocks, 256, 0, args);
-  if (args.x_type == DT_TYPE_BF16) launch(run, name, convolve_direct<__nv_bfloat16>, blocks, 256, 0, args);
-  if (args.x_type == DT_TYPE_INT8) launch(run, name, convolve_direct<int8_t>, blocks, 256, 0, args);
+namespace {
+
+template <class X>
+void start(const Run& run, const CudaConvolve& args, uint32_t blocks, bool is_hwc8) {
+  const bool has_program = args.ending.program.n_steps > 0;
+  if (is_hwc8) {
+    launch(run, "convolve_direct_hwc8", has_program ? convolve_direct_hwc8<X, true> : convolve_direct_hwc8<X, false>,
+           blocks, 256, 0, args);
+  } else {
+    launch(run, "convolve_direct", has_program ? convolve_direct<X, true> : convolve_direct<X, false>, blocks, 256, 0,
+           args);
+  }
 }
 
-void direct_hwc8(const Run& run, const CudaConvolve& args, uint32_t blocks) {
-  const char* const name = "convolve_direct_hwc8";
-  if (args.x_type == DT_TYPE_FLOAT) launch(run, name, convolve_direct_hwc8<float>, blocks, 256, 0, args);
-  if (args.x_type == DT_TYPE_HALF) launch(run, name, convolve_direct_hwc8<__half>, blocks, 256, 0, args);
-  if (args.x_type == DT_TYPE_BF16) launch(run, name, convolve_direct_hwc8<__nv_bfloat16>, blocks, 256, 0, args);
-  if (args.x_type == DT_TYPE_INT8) launch(run, name, convolve_direct_hwc8<int8_t>, blocks, 256, 0, args);
+void start_for_type(const Run& run, const CudaConvolve& args, uint32_t blocks, bool is_hwc8) {
+  if (args.x_type == DT_TYPE_FLOAT) start<float>(run, args, blocks, is_hwc8);
+  if (args.x_type == DT_TYPE_HALF) start<__half>(run, args, blocks, is_hwc8);
+  if (args.x_type == DT_TYPE_BF16) start<__nv_bfloat16>(run, args, blocks, is_hwc8);
+  if (args.x_type == DT_TYPE_INT8) start<int8_t>(run, args, blocks, is_hwc8);
 }
+
+}  // namespace
+
+void direct(const Run& run, const CudaConvolve& args, uint32_t blocks) { start_for_type(run, args, blocks, false); }
+void direct_hwc8(const Run& run, const CudaConvolve& args, uint32_t blocks) { start_for_type(run, args, blocks, true); }
 
 void pack(const Run& run, const CudaPacking& packing) {
   launch(run, "convolve_pack", convolve_pack, blocks_for(packing_units(packing)), kBlock, 0, packing);

@@ -43,9 +43,9 @@ __device__ __forceinline__ void each_tap_inside(const CudaConvolve& a, const Cud
   }
 }
 
-// Weights are [tap, channel][all maps, padded to 8]: neighbours in the grid are neighbours in x, and read
+// As for tiles, kernels without a program have no calls. Weights are [tap, channel][all maps, padded to 8]: neighbours in the grid are neighbours in x, and read
 // the same weight.
-template <class X>
+template <class X, bool has_program>
 __global__ void __launch_bounds__(256) convolve_direct(const __grid_constant__ CudaConvolve a) {
   using Sum = typename ConvolveTypes<X>::Sum;
   using Y = typename ConvolveTypes<X>::Y;
@@ -69,10 +69,13 @@ __global__ void __launch_bounds__(256) convolve_direct(const __grid_constant__ C
     for (int c = 0; c < a.channels; ++c, from += a.x_plane, w += pitch) add_product(sum, *from, *w);
   });
   const int64_t offset = target_of<false>(a, phase, pixel) + all * a.y_plane;
-  static_cast<Y*>(a.y)[offset] = float_to<Y>(finished(a, sum, all, offset));
+  float value[1] = {float_of_sum(a, sum)};
+  const ConvolveResults<false> result = {a, offset, all, 1, 1};
+  finish_results<has_program>(result, value);
+  store_results<Y>(result, value);
 }
 
-template <class X>
+template <class X, bool has_program>
 __global__ void __launch_bounds__(256) convolve_direct_hwc8(const __grid_constant__ CudaConvolve a) {
   using Sum = typename ConvolveTypes<X>::Sum;
   using Y = typename ConvolveTypes<X>::Y;
@@ -126,10 +129,12 @@ __global__ void __launch_bounds__(256) convolve_direct_hwc8(const __grid_constan
     }
   }
   float values[8];
-  const int64_t offset = target_of<true>(a, phase, pixel) + first;
 #pragma unroll
-  for (int k = 0; k < 8; ++k) values[k] = first + k < n_maps ? finished(a, sums[k], first + k, offset + k) : 0.0f;
-  store_channels(static_cast<Y*>(a.y) + offset, values, a.is_y_aligned != 0);
+  for (int k = 0; k < 8; ++k) values[k] = float_of_sum(a, sums[k]);
+  const int64_t offset = target_of<true>(a, phase, pixel) + first;
+  const ConvolveResults<true> results = {a, offset, first, 1, n_maps - first < 8 ? n_maps - first : 8};
+  finish_results<has_program>(results, values);
+  store_results<Y>(results, values);
 }
 
 __global__ void __launch_bounds__(256) convolve_pack(const __grid_constant__ CudaPacking p) {

@@ -114,8 +114,10 @@ struct FfmaLoader {
   }
 };
 
-template <class T>
-__global__ void __launch_bounds__(T::kThreads, T::kBlocks) convolve_ffma(const __grid_constant__ CudaConvolve a) {
+// Kernels without a program have no calls, which cost registers.
+template <class T, bool has_program>
+__global__ void __launch_bounds__(T::kThreads, has_program&& T::kBlocks > 4 ? 4 : T::kBlocks)
+    convolve_ffma(const __grid_constant__ CudaConvolve a) {
   __shared__ __align__(16) unsigned char memory[T::kBytes];
   float* const xs = reinterpret_cast<float*>(memory);  // two slabs
   float* const ws = xs + 2 * T::kSlab * T::kPitch;
@@ -207,14 +209,16 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks) convolve_ffma(const _
       }
     }
     __syncthreads();
-    write_stage<float, T::is_hwc8, T::kPixels, T::kStageRows, 4, T::kThreads>(
+    write_stage<float, has_program, T::is_hwc8, T::kPixels, T::kStageRows, 4, T::kThreads>(
         a, tile, T::kMaps, stage, targets, [&](int row) { return part * T::kStageRows + row; });
   }
 }
 
 template <class T>
 void launch_ffma(const Run& run, const CudaConvolve& args, uint32_t blocks) {
-  launch(run, "convolve_ffma", convolve_ffma<T>, blocks, T::kThreads, 0, args);
+  const bool has_program = args.ending.program.n_steps > 0;
+  launch(run, "convolve_ffma", has_program ? convolve_ffma<T, true> : convolve_ffma<T, false>, blocks, T::kThreads, 0,
+         args);
 }
 
 DOVETAIL_CLOSE_NAMESPACE

@@ -128,8 +128,10 @@ struct MmaLoader {
   }
 };
 
-template <class T>
-__global__ void __launch_bounds__(T::kThreads, T::kBlocks) convolve_mma(const __grid_constant__ CudaConvolve a) {
+// Kernels without a program have no calls, which cost registers.
+template <class T, bool has_program>
+__global__ void __launch_bounds__(T::kThreads, has_program&& T::kBlocks > 4 ? 4 : T::kBlocks)
+    convolve_mma(const __grid_constant__ CudaConvolve a) {
   using X = typename T::X;
   using Sum = typename ConvolveTypes<X>::Sum;
   __shared__ __align__(128) char memory[T::kBytes];
@@ -219,14 +221,17 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks) convolve_mma(const __
       }
     }
     __syncthreads();
-    write_stage<typename ConvolveTypes<X>::Y, T::is_hwc8, T::kPixels, T::kStageRows, T::kPadding, T::kThreads>(
-        a, tile, T::kMaps, stage, targets, [&](int at) { return at / 8 * T::kWarpMaps + part * 8 + at % 8; });
+    write_stage<typename ConvolveTypes<X>::Y, has_program, T::is_hwc8, T::kPixels, T::kStageRows, T::kPadding,
+                T::kThreads>(a, tile, T::kMaps, stage, targets,
+                             [&](int at) { return at / 8 * T::kWarpMaps + part * 8 + at % 8; });
   }
 }
 
 template <class T>
 void launch_mma(const Run& run, const CudaConvolve& args, uint32_t blocks) {
-  launch(run, "convolve_mma", convolve_mma<T>, blocks, T::kThreads, 0, args);
+  const bool has_program = args.ending.program.n_steps > 0;
+  launch(run, "convolve_mma", has_program ? convolve_mma<T, true> : convolve_mma<T, false>, blocks, T::kThreads, 0,
+         args);
 }
 
 DOVETAIL_CLOSE_NAMESPACE

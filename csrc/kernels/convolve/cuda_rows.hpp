@@ -84,7 +84,14 @@ class CudaConvolveRow {
     const int bytes_at_once = x.type() == DataType::kINT8 ? 8 : 16;
     a.is_x_aligned = is_aligned(bytes_at_once, x.data<void>()) && (kernel_.is_hwc8 || g.has_plain_rows);
     a.is_y_aligned = is_aligned(16, y.data<void>());
-    a.epilogue = epilogue_program(run);
+    EpilogueProgram program = epilogue_program(run);
+    if (a.bias == nullptr) {
+      const CudaBias bias = taken_bias(&program);
+      a.bias = bias.data;
+      a.bias_type = bias.type;
+    }
+    a.ending = ending_of(program);
+    a.by_y_image = Divider(a.y_image > 0 ? a.y_image : 1, a.images * a.y_image);
     const int64_t slice = slice_of(&g), images = a.images;
     for (int64_t first = 0; first < images; first += slice) {
       a.images = static_cast<int32_t>(first + slice < images ? slice : images - first);
@@ -351,7 +358,7 @@ struct CudaConvolveRowOf {
     row.workspace = workspace;
     row.replaces = inputs_bits(CudaConvolveRow::kKernel);
     row.enqueue = enqueue;
-    if (!is_transposed) row.absorb = absorb;
+    row.absorb = absorb;
     row.traits = kCaptureSafe;
     return row;
   }

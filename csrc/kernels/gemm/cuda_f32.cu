@@ -51,34 +51,40 @@ struct Loader {
   }
 };
 
-// Writes a thread's sums, or adds them to what y has.
-template <class T>
+// Writes a thread's sums, or adds them to what y has; the last ones with bias and ending.
+template <class T, bool has_program>
 __device__ __forceinline__ void put(const CudaGemm& args, const Block& block, int own_m, int own_n,
                                     const float (&sums)[T::kOwn][T::kOwn], bool adds, bool is_last) {
   constexpr int kStep = T::kSize / (T::kOwn / 4);
-  float* const y = static_cast<float*>(args.y) + gemm_offset(args.batch, kGemmY, block.batch);
-  int64_t rows[T::kOwn];  // offsets; -1 outside
-#pragma unroll
-  for (int i = 0; i < T::kOwn; ++i) {
-    const int64_t m = block.m + own_m + i / 4 * kStep + i % 4;
-    rows[i] = m < args.m.n ? gemm_offset(args.m, kGemmY, m) : -1;
-  }
+  float* const y = static_cast<float*>(args.y);
+  const int64_t batch = gemm_offset(args.batch, kGemmY, block.batch);
+  int64_t columns[T::kOwn];  // offsets
+  float bias[T::kOwn];
+  int count = 0;
 #pragma unroll
   for (int j = 0; j < T::kOwn; ++j) {
     const int64_t n = block.n + own_n + j / 4 * kStep + j % 4;
-    if (n >= args.n.n) continue;
-    const int64_t column = gemm_offset(args.n, kGemmY, n);
-    const float bias = is_last ? bias_at(args, n) : 0.0f;
+    if (n < args.n.n) count = j + 1;
+    columns[j] = n < args.n.n ? gemm_offset(args.n, kGemmY, n) : 0;
+    bias[j] = is_last && n < args.n.n ? bias_at(args, n) : 0.0f;
+  }
 #pragma unroll
-    for (int i = 0; i < T::kOwn; ++i) {
-      if (rows[i] < 0) continue;
-      float* const to = y + rows[i] + column;
-      *to = (adds ? *to : 0.0f) + sums[i][j] + bias;
+  for (int i = 0; i < T::kOwn; ++i) {
+    const int64_t m = block.m + own_m + i / 4 * kStep + i % 4;
+    if (m >= args.m.n) continue;
+    const int64_t row = batch + gemm_offset(args.m, kGemmY, m);
+    float v[T::kOwn];
+#pragma unroll
+    for (int j = 0; j < T::kOwn; ++j) v[j] = (adds && j < count ? y[row + columns[j]] : 0.0f) + sums[i][j] + bias[j];
+    if (is_last) finish<has_program>(args, row, columns, count, v);
+#pragma unroll
+    for (int j = 0; j < T::kOwn; ++j) {
+      if (j < count) y[row + columns[j]] = v[j];
     }
   }
 }
 
-template <class T>
+template <class T, bool has_program>
 __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ CudaGemm args) {
   __shared__ __align__(16) float memory[2][2][T::kSlab * T::kPitch];
   const Block block = block_at(args, T::kSize, T::kSize);
@@ -127,13 +133,14 @@ __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ 
         }
       }
     }
-    put<T>(args, block, own_m, own_n, sums, first > 0, end == slabs);
+    put<T, has_program>(args, block, own_m, own_n, sums, first > 0, end == slabs);
   }
 }
 
 template <class T>
 void start(const Run& run, const CudaGemm& args, uint32_t blocks) {
-  launch(run, "gemm_f32", gemm_f32<T>, blocks, T::kThreads, 0, args);
+  const bool has_program = args.ending.program.n_steps > 0;
+  launch(run, "gemm_f32", has_program ? gemm_f32<T, true> : gemm_f32<T, false>, blocks, T::kThreads, 0, args);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #ifndef DOVETAIL_KERNELS_GEMM_CUDA_GEMM_CUH
 #define DOVETAIL_KERNELS_GEMM_CUDA_GEMM_CUH
 
+#include "kernels/cuda/ending.cuh"
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/gemm/cuda_rows.hpp"
 
@@ -27,6 +28,51 @@ struct Block {
 __device__ __forceinline__ Block block_at(const CudaGemm& args, int rows, int columns) {
   const int64_t rest = blockIdx.x / args.n_tiles;
   return {rest / args.m_tiles, rest % args.m_tiles * rows, blockIdx.x % args.n_tiles * columns};
+}
+
+// Results of one row of y. Their columns ascend: the first `count` are there.
+template <int n>
+struct Results {
+  static constexpr bool kAreNeighbours = false;
+  const CudaGemm& args;
+  int64_t row;
+  const int64_t (&columns)[n];  // offsets from the row
+  int count;
+  __device__ __forceinline__ bool has(int i) const { return i < count; }
+  __device__ __forceinline__ int64_t offset(int i) const { return row + columns[i]; }
+  __device__ __forceinline__ int64_t image(int i) const { return args.by_channels.quotient(offset(i)); }
+  __device__ __forceinline__ int64_t channel(int i) const {
+    int64_t channel;
+    args.by_channels.split(offset(i), &channel);
+    return channel;
+  }
+};
+
+// The program, a call of its own; results and where they belong are handed over in registers.
+static __device__ __noinline__ float4 absorbed_into(const CudaGemm& args, float4 values, int64_t row, int64_t c0,
+                                                    int64_t c1, int64_t c2, int64_t c3, int count) {
+  float v[4] = {values.x, values.y, values.z, values.w};
+  const int64_t columns[4] = {c0, c1, c2, c3};
+  apply_epilogue(args.ending.program, v, Results<4>{args, row, columns, count});
+  return make_float4(v[0], v[1], v[2], v[3]);
+}
+
+// Makes sums of a row to what is stored. Kernels without a program have no calls, which cost registers.
+template <bool has_program, int n>
+__device__ __forceinline__ void finish(const CudaGemm& args, int64_t row, const int64_t (&columns)[n], int count,
+                                       float (&v)[n]) {
+  static_assert(n == 1 || n % 4 == 0, "");
+  begin_ending(args.ending, Results<n>{args, row, columns, count}, v);
+  if constexpr (has_program && n == 1) {
+    v[0] = absorbed_into(args, make_float4(v[0], 0, 0, 0), row, columns[0], 0, 0, 0, count).x;
+  } else if constexpr (has_program) {
+#pragma unroll
+    for (int i = 0; i < n; i += 4) {
+      const float4 done = absorbed_into(args, make_float4(v[i], v[i + 1], v[i + 2], v[i + 3]), row, columns[i],
+                                        columns[i + 1], columns[i + 2], columns[i + 3], count - i);
+      v[i] = done.x, v[i + 1] = done.y, v[i + 2] = done.z, v[i + 3] = done.w;
+    }
+  }
 }
 
 }  // namespace cuda_gemm

@@ -72,7 +72,7 @@ struct Loader {
   }
 };
 
-template <class T>
+template <class T, bool has_program>
 __global__ void __launch_bounds__(T::kThreads) gemm_halves(const __grid_constant__ CudaGemm args) {
   using X = typename T::X;
   __shared__ __align__(128) char memory[T::kStages * T::kStageBytes];
@@ -136,51 +136,58 @@ __global__ void __launch_bounds__(T::kThreads) gemm_halves(const __grid_constant
   wait_for_copies<0>();
 
   // A thread's sums of one part: rows lane / 4 and 8 further, columns lane % 4 * 2 and the next.
-  X* const y = static_cast<X*>(args.y) + gemm_offset(args.batch, kGemmY, block.batch);
-  int64_t rows[kPartsM][2];  // offsets; -1 outside
+  X* const y = static_cast<X*>(args.y);
+  const int64_t batch = gemm_offset(args.batch, kGemmY, block.batch);
+  constexpr int kColumns = 2 * kPartsN;
+  int64_t columns[kColumns];  // offsets
+  float bias[kColumns];
+  int count = 0;
+#pragma unroll
+  for (int j = 0; j < kColumns; ++j) {
+    const int64_t n = block.n + warp_n + j / 2 * 8 + lane % 4 * 2 + j % 2;
+    if (n < args.n.n) count = j + 1;
+    columns[j] = n < args.n.n ? gemm_offset(args.n, kGemmY, n) : 0;
+    bias[j] = n < args.n.n ? bias_at(args, n) : 0.0f;
+  }
 #pragma unroll
   for (int i = 0; i < kPartsM; ++i) {
 #pragma unroll
     for (int k = 0; k < 2; ++k) {
       const int64_t m = block.m + warp_m + i * 16 + lane / 4 + k * 8;
-      rows[i][k] = m < args.m.n ? gemm_offset(args.m, kGemmY, m) : -1;
-    }
-  }
+      if (m >= args.m.n) continue;
+      const int64_t row = batch + gemm_offset(args.m, kGemmY, m);
+      float v[kColumns];
 #pragma unroll
-  for (int j = 0; j < kPartsN; ++j) {
-    const int64_t n = block.n + warp_n + j * 8 + lane % 4 * 2;
-    if (n >= args.n.n) continue;
-    const bool has_two = n + 1 < args.n.n;
-    const int64_t column = gemm_offset(args.n, kGemmY, n), next = has_two ? gemm_offset(args.n, kGemmY, n + 1) : 0;
-    const float bias = bias_at(args, n), next_bias = has_two ? bias_at(args, n + 1) : 0.0f;
+      for (int j = 0; j < kColumns; ++j) v[j] = sums[i][j / 2][k * 2 + j % 2] + bias[j];
+      finish<has_program>(args, row, columns, count, v);
 #pragma unroll
-    for (int i = 0; i < kPartsM; ++i) {
-#pragma unroll
-      for (int k = 0; k < 4; k += 2) {
-        if (rows[i][k / 2] < 0) continue;
-        X* const row = y + rows[i][k / 2];
+      for (int j = 0; j < kColumns; j += 2) {
         Pack<X, 2> pair;
-        pair.v[0] = float_to<X>(sums[i][j][k] + bias);
-        pair.v[1] = float_to<X>(sums[i][j][k + 1] + next_bias);
-        if (has_two && args.y_in_pairs) {
-          *reinterpret_cast<Pack<X, 2>*>(row + column) = pair;
+        pair.v[0] = float_to<X>(v[j]);
+        pair.v[1] = float_to<X>(v[j + 1]);
+        if (j + 1 < count && args.y_in_pairs) {
+          *reinterpret_cast<Pack<X, 2>*>(y + row + columns[j]) = pair;
         } else {
-          row[column] = pair.v[0];
-          if (has_two) row[next] = pair.v[1];
+          if (j < count) y[row + columns[j]] = pair.v[0];
+          if (j + 1 < count) y[row + columns[j + 1]] = pair.v[1];
         }
       }
     }
   }
 }
 
+template <class T>
+void start_with(const Run& run, const CudaGemm& args, uint32_t blocks) {
+  const bool has_program = args.ending.program.n_steps > 0;
+  launch(run, "gemm_halves", has_program ? gemm_halves<T, true> : gemm_halves<T, false>, blocks, T::kThreads, 0, args);
+}
+
 template <int... shape>
 void start(const Run& run, const CudaGemm& args, uint32_t blocks) {
   if (args.type == DT_TYPE_HALF) {
-    using T = Tile<__half, shape...>;
-    launch(run, "gemm_halves", gemm_halves<T>, blocks, T::kThreads, 0, args);
+    start_with<Tile<__half, shape...>>(run, args, blocks);
   } else {
-    using T = Tile<__nv_bfloat16, shape...>;
-    launch(run, "gemm_halves", gemm_halves<T>, blocks, T::kThreads, 0, args);
+    start_with<Tile<__nv_bfloat16, shape...>>(run, args, blocks);
   }
 }
 

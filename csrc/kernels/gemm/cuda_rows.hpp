@@ -4,6 +4,8 @@
 #define DOVETAIL_KERNELS_GEMM_CUDA_ROWS_HPP
 
 #include "dovetail/cuda.hpp"
+#include "dovetail/epilogue.hpp"
+#include "kernels/cuda/ending.hpp"
 #include "kernels/gemm/axes.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
@@ -13,6 +15,8 @@ struct CudaGemm : GemmArgs {
   int64_t m_tiles, n_tiles;
   bool a_in_pieces, b_in_pieces;  // 8 neighbours in k can be copied at once (kernels of halves)
   bool y_in_pairs;                // 2 neighbours in n can be stored at once
+  CudaEnding ending;              // what to compute on y; of integers nothing
+  Divider by_channels;            // an element of y, its channel being the rest
 };
 
 struct CudaGemmKernel {
@@ -66,7 +70,7 @@ inline bool in_pairs(const GemmArgs& args) {
   return true;
 }
 
-// Launches a product whose groups, tensors, type, scale and bias are set.
+// Launches a product whose groups, tensors, type, scale, bias and ending are set.
 inline void start(const Run& run, const CudaGemmKernel& kernel, CudaGemm args) {
   if (args.batch.n * args.m.n * args.n.n == 0) return;
   if (kernel.rows > 0) {
@@ -81,8 +85,24 @@ inline void start(const Run& run, const CudaGemmKernel& kernel, CudaGemm args) {
   kernel.launch(run, args, static_cast<uint32_t>(blocks));
 }
 
-inline void run_gemm(const Run& run, const CudaGemmKernel& kernel, GemmAxes axes, const void* bias,
-                     DataType bias_type) {
+// Sets what is computed on y. A bias along the columns is added by the kernels themselves.
+inline void set_ending(const Run& run, int channel_axis, CudaGemm* args) {
+  EpilogueProgram program = epilogue_program(run, channel_axis);
+  const Tensor y = run.output(0);
+  const int64_t channels = channel_axis >= 0 && y.rank() > 0 ? y.extent(channel_axis) : 1;
+  args->by_channels = Divider(channels > 0 ? channels : 1, y.volume());
+  const bool are_columns = DT_ISA::gemm_is_unit(args->n, kGemmY) && args->n.n == channels;
+  if (args->bias == nullptr && are_columns) {
+    const CudaBias bias = taken_bias(&program);
+    args->bias = bias.data;
+    args->bias_type = bias.type;
+    args->bias_step = 1;
+  }
+  args->ending = ending_of(program);
+}
+
+inline void run_gemm(const Run& run, const CudaGemmKernel& kernel, GemmAxes axes, const void* bias, DataType bias_type,
+                     int channel_axis) {
   const Tensor a = run.input(kGemmA);
   const bool has_b = run.has_input(kGemmB), is_swapped = is_turned(axes);
   if (is_swapped) swap_inputs(&axes);
@@ -98,6 +118,7 @@ inline void run_gemm(const Run& run, const CudaGemmKernel& kernel, GemmAxes axes
   args.bias = bias;
   args.bias_type = static_cast<int32_t>(bias_type);
   args.bias_step = is_swapped ? 0 : 1;
+  set_ending(run, channel_axis, &args);
   start(run, kernel, args);
 }
 }  // namespace cuda_gemm
@@ -129,6 +150,9 @@ struct CudaGemmRow {
     DT_ISA::store_floats(from, to, static_cast<int32_t>(inputs[kGemmA].type()), 0, n);
     emit(to, static_cast<uint64_t>(n > 0 ? n : 1) * 2);
   }
+  static int absorb(const Params& params, const Descs&, const Descs& outputs, const Epilogue& program) {
+    return outputs[0].rank() > 0 ? absorbed(program, outputs[0], Rule::channel_axis(params, outputs[0])) : 0;
+  }
   static void enqueue(const Params& params, const Run& run) {
     GemmAxes axes;
     const char* reason = Rule::axes(params, run, &axes);
@@ -144,8 +168,10 @@ struct CudaGemmRow {
       fail(DT_UNSUPPORTED, "one input, which is not a product");
     }
     const bool has_bias = Rule::kBias > 0 && run.has_input(Rule::kBias);
+    const detail::RunDesc y(*run.output(0).raw());
     cuda_gemm::run_gemm(run, kernel, axes, has_bias ? run.input(Rule::kBias).template data<void>() : nullptr,
-                        has_bias ? run.input(Rule::kBias).type() : DataType::kFLOAT);
+                        has_bias ? run.input(Rule::kBias).type() : DataType::kFLOAT,
+                        Rule::channel_axis(params, y.desc()));
   }
 };
 
@@ -168,6 +194,7 @@ DOVETAIL_CLOSE_NAMESPACE
    .prepare = CudaGemmRow<Params, Rule, cuda_gemm::k_##kernel>::prepare, \
    .enqueue = CudaGemmRow<Params, Rule, cuda_gemm::k_##kernel>::enqueue, \
    .traits = kCaptureSafe,                                               \
+   .absorb = CudaGemmRow<Params, Rule, cuda_gemm::k_##kernel>::absorb,   \
    .replaces = inputs_bits(kGemmB)},
 
 #endif

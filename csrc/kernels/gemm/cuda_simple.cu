@@ -62,14 +62,21 @@ template <class X>
 __device__ __forceinline__ void put(const CudaGemm& args, int64_t batch, int64_t m, int64_t n,
                                     typename Types<X>::Sum sum) {
   using Y = typename Types<X>::Y;
-  Y* const y = static_cast<Y*>(args.y) + gemm_offset(args.batch, kGemmY, batch) + gemm_offset(args.m, kGemmY, m) +
-               gemm_offset(args.n, kGemmY, n);
-  if constexpr (std::is_same_v<X, int8_t>) {
-    *y = static_cast<float>(sum) * args.scale + bias_at(args, n);
-  } else if constexpr (std::is_integral_v<X>) {
-    *y = static_cast<X>(sum);
+  Y* const y = static_cast<Y*>(args.y);
+  const int64_t row = gemm_offset(args.batch, kGemmY, batch) + gemm_offset(args.m, kGemmY, m);
+  const int64_t columns[1] = {gemm_offset(args.n, kGemmY, n)};
+  if constexpr (std::is_integral_v<Y>) {
+    y[row + columns[0]] = static_cast<Y>(sum);
   } else {
-    *y = float_to<X>(sum + bias_at(args, n));
+    float v[1] = {static_cast<float>(sum)};
+    if constexpr (std::is_same_v<X, int8_t>) v[0] *= args.scale;
+    v[0] += bias_at(args, n);
+    if (args.ending.program.n_steps > 0) {
+      finish<true>(args, row, columns, 1, v);
+    } else {
+      finish<false>(args, row, columns, 1, v);
+    }
+    y[row + columns[0]] = float_to<Y>(v[0]);
   }
 }
 

@@ -45,6 +45,8 @@ inline void add_einsum_axes(const EinsumParams& params, const dovetail::GemmDims
 
 struct EinsumRule {
   static constexpr int kBias = -1;
+  // The axis along which operands of an epilogue have one value for each column.
+  static int channel_axis(const EinsumParams&, const dovetail::Desc& y) { return y.rank() - 1; }
   static const char* axes(const EinsumParams& params, const dovetail::Descs& inputs, const dovetail::Descs& outputs,
                           dovetail::GemmAxes* axes) {
     const bool has_b = inputs.has(1);

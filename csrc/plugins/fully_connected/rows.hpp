@@ -42,6 +42,8 @@ inline const char* connected_axes(const FullyConnectedParams& params, const dove
 
 struct ConnectedRule {
   static constexpr int kBias = 2;
+  // The axis along which operands of an epilogue have one value for each output channel.
+  static int channel_axis(const FullyConnectedParams&, const dovetail::Desc& y) { return y.rank() - 3; }
   static const char* axes(const FullyConnectedParams& params, const dovetail::Descs& inputs,
                           const dovetail::Descs& outputs, dovetail::GemmAxes* axes) {
     return connected_axes(params, inputs[0], inputs[1], outputs[0], axes);

@@ -45,6 +45,8 @@ inline void add_matrix_axes(const MatrixMultiplyParams& params, const dovetail::
 
 struct MatrixRule {
   static constexpr int kBias = -1;  // no input is a bias
+  // The axis along which operands of an epilogue have one value for each column.
+  static int channel_axis(const MatrixMultiplyParams&, const dovetail::Desc& y) { return y.rank() - 1; }
   static const char* axes(const MatrixMultiplyParams& params, const dovetail::Descs& inputs,
                           const dovetail::Descs& outputs, dovetail::GemmAxes* axes) {
     add_matrix_axes(params, inputs[0], inputs[1], outputs[0], axes);
