@@ -29,10 +29,18 @@ class ICudaEngine(OlderEngine):
     device_type: DeviceType
     _absent = absent.ENGINE
 
-    def __init__(self, plan: Any, n_threads: int = 0, device: int = -1, logger: ILogger | None = None) -> None:
+    def __init__(
+        self,
+        plan: Any,
+        n_threads: int = 0,
+        device: int = -1,
+        logger: ILogger | None = None,
+        spin_us: int = -1,
+        pins_threads: int = -1,
+    ) -> None:
         self.logger = Logger() if logger is None else logger
         source = os.fspath(plan) if isinstance(plan, (str, os.PathLike)) else plan
-        self._engine = _native.Engine(source, n_threads, device)
+        self._engine = _native.Engine(source, n_threads, device, spin_us, pins_threads)
         type_, self.device_index = self._engine.device  # of the GPU; 0 for the CPU
         self.device_type = DeviceType.GPU if type_ == DeviceType.GPU.dlpack_code else DeviceType.CPU
         self._tensors = IOTensors(self._engine)

@@ -24,6 +24,8 @@ class Runtime(Reporting):
     engine_host_code_allowed = Setting(False, yes_or_no)  # without effect, since a plan never holds code
     _absent = absent.RUNTIME
     _max_threads = 0
+    _spin_microseconds = -1
+    _pin_threads = -1
 
     def __init__(self, logger: ILogger, lookup: Lookup | None = None) -> None:
         self.logger = checked(logger)
@@ -41,6 +43,33 @@ class Runtime(Reporting):
     @max_threads.setter
     def max_threads(self, number: int) -> None:
         self._max_threads = integer(0, 1024)("Runtime.max_threads", number)
+
+    @property
+    def spin_microseconds(self) -> int | None:
+        """How long a thread of a CPU engine waits actively for the next layer or run before it sleeps.
+
+        Waking a sleeping thread takes 15 to 20 microseconds, an active one less than one, but that one uses its core.
+        0 saves the most energy. None, the default: `DOVETAIL_SPIN_US`, else 200. For engines deserialized afterwards.
+        """
+        return None if self._spin_microseconds < 0 else self._spin_microseconds
+
+    @spin_microseconds.setter
+    def spin_microseconds(self, number: int | None) -> None:
+        check = integer(0, 1_000_000)
+        self._spin_microseconds = -1 if number is None else check("Runtime.spin_microseconds", number)
+
+    @property
+    def pin_threads(self) -> bool | None:
+        """True: each thread of a CPU engine, but for the one that calls it, stays on a core of its own.
+
+        For machines that run nothing else. None, the default: `DOVETAIL_PIN_THREADS`, else False. For engines
+        deserialized afterwards.
+        """
+        return None if self._pin_threads < 0 else bool(self._pin_threads)
+
+    @pin_threads.setter
+    def pin_threads(self, value: bool | None) -> None:
+        self._pin_threads = -1 if value is None else int(yes_or_no("Runtime.pin_threads", value))
 
     def deserialize_cuda_engine(self, serialized_engine: Any, device: int = -1) -> ICudaEngine | None:
         """An engine from a plan: anything with the buffer protocol, or the path of a file, which is mapped.
@@ -75,7 +104,7 @@ class Runtime(Reporting):
         check_is_plan(plan)
         device = whole("the device of an engine", device)
         try:
-            return ICudaEngine(plan, self._max_threads, device, self.logger)
+            return ICudaEngine(plan, self._max_threads, device, self.logger, self._spin_microseconds, self._pin_threads)
         except PluginNotFound as error:
             error.facts += self._left_out(getattr(error, "op", ""))
             raise

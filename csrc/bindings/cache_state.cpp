@@ -139,7 +139,7 @@ std::pair<uint64_t, uint64_t> cache_bytes() {
 }
 
 double measured_cold_share(uint64_t bytes, int32_t n_threads) {
-  const auto pool = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
+  const auto pool = ThreadPool::shared(n_threads);
   const auto [own, last] = cache_bytes();
   const uint64_t near = 2 * own * static_cast<uint64_t>(pool->n_threads());
   if (!own || !last || bytes <= near) return 0;

@@ -26,23 +26,25 @@ std::string file_path(const py::object& path) {
   }
 }
 
-std::shared_ptr<Engine> load_engine(const py::object& source, int n_threads, int device) {
+std::shared_ptr<Engine> load_engine(const py::object& source, int n_threads, int device, int spin_us,
+                                    int pins_threads) {
+  const ThreadOptions threads = {n_threads, spin_us, pins_threads};
   if (PyObject_CheckBuffer(source.ptr())) {
     const std::shared_ptr<Py_buffer> view = hold_buffer(source, PyBUF_SIMPLE);
     FileBytes bytes{static_cast<const uint8_t*>(view->buf), static_cast<uint64_t>(view->len), view};
     py::gil_scoped_release release;
-    return Engine::load(std::move(bytes), n_threads, device);
+    return Engine::load(std::move(bytes), threads, device);
   }
   const std::string path = file_path(source);
   py::gil_scoped_release release;
-  return Engine::load(path, n_threads, device);
+  return Engine::load(path, threads, device);
 }
 
 void check_plan(const py::object& source, int n_threads) {
   const std::shared_ptr<Py_buffer> view = hold_buffer(source, PyBUF_SIMPLE);
   FileBytes bytes{static_cast<const uint8_t*>(view->buf), static_cast<uint64_t>(view->len), view};
   py::gil_scoped_release release;
-  Engine::check(std::move(bytes), n_threads);
+  Engine::check(std::move(bytes), {.count = n_threads});
 }
 
 py::dict io_info(const Plan& plan, int32_t index) {
@@ -163,6 +165,7 @@ void bind_engine(py::module_& m) {
         "Do all that making an engine of the plan does, but for its memory on a device. Raises as Engine does.");
   py::class_<Engine, std::shared_ptr<Engine>>(m, "Engine", "A loaded plan: verified, its layers made and configured.")
       .def(py::init(&load_engine), py::arg("source"), py::arg("n_threads") = 0, py::arg("device") = -1,
+           py::arg("spin_us") = -1, py::arg("pins_threads") = -1,
            "From a buffer, which must not change while the engine lives, or a path. Raises PlanCorrupt, "
            "PlanVersionError, PluginNotFound, PluginFailed.")
       .def_property_readonly("name", [](const Engine& self) { return self.plan().name; })

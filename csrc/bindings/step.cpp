@@ -367,7 +367,7 @@ struct Trial::State {
         parts(new StepParts{{inputs, false, self.id, device, side_of(bound, false), guarded},
                             {outputs, true, self.id, device, side_of(bound, true), guarded},
                             {device, bound, workspace_bytes, packed}}),
-        pool(ThreadPool::shared(n_threads > 0 ? n_threads : default_threads())),
+        pool(ThreadPool::shared(n_threads)),
         n_operands(static_cast<uint32_t>(n_operands_)) {
     if (n_operands_ > parts->ins.size())
       throw Failure{DT_INVALID_ARGUMENT, self.id + " cannot have more operands than inputs", {}, ""};

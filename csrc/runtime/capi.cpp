@@ -102,7 +102,7 @@ dt_code dt_engine_load_file(const char* path, int32_t n_threads, dt_engine** eng
   return guarded([&] {
     require(path != nullptr, "path");
     require(engine != nullptr, "engine");
-    *engine = new dt_engine{Engine::load(std::string(path), n_threads)};
+    *engine = new dt_engine{Engine::load(std::string(path), {.count = n_threads})};
   });
 }
 
@@ -110,7 +110,8 @@ dt_code dt_engine_load_memory(const void* bytes, uint64_t n, int32_t n_threads, 
   return guarded([&] {
     require(bytes != nullptr || n == 0, "bytes");
     require(engine != nullptr, "engine");
-    *engine = new dt_engine{Engine::load(FileBytes{static_cast<const uint8_t*>(bytes), n, nullptr}, n_threads)};
+    *engine =
+        new dt_engine{Engine::load(FileBytes{static_cast<const uint8_t*>(bytes), n, nullptr}, {.count = n_threads})};
   });
 }
 

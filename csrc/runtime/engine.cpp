@@ -195,28 +195,30 @@ constexpr uint64_t kSlack = 4096;  // zeros behind a state, for a plugin that do
 
 }  // namespace
 
-std::shared_ptr<Engine> Engine::load(const std::string& path, int n_threads, int device) {
-  return load(map_file(path), n_threads, device);
+std::shared_ptr<Engine> Engine::load(const std::string& path, const ThreadOptions& threads, int device) {
+  return load(map_file(path), threads, device);
 }
 
-std::shared_ptr<Engine> Engine::load(FileBytes bytes, int n_threads, int device) {
-  std::shared_ptr<Engine> engine = make(std::move(bytes), n_threads, device);
+std::shared_ptr<Engine> Engine::load(FileBytes bytes, const ThreadOptions& threads, int device) {
+  std::shared_ptr<Engine> engine = make(std::move(bytes), threads, device);
   const DeviceScope scope(engine->device_);
   engine->pack_constants();
   if (!engine->device_.is_cpu()) engine->upload_constants();
   return engine;
 }
 
-void Engine::check(FileBytes bytes, int n_threads, int device) { make(std::move(bytes), n_threads, device); }
+void Engine::check(FileBytes bytes, const ThreadOptions& threads, int device) {
+  make(std::move(bytes), threads, device);
+}
 
-std::shared_ptr<Engine> Engine::make(FileBytes bytes, int n_threads, int device) {
+std::shared_ptr<Engine> Engine::make(FileBytes bytes, const ThreadOptions& threads, int device) {
   const FloatMode mode;
   std::shared_ptr<Engine> engine(new Engine);
   engine->plan_ = read_plan(std::move(bytes));
   const Plan& plan = *engine->plan_;
   if (plan.device == DT_DEVICE_CUDA) engine->choose_device(device);
   const DeviceScope scope(engine->device_);
-  engine->pool_ = ThreadPool::shared(n_threads > 0 ? n_threads : default_threads());
+  engine->pool_ = ThreadPool::shared(threads);
   for (const PlanTensor& tensor : plan.tensors)
     engine->layouts_.push_back(
         {DT_HDR(dt_layout), tensor.data_type, tensor.format, tensor.scale,

@@ -20,13 +20,13 @@ namespace dovetail {
 
 class Engine {
  public:
-  // The bytes must not change while the engine lives. n_threads 0: default_threads(). device: for a plan for CUDA, -1
-  // is the calling thread's current one. Throws Failure.
-  static std::shared_ptr<Engine> load(FileBytes bytes, int n_threads = 0, int device = -1);
+  // The bytes must not change while the engine lives. device: for a plan for CUDA, -1 is the calling thread's current
+  // one. Throws Failure.
+  static std::shared_ptr<Engine> load(FileBytes bytes, const ThreadOptions& threads = {}, int device = -1);
   // Does everything that load does except packing constants and copying them to the device. A plan that passes
   // can be loaded.
-  static void check(FileBytes bytes, int n_threads = 0, int device = -1);
-  static std::shared_ptr<Engine> load(const std::string& path, int n_threads = 0, int device = -1);
+  static void check(FileBytes bytes, const ThreadOptions& threads = {}, int device = -1);
+  static std::shared_ptr<Engine> load(const std::string& path, const ThreadOptions& threads = {}, int device = -1);
 
   const Plan& plan() const { return *plan_; }
   int n_threads() const { return pool_->n_threads(); }
@@ -64,7 +64,7 @@ class Engine {
 
  private:
   Engine() = default;
-  static std::shared_ptr<Engine> make(FileBytes bytes, int n_threads, int device);
+  static std::shared_ptr<Engine> make(FileBytes bytes, const ThreadOptions& threads, int device);
   void make_step(const PlanStep& step);
   void make_object(const PlanStep& step, Step* made) const;
   void check_rules(const PlanProfile& profile) const;

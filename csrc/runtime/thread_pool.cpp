@@ -24,7 +24,7 @@ namespace {
 
 constexpr size_t kCacheLines = 128;  // two lines: the neighbour is prefetched along
 constexpr int kMaxThreads = 1024;
-constexpr auto kSpin = std::chrono::microseconds(30);      // the usual gap between two parallel steps is below this
+constexpr int kSpinUs = 200, kMostSpinUs = 1000000;        // most gaps between two parallel steps are below this
 constexpr auto kPatience = std::chrono::microseconds(50);  // then a worker has probably lost its core: let it run
 
 inline void relax() {
@@ -60,11 +60,44 @@ int quota_cores() {
   return cores;
 }
 
+// -1 if the variable is not set, or empty.
+int number_in_environment(const char* variable, int most, const char* what, const std::string& allowed) {
+  const char* text = std::getenv(variable);
+  if (!text || !*text) return -1;
+  char* end = nullptr;
+  errno = 0;
+  const long n = std::strtol(text, &end, 10);
+  if (end == text || *end || errno || n < 0 || n > most)
+    throw status::environment_invalid(variable, text, what, allowed);
+  return static_cast<int>(n);
+}
+
+// Binds the thread to one of the cores that it may use, the calling thread's for member 0. Without effect where the
+// system does not allow it.
+void keep_to_core(std::thread* thread, int member) {
+#if defined(__linux__)
+  cpu_set_t usable, one;
+  if (sched_getaffinity(0, sizeof usable, &usable) != 0) return;
+  std::vector<int> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &usable)) cores.push_back(cpu);
+  }
+  const auto own = std::find(cores.begin(), cores.end(), sched_getcpu());
+  if (own != cores.end()) std::rotate(cores.begin(), own, cores.end());
+  if (cores.empty()) return;
+  CPU_ZERO(&one);
+  CPU_SET(cores[static_cast<size_t>(member) % cores.size()], &one);
+  pthread_setaffinity_np(thread->native_handle(), sizeof one, &one);
+#else
+  (void)thread, (void)member;
+#endif
+}
+
 // All pools of the process. Never destroyed: workers may outlive static objects.
 struct Pools {
   std::recursive_mutex mutex;
   std::vector<ThreadPool*> all;
-  std::map<int, std::weak_ptr<ThreadPool>> shared;
+  std::map<ThreadOptions, std::weak_ptr<ThreadPool>> shared;
 };
 
 Pools& pools() {
@@ -75,24 +108,30 @@ Pools& pools() {
 }  // namespace
 
 int default_threads() {
-  if (const char* text = std::getenv("DOVETAIL_NUM_THREADS")) {
-    char* end = nullptr;
-    errno = 0;
-    const long n = std::strtol(text, &end, 10);
-    if (end == text || *end || errno || n < 0 || n > kMaxThreads) {
-      if (*text)
-        throw status::environment_invalid("DOVETAIL_NUM_THREADS", text, "a number of threads",
-                                          "1.." + std::to_string(kMaxThreads) + "; 0: as many as this process may use");
-    } else if (n > 0) {
-      return static_cast<int>(n);
-    }
-  }
+  const int wanted =
+      number_in_environment("DOVETAIL_NUM_THREADS", kMaxThreads, "a number of threads",
+                            "1.." + std::to_string(kMaxThreads) + "; 0: as many as this process may use");
+  if (wanted > 0) return wanted;
   int cores = static_cast<int>(std::thread::hardware_concurrency());
 #if defined(__linux__)
   cpu_set_t usable;
   if (sched_getaffinity(0, sizeof usable, &usable) == 0) cores = CPU_COUNT(&usable);
 #endif
   return std::clamp(std::min(cores, quota_cores()), 1, kMaxThreads);
+}
+
+ThreadOptions ThreadOptions::resolved() const {
+  ThreadOptions all = *this;
+  if (all.count <= 0) all.count = default_threads();
+  if (all.spin_us < 0)
+    all.spin_us = number_in_environment("DOVETAIL_SPIN_US", kMostSpinUs, "a number of microseconds",
+                                        "0.." + std::to_string(kMostSpinUs));
+  if (all.spin_us < 0) all.spin_us = kSpinUs;
+  if (all.keeps_to_core < 0) all.keeps_to_core = number_in_environment("DOVETAIL_PIN_THREADS", 1, "yes or no", "1, 0");
+  all.count = std::clamp(all.count, 1, kMaxThreads);
+  all.spin_us = std::clamp(all.spin_us, 0, kMostSpinUs);
+  all.keeps_to_core = all.keeps_to_core > 0;
+  return all;
 }
 
 // A run splits its tasks into one share per member, the same in every run of this size, so that data stay in the
@@ -111,6 +150,7 @@ struct ThreadPool::Team {
   void (*fn)(void*, int32_t) = nullptr;
   void* arg = nullptr;
   std::atomic<bool> stop{false};
+  std::chrono::microseconds spin{kSpinUs};
   std::unique_ptr<Member[]> members;
   std::vector<std::thread> workers;  // member i + 1 each; the caller is member 0
 
@@ -140,7 +180,7 @@ struct ThreadPool::Team {
     const FloatMode mode;
     for (;;) {
       const auto changed = [&] { return epoch.load(std::memory_order_acquire) != seen; };
-      if (!spin_until(changed, kSpin)) epoch.wait(seen, std::memory_order_acquire);
+      if (!spin_until(changed, spin)) epoch.wait(seen, std::memory_order_acquire);
       seen = epoch.load(std::memory_order_acquire);
       if (stop.load(std::memory_order_relaxed)) return;
       if (!claim(member, seen)) continue;
@@ -169,7 +209,9 @@ struct ThreadPool::Team {
     }
   }
 
-  void start(int n_workers) {
+  void start(const ThreadOptions& options) {
+    const int n_workers = options.count - 1;
+    spin = std::chrono::microseconds(options.spin_us);
     // Signals belong to the program's own threads.
     sigset_t all, before;
     sigfillset(&all);
@@ -178,7 +220,10 @@ struct ThreadPool::Team {
     workers.reserve(static_cast<size_t>(n_workers));
     // Workers read the team's size; none runs a task before the first epoch, which comes after the last is here.
     try {
-      for (int i = 0; i < n_workers; ++i) workers.emplace_back([this, i] { work(i + 1); });
+      for (int i = 0; i < n_workers; ++i) {
+        workers.emplace_back([this, i] { work(i + 1); });
+        if (options.keeps_to_core) keep_to_core(&workers.back(), i + 1);
+      }
     } catch (const std::system_error&) {
       // The system gives no more threads: the team is smaller.
     }
@@ -205,8 +250,8 @@ void ThreadPool::forget_teams_after_fork() {
   new (&pools().mutex) std::recursive_mutex;
 }
 
-ThreadPool::ThreadPool(int n_threads) : n_threads_(std::clamp(n_threads, 1, kMaxThreads)) {
-  table_ = {DT_HDR(dt_pool), this, n_threads_, [](void* self, int32_t n, void (*fn)(void*, int32_t), void* arg) {
+ThreadPool::ThreadPool(const ThreadOptions& options) : options_(options.resolved()) {
+  table_ = {DT_HDR(dt_pool), this, options_.count, [](void* self, int32_t n, void (*fn)(void*, int32_t), void* arg) {
               static_cast<ThreadPool*>(self)->run(n, fn, arg);
             }};
   std::lock_guard lock(pools().mutex);
@@ -224,12 +269,12 @@ ThreadPool::~ThreadPool() {
   delete team_.load();
 }
 
-std::shared_ptr<ThreadPool> ThreadPool::shared(int n_threads) {
-  n_threads = std::clamp(n_threads, 1, kMaxThreads);
+std::shared_ptr<ThreadPool> ThreadPool::shared(const ThreadOptions& options) {
+  const ThreadOptions all = options.resolved();
   std::lock_guard lock(pools().mutex);
-  std::weak_ptr<ThreadPool>& slot = pools().shared[n_threads];
+  std::weak_ptr<ThreadPool>& slot = pools().shared[all];
   std::shared_ptr<ThreadPool> pool = slot.lock();
-  if (!pool) slot = pool = std::make_shared<ThreadPool>(n_threads);
+  if (!pool) slot = pool = std::make_shared<ThreadPool>(all);
   return pool;
 }
 
@@ -240,14 +285,14 @@ ThreadPool::Team* ThreadPool::team() {
   if (!team) {
     team = new (std::nothrow) Team;
     if (!team) return nullptr;
-    team->start(n_threads_ - 1);
+    team->start(options_);
     team_.store(team, std::memory_order_release);
   }
   return team;
 }
 
 void ThreadPool::run(int32_t n_tasks, void (*fn)(void* arg, int32_t task), void* arg) {
-  Team* team = n_threads_ > 1 && n_tasks > 1 ? this->team() : nullptr;
+  Team* team = options_.count > 1 && n_tasks > 1 ? this->team() : nullptr;
   if (!team || team->workers.empty() || team->taken.test_and_set(std::memory_order_acquire)) {
     for (int32_t task = 0; task < n_tasks; ++task) fn(arg, task);
     return;

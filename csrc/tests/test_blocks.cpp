@@ -96,7 +96,7 @@ class Draft {
     plan_["profiles"] = json::array({profile});
     file_ = std::make_shared<std::string>(tests::file_of(plan_));
     const FileBytes bytes{reinterpret_cast<const uint8_t*>(file_->data()), file_->size(), file_};
-    return Engine::load(bytes, 1);
+    return Engine::load(bytes, {.count = 1});
   }
 
  private:

@@ -146,7 +146,7 @@ std::unique_ptr<Failure> load(const std::string& file) {
   std::memcpy(aligned.get(), file.data(), file.size());
   const FileBytes bytes{aligned.get(), file.size(), nullptr};
   try {
-    const std::shared_ptr<Engine> engine = Engine::load(bytes, 1);
+    const std::shared_ptr<Engine> engine = Engine::load(bytes, {.count = 1});
     for (size_t p = 0; p < engine->plan().profiles.size(); ++p) run_profile(engine, static_cast<int>(p), random);
     ++n_loaded;
     return nullptr;

@@ -14,7 +14,7 @@ using namespace dovetail;
 namespace {
 
 void repack(const std::string& path) {
-  const std::shared_ptr<Engine> engine = Engine::load(path, 1);
+  const std::shared_ptr<Engine> engine = Engine::load(path, {.count = 1});
   const Plan& plan = engine->plan();
   int n = 0;
   for (size_t i = 0; i < plan.steps.size(); ++i) {

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -94,3 +95,52 @@ def test_one_thread_starts_no_other():
     before = len(list(tasks.iterdir()))
     assert run_many(_native.Engine(chain(3, 1000).to_bytes(), 1), 1, 3)
     assert len(list(tasks.iterdir())) == before
+
+
+def cores_of_threads() -> list[set[int]]:
+    """The cores that each thread of this process may use."""
+    return [os.sched_getaffinity(int(task.name)) for task in Path("/proc/self/task").iterdir()]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs affinities of threads")
+@pytest.mark.parametrize("pins", [True, False])
+def test_pinned_workers_stay_on_a_core_each_and_the_caller_stays_free(pins):
+    usable = os.sched_getaffinity(0)
+    if len(usable) < 2:
+        pytest.skip("needs two cores")
+    single_before = sum(len(cores) == 1 for cores in cores_of_threads())
+    # Options that no other test has: the pool is new, and ends with the engine.
+    engine = _native.Engine(chain(3, 1000).to_bytes(), 2, spin_us=1234, pins_threads=int(pins))
+    assert run_many(engine, 1, 3)
+    single = [cores for cores in cores_of_threads() if len(cores) == 1]
+    assert len(single) - single_before == int(pins)
+    assert os.sched_getaffinity(0) == usable
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        ("DOVETAIL_SPIN_US", "soon", "is not a number of microseconds"),
+        ("DOVETAIL_SPIN_US", "1000001", "is not a number of microseconds"),
+        ("DOVETAIL_PIN_THREADS", "2", "is not yes or no"),
+    ],
+)
+def test_options_of_threads_in_the_environment_are_checked(monkeypatch, variable, text, message):
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(FieldValueError, match=f"{variable} = '{text}' {message}"):
+        _native.Engine(chain(3, 1000).to_bytes(), 2)
+
+
+def processor_time_between_runs(spin_us: int) -> float:
+    """Seconds of processor time that this process uses in 0.2 s without a run, after one."""
+    engine = _native.Engine(chain(3, 1000).to_bytes(), 2, spin_us=spin_us)
+    assert run_many(engine, 1, 3)
+    before = time.process_time()
+    time.sleep(0.2)
+    return time.process_time() - before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_workers_spin_as_long_as_they_are_told():
+    # A spinning thread may lose its core to others, but one that sleeps does not use any.
+    assert processor_time_between_runs(1_000_000) > 5 * processor_time_between_runs(0)
