@@ -277,6 +277,18 @@ class LayerProperty:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Where the elements of an op's output are in its inputs, of an op that only moves them.
+
+    Without an axis, the output has the elements of the first input in their order, perhaps in other dims. With an axis
+    it is the inputs joined along it, or with a `start`, the part of the first input that begins there.
+    """
+
+    axis: int | None = None
+    start: int | None = None
+
+
+@dataclass(frozen=True)
 class OpSpec:
     """What a layer computes. Identity is `namespace::Name@version`."""
 
@@ -292,6 +304,7 @@ class OpSpec:
     make: Callable[[str, dict[str, Any]], OpObject] = None  # type: ignore[assignment]  # (layer name, canonical values)
     reference: Callable[..., Any] | None = None  # (values, *arrays) -> array or tuple; numpy in, numpy out
     scalar: str | None = None  # the scalar expression, if pointwise
+    moves: Callable[..., Moved | None] | None = None  # (values, output, *inputs)
     purpose: str = ""  # what the op is for, in two or three words: the reference of layers lists ops by it
     role: str = ""  # "reformat", "constant", "quantize", "dequantize": the machine finds ops by role, not by name
     enums: Mapping[str, type[Any]] = field(default_factory=dict)  # and classes that add methods return, by public name

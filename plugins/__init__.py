@@ -2,7 +2,7 @@
 
 from pluggy import HookimplMarker
 
-from dovetail.core.contract import Library
+from dovetail.core.contract import Library, Moved
 from dovetail.plugins.fields import Floats, Ints, Tensor, bit_mask, both, deprecated, field, renamed
 from dovetail.plugins.function import op
 from dovetail.plugins.kernels import kernel
@@ -23,6 +23,7 @@ __all__ = [
     "Input",
     "Ints",
     "Library",
+    "Moved",
     "Output",
     "PaddingMode",
     "Plugin",

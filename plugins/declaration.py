@@ -133,7 +133,7 @@ def check_identity(name: Any, version: Any, namespace: Any, where: str) -> None:
         )
 
 
-_METHODS = ("infer", "reference", "enqueue", "configure", "get_workspace_size", "shape_changed", "weight_dims")
+_METHODS = ("infer", "reference", "moves", "enqueue", "configure", "get_workspace_size", "shape_changed", "weight_dims")
 _OTHER_NAMES = {  # by which authors call them
     "workspace": "get_workspace_size",
     "workspace_size": "get_workspace_size",

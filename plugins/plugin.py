@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from dovetail.core.contract import REQUIRED, Field, Implementation, OpSpec, SymbolicTensor, op_id
+from dovetail.core.contract import REQUIRED, Field, Implementation, Moved, OpSpec, SymbolicTensor, op_id
 from dovetail.core.errors import DefinitionError, DTypeError, FieldValueError
 from dovetail.core.expr import Expr, as_expr, size_tensor
 from dovetail.core.scalar import checked as check_formula
@@ -58,6 +58,9 @@ class Plugin:
                    the first input.
       reference    numpy arrays in and out, as plain as possible, for any float type; it is also what runs
                    where there is nothing faster
+      moves        optional, of an op that only moves elements: a `Moved` that says where those of its output are in
+                   the inputs, or None. Input and output may then share memory. It gets the output in front of the
+                   inputs, SymbolicTensors all; inputs that only say shapes may be absent
       weight_dims  optional: {"kernel": (k, c, r, s)} for Weights ports. Data may be given flat: the network
                    calls this to learn its dims, before infer. The size of what was given must fit.
     Kernels      optional: `enqueue(self, inputs, outputs, workspace, stream)` gets arrays of the tensors'
@@ -132,6 +135,7 @@ class Plugin:
             make=_maker_of(cls),
             reference=_reference_of(cls) if hasattr(cls, "reference") else None,
             scalar=cls.scalar,
+            moves=_moves_of(cls) if hasattr(cls, "moves") else None,
             purpose=cls.purpose,
             role=cls.role,
             enums=dict(cls.enums) if isinstance(cls.enums, Mapping) else {enum.__name__: enum for enum in cls.enums},
@@ -209,7 +213,7 @@ def _first(argument: Any) -> Any:
 
 
 _HINT_INFER = "Return x.like(dims) or x.like(dims, dtype) for each output, x being one of the inputs."
-_RESERVED = frozenset(dir(Plugin)) | {"layer_name", "weight_dims", "reference", "enqueue", "configure"}
+_RESERVED = frozenset(dir(Plugin)) | {"layer_name", "weight_dims", "reference", "moves", "enqueue", "configure"}
 
 
 class PluginOp:
@@ -305,6 +309,14 @@ def _reference_of(cls: Any) -> Callable[..., Any]:
 
     reference.is_by_formula = cls.reference is _reference_by_formula  # type: ignore[attr-defined]
     return reference
+
+
+def _moves_of(cls: Any) -> Callable[..., Moved | None]:
+    def moves(values: Mapping[str, Any], output: Any, *inputs: Any) -> Moved | None:
+        plugin = cls("", **{name: value for name, value in values.items() if value is not None})
+        return plugin.moves(output, *bind(cls.dovetail_spec.inputs, inputs))  # type: ignore[no-any-return]
+
+    return moves
 
 
 def _reference_by_formula(self: Any, *inputs: Any) -> Any:

@@ -232,7 +232,8 @@ void Context::place_memory() {
   for (size_t t = 0; t < views_.size(); ++t) {
     const auto root = static_cast<size_t>(plan.tensors[t].root);
     if (plan.tensors[root].where == Where::kArena)
-      views_[t].data = memory_on(plan.tensors[t].device) + profile.offsets[static_cast<size_t>(homes_[root])];
+      views_[t].data = memory_on(plan.tensors[t].device) + profile.offsets[static_cast<size_t>(homes_[root])] +
+                       plan.tensors[t].root_at;
   }
   for (size_t i = 0; i < runs_.size(); ++i) {
     const Engine::Workspace& workspace = engine_->memory(profile_).workspaces[i];

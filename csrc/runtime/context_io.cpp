@@ -21,7 +21,10 @@ void Context::put_address(size_t io, void* address, uint64_t room, std::shared_p
   rooms_[io] = room;
   is_ready_ = false;
   if (io < is_input_known_.size() && engine_->plan().is_shape_input(io)) is_settled_ = false;  // its contents are read
-  for (int32_t t : io_views_[io]) views_[static_cast<size_t>(t)].data = address ? address : nothing;
+  for (int32_t t : io_views_[io]) {
+    const int64_t at = engine_->plan().tensors[static_cast<size_t>(t)].root_at;
+    views_[static_cast<size_t>(t)].data = address ? static_cast<uint8_t*>(address) + at : nothing;
+  }
 }
 
 void Context::set_output_allocator(size_t output, OutputAllocator allocator) {

@@ -83,7 +83,9 @@ bool IoOverlap::may_share(const Range& input, const Range& output) const {
       std::count_if(step.inputs.begin(), step.inputs.end(), [&](int32_t t) { return root(t) == from; }) == 1;
   const bool writes_once =
       std::count_if(step.outputs.begin(), step.outputs.end(), [&](int32_t t) { return root(t) == to; }) == 1;
-  return reads_once && writes_once && root(step.inputs[0]) == from && root(step.outputs[0]) == to;
+  if (!reads_once || !writes_once || root(step.inputs[0]) != from || root(step.outputs[0]) != to) return false;
+  const auto at = [&](int32_t t) { return plan.tensors[static_cast<size_t>(t)].root_at; };
+  return at(step.inputs[0]) == at(step.outputs[0]);
 }
 
 }  // namespace dovetail

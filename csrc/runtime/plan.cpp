@@ -46,7 +46,8 @@ uint64_t room_of(const PlanTensor& tensor, size_t index, const PlanProfile& prof
     case Where::kArena:
       return profile.arena(tensor.device).bytes - static_cast<uint64_t>(profile.offsets[index]);
     case Where::kAlias:
-      return shapes.bytes[static_cast<size_t>(tensor.root)];
+      return shapes.bytes[static_cast<size_t>(tensor.root)] -
+             std::min(shapes.bytes[static_cast<size_t>(tensor.root)], static_cast<uint64_t>(tensor.root_at));
     default:
       return kMaxBytes;  // a constant was measured at load; inputs and outputs are the user's
   }
@@ -133,8 +134,9 @@ class OverlapCheck {
   // Of the tensor, in the memory of `owner`.
   Span span_at(int32_t t, int32_t owner) const {
     const auto index = static_cast<size_t>(t), root = static_cast<size_t>(owner);
-    if (plan_.tensors[root].where != Where::kArena) return {owner, 0, shapes_.bytes[index]};
-    const auto offset = static_cast<uint64_t>(profile_.offsets[root]);
+    const auto at = static_cast<uint64_t>(plan_.tensors[index].root_at);
+    if (plan_.tensors[root].where != Where::kArena) return {owner, at, at + shapes_.bytes[index]};
+    const auto offset = static_cast<uint64_t>(profile_.offsets[root]) + at;
     return {-plan_.tensors[root].device, offset, offset + shapes_.bytes[index]};
   }
 

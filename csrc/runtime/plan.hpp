@@ -37,8 +37,11 @@ struct PlanTensor {
   Where where = Where::kArena;
   int32_t constant = -1;  // of a constant whose packed form is all that the plan has: -1
   int32_t alias_of = -1;
-  int32_t root = -1;     // the tensor whose memory it is: itself, or the end of the alias chain
-  int32_t partner = -1;  // with which it changes places after each iteration of a loop
+  int64_t alias_at = 0;        // where it begins in the memory of that tensor, in bytes
+  std::vector<int32_t> parts;  // aliases of this one that steps write, ascending; together they are all of it
+  int32_t root = -1;           // the tensor whose memory it is: itself, or the end of the alias chain
+  int64_t root_at = 0;         // where it begins there
+  int32_t partner = -1;        // with which it changes places after each iteration of a loop
 
   bool is_static() const;
   // "batch", or "0" if it has no name.

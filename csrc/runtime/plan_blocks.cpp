@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Steps that own blocks, as a plan has them: what they must say, and where tensors may be taken.
+#include <algorithm>
 #include <string>
 
 #include "runtime/layout.hpp"
@@ -9,6 +10,7 @@ namespace dovetail {
 namespace {
 
 constexpr int32_t kMaxBlockDepth = 8;
+constexpr int kMaxPartDepth = 64;  // of concatenations of concatenations
 
 const PlanTensor& tensor_of(const Plan& plan, int32_t index) { return plan.tensors[static_cast<size_t>(index)]; }
 
@@ -102,6 +104,10 @@ class OrderCheck {
     };
     const size_t begin = changed_.size();
     while (!holds_data(at)) {
+      if (are_made(at, 0)) {
+        changed_.push_back(at);
+        break;
+      }
       if (plan_.tensors[at].where != Where::kAlias || states_[at] == State::kGone) {
         changed_.resize(begin);
         return false;
@@ -111,6 +117,18 @@ class OrderCheck {
     }
     for (size_t k = begin; k < changed_.size(); ++k) states_[changed_[k]] = State::kReady;
     return true;
+  }
+
+  // True if steps have written all parts of a tensor, which are deeper in the tree of aliases than it is.
+  bool are_made(size_t t, int depth) const {
+    const std::vector<int32_t>& parts = plan_.tensors[t].parts;
+    return !parts.empty() && depth < kMaxPartDepth &&
+           std::all_of(
+               parts.begin(), parts.end(),
+               [&](int32_t part) {
+                 const auto at = static_cast<size_t>(part);
+                 return states_[at] == State::kWritten || are_made(at, depth + 1);
+               });
   }
 
   const Plan& plan_;

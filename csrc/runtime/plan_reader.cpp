@@ -160,7 +160,19 @@ void PlanReader::read_tensors(const JsonValue& list) {
     tensor.where = where_of(entry.at("where"));
     if (tensor.where == Where::kConstant) tensor.constant = stored_constant(entry.at("constant"), true);
     if (tensor.where == Where::kAlias) tensor.alias_of = entry.at("alias_of").index(n);
+    if (tensor.where == Where::kAlias && entry.has("alias_at"))
+      tensor.alias_at = entry.at("alias_at").integer(0, kMaxExtent);
+    if (entry.has("parts")) read_parts(entry.at("parts"), n, &tensor);
     read_dims(entry, &tensor);
+  }
+}
+
+void PlanReader::read_parts(const JsonValue& list, size_t n, PlanTensor* tensor) const {
+  if (tensor->where == Where::kInput || tensor->where == Where::kConstant)
+    list.fail("parts of a tensor that is written");
+  for (size_t k = 0; k < list.size(); ++k) {
+    tensor->parts.push_back(list.at(k).index(n));
+    if (k > 0 && tensor->parts[k] <= tensor->parts[k - 1]) list.at(k).fail("ascending numbers of tensors");
   }
 }
 
@@ -263,14 +275,30 @@ void PlanReader::find_roots(const JsonValue& tensors) {
     }
     const auto root = plan_.tensors[at].where == Where::kAlias ? plan_.tensors[at].root : static_cast<int32_t>(at);
     plan_.tensors[i].root = root;
-    for (; !chain.empty(); chain.pop_back()) plan_.tensors[chain.back()].root = root;
+    for (; !chain.empty(); chain.pop_back()) {
+      PlanTensor& alias = plan_.tensors[chain.back()];
+      alias.root = root;
+      alias.root_at = plan_.tensors[static_cast<size_t>(alias.alias_of)].root_at + alias.alias_at;
+      if (alias.root_at > kMaxExtent) tensors.at(chain.back()).at("alias_at").fail("a place in a tensor");
+    }
     at = static_cast<size_t>(root);
+    check_alias(tensors.at(i), plan_.tensors[i], plan_.tensors[at]);
+    for (const int32_t part : plan_.tensors[i].parts)
+      if (plan_.tensors[static_cast<size_t>(part)].alias_of != static_cast<int32_t>(i))
+        tensors.at(i).at("parts").fail("aliases of this tensor");
     // Memory is aligned for the elements of the tensor that owns it.
     if (type_info(plan_.tensors[i].data_type)->bits > type_info(plan_.tensors[at].data_type)->bits)
       tensors.at(i).at("dtype").fail("a type that is no wider than that of '" + plan_.tensors[at].name + "'");
     if (plan_.tensors[i].device != plan_.tensors[at].device)
       tensors.at(i).at("device").fail("the device of the tensor whose memory it is");
   }
+}
+
+void PlanReader::check_alias(const JsonValue& entry, const PlanTensor& tensor, const PlanTensor& root) const {
+  if (tensor.root_at == 0) return;
+  if (root.where == Where::kConstant) entry.at("alias_at").fail("0, since the tensor is part of a constant");
+  if (tensor.root_at % alignment_on(tensor.device) != 0)
+    entry.at("alias_at").fail("a multiple of " + std::to_string(alignment_on(tensor.device)));
 }
 
 void PlanReader::measure_constants(const JsonValue& tensors) {

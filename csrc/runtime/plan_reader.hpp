@@ -21,6 +21,7 @@ class PlanReader {
   void read_constants(const JsonValue& list);
   int32_t stored_constant(const JsonValue& entry, bool may_be_none = false) const;
   void read_tensors(const JsonValue& list);
+  void read_parts(const JsonValue& list, size_t n, PlanTensor* tensor) const;
   int32_t read_device_type(const JsonValue& entry) const;
   void read_dims(const JsonValue& entry, PlanTensor* tensor);
   void read_io(const JsonValue& list, Where where, std::vector<int32_t>* out);
@@ -47,6 +48,7 @@ class PlanReader {
   void read_offsets(const JsonValue& entry, PlanProfile* profile) const;
 
   void find_roots(const JsonValue& tensors);
+  void check_alias(const JsonValue& entry, const PlanTensor& tensor, const PlanTensor& root) const;
   void measure_constants(const JsonValue& tensors);
   void check_order(const JsonValue& steps) const;
   void read_origins(const JsonValue& list);

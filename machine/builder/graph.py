@@ -47,6 +47,8 @@ class GraphTensor:
     dimension_names: dict[int, str] = field(default_factory=dict)
     origin: Origin | None = None  # of the contents; None if they are not weights of the network
     is_stored: bool = True  # False: a constant that is in the plan in packed form only
+    lies_in: tuple[GraphTensor, int] | None = None  # the tensor whose memory it is part of, and at which byte of it
+    parts: list[GraphTensor] = field(default_factory=list)  # those in its memory that steps write; together all of it
     _made: dict[Any, tuple[Any, DynamicTensorDesc]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -77,6 +79,18 @@ class GraphTensor:
     @property
     def is_constant(self) -> bool:
         return self.constant is not None
+
+    @property
+    def position(self) -> tuple[GraphTensor, int]:
+        """The tensor that has the memory in which it lies, itself if it has its own, and at which byte."""
+        tensor, at = self, 0
+        while tensor.lies_in is not None:
+            tensor, at = tensor.lies_in[0], at + tensor.lies_in[1]
+        return tensor, at
+
+    @property
+    def home(self) -> GraphTensor:
+        return self.position[0]
 
     def contents(self, place: Place) -> np.ndarray:
         """Those of a constant, as they lie there; row-major ones of its type are not copied."""
@@ -504,6 +518,10 @@ class Graph(Block):
                     seen.setdefault(id(tensor), tensor)
         for tensor in self.outputs:
             seen.setdefault(id(tensor), tensor)
+        for tensor in list(seen.values()):
+            while tensor.lies_in is not None:
+                tensor = tensor.lies_in[0]
+                seen.setdefault(id(tensor), tensor)
         return list(seen.values())
 
     def replace(self, old: GraphTensor, new: GraphTensor) -> None:

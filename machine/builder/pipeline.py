@@ -28,6 +28,7 @@ from dovetail.machine.builder.passes.prune_candidates import prune_candidates
 from dovetail.machine.builder.passes.select_formats import select_formats
 from dovetail.machine.builder.passes.separate_outputs import separate_outputs
 from dovetail.machine.builder.passes.serialise import serialise
+from dovetail.machine.builder.passes.share_memory import share_memory
 from dovetail.machine.builder.passes.split_groups import split_groups
 from dovetail.machine.builder.passes.store_once import store_once
 from dovetail.machine.builder.passes.time_candidates import time_candidates
@@ -73,6 +74,8 @@ PIPELINE: tuple[Pass, ...] = (
     split_groups,
     # insert reformats between neighbours with different places
     insert_reformats,
+    # layers that only move elements are no steps where inputs and outputs can lie in the same memory
+    share_memory,
     # ---- the plan
     # pack weights for the chosen kernels
     pack_constants,

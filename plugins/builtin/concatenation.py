@@ -7,7 +7,7 @@ import numpy
 from dovetail.core.arguments import sequence, shape_of
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, axis_of, field, require_equal
+from dovetail.plugins import Input, Moved, Output, Plugin, axis_of, field, require_equal
 from dovetail.plugins.builtin._values import follow
 from dovetail.plugins.onnx import onnx_op
 
@@ -69,6 +69,9 @@ class Concatenation(Plugin):
 
     def reference(self, xs):
         return numpy.concatenate(xs, self.axis)
+
+    def moves(self, y, xs):
+        return Moved(axis_of(self.axis, y.rank, self.label))
 
     @staticmethod
     def onnx():

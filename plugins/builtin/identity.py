@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dovetail.core.functions import converted
 from dovetail.core.types import FLOATS, DataType
-from dovetail.plugins import Input, Output, Plugin, field
+from dovetail.plugins import Input, Moved, Output, Plugin, field
 from dovetail.plugins.builtin._conversion import TYPE_ROWS, TYPES, infer_converted
 from dovetail.plugins.onnx import elementwise, onnx_op, unary
 
@@ -36,6 +36,9 @@ class Identity(Plugin):
 
     def reference(self, x):
         return x if self.to == SAME else converted(x, DataType(self.to))
+
+    def moves(self, y, x):
+        return Moved() if y.dtype == x.dtype else None
 
     @staticmethod
     def onnx():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, as_expr, maximum, select
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Ints, Output, Plugin, field, require_that
+from dovetail.plugins import Input, Ints, Moved, Output, Plugin, field, require_that
 from dovetail.plugins.builtin._values import elements_of, follow
 from dovetail.plugins.onnx import as_extents, extents, onnx_op, rank_of, reshaped, transposed
 
@@ -126,6 +126,12 @@ class Shuffle(Plugin):
         reshaped = transposed.reshape(wanted)
         return reshaped.transpose(self.second_transpose or range(reshaped.ndim))
 
+    def moves(self, y, x, dims):
+        first = self._order("first_transpose", self.first_transpose, x.rank)
+        second = self._order("second_transpose", self.second_transpose, y.rank)
+        is_kept = _keeps_order(first, [x.dims[axis] for axis in first]) and _keeps_order(second, y.dims)
+        return Moved() if is_kept else None
+
     @staticmethod
     def onnx():
         return (
@@ -140,6 +146,12 @@ class Shuffle(Plugin):
     def add(cls, network, input):
         """A Shuffle layer that changes nothing until its attributes are set; set_input(1, tensor) gives the dims."""
         return network.add_plugin("Shuffle", [input])
+
+
+def _keeps_order(order, dims):
+    """True if only axes of extent 1 change places; `dims` are those in this order."""
+    moved = [axis for axis, extent in zip(order, dims, strict=True) if not extent.same(1)]
+    return moved == sorted(moved)
 
 
 # ---- ONNX

@@ -7,7 +7,7 @@ import numpy
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import select
 from dovetail.core.types import DataType, nptype
-from dovetail.plugins import Input, Ints, Output, Plugin, field, require_that
+from dovetail.plugins import Input, Ints, Moved, Output, Plugin, field, require_that
 from dovetail.plugins.builtin._sampling import SampleMode
 from dovetail.plugins.builtin._values import elements_of, follow
 from dovetail.plugins.onnx import (
@@ -157,6 +157,16 @@ class Slice(Plugin):
             index = index % (2 * n - 2)
             return numpy.where(index < n, index, 2 * n - 2 - index)
         return numpy.clip(index, 0, n - 1)
+
+    def moves(self, y, x, starts, sizes, strides, value):
+        if starts is not None or strides is not None or any(step != 1 for step in self.stride):
+            return None
+        cut = [axis for axis in range(x.rank) if self.start[axis] != 0 or not y.dims[axis].same(x.dims[axis])]
+        if not cut:
+            return Moved()
+        first, count, extent = self.start[cut[0]], y.dims[cut[0]].value, x.dims[cut[0]].value
+        is_inside = None not in (count, extent) and 0 <= first <= first + count <= extent
+        return Moved(cut[0], first) if is_inside and len(cut) == 1 else None
 
     @staticmethod
     def onnx():

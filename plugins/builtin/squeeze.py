@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin, require_that
+from dovetail.plugins import Input, Moved, Output, Plugin, require_that
 from dovetail.plugins.builtin._given_axes import axes_of, axes_tensor
 from dovetail.plugins.builtin._values import follow
 from dovetail.plugins.onnx import axes_given, onnx_op, rank_of
@@ -42,6 +42,9 @@ class Squeeze(Plugin):
 
     def reference(self, x, axes):
         return numpy.squeeze(x, tuple(int(axis) for axis in axes))
+
+    def moves(self, y, x, axes):
+        return Moved()
 
     @staticmethod
     def onnx():

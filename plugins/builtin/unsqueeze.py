@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins import Input, Output, Plugin
+from dovetail.plugins import Input, Moved, Output, Plugin
 from dovetail.plugins.builtin._given_axes import axes_of, axes_tensor
 from dovetail.plugins.builtin._values import follow
 from dovetail.plugins.onnx import integers, onnx_op
@@ -37,6 +37,9 @@ class Unsqueeze(Plugin):
 
     def reference(self, x, axes):
         return numpy.expand_dims(x, tuple(int(axis) for axis in axes))
+
+    def moves(self, y, x, axes):
+        return Moved()
 
     @staticmethod
     def onnx():

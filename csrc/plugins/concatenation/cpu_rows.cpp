@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Concatenation@1#cpu.
+#include "kernels/copy/blocked_dims.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;
@@ -11,8 +12,38 @@ void enqueue(const ConcatenationParams& params, const Run& run) {
   for_parts(params, run, [&](const StridedCopy& part, const void* x) { copy_strided(run, part, x, y); });
 }
 
+const char* fits_blocks(const ConcatenationParams&, const Descs& inputs, const Descs&) {
+  for (int i = 0; i < inputs.size(); ++i) {
+    if (const char* const reason = fits_whole_blocks(inputs[i])) return reason;
+  }
+  return nullptr;
+}
+
+void enqueue_blocks(const ConcatenationParams& params, const Run& run) {
+  const Tensor y = run.output(0);
+  const int axis = params.axis_of(y.rank());
+  const BlockedDims whole(static_cast<int32_t>(y.format()), y.dims(), y.rank());
+  const RowMajor to(whole.dims, whole.rank);
+  int64_t at = 0;
+  for (int i = 0; i < run.n_inputs(); ++i) {
+    const Tensor x = run.input(i);
+    const BlockedDims blocked(static_cast<int32_t>(x.format()), x.dims(), x.rank());
+    const RowMajor from(blocked.dims, blocked.rank);
+    StridedCopy part(size_of(y.type()));
+    for (int k = 0; k < blocked.rank; ++k) part.add(blocked.dims[k], from.step[k], to.step[k]);
+    part.to = at * to.step[axis];
+    at += blocked.dims[axis];
+    copy_strided(run, part, x.data<void>(), y.data<void>());
+  }
+}
+
 constexpr Row<ConcatenationParams> kRows[] = {
     {.tactic = "strided", .types = kConcatenationTypes, .formats = "linear... -> linear", .enqueue = enqueue},
+    {.tactic = "chw16",
+     .types = kConcatenationTypes,
+     .formats = "chw16... -> chw16",
+     .fits = fits_blocks,
+     .enqueue = enqueue_blocks},
 };
 
 }  // namespace

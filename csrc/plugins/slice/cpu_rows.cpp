@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Slice@1#cpu.
+#include "kernels/copy/blocked_dims.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;
@@ -34,8 +35,39 @@ void enqueue(const SliceParams& params, const Run& run) {
   copy_window(run, window, x, y.data<void>(), value, run.workspace<int64_t>());
 }
 
+// Whole blocks of channels, and any part of the other axes.
+const char* fits_blocks(const SliceParams& params, const Descs& inputs, const Descs& outputs) {
+  const Desc x = inputs[kSliced];
+  if (params.mode != kStrictBounds || inputs.has(kStart) || inputs.has(kStride)) return "a part that is not known";
+  if (const char* const reason = fits_whole_blocks(x)) return reason;
+  if (const char* const reason = fits_whole_blocks(outputs[0])) return reason;
+  const BlockedDims blocked(static_cast<int32_t>(x.format()), x.dims(), x.rank());
+  const int channel = blocked.channel_axis;
+  return params.start[channel] % blocked.lanes == 0 && params.stride[channel] == 1 ? nullptr
+                                                                                   : "parts of blocks of channels";
+}
+
+void enqueue_blocks(const SliceParams& params, const Run& run) {
+  const Tensor x = run.input(kSliced), y = run.output(0);
+  const BlockedDims source(static_cast<int32_t>(x.format()), x.dims(), x.rank());
+  const BlockedDims target(static_cast<int32_t>(y.format()), y.dims(), y.rank());
+  const RowMajor from(source.dims, source.rank), to(target.dims, target.rank);
+  StridedCopy part(size_of(x.type()));
+  for (int i = 0; i < x.rank(); ++i) {
+    part.from += params.start[i] / (i == source.channel_axis ? source.lanes : 1) * from.step[i];
+    part.add(target.dims[i], from.step[i] * params.stride[i], to.step[i]);
+  }
+  part.add(source.lanes, 1, 1);
+  if (y.volume() > 0) copy_strided(run, part, x.data<void>(), y.data<void>());
+}
+
 constexpr Row<SliceParams> kRows[] = {
     {.tactic = "strided", .types = kSliceTypes, .workspace = workspace, .enqueue = enqueue},
+    {.tactic = "chw16",
+     .types = kSliceTypes,
+     .formats = "chw16 linear linear linear linear -> chw16",
+     .fits = fits_blocks,
+     .enqueue = enqueue_blocks},
 };
 
 }  // namespace

@@ -14,8 +14,9 @@ _ALIGNMENTS = {DeviceType.CPU: ALIGNMENT, DeviceType.GPU: CUDA_ALIGNMENT}
 def plan_memory(graph: Graph, build: Build) -> Graph:
     """One arena for each profile and device; tensors share bytes where they do not live at once.
 
-    What is taken in a block lives until the step that owns it ends, as do the step's outputs and what a loop carries:
-    that has two memories, since an iteration writes one while it reads the other. Two branches share memory.
+    A tensor lives as long as those that lie in its memory. What is taken in a block lives until the step that owns it
+    ends, as do the step's outputs and what a loop carries: that has two memories, since an iteration writes one while
+    it reads the other. Two branches share memory.
     """
     graph.memory = [_plan_profile(graph, profile) for profile in range(graph.n_profiles)]
     return graph
@@ -56,6 +57,7 @@ class _Lives:
         self._walk(graph)
 
     def _use(self, tensor: GraphTensor, step: int) -> None:
+        tensor = tensor.home
         first, last = self.found.get(tensor, (step, step))
         self.found[tensor] = first, max(last, step)
 

@@ -190,7 +190,11 @@ def _arenas(memory: MemoryPlan) -> dict[str, int]:
 
 def _alias(tensor: GraphTensor, owners: dict[GraphTensor, GraphTensor], index: dict[int, int]) -> dict[str, Any]:
     """The changes to the entry of a tensor that uses the memory of another one."""
-    return {"where": "alias", "alias_of": index[id(owners[tensor])]} if tensor in owners else {}
+    parts = {"parts": sorted(index[id(part)] for part in tensor.parts)} if tensor.parts else {}
+    if tensor.lies_in is not None:
+        home, at = tensor.lies_in
+        return {"where": "alias", "alias_of": index[id(home)], **({"alias_at": at} if at else {}), **parts}
+    return {"where": "alias", "alias_of": index[id(owners[tensor])]} if tensor in owners else parts
 
 
 def _steps(block: Block, places: Iterator[int], index: dict[int, int], pool: _Pool) -> list[dict[str, Any]]:
