@@ -46,6 +46,18 @@ def test_a_gate_of_one_value_a_channel_is_absorbed():
     assert "conv + times" in trt.build_report(fused)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_transposed_convolution_takes_what_is_behind_it(stride):
+    net = Net((2, 5, 6, 7))
+    kernel = net.rng.uniform(-0.5, 0.5, (5, 9, 3, 3)).astype(np.float32)
+    layer = net.network.add_deconvolution_nd(net.x, 9, (3, 3), kernel)
+    layer.stride_nd = (stride, stride)
+    y = net.scale(net.named(layer, "deconv"))
+    other = net.named(net.network.add_deconvolution_nd(net.x, 9, (3, 3), kernel), "other")
+    net.network.get_layer(net.network.num_layers - 1).stride_nd = (stride, stride)
+    check_both(net, net.activation(net.add(y, other)), wanted=["deconv + scale", "other + add + act"])
+
+
 def test_unknown_batches_fuse_and_run_at_every_size():
     net = Net(batch=(1, 2, 5))
     y = net.activation(net.add(net.conv(net.x, 5), net.x))

@@ -96,8 +96,10 @@ class ConvolveRow {
     return "groups are not whole blocks of 16 channels and maps";
   }
 
-  // Outputs that lie side by side, as those of a convolution do.
+  // Kernels of blocks of maps want outputs that lie side by side, as those of a convolution do.
   int absorb(const Descs& outputs, const Epilogue& program) const {
+    const bool is_spread = f_.is_transposed && f_.stride[0] * f_.stride[1] * f_.stride[2] != 1;
+    if (is_spread && (is_blocked() || kind_ == ConvolveKind::depthwise)) return 0;
     return outputs[0].rank() == f_.n_spatial + 2 ? absorbed(program, outputs[0]) : 0;
   }
 
@@ -357,7 +359,6 @@ struct ConvolveRowOf {
   static int absorb(const Params& params, const Descs&, const Descs& outputs, const Epilogue& program) {
     return row(params).absorb(outputs, program);
   }
-  static constexpr decltype(Row<Params>::absorb) kAbsorb = Params::kAbsorbs ? absorb : nullptr;
   static ConvolveState plan(const Params& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
     return row(params).plan(inputs, outputs, setup);
   }
@@ -380,7 +381,7 @@ DOVETAIL_CLOSE_NAMESPACE
    .prepare = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::prepare,     \
    .workspace = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::workspace, \
    .enqueue = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::enqueue,     \
-   .absorb = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::kAbsorb,      \
+   .absorb = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::absorb,       \
    .replaces = inputs_bits(ConvolveRow::kKernel),                                     \
    .plan = ConvolveRowOf<Params, isa##_convolve, ConvolveKind::kind>::plan},
 #define DT_CONVOLVE_INT8_ROW(isa, features, Params) \

@@ -224,8 +224,11 @@ void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last) {
         sums.end(n, bias);
         const int64_t y = (unit * args.maps + m) * out_volume(args) + line * c.out + c.out_first + j0 * c.out_step;
         if (args.epilogue) {
-          EpilogueTile tile = {sums.sum, n, 1, static_cast<int>(n)};
+          const int rows = c.out_step == 1 ? 1 : static_cast<int>(n),
+                    columns = c.out_step == 1 ? static_cast<int>(n) : 1;
+          EpilogueTile tile = {sums.sum, columns, rows, columns};
           tile.offset = y;
+          tile.row_step = c.out_step;
           tile.image = unit / args.groups;
           tile.channel = map;
           apply_epilogue(*args.epilogue, tile);

@@ -98,7 +98,19 @@ struct Tile {
     tile.image = image;
     tile.channel = of_all;
     tile.row_channel = 1;
-    apply_epilogue(*args.epilogue, tile);
+    if (out[n - 1] - out[0] == n - 1) return apply_epilogue(*args.epilogue, tile);
+    tile.offset -= out[0];  // outputs that do not lie side by side: each is a row of its own
+    tile.row_offsets = out;
+    tile.pitch = 1;
+    tile.rows = n;
+    tile.columns = 1;
+    tile.row_channel = 0;
+    for (int64_t m = 0; m < n_maps; ++m) {
+      apply_epilogue(*args.epilogue, tile);
+      tile.values += kTile;
+      tile.offset += volume;
+      ++tile.channel;
+    }
   }
 
   // Writes n values of one map.

@@ -11,7 +11,6 @@
 #include "kernels/convolve/fields.hpp"
 
 struct ConvolutionParams {
-  static constexpr bool kAbsorbs = true;  // pointwise layers behind it
   int64_t num_output_maps = 0;
   dovetail::Ints kernel_size_nd;
   dovetail::Ints stride_nd;                  // empty: ones

@@ -11,7 +11,6 @@
 #include "kernels/convolve/fields.hpp"
 
 struct DeconvolutionParams {
-  static constexpr bool kAbsorbs = false;  // its phases write outputs that do not lie side by side
   int64_t num_output_maps = 0;
   dovetail::Ints kernel_size_nd;
   dovetail::Ints stride_nd;                  // empty: ones
