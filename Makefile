@@ -27,7 +27,7 @@ help:
 	@echo 'make refresh   write again what follows from the specs and is checked in: stubs, C++ enumerations, docs/layers, golden files'
 	@echo 'make sanitize  native code under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make test-gpu  build with CUDA and run the tests marked gpu, then compute-sanitizer; fetches nothing (.ci/test-gpu)'
-	@echo 'make bench     overhead per step and per call, beside ONNX Runtime'
+	@echo 'make bench     networks and single calls, beside ONNX Runtime and other peers in .venv (or PEERS=python)'
 	@echo 'make wheel     wheel and sdist in dist/'
 	@echo 'make clean     removes .venv, build/ and dist/'
 
@@ -73,7 +73,11 @@ sanitize: $(VENV)/for-test
 test-gpu:
 	PYTEST='$(PYTEST)' .ci/test-gpu '$(PYTHON)'
 
+# The peers are whatever is in .venv, or in the Python that PEERS names; BENCH takes names and options of run.py.
+PEERS ?= $(BIN)/python
+BENCH ?= networks
 bench: $(VENV)/for-bench $(VENV)/installed
+	$(BIN)/python benchmarks/run.py --peers $(PEERS) --json build/figures.json $(BENCH)
 	$(BIN)/python benchmarks/overhead.py --json build/overhead.json
 	$(BIN)/python benchmarks/abi_call.py
 

@@ -16,7 +16,6 @@ import dovetail as trt
 
 pytest.importorskip("onnx")
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "models"
-TOLERANCE = 1e-5  # of the largest value: see FLOOR of benchmarks/models/compare.py
 BATCHES = (1, 2, 5)
 SEQUENCES = (17, 8, 32)
 IN_PIXELS = ("boxes", "predictions")
@@ -32,7 +31,7 @@ def catalog():
         sys.path.remove(str(FOLDER))
 
 
-MODELS = tuple(catalog().MODELS)
+MODELS, LAYERS, FLOAT32 = (getattr(catalog(), name) for name in ("MODELS", "LAYERS", "FLOAT32"))
 
 
 def engine_of(model, shapes=None):
@@ -82,37 +81,44 @@ def reference_of(model):
     return ReferenceEvaluator(model, new_ops=[BatchNormalization])
 
 
-def check(results, expected):
+def check(results, expected, tolerance=FLOAT32):
     for name, wanted in expected.items():
         assert results[name].shape == wanted.shape, name
         assert results[name].dtype == wanted.dtype, name
         scale = float(np.abs(wanted).max()) if wanted.size and wanted.dtype.kind == "f" else 0.0
-        np.testing.assert_allclose(results[name], wanted, rtol=0, atol=TOLERANCE * scale, err_msg=name)
+        np.testing.assert_allclose(results[name], wanted, rtol=0, atol=tolerance * scale, err_msg=name)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_static_model(name):
-    model = catalog().MODELS[name].make(2, is_small=True)
+    model = MODELS[name].make(1 if MODELS[name].is_single else 2, is_small=True)
     inputs = catalog().feeds(model)
     results = engine_of(model).create_execution_context().run(inputs)
-    check(results, peer_of(model)(inputs))
+    check(results, peer_of(model)(inputs), MODELS[name].tolerance)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if not model.is_single])
 def test_a_dynamic_model(name):
-    model = catalog().MODELS[name].make("dynamic", is_small=True)
+    model = MODELS[name].make("dynamic", is_small=True)
     cases = [catalog().feeds(model, *case) for case in zip(BATCHES, SEQUENCES, strict=True)]
     shapes = {key: [array.shape for array in (case[key] for case in cases)] for key in cases[0]}
     ranges = {key: (tuple(map(min, *found)), found[0], tuple(map(max, *found))) for key, found in shapes.items()}
     context, peer = engine_of(model, ranges).create_execution_context(), peer_of(model)
     for inputs in cases:
-        check(context.run(inputs), peer(inputs))
+        check(context.run(inputs), peer(inputs), MODELS[name].tolerance)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_single_layer(name):
+    model = LAYERS[name].make(1, is_small=True)
+    inputs = catalog().feeds(model)
+    check(engine_of(model).create_execution_context().run(inputs), peer_of(model)(inputs))
 
 
 @pytest.mark.parametrize("name", ["bert-base", "yolo", "efficientnet-b0"])
 @pytest.mark.parametrize("opset", [13, 18, 21])
 def test_a_model_in_other_opsets(name, opset):
-    model = catalog().MODELS[name].make(1, is_small=True, opset=opset)
+    model = MODELS[name].make(1, is_small=True, opset=opset)
     inputs = catalog().feeds(model)
     check(engine_of(model).create_execution_context().run(inputs), peer_of(model)(inputs))
 
@@ -120,7 +126,7 @@ def test_a_model_in_other_opsets(name, opset):
 @pytest.mark.parametrize("name", MODELS)
 def test_activations_stay_near_one(name):
     """Errors of a model whose values grow or fade from layer to layer would say little."""
-    model = catalog().MODELS[name].make(1, is_small=True)
+    model = MODELS[name].make(1, is_small=True)
     for name, values in peer_of(model)(catalog().feeds(model)).items():
         if values.dtype.kind == "f" and name not in IN_PIXELS:
             assert 0.05 < float(values.std()) < 20, name

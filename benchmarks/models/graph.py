@@ -85,16 +85,20 @@ class Graph:
         gain: float = 2.0,
         bias: float | np.ndarray | None = None,
         normalized: bool = False,
+        pad: int | None = None,
+        rank: int = 2,
     ) -> str:
-        """Convolution with extents kept at stride 1. `gain` is the variance of y over that of x, before a ReLU 2.
+        """Convolution. `gain` is the variance of y over that of x, before a ReLU 2.
 
         Args:
             bias: one number or one per channel; None for small random ones.
             normalized: is a batch normalisation behind it?
+            pad: at each side; None keeps the extents at stride 1.
+            rank: number of spatial axes.
         """
-        fan_in = self.channels[x] // groups
-        w = self.random(channels, fan_in, kernel, kernel, std=(gain / (fan_in * kernel**2)) ** 0.5)
-        attrs = dict(kernel_shape=[kernel] * 2, strides=[stride] * 2, group=groups, pads=[kernel // 2] * 4)
+        fan_in, pad = self.channels[x] // groups, kernel // 2 if pad is None else pad
+        w = self.random(channels, fan_in, *[kernel] * rank, std=(gain / (fan_in * kernel**rank)) ** 0.5)
+        attrs = dict(kernel_shape=[kernel] * rank, strides=[stride] * rank, group=groups, pads=[pad] * 2 * rank)
         return self._convolve("Conv", x, w, 0, channels, bias, normalized, attrs)
 
     def deconv(
@@ -148,12 +152,12 @@ class Graph:
         w, b = self.random(features, fan_in, std=(gain / fan_in) ** 0.5), self.random(features, std=0.1)
         return self._with_channels(self.op("Gemm", x, self.weight(w), self.weight(b), transB=1), features)
 
-    def linear(self, x: str, features: int, gain: float = 1.0) -> str:
+    def linear(self, x: str, features: int, gain: float = 1.0, biased: bool = True) -> str:
         """x @ w + b with x of more dimensions: MatMul and Add, as PyTorch's Linear there."""
         fan_in = self.channels[x]
         w, b = self.random(fan_in, features, std=(gain / fan_in) ** 0.5), self.random(features, std=0.1)
         y = self._with_channels(self.op("MatMul", x, self.weight(w)), features)
-        return self._with_channels(self.op("Add", self.weight(b), y), features)
+        return self._with_channels(self.op("Add", self.weight(b), y), features) if biased else y
 
     # ---- operators that changed with the opsets, and pairs of them
     def relu(self, x: str) -> str:
@@ -193,6 +197,25 @@ class Graph:
         parts = [extent if isinstance(extent, str) else self.constant([extent]) for extent in extents]
         return self.op("Reshape", x, self.op("Concat", *parts, axis=0))
 
+    def sized(self, batch: int | str, x: str) -> int | str:
+        """The first extent for a view of x: the number if it is known, else a value that is read from x."""
+        return batch if isinstance(batch, int) else self.extent(x, 0)
+
+    def transpose(self, x: str, *perm: int, channels: int | None = None) -> str:
+        """`channels`: the new extent of axis 1, or of the last axis of a row of features."""
+        y = self.op("Transpose", x, perm=perm)
+        return y if channels is None else self._with_channels(y, channels)
+
+    def view(self, x: str, *extents: int | str, channels: int | None = None) -> str:
+        """`reshape`; see `transpose` for `channels`."""
+        y = self.reshape(x, *extents)
+        return y if channels is None else self._with_channels(y, channels)
+
+    def slice(self, x: str, start: int, stop: int | str, axis: int, step: int = 1) -> str:
+        """x[start:stop:step] on an axis, as PyTorch writes it: one Slice for each axis."""
+        stop = stop if isinstance(stop, str) else self.constant([stop])
+        return self.op("Slice", x, self.constant([start]), stop, self.constant([axis]), self.constant([step]))
+
     def layer_norm(self, x: str) -> str:
         """Over the last axis: one node from opset 17, before that the nodes that it was made of."""
         features = self.channels[x]
@@ -210,6 +233,15 @@ class Graph:
         root, one, half = (self.constant(value, np.float32) for value in (2**0.5, 1, 0.5))
         y = self.op("Add", self.op("Erf", self.op("Div", x, root)), one)
         return self.op("Mul", self.op("Mul", x, y), half)
+
+    def gelu_by_tanh(self, x: str) -> str:
+        """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))"""
+        half, three, factor, root, one = (
+            self.constant(value, np.float32) for value in (0.5, 3, 0.044715, (2 / np.pi) ** 0.5, 1)
+        )
+        inner = self.op("Add", x, self.op("Mul", self.op("Pow", x, three), factor))
+        y = self.op("Add", self.op("Tanh", self.op("Mul", inner, root)), one)
+        return self.op("Mul", self.op("Mul", x, half), y)
 
     # ---- the result
     def model(self) -> onnx.ModelProto:
