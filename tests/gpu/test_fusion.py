@@ -12,7 +12,8 @@ from dovetail.machine.testing_epilogues import EPILOGUES, Behind, absorbs
 
 pytestmark = pytest.mark.gpu
 
-RELU, SUM = trt.ActivationType.RELU, trt.ElementWiseOperation.SUM
+RELU = trt.ActivationType.RELU
+SUM, GREATER = trt.ElementWiseOperation.SUM, trt.ElementWiseOperation.GREATER
 HALVES = (DataType.HALF, DataType.BF16)
 # Those of the bench, and what kernels compute without a program or take out of the front of one. `w` has one value for
 # each place on the last axis.
@@ -74,6 +75,22 @@ WITH_COLUMNS = [
     product("a vector on the right", (2, 75, 40), (2, 40), op1=2),
     ("Einsum@1", Case("turned", a=(3, 40, 21), b=(3, 21, 34), equation="bij,bjk->bki")),
 ]
+MAPS = (2, 18, 9, 13)
+POINTWISE = [
+    ("Activation@1", Case("relu", x=MAPS, type=RELU)),
+    ("Unary@1", Case("abs", x=MAPS, op=trt.UnaryOperation.ABS)),
+    ("Scale@1", Case("scale", x=MAPS, scale=(18,), shift=(18,), mode=trt.ScaleMode.CHANNEL, channel_axis=1)),
+    ("ElementWise@1", Case("sum", a=MAPS, b=MAPS, op=SUM)),
+    ("ElementWise@1", Case("repeated", a=(2, 18, 1, 13), b=MAPS, op=SUM)),
+    ("ElementWise@1", Case("matrix", a=(37, 70), b=(1, 70), op=SUM)),
+    ("Activation@1", Case("one pixel", x=(3, 20, 1, 1), type=RELU)),
+    ("Activation@1", Case("volume", x=(1, 3, 4, 5, 7), type=RELU)),
+]
+ALONG_ANY_AXES = {
+    "row": ("x * w",),
+    "channel": ("x * g + along(s, 1)", "tanh(x)"),
+    "all forms": ("x * w + along(t, 1)", "max(x, r)", "x * sigmoid(x)"),
+}
 
 
 def check(op, case, dtype, epilogues):
@@ -101,6 +118,12 @@ def test_what_has_channels_computes_every_epilogue(op, case, dtype):
 @pytest.mark.parametrize(("op", "case"), WITH_COLUMNS, ids=lambda given: getattr(given, "name", given))
 def test_products_compute_what_lies_along_their_columns(op, case, dtype):
     check(op, case, dtype, ALONG_COLUMNS)
+
+
+@pytest.mark.parametrize("dtype", [DataType.FLOAT, *HALVES], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize(("op", "case"), POINTWISE, ids=lambda given: getattr(given, "name", given))
+def test_pointwise_layers_compute_what_follows_in_every_format(op, case, dtype):
+    check(op, case, dtype, ALONG_ANY_AXES)
 
 
 # ---- networks
@@ -204,3 +227,18 @@ def test_an_operand_along_the_rows_of_a_product_stays():
 def test_large_layers_are_timed_without_bringing_their_tensors_to_the_gpu_for_each_kernel():
     net = Net((16, 32, 128, 128), trt.float16)
     net.check(net.act(net.conv(net.x, 32)))
+
+
+@TYPES
+def test_pointwise_layers_alone_become_one_step(dtype):
+    net = Net((2, 18, 9, 13), dtype)
+    first = net.add(net.act(net.x, "head"), net.constant(1, 1, 9, 1), "rows")
+    net.check(net.act(net.add(first, net.x, "sum"), "tanh", trt.ActivationType.TANH), ["head + rows + sum + tanh"])
+
+
+def test_results_that_are_not_floats_take_nothing():
+    net = Net((2, 18, 9, 13))
+    network = net.network
+    larger = net.named(network.add_elementwise(net.x, net.constant(1, 18, 1, 1), GREATER), "larger")
+    y = net.named(network.add_cast(larger, trt.float32), "cast")
+    net.check(net.act(y), ["larger", "cast", "act"])

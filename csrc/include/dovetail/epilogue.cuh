@@ -50,24 +50,23 @@ __device__ __forceinline__ void load_epilogue_elements(const void* data, const i
   for (int i = 0; i < n; ++i) to[i] = at[i] >= 0 ? epilogue_element(pack.v[i]) : 0.0f;
 }
 
-// An operand for n results; see apply_epilogue.
+// The element of an operand, number `number` of the program's tensors, for result i; see apply_epilogue.
+template <class At>
+__device__ __forceinline__ int64_t epilogue_place(const At& results, const EpilogueOperand& tensor, int, int i) {
+  if (tensor.form == kEpilogueOne) return 0;
+  if (tensor.form == kEpilogueWhole) return results.offset(i);
+  const int64_t of_image = tensor.image_step != 0 ? results.image(i) * tensor.image_step : 0;
+  return of_image + (tensor.channel_step != 0 ? results.channel(i) * tensor.channel_step : 0);
+}
+
+// An operand for n results.
 template <int n, class At>
-__device__ __forceinline__ void load_epilogue_operand(const EpilogueOperand& tensor, const At& results,
+__device__ __forceinline__ void load_epilogue_operand(const EpilogueOperand& tensor, int number, const At& results,
                                                       float (&to)[n]) {
   const bool is_whole = tensor.form == kEpilogueWhole;
   int64_t at[n];
 #pragma unroll
-  for (int i = 0; i < n; ++i) {
-    at[i] = 0;
-    if (!results.has(i)) {
-      at[i] = -1;
-    } else if (is_whole) {
-      at[i] = results.offset(i);
-    } else if (tensor.form == kEpilogueByChannel) {
-      at[i] = results.channel(i) * tensor.channel_step;
-      if (tensor.image_step != 0) at[i] += results.image(i) * tensor.image_step;
-    }
-  }
+  for (int i = 0; i < n; ++i) at[i] = results.has(i) ? epilogue_place(results, tensor, number, i) : -1;
   const bool are_neighbours = At::kAreNeighbours && is_whole && results.has(n - 1);
   switch (tensor.type) {
     case DT_TYPE_FLOAT:
@@ -236,7 +235,8 @@ struct EpilogueResult {
 // Applies the program to n results, 4 at most lest registers run out, and leaves the values to store in their place:
 // each step is read once for all of them. `results` says of each whether it is there at all (has(i), false only behind
 // the last one that is), its offset(i), position in the output's memory in elements, and its image(i) and channel(i),
-// which are asked only if an operand needs them. At::kAreNeighbours: offsets follow each other.
+// which are asked only if an operand needs them. At::kAreNeighbours: offsets follow each other. A kernel that reads
+// operands of other forms has an epilogue_place beside its At that says where their elements are.
 template <int n, class At>
 __device__ __forceinline__ void apply_epilogue(const EpilogueProgram& program, float (&v)[n], const At& results) {
   static_assert(kEpilogueRegisters == 4, "as many as there are here");
@@ -253,7 +253,7 @@ __device__ __forceinline__ void apply_epilogue(const EpilogueProgram& program, f
 #pragma unroll
       for (int i = 0; i < n; ++i) c[i] = b[i], b[i] = a[i];
       if (kind == kEpilogueTensor) {
-        detail::load_epilogue_operand(program.tensors[index], results, a);
+        detail::load_epilogue_operand(program.tensors[index], index, results, a);
       } else {
         const float constant = step.constant[k];
 #pragma unroll

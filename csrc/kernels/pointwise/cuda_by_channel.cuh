@@ -5,6 +5,7 @@
 #define DOVETAIL_KERNELS_POINTWISE_CUDA_BY_CHANNEL_CUH
 
 #include "dovetail/cuda.hpp"
+#include "kernels/pointwise/cuda_epilogue.cuh"
 #include "kernels/pointwise/per_channel.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
@@ -131,10 +132,10 @@ __device__ inline void load_parameter(const ChannelParameter& parameter, const C
   }
 }
 
-// f(x, y, channels, channel): n values of x to n of y.
-template <int n, class X, class Y, class F>
-__global__ void __launch_bounds__(kBlock)
-    map_kernel(const X* x, Y* y, int64_t total, bool in_packs, Channels channels, F f) {
+// f(x, y, channels, channel): n values of x to n of y, on which `end` computes what is absorbed.
+template <int n, class X, class Y, class F, class End>
+__global__ void __launch_bounds__(kBlock) map_kernel(const X* x, Y* y, int64_t total, bool in_packs, Channels channels,
+                                                     F f, const __grid_constant__ End end) {
   for (int64_t first = first_item() * n; first < total; first += item_stride() * n) {
     const int count = total - first < n ? static_cast<int>(total - first) : n;
     const bool whole = in_packs && count == n;
@@ -149,6 +150,7 @@ __global__ void __launch_bounds__(kBlock)
     }
     find_channels<n>(channels, first, channel);
     f(in, out, channels, channel);
+    end(first, count, out);
     if (channels.has_padding) {
 #pragma unroll
       for (int j = 0; j < n; ++j) out[j] = channel[j] < channels.n_channels ? out[j] : Y();
@@ -170,14 +172,15 @@ constexpr int kMapPack =
     sizeof(X) < sizeof(Y) ? (16 / sizeof(X) < 8 ? 16 / sizeof(X) : 8) : (16 / sizeof(Y) < 8 ? 16 / sizeof(Y) : 8);
 
 // y = f(x) over all stored elements; y may be x.
-template <class X, class Y, class F>
-void map_by_channel(const Run& run, const char* name, const X* x, Y* y, const ParameterLayout& layout, const F& f) {
+template <class X, class Y, class F, class End = NoEnding>
+void map_by_channel(const Run& run, const char* name, const X* x, Y* y, const ParameterLayout& layout, const F& f,
+                    const End& end = End()) {
   constexpr int n = kMapPack<X, Y>;
   const int64_t total = layout.view.stored();
   if (total == 0) return;
   const bool in_packs = is_aligned(kPieceBytes<X, n>, x) && is_aligned(kPieceBytes<Y, n>, y);
-  launch(run, name, map_kernel<n, X, Y, F>, blocks_for(total, n), kBlock, 0, x, y, total, in_packs,
-         channels_of(layout, n), f);
+  launch(run, name, map_kernel<n, X, Y, F, End>, blocks_for(total, n), kBlock, 0, x, y, total, in_packs,
+         channels_of(layout, n), f, end);
 }
 
 // For map_by_channel: y = x, element by element.

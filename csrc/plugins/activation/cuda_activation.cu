@@ -47,7 +47,9 @@ void enqueue(const ActivationParams& params, const Run& run) {
   const Activate activate = {params.type, static_cast<float>(params.alpha), static_cast<float>(params.beta)};
   with_float_type(x.type(), [&](auto t) {
     typedef decltype(t) T;
-    map_by_channel(run, "activation", x.data<const T>(), y.data<T>(), layout, activate);
+    with_ending(run, [&](const auto& end) {
+      map_by_channel(run, "activation", x.data<const T>(), y.data<T>(), layout, activate, end);
+    });
   });
 }
 
@@ -57,7 +59,8 @@ void enqueue(const ActivationParams& params, const Run& run) {
    .types = "f32|f16|bf16 -> f32|f16|bf16", \
    .formats = format " -> " format,         \
    .enqueue = enqueue,                      \
-   .traits = kCaptureSafe | kInPlace},
+   .traits = kCaptureSafe | kInPlace,       \
+   .absorb = absorb_on_cuda<ActivationParams>},
 
 constexpr Row<ActivationParams> kRows[] = {DOVETAIL_EACH_FORMAT(ACTIVATION_ROW, 0)};
 

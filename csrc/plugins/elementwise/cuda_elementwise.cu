@@ -49,9 +49,10 @@ struct Logic {
 };
 #undef OPERATION_CASE
 
-template <class Ops, int n, class T, class Y>
-__global__ void __launch_bounds__(kBlock)
-    elementwise_kernel(const __grid_constant__ BroadcastJob<2> job, Y* to, int32_t kind) {
+// `end` computes on results what is absorbed.
+template <class Ops, int n, class T, class Y, class End>
+__global__ void __launch_bounds__(kBlock) elementwise_kernel(const __grid_constant__ BroadcastJob<2> job, Y* to,
+                                                             int32_t kind, const __grid_constant__ End end) {
   for (int64_t first = first_item() * n; first < job.total; first += item_stride() * n) {
     const int count = job.total - first < n ? static_cast<int>(job.total - first) : n;
     T a[n], b[n];
@@ -59,17 +60,18 @@ __global__ void __launch_bounds__(kBlock)
     load_operand<n>(job, job.operand[0], first, count, a);
     load_operand<n>(job, job.operand[1], first, count, b);
     Ops::compute(kind, a, b, y);
+    end(first, count, y);
     store_result<n>(job, to, first, count, y);
   }
 }
 
-template <class Ops, class T, class Y>
-void start(const ElementwiseParams& params, const Run& run) {
+template <class Ops, class T, class Y, class End>
+void start(const ElementwiseParams& params, const Run& run, const End& end) {
   constexpr int n = kBroadcastPack<T>;
   const Tensor a = run.input(0), b = run.input(1), y = run.output(0);
   const BroadcastJob<2> job = broadcast_job<n, 2>({a, b}, y);
-  launch(run, "elementwise", elementwise_kernel<Ops, n, T, Y>, blocks_for(job.total, n), kBlock, 0, job, y.data<Y>(),
-         params.op);
+  launch(run, "elementwise", elementwise_kernel<Ops, n, T, Y, End>, blocks_for(job.total, n), kBlock, 0, job,
+         y.data<Y>(), params.op, end);
 }
 
 void enqueue(const ElementwiseParams& params, const Run& run) {
@@ -78,29 +80,34 @@ void enqueue(const ElementwiseParams& params, const Run& run) {
   const bool compares = run.output(0).type() == DataType::kBOOL;
   const auto with = [&](auto t) {
     typedef decltype(t) T;
-    if (compares) return start<Comparison, T, uint8_t>(params, run);
-    start<Arithmetic, T, T>(params, run);
+    if (compares) return start<Comparison, T, uint8_t>(params, run, NoEnding());
+    if constexpr (std::is_integral_v<T>) {
+      start<Arithmetic, T, T>(params, run, NoEnding());
+    } else {
+      with_ending(run, [&](const auto& end) { start<Arithmetic, T, T>(params, run, end); });
+    }
   };
-  if (type == DataType::kBOOL) return start<Logic, uint8_t, uint8_t>(params, run);
+  if (type == DataType::kBOOL) return start<Logic, uint8_t, uint8_t>(params, run, NoEnding());
   if (type == DataType::kINT32) return with(int32_t());
   if (type == DataType::kINT64) return with(int64_t());
   with_float_type(type, with);
 }
 
-#define ELEMENTWISE_ROW(unused, format) \
-  {.tactic = format,                    \
-   .needs = kBuiltSm,                   \
-   .types = kArithmeticTypes,           \
-   .formats = format,                   \
-   .fits = fits_elementwise,            \
-   .enqueue = enqueue,                  \
-   .traits = kCaptureSafe},             \
-      {.tactic = format "_bool",        \
-       .needs = kBuiltSm,               \
-       .types = kComparisonTypes,       \
-       .formats = format,               \
-       .fits = fits_elementwise,        \
-       .enqueue = enqueue,              \
+#define ELEMENTWISE_ROW(unused, format)          \
+  {.tactic = format,                             \
+   .needs = kBuiltSm,                            \
+   .types = kArithmeticTypes,                    \
+   .formats = format,                            \
+   .fits = fits_elementwise,                     \
+   .enqueue = enqueue,                           \
+   .traits = kCaptureSafe,                       \
+   .absorb = absorb_on_cuda<ElementwiseParams>}, \
+      {.tactic = format "_bool",                 \
+       .needs = kBuiltSm,                        \
+       .types = kComparisonTypes,                \
+       .formats = format,                        \
+       .fits = fits_elementwise,                 \
+       .enqueue = enqueue,                       \
        .traits = kCaptureSafe},
 
 constexpr Row<ElementwiseParams> kRows[] = {DOVETAIL_EACH_FORMAT(ELEMENTWISE_ROW, 0)};

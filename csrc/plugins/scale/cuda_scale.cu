@@ -34,7 +34,8 @@ void enqueue(const ScaleParams& params, const Run& run) {
                              channel_parameter(run, kPower, layout, 1.0f)};
   with_float_type(x.type(), [&](auto t) {
     typedef decltype(t) T;
-    map_by_channel(run, "scale", x.data<const T>(), y.data<T>(), layout, f);
+    with_ending(run,
+                [&](const auto& end) { map_by_channel(run, "scale", x.data<const T>(), y.data<T>(), layout, f, end); });
   });
 }
 
@@ -45,7 +46,8 @@ void enqueue(const ScaleParams& params, const Run& run) {
    .formats = format " linear linear linear -> " format, \
    .fits = fits_scale,                                   \
    .enqueue = enqueue,                                   \
-   .traits = kCaptureSafe | kInPlace},
+   .traits = kCaptureSafe | kInPlace,                    \
+   .absorb = absorb_on_cuda<ScaleParams>},
 
 constexpr Row<ScaleParams> kRows[] = {DOVETAIL_EACH_FORMAT(SCALE_ROW, 0)};
 

@@ -90,6 +90,12 @@ void enqueue(const UnaryParams& params, const Run& run) {
   const auto map = [&](auto from, auto to, const auto& function) {
     map_by_channel(run, "unary", x.data<const decltype(from)>(), y.data<decltype(to)>(), layout, function);
   };
+  const auto map_floats = [&](auto t) {
+    typedef decltype(t) T;
+    with_ending(run, [&](const auto& end) {
+      map_by_channel(run, "unary", x.data<const T>(), y.data<T>(), layout, Function{params.op}, end);
+    });
+  };
   const IntegerFunction of_integers = {params.op};
   switch (x.type()) {
     case DataType::kINT32:
@@ -105,22 +111,23 @@ void enqueue(const UnaryParams& params, const Run& run) {
   }
   with_float_type(x.type(), [&](auto t) {
     if (y.type() == DataType::kBOOL) return map(t, uint8_t(), Question{params.op});
-    map(t, t, Function{params.op});
+    map_floats(t);
   });
 }
 
-#define UNARY_ROW(format, types_, suffix, more) \
-  {.tactic = format suffix,                     \
-   .needs = kBuiltSm,                           \
-   .types = types_,                             \
-   .formats = format " -> " format,             \
-   .fits = fits_unary,                          \
-   .enqueue = enqueue,                          \
-   .traits = kCaptureSafe | more},
-#define UNARY_ROWS(unused, format)                        \
-  UNARY_ROW(format, kUnaryFloats, "", kInPlace)           \
-  UNARY_ROW(format, kUnaryIntegers, "_integer", kInPlace) \
-  UNARY_ROW(format, kUnaryQuestions, "_bool", uint32_t{0})
+#define UNARY_ROW(format, types_, suffix, more, absorb_) \
+  {.tactic = format suffix,                              \
+   .needs = kBuiltSm,                                    \
+   .types = types_,                                      \
+   .formats = format " -> " format,                      \
+   .fits = fits_unary,                                   \
+   .enqueue = enqueue,                                   \
+   .traits = kCaptureSafe | more,                        \
+   .absorb = absorb_},
+#define UNARY_ROWS(unused, format)                                           \
+  UNARY_ROW(format, kUnaryFloats, "", kInPlace, absorb_on_cuda<UnaryParams>) \
+  UNARY_ROW(format, kUnaryIntegers, "_integer", kInPlace, nullptr)           \
+  UNARY_ROW(format, kUnaryQuestions, "_bool", uint32_t{0}, nullptr)
 
 constexpr Row<UnaryParams> kRows[] = {DOVETAIL_EACH_FORMAT(UNARY_ROWS, 0)};
 
