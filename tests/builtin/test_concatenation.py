@@ -29,6 +29,9 @@ def random_cases(n, seed=0):
 
 CASES = [
     Case("channels", xs=[(2, 3, 5, 5), (2, 16, 5, 5), (2, 1, 5, 5)], axis=1, dtypes=ALL),
+    Case("chunks of channels", xs=[(2, 8, 5, 3), (2, 24, 5, 3)], axis=1, dtypes=ALL),
+    Case("rows of chunks", xs=[(2, 16, 2, 3), (2, 16, 5, 3)], axis=2, dtypes=ALL),
+    Case("chunks of a volume", xs=[(1, 8, 2, 3, 4), (1, 16, 2, 3, 4)], axis=1, dtypes=FLOATS),
     Case("last axis", xs=[(7, 3), (7, 4)], axis=-1, dtypes=ALL),
     Case("first axis", xs=[(300, 64), (20, 64)], axis=0),
     Case("one input", xs=[(3, 4)], axis=0),

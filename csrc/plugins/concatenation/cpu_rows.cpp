@@ -9,7 +9,7 @@ namespace {
 
 void enqueue(const ConcatenationParams& params, const Run& run) {
   void* y = run.output(0).data<void>();
-  for_parts(params, run, [&](const StridedCopy& part, const void* x) { copy_strided(run, part, x, y); });
+  for_parts(params, run, row_major, [&](const StridedCopy& part, const void* x) { copy_strided(run, part, x, y); });
 }
 
 const char* fits_blocks(const ConcatenationParams&, const Descs& inputs, const Descs&) {
