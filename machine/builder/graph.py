@@ -189,7 +189,8 @@ class GraphLayer:
 class Candidate:
     """One way to run a group: a format row, the implementation's object, and how much of the tail it computes.
 
-    The layers of the tail that it does not compute run by `rest`, one candidate for each, set by selection.
+    The layers of the tail that it does not compute run by `rest`, set by selection: one candidate for each, or for
+    several where it absorbs those behind.
     """
 
     row: FormatRow
@@ -241,6 +242,7 @@ class LayerGroup:
     taken: list[list[Taken]] = field(default_factory=list)  # inputs of each layer of the tail that the program reads
     found: Found = field(default_factory=Found)
     found_alone: list[Found] = field(default_factory=list)  # for each layer of the tail that runs by itself
+    behind: dict[int, LayerGroup] = field(default_factory=dict)  # what is left of the tail at a cut, as one group
     chosen: Candidate | None = None
     workspace_bytes: list[int] = field(default_factory=list)  # for each profile
     packed: memoryview | bytes = b""
@@ -364,19 +366,33 @@ class LayerGroup:
         Operands of absorbed layers are on the device of the result, in its format if they have its extents, else
         linear.
         """
-        n_inputs = len(self.head.inputs)
-        found, results = list(candidate.places[:n_inputs]), list(candidate.places[n_inputs:])
-        head = results[0] if results else None
-        for position, (before, layer) in enumerate(zip(self.layers, self.tail, strict=False)):
-            made = before.outputs[0]
-            is_absorbed = position < candidate.n_absorbed
-            own = () if is_absorbed else candidate.rest[position - candidate.n_absorbed].places
-            beside = [one.index for one in self.taken[position]]
-            found += [self._as_operand(layer.inputs[i], made, head) if is_absorbed else own[i] for i in beside]
-            results = results if is_absorbed else list(own[len(layer.inputs) :])
-        if candidate.n_absorbed and candidate.n_absorbed == len(self.tail):
-            results = [self.place_of_result(candidate)]
+        found, results = self.places_of_part(candidate, 0)
+        position = candidate.n_absorbed
+        for one in candidate.rest:
+            layer = self.tail[position]
+            found += [one.places[taken.index] for taken in self.taken[position]]
+            group = self.behind[position] if one.n_absorbed else LayerGroup(layer)
+            operands, results = group.places_of_part(one, len(layer.inputs), self.taken[position + 1 :])
+            found += operands
+            position += 1 + one.n_absorbed
         return [*found, *results]
+
+    def places_of_part(
+        self, candidate: Candidate, first: int, taken: Sequence[list[Taken]] | None = None
+    ) -> tuple[list[Place | None], list[Place | None]]:
+        """Places of the inputs of what a candidate computes, those of the head from `first` on, and of the outputs.
+
+        Args:
+            taken: the operands that are asked for; None: all that the program reads.
+        """
+        n_inputs = len(self.head.inputs)
+        found, results = list(candidate.places[first:n_inputs]), list(candidate.places[n_inputs:])
+        if not candidate.n_absorbed:
+            return found, results
+        absorbed = list(zip(self.layers, self.tail, taken or self.taken, strict=False))[: candidate.n_absorbed]
+        for before, layer, operands in absorbed:
+            found += [self._as_operand(layer.inputs[one.index], before.outputs[0], results[0]) for one in operands]
+        return found, [self.place_of_result(candidate)]
 
     def _as_operand(self, tensor: GraphTensor | None, result: GraphTensor, place: Place | None) -> Place | None:
         """The place of an operand of an epilogue for a result in `place`."""

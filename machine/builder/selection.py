@@ -7,7 +7,7 @@ copies between devices are reformats.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,9 @@ from dovetail.machine.builder.pbqp import Problem, Solution, solve
 from dovetail.machine.builder.reformats import Reformats
 
 UNTIMED_STEP_NS = 1.0  # without timings, the earlier candidate wins
+
+
+Rest = Callable[[int, Place | None], tuple[float, tuple[Candidate, ...]]]
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,11 @@ class Selection:
                 for order in range(len(group.found_alone[position].candidates)):
                     cost, ones = self._apart(group, position, end, place, order)
                     behind, others = rest(end, ones[-1].places[len(group.tail[end - 1].inputs)])
-                    ways.append((cost + behind, order, (*ones, *others)))
-                best = min(ways)
-                known[position, place] = best[0], best[2]
+                    ways.append((cost + behind, len(ones) + len(others), order, (*ones, *others)))
+                if position in group.behind:
+                    ways += self._together(group, position, place, rest)
+                best = min(ways, key=lambda way: way[:3])
+                known[position, place] = best[0], best[3]
             return known[position, place]
 
         found = []
@@ -110,6 +115,26 @@ class Selection:
             chosen.append(best)
             places[layer.outputs[0]] = best.places[len(layer.inputs)]
         return total, tuple(chosen)
+
+    def _together(
+        self, group: LayerGroup, position: int, place: Place | None, rest: Rest
+    ) -> list[tuple[float, int, int, tuple[Candidate, ...]]]:
+        """(cost, number of steps, order, candidates) of the tail from a cut on, for each that absorbs layers behind."""
+        behind, made, cuts = group.behind[position], group.layers[position].outputs[0], group.cuts
+        ways = []
+        for order, one in enumerate(behind.found.candidates):
+            end = position + 1 + one.n_absorbed
+            if end not in cuts:
+                continue
+            part = behind.part(one.n_absorbed)
+            cost = _own_cost(one, order) + sum(
+                self._reformats.cost(made, place, wanted)  # type: ignore[arg-type]
+                for tensor, wanted in zip(part.inputs, part.places(one), strict=False)
+                if tensor is made
+            )
+            further, others = rest(end, behind.place_of_result(one))
+            ways.append((cost + further, 1 + len(others), order, (one, *others)))
+        return ways
 
     def _problem(
         self, graph: Graph, offered: dict[int, list[Alternative]], io_places: dict[int, list[Place]]

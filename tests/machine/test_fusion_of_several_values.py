@@ -5,6 +5,7 @@ import pytest
 from fusing import PROD, RELU, SIGMOID, SUM, Net, check_both, not_fused, run, steps
 
 import dovetail as trt
+from dovetail.machine.builder.selection import Selection
 
 Unary, ElementWise, Activation = trt.UnaryOperation, trt.ElementWiseOperation, trt.ActivationType
 
@@ -87,8 +88,37 @@ def test_a_kernel_that_computes_no_part_of_it_leaves_whole_patterns(monkeypatch)
     monkeypatch.setattr(candidates, "n_absorbed", lambda group, candidate: 2)  # inside of the second pattern
     net = Net()
     y = silu(net, net.activation(net.conv(net.x, 5)))
-    plan = check_both(net, y, wanted=["conv + act", "sigmoid", "product"])
+    plan = check_both(net, y, wanted=["conv + act", "sigmoid + product"])
     assert any("sigmoid + product is not fused into conv + act" in line for line in not_fused(plan))
+
+
+@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize("most", [0, 1])
+def test_what_a_kernel_leaves_of_the_group_runs_as_one_step(monkeypatch, most, level):
+    from dovetail.machine.builder import candidates
+
+    ask = candidates.n_absorbed
+    monkeypatch.setattr(
+        candidates, "n_absorbed", lambda group, one: most if group.head.name == "conv" else ask(group, one)
+    )
+    monkeypatch.setattr(Selection, "_apart", never(Selection._apart))
+    net = Net()
+    y = silu(net, net.add(net.scale(net.conv(net.x, 16)), net.number(0.5), "sum"))
+    possible = [["conv", "scale + sum + sigmoid + product"], ["conv + scale", "sum + sigmoid + product"]]
+    plan = net.plan(y, builder_optimization_level=level)
+    assert steps(plan) in (possible[most:][:1] if level == 0 else possible)
+    alone = net.plan(allow_fusion=False)
+    np.testing.assert_allclose(run(plan, net.values)[y.name], run(alone, net.values)[y.name], 1e-4, 1e-5)
+
+
+def never(ask):
+    """Costs that are never the least, so that what is timed does not decide."""
+
+    def apart(*arguments):
+        cost, candidates = ask(*arguments)
+        return cost + 1e9, candidates
+
+    return apart
 
 
 # ---- what stays by itself

@@ -76,6 +76,7 @@ class _Grouping:
                 group = LayerGroup(head)
                 if _may_be_extended(head, self._build):
                     self._extend(group)
+                    self._add_behind(group)
                 self._owner.update(dict.fromkeys(group.layers, group))
         groups = dict.fromkeys(self._owner.values())
         self._block.set_groups(sorted(groups, key=lambda group: self._place[group.layers[-1]]))
@@ -92,6 +93,22 @@ class _Grouping:
             group.tail += part.tail
             group.program = part.program
             group.taken += part.taken
+
+    def _add_behind(self, group: LayerGroup) -> None:
+        """What is left of the tail at each cut as a group of its own, whose head may absorb if that of all does not."""
+        for cut in group.cuts[:-1]:
+            head, others = group.tail[cut], group.tail[cut + 1 :]
+            behind = LayerGroup(head)
+            if not others or not _may_be_extended(head, self._build):
+                continue
+            part = _Part([], Program(head.outputs[0].dtype), [])
+            try:
+                for layer in others:
+                    self._append(behind, part, layer)
+            except NotAbsorbed:
+                continue  # the reason is that of the whole group, or the layers take what the head has not made
+            behind.tail, behind.program, behind.taken = part.tail, part.program, part.taken
+            group.behind[cut] = behind
 
     def _beside(self, tensor: GraphTensor) -> list[GraphLayer | None]:
         """The layers of this block that take a tensor, each once; None for an output and for layers of other blocks."""

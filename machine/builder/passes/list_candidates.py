@@ -35,6 +35,9 @@ def list_candidates(graph: Graph, build: Build) -> Graph:
         n_notes = len(group.found.notes)
         _absorb(group, graph)
         graph.notes += group.found.notes[n_notes:]
+        for position, behind in group.behind.items():
+            behind.found = Found(list(group.found_alone[position].candidates))
+            behind.found.candidates = [one for one in absorbing(behind, behind.found) if one.n_absorbed]
     return graph
 
 
@@ -46,6 +49,7 @@ def _absorb(group: LayerGroup, graph: Graph) -> None:
         _ask_plugins(alone, graph)
         if found.candidates is not before:
             graph.not_fused.append(f"{layer.name} is not fused into {group.head.name}: a plugin chose what runs it")
+            group.behind = {}
             kept = group.part(group.cut_before(position))
             group.found.candidates = absorbing(kept, group.found)
             return

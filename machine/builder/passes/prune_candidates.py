@@ -55,6 +55,7 @@ def _units(graph: Graph) -> Iterator[tuple[GraphLayer, Found]]:
     """Each layer with the candidates that start at it."""
     for group in graph.computing_groups():
         yield from zip(group.layers, [group.found, *group.found_alone], strict=True)
+        yield from ((behind.head, behind.found) for behind in group.behind.values())
 
 
 def _kind(candidate: Candidate) -> tuple:

@@ -23,13 +23,20 @@ def _split(graph: Graph, block: Block) -> None:
         if not choice.rest:
             groups.append(group)
             continue
-        left = group.tail[choice.n_absorbed :]
         part = group.part(choice.n_absorbed)
         part.found, part.chosen = group.found, replace(choice, rest=())
         groups.append(part)
         graph.not_fused.append(_why(group, choice))
-        alone = zip(left, group.found_alone[choice.n_absorbed :], choice.rest, strict=True)
-        groups += [LayerGroup(layer, found=found, chosen=chosen) for layer, found, chosen in alone]
+        position = choice.n_absorbed
+        for one in choice.rest:
+            if one.n_absorbed:
+                behind = group.behind[position]
+                rest = behind.part(one.n_absorbed)
+                rest.found, rest.chosen = behind.found, one
+            else:
+                rest = LayerGroup(group.tail[position], found=group.found_alone[position], chosen=one)
+            groups.append(rest)
+            position += 1 + one.n_absorbed
     block.set_groups(groups)
     for group in groups:
         places = group.places(group.choice)[len(group.inputs) :]

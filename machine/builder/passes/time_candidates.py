@@ -34,6 +34,8 @@ def time_candidates(graph: Graph, build: Build) -> Graph:
         _time(graph, build, group, group.found)
         for layer, found in zip(group.tail, group.found_alone, strict=True):
             _time(graph, build, LayerGroup(layer), found)
+        for behind in group.behind.values():
+            _time(graph, build, behind, behind.found, is_needed=False)
     return graph
 
 
@@ -54,8 +56,12 @@ def _bytes_of(graph: Graph) -> int:
     return sum(map(bytes_at_opt, constants.values())) + max(beside, default=0)
 
 
-def _time(graph: Graph, build: Build, group: LayerGroup, found: Found) -> None:
-    """Give times to the candidates in `found`, which start at the head of `group`."""
+def _time(graph: Graph, build: Build, group: LayerGroup, found: Found, is_needed: bool = True) -> None:
+    """Give times to the candidates in `found`, which start at the head of `group`.
+
+    Args:
+        is_needed: one of them has to be left.
+    """
     timed: list[Candidate] = []
     errors: list[Exception] = []
     contents = None
@@ -68,7 +74,7 @@ def _time(graph: Graph, build: Build, group: LayerGroup, found: Found) -> None:
             note_loss(graph, part, candidate, time, "timed")
         else:
             timed.append(replace(candidate, time_ns=time.ns, n_runs=time.runs))
-    if timed:
+    if timed or not is_needed:
         found.candidates = timed
         return
     is_late = any(leaf.is_size_tensor for t in group.tensors if t for leaf in late_leaves(t.dims))
