@@ -26,6 +26,12 @@ EPILOGUES = {
     "gate": ("x * g",),
     "scale, residual and activation": ("x * along(s, 1) + along(t, 1)", "x + r", "x if x >= 0 else 0.1 * x"),
     "residual first": ("r - x", "max(-1, min(x, 6))", "tanh(x)"),
+    "residual and limits": ("x + r", "min(max(x, -0.5), 6)"),
+    "limits of one side": ("r + x", "max(x, 0.25)"),
+    "gelu": ("0.5 * x * (1 + erf(x * 0.70710678))",),
+    "gelu by tanh": ("0.5 * x * (1 + tanh(0.79788456 * (x + 0.044715 * x * x * x)))",),
+    "hard swish": ("x * max(0, min(1, x / 6 + 0.5))",),
+    "softplus": ("softplus(x) - r",),
 }
 GROWTH = 3
 FEW = ("value used twice", "scale, residual and activation")  # of these, for results of more elements than MANY

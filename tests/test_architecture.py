@@ -70,9 +70,9 @@ DISTRIBUTIONS = [
 
 # What is installed of csrc/include, for plugins and programs outside this repository; nothing else may stand there.
 INSTALLED = """plugin.h plugin.hpp device.h device.hpp runtime.h runtime.hpp cuda.hpp plugin.cmake plugin.map
-    epilogue.hpp epilogue.cuh epilogue_program.h epilogue_tile.hpp tile_math.hpp detail/base.hpp
-    detail/fields.hpp detail/host_device.hpp detail/isa.hpp detail/rows.hpp detail/shapes.hpp detail/views.hpp
-    detail/v2.hpp detail/v2_register.hpp detail/v2_table.hpp"""
+    epilogue.hpp epilogue.cuh epilogue_program.h epilogue_tile.hpp tile_math.hpp tile_vectors.hpp detail/base.hpp
+    detail/epilogue_vectors.hpp detail/fields.hpp detail/host_device.hpp detail/isa.hpp detail/rows.hpp
+    detail/shapes.hpp detail/views.hpp detail/v2.hpp detail/v2_register.hpp detail/v2_table.hpp"""
 
 # The families of code that several layers use, csrc/kernels/<family>, each with the families that it may use.
 FAMILIES = {
@@ -107,7 +107,8 @@ DEFINED_IN = {"csrc/include/dovetail": "csrc/runtime"}  # the runtime's C interf
 
 # cpu_generic.hpp is compiled once per instruction set, with all that it includes.
 ISA_INCLUDES = """kernels/* dovetail/plugin.h dovetail/detail/host_device.hpp dovetail/epilogue_program.h
-    dovetail/epilogue_tile.hpp dovetail/tile_math.hpp dovetail/detail/isa.hpp"""
+    dovetail/epilogue_tile.hpp dovetail/tile_math.hpp dovetail/tile_vectors.hpp
+    dovetail/detail/epilogue_vectors.hpp dovetail/detail/isa.hpp"""
 # Headers whose templates are inline and shared: a copy compiled for one instruction set could be the one that
 # the linker keeps for all.
 CONTAINERS = """<algorithm> <array> <deque> <functional> <iostream> <list> <map> <memory> <numeric> <optional>

@@ -97,6 +97,20 @@ CASES = [
     case((1, 3, 6, 9), 17, (1, 1), stride=4, mode=SAME_UPPER),  # P below 0 without the clamp
     case((1, 18, 9, 8), 17, (3, 3), stride=2, dilation=2, pre=1, post=0, mode=CAFFE_DOWN),
     case((1, 18, 9, 8), 17, (3, 3), stride=2, pre=1, post=0, mode=CAFFE_UP),
+    # Blocks of 16 channels: rows of several tiles, of one and a part, and tiles that go on in the next row.
+    case((1, 24, 9, 33), 40, (3, 3), stride=2, pre=1),
+    case((1, 33, 6, 61), 35, (1, 1), stride=2),
+    case((1, 33, 10, 31), 20, (3, 3), dilation=2, pre=2),
+    case((1, 20, 9, 12), 34, (3, 3), stride=2, dilation=3, pre=4),
+    case((2, 16, 24, 40), 70, (1, 1)),
+    case((1, 3, 17, 75), 34, (5, 5), stride=3, pre=2),
+    # Depthwise: rows of which all, some or no outputs have all their taps inside.
+    case((1, 33, 9, 31), 33, (3, 3), pre=1, groups=33),
+    case((1, 20, 7, 7), 20, (5, 5), pre=2, groups=20),
+    case((1, 20, 15, 26), 20, (5, 5), stride=2, pre=2, groups=20),
+    case((1, 17, 8, 25), 17, (3, 3), dilation=3, pre=3, groups=17),
+    case((1, 16, 3, 3), 16, (5, 5), pre=4, groups=16),
+    case((2, 18, 10, 11), 18, (7, 3), stride=(1, 2), pre=(3, 0), post=(2, 3), groups=18),
 ]
 # Several tiles of outputs and of maps, rows of whole vectors, groups of whole chunks of channels.
 TILED = [

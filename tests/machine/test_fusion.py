@@ -145,6 +145,10 @@ CASES = [
     Case("pointwise", x=(2, 19, 5, 5), kernel=(33, 19, 1, 1), num_output_maps=33, kernel_size_nd=(1, 1)),
     Case("one pixel", x=(1, 18, 1, 1), kernel=(5, 18, 1, 1), num_output_maps=5, kernel_size_nd=(1, 1)),
     Case("volume", x=(1, 2, 3, 4, 5), kernel=(4, 2, 2, 2, 2), num_output_maps=4, kernel_size_nd=(2, 2, 2)),
+    Case("strided depthwise", x=(1, 33, 9, 12), kernel=(33, 1, 5, 5), num_output_maps=33, kernel_size_nd=(5, 5),
+         num_groups=33, stride_nd=(2, 2), pre_padding=(2, 2), post_padding=(2, 2)),
+    Case("dilated", x=(1, 17, 9, 19), kernel=(20, 17, 3, 3), num_output_maps=20, kernel_size_nd=(3, 3),
+         pre_padding=(2, 2), post_padding=(2, 2), dilation_nd=(2, 2)),
     Case("strided, in groups", x=(2, 32, 9, 10), kernel=(32, 16, 3, 3), num_output_maps=32, kernel_size_nd=(3, 3),
          num_groups=2, stride_nd=(2, 2)),
 ]  # fmt: skip

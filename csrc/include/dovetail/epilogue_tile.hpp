@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Applies an epilogue to a tile of results in L1, on the CPU. Include it in files that are built for one instruction
 // set, with DT_ISA defined as a name of that set: everything is in that namespace, since the same inline function
-// compiled for two sets must be two functions. The loops are plain; the compiler makes vector code of them.
+// compiled for two sets must be two functions. Common programs on float32 run as vector code on the tile where it lies;
+// the others' loops are plain, and the compiler makes vector code of them.
 //
 //   float sums[8 * 32];                         // 8 channels x 32 neighbours in a row-major output
 //   ...
@@ -14,6 +15,7 @@
 
 #include <string.h>
 
+#include "dovetail/detail/epilogue_vectors.hpp"
 #include "dovetail/epilogue_program.h"
 #include "dovetail/tile_math.hpp"
 
@@ -206,18 +208,110 @@ static inline void apply_to_rows(const EpilogueProgram& program, const EpilogueT
   for (int r = 0; r < rows; ++r) copy_floats(result + r * tile.columns, tile.columns, values + r * tile.pitch);
 }
 
+// Programs whose operations all have vector code and whose tensors are float32.
+static inline bool has_vector_code(const EpilogueProgram& program) {
+  for (int s = 0; s < program.n_steps; ++s)
+    if (!has_vector_code(program.steps[s].operation)) return false;
+  for (int t = 0; t < program.n_tensors; ++t)
+    if (program.tensors[t].type != DT_TYPE_FLOAT) return false;
+  return true;
+}
+
+// A tensor next to the rows of a tile. Values that rows do not share are repeated in `room`, a vector for each row.
+static inline VectorOperand tensor_vectors(const EpilogueOperand& tensor, const EpilogueTile& tile, int first, int rows,
+                                           float* room) {
+  const float* const data = static_cast<const float*>(tensor.data);
+  if (tensor.form == kEpilogueWhole && tile.row_offsets == nullptr)
+    return {data + tile.offset + first * tile.row_step, tile.row_step, kLanes};
+  const int64_t step = tensor.form == kEpilogueOne ? 0 : tensor.channel_step;
+  const int64_t at = tensor.form == kEpilogueOne ? 0 : tile.image * tensor.image_step + tile.channel * step;
+  if (tile.column_channel && step) return {data + at, tile.row_channel * step, kLanes};
+  const int n = tile.row_channel && step ? rows : 1;  // different values
+  for (int r = 0; r < n; ++r) store(room + r * kLanes, splat(data[at + (first + r) * tile.row_channel * step]));
+  return {room, n > 1 ? kLanes : 0, 0};
+}
+
+// Are the steps s and s + 1 x * sigmoid(x), and is the sigmoid's value not read again?
+static inline bool is_silu(const EpilogueProgram& program, int s) {
+  if (program.steps[s].operation != DT_STEP_SIGMOID || program.steps[s].kind[0] != kEpilogueRegister) return false;
+  if (s + 1 == program.n_steps || program.steps[s + 1].operation != DT_STEP_MUL) return false;
+  const EpilogueStep &sigmoid = program.steps[s], &product = program.steps[s + 1];
+  const int x = sigmoid.index[0], made = sigmoid.to;
+  if (x == made || product.kind[0] != kEpilogueRegister || product.kind[1] != kEpilogueRegister) return false;
+  const int a = product.index[0], b = product.index[1];
+  if (!((a == x && b == made) || (a == made && b == x))) return false;
+  for (int t = s + 1; t < program.n_steps && program.steps[t].to != made; ++t) {
+    if (t + 1 == program.n_steps) break;
+    for (int k = 0; k < program.steps[t + 1].n_operands; ++k)
+      if (program.steps[t + 1].kind[k] == kEpilogueRegister && program.steps[t + 1].index[k] == made) return false;
+  }
+  return true;
+}
+
+// The rows [first, first + rows) of a tile, where they lie.
+static void apply_to_vectors(const EpilogueProgram& program, const EpilogueTile& tile, int first, int rows) {
+  float room[kEpilogueRegisters - 1][kEpilogueChunk], repeated[3][kEpilogueChunk];
+  VectorStep step;
+  step.rows = rows;
+  step.columns = tile.columns;
+  const int64_t padded = (tile.columns + kLanes - 1) / kLanes * kLanes;
+  VectorOperand registers[kEpilogueRegisters];
+  registers[0] = {tile.values + first * tile.pitch, tile.pitch, kLanes};
+  for (int r = 1; r < kEpilogueRegisters; ++r) registers[r] = {room[r - 1], padded, kLanes};
+  for (int s = 0; s < program.n_steps; ++s) {
+    const EpilogueStep& from = program.steps[s];
+    const bool is_two = is_silu(program, s);
+    for (int k = 0; k < from.n_operands; ++k) {
+      const int index = from.index[k];
+      step.is_number[k] = from.kind[k] == kEpilogueConstant && from.constant[k] == from.constant[k];
+      if (from.kind[k] == kEpilogueRegister) {
+        step.in[k] = registers[index];
+      } else if (from.kind[k] == kEpilogueTensor) {
+        step.in[k] = tensor_vectors(program.tensors[index], tile, first, rows, repeated[k]);
+      } else {
+        store(repeated[k], splat(from.constant[k]));
+        step.in[k] = {repeated[k], 0, 0};
+      }
+    }
+    if (is_two) ++s;
+    const int made = s + 1 == program.n_steps ? 0 : program.steps[s].to;  // elements do not depend on others
+    step.to = made == 0 ? tile.values + first * tile.pitch : room[made - 1];
+    step.pitch = registers[made].row;
+    apply_vector_step(is_two ? kStepSilu : from.operation, step);
+  }
+}
+
+// Rows without a pattern are computed one by one where there is a tensor as large as the output.
+static inline int rows_at_once(const EpilogueProgram& program, const EpilogueTile& tile) {
+  if (tile.row_offsets == nullptr) return tile.rows;
+  for (int t = 0; t < program.n_tensors; ++t)
+    if (program.tensors[t].form == kEpilogueWhole) return 0;
+  return tile.rows;
+}
+
 // Applies the program to the results of a tile, in place. A tile may have any number of rows and columns.
 static inline void apply_epilogue(const EpilogueProgram& program, const EpilogueTile& tile) {
   if (program.n_steps == 0 || tile.columns <= 0) return;
+  const bool in_vectors = has_vector_code(program) && rows_at_once(program, tile) > 0;
   for (int column = 0; column < tile.columns; column += kEpilogueChunk) {
     EpilogueTile part = tile;
     part.values += column;
     part.offset += column;
     part.channel += static_cast<int64_t>(column) * tile.column_channel;
     part.columns = tile.columns - column < kEpilogueChunk ? tile.columns - column : kEpilogueChunk;
-    const int most = kEpilogueChunk / part.columns;
-    for (int row = 0; row < tile.rows; row += most)
-      apply_to_rows(program, part, row, tile.rows - row < most ? tile.rows - row : most);
+    int most = kEpilogueChunk / part.columns;
+    if (in_vectors) {
+      const int padded = (part.columns + kLanes - 1) / kLanes * kLanes;
+      most = kEpilogueChunk / padded;
+    }
+    for (int row = 0; row < tile.rows; row += most) {
+      const int rows = tile.rows - row < most ? tile.rows - row : most;
+      if (in_vectors) {
+        apply_to_vectors(program, part, row, rows);
+      } else {
+        apply_to_rows(program, part, row, rows);
+      }
+    }
   }
 }
 

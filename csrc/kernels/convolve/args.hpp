@@ -36,7 +36,7 @@ struct ConvolveArgs {
   int32_t x_is_linear;  // kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels
 };
 
-// Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp and blocked.hpp,
+// Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp, blocked.hpp and depthwise.hpp,
 // which define them.
 DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
                                     int64_t last_panel, void* scratch);

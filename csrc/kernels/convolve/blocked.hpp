@@ -5,38 +5,42 @@
 #ifndef DOVETAIL_KERNELS_CONVOLVE_BLOCKED_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_BLOCKED_HPP
 
-#include "dovetail/epilogue_tile.hpp"
 #include "kernels/convolve/args.hpp"
-#include "kernels/simd/vec.hpp"
+#include "kernels/convolve/finish.hpp"
+#include "kernels/convolve/tile_sums.hpp"
 
 namespace DT_ISA {
 namespace {
 
-constexpr int kBlock = 16;
-constexpr int kVectors = kBlock / kLanes;  // of one block
 // Registers: outputs x vectors of sums, the vectors of weights, one input.
 constexpr int kMapBlocks = kLanes == 16 ? 2 : 1;
 constexpr int kOutputs = kLanes == 16 ? 14 : kLanes == 8 ? 6 : 2;
 static_assert(kOutputs * kMapBlocks * kVectors + kMapBlocks * kVectors < kRegisters, "sums stay in registers");
 
-// A tile of outputs times some blocks of maps: neighbours [j0, j0 + n) of row jh; or, where rows are short, outputs
-// that follow each other over the ends of rows (`is_flat`).
+// A tile of outputs times some blocks of maps: outputs that follow each other, in one row unless `is_flat`.
 struct BlockedTile {
-  const float* x;   // of this image and group
-  float* y;         // first block of maps of this image and group's part
-  int64_t y_block;  // distance of two blocks of y
+  Finish finish;
+  const float* x;  // of this image and group
+  float* y;        // first block of maps of this image and group's part
   const float* weights;
   int64_t weight_block;
-  const float* bias;  // of the first map, or null
-  int64_t maps;       // from the first map of the tile to the group's end
+  const float* bias;   // of the first map, or null
+  const float* next;   // weights that are needed soon, or null
+  int64_t next_lines;  // of them, in each step of 16 channels
+  int64_t maps;        // from the first map of the tile to the group's end
   bool is_flat;
-  int64_t jh, j0;
   int64_t h[kOutputs], w[kOutputs], out[kOutputs];  // first inputs' rows and columns; offsets in y
+
+  // Shares of the weights of the next pair of blocks, which has `n_blocks`, among the tiles of the chunk.
+  void prefetch(int64_t tile, int64_t n_tiles, int64_t channel_blocks, int64_t n_blocks) {
+    const int64_t lines = n_blocks * weight_block / 16, steps = n_tiles * channel_blocks;
+    next_lines = (lines + steps - 1) / steps;
+    const int64_t done = tile * channel_blocks * next_lines;
+    next = done < lines ? weights + kMapBlocks * weight_block + done * 16 : nullptr;
+  }
 
   void locate(const ConvolveArgs& args, int64_t n, int64_t row, int64_t column) {
     const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
-    jh = row;
-    j0 = column;
     for (int64_t p = 0; p < n; ++p) {
       h[p] = row * b.in_step + b.off_first;
       w[p] = column * c.in_step + c.off_first;
@@ -48,21 +52,6 @@ struct BlockedTile {
     }
   }
 };
-
-inline int64_t blocks_of(int64_t n) { return (n + kBlock - 1) / kBlock; }
-
-// Computes the epilogue on n outputs of one block of maps, which lie side by side from y on and are still in L1. Lanes
-// without a map stay zero.
-inline void finish_block(const ConvolveArgs& args, float* y, int64_t n, int64_t image, int64_t map, int64_t maps) {
-  if (!args.epilogue || maps <= 0) return;
-  EpilogueTile tile = {y, kBlock, static_cast<int>(n), static_cast<int>(maps < kBlock ? maps : kBlock)};
-  tile.offset = y - static_cast<const float*>(args.y);
-  tile.row_step = kBlock;
-  tile.image = image;
-  tile.channel = map;
-  tile.column_channel = 1;
-  apply_epilogue(*args.epilogue, tile);
-}
 
 // Adds n_channels channels of one tap. pitch: distance of two outputs' inputs; channel: of two channels.
 template <int outputs, int v>
@@ -82,96 +71,60 @@ inline __attribute__((always_inline)) void add_tap(VecF (&sum)[outputs][v], cons
   }
 }
 
-// Copies the inputs of n outputs at tap (th, tw) to [n][kBlock], zeros outside of x. Padding lanes are copied, too;
-// they have no weights.
+// The same where each output's inputs are anywhere.
+template <int outputs, int v>
+inline __attribute__((always_inline)) void add_tap_at(VecF (&sum)[outputs][v], const float* const (&x)[outputs],
+                                                      const float* w, int64_t weight_block, int64_t n_channels) {
+  for (int64_t c = 0; c < n_channels; ++c, w += kBlock) {
+    VecF weight[v];
+#pragma GCC unroll 4
+    for (int i = 0; i < v; ++i) weight[i] = load(w + i / kVectors * weight_block + i % kVectors * kLanes);
+#pragma GCC unroll 16
+    for (int p = 0; p < outputs; ++p) {
+      const VecF input = splat(x[p][c]);
+#pragma GCC unroll 4
+      for (int i = 0; i < v; ++i) sum[p][i] += weight[i] * input;
+    }
+  }
+}
+
+// Where the n outputs of a tile have their inputs at tap (th, tw): a block of zeros outside of x.
+inline void find_inputs(const ConvolveArgs& args, const BlockedTile& tile, const float* x, int64_t th, int64_t tw,
+                        int n, const float** at) {
+  static constexpr float kZeros[kBlock] = {};
+  const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
+  const int64_t dh = th * b.off_step, dw = tw * c.off_step;
+  for (int p = 0; p < n; ++p) {
+    const int64_t h = tile.h[p] + dh, w = tile.w[p] + dw;
+    const bool is_inside = h >= 0 && h < b.in && w >= 0 && w < c.in;
+    at[p] = is_inside ? x + (h * c.in + w) * kBlock : kZeros;
+  }
+}
+
+// Copies the inputs of n outputs at tap (th, tw) of a linear x to [n][kBlock], zeros outside of x.
 inline void gather_tap(const ConvolveArgs& args, const BlockedTile& tile, const float* x, int64_t th, int64_t tw, int n,
                        int64_t n_channels, float* to) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t plane = b.in * c.in;
   for (int p = 0; p < n; ++p, to += kBlock) {
     const int64_t h = tile.h[p] + th * b.off_step, w = tile.w[p] + tw * c.off_step;
-    if (h < 0 || h >= b.in || w < 0 || w >= c.in) {
-      for (int i = 0; i < kVectors; ++i) store(to + i * kLanes, VecF{});
-    } else if (!args.x_is_linear) {
-      for (int i = 0; i < kVectors; ++i) store(to + i * kLanes, load(x + (h * c.in + w) * kBlock + i * kLanes));
-    } else {
-      for (int64_t k = 0; k < n_channels; ++k) to[k] = x[k * plane + h * c.in + w];
-    }
+    const bool is_inside = h >= 0 && h < b.in && w >= 0 && w < c.in;
+    for (int64_t k = 0; k < n_channels; ++k) to[k] = is_inside ? x[k * plane + h * c.in + w] : 0.0f;
   }
 }
 
-// Writes one output; lanes without a map become zero.
-template <int v>
-inline void write_maps(const VecF* sum, float* y, int64_t y_block, int64_t maps) {
-  for (int i = 0; i < v; ++i) {
-    float* to = y + i / kVectors * y_block + i % kVectors * kLanes;
-    store(to, sum[i]);
-    const int64_t rest = maps - i * kLanes;
-    for (int64_t k = rest > 0 ? rest : 0; k < kLanes; ++k) to[k] = 0.0f;
-  }
-}
-
-// The sums of a tile, those of a long sum in blocks: registers to `block`, some blocks to `group`, groups to `all`.
-template <int outputs, int v>
-struct TileSums {
-  static constexpr int64_t kTerms = 512;  // of a block; with fewer the additions here would show
-  const bool is_long;
-  const int64_t channels;  // of a block, a multiple of kBlock
-  int64_t n_blocks = 0;
-  VecF group[outputs][v], all[outputs][v];
-
-  TileSums(int64_t taps, int64_t all_channels)
-      : is_long(taps * all_channels > kTerms),
-        channels(is_long ? (kTerms + taps * kBlock - 1) / (taps * kBlock) * kBlock : all_channels) {
-    for (int p = 0; is_long && p < outputs; ++p) {
-      for (int i = 0; i < v; ++i) group[p][i] = all[p][i] = VecF{};
-    }
-  }
-  inline __attribute__((always_inline)) void end_block(VecF (&sum)[outputs][v]) {
-    if (!is_long) return;
-#pragma GCC unroll 16
-    for (int p = 0; p < outputs; ++p) {
-#pragma GCC unroll 4
-      for (int i = 0; i < v; ++i) {
-        group[p][i] += sum[p][i];
-        sum[p][i] = VecF{};
-      }
-    }
-    if (++n_blocks % 32 == 0) end_group();
-  }
-  void end_group() {
-    for (int p = 0; p < outputs; ++p) {
-      for (int i = 0; i < v; ++i) {
-        all[p][i] += group[p][i];
-        group[p][i] = VecF{};
-      }
-    }
-  }
-  inline __attribute__((always_inline)) void end(VecF (&sum)[outputs][v]) {
-    if (!is_long) return;
-    end_group();
-#pragma GCC unroll 16
-    for (int p = 0; p < outputs; ++p) {
-#pragma GCC unroll 4
-      for (int i = 0; i < v; ++i) sum[p][i] += all[p][i];
-    }
-  }
-};
-
-// `step`: distance of two neighbours' inputs that is read without a copy; 0: each tap is gathered first.
+// `step`: distance of two neighbours' inputs that are read where they are; 0: any.
 template <int outputs, int blocks, int step, bool is_linear>
 void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
   constexpr int v = blocks * kVectors;
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t plane = b.in * c.in;
-  float scratch[outputs * kBlock];
+  const int64_t last = (outputs - 1) * static_cast<int64_t>(step);
+  const float* next = tile.next;
   VecF sum[outputs][v];
 #pragma GCC unroll 4
   for (int i = 0; i < v; ++i) {
-    const int64_t rest = tile.maps - i * kLanes;
-    const int n = static_cast<int>(rest <= 0 ? 0 : rest < kLanes ? rest : kLanes);
-    const uintptr_t bias = reinterpret_cast<uintptr_t>(tile.bias) + static_cast<uintptr_t>(i) * kLanes * 4;
-    const VecF first = tile.bias ? load_lanes(bias, 0, n, VecF{}) : VecF{};
+    const VecF first = bias_lanes(tile.bias, i, tile.maps);
 #pragma GCC unroll 16
     for (int p = 0; p < outputs; ++p) sum[p][i] = first;
   }
@@ -182,6 +135,10 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
     for (int64_t c0 = first; c0 < end; c0 += kBlock) {
       const int64_t n_channels = args.channels - c0 < kBlock ? args.channels - c0 : kBlock;
       const float* x = tile.x + c0 * plane;
+      if (next) {
+        for (int64_t i = 0; i < tile.next_lines; ++i) __builtin_prefetch(next + i * 16, 0, 2);
+        next += tile.next_lines * 16;
+      }
       for (int64_t th = 0; th < b.taps; ++th) {
         const int64_t h = tile.h[0] + th * b.off_step;
         if (!tile.is_flat && (h < 0 || h >= b.in)) {
@@ -190,13 +147,18 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
         }
         for (int64_t tw = 0; tw < c.taps; ++tw, weights += kBlock * kBlock) {
           const int64_t w = tile.w[0] + tw * c.off_step;
-          if (step != 0 && !tile.is_flat && w >= 0 && w + (outputs - 1) * step < c.in) {
+          if (step != 0 && !tile.is_flat && w >= 0 && w + last < c.in) {
             const float* row = x + (h * c.in + w) * (is_linear ? 1 : kBlock);
             add_tap<outputs, v>(sum, row, step * (is_linear ? 1 : kBlock), is_linear ? plane : 1, weights,
                                 tile.weight_block, n_channels);
-          } else {
+          } else if (is_linear) {
+            float scratch[outputs * kBlock];
             gather_tap(args, tile, x, th, tw, outputs, n_channels, scratch);
             add_tap<outputs, v>(sum, scratch, kBlock, 1, weights, tile.weight_block, n_channels);
+          } else {
+            const float* at[outputs];
+            find_inputs(args, tile, x, th, tw, outputs, at);
+            add_tap_at<outputs, v>(sum, at, weights, tile.weight_block, n_channels);
           }
         }
       }
@@ -204,8 +166,9 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
     sums.end_block(sum);
   }
   sums.end(sum);
+  tile.finish.apply(sum, tile.y, tile.out);
 #pragma GCC unroll 16
-  for (int p = 0; p < outputs; ++p) write_maps<v>(sum[p], tile.y + tile.out[p], tile.y_block, tile.maps);
+  for (int p = 0; p < outputs; ++p) write_maps<v>(sum[p], tile.y + tile.out[p], tile.finish.y_block, tile.maps);
 }
 
 typedef void (*BlockedKernel)(const ConvolveArgs& args, const BlockedTile& tile);
@@ -218,143 +181,101 @@ inline BlockedKernel blocked_kernel(const ConvolveArgs& args, int64_t n, int64_t
   } else {
     if (n != outputs) return blocked_kernel<outputs - 1>(args, n, blocks);
     const int64_t step = args.axis[2].in_step;
-    if (args.x_is_linear || step != 1) {
-      if (args.x_is_linear && blocks == kMapBlocks) {
-        if (step == 1) return blocked_tile<outputs, kMapBlocks, 1, true>;
-        if (step == 2) return blocked_tile<outputs, kMapBlocks, 2, true>;
-      }
-      return blocks == kMapBlocks ? blocked_tile<outputs, kMapBlocks, 0, false> : blocked_tile<outputs, 1, 0, false>;
+    const bool is_pair = blocks == kMapBlocks;
+    if (args.x_is_linear) {
+      if (is_pair && step == 1) return blocked_tile<outputs, kMapBlocks, 1, true>;
+      if (is_pair && step == 2) return blocked_tile<outputs, kMapBlocks, 2, true>;
+      return is_pair ? blocked_tile<outputs, kMapBlocks, 0, true> : blocked_tile<outputs, 1, 0, true>;
     }
-    return blocks == kMapBlocks ? blocked_tile<outputs, kMapBlocks, 1, false> : blocked_tile<outputs, 1, 1, false>;
+    if (step == 1) return is_pair ? blocked_tile<outputs, kMapBlocks, 1, false> : blocked_tile<outputs, 1, 1, false>;
+    if (step == 2) return is_pair ? blocked_tile<outputs, kMapBlocks, 2, false> : blocked_tile<outputs, 1, 2, false>;
+    return is_pair ? blocked_tile<outputs, kMapBlocks, 0, false> : blocked_tile<outputs, 1, 0, false>;
   }
 }
 
-// How a phase is cut into tiles of nearly equal size, since a small last tile would waste most of its registers.
+// How a phase is cut into items, each a tile of one pair of blocks of maps. Tiles are of nearly equal size, since a
+// small last one would waste most of its registers. Pairs take turns on chunks of tiles whose inputs stay in a cache:
+// in L1 if the weights do, too.
 struct BlockedTiling {
   bool is_flat;
-  int64_t lines, length, width;  // lines of outputs; outputs of a line and of a tile
-  int64_t pairs;                 // of blocks of maps in a group
+  int64_t line, line_tiles, width;  // outputs of a line of tiles; its tiles; outputs of a tile
+  int64_t tiles, chunk;             // of an image and group; of a chunk
+  int64_t pairs;                    // of blocks of maps in a group
 
   explicit BlockedTiling(const ConvolveArgs& args) {
     const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
     is_flat = c.count * 2 <= kOutputs && b.count > 1 && !args.x_is_linear;
-    const int64_t outputs = b.count * c.count;
-    const int64_t tiles = ((is_flat ? outputs : c.count) + kOutputs - 1) / kOutputs;
-    width = tiles > 0 ? ((is_flat ? outputs : c.count) + tiles - 1) / tiles : 0;
-    lines = is_flat ? tiles : b.count;
-    length = is_flat ? width : c.count;
+    const int64_t lines = is_flat ? 1 : b.count;
+    line = is_flat ? b.count * c.count : c.count;
+    line_tiles = (line + kOutputs - 1) / kOutputs;
+    width = line_tiles > 0 ? (line + line_tiles - 1) / line_tiles : 0;
+    if (width > 0) line_tiles = (line + width - 1) / width;
+    tiles = lines * line_tiles;
     pairs = (blocks_of(args.maps) + kMapBlocks - 1) / kMapBlocks;
+    const int64_t weights = pairs * kMapBlocks * blocks_of(args.channels) * b.taps * c.taps * kBlock * kBlock * 4;
+    const int64_t inputs = args.channels * b.in * c.in * 4, room = weights <= 24 << 10 ? 16 << 10 : 512 << 10;
+    const int64_t chunks = inputs / room + 1;
+    chunk = (tiles + chunks - 1) / chunks;
+    if (chunk < 1) chunk = 1;
+  }
+  int64_t items() const { return tiles * pairs; }  // of an image and group
+};
+
+// One item, in the order [chunk][pair][tile of the chunk].
+struct BlockedItem {
+  int64_t pair, tile;
+  int64_t in_chunk, n_in_chunk;  // of the tile, and how many
+
+  BlockedItem(const BlockedTiling& tiling, int64_t item) {
+    const int64_t first = item / (tiling.chunk * tiling.pairs) * tiling.chunk, rest = item - first * tiling.pairs;
+    n_in_chunk = tiling.tiles - first < tiling.chunk ? tiling.tiles - first : tiling.chunk;
+    pair = rest / n_in_chunk;
+    in_chunk = rest % n_in_chunk;
+    tile = first + in_chunk;
   }
 };
 
 }  // namespace
 
 int64_t convolve_blocked_items(const ConvolveArgs& args) {
-  const BlockedTiling tiling(args);
-  return args.images * args.groups * tiling.pairs * tiling.lines;
+  return args.images * args.groups * BlockedTiling(args).items();
 }
 
-// Items [first, last): images, groups, pairs of blocks of maps, and lines of outputs, lines fastest.
+// Items [first, last): images, groups, and those of BlockedItem.
 void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const BlockedTiling tiling(args);
   const int64_t map_blocks = blocks_of(args.maps), channel_blocks = blocks_of(args.channels);
   const int64_t x_group = (args.x_is_linear ? args.channels : channel_blocks * kBlock) * b.in * c.in;
-  BlockedTile tile;
+  BlockedTile tile{Finish(args)};
   tile.is_flat = tiling.is_flat;
-  tile.y_block = b.out * c.out * kBlock;
   tile.weight_block = channel_blocks * b.taps * c.taps * kBlock * kBlock;
+  Unfinished unfinished;
   for (int64_t item = first; item < last; ++item) {
-    const int64_t line = item % tiling.lines, pair = item / tiling.lines % tiling.pairs;
-    const int64_t unit = item / tiling.lines / tiling.pairs, group = unit % args.groups;
-    const int64_t block = pair * kMapBlocks,
-                  n_blocks = map_blocks - block < kMapBlocks ? map_blocks - block : kMapBlocks;
+    const int64_t unit = item / tiling.items(), group = unit % args.groups;
+    const BlockedItem at(tiling, item % tiling.items());
+    const int64_t block = at.pair * kMapBlocks, left = map_blocks - block;
+    const int64_t n_blocks = left < kMapBlocks ? left : kMapBlocks;
     tile.x = static_cast<const float*>(args.x) + unit * x_group;
-    tile.y = static_cast<float*>(args.y) + (unit * map_blocks + block) * tile.y_block;
+    tile.y = static_cast<float*>(args.y) + (unit * map_blocks + block) * tile.finish.y_block;
     tile.weights = static_cast<const float*>(args.weights) + (group * map_blocks + block) * tile.weight_block;
     tile.bias = args.bias ? args.bias + group * args.maps + block * kBlock : nullptr;
     tile.maps = args.maps - block * kBlock;
-    const int64_t start = tiling.is_flat ? line * tiling.width : line * c.count;
-    const int64_t stop =
-        tiling.is_flat && start + tiling.length > b.count * c.count ? b.count * c.count : start + tiling.length;
-    for (int64_t at = start; at < stop; at += tiling.width) {
-      const int64_t n = stop - at < tiling.width ? stop - at : tiling.width;
-      tile.locate(args, n, at / c.count, at % c.count);
-      blocked_kernel<kOutputs>(args, n, n_blocks)(args, tile);
-      for (int64_t i = 0; i < n_blocks; ++i)
-        finish_block(args, tile.y + i * tile.y_block + tile.out[0], n, unit / args.groups,
-                     group * args.maps + (block + i) * kBlock, tile.maps - i * kBlock);
-    }
+    const bool is_last = item + at.n_in_chunk >= last;
+    tile.prefetch(at.in_chunk, at.n_in_chunk, channel_blocks,
+                  is_last                        ? 0
+                  : left - n_blocks < kMapBlocks ? left - n_blocks
+                                                 : kMapBlocks);
+    const int64_t start = at.tile % tiling.line_tiles * tiling.width;
+    const int64_t n = tiling.line - start < tiling.width ? tiling.line - start : tiling.width;
+    tile.locate(args, n, tiling.is_flat ? start / c.count : at.tile / tiling.line_tiles,
+                tiling.is_flat ? start % c.count : start);
+    blocked_kernel<kOutputs>(args, n, n_blocks)(args, tile);
+    if (!tile.finish.is_all)
+      unfinished.add(
+          args, {tile.y + tile.out[0], n, n_blocks, unit / args.groups, group * args.maps + block * kBlock, tile.maps});
   }
-}
-
-namespace {
-
-// Depthwise (one channel and one map a group): items are images, blocks of 16 groups, and rows.
-// Weights: [block][taps][16].
-template <int outputs>
-inline void depthwise_tile(const ConvolveArgs& args, const float* x, const float* w, const float* bias, int64_t maps,
-                           int64_t jh, int64_t j0, float* y) {
-  const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
-  VecF sum[outputs][kVectors];
-  for (int i = 0; i < kVectors; ++i) {
-    const int64_t rest = maps - i * kLanes;
-    const int n = static_cast<int>(rest <= 0 ? 0 : rest < kLanes ? rest : kLanes);
-    const uintptr_t at = reinterpret_cast<uintptr_t>(bias) + static_cast<uintptr_t>(i) * kLanes * 4;
-    const VecF first = bias ? load_lanes(at, 0, n, VecF{}) : VecF{};
-    for (int p = 0; p < outputs; ++p) sum[p][i] = first;
-  }
-  for (int64_t th = 0; th < b.taps; ++th) {
-    const int64_t h = jh * b.in_step + b.off_first + th * b.off_step;
-    if (h < 0 || h >= b.in) continue;
-    const float* row = x + h * c.in * kBlock;
-    for (int64_t tw = 0; tw < c.taps; ++tw) {
-      const float* weight = w + (th * c.taps + tw) * kBlock;
-      const int64_t w0 = j0 * c.in_step + c.off_first + tw * c.off_step;
-      const bool is_inside = w0 >= 0 && w0 + (outputs - 1) * c.in_step < c.in;
-      VecF tap[kVectors];
-      for (int i = 0; i < kVectors; ++i) tap[i] = load(weight + i * kLanes);
-      if (is_inside) {
-        const float* at = row + w0 * kBlock;
-#pragma GCC unroll 8
-        for (int p = 0; p < outputs; ++p, at += c.in_step * kBlock) {
-          for (int i = 0; i < kVectors; ++i) sum[p][i] += tap[i] * load(at + i * kLanes);
-        }
-      } else {
-#pragma GCC unroll 8
-        for (int p = 0; p < outputs; ++p) {
-          const int64_t at = w0 + p * c.in_step;
-          if (at < 0 || at >= c.in) continue;
-          for (int i = 0; i < kVectors; ++i) sum[p][i] += tap[i] * load(row + at * kBlock + i * kLanes);
-        }
-      }
-    }
-  }
-  for (int p = 0; p < outputs; ++p) write_maps<kVectors>(sum[p], y + p * c.out_step * kBlock, 0, maps);
-}
-
-}  // namespace
-
-void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
-  constexpr int kWide = kLanes == 16 ? 8 : kLanes == 8 ? 4 : 2;
-  const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
-  const int64_t blocks = blocks_of(args.groups), taps = b.taps * c.taps;
-  for (int64_t item = first; item < last; ++item) {
-    const int64_t jh = item % b.count, unit = item / b.count, block = unit % blocks;
-    const float* x = static_cast<const float*>(args.x) + unit * b.in * c.in * kBlock;
-    const float* w = static_cast<const float*>(args.weights) + block * taps * kBlock;
-    const float* bias = args.bias ? args.bias + block * kBlock : nullptr;
-    const int64_t maps = args.groups - block * kBlock;
-    float* row = static_cast<float*>(args.y) + (unit * b.out + b.out_first + jh * b.out_step) * c.out * kBlock;
-    int64_t j = 0;
-    for (; j + kWide <= c.count; j += kWide) {
-      depthwise_tile<kWide>(args, x, w, bias, maps, jh, j, row + (c.out_first + j * c.out_step) * kBlock);
-    }
-    for (; j < c.count; ++j) {
-      depthwise_tile<1>(args, x, w, bias, maps, jh, j, row + (c.out_first + j * c.out_step) * kBlock);
-    }
-    finish_block(args, row, c.count, unit / blocks, block * kBlock, maps);
-  }
+  unfinished.finish(args);
 }
 
 }  // namespace DT_ISA

@@ -10,6 +10,7 @@
 #include "kernels/convolve/int8.hpp"
 #else
 #include "kernels/convolve/blocked.hpp"
+#include "kernels/convolve/depthwise.hpp"
 #include "kernels/convolve/gemm.hpp"
 #include "kernels/convolve/int8.hpp"
 #endif

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Depthwise convolution (one channel and one map a group) on blocks of 16 channels (CHW16), in float32.
+// Weights: [block][taps][16].
+#ifndef DOVETAIL_KERNELS_CONVOLVE_DEPTHWISE_HPP
+#define DOVETAIL_KERNELS_CONVOLVE_DEPTHWISE_HPP
+
+#include "kernels/convolve/finish.hpp"
+
+namespace DT_ISA {
+namespace {
+
+constexpr int kDepthwise = kLanes == 16 ? 8 : kLanes == 8 ? 4 : 2;  // outputs of a tile
+
+// One row of outputs of one block.
+struct DepthwiseRow {
+  Finish finish;
+  const float* x;               // of the block
+  const float* weights;         // of the block
+  const float* bias;            // of the block, or null
+  int64_t maps;                 // from the block's first to the last
+  float* y;                     // output 0
+  int64_t h;                    // row of x at the first tap
+  int64_t first_tap, last_tap;  // taps [first, last) meet rows of x
+};
+
+// Outputs [j, j + outputs) at taps [first, last) of a row, all of which are inside of x. Where taps and step are not 0,
+// they are those of the convolution, whose dilation then is 1.
+template <int outputs, int taps, int step>
+void depthwise_tile(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j, int64_t first, int64_t last) {
+  const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
+  const int64_t in_step = (step ? step : c.in_step) * kBlock, tap_step = (taps ? 1 : c.off_step) * kBlock;
+  const int64_t width = taps ? taps : c.taps;
+  VecF sum[outputs][kVectors];
+#pragma GCC unroll 4
+  for (int i = 0; i < kVectors; ++i) {
+    const VecF bias = bias_lanes(row.bias, i, row.maps);
+#pragma GCC unroll 8
+    for (int p = 0; p < outputs; ++p) sum[p][i] = bias;
+  }
+  for (int64_t th = row.first_tap; th < row.last_tap; ++th) {
+    const int64_t h = row.h + th * b.off_step, w = j * c.in_step + c.off_first;
+    const float* x = row.x + (h * c.in + w) * kBlock;
+    const float* weight = row.weights + th * width * kBlock;
+#pragma GCC unroll 5
+    for (int64_t tw = taps ? 0 : first; tw < (taps ? taps : last); ++tw) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kVectors; ++i) {
+        const VecF tap = load(weight + tw * kBlock + i * kLanes);
+#pragma GCC unroll 8
+        for (int p = 0; p < outputs; ++p) sum[p][i] += tap * load(x + p * in_step + tw * tap_step + i * kLanes);
+      }
+    }
+  }
+  int64_t out[outputs];
+#pragma GCC unroll 8
+  for (int p = 0; p < outputs; ++p) out[p] = (j + p) * c.out_step * kBlock;
+  row.finish.apply(sum, row.y, out);
+#pragma GCC unroll 8
+  for (int p = 0; p < outputs; ++p) write_maps<kVectors>(sum[p], row.y + out[p], 0, row.maps);
+}
+
+typedef void (*DepthwiseTile)(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j, int64_t first,
+                              int64_t last);
+
+template <int outputs>
+inline DepthwiseTile depthwise_kernel(const ConvolveAxis& c, int64_t n) {
+  if constexpr (outputs == 0) {
+    return nullptr;
+  } else {
+    if (n != outputs) return depthwise_kernel<outputs - 1>(c, n);
+    const bool is_dense = c.off_step == 1;
+    if (is_dense && c.taps == 3 && c.in_step == 1) return depthwise_tile<outputs, 3, 1>;
+    if (is_dense && c.taps == 3 && c.in_step == 2) return depthwise_tile<outputs, 3, 2>;
+    if (is_dense && c.taps == 5 && c.in_step == 1) return depthwise_tile<outputs, 5, 1>;
+    if (is_dense && c.taps == 5 && c.in_step == 2) return depthwise_tile<outputs, 5, 2>;
+    return depthwise_tile<outputs, 0, 0>;
+  }
+}
+
+// Taps [first, last) of an axis whose inputs, from `at` on, are inside of x. Distances may be negative.
+inline void taps_inside(const ConvolveAxis& axis, int64_t at, int64_t* first, int64_t* last) {
+  *first = 0;
+  *last = axis.taps;
+  while (*first < *last && (at + *first * axis.off_step < 0 || at + *first * axis.off_step >= axis.in)) ++*first;
+  while (*first < *last && (at + (*last - 1) * axis.off_step < 0 || at + (*last - 1) * axis.off_step >= axis.in))
+    --*last;
+}
+
+// How the outputs of a row are computed: [0, begin) and [end, count) each with its own taps, those between in tiles.
+struct DepthwiseSplit {
+  int64_t begin, end, width;
+  DepthwiseTile tile, last_tile, edge;
+
+  explicit DepthwiseSplit(const ConvolveAxis& c) {
+    begin = 0;
+    while (begin < c.count && !is_inside(c, begin)) ++begin;
+    end = begin;
+    while (end < c.count && is_inside(c, end)) ++end;
+    const int64_t n = end - begin, tiles = (n + kDepthwise - 1) / kDepthwise;
+    width = tiles > 0 ? (n + tiles - 1) / tiles : 1;
+    tile = depthwise_kernel<kDepthwise>(c, width);
+    last_tile = n % width ? depthwise_kernel<kDepthwise>(c, n % width) : tile;
+    edge = depthwise_tile<1, 0, 0>;
+  }
+  static bool is_inside(const ConvolveAxis& c, int64_t j) {
+    const int64_t near = j * c.in_step + c.off_first, far = near + (c.taps - 1) * c.off_step;
+    return near >= 0 && near < c.in && far >= 0 && far < c.in;
+  }
+  void run(const ConvolveArgs& args, const DepthwiseRow& row) const {
+    const ConvolveAxis& c = args.axis[2];
+    for (int64_t j = 0; j < begin; ++j) run_edge(args, row, j);
+    int64_t j = begin;
+    for (; j + width <= end; j += width) tile(args, row, j, 0, c.taps);
+    if (j < end) last_tile(args, row, j, 0, c.taps);
+    for (j = end; j < c.count; ++j) run_edge(args, row, j);
+  }
+  void run_edge(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j) const {
+    int64_t first, last;
+    taps_inside(args.axis[2], j * args.axis[2].in_step + args.axis[2].off_first, &first, &last);
+    edge(args, row, j, first, last);
+  }
+};
+
+}  // namespace
+
+// Items [first, last): images, blocks of 16 groups, and rows, rows fastest.
+void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
+  const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
+  const int64_t blocks = blocks_of(args.groups), taps = b.taps * c.taps;
+  const DepthwiseSplit split(c);
+  DepthwiseRow row{Finish(args)};
+  Unfinished unfinished;
+  for (int64_t item = first; item < last; ++item) {
+    const int64_t jh = item % b.count, unit = item / b.count, block = unit % blocks;
+    row.x = static_cast<const float*>(args.x) + unit * b.in * c.in * kBlock;
+    row.weights = static_cast<const float*>(args.weights) + block * taps * kBlock;
+    row.bias = args.bias ? args.bias + block * kBlock : nullptr;
+    row.maps = args.groups - block * kBlock;
+    row.y =
+        static_cast<float*>(args.y) + ((unit * b.out + b.out_first + jh * b.out_step) * c.out + c.out_first) * kBlock;
+    row.h = jh * b.in_step + b.off_first;
+    taps_inside(b, row.h, &row.first_tap, &row.last_tap);
+    split.run(args, row);
+    if (!row.finish.is_all) unfinished.add(args, {row.y, c.count, 1, unit / blocks, block * kBlock, row.maps});
+  }
+  unfinished.finish(args);
+}
+
+}  // namespace DT_ISA
+
+#endif
