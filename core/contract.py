@@ -371,6 +371,7 @@ class Row:
     index: int = 0  # place in the native table
     absorbs: bool = False  # it can compute pointwise layers that follow its own
     replaces: int = 0  # 1 << i for each constant input that it does not read because it has a packed copy
+    is_in_place: bool = False  # output 0 may lie in the memory of input 0
 
 
 @dataclass(frozen=True)

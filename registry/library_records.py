@@ -165,7 +165,7 @@ def _implementation_of(table: Any, plugin: str, path: str) -> Implementation:
         op=table.op,
         name=table.name,
         device=_DEVICES[table.device],
-        rows=tuple(_row(row, index) for index, row in enumerate(table.rows)),
+        rows=tuple(_row(row, index, table.traits) for index, row in enumerate(table.rows)),
         reads=tuple((name, FieldType(wire), room, where or "") for name, wire, room, where in table.reads),
         traits=frozenset(name for name, bit in TRAITS.items() if table.traits & bit),
         native=table,
@@ -174,7 +174,7 @@ def _implementation_of(table: Any, plugin: str, path: str) -> Implementation:
     )
 
 
-def _row(row: Mapping[str, Any], index: int) -> Row:
+def _row(row: Mapping[str, Any], index: int, table_traits: int) -> Row:
     return Row(
         tactic=row["tactic"] or "",
         types=row["types"],
@@ -184,6 +184,7 @@ def _row(row: Mapping[str, Any], index: int) -> Row:
         index=index,
         absorbs=row["absorbs"],
         replaces=row["replaces"],
+        is_in_place=bool((row["traits"] | table_traits) & TRAITS["in_place"]),
     )
 
 

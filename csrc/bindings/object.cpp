@@ -58,6 +58,7 @@ py::list rows_of(const NativeImplementation& implementation) {
     entry["needs"] = row.needs;
     entry["min_sm"] = row.min_sm;
     entry["traits"] = row.traits;
+    entry["traits"] = row.traits;
     entry["replaces"] = DT_HAS(dt_row, &row, replaces) ? row.replaces : uint64_t{0};
     entry["types"] = text_or_empty(row.types);
     entry["absorbs"] = DT_HAS(dt_row, &row, absorb);

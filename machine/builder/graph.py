@@ -410,6 +410,15 @@ class LayerGroup:
         return any(known.index == row.row and known.replaces >> index & 1 for known in row.implementation.rows)
 
     @property
+    def is_in_place(self) -> bool:
+        """True if the chosen kernel may write its output over its first input, which has the same place."""
+        row, first = self.choice.row, self.head.inputs[:1]
+        rows = row.implementation.rows
+        if not first or first[0] is None or first[0].place != self.outputs[0].place:
+            return False
+        return any(known.index == row.row and known.is_in_place for known in rows)
+
+    @property
     def replaced(self) -> list[GraphTensor]:
         """The constants that the chosen kernel does not read because it has packed copies."""
         found = enumerate(self.head.inputs)

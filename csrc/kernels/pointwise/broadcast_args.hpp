@@ -66,18 +66,23 @@ void each_broadcast_rows(const Broadcast<n_inputs>& args, int64_t first_row, int
 
 constexpr int64_t kBroadcastChunk = 256;
 
+// y may be a: elements do not depend on others.
 template <class Op, class T, class Y>
 void pair_run(const T* a, int64_t a_column, const T* b, int64_t b_column, Y* y, int64_t n) {
   if (a_column != 0 && b_column != 0) {
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) y[i] = Op::of(a[i], b[i]);
   } else if (a_column != 0) {
     const T one = *b;
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) y[i] = Op::of(a[i], one);
   } else if (b_column != 0) {
     const T one = *a;
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) y[i] = Op::of(one, b[i]);
   } else {
     const Y one = Op::of(*a, *b);
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) y[i] = one;
   }
 }

@@ -34,6 +34,7 @@ void enqueue(const ElementwiseParams&, ElementwiseState& state, const Run& run) 
    .formats = format,                                                 \
    .fits = fits_elementwise,                                          \
    .enqueue = enqueue<isa::elementwise, isa::pointwise_epilogue>,     \
+   .traits = kInPlace,                                                \
    .absorb = absorb_pointwise<ElementwiseParams>,                     \
    .plan = plan},                                                     \
       {.tactic = format "_bool_" #isa,                                \

@@ -33,6 +33,7 @@ void enqueue(const ParametricReluParams&, ParametricReluState& state, const Run&
    .formats = format,                                                 \
    .fits = fits_parametric_relu,                                      \
    .enqueue = enqueue<isa::parametric_relu, isa::pointwise_epilogue>, \
+   .traits = kInPlace,                                                \
    .absorb = absorb_pointwise<ParametricReluParams>,                  \
    .plan = plan},
 

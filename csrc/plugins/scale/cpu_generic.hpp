@@ -11,10 +11,11 @@ namespace {
 
 constexpr int64_t kChunk = 512;  // floats on the stack where the type is not float32
 
-// One parameter for all n elements.
+// One parameter for all n elements. y may be x: elements do not depend on others.
 void scale_by_one(const float* x, float* y, int64_t n, const ScaleArgs& args, int64_t parameter) {
   const float scale = args.scale ? args.scale[parameter] : 1.0f;
   const float shift = args.shift ? args.shift[parameter] : 0.0f;
+#pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] * scale + shift;
   const float power = args.power ? args.power[parameter] : 1.0f;
   if (power == 1.0f) return;
@@ -26,12 +27,16 @@ void scale_by_many(const float* x, float* y, int64_t n, const ScaleArgs& args, i
   const float* scale = args.scale ? args.scale + parameter : nullptr;
   const float* shift = args.shift ? args.shift + parameter : nullptr;
   if (scale && shift) {
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] * scale[i] + shift[i];
   } else if (scale) {
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] * scale[i];
   } else if (shift) {
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] + shift[i];
   } else if (y != x) {
+#pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) y[i] = x[i];
   }
   if (!args.power) return;
