@@ -13,6 +13,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <stddef.h>
 
 #include "dovetail/epilogue_program.h"
 
@@ -192,15 +193,38 @@ static __device__ __noinline__ float epilogue_step(int operation, int32_t data_t
   }
 }
 
+// A step in registers, loaded at once: fields that were loaded one by one would be waited for one by one.
+struct EpilogueStepWords {
+  static_assert(sizeof(EpilogueStep) == 28 && offsetof(EpilogueStep, data_type) == 12,
+                "the fields are where they are read");
+  uint32_t word[7];
+  __device__ __forceinline__ explicit EpilogueStepWords(const EpilogueStep& step) {
+#pragma unroll
+    for (int i = 0; i < 7; ++i) word[i] = reinterpret_cast<const uint32_t*>(&step)[i];
+  }
+  __device__ __forceinline__ int operation() const { return static_cast<int>(word[0] & 0xffff); }
+  __device__ __forceinline__ int to() const { return static_cast<int>(word[0] >> 16 & 0xff); }
+  __device__ __forceinline__ int n_operands() const { return static_cast<int>(word[0] >> 24); }
+  __device__ __forceinline__ int kind(int k) const { return static_cast<int>(word[1] >> 8 * k & 0xff); }
+  __device__ __forceinline__ int index(int k) const {
+    return static_cast<int>(k == 0 ? word[1] >> 24 : word[2] >> 8 * (k - 1) & 0xff);
+  }
+  __device__ __forceinline__ float constant(int k) const {
+    return __uint_as_float(k == 0 ? word[4] : k == 1 ? word[5] : word[6]);
+  }
+  __device__ __forceinline__ int32_t data_type() const { return static_cast<int32_t>(word[3]); }
+};
+
 // One operation on n values; a may be the result. What is quick is computed here, for all values at once.
 template <int n>
-__device__ __forceinline__ void epilogue_steps(const EpilogueStep& step, float (&a)[n], const float (&b)[n],
+__device__ __forceinline__ void epilogue_steps(const EpilogueStepWords& step, float (&a)[n], const float (&b)[n],
                                                const float (&c)[n]) {
 #define DT_EPILOGUE_EACH(name, value)                             \
   case DT_STEP_##name:                                            \
     _Pragma("unroll") for (int i = 0; i < n; ++i) a[i] = (value); \
     return;
-  switch (step.operation) {
+  const int operation = step.operation();
+  switch (operation) {
     DT_EPILOGUE_EACH(ADD, a[i] + b[i])
     DT_EPILOGUE_EACH(SUB, a[i] - b[i])
     DT_EPILOGUE_EACH(MUL, a[i] * b[i])
@@ -213,8 +237,7 @@ __device__ __forceinline__ void epilogue_steps(const EpilogueStep& step, float (
       break;
   }
 #undef DT_EPILOGUE_EACH
-  const int operation = step.operation;
-  const int32_t data_type = step.data_type;
+  const int32_t data_type = step.data_type();
   if (operation == DT_STEP_CAST && data_type != DT_TYPE_INT8 && data_type != DT_TYPE_BOOL) return;
 #pragma unroll
   for (int i = 0; i < n; ++i) a[i] = epilogue_step(operation, data_type, a[i], b[i], c[i]);
@@ -243,19 +266,21 @@ __device__ __forceinline__ void apply_epilogue(const EpilogueProgram& program, f
   float r1[n] = {}, r2[n] = {}, r3[n] = {};  // not an array of arrays: one that is indexed is kept in memory
   float (&r0)[n] = v;
   float a[n] = {};
+  const int n_steps = program.n_steps;
+  detail::EpilogueStepWords step(program.steps[0]);
 #pragma unroll 1
-  for (int s = 0; s < program.n_steps; ++s) {
-    const EpilogueStep& step = program.steps[s];
+  for (int s = 0; s < n_steps; ++s) {
+    const detail::EpilogueStepWords next(program.steps[s + 1 < n_steps ? s + 1 : 0]);
     float b[n] = {}, c[n] = {};
 #pragma unroll 1
-    for (int k = step.n_operands - 1; k >= 0; --k) {
-      const int kind = step.kind[k], index = step.index[k];
+    for (int k = step.n_operands() - 1; k >= 0; --k) {
+      const int kind = step.kind(k), index = step.index(k);
 #pragma unroll
       for (int i = 0; i < n; ++i) c[i] = b[i], b[i] = a[i];
       if (kind == kEpilogueTensor) {
         detail::load_epilogue_operand(program.tensors[index], index, results, a);
       } else {
-        const float constant = step.constant[k];
+        const float constant = step.constant(k);
 #pragma unroll
         for (int i = 0; i < n; ++i) {
           a[i] = kind == kEpilogueConstant ? constant
@@ -267,7 +292,8 @@ __device__ __forceinline__ void apply_epilogue(const EpilogueProgram& program, f
       }
     }
     detail::epilogue_steps(step, a, b, c);
-    const int to = step.to;
+    const int to = step.to();
+    step = next;
 #pragma unroll
     for (int i = 0; i < n; ++i) {
       r0[i] = to == 0 ? a[i] : r0[i];
@@ -276,7 +302,7 @@ __device__ __forceinline__ void apply_epilogue(const EpilogueProgram& program, f
       r3[i] = to == 3 ? a[i] : r3[i];
     }
   }
-  if (program.n_steps > 0) {
+  if (n_steps > 0) {
 #pragma unroll
     for (int i = 0; i < n; ++i) v[i] = a[i];
   }

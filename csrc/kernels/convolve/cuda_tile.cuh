@@ -44,10 +44,11 @@ template <bool is_hwc8, int n>
 __device__ __forceinline__ void begin_results(const ConvolveResults<is_hwc8>& results, float (&v)[n]) {
   const CudaConvolve& a = results.a;
   if (a.bias != nullptr) {
+    float bias[n];
+    load_each(
+        a.bias, a.bias_type, [&](int i) { return results.has(i); }, [&](int i) { return results.channel(i); }, bias);
 #pragma unroll
-    for (int i = 0; i < n; ++i) {
-      if (results.has(i)) v[i] += float_at(a.bias, a.bias_type, results.channel(i));
-    }
+    for (int i = 0; i < n; ++i) v[i] += bias[i];
   }
   begin_ending(a.ending, results, v);
 }

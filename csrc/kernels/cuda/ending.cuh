@@ -9,6 +9,25 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
+// Elements where(i) of a tensor of any float type for those i that has(i), else 0. The type is tested before all loads,
+// so that they are under way together.
+template <int n, class Has, class Where>
+__device__ __forceinline__ void load_each(const void* data, int32_t type, const Has& has, const Where& where,
+                                          float (&to)[n]) {
+  const auto load = [&](auto element) {
+    const auto* const from = static_cast<const decltype(element)*>(data);
+#pragma unroll
+    for (int i = 0; i < n; ++i) to[i] = has(i) ? to_float(from[where(i)]) : 0.0f;
+  };
+  if (type == DT_TYPE_FLOAT) {
+    load(float());
+  } else if (type == DT_TYPE_HALF) {
+    load(__half());
+  } else {
+    load(__nv_bfloat16());
+  }
+}
+
 // The elements of a tensor that belong to these results (see apply_epilogue) as float32; 0 where there is no result.
 template <class T, int n, class At>
 __device__ __forceinline__ void load_residual(const void* residual, const At& results, float (&to)[n]) {

@@ -9,8 +9,9 @@ namespace cuda_gemm {
 
 namespace {
 
-template <int size, int own>
+template <int size, int own, int stages>
 struct Tile {
+  static constexpr int kStages = stages;  // slabs on their way and being multiplied
   static constexpr int kSize = size, kOwn = own, kSlab = 16, kThreads = size / own * (size / own);
   static constexpr int kPitch = size + 4;  // threads side by side in k write to different banks
   static constexpr int kItems = size * kSlab / kThreads;
@@ -58,16 +59,17 @@ __device__ __forceinline__ void put(const CudaGemm& args, const Block& block, in
   constexpr int kStep = T::kSize / (T::kOwn / 4);
   float* const y = static_cast<float*>(args.y);
   const int64_t batch = gemm_offset(args.batch, kGemmY, block.batch);
+  const auto column_of = [&](int j) { return block.n + own_n + j / 4 * kStep + j % 4; };
   int64_t columns[T::kOwn];  // offsets
-  float bias[T::kOwn];
+  float bias[T::kOwn] = {};
   int count = 0;
 #pragma unroll
   for (int j = 0; j < T::kOwn; ++j) {
-    const int64_t n = block.n + own_n + j / 4 * kStep + j % 4;
+    const int64_t n = column_of(j);
     if (n < args.n.n) count = j + 1;
     columns[j] = n < args.n.n ? gemm_offset(args.n, kGemmY, n) : 0;
-    bias[j] = is_last && n < args.n.n ? bias_at(args, n) : 0.0f;
   }
+  if (is_last) load_bias(args, column_of, bias);
 #pragma unroll
   for (int i = 0; i < T::kOwn; ++i) {
     const int64_t m = block.m + own_m + i / 4 * kStep + i % 4;
@@ -86,7 +88,7 @@ __device__ __forceinline__ void put(const CudaGemm& args, const Block& block, in
 
 template <class T, bool has_program>
 __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ CudaGemm args) {
-  __shared__ __align__(16) float memory[2][2][T::kSlab * T::kPitch];
+  __shared__ __align__(16) float memory[T::kStages][2][T::kSlab * T::kPitch];
   const Block block = block_at(args, T::kSize, T::kSize);
   Loader<T> a, b;
   a.start(args, args.m, kGemmA, args.a, block.batch, block.m);
@@ -99,23 +101,27 @@ __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ 
 
   const int64_t slabs = (args.k.n + T::kSlab - 1) / T::kSlab;
   const auto fetch = [&](int64_t slab) {
-    a.fetch(args, kGemmA, slab * T::kSlab, memory[slab % 2][0]);
-    b.fetch(args, kGemmB, slab * T::kSlab, memory[slab % 2][1]);
-    commit_copies();
+    a.fetch(args, kGemmA, slab * T::kSlab, memory[slab % T::kStages][0]);
+    b.fetch(args, kGemmB, slab * T::kSlab, memory[slab % T::kStages][1]);
   };
   // As many slabs in a piece as there are pieces, but so many that what y costs does not show.
   int64_t piece = 64;
   while (piece * piece < slabs) piece *= 2;
-  if (slabs > 0) fetch(0);
+#pragma unroll 1
+  for (int64_t slab = 0; slab < T::kStages - 1; ++slab) {
+    if (slab < slabs) fetch(slab);
+    commit_copies();
+  }
   for (int64_t slab = 0, first = 0; first == 0 || first < slabs; first += piece) {
     const int64_t end = first + piece < slabs ? first + piece : slabs;
     float sums[T::kOwn][T::kOwn] = {};
     for (; slab < end; ++slab) {
-      wait_for_copies<0>();
-      __syncthreads();  // this slab is complete, and nobody reads the other any more
-      if (slab + 1 < slabs) fetch(slab + 1);
-      const float* const as = memory[slab % 2][0] + own_m;
-      const float* const bs = memory[slab % 2][1] + own_n;
+      wait_for_copies<T::kStages - 2>();
+      __syncthreads();  // this slab is complete, and nobody reads the one that fetch overwrites
+      if (slab + T::kStages - 1 < slabs) fetch(slab + T::kStages - 1);
+      commit_copies();
+      const float* const as = memory[slab % T::kStages][0] + own_m;
+      const float* const bs = memory[slab % T::kStages][1] + own_n;
 #pragma unroll
       for (int k = 0; k < T::kSlab; ++k) {
         float p[T::kOwn], q[T::kOwn];
@@ -145,8 +151,10 @@ void start(const Run& run, const CudaGemm& args, uint32_t blocks) {
 
 }  // namespace
 
-void f32_128x128(const Run& run, const CudaGemm& args, uint32_t blocks) { start<Tile<128, 8>>(run, args, blocks); }
-void f32_64x64(const Run& run, const CudaGemm& args, uint32_t blocks) { start<Tile<64, 4>>(run, args, blocks); }
+void f32_128x128(const Run& run, const CudaGemm& args, uint32_t blocks) { start<Tile<128, 8, 2>>(run, args, blocks); }
+void f32_64x64(const Run& run, const CudaGemm& args, uint32_t blocks) { start<Tile<64, 4, 4>>(run, args, blocks); }
+// For few rows and columns: many blocks share the multiprocessors.
+void f32_32x32(const Run& run, const CudaGemm& args, uint32_t blocks) { start<Tile<32, 4, 4>>(run, args, blocks); }
 
 }  // namespace cuda_gemm
 DOVETAIL_CLOSE_NAMESPACE

@@ -12,12 +12,15 @@ namespace cuda_gemm {
 
 using DT_ISA::gemm_offset;
 
-__device__ __forceinline__ float bias_at(const GemmArgs& args, int64_t n) {
-  if (args.bias == nullptr) return 0.0f;
-  const int64_t at = n * args.bias_step;
-  if (args.bias_type == DT_TYPE_FLOAT) return static_cast<const float*>(args.bias)[at];
-  if (args.bias_type == DT_TYPE_HALF) return __half2float(static_cast<const __half*>(args.bias)[at]);
-  return __bfloat162float(static_cast<const __nv_bfloat16*>(args.bias)[at]);
+// The bias of the columns column_of(i), 0 outside.
+template <int n, class ColumnOf>
+__device__ __forceinline__ void load_bias(const GemmArgs& args, const ColumnOf& column_of, float (&to)[n]) {
+#pragma unroll
+  for (int i = 0; i < n; ++i) to[i] = 0.0f;
+  if (args.bias == nullptr) return;
+  load_each(
+      args.bias, args.bias_type, [&](int i) { return column_of(i) < args.n.n; },
+      [&](int i) { return column_of(i) * args.bias_step; }, to);
 }
 
 struct Block {

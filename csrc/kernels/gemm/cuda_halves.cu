@@ -139,16 +139,17 @@ __global__ void __launch_bounds__(T::kThreads) gemm_halves(const __grid_constant
   X* const y = static_cast<X*>(args.y);
   const int64_t batch = gemm_offset(args.batch, kGemmY, block.batch);
   constexpr int kColumns = 2 * kPartsN;
+  const auto column_of = [&](int j) { return block.n + warp_n + j / 2 * 8 + lane % 4 * 2 + j % 2; };
   int64_t columns[kColumns];  // offsets
   float bias[kColumns];
   int count = 0;
 #pragma unroll
   for (int j = 0; j < kColumns; ++j) {
-    const int64_t n = block.n + warp_n + j / 2 * 8 + lane % 4 * 2 + j % 2;
+    const int64_t n = column_of(j);
     if (n < args.n.n) count = j + 1;
     columns[j] = n < args.n.n ? gemm_offset(args.n, kGemmY, n) : 0;
-    bias[j] = n < args.n.n ? bias_at(args, n) : 0.0f;
   }
+  load_bias(args, column_of, bias);
 #pragma unroll
   for (int i = 0; i < kPartsM; ++i) {
 #pragma unroll
@@ -195,6 +196,8 @@ void start(const Run& run, const CudaGemm& args, uint32_t blocks) {
 
 void halves_128x128(const Run& run, const CudaGemm& args, uint32_t blocks) { start<128, 2, 4>(run, args, blocks); }
 void halves_64x64(const Run& run, const CudaGemm& args, uint32_t blocks) { start<64, 2, 2>(run, args, blocks); }
+// For few rows and columns: many blocks share the multiprocessors.
+void halves_32x32(const Run& run, const CudaGemm& args, uint32_t blocks) { start<32, 2, 2>(run, args, blocks); }
 
 }  // namespace cuda_gemm
 DOVETAIL_CLOSE_NAMESPACE

@@ -22,21 +22,26 @@ struct CudaGemm : GemmArgs {
 struct CudaGemmKernel {
   int32_t rows, columns;  // of a block's tile; 0: one output a thread (columns 0) or a warp (columns 1)
   void (*launch)(const Run& run, const CudaGemm& args, uint32_t blocks);
+  bool copies_pieces = false;  // of 8 neighbours in k, which a constant b has once it is turned
 };
 
 // Defined in the cuda_*.cu files beside this one.
 namespace cuda_gemm {
 void f32_128x128(const Run& run, const CudaGemm& args, uint32_t blocks);
 void f32_64x64(const Run& run, const CudaGemm& args, uint32_t blocks);
+void f32_32x32(const Run& run, const CudaGemm& args, uint32_t blocks);
 void halves_128x128(const Run& run, const CudaGemm& args, uint32_t blocks);
 void halves_64x64(const Run& run, const CudaGemm& args, uint32_t blocks);
+void halves_32x32(const Run& run, const CudaGemm& args, uint32_t blocks);
 void threads(const Run& run, const CudaGemm& args, uint32_t blocks);
 void warps(const Run& run, const CudaGemm& args, uint32_t blocks);
 
 inline constexpr CudaGemmKernel k_f32_128x128 = {128, 128, f32_128x128};
 inline constexpr CudaGemmKernel k_f32_64x64 = {64, 64, f32_64x64};
-inline constexpr CudaGemmKernel k_halves_128x128 = {128, 128, halves_128x128};
-inline constexpr CudaGemmKernel k_halves_64x64 = {64, 64, halves_64x64};
+inline constexpr CudaGemmKernel k_f32_32x32 = {32, 32, f32_32x32};
+inline constexpr CudaGemmKernel k_halves_128x128 = {128, 128, halves_128x128, true};
+inline constexpr CudaGemmKernel k_halves_64x64 = {64, 64, halves_64x64, true};
+inline constexpr CudaGemmKernel k_halves_32x32 = {32, 32, halves_32x32, true};
 inline constexpr CudaGemmKernel k_threads = {0, 0, threads};
 inline constexpr CudaGemmKernel k_warps = {0, 1, warps};
 
@@ -68,6 +73,49 @@ inline bool in_pairs(const GemmArgs& args) {
     }
   }
   return true;
+}
+
+// Lets b lie with its summed axes innermost. False if it does already, or if these are not whole pieces.
+inline bool turn_b(GemmAxes* axes) {
+  int64_t summed = 1, step = 1;
+  bool is_turned = false;
+  const auto is_summed = [](const GemmAxis& axis) { return !axis.is_of[kGemmY]; };
+  for (int i = 0; i < axes->n; ++i) {
+    const GemmAxis& axis = axes->axis[i];
+    if (!axis.is_of[kGemmB] || axis.n == 1) continue;
+    if (is_summed(axis)) summed *= axis.n;
+    is_turned = is_turned || (axis.stride[kGemmB] == 1 && !is_summed(axis));
+  }
+  if (!is_turned || summed % 8 != 0) return false;
+  for (const bool innermost : {true, false}) {
+    for (int i = axes->n - 1; i >= 0; --i) {
+      GemmAxis& axis = axes->axis[i];
+      if (!axis.is_of[kGemmB] || is_summed(axis) != innermost) continue;
+      axis.stride[kGemmB] = step;
+      step *= axis.n;
+    }
+  }
+  return true;
+}
+
+// Copies b from the places of `before` to those of `after`.
+inline void turn_elements(const GemmAxes& before, const GemmAxes& after, const uint16_t* from, uint16_t* to) {
+  int64_t at[2 * kGemmRank] = {}, source = 0, target = 0;
+  for (bool is_done = false; !is_done;) {
+    to[target] = from[source];
+    is_done = true;
+    for (int i = before.n - 1; i >= 0 && is_done; --i) {
+      const GemmAxis& axis = before.axis[i];
+      if (!axis.is_of[kGemmB]) continue;
+      source += axis.stride[kGemmB];
+      target += after.axis[i].stride[kGemmB];
+      is_done = ++at[i] == axis.n;
+      if (!is_done) break;
+      source -= axis.n * axis.stride[kGemmB];
+      target -= axis.n * after.axis[i].stride[kGemmB];
+      at[i] = 0;
+    }
+  }
 }
 
 // Launches a product whose groups, tensors, type, scale, bias and ending are set.
@@ -104,6 +152,7 @@ inline void set_ending(const Run& run, int channel_axis, CudaGemm* args) {
 inline void run_gemm(const Run& run, const CudaGemmKernel& kernel, GemmAxes axes, const void* bias, DataType bias_type,
                      int channel_axis) {
   const Tensor a = run.input(kGemmA);
+  if (kernel.copies_pieces && run.packed() != nullptr) turn_b(&axes);
   const bool has_b = run.has_input(kGemmB), is_swapped = is_turned(axes);
   if (is_swapped) swap_inputs(&axes);
   CudaGemm args = {};
@@ -139,16 +188,28 @@ struct CudaGemmRow {
     }
     return cuda_gemm::blocks_of(kernel, args) > cuda_gemm::kMostBlocks ? "more tiles than a grid has blocks" : nullptr;
   }
-  // Constant weights in float32 become what the kernels multiply.
-  static void prepare(const Params&, const Descs& inputs, const Descs&, const Emit& emit) {
-    if (!inputs.has(kGemmB)) return;
+  // Constant weights become what the kernels multiply: of the type of a, and turned so that they are copied in pieces.
+  static void prepare(const Params& params, const Descs& inputs, const Descs& outputs, const Emit& emit) {
+    if (!inputs.has(kGemmB) || inputs[kGemmA].type() == DataType::kFLOAT) return;
     const Desc b = inputs[kGemmB];
-    const float* from = b.data<float>();
-    if (from == nullptr || b.type() != DataType::kFLOAT || inputs[kGemmA].type() == DataType::kFLOAT) return;
-    const int64_t n = b.max_volume();
-    uint16_t* to = emit.alloc<uint16_t>(static_cast<uint64_t>(n > 0 ? n : 1));
-    DT_ISA::store_floats(from, to, static_cast<int32_t>(inputs[kGemmA].type()), 0, n);
-    emit(to, static_cast<uint64_t>(n > 0 ? n : 1) * 2);
+    if (b.data<void>() == nullptr || size_of(inputs[kGemmA].type()) != 2) return;
+    GemmAxes before, after;
+    if (Rule::axes(params, inputs, outputs, &before) != nullptr) return;
+    after = before;
+    const bool is_converted = b.type() == DataType::kFLOAT;
+    const bool is_turned = kernel.copies_pieces && b.max_volume() > 0 && cuda_gemm::turn_b(&after);
+    if (!is_converted && !is_turned) return;
+    const uint64_t n = static_cast<uint64_t>(b.max_volume() > 0 ? b.max_volume() : 1);
+    uint16_t* const converted = is_converted ? emit.alloc<uint16_t>(n) : nullptr;
+    if (is_converted)
+      DT_ISA::store_floats(b.data<float>(), converted, static_cast<int32_t>(inputs[kGemmA].type()), 0, b.max_volume());
+    const uint16_t* made = converted;
+    if (is_turned) {
+      uint16_t* const turned = emit.alloc<uint16_t>(n);
+      cuda_gemm::turn_elements(before, after, is_converted ? converted : b.data<uint16_t>(), turned);
+      made = turned;
+    }
+    emit(made, n * 2);
   }
   static int absorb(const Params& params, const Descs&, const Descs& outputs, const Epilogue& program) {
     return outputs[0].rank() > 0 ? absorbed(program, outputs[0], Rule::channel_axis(params, outputs[0])) : 0;
@@ -181,8 +242,10 @@ DOVETAIL_CLOSE_NAMESPACE
 #define DOVETAIL_CUDA_GEMM_ROWS(Params, Rule)                                         \
   DT_CUDA_GEMM_ROW(Params, Rule, "gemm_128x128", f32_128x128, kFloat32Types)          \
   DT_CUDA_GEMM_ROW(Params, Rule, "gemm_64x64", f32_64x64, kFloat32Types)              \
+  DT_CUDA_GEMM_ROW(Params, Rule, "gemm_32x32", f32_32x32, kFloat32Types)              \
   DT_CUDA_GEMM_ROW(Params, Rule, "gemm_halves_128x128", halves_128x128, kHalvesTypes) \
   DT_CUDA_GEMM_ROW(Params, Rule, "gemm_halves_64x64", halves_64x64, kHalvesTypes)     \
+  DT_CUDA_GEMM_ROW(Params, Rule, "gemm_halves_32x32", halves_32x32, kHalvesTypes)     \
   DT_CUDA_GEMM_ROW(Params, Rule, "warps", warps, kFloatTypes)                         \
   DT_CUDA_GEMM_ROW(Params, Rule, "threads", threads, kFloatTypes)
 #define DT_CUDA_GEMM_ROW(Params, Rule, name, kernel, types_)             \

@@ -70,7 +70,9 @@ __device__ __forceinline__ void put(const CudaGemm& args, int64_t batch, int64_t
   } else {
     float v[1] = {static_cast<float>(sum)};
     if constexpr (std::is_same_v<X, int8_t>) v[0] *= args.scale;
-    v[0] += bias_at(args, n);
+    float bias[1];
+    load_bias(args, [&](int) { return n; }, bias);
+    v[0] += bias[0];
     if (args.ending.program.n_steps > 0) {
       finish<true>(args, row, columns, 1, v);
     } else {
