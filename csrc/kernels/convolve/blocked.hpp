@@ -21,15 +21,18 @@ static_assert(kOutputs * kMapBlocks * kVectors + kMapBlocks * kVectors < kRegist
 struct BlockedTile {
   Finish finish;
   const float* x;  // of this image and group
-  float* y;        // first block of maps of this image and group's part
+  float* to;       // where the sums go: the first output of the first block
+  int64_t to_block;
   const float* weights;
   int64_t weight_block;
   const float* bias;   // of the first map, or null
+  int64_t maps;        // from the first map of the tile to the group's end
   const float* next;   // weights that are needed soon, or null
   int64_t next_lines;  // of them, in each step of 16 channels
-  int64_t maps;        // from the first map of the tile to the group's end
   bool is_flat;
-  int64_t h[kOutputs], w[kOutputs], out[kOutputs];  // first inputs' rows and columns; offsets in y
+  int64_t h, w;                        // first input's row and column
+  int64_t hs[kOutputs], ws[kOutputs];  // of a flat tile: those of each output
+  int64_t out[kOutputs];               // offsets from `to`
 
   // Shares of the weights of the next pair of blocks, which has `n_blocks`, among the tiles of the chunk.
   void prefetch(int64_t tile, int64_t n_tiles, int64_t channel_blocks, int64_t n_blocks) {
@@ -39,18 +42,26 @@ struct BlockedTile {
     next = done < lines ? weights + kMapBlocks * weight_block + done * 16 : nullptr;
   }
 
-  void locate(const ConvolveArgs& args, int64_t n, int64_t row, int64_t column) {
+  // Where n outputs from (row, column) on have their inputs; and where they lie in y, from the first on.
+  int64_t locate(const ConvolveArgs& args, int64_t n, int64_t row, int64_t column) {
     const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
-    for (int64_t p = 0; p < n; ++p) {
-      h[p] = row * b.in_step + b.off_first;
-      w[p] = column * c.in_step + c.off_first;
-      out[p] = ((b.out_first + row * b.out_step) * c.out + c.out_first + column * c.out_step) * kBlock;
+    const int64_t first = ((b.out_first + row * b.out_step) * c.out + c.out_first + column * c.out_step) * kBlock;
+    h = row * b.in_step + b.off_first;
+    w = column * c.in_step + c.off_first;
+    for (int64_t p = 0; p < kOutputs; ++p) out[p] = p * c.out_step * kBlock;
+    for (int64_t p = 0; is_flat && p < n; ++p) {
+      hs[p] = row * b.in_step + b.off_first;
+      ws[p] = column * c.in_step + c.off_first;
+      out[p] = ((b.out_first + row * b.out_step) * c.out + c.out_first + column * c.out_step) * kBlock - first;
       if (++column == c.count) {
         column = 0;
         ++row;
       }
     }
+    return first;
   }
+  int64_t row_of(int p) const { return is_flat ? hs[p] : h; }
+  int64_t column_of(const ConvolveAxis& c, int p) const { return is_flat ? ws[p] : w + p * c.in_step; }
 };
 
 // Adds n_channels channels of one tap. pitch: distance of two outputs' inputs; channel: of two channels.
@@ -95,7 +106,7 @@ inline void find_inputs(const ConvolveArgs& args, const BlockedTile& tile, const
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t dh = th * b.off_step, dw = tw * c.off_step;
   for (int p = 0; p < n; ++p) {
-    const int64_t h = tile.h[p] + dh, w = tile.w[p] + dw;
+    const int64_t h = tile.row_of(p) + dh, w = tile.column_of(c, p) + dw;
     const bool is_inside = h >= 0 && h < b.in && w >= 0 && w < c.in;
     at[p] = is_inside ? x + (h * c.in + w) * kBlock : kZeros;
   }
@@ -107,7 +118,7 @@ inline void gather_tap(const ConvolveArgs& args, const BlockedTile& tile, const 
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t plane = b.in * c.in;
   for (int p = 0; p < n; ++p, to += kBlock) {
-    const int64_t h = tile.h[p] + th * b.off_step, w = tile.w[p] + tw * c.off_step;
+    const int64_t h = tile.row_of(p) + th * b.off_step, w = tile.column_of(c, p) + tw * c.off_step;
     const bool is_inside = h >= 0 && h < b.in && w >= 0 && w < c.in;
     for (int64_t k = 0; k < n_channels; ++k) to[k] = is_inside ? x[k * plane + h * c.in + w] : 0.0f;
   }
@@ -140,13 +151,13 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
         next += tile.next_lines * 16;
       }
       for (int64_t th = 0; th < b.taps; ++th) {
-        const int64_t h = tile.h[0] + th * b.off_step;
+        const int64_t h = tile.h + th * b.off_step;
         if (!tile.is_flat && (h < 0 || h >= b.in)) {
           weights += c.taps * kBlock * kBlock;
           continue;
         }
         for (int64_t tw = 0; tw < c.taps; ++tw, weights += kBlock * kBlock) {
-          const int64_t w = tile.w[0] + tw * c.off_step;
+          const int64_t w = tile.w + tw * c.off_step;
           if (step != 0 && !tile.is_flat && w >= 0 && w + last < c.in) {
             const float* row = x + (h * c.in + w) * (is_linear ? 1 : kBlock);
             add_tap<outputs, v>(sum, row, step * (is_linear ? 1 : kBlock), is_linear ? plane : 1, weights,
@@ -166,9 +177,9 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
     sums.end_block(sum);
   }
   sums.end(sum);
-  tile.finish.apply(sum, tile.y, tile.out);
+  if (tile.finish.is_all) tile.finish.apply(sum, tile.to, tile.out);
 #pragma GCC unroll 16
-  for (int p = 0; p < outputs; ++p) write_maps<v>(sum[p], tile.y + tile.out[p], tile.finish.y_block, tile.maps);
+  for (int p = 0; p < outputs; ++p) write_maps<v>(sum[p], tile.to + tile.out[p], tile.to_block, tile.maps);
 }
 
 typedef void (*BlockedKernel)(const ConvolveArgs& args, const BlockedTile& tile);
@@ -241,6 +252,44 @@ int64_t convolve_blocked_items(const ConvolveArgs& args) {
   return args.images * args.groups * BlockedTiling(args).items();
 }
 
+namespace {
+
+// A run of tiles of one chunk for one pair of blocks.
+struct BlockedRun {
+  const ConvolveArgs& args;
+  const BlockedTiling& tiling;
+  BlockedTile& tile;
+  Unfinished<kMapBlocks, kOutputs>& unfinished;
+  float* y;  // first block of maps of this image and group's part
+  int64_t image, map, n_blocks, channel_blocks, next_blocks;
+
+  void run(const BlockedItem& at, int64_t n_tiles) {
+    const ConvolveAxis& c = args.axis[2];
+    const int64_t last = tiling.line - (tiling.line_tiles - 1) * tiling.width;
+    const BlockedKernel whole = blocked_kernel<kOutputs>(args, tiling.width, n_blocks);
+    const BlockedKernel rest = blocked_kernel<kOutputs>(args, last, n_blocks);
+    int64_t line = at.tile / tiling.line_tiles, in_line = at.tile % tiling.line_tiles;
+    for (int64_t i = 0; i < n_tiles; ++i) {
+      const bool is_last = in_line + 1 == tiling.line_tiles;
+      const int64_t n = is_last ? last : tiling.width, start = in_line * tiling.width;
+      tile.prefetch(at.in_chunk + i, at.n_in_chunk, channel_blocks, next_blocks);
+      tile.to = y + (tiling.is_flat ? tile.locate(args, n, start / c.count, start % c.count)
+                                    : tile.locate(args, n, line, start));
+      tile.to_block = tile.finish.y_block;
+      if (!tile.finish.is_all) {
+        tile.to = unfinished.room(args, tile.to, n_blocks, image, map, tile.maps);
+        tile.to_block = unfinished.kPitch;
+        unfinished.add(n);
+      }
+      (is_last ? rest : whole)(args, tile);
+      in_line = is_last ? 0 : in_line + 1;
+      line += is_last;
+    }
+  }
+};
+
+}  // namespace
+
 // Items [first, last): images, groups, and those of BlockedItem.
 void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
@@ -250,30 +299,21 @@ void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
   BlockedTile tile{Finish(args)};
   tile.is_flat = tiling.is_flat;
   tile.weight_block = channel_blocks * b.taps * c.taps * kBlock * kBlock;
-  Unfinished unfinished;
-  for (int64_t item = first; item < last; ++item) {
+  Unfinished<kMapBlocks, kOutputs> unfinished;
+  for (int64_t item = first, n; item < last; item += n) {
     const int64_t unit = item / tiling.items(), group = unit % args.groups;
     const BlockedItem at(tiling, item % tiling.items());
+    n = at.n_in_chunk - at.in_chunk < last - item ? at.n_in_chunk - at.in_chunk : last - item;
     const int64_t block = at.pair * kMapBlocks, left = map_blocks - block;
     const int64_t n_blocks = left < kMapBlocks ? left : kMapBlocks;
+    const int64_t next = item + n == last ? 0 : left - n_blocks < kMapBlocks ? left - n_blocks : kMapBlocks;
     tile.x = static_cast<const float*>(args.x) + unit * x_group;
-    tile.y = static_cast<float*>(args.y) + (unit * map_blocks + block) * tile.finish.y_block;
     tile.weights = static_cast<const float*>(args.weights) + (group * map_blocks + block) * tile.weight_block;
     tile.bias = args.bias ? args.bias + group * args.maps + block * kBlock : nullptr;
     tile.maps = args.maps - block * kBlock;
-    const bool is_last = item + at.n_in_chunk >= last;
-    tile.prefetch(at.in_chunk, at.n_in_chunk, channel_blocks,
-                  is_last                        ? 0
-                  : left - n_blocks < kMapBlocks ? left - n_blocks
-                                                 : kMapBlocks);
-    const int64_t start = at.tile % tiling.line_tiles * tiling.width;
-    const int64_t n = tiling.line - start < tiling.width ? tiling.line - start : tiling.width;
-    tile.locate(args, n, tiling.is_flat ? start / c.count : at.tile / tiling.line_tiles,
-                tiling.is_flat ? start % c.count : start);
-    blocked_kernel<kOutputs>(args, n, n_blocks)(args, tile);
-    if (!tile.finish.is_all)
-      unfinished.add(
-          args, {tile.y + tile.out[0], n, n_blocks, unit / args.groups, group * args.maps + block * kBlock, tile.maps});
+    float* const y = static_cast<float*>(args.y) + (unit * map_blocks + block) * tile.finish.y_block;
+    const int64_t map = group * args.maps + block * kBlock;
+    BlockedRun{args, tiling, tile, unfinished, y, unit / args.groups, map, n_blocks, channel_blocks, next}.run(at, n);
   }
   unfinished.finish(args);
 }

@@ -14,11 +14,12 @@ constexpr int kDepthwise = kLanes == 16 ? 8 : kLanes == 8 ? 4 : 2;  // outputs o
 // One row of outputs of one block.
 struct DepthwiseRow {
   Finish finish;
-  const float* x;               // of the block
-  const float* weights;         // of the block
-  const float* bias;            // of the block, or null
-  int64_t maps;                 // from the block's first to the last
-  float* y;                     // output 0
+  const float* x;        // of the block
+  const float* weights;  // of the block
+  const float* bias;     // of the block, or null
+  int64_t maps;          // from the block's first to the last
+  float* to;             // where the sums of a tile go, `step` apart
+  int64_t step;
   int64_t h;                    // row of x at the first tap
   int64_t first_tap, last_tap;  // taps [first, last) meet rows of x
 };
@@ -53,10 +54,10 @@ void depthwise_tile(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j
   }
   int64_t out[outputs];
 #pragma GCC unroll 8
-  for (int p = 0; p < outputs; ++p) out[p] = (j + p) * c.out_step * kBlock;
-  row.finish.apply(sum, row.y, out);
+  for (int p = 0; p < outputs; ++p) out[p] = p * row.step;
+  if (row.finish.is_all) row.finish.apply(sum, row.to, out);
 #pragma GCC unroll 8
-  for (int p = 0; p < outputs; ++p) write_maps<kVectors>(sum[p], row.y + out[p], 0, row.maps);
+  for (int p = 0; p < outputs; ++p) write_maps<kVectors>(sum[p], row.to + out[p], 0, row.maps);
 }
 
 typedef void (*DepthwiseTile)(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j, int64_t first,
@@ -106,18 +107,18 @@ struct DepthwiseSplit {
     const int64_t near = j * c.in_step + c.off_first, far = near + (c.taps - 1) * c.off_step;
     return near >= 0 && near < c.in && far >= 0 && far < c.in;
   }
-  void run(const ConvolveArgs& args, const DepthwiseRow& row) const {
+  // to(j, n): where the sums of outputs [j, j + n) go
+  template <class To>
+  void run(const ConvolveArgs& args, DepthwiseRow& row, const To& to) const {
     const ConvolveAxis& c = args.axis[2];
-    for (int64_t j = 0; j < begin; ++j) run_edge(args, row, j);
-    int64_t j = begin;
-    for (; j + width <= end; j += width) tile(args, row, j, 0, c.taps);
-    if (j < end) last_tile(args, row, j, 0, c.taps);
-    for (j = end; j < c.count; ++j) run_edge(args, row, j);
-  }
-  void run_edge(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j) const {
-    int64_t first, last;
-    taps_inside(args.axis[2], j * args.axis[2].in_step + args.axis[2].off_first, &first, &last);
-    edge(args, row, j, first, last);
+    for (int64_t j = 0, n; j < c.count; j += n) {
+      const bool is_edge = j < begin || j >= end;
+      int64_t first = 0, last = c.taps;
+      if (is_edge) taps_inside(c, j * c.in_step + c.off_first, &first, &last);
+      n = is_edge ? 1 : end - j < width ? end - j : width;
+      row.to = to(j, n);
+      (is_edge ? edge : n == width ? tile : last_tile)(args, row, j, first, last);
+    }
   }
 };
 
@@ -129,19 +130,24 @@ void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
   const int64_t blocks = blocks_of(args.groups), taps = b.taps * c.taps;
   const DepthwiseSplit split(c);
   DepthwiseRow row{Finish(args)};
-  Unfinished unfinished;
+  row.step = row.finish.is_all ? c.out_step * kBlock : kBlock;
+  Unfinished<1, kDepthwise> unfinished;
   for (int64_t item = first; item < last; ++item) {
     const int64_t jh = item % b.count, unit = item / b.count, block = unit % blocks;
     row.x = static_cast<const float*>(args.x) + unit * b.in * c.in * kBlock;
     row.weights = static_cast<const float*>(args.weights) + block * taps * kBlock;
     row.bias = args.bias ? args.bias + block * kBlock : nullptr;
     row.maps = args.groups - block * kBlock;
-    row.y =
-        static_cast<float*>(args.y) + ((unit * b.out + b.out_first + jh * b.out_step) * c.out + c.out_first) * kBlock;
     row.h = jh * b.in_step + b.off_first;
     taps_inside(b, row.h, &row.first_tap, &row.last_tap);
-    split.run(args, row);
-    if (!row.finish.is_all) unfinished.add(args, {row.y, c.count, 1, unit / blocks, block * kBlock, row.maps});
+    float* const y =
+        static_cast<float*>(args.y) + ((unit * b.out + b.out_first + jh * b.out_step) * c.out + c.out_first) * kBlock;
+    split.run(args, row, [&](int64_t j, int64_t n) {
+      if (row.finish.is_all) return y + j * row.step;
+      float* const to = unfinished.room(args, y + j * kBlock, 1, unit / blocks, block * kBlock, row.maps);
+      unfinished.add(n);
+      return to;
+    });
   }
   unfinished.finish(args);
 }

@@ -24,7 +24,7 @@ inline VecF bias_lanes(const float* bias, int i, int64_t maps) {
 }
 
 // The most common epilogues, in registers: at most one addition of a tensor as large as y, then limits (Relu, Clip). A
-// Finish that is not all of the program leaves all of it to finish_block.
+// Finish that is not all of the program leaves all of it to Unfinished.
 struct Finish {
   const float* y = nullptr;         // the output
   const float* residual = nullptr;  // what is added, or null
@@ -106,39 +106,48 @@ inline __attribute__((always_inline)) void write_maps(const VecF (&sum)[v], floa
   }
 }
 
-// Computes the epilogue on n outputs of one block of maps, which lie side by side from y on and are still in L1. Lanes
-// without a map stay zero.
-inline void finish_block(const ConvolveArgs& args, float* y, int64_t n, int64_t image, int64_t map, int64_t maps) {
-  if (!args.epilogue || maps <= 0) return;
-  EpilogueTile tile = {y, kBlock, static_cast<int>(n), static_cast<int>(maps < kBlock ? maps : kBlock)};
-  tile.offset = y - static_cast<const float*>(args.y);
-  tile.row_step = kBlock;
-  tile.image = image;
-  tile.channel = map;
-  tile.column_channel = 1;
-  apply_epilogue(*args.epilogue, tile);
-}
-
-// Neighbouring outputs of some blocks of maps that are stored and wait for their epilogue, which is faster on many.
-struct Unfinished {
-  float* y = nullptr;
-  int64_t n = 0, n_blocks = 0, image = 0, map = 0, maps = 0;
+// Where outputs of some blocks of maps wait for an epilogue that is not done in registers. They wait in L1, whatever
+// the caches have of y, and in some number, since the epilogue is faster on many.
+template <int blocks, int most>
+class Unfinished {
+ public:
+  // Outputs at y of the blocks from `map` on, of which `maps` are left: whose, and where neighbours may be written.
+  float* room(const ConvolveArgs& args, float* y, int64_t n_blocks, int64_t image, int64_t map, int64_t maps) {
+    if (n_ >= kEnough || y != y_ + n_ * kBlock || map != map_) finish(args);
+    if (n_ == 0) {
+      y_ = y;
+      n_blocks_ = n_blocks;
+      image_ = image;
+      map_ = map;
+      maps_ = maps;
+    }
+    return values_ + n_ * kBlock;
+  }
+  void add(int64_t n) { n_ += n; }
 
   void finish(const ConvolveArgs& args) {
     const int64_t y_block = args.axis[1].out * args.axis[2].out * kBlock;
-    for (int64_t i = 0; n > 0 && i < n_blocks; ++i)
-      finish_block(args, y + i * y_block, n, image, map + i * kBlock, maps - i * kBlock);
-    n = 0;
-  }
-  void add(const ConvolveArgs& args, const Unfinished& next) {
-    constexpr int64_t kMost = 64;  // outputs: 4 KiB of each block, which stay in L1
-    if (n > 0 && n < kMost && next.y == y + n * kBlock && next.map == map) {
-      n += next.n;
-      return;
+    for (int64_t i = 0; n_ > 0 && i < n_blocks_; ++i) {
+      float *const from = values_ + i * kPitch, *const to = y_ + i * y_block;
+      const int64_t maps = maps_ - i * kBlock;
+      EpilogueTile tile = {from, kBlock, static_cast<int>(n_), static_cast<int>(maps < kBlock ? maps : kBlock)};
+      tile.offset = to - static_cast<const float*>(args.y);
+      tile.row_step = kBlock;
+      tile.image = image_;
+      tile.channel = map_ + i * kBlock;
+      tile.column_channel = 1;
+      apply_epilogue(*args.epilogue, tile);  // lanes without a map stay zero
+      for (int64_t k = 0; k < n_ * kBlock; k += kLanes) store(to + k, load(from + k));
     }
-    finish(args);
-    *this = next;
+    n_ = 0;
   }
+
+  static constexpr int64_t kEnough = 56, kPitch = (kEnough + most) * kBlock;  // outputs; floats of a block
+
+ private:
+  alignas(64) float values_[blocks * kPitch];
+  float* y_ = nullptr;
+  int64_t n_ = 0, n_blocks_ = 0, image_ = 0, map_ = 0, maps_ = 0;
 };
 
 }  // namespace
