@@ -10,11 +10,13 @@ from dovetail.core.negotiation import FormatRow, Place
 from dovetail.machine.builder.build import build_of
 from dovetail.machine.builder.graph import Candidate, Found, Graph, LayerGroup
 from dovetail.machine.builder.passes.split_groups import split_groups
+from dovetail.machine.builder.selection import FUSED_GAIN
 from dovetail.machine.testing import make_layer
 
 CPU = trt.DeviceType.CPU
 LINEAR, BLOCKED = (Place(trt.float32, f, CPU) for f in (trt.TensorFormat.LINEAR, trt.TensorFormat.CHW16))
 REFORMAT_NS = 25.0
+FUSED = 1 - FUSED_GAIN
 
 
 def way(layer, name, places, time_ns, n_absorbed=0):
@@ -85,8 +87,9 @@ def test_what_is_not_absorbed_runs_by_itself(graph, build):
         [way(relu, "relu", [LINEAR] * 2, 20.0)],
         [way(mul, "mul", [LINEAR] * 3, 30.0)],
     )
-    assert [one.cost_ns for one in build.selection.alternatives(graph.groups[0])] == [100.0, 90.0, 100.0]
-    assert build.selection.choose(graph).cost == 90.0
+    costs = [100.0 * FUSED, 60.0 * FUSED + 30.0, 100.0]
+    assert [one.cost_ns for one in build.selection.alternatives(graph.groups[0])] == costs
+    assert build.selection.choose(graph).cost == costs[1]
     split_groups(graph, build)
     assert [(group.name, group.choice.row.tactic) for group in graph.groups] == [("add + relu", "some"), ("mul", "mul")]
     assert [layer.name for layer in graph.layers] == ["add", "relu", "mul"]
@@ -103,6 +106,18 @@ def test_an_implementation_that_absorbs_nothing_competes(graph, build):
     assert build.selection.choose(graph).cost == 60.0
     split_groups(graph, build)
     assert [group.name for group in graph.groups] == ["add", "relu", "mul"]
+
+
+def test_a_kernel_that_absorbs_may_take_a_little_longer_than_the_layers_by_themselves(graph, build):
+    add, relu, mul = graph.groups[0].layers
+    others = [way(relu, "relu", [LINEAR] * 2, 20.0)], [way(mul, "mul", [LINEAR] * 3, 30.0)]
+    for time_ns, wanted in ((154.0, ["add + relu + mul"]), (160.0, ["add", "relu", "mul"])):
+        graph.set_groups([LayerGroup(add, [relu, mul], taken=[[], [Taken(1, None)]])])
+        none = way(add, "none", [LINEAR] * 3, 100.0)
+        offer(graph, [way(add, "all", [LINEAR] * 3, time_ns, n_absorbed=2), none], *others)
+        build.selection.choose(graph)
+        split_groups(graph, build)
+        assert [group.name for group in graph.groups] == wanted
 
 
 def test_reformats_inside_of_a_group_count(graph, build):
@@ -124,4 +139,4 @@ def test_operands_of_what_is_absorbed_lie_as_the_result(graph, build):
     offer(graph, [way(add, "blocked", [LINEAR, LINEAR, BLOCKED], 10.0, n_absorbed=2)], [], [])
     alternative = build.selection.alternatives(graph.groups[0])[0]
     assert list(alternative.places) == [LINEAR, LINEAR, BLOCKED, BLOCKED]
-    assert build.selection.choose(graph).cost == 10.0 + 2 * REFORMAT_NS  # w into the group, and y out of it
+    assert build.selection.choose(graph).cost == 10.0 * FUSED + 2 * REFORMAT_NS  # w into the group, and y out of it
