@@ -120,6 +120,20 @@ def test_a_larger_operand_stays_since_the_result_would_grow():
     assert any("gives" in line for line in not_fused(plan))
 
 
+def test_the_report_says_why_each_pointwise_layer_begins_a_step():
+    net = Net()
+    first = net.named(net.network.add_pooling_nd(net.x, trt.PoolingType.MAX, (2, 2)), "pool")
+    relu = net.activation(first, "relu")
+    later, gate = net.conv(relu, 5, "later"), net.activation(relu, "gate", SIGMOID)
+    plan = net.plan(net.add(later, gate, "product", PROD))
+    assert steps(plan) == ["pool", "relu", "gate", "later + product"]
+    assert not_fused(plan) == [
+        "gate is not fused into relu: it is not all that takes relu.y; later does too",
+        "relu is not fused into pool: no kernel of Pooling@1 computes layers behind its own",
+    ]
+    assert not not_fused(net.plan(allow_fusion=False))
+
+
 class Shifted(Plugin):
     """y = x + by"""
 

@@ -67,6 +67,7 @@ class _Grouping:
         self._block, self._graph, self._build, self._takers = block, graph, build, takers
         self._place = {layer: index for index, layer in enumerate(block.layers)}
         self._owner: dict[GraphLayer, LayerGroup] = {}
+        self._reasons: list[tuple[GraphLayer, str]] = []  # why a layer is not in a group that it could be in
 
     def run(self) -> None:
         computing = [layer for layer in reversed(self._block.layers) if layer.spec.scalar is None]
@@ -78,21 +79,49 @@ class _Grouping:
                     self._extend(group)
                     self._add_behind(group)
                 self._owner.update(dict.fromkeys(group.layers, group))
+        if self._build.config.allow_fusion:
+            self._explain()
         groups = dict.fromkeys(self._owner.values())
         self._block.set_groups(sorted(groups, key=lambda group: self._place[group.layers[-1]]))
+
+    def _explain(self) -> None:
+        """Say of each pointwise layer that begins a group why it is not in that of a layer before it."""
+        explained = {layer for layer, _ in self._reasons}
+        makers = {tensor: layer for layer in self._block.layers for tensor in layer.outputs}
+        for layer in self._block.layers:
+            if layer.spec.scalar is None or layer in explained or layer.outputs[0].dtype not in FLOATS:
+                continue
+            for maker in (makers[tensor] for tensor in layer.inputs if tensor in makers):
+                group = self._owner[maker]
+                if maker.outputs[0].dtype in FLOATS and group.tail == [] and not _may_be_extended(maker, self._build):
+                    reason = f"no kernel of {maker.spec.id} computes layers behind its own"
+                    self._reasons.append((layer, f"{layer.name} is not fused into {group.name}: {reason}"))
+                    break
+        self._graph.not_fused += [text for layer, text in self._reasons if self._owner[layer].head is layer]
 
     def _extend(self, group: LayerGroup) -> None:
         """Append layers to the group while they can be part of its program; note which one could not, and why."""
         while True:
             first = self._first(self._beside(group.outputs[0]))
-            if first is None or first.spec.scalar is None or first in self._owner:
+            if not self._may_join(first):
+                self._leave(group, self._beside(group.outputs[0]))
                 return
+            assert first is not None
             part = self._part_behind(group, first)
             if part is None:
                 return
             group.tail += part.tail
             group.program = part.program
             group.taken += part.taken
+
+    def _leave(self, group: LayerGroup, takers: list[GraphLayer | None]) -> None:
+        """Note of pointwise layers why they stay behind a result that something else takes, too."""
+        for layer in takers:
+            other = next((one for one in takers if one is not layer), None)
+            if layer is not None and self._may_join(layer) and len(takers) > 1:
+                also = f"; {other.name} does too" if other else ", which is an output"
+                reason = f"it is not all that takes {group.outputs[0].name}{also}"
+                self._reasons.append((layer, f"{layer.name} is not fused into {group.name}: {reason}"))
 
     def _add_behind(self, group: LayerGroup) -> None:
         """What is left of the tail at each cut as a group of its own, whose head may absorb if that of all does not."""
@@ -127,7 +156,7 @@ class _Grouping:
             try:
                 self._append(group, part, layer)
             except NotAbsorbed as error:
-                self._graph.not_fused.append(f"{layer.name} is not fused into {group.name}: it {error}")
+                self._reasons.append((layer, f"{layer.name} is not fused into {group.name}: it {error}"))
                 return None
             outside = [taker for tensor in inner for taker in self._beside(tensor) if taker not in part.tail]
             if not outside:
@@ -137,9 +166,8 @@ class _Grouping:
             if None in outside or not self._may_join(following) or len(part.tail) == MOST_LAYERS:
                 other = self._first(outside)
                 also = f"; {other.name} does too" if other else ", which is an output"
-                self._graph.not_fused.append(
-                    f"{first.name} is not fused into {group.name}: it is not all that takes {result.name}{also}"
-                )
+                reason = f"it is not all that takes {result.name}{also}"
+                self._reasons.append((first, f"{first.name} is not fused into {group.name}: {reason}"))
                 return None
             assert following is not None
             layer = following
