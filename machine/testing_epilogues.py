@@ -16,8 +16,8 @@ from dovetail.machine.builder.candidates import n_absorbed
 from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor, LayerGroup
 
 # What is put behind a layer, by name: formulas over the result `x`, `s` and `t` with one value for each channel, `g`
-# with one for each channel of each image, `w` with one for each place on the last axis, and `r`, as large as the
-# result. None multiplies an error by more than 3.
+# with one for each channel of each image, `w` with one for each place on the last axis, `c` with one for all of a last
+# axis, and `r`, as large as the result. None multiplies an error by more than 3.
 EPILOGUES = {
     "activation": ("max(x, 0)",),
     "value used twice": ("x * sigmoid(x)",),
@@ -25,6 +25,8 @@ EPILOGUES = {
     "residual": ("x + r",),
     "gate": ("x * g",),
     "scale, residual and activation": ("x * along(s, 1) + along(t, 1)", "x + r", "x if x >= 0 else 0.1 * x"),
+    "bias on the last axis": ("x + w", "x + r", "max(x, 0)"),
+    "value of each row": ("x * c", "x + w"),
     "residual first": ("r - x", "max(-1, min(x, 6))", "tanh(x)"),
     "residual and limits": ("x + r", "min(max(x, -0.5), 6)"),
     "limits of one side": ("r + x", "max(x, 0.25)"),
@@ -50,16 +52,18 @@ class Behind:
         program, tail, taken = Program(result.dtype), [], []
         made = result
         for number, formula in enumerate(formulas):
-            names = [name for name in "strgw" if name in _names(formula)]
+            names = [name for name in "strgwc" if name in _names(formula)]
             inputs: list[GraphTensor] = [made]
             for name in names:
                 ones = (1,) * len(dims)
-                shape = {"r": dims, "g": dims[:2] + ones[2:], "w": ones[1:] + dims[-1:]}.get(name, dims[1:2])
-                own = result.dtype if name in "rgw" else DataType.FLOAT
+                shape = {"r": dims, "g": dims[:2] + ones[2:], "w": ones[1:] + dims[-1:], "c": (*dims[:-1], 1)}.get(
+                    name, dims[1:2]
+                )
+                own = result.dtype if name in "rgwc" else DataType.FLOAT
                 array = rng.uniform(-1.5, 1.5, shape).astype(np.float32).astype(nptype(own))
                 self.arrays[name] = array
                 inputs.append(
-                    GraphTensor(name, DimsExprs(shape), own, [(shape,) * 3], None, None if name in "rgw" else array)
+                    GraphTensor(name, DimsExprs(shape), own, [(shape,) * 3], None, None if name in "rgwc" else array)
                 )
             spec = _spec(formula, names)
             given = [Given(t.dims, t.dtype, t.constant) for t in inputs]
@@ -93,7 +97,7 @@ class Behind:
 
 
 def _names(formula: str) -> set[str]:
-    return {name for name in "xstrgw" if any(name == word for word in _words(formula))}
+    return {name for name in "xstrgwc" if any(name == word for word in _words(formula))}
 
 
 def _words(formula: str) -> list[str]:

@@ -10,8 +10,9 @@ import dovetail as trt
 from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import DimsExprs, constraints, input_dim
-from dovetail.core.types import FLOATS, DataType
-from dovetail.machine.testing import Case, check, check_case
+from dovetail.core.types import FLOATS, DataType, DeviceType, nptype
+from dovetail.machine.testing import Case, check, check_case, describe, make_layer, rows_of, run_row
+from dovetail.machine.testing_epilogues import Behind, absorbs
 from dovetail.registry.loader import default_registry
 
 NONE, TRANSPOSE, VECTOR = 0, 1, 2
@@ -50,6 +51,13 @@ CASES = [
     case("larger than a block", (131, 300), (300, 201), dtypes=FLOATS),
     case("several pieces of k", (30, 1100), (1100, 70), dtypes=FLOATS),
     case("few rows", (4, 300), (300, 301)),
+    case("b in place, with columns left over", (2, 70, 300), (2, 300, 77), dtypes=FLOATS),
+    case("b packed, rows in place", (37, 300), (300, 203), dtypes=FLOATS),
+    case("rows half a page apart", (30, 512), (512, 150), dtypes=FLOATS),
+    case("a transposed, with squares left over", (301, 45), (301, 150), TRANSPOSE, dtypes=FLOATS),
+    case("b transposed, with squares left over", (2, 45, 301), (2, 150, 301), op1=TRANSPOSE, dtypes=FLOATS),
+    case("a long row", (1, 5000), (5000, 1100), dtypes=FLOATS),
+    case("a long row of a transposed matrix", (1, 5000), (130, 5000), op1=TRANSPOSE, dtypes=FLOATS),
     case("attention", (8, 128, 64), (8, 128, 64), op1=TRANSPOSE, bench=True),
     case("square", (256, 256), (256, 256), bench=True),
 ]
@@ -71,6 +79,29 @@ def test_random(extents, batch, op0, op1, dtype):
     a = (*left, *{NONE: (m, k), TRANSPOSE: (k, m), VECTOR: (k,)}[op0])
     b = (*right, *{NONE: (k, n), TRANSPOSE: (n, k), VECTOR: (k,)}[op1])
     check_case(default_registry(), "MatrixMultiply@1", case("random", a, b, op0, op1), dtype, 2)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 29])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_packed_constants_on_every_row_that_absorbs(rows, dtype):
+    """Weights are packed while building, and what comes behind is computed in the product."""
+    rng = np.random.default_rng(rows)
+    registry = default_registry()
+    for k, n in ((7, 5), (300, 203), (531, 130)):
+        arrays = [rng.uniform(-1, 1, shape).astype(np.float32).astype(nptype(dtype)) for shape in ((rows, k), (k, n))]
+        layer = make_layer(registry, "MatrixMultiply@1", arrays, {"op0": NONE, "op1": NONE})
+        layer.inputs[1].constant = arrays[1]
+        exact = np.matmul(*(array.astype(np.float64) for array in arrays))
+        candidates, _ = rows_of(registry, layer, DeviceType.CPU)
+        for formulas in ((), ("x + w", "x * c", "x + r"), ("x + w", "x * (1 + erf(x * 0.7071))")):
+            behind = Behind(layer, formulas) if formulas else None
+            wanted = behind.truth(exact) if behind else exact
+            bound = {DataType.FLOAT: 2e-6, DataType.HALF: 2e-3, DataType.BF16: 2e-2}[dtype] * np.abs(wanted).max()
+            absorbing = [one for one in candidates if not behind or (absorbs(one) and behind.is_absorbed(one))]
+            assert absorbing
+            for candidate in absorbing:
+                got = run_row(layer, candidate, arrays, 2, behind)[0].astype(np.float64)
+                np.testing.assert_allclose(got, wanted, atol=bound, rtol=0, err_msg=describe(candidate.row))
 
 
 def of(*dims, dtype=DataType.FLOAT):
@@ -146,7 +177,10 @@ def engine_with_constant(constant, op0, op1, constant_first, dims, shapes=None):
 @pytest.mark.parametrize("constant_first", [False, True])
 @pytest.mark.parametrize("op0", [NONE, TRANSPOSE])
 @pytest.mark.parametrize("op1", [NONE, TRANSPOSE])
-@pytest.mark.parametrize("extents", [(3, 5, 7), (40, 300, 70), (1, 300, 70), (40, 300, 1)])
+@pytest.mark.parametrize(
+    "extents",
+    [(3, 5, 7), (40, 300, 70), (1, 300, 70), (40, 300, 1), (1, 9, 300), (2, 531, 150), (3, 600, 301), (4, 513, 129)],
+)
 def test_constants_are_packed(constant_first, op0, op1, extents):
     m, k, n = extents
     rng = np.random.default_rng(3)

@@ -50,8 +50,8 @@ inline int32_t form_of(const int64_t* dims, int32_t format, const int64_t* resul
   }
   if (format != DT_FORMAT_LINEAR) return is_whole ? kEpilogueWhole : kEpilogueForms;
   return volume == 1     ? kEpilogueOne
-         : is_by_channel ? kEpilogueByChannel
          : is_whole      ? kEpilogueWhole
+         : is_by_channel ? kEpilogueByChannel
                          : kEpilogueRepeated;
 }
 

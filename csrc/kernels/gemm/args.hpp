@@ -13,6 +13,7 @@
 
 #include "dovetail/detail/host_device.hpp"
 #include "dovetail/detail/isa.hpp"
+#include "dovetail/epilogue_program.h"
 #include "kernels/simd/vec.hpp"
 
 constexpr int kGemmRank = 16;  // axes of a group: two inputs of eight dims
@@ -33,17 +34,18 @@ struct GemmArgs {
   int32_t type;      // of y, or of a and b where these are integers
   int32_t a_type, b_type, bias_type;
   int64_t bias_step;
-  float scale;  // of the products (INT8)
+  float scale;                      // of the products (INT8)
+  const EpilogueProgram* epilogue;  // computed on sums and bias, or null; columns of y are channels then
+  bool epilogue_by_row;             // it has operands for each row: rows of y are images
   GemmGroup batch, m, n, k;
 };
 
-// b packed as float32, [n panel of the batch][k][kGemmTile], or as pairs of bfloat16 in the room of one (avx512bf16):
-// those in memory are [first_panel, last_panel) of batches [first_batch, last_batch). Rows of y are taken in panels of
-// `panel`, and `block` panels are packed at once.
+// How a product is cut. b is packed as float32, [n panel of the batch][k][kGemmTile], or as pairs of bfloat16 in the
+// room of one (avx512bf16): those in memory are [first_panel, last_panel) of batches [first_batch, last_batch).
 struct GemmPacked {
-  float* panels;
+  float* panels;  // null: b is read where it lies
   int64_t first_batch, last_batch, first_panel, last_panel;
-  int64_t panel, block, splits;  // splits: parts of the n panels that are items of their own
+  int64_t block, splits;  // rows of y that are an item, and parts of the n panels that are items of their own
   // Of a very long k, `group` pieces are added up in the scratch, at `sums_at`, before y takes them; 0: y takes each.
   int64_t group, sums_at;
 };
@@ -66,28 +68,38 @@ DOVETAIL_HOST_DEVICE inline int64_t gemm_offset(const GemmGroup& g, int t, int64
 DOVETAIL_HOST_DEVICE inline int64_t gemm_step(const GemmGroup& g, int t) { return g.rank == 1 ? g.stride[t][0] : 1; }
 DOVETAIL_HOST_DEVICE inline bool gemm_is_unit(const GemmGroup& g, int t) { return g.rank <= 1 && gemm_step(g, t) == 1; }
 
+// Floats from one copied row of a to the next: neighbouring rows are not in the same sets of a cache.
+constexpr int64_t gemm_row_floats(int64_t slots) {
+  const int64_t lines = (slots + 15) / 16;
+  return (lines + (lines % 2 == 0 ? 1 : 2)) * 16;
+}
+
 }  // namespace DT_ISA
 
 // Kernels, defined in cpu_generic.hpp. Ranges are of items:
-//   gemm_pack     panels of b, batch by batch
-//   gemm_packed   (batch, block of panels of m, part of the n panels); scratch holds a block of a
-//   gemm_direct   (batch, panel of m) of float32 matrices that lie as they are needed: b with neighbours in n
-//   gemm_vector   (batch, kGemmColumns of n); m is 1, and b has neighbours in n or in k
-//   gemm_exact    (batch, m, kGemmColumns of n) of integers
+//   gemm_pack    panels of b, batch by batch
+//   gemm_tiles   (batch, block of rows, part of the n panels); scratch holds the block of a where it has to be copied
+//   gemm_few     (batch, kGemmFewPanels of n) of at most kGemmFewRows rows, b being packed: each weight is read once
+//   gemm_vector  (batch, kGemmColumns of n); m is 1, and b has neighbours in n or in k
+//   gemm_exact   (batch, m, kGemmColumns of n) of integers
 constexpr int64_t kGemmColumns = 128;
 constexpr int64_t kGemmDepth = 256;  // k that are summed before y is written, so that panels stay in the caches
 constexpr int64_t kGemmPieces = 64;  // that y takes one by one; of more, groups are added up first
+constexpr int64_t kGemmFewRows = 4, kGemmFewPanels = 4;
+
 DOVETAIL_KERNELS(void gemm_pack(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last);
-                 void gemm_packed(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last,
-                                  float* scratch);
-                 void gemm_direct(const GemmArgs& args, int64_t panel, int64_t first, int64_t last);
+                 void gemm_tiles(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last,
+                                 float* scratch);
+                 void gemm_few(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last,
+                               float* scratch);
                  void gemm_vector(const GemmArgs& args, int64_t first, int64_t last);
                  void gemm_exact(const GemmArgs& args, int64_t first, int64_t last);)
 
-// Sums that stay in registers: rows of a panel times columns of a tile.
+// Sums that stay in registers: rows of a panel times columns of a tile. With 32 registers 14 x 2 sums, two vectors of b
+// and one element of a.
 #define DT_GEMM_TILE(isa, needs, lanes, of, ...)                              \
   namespace isa {                                                             \
-  constexpr int64_t kGemmPanel = lanes == 16 ? 12 : 6, kGemmTile = 2 * lanes; \
+  constexpr int64_t kGemmPanel = lanes == 16 ? 14 : 6, kGemmTile = 2 * lanes; \
   }
 DOVETAIL_ISAS(DT_GEMM_TILE, )
 #undef DT_GEMM_TILE

@@ -4,118 +4,16 @@
 #ifndef DOVETAIL_KERNELS_GEMM_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_GEMM_CPU_GENERIC_HPP
 
+#include "dovetail/epilogue_tile.hpp"
 #include "kernels/gemm/args.hpp"
-#include "kernels/simd/convert.hpp"
-#include "kernels/simd/multiply.hpp"
+#include "kernels/gemm/pack.hpp"
+#include "kernels/gemm/tile.hpp"
 
 namespace DT_ISA {
 namespace {
 
 static_assert(kTile == kGemmTile, "rows count panels of this size");
 static_assert(kGemmDepth == kSumBlock, "a piece of k is one block of the sum");
-
-inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
-// Floats that so many k take in a packed row.
-inline int64_t slots_of(int64_t k) { return (k + kTerms - 1) / kTerms; }
-
-// Iterates over the values of an index and keeps its offset in one tensor.
-struct Walk {
-  const GemmGroup& g;
-  const int64_t* stride;
-  int64_t at[kGemmRank], offset;
-
-  Walk(const GemmGroup& group, int t, int64_t i) : g(group), stride(group.stride[t]), offset(0) {
-    for (int axis = g.rank - 1; axis >= 0; --axis) {
-      at[axis] = i % g.extent[axis];
-      i /= g.extent[axis];
-      offset += at[axis] * stride[axis];
-    }
-  }
-  void next() {
-    for (int axis = g.rank - 1; axis >= 0; --axis) {
-      offset += stride[axis];
-      if (++at[axis] < g.extent[axis]) return;
-      offset -= at[axis] * stride[axis];
-      at[axis] = 0;
-    }
-  }
-};
-
-// to[k - k0][i - i0] for `used` values of an index, zeros up to `width`; from: where the batch begins.
-void pack_panel(const void* x, int32_t type, int t, int64_t from, const GemmGroup& index, int64_t i0, int64_t used,
-                int64_t width, const GemmGroup& k_index, int64_t k0, int64_t k1, float* to) {
-  Walk k(k_index, t, k0);
-  if (gemm_is_unit(index, t)) {
-    for (int64_t row = k0; row < k1; ++row, k.next(), to += width) {
-      load_floats(x, type, from + i0 + k.offset, to, used);
-      for (int64_t i = used; i < width; ++i) to[i] = 0;
-    }
-    return;
-  }
-  constexpr int kRows = 16;
-  int64_t offsets[kTile];
-  Walk walk(index, t, i0);
-  for (int64_t i = 0; i < used; ++i, walk.next()) offsets[i] = from + walk.offset;
-  const bool is_unit = gemm_is_unit(k_index, t);
-  float run[kRows];
-  int64_t places[kRows];
-  for (int64_t row = k0; row < k1; row += kRows, to += kRows * width) {
-    const int n = static_cast<int>(least(kRows, k1 - row));
-    for (int r = 0; r < n; ++r, k.next()) places[r] = k.offset;
-    for (int64_t i = 0; i < used; ++i) {
-      if (is_unit && n == kRows) {
-        load_floats(x, type, offsets[i] + row, run, kRows);
-      } else {
-        for (int r = 0; r < n; ++r) run[r] = read_float(x, type, offsets[i] + places[r]);
-      }
-      for (int r = 0; r < n; ++r) to[r * width + i] = run[r];
-    }
-    for (int64_t i = used; i < width; ++i) {
-      for (int r = 0; r < n; ++r) to[r * width + i] = 0;
-    }
-  }
-}
-
-// The same of bfloat16, in pairs: to[(k - k0) / 2][i - i0] has the elements of k and k + 1, the latter 0 at the end.
-inline void pack_pairs(const void* x, int t, int64_t from, const GemmGroup& index, int64_t i0, int64_t used,
-                       int64_t width, const GemmGroup& k_index, int64_t k0, int64_t k1, float* to) {
-  typedef uint32_t Pair __attribute__((may_alias));
-  const uint16_t* const v = static_cast<const uint16_t*>(x) + from;
-  int64_t offsets[kTile];
-  Walk walk(index, t, i0), k(k_index, t, k0);
-  for (int64_t i = 0; i < used; ++i, walk.next()) offsets[i] = walk.offset;
-  const bool is_unit = gemm_is_unit(index, t);
-  for (int64_t row = k0; row < k1; row += 2, to += width) {
-    Pair* const pairs = reinterpret_cast<Pair*>(to);
-    const uint16_t* const low = v + k.offset;
-    k.next();
-    const bool has_high = row + 1 < k1;
-    const uint16_t* const high = has_high ? v + k.offset : low;
-    const uint32_t mask = has_high ? 0xffffffffu : 0xffffu;
-    if (has_high) k.next();
-    if (is_unit) {
-      for (int64_t i = 0; i < used; ++i) {
-        pairs[i] = (low[i0 + i] | static_cast<uint32_t>(high[i0 + i]) << 16) & mask;
-      }
-    } else {
-      for (int64_t i = 0; i < used; ++i) {
-        pairs[i] = (low[offsets[i]] | static_cast<uint32_t>(high[offsets[i]]) << 16) & mask;
-      }
-    }
-    for (int64_t i = used; i < width; ++i) pairs[i] = 0;
-  }
-}
-
-// As the kernels of this instruction set multiply: floats, or pairs of bfloat16 in the room of one.
-inline void pack(const void* x, int32_t type, int t, int64_t from, const GemmGroup& index, int64_t i0, int64_t used,
-                 int64_t width, const GemmGroup& k_index, int64_t k0, int64_t k1, float* to) {
-  if constexpr (kTerms == 2) {
-    pack_pairs(x, t, from, index, i0, used, width, k_index, k0, k1, to);
-  } else {
-    pack_panel(x, type, t, from, index, i0, used, width, k_index, k0, k1, to);
-  }
-}
 
 inline float bias_of(const GemmArgs& args, int64_t n) {
   return read_float(args.bias, args.bias_type, n * args.bias_step);
@@ -124,88 +22,147 @@ inline float bias_of(const GemmArgs& args, int64_t n) {
 // Where rows of a tile of y are and how its columns lie.
 struct Target {
   const GemmArgs& args;
-  int64_t batch;
+  int64_t index, batch;  // of the batch, and where it begins
   bool is_unit;
   explicit Target(const GemmArgs& a, int64_t at)
-      : args(a), batch(gemm_offset(a.batch, kGemmY, at)), is_unit(gemm_is_unit(a.n, kGemmY)) {}
+      : args(a), index(at), batch(gemm_offset(a.batch, kGemmY, at)), is_unit(gemm_is_unit(a.n, kGemmY)) {}
 
-  // values[0, n) are columns n0 and on of row m; `adds` to what is there, in float32.
-  void write(int64_t m, int64_t n0, int64_t n, float* values, bool adds, bool is_last) const {
-    const int64_t row = batch + gemm_offset(args.m, kGemmY, m);
-    if (adds && is_unit) {
-      const float* y = static_cast<const float*>(args.y) + row + n0;
-      for (int64_t i = 0; i < n; ++i) values[i] += y[i];
+  // Where y itself can take sums of n columns, `adds` or not; null where they have to be finished first.
+  float* place(int64_t m, int64_t n0, bool is_last) const {
+    if (args.type != kF32 || !is_unit || args.m.rank > 1 || (is_last && (args.bias || args.epilogue))) return nullptr;
+    return static_cast<float*>(args.y) + batch + gemm_offset(args.m, kGemmY, m) + n0;
+  }
+
+  // values are columns [n0, n0 + n) of rows [m, m + rows), `pitch` apart; `adds` to what is there, in float32.
+  void write(int64_t m, int64_t rows, int64_t n0, int64_t n, float* values, int64_t pitch, bool adds,
+             bool is_last) const {
+    int64_t offsets[kGemmPanel];
+    Walk row(args.m, kGemmY, m);
+    for (int64_t i = 0; i < rows; ++i, row.next()) offsets[i] = batch + row.offset;
+    for (int64_t i = 0; i < rows; ++i) {
+      float* const v = values + i * pitch;
+      if (adds && is_unit) add(v, static_cast<const float*>(args.y) + offsets[i] + n0, n);
+      if (is_last && args.bias) add_bias(v, n0, n);
     }
-    if (is_last && args.bias) {
-      for (int64_t i = 0; i < n; ++i) values[i] += bias_of(args, n0 + i);
+    if (is_last && args.epilogue) finish(m, rows, n0, n, values, pitch, offsets);
+    for (int64_t i = 0; i < rows; ++i) {
+      float* const v = values + i * pitch;
+      if (is_unit && n == kTile && args.type == kF32) {
+        float* const y = static_cast<float*>(args.y) + offsets[i] + n0;
+        store(y, load(v));
+        store(y + kLanes, load(v + kLanes));
+      } else if (is_unit) {
+        store_floats(v, args.y, args.type, offsets[i] + n0, n);
+      } else {
+        Walk column(args.n, kGemmY, n0);
+        for (int64_t c = 0; c < n; ++c, column.next()) {
+          store_floats(v + c, args.y, args.type, offsets[i] + column.offset, 1);
+        }
+      }
     }
-    if (is_unit) return store_floats(values, args.y, args.type, row + n0, n);
-    Walk column(args.n, kGemmY, n0);
-    for (int64_t i = 0; i < n; ++i, column.next()) store_floats(values + i, args.y, args.type, row + column.offset, 1);
+  }
+
+ private:
+  static void add(float* v, const float* y, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) v[i] += y[i];
+  }
+  void add_bias(float* v, int64_t n0, int64_t n) const {
+    if (args.bias_type == kF32 && args.bias_step == 1) return add(v, static_cast<const float*>(args.bias) + n0, n);
+    for (int64_t i = 0; i < n; ++i) v[i] += bias_of(args, n0 + i);
+  }
+  void finish(int64_t m, int64_t rows, int64_t n0, int64_t n, float* values, int64_t pitch,
+              const int64_t* offsets) const {
+    EpilogueTile tile = {values, pitch, static_cast<int>(rows), static_cast<int>(n)};
+    tile.offset = n0;
+    tile.row_offsets = offsets;
+    tile.channel = n0;
+    tile.column_channel = 1;
+    if (!args.epilogue_by_row) return apply_epilogue(*args.epilogue, tile);
+    tile.rows = 1;
+    for (int64_t i = 0; i < rows; ++i, tile.values += pitch, ++tile.row_offsets) {
+      tile.image = index * args.m.n + m + i;
+      apply_epilogue(*args.epilogue, tile);
+    }
   }
 };
 
-// out[m][p] = sum over k of a[m][k] * b[k][p], both where they lie; only `last` lanes of the last vector are there.
-template <int m, int v>
-void multiply_direct(const float* a, int64_t a_m, int64_t a_k, const float* b, int64_t b_k, int64_t depth, int last,
-                     float* out) {
-  VecF sum[m][v];
-#pragma GCC unroll 16
-  for (int i = 0; i < m; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < v; ++j) sum[i][j] = VecF{};
-  }
-  for (int64_t k = 0; k < depth; ++k, a += a_k, b += b_k) {
-    VecF x[v];
-#pragma GCC unroll 2
-    for (int j = 0; j < v - 1; ++j) x[j] = load(b + j * kLanes);
-    const float* end = b + (v - 1) * kLanes;
-    x[v - 1] = last == kLanes ? load(end) : load_lanes(reinterpret_cast<uintptr_t>(end), 0, last, VecF{});
-#pragma GCC unroll 16
-    for (int i = 0; i < m; ++i) {
-      const VecF w = splat(a[i * a_m]);
-#pragma GCC unroll 2
-      for (int j = 0; j < v; ++j) sum[i][j] += w * x[j];
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < m; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < v; ++j) store(out + i * kTile + j * kLanes, sum[i][j]);
-  }
+// Rows of a as the products read them, of slots of k.
+struct Rows {
+  const float* v;
+  int64_t step;
+};
+
+// Where a lies: null if it has to be copied. Rows whose distance is a multiple of half a page are in the same few sets
+// of a cache.
+inline const float* rows_in_place(const GemmArgs& args, int64_t from) {
+  const bool is_near = kTerms == 1 && args.a_type == kF32 && args.m.rank <= 1 && gemm_is_unit(args.k, kGemmA);
+  if (!is_near || (args.m.n > 4 && gemm_step(args.m, kGemmA) % 512 == 0)) return nullptr;
+  return static_cast<const float*>(args.a) + from;
 }
 
-typedef void (*MultiplyDirect)(const float* a, int64_t a_m, int64_t a_k, const float* b, int64_t b_k, int64_t depth,
-                               int last, float* out);
-
-template <int m>
-inline MultiplyDirect direct_for(int64_t rows, bool is_wide) {
-  if (rows == m) return is_wide ? multiply_direct<m, 2> : multiply_direct<m, 1>;
-  return direct_for<m - 1>(rows, is_wide);
+// Rows [m0, m1) and k [k0, k1) of a, in place or in the scratch.
+inline Rows rows_of(const GemmArgs& args, int64_t from, int64_t m0, int64_t m1, int64_t k0, int64_t k1,
+                    float* scratch) {
+  const float* const a = rows_in_place(args, from);
+  const int64_t a_m = gemm_step(args.m, kGemmA);
+  if (a) return {a + m0 * a_m + k0, a_m};
+  const Operand x = {args.a, args.a_type, kGemmA, from, args.m, args.k};
+  const int64_t step = gemm_row_floats(slots_of(k1 - k0));
+  if (gemm_is_unit(args.m, kGemmA) && args.m.n > 1) {
+    copy_rows_across(x, m0, m1 - m0, k0, k1, scratch, step);
+  } else {
+    copy_rows(x, m0, m1 - m0, k0, k1, scratch, step);
+  }
+  return {scratch, step};
 }
-template <>
-inline MultiplyDirect direct_for<0>(int64_t, bool) {
-  return nullptr;
+
+// A tile whose depth is no more than one piece, or any: summed in blocks then, into out.
+inline void multiply_any(MultiplyTile run, TileArgs t, int64_t rows) {
+  if (t.depth <= kSumBlock) return run(t);
+  const int64_t depth = t.depth;
+  Totals<kGemmPanel * kTile> totals(rows * kTile);
+  for (int64_t k = 0; k < depth; k += kSumBlock, t.a += kSumBlock, t.b += kSumBlock * t.b_k) {
+    t.depth = least(kSumBlock, depth - k);
+    run(t);
+    totals.add(t.out);
+    t.n_ahead = 0;
+  }
+  totals.read(t.out);
+}
+
+// Sums of pieces of k that belong together, before y takes them. False while there is more to come.
+inline bool add_up(float* sums, float* out, int64_t size, bool is_first, bool ends) {
+  if (is_first) {
+    if (!ends) memcpy(sums, out, static_cast<size_t>(size) * sizeof(float));
+    return ends;
+  }
+  float* const to = ends ? out : sums;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < size; ++i) to[i] = out[i] + sums[i];
+  return ends;
+}
+
+// sums[0, n) += sum over r rows of b, b_k apart, times a
+template <int r>
+void add_scaled_rows(const float* a, const float* b, int64_t b_k, int64_t n, float* sums) {
+  VecF w[r];
+#pragma GCC unroll 8
+  for (int k = 0; k < r; ++k) w[k] = splat(a[k]);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    VecF even = load(sums + i), odd = VecF{};
+#pragma GCC unroll 8
+    for (int k = 0; k < r; ++k) (k % 2 == 0 ? even : odd) += w[k] * load(b + k * b_k + i);
+    store(sums + i, even + odd);
+  }
+  for (; i < n; ++i) {
+    for (int k = 0; k < r; ++k) sums[i] += a[k] * b[k * b_k + i];
+  }
 }
 
 // sums[0, n) += a * b[0, n)
 inline void add_scaled(float a, const float* b, int64_t n, float* sums) {
   for (int64_t i = 0; i < n; ++i) sums[i] += a * b[i];
-}
-
-// Columns in groups of vectors that stay in registers while k runs.
-template <int v>
-void add_columns(const float* a, const float* b, int64_t b_k, int64_t depth, float* sums) {
-  VecF sum[v];
-#pragma GCC unroll 8
-  for (int j = 0; j < v; ++j) sum[j] = load(sums + j * kLanes);
-  for (int64_t k = 0; k < depth; ++k, b += b_k) {
-    const VecF w = splat(a[k]);
-#pragma GCC unroll 8
-    for (int j = 0; j < v; ++j) sum[j] += w * load(b + j * kLanes);
-  }
-#pragma GCC unroll 8
-  for (int j = 0; j < v; ++j) store(sums + j * kLanes, sum[j]);
 }
 
 inline float sum_of(VecF v) {
@@ -226,6 +183,61 @@ inline float dot(const float* a, const float* b, int64_t n) {
   float rest = 0;
   for (; i < n; ++i) rest += a[i] * b[i];
   return rest + sum_of((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+// Columns [n0, n0 + n) of a row of y, where b has neighbours in n.
+template <int64_t most>
+void sum_rows(const GemmArgs& args, int64_t batch, int64_t n0, int64_t n, float* sums) {
+  constexpr int kRows = 8;
+  const int64_t a_from = gemm_offset(args.batch, kGemmA, batch), b_from = gemm_offset(args.batch, kGemmB, batch);
+  float a[kGemmDepth], b[most];
+  Totals<most> totals(n);
+  Walk a_k(args.k, kGemmA, 0), b_k(args.k, kGemmB, 0);
+  const bool in_place = args.b_type == kF32 && args.k.rank <= 1;
+  for (int64_t k0 = 0; k0 < args.k.n; k0 += kGemmDepth) {
+    const int64_t depth = least(kGemmDepth, args.k.n - k0), step = gemm_step(args.k, kGemmB);
+    for (int64_t k = 0; k < depth; ++k, a_k.next()) a[k] = read_float(args.a, args.a_type, a_from + a_k.offset);
+    for (int64_t i = 0; i < n; ++i) sums[i] = 0;
+    int64_t k = 0;
+    if (in_place) {
+      const float* const row = static_cast<const float*>(args.b) + b_from + k0 * step + n0;
+      for (; k + kRows <= depth; k += kRows) add_scaled_rows<kRows>(a + k, row + k * step, step, n, sums);
+      for (; k < depth; ++k) add_scaled_rows<1>(a + k, row + k * step, step, n, sums);
+    }
+    for (; k < depth; ++k, b_k.next()) {
+      load_floats(args.b, args.b_type, b_from + b_k.offset + n0, b, n);
+      add_scaled(a[k], b, n, sums);
+    }
+    totals.add(sums);
+  }
+  totals.read(sums);
+}
+
+// The same where b has neighbours in k. A chain of additions of dot is a block of the sum.
+template <int64_t most>
+void sum_columns(const GemmArgs& args, int64_t batch, int64_t n0, int64_t n, float* sums) {
+  constexpr int64_t kDepth = 4096;
+  static_assert(kDepth <= 4 * kLanes * kSumBlock, "dot has that many chains");
+  const int64_t a_from = gemm_offset(args.batch, kGemmA, batch), b_from = gemm_offset(args.batch, kGemmB, batch);
+  float a[kDepth], b[kDepth];
+  Totals<most> totals(n);
+  Walk a_k(args.k, kGemmA, 0);
+  for (int64_t k0 = 0; k0 < args.k.n; k0 += kDepth) {
+    const int64_t depth = least(kDepth, args.k.n - k0);
+    for (int64_t k = 0; k < depth; ++k, a_k.next()) a[k] = read_float(args.a, args.a_type, a_from + a_k.offset);
+    Walk column(args.n, kGemmB, n0);
+    for (int64_t i = 0; i < n; ++i, column.next()) {
+      const int64_t at = b_from + column.offset + k0;
+      if (args.b_type == kF32) {
+        sums[i] = dot(a, static_cast<const float*>(args.b) + at, depth);
+      } else {
+        load_floats(args.b, args.b_type, at, b, depth);
+        sums[i] = dot(a, b, depth);
+      }
+    }
+    totals.add(sums);
+  }
+  totals.read(sums);
 }
 
 // Sums and products wrap around; those of int8 are exact in 32 bits.
@@ -273,135 +285,166 @@ void gemm_pack(const GemmArgs& args, const GemmPacked& packed, int64_t first, in
   const int64_t of_batch = packed.last_panel - packed.first_panel;
   for (int64_t item = first; item < last; ++item) {
     const int64_t batch = packed.first_batch + item / of_batch, n0 = (packed.first_panel + item % of_batch) * kTile;
-    pack(args.b, args.b_type, kGemmB, gemm_offset(args.batch, kGemmB, batch), args.n, n0, least(kTile, args.n.n - n0),
-         kTile, args.k, 0, args.k.n, packed.panels + item * slots_of(args.k.n) * kTile);
+    const Operand x = {args.b, args.b_type, kGemmB, gemm_offset(args.batch, kGemmB, batch), args.n, args.k};
+    pack_panel(x, n0, least(kTile, args.n.n - n0), 0, args.k.n, packed.panels + item * slots_of(args.k.n) * kTile);
   }
 }
 
-void gemm_packed(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last, float* scratch) {
-  const int64_t rows = packed.panel * packed.block, blocks = (args.m.n + rows - 1) / rows;
-  const int64_t of_batch = packed.last_panel - packed.first_panel, k_n = args.k.n;
-  // What y holds between two pieces of k is float32, and neighbours: else there is one piece.
-  const bool in_pieces = args.type == kF32 && gemm_is_unit(args.n, kGemmY);
-  const int64_t piece = in_pieces || k_n == 0 ? kGemmDepth : k_n;  // nothing summed is one piece of zeros
-  const int64_t group = in_pieces && packed.group > 1 ? packed.group : 1;
-  float out[kGemmPanel * kTile];
-  for (int64_t item = first; item < last; ++item) {
-    const int64_t split = item % packed.splits, m0 = item / packed.splits % blocks * rows;
-    const int64_t batch_here = item / packed.splits / blocks, batch = packed.first_batch + batch_here;
-    const int64_t p0 = of_batch * split / packed.splits, p1 = of_batch * (split + 1) / packed.splits;
-    const int64_t from = gemm_offset(args.batch, kGemmA, batch), m1 = least(args.m.n, m0 + rows);
-    const Target target(args, batch);
+namespace {
+
+// One item of gemm_tiles.
+class Tiles {
+ public:
+  Tiles(const GemmArgs& args, const GemmPacked& packed, int64_t item, float* scratch)
+      : args_(args),
+        packed_(packed),
+        scratch_(scratch),
+        blocks_((args.m.n + packed.block - 1) / packed.block),
+        of_batch_(packed.last_panel - packed.first_panel),
+        split_(item % packed.splits),
+        batch_here_(item / packed.splits / blocks_),
+        m0_(item / packed.splits % blocks_ * packed.block),
+        m1_(least(args.m.n, m0_ + packed.block)),
+        p0_(of_batch_ * split_ / packed.splits),
+        p1_(of_batch_ * (split_ + 1) / packed.splits),
+        panels_((m1_ - m0_ + kGemmPanel - 1) / kGemmPanel),
+        target_(args, packed.first_batch + batch_here_) {}
+
+  void run() {
+    // What y holds between two pieces of k is float32, and neighbours: else there is one piece.
+    const bool in_pieces = args_.type == kF32 && target_.is_unit;
+    const int64_t k_n = args_.k.n, piece = in_pieces || k_n == 0 ? kGemmDepth * kTerms : k_n;
+    const int64_t group = in_pieces && packed_.group > 1 ? packed_.group : 1;
+    const int64_t batch = packed_.first_batch + batch_here_;
+    const int64_t a_from = gemm_offset(args_.batch, kGemmA, batch), b_from = gemm_offset(args_.batch, kGemmB, batch);
     int64_t k0 = 0, k_group = 0;  // where the group of pieces begins that y takes at once
     do {
-      const int64_t k1 = least(k_n, k0 + piece), depth = k1 - k0;
+      const int64_t k1 = least(k_n, k0 + piece);
       const bool ends = k1 == k_n || k1 - k_group == group * piece;
-      for (int64_t m = m0; m < m1; m += packed.panel) {
-        pack(args.a, args.a_type, kGemmA, from, args.m, m, least(packed.panel, m1 - m), packed.panel, args.k, k0, k1,
-             scratch + (m - m0) * slots_of(depth));
-      }
-      for (int64_t p = p0; p < p1; ++p) {
-        const int64_t n0 = (packed.first_panel + p) * kTile, n = least(kTile, args.n.n - n0);
-        const float* b = packed.panels + ((batch_here * of_batch + p) * slots_of(k_n) + k0 / kTerms) * kTile;
-        const Multiply run = multiply_for<kGemmPanel>(packed.panel, n > kLanes);
-        for (int64_t m = m0; m < m1; m += packed.panel) {
-          multiply_in_blocks<kGemmPanel>(run, packed.panel, scratch + (m - m0) * slots_of(depth), b, slots_of(depth),
-                                         out);
-          if (group > 1) {
-            const int64_t size = packed.panel * kTile;
-            float* const sums = scratch + packed.sums_at + ((m - m0) / packed.panel * (p1 - p0) + p - p0) * size;
-            float* const to = ends ? out : sums;
-            if (k0 == k_group) {
-              if (!ends) memcpy(sums, out, static_cast<size_t>(size) * sizeof(float));
-            } else {
-#pragma GCC ivdep
-              for (int64_t i = 0; i < size; ++i) to[i] = out[i] + sums[i];
-            }
-            if (!ends) continue;
-          }
-          for (int64_t i = 0; i < packed.panel && m + i < m1; ++i) {
-            target.write(m + i, n0, n, out + i * kTile, k_group > 0, k1 == k_n);
-          }
+      const Rows a = rows_of(args_, a_from, m0_, m1_, k0, k1, scratch_);
+      for (int64_t p = p0_; p < p1_; ++p) {
+        const Panel b = panel(p, k0, k1, b_from);
+        for (int64_t q = 0; q < panels_; ++q) {
+          const int64_t m = row(q), rows = row(q + 1) - m;
+          multiply(a, b, m, rows, q, p, {k0 == k_group, ends, k_group > 0, k1 == k_n, group > 1});
         }
       }
       k0 += piece;
       if (ends) k_group = k0;
     } while (k0 < k_n);
   }
+
+ private:
+  struct Panel {
+    const float *v, *next;
+    int64_t step, depth, n0, n;
+  };
+  struct Piece {
+    bool is_first, ends, adds, is_last, in_group;
+  };
+
+  int64_t row(int64_t q) const { return m0_ + (m1_ - m0_) * q / panels_; }
+
+  Panel panel(int64_t p, int64_t k0, int64_t k1, int64_t b_from) {
+    const int64_t n0 = (packed_.first_panel + p) * kTile, n = least(kTile, args_.n.n - n0);
+    const int64_t depth = slots_of(k1 - k0);
+    if (packed_.panels) {
+      const int64_t of_panel = slots_of(args_.k.n) * kTile;
+      const float* const b = packed_.panels + (batch_here_ * of_batch_ + p) * of_panel + k0 / kTerms * kTile;
+      const float* const next = p + 1 < p1_      ? b + of_panel
+                                : k1 < args_.k.n ? b - (p - p0_) * of_panel + depth * kTile
+                                                 : nullptr;
+      return {b, next, kTile, depth, n0, n};
+    }
+    const int64_t step = gemm_step(args_.k, kGemmB);
+    const float* const b = static_cast<const float*>(args_.b) + b_from + k0 * step + n0;
+    if (n == kTile || n == kLanes) return {b, nullptr, step, depth, n0, n};
+    pack_panel({args_.b, args_.b_type, kGemmB, b_from, args_.n, args_.k}, n0, n, k0, k1, tail_);
+    return {tail_, nullptr, kTile, depth, n0, n};
+  }
+
+  void multiply(const Rows& a, const Panel& b, int64_t m, int64_t rows, int64_t q, int64_t p, const Piece& piece) {
+    float out[kGemmPanel * kTile];
+    TileArgs t = {a.v + (m - m0_) * a.step, a.step, b.v, b.step, b.depth, nullptr, 0, out, kTile, false};
+    if (b.next) {
+      const int64_t from = b.depth * q / panels_;
+      t.ahead = b.next + from * b.step;
+      t.n_ahead = b.depth * (q + 1) / panels_ - from;
+    }
+    const bool is_whole = (b.n == kTile || b.n == kLanes) && b.depth <= kSumBlock && !piece.in_group;
+    float* const y = is_whole ? target_.place(m, b.n0, piece.is_last) : nullptr;
+    const MultiplyTile run = tile_for<kGemmPanel>(rows, b.n > kLanes);
+    if (y) {
+      t.out = y;
+      t.out_m = gemm_step(args_.m, kGemmY);
+      t.adds = piece.adds;
+      return run(t);
+    }
+    multiply_any(run, t, rows);
+    if (piece.in_group) {
+      constexpr int64_t kSize = kGemmPanel * kTile;
+      float* const sums = scratch_ + packed_.sums_at + (q * (p1_ - p0_) + p - p0_) * kSize;
+      if (!add_up(sums, out, rows * kTile, piece.is_first, piece.ends)) return;
+    }
+    target_.write(m, rows, b.n0, b.n, out, kTile, piece.adds, piece.is_last);
+  }
+
+  const GemmArgs& args_;
+  const GemmPacked& packed_;
+  float* const scratch_;
+  const int64_t blocks_, of_batch_, split_, batch_here_, m0_, m1_, p0_, p1_, panels_;
+  const Target target_;
+  float tail_[kGemmDepth * kTile];  // the last panel of a b in place, with columns up to a whole one
+};
+
+}  // namespace
+
+void gemm_tiles(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last, float* scratch) {
+  for (int64_t item = first; item < last; ++item) Tiles(args, packed, item, scratch).run();
 }
 
-void gemm_direct(const GemmArgs& args, int64_t panel, int64_t first, int64_t last) {
-  const int64_t panels = (args.m.n + panel - 1) / panel;
-  const int64_t a_m = gemm_step(args.m, kGemmA), a_k = gemm_step(args.k, kGemmA), b_k = gemm_step(args.k, kGemmB);
-  float out[kGemmPanel * kTile];
+void gemm_few(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last, float* scratch) {
+  const int64_t panels = packed.last_panel, items = (panels + kGemmFewPanels - 1) / kGemmFewPanels;
+  const int64_t depth = slots_of(args.k.n), step = depth * kTile, rows = args.m.n, most = few_panels(rows);
+  float out[kGemmFewRows * kGemmFewPanels * kTile];
+  int64_t has = -1;  // the batch whose rows are copied
+  Rows a = {};
   for (int64_t item = first; item < last; ++item) {
-    const int64_t m = item % panels * panel, batch = item / panels, rows = least(panel, args.m.n - m);
-    const float* a = static_cast<const float*>(args.a) + gemm_offset(args.batch, kGemmA, batch) + m * a_m;
-    const float* b = static_cast<const float*>(args.b) + gemm_offset(args.batch, kGemmB, batch);
+    const int64_t batch = item / items, end = least(panels, (item % items + 1) * kGemmFewPanels);
+    if (batch != has) a = rows_of(args, gemm_offset(args.batch, kGemmA, batch), 0, rows, 0, args.k.n, scratch);
+    has = batch;
     const Target target(args, batch);
-    for (int64_t n0 = 0; n0 < args.n.n; n0 += kTile) {
-      const int64_t n = least(kTile, args.n.n - n0);
-      const bool is_wide = n > kLanes;
-      const int left = static_cast<int>(is_wide ? n - kLanes : n);
-      const MultiplyDirect run = direct_for<kGemmPanel>(rows, is_wide);
-      if (args.k.n <= kSumBlock) {
-        run(a, a_m, a_k, b + n0, b_k, args.k.n, left, out);
-      } else {
-        Totals<kGemmPanel * kTile> totals(rows * kTile);
-        for (int64_t k = 0; k < args.k.n; k += kSumBlock) {
-          run(a + k * a_k, a_m, a_k, b + k * b_k + n0, b_k, least(kSumBlock, args.k.n - k), left, out);
-          totals.add(out);
-        }
-        totals.read(out);
+    for (int64_t p = item % items * kGemmFewPanels, n = 0; p < end; p += n) {
+      n = end - p >= most ? most : end - p >= 2 && most >= 2 ? 2 : 1;
+      const MultiplyFew run = few_for(rows, n);
+      const float* const b = packed.panels + (batch * panels + p) * step;
+      Totals<kGemmFewRows * kGemmFewPanels * kTile> totals(rows * n * kTile);
+      for (int64_t k = 0; k < depth; k += kSumBlock) {
+        run(a.v + k, a.step, b + k * kTile, step, least(kSumBlock, depth - k), out);
+        totals.add(out);
       }
-      for (int64_t i = 0; i < rows; ++i) target.write(m + i, n0, n, out + i * kTile, false, true);
+      totals.read(out);
+      target.write(0, rows, p * kTile, least(n * kTile, args.n.n - p * kTile), out, n * kTile, false, true);
     }
   }
 }
 
+// Chunks of one row of y: columns [n0, n0 + n) of a batch.
 void gemm_vector(const GemmArgs& args, int64_t first, int64_t last) {
+  constexpr int64_t kChunk = 8 * kGemmColumns;  // longer runs of b than an item has: they are fetched ahead of use
   const int64_t columns = (args.n.n + kGemmColumns - 1) / kGemmColumns;
-  const bool by_columns = gemm_is_unit(args.n, kGemmB);
-  float a[kGemmDepth], b[kGemmDepth], sums[kGemmColumns];
-  for (int64_t item = first; item < last; ++item) {
-    const int64_t n0 = item % columns * kGemmColumns, n = least(kGemmColumns, args.n.n - n0), batch = item / columns;
-    const int64_t a_from = gemm_offset(args.batch, kGemmA, batch), b_from = gemm_offset(args.batch, kGemmB, batch);
-    Totals<kGemmColumns> totals(n);
-    Walk a_k(args.k, kGemmA, 0), b_k(args.k, kGemmB, 0);
-    for (int64_t k0 = 0; k0 < args.k.n; k0 += kGemmDepth) {
-      const int64_t depth = least(kGemmDepth, args.k.n - k0);
-      for (int64_t k = 0; k < depth; ++k, a_k.next()) a[k] = read_float(args.a, args.a_type, a_from + a_k.offset);
-      for (int64_t i = 0; i < kGemmColumns; ++i) sums[i] = 0;
-      if (!by_columns) {
-        Walk column(args.n, kGemmB, n0);
-        for (int64_t i = 0; i < n; ++i, column.next()) {
-          const int64_t at = b_from + column.offset + k0;
-          if (args.b_type == kF32) {
-            sums[i] = dot(a, static_cast<const float*>(args.b) + at, depth);
-          } else {
-            load_floats(args.b, args.b_type, at, b, depth);
-            sums[i] = dot(a, b, depth);
-          }
-        }
-      } else if (args.b_type == kF32 && args.k.rank <= 1) {
-        const int64_t step = gemm_step(args.k, kGemmB);
-        const float* row = static_cast<const float*>(args.b) + b_from + k0 * step + n0;
-        int64_t i = 0;
-        for (; i + 8 * kLanes <= n; i += 8 * kLanes) add_columns<8>(a, row + i, step, depth, sums + i);
-        for (; i + kLanes <= n; i += kLanes) add_columns<1>(a, row + i, step, depth, sums + i);
-        for (; i < n; ++i) {
-          for (int64_t k = 0; k < depth; ++k) sums[i] += a[k] * row[k * step + i];
-        }
-      } else {
-        for (int64_t k = 0; k < depth; ++k, b_k.next()) {
-          load_floats(args.b, args.b_type, b_from + b_k.offset + n0, b, n);
-          add_scaled(a[k], b, n, sums);
-        }
-      }
-      totals.add(sums);
+  for (int64_t item = first; item < last;) {
+    const int64_t batch = item / columns, n0 = item % columns * kGemmColumns;
+    const int64_t n_items = least(least(last - item, columns - item % columns), kChunk / kGemmColumns);
+    const int64_t n = least(n_items * kGemmColumns, args.n.n - n0);
+    item += n_items;
+    float sums[kChunk];
+    if (gemm_is_unit(args.n, kGemmB)) {
+      sum_rows<kChunk>(args, batch, n0, n, sums);
+    } else {
+      sum_columns<kChunk>(args, batch, n0, n, sums);
     }
-    totals.read(sums);
-    Target(args, batch).write(0, n0, n, sums, false, true);
+    Target(args, batch).write(0, 1, n0, n, sums, n, false, true);
   }
 }
 

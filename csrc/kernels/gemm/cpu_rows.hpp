@@ -5,28 +5,29 @@
 
 #include <vector>
 
+#include "dovetail/epilogue.hpp"
 #include "kernels/gemm/axes.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
 struct GemmKernels {
   void (*pack)(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last);
-  void (*packed)(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last, float* scratch);
-  void (*direct)(const GemmArgs& args, int64_t panel, int64_t first, int64_t last);
+  void (*tiles)(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last, float* scratch);
+  void (*few)(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last, float* scratch);
   void (*vector)(const GemmArgs& args, int64_t first, int64_t last);
   void (*exact)(const GemmArgs& args, int64_t first, int64_t last);
   int64_t panel, tile;
   int64_t terms = 1;  // of k in a packed float: 2 where they are pairs of bfloat16
 };
 
-#define DT_GEMM_KERNELS(isa, needs)                                                                                 \
-  inline constexpr GemmKernels isa##_gemm = {isa::gemm_pack,  isa::gemm_packed, isa::gemm_direct, isa::gemm_vector, \
-                                             isa::gemm_exact, isa::kGemmPanel,  isa::kGemmTile};
+#define DT_GEMM_KERNELS(isa, needs)                                                                             \
+  inline constexpr GemmKernels isa##_gemm = {isa::gemm_pack,  isa::gemm_tiles, isa::gemm_few, isa::gemm_vector, \
+                                             isa::gemm_exact, isa::kGemmPanel, isa::kGemmTile};
 DOVETAIL_EACH_ISA(DT_GEMM_KERNELS)
 #if defined(__x86_64__)
 inline constexpr GemmKernels avx512bf16_gemm = {
-    avx512bf16::gemm_pack,  avx512bf16::gemm_packed, avx512bf16::gemm_direct, avx512bf16::gemm_vector,
-    avx512bf16::gemm_exact, avx512bf16::kGemmPanel,  avx512bf16::kGemmTile,   2};
+    avx512bf16::gemm_pack,  avx512bf16::gemm_tiles, avx512bf16::gemm_few,  avx512bf16::gemm_vector,
+    avx512bf16::gemm_exact, avx512bf16::kGemmPanel, avx512bf16::kGemmTile, 2};
 #endif
 #undef DT_GEMM_KERNELS
 
@@ -50,15 +51,15 @@ struct GemmPart {
 
 // What a row knows of a context with these extents. `way` is the kernel, kNothing where y is empty.
 struct GemmState {
-  enum Way { kNothing, kExact, kVector, kDirect, kPacked };
+  enum Way { kNothing, kExact, kVector, kFew, kTiles };
   const GemmKernels* kernels = nullptr;
   GemmArgs args = {};
   Way way = kNothing;
-  Pieces pieces;             // of all ways but kPacked
-  int64_t direct_panel = 0;  // of kDirect
+  Pieces pieces;  // of all ways but kTiles
   std::vector<GemmPart> parts;
   int64_t slot = 0;       // floats of a piece in the workspace
   int64_t panels_at = 0;  // where panels are packed in the workspace, in floats; -1 where they are packed already
+  EpilogueProgram epilogue = {};
   bool is_swapped = false, has_b = false, has_bias = false;
   DataType b_type = DataType::kFLOAT;
 };
@@ -66,7 +67,7 @@ struct GemmState {
 // A product on one instruction set. A constant input is packed while building and takes the role of b.
 class Gemm {
   static constexpr int64_t kMostPacked = int64_t{64} << 20;  // bytes of b that are packed at once at run time
-  static constexpr int64_t kBlockFloats = 48 << 10;          // of a, packed by one thread
+  static constexpr int64_t kBlockFloats = 96 << 10;          // of a, copied by one thread: they stay in its cache
   static constexpr int64_t kSumFloats = 256 << 10;           // of y, that one thread adds up apart (GemmPacked::group)
 
  public:
@@ -127,18 +128,19 @@ class Gemm {
     if (is_exact()) {
       state.way = GemmState::kExact;
       state.pieces = cut(args.batch.n * args.m.n * columns, work, 1, n_threads);
-    } else if (is_packed_) {
-      divide_packed(setup, &state);
-    } else if (args.m.n == 1 && (DT_ISA::gemm_is_unit(args.n, kGemmB) || DT_ISA::gemm_is_unit(args.k, kGemmB))) {
+    } else if (is_packed_ && args.m.n <= kGemmFewRows) {
+      expect_packed(setup);
+      const int64_t items = (panels(args) + kGemmFewPanels - 1) / kGemmFewPanels;
+      const int64_t floats = kGemmFewPanels * kernels_.tile * slots(args);
+      state.way = GemmState::kFew;
+      state.slot = slot_floats(args);
+      state.pieces = cut(args.batch.n * items, static_cast<double>(floats), 1, n_threads);
+    } else if (!is_packed_ && args.m.n == 1 &&
+               (DT_ISA::gemm_is_unit(args.n, kGemmB) || DT_ISA::gemm_is_unit(args.k, kGemmB))) {
       state.way = GemmState::kVector;
       state.pieces = cut(args.batch.n * columns, work, 1, n_threads);
-    } else if (is_direct(args)) {
-      const int64_t panel = panel_for(args.m.n), panels = (args.m.n + panel - 1) / panel;
-      state.way = GemmState::kDirect;
-      state.direct_panel = panel;
-      state.pieces = cut(args.batch.n * panels, products(args) / static_cast<double>(8 * panels) + 1, 1, n_threads);
     } else {
-      divide_packed(setup, &state);
+      divide_tiles(setup, &state);
     }
     return state;
   }
@@ -158,25 +160,51 @@ class Gemm {
         return run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.exact(args, first, last); });
       case GemmState::kVector:
         return run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.vector(args, first, last); });
-      case GemmState::kDirect:
-        return run_pieces(run, state.pieces,
-                          [&](int64_t first, int64_t last) { kernels.direct(args, state.direct_panel, first, last); });
-      case GemmState::kPacked:
+      case GemmState::kFew:
+        return run_few(state, run);
+      case GemmState::kTiles:
         break;
     }
     float* const slots = run.workspace<float>();
     for (GemmPart& part : state.parts) {
       GemmPacked& packed = part.packed;
-      packed.panels = state.panels_at < 0 ? const_cast<float*>(run.packed<float>()) : slots + state.panels_at;
-      run_pieces(run, part.packing, [&](int64_t first, int64_t last) { kernels.pack(args, packed, first, last); });
+      if (part.packing.count > 0) {
+        packed.panels = slots + state.panels_at;
+        run_pieces(run, part.packing, [&](int64_t first, int64_t last) { kernels.pack(args, packed, first, last); });
+      } else if (state.panels_at < 0) {
+        packed.panels = const_cast<float*>(run.packed<float>());
+      }
       run.parallel_for(part.pieces, [&](int32_t piece) {
         const int64_t first = part.items * piece / part.pieces, last = part.items * (piece + 1) / part.pieces;
-        kernels.packed(args, packed, first, last, slots + piece * state.slot);
+        kernels.tiles(args, packed, first, last, slots + piece * state.slot);
       });
     }
   }
 
+  // True if the innermost axis of y, and no other, is b's alone: its elements are the channels of an epilogue.
+  bool may_absorb() const {
+    if (is_exact() || is_swapped_) return false;
+    const GemmAxis* columns = nullptr;
+    for (int i = 0; i < axes_.n; ++i) {
+      const GemmAxis& axis = axes_.axis[i];
+      if (!axis.is_of[kGemmY] || axis.is_of[kGemmA] || (axis.n == 1 && !axis.is_dynamic)) continue;
+      if (columns) return false;
+      columns = &axis;
+    }
+    return columns && !columns->is_dynamic && columns->stride[kGemmY] == 1;
+  }
+
  private:
+  static void run_few(GemmState& state, const Run& run) {
+    GemmPacked packed = {};
+    packed.panels = const_cast<float*>(run.packed<float>());
+    packed.last_panel = (state.args.n.n + state.kernels->tile - 1) / state.kernels->tile;
+    float* const slots = run.workspace<float>();
+    run_pieces(run, state.pieces, [&](int64_t first, int64_t last) {
+      state.kernels->few(state.args, packed, first, last, slots + first / state.pieces.each * state.slot);
+    });
+  }
+
   // An input alone is multiplied by one, of its own type: kernels for one type read both inputs as that.
   static const void* one_of(DataType type) {
     static const int64_t kOne = 1;  // narrower integers are its first bytes
@@ -213,14 +241,9 @@ class Gemm {
     return args.batch.n * panels(args) * slots(args) * kernels_.tile;
   }
   int64_t slots(const GemmArgs& args) const { return (args.k.n + kernels_.terms - 1) / kernels_.terms; }
-  // Rows of one panel: as many as the registers hold, but in panels of nearly equal size.
-  int64_t panel_for(int64_t m) const {
-    const int64_t n = (m + kernels_.panel - 1) / kernels_.panel;
-    return n > 0 ? (m + n - 1) / n : 1;
-  }
-  // Floats of a that a thread packs at once, a panel at least, and behind them room for sums of pieces of k.
+  // Floats of a that a thread copies at once, a panel at least, and behind them room for sums of pieces of k.
   int64_t slot_floats(const GemmArgs& args) const {
-    const int64_t one = kernels_.panel * slots(args);
+    const int64_t one = kernels_.panel * DT_ISA::gemm_row_floats(slots(args));
     return (one > kBlockFloats ? one : kBlockFloats) + 16 + sum_floats(args);
   }
   // The same if m and n change their roles.
@@ -231,14 +254,13 @@ class Gemm {
     return all < static_cast<double>(kSumFloats) ? static_cast<int64_t>(all) : kSumFloats;
   }
   // Pieces of a long k are added up in groups, as many groups as pieces of one.
-  void set_groups_of_pieces(const GemmArgs& args, int64_t slot, int64_t n_panels, int64_t panels_of_m,
-                            GemmPacked* packed) const {
+  void set_groups_of_pieces(const GemmArgs& args, int64_t slot, int64_t n_panels, GemmPacked* packed) const {
     const int64_t pieces = (args.k.n + kGemmDepth - 1) / kGemmDepth, room = sum_floats(args);
     if (pieces <= kGemmPieces) return;
     packed->group = kGemmPieces;
     while (packed->group * packed->group < pieces) packed->group *= 2;
     packed->sums_at = slot - room;
-    const int64_t rows = (packed->block < panels_of_m ? packed->block : panels_of_m) * packed->panel;
+    const int64_t rows = (packed->block + kernels_.panel - 1) / kernels_.panel * kernels_.panel;
     const int64_t fit = room / (rows * kernels_.tile), splits = (n_panels + fit - 1) / fit;
     if (packed->splits < splits) packed->splits = splits;
   }
@@ -247,28 +269,36 @@ class Gemm {
     return static_cast<double>(args.m.n) * static_cast<double>(args.n.n) * static_cast<double>(args.k.n);
   }
 
-  // Float32 matrices that lie as the registers want them, and so small that packing is not worth it.
-  bool is_direct(const GemmArgs& args) const {
-    if (type_ != DataType::kFLOAT || b_type_ != DataType::kFLOAT || !DT_ISA::gemm_is_unit(args.n, kGemmB)) return false;
-    if (args.m.rank > 1 || args.k.rank > 1) return false;
-    return args.m.n <= 2 * kernels_.panel || products(args) <= 64 * 64 * 64;
+  // Float32 matrices whose b lies as the registers want it, and for which packing it is not worth it: there are few rows,
+  // or those of b lie so near to one another that a panel fits into the cache.
+  bool is_in_place(const GemmArgs& args) const {
+    if (type_ != DataType::kFLOAT || b_type_ != DataType::kFLOAT || args.k.rank > 1) return false;
+    if (!DT_ISA::gemm_is_unit(args.n, kGemmB) || !DT_ISA::gemm_is_unit(args.n, kGemmY)) return false;
+    constexpr int64_t kNear = 128;
+    return args.m.n <= 2 * kernels_.panel || products(args) <= 64 * 64 * 64 ||
+           DT_ISA::gemm_step(args.k, kGemmB) <= kNear;
   }
 
-  void divide_packed(const RunSetup& setup, GemmState* state) const {
+  void expect_packed(const RunSetup& setup) const {
+    GemmArgs args = {};
+    set(&args, nullptr, nullptr, nullptr);
+    if (setup.packed_bytes() == static_cast<uint64_t>(packed_floats(args)) * 4) return;
+    fail(DT_SHAPE, "the packed matrix has %llu bytes, these extents need %lld",
+         static_cast<unsigned long long>(setup.packed_bytes()), static_cast<long long>(packed_floats(args) * 4));
+  }
+
+  void divide_tiles(const RunSetup& setup, GemmState* state) const {
     const GemmArgs& args = state->args;
     const int64_t one = slots(args) * kernels_.tile, of_batch = panels(args);
     const int64_t slot = slot_floats(args), floats = static_cast<int64_t>(setup.workspace_bytes() / 4);
     GemmPart part = {};
     GemmPacked& packed = part.packed;
-    packed.panel = panel_for(args.m.n);
-    state->way = GemmState::kPacked;
+    state->way = GemmState::kTiles;
     state->slot = slot;
     state->panels_at = -1;
-    if (is_packed_) {
-      if (setup.packed_bytes() != static_cast<uint64_t>(packed_floats(args)) * 4) {
-        fail(DT_SHAPE, "the packed matrix has %llu bytes, these extents need %lld",
-             static_cast<unsigned long long>(setup.packed_bytes()), static_cast<long long>(packed_floats(args) * 4));
-      }
+    if (is_packed_ || is_in_place(args)) {
+      if (is_packed_) expect_packed(setup);
+      if (!is_packed_) state->panels_at = 0;
       packed.last_batch = args.batch.n;
       packed.last_panel = of_batch;
       divide(args, floats, slot, setup.n_threads(), &part);
@@ -292,39 +322,47 @@ class Gemm {
         packed.first_panel = p;
         packed.last_panel = p + n_panels < of_batch ? p + n_panels : of_batch;
         const int64_t items = (packed.last_batch - batch) * (packed.last_panel - p);
-        if (one > 0) part.packing = cut(items, static_cast<double>(one), 1, setup.n_threads());
+        part.packing = cut(items, static_cast<double>(one > 0 ? one : 1), 1, setup.n_threads());
         divide(args, threads * slot, slot, setup.n_threads(), &part);
         state->parts.push_back(part);
       }
     }
   }
 
-  // Cuts the product of one part; the workspace has `floats` for slots.
+  // Rows whose copies fit into a slot, for pieces of k or for all of it.
+  int64_t most_rows(const GemmArgs& args, bool in_pieces) const {
+    const int64_t all = slots(args);
+    const int64_t rows = kBlockFloats / DT_ISA::gemm_row_floats(in_pieces && all > kGemmDepth ? kGemmDepth : all);
+    return rows > kernels_.panel ? rows : kernels_.panel;
+  }
+
+  // Cuts the product of one part; the workspace has `floats` for slots. Threads share the larger of the two matrices, so
+  // that each of its elements is read by one of them.
   void divide(const GemmArgs& args, int64_t floats, int64_t slot, int64_t threads, GemmPart* part) const {
     GemmPacked& packed = part->packed;
     const int64_t batches = packed.last_batch - packed.first_batch, panels = packed.last_panel - packed.first_panel;
-    const int64_t all = (args.m.n + packed.panel - 1) / packed.panel;
     const bool in_pieces = type_ == DataType::kFLOAT && DT_ISA::gemm_is_unit(args.n, kGemmY);
-    int64_t depth = in_pieces && args.k.n > kGemmDepth ? kGemmDepth : args.k.n;
-    if (depth < 1) depth = 1;
-    packed.block = kBlockFloats / (depth * packed.panel);
-    const int64_t even = (batches * all + threads - 1) / threads;  // panels of m that each thread would have
-    if (packed.block > even) packed.block = even;
-    if (packed.block < 1) packed.block = 1;
-    int64_t items = batches * ((all + packed.block - 1) / packed.block);
-    packed.splits = items >= 2 * threads ? 1 : (2 * threads + items - 1) / items;
-    if (packed.splits > panels) packed.splits = panels;
-    if (in_pieces) set_groups_of_pieces(args, slot, panels, all, &packed);
-    items *= packed.splits;
     const double worth =
         products(args) * static_cast<double>(batches * panels) / static_cast<double>(this->panels(args)) / 4e5;
     int64_t pieces = worth < static_cast<double>(threads) ? static_cast<int64_t>(worth) : threads;
-    if (pieces > items) pieces = items;
     if (slot * pieces > floats) pieces = floats / slot;
     if (pieces < 1) pieces = 1;
     if (floats < slot) fail(DT_INTERNAL, "the workspace lacks %lld bytes", static_cast<long long>((slot - floats) * 4));
-    part->items = items;
-    part->pieces = static_cast<int32_t>(pieces);
+    const int64_t most = most_rows(args, in_pieces), m = args.m.n;
+    int64_t blocks = (m + most - 1) / most;
+    packed.splits = 1;
+    if (batches * blocks % pieces != 0) {
+      const int64_t even = (blocks + pieces - 1) / pieces * pieces, tiles = (m + kernels_.panel - 1) / kernels_.panel;
+      if (m >= args.n.n && tiles >= even) {
+        blocks = even;
+      } else {
+        packed.splits = pieces < panels ? pieces : panels;
+      }
+    }
+    packed.block = (m + blocks - 1) / blocks;
+    if (in_pieces) set_groups_of_pieces(args, slot, panels, &packed);
+    part->items = batches * ((m + packed.block - 1) / packed.block) * packed.splits;
+    part->pieces = static_cast<int32_t>(pieces < part->items ? pieces : part->items);
   }
 
   const GemmKernels& kernels_;
@@ -367,6 +405,11 @@ struct GemmRow {
       fail(DT_PLAN_CORRUPT, "there is a packed matrix, and no input that it could be");
     }
     GemmState state = gemm.plan(setup);
+    state.epilogue = planned_epilogue(setup.epilogue(), outputs[0], Rule::channel_axis(params, outputs[0]));
+    for (int i = 0; i < state.epilogue.n_tensors; ++i) {
+      const EpilogueOperand& operand = state.epilogue.tensors[i];
+      if (operand.form == kEpilogueByChannel && operand.image_step != 0) state.args.epilogue_by_row = true;
+    }
     state.has_b = inputs.has(kGemmB);
     state.args.scale = inputs[kGemmA].scale() * (state.has_b ? inputs[kGemmB].scale() : 1.0f);
     state.has_bias = Rule::kBias >= 0 && inputs.has(Rule::kBias);
@@ -378,7 +421,13 @@ struct GemmRow {
       const Tensor bias = run.input(Rule::kBias);
       state.args.bias = bias.data<void>();
     }
+    set_operands(run, &state.epilogue);
+    state.args.epilogue = state.epilogue.n_steps > 0 ? &state.epilogue : nullptr;
     Gemm::run(state, run);
+  }
+  static int absorb(const Params& params, const Descs& inputs, const Descs& outputs, const Epilogue& program) {
+    if (!planned(params, inputs, outputs).may_absorb()) return 0;
+    return absorbed(program, outputs[0], Rule::channel_axis(params, outputs[0]));
   }
 };
 
@@ -405,6 +454,7 @@ DOVETAIL_CLOSE_NAMESPACE
    .prepare = GemmRow<Params, Rule, isa##_gemm>::prepare,      \
    .workspace = GemmRow<Params, Rule, isa##_gemm>::workspace,  \
    .enqueue = GemmRow<Params, Rule, isa##_gemm>::enqueue,      \
+   .absorb = GemmRow<Params, Rule, isa##_gemm>::absorb,        \
    .replaces = GemmRow<Params, Rule, isa##_gemm>::kReplaces,   \
    .plan = GemmRow<Params, Rule, isa##_gemm>::plan},
 

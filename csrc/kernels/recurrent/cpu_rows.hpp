@@ -48,7 +48,7 @@ class PackedProduct {
     if (m * n_ == 0) return;
     const GemmArgs args = set(a, a_type, m, nullptr, DT_TYPE_FLOAT, bias, y);
     const GemmPacked packed = set_packed(m, w, 1);
-    kernels_.packed(args, packed, 0, blocks(m, packed) * packed.splits, scratch);
+    kernels_.tiles(args, packed, 0, blocks(m, packed) * packed.splits, scratch);
   }
   // The same on the host's threads, with kScratch floats for each of them.
   void multiply(const Run& run, const void* a, int32_t a_type, int64_t m, const float* w, const float* bias, float* y,
@@ -66,7 +66,7 @@ class PackedProduct {
     items *= packed.splits;
     if (pieces > items) pieces = items;
     run.parallel_for(pieces, [&](int32_t piece) {
-      kernels_.packed(args, packed, items * piece / pieces, items * (piece + 1) / pieces, scratch + piece * kScratch);
+      kernels_.tiles(args, packed, items * piece / pieces, items * (piece + 1) / pieces, scratch + piece * kScratch);
     });
   }
 
@@ -100,25 +100,21 @@ class PackedProduct {
     packed.panels = const_cast<float*>(w);
     packed.last_batch = 1;
     packed.last_panel = panels_;
-    const int64_t n = (m + kernels_.panel - 1) / kernels_.panel, depth = k_ < 1 ? 1 : k_ < kGemmDepth ? k_ : kGemmDepth;
-    packed.panel = (m + n - 1) / n;
-    packed.block = kPacked / (packed.panel * depth);
-    const int64_t even = (n + threads - 1) / threads;
+    packed.block = kPacked / DT_ISA::gemm_row_floats(k_ < kGemmDepth ? k_ : kGemmDepth);
+    const int64_t even = (m + threads - 1) / threads;
     if (packed.block > even) packed.block = even;
     packed.splits = 1;
     const int64_t pieces = (k_ + kGemmDepth - 1) / kGemmDepth;
     if (pieces > kGemmPieces) {
       packed.group = kGemmPieces;
       packed.sums_at = kPacked;
-      const int64_t fit = kSums / (packed.panel * packed.block * kernels_.tile);
+      const int64_t rows = (packed.block + kernels_.panel - 1) / kernels_.panel * kernels_.panel;
+      const int64_t fit = kSums / (rows * kernels_.tile);
       packed.splits = (panels_ + fit - 1) / fit;
     }
     return packed;
   }
-  static int64_t blocks(int64_t m, const GemmPacked& packed) {
-    const int64_t rows = packed.panel * packed.block;
-    return (m + rows - 1) / rows;
-  }
+  static int64_t blocks(int64_t m, const GemmPacked& packed) { return (m + packed.block - 1) / packed.block; }
 
   const GemmKernels& kernels_;
   int64_t n_, k_, panels_;

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of rows of a and panels of b, in registers. Compiled once per instruction set.
+#ifndef DOVETAIL_KERNELS_GEMM_TILE_HPP
+#define DOVETAIL_KERNELS_GEMM_TILE_HPP
+
+#include "kernels/gemm/args.hpp"
+#include "kernels/simd/multiply.hpp"
+
+namespace DT_ISA {
+namespace {
+
+// What takes the room of a float in a and b: a float, or a pair of bfloat16, neighbours in k. Of pairs, denormal elements
+// count as zeros, and sums that would be denormal become zeros: so the instruction has it.
+#if defined(__AVX512BF16__)
+inline VecF repeat(const float* slot) {
+  int32_t bits;
+  memcpy(&bits, slot, 4);
+  return static_cast<VecF>(_mm512_castsi512_ps(_mm512_set1_epi32(bits)));
+}
+inline void multiply_add(VecF* sum, VecF w, VecF x) {
+  *sum = static_cast<VecF>(_mm512_dpbf16_ps(static_cast<__m512>(*sum), (__m512bh)w, (__m512bh)x));
+}
+#else
+inline VecF repeat(const float* slot) { return splat(*slot); }
+inline void multiply_add(VecF* sum, VecF w, VecF x) { *sum += w * x; }
+#endif
+
+inline void prefetch(const float* p) { __builtin_prefetch(p, 0, 3); }
+
+// Where a tile is computed: `depth` slots of rows of a, a_m apart, and of kTile neighbours of b, b_k apart.
+struct TileArgs {
+  const float* a;
+  int64_t a_m;
+  const float* b;
+  int64_t b_k, depth;
+  const float* ahead;  // rows of b that are fetched into the cache meanwhile, `n_ahead` of them, b_k apart
+  int64_t n_ahead;
+  float* out;
+  int64_t out_m;
+  bool adds;  // to what is in out
+};
+
+template <int m, int v>
+void multiply_tile(const TileArgs& t) {
+  VecF sum[m][v];
+#pragma GCC unroll 16
+  for (int i = 0; i < m; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < v; ++j) sum[i][j] = VecF{};
+  }
+  const int64_t a_m = t.a_m, b_k = t.b_k, depth = t.depth, n_ahead = t.n_ahead;
+  const float *b = t.b, *ahead = t.ahead, *rows[(m + 2) / 3];  // three rows share a register for their address
+#pragma GCC unroll 16
+  for (int r = 0; r < (m + 2) / 3; ++r) rows[r] = t.a + 3 * r * a_m;
+  for (int64_t k = 0; k < depth; ++k, b += b_k) {
+    VecF x[v];
+#pragma GCC unroll 2
+    for (int j = 0; j < v; ++j) x[j] = load(b + j * kLanes);
+    if (k < n_ahead) {
+      prefetch(ahead);
+      if (kLanes * v > 16) prefetch(ahead + 16);
+      ahead += b_k;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < m; ++i) {
+      const VecF w = repeat(rows[i / 3] + i % 3 * a_m + k);
+#pragma GCC unroll 2
+      for (int j = 0; j < v; ++j) multiply_add(&sum[i][j], w, x[j]);
+    }
+  }
+  float* out = t.out;
+#pragma GCC unroll 16
+  for (int i = 0; i < m; ++i, out += t.out_m) {
+#pragma GCC unroll 2
+    for (int j = 0; j < v; ++j) {
+      float* const to = out + j * kLanes;
+      store(to, t.adds ? load(to) + sum[i][j] : sum[i][j]);
+    }
+  }
+}
+
+typedef void (*MultiplyTile)(const TileArgs& t);
+
+template <int m>
+inline MultiplyTile tile_for(int64_t rows, bool is_wide) {
+  if (rows == m) return is_wide ? multiply_tile<m, 2> : multiply_tile<m, 1>;
+  return tile_for<m - 1>(rows, is_wide);
+}
+template <>
+inline MultiplyTile tile_for<0>(int64_t, bool) {
+  return nullptr;
+}
+
+// out[i][panel][kTile] = sums of m rows, a_m apart, and p packed panels of b, `step` apart: what is read of b is read
+// once, in p streams.
+template <int m, int p>
+void multiply_few(const float* a, int64_t a_m, const float* b, int64_t step, int64_t depth, float* out) {
+  constexpr int64_t kAhead = 24;  // rows of a panel: more than what the memory delivers while it is being asked
+  VecF sum[m][2 * p];
+#pragma GCC unroll 4
+  for (int i = 0; i < m; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 2 * p; ++j) sum[i][j] = VecF{};
+  }
+  for (int64_t k = 0; k < depth; ++k, b += kTile) {
+    VecF w[m];
+#pragma GCC unroll 4
+    for (int i = 0; i < m; ++i) w[i] = repeat(a + i * a_m + k);
+#pragma GCC unroll 8
+    for (int j = 0; j < 2 * p; ++j) {
+      const float* const from = b + j / 2 * step + j % 2 * kLanes;
+      if (kLanes == 16 || j % 2 == 0) prefetch(from + kAhead * kTile);
+      const VecF x = load(from);
+#pragma GCC unroll 4
+      for (int i = 0; i < m; ++i) multiply_add(&sum[i][j], w[i], x);
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < m; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 2 * p; ++j) store(out + i * p * kTile + j * kLanes, sum[i][j]);
+  }
+}
+
+typedef void (*MultiplyFew)(const float* a, int64_t a_m, const float* b, int64_t step, int64_t depth, float* out);
+
+// Panels that so many rows take at once: their sums stay in registers.
+inline int64_t few_panels(int64_t rows) {
+  return rows == 1 || (rows == 2 && kRegisters == 32) ? 4 : rows <= 3 ? 2 : kRegisters == 32 ? 2 : 1;
+}
+inline MultiplyFew few_for(int64_t rows, int64_t panels) {
+  static constexpr MultiplyFew kFew[kGemmFewRows][3] = {
+      {multiply_few<1, 1>, multiply_few<1, 2>, multiply_few<1, 4>},
+      {multiply_few<2, 1>, multiply_few<2, 2>, kRegisters == 32 ? multiply_few<2, 4> : nullptr},
+      {multiply_few<3, 1>, multiply_few<3, 2>, nullptr},
+      {multiply_few<4, 1>, kRegisters == 32 ? multiply_few<4, 2> : nullptr, nullptr}};
+  return kFew[rows - 1][panels / 2];
+}
+
+}  // namespace
+}  // namespace DT_ISA
+
+#endif
