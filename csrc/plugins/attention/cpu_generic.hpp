@@ -7,52 +7,28 @@
 #define DOVETAIL_PLUGINS_ATTENTION_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
+#include "kernels/gemm/tile.hpp"
 #include "kernels/reduce/fold.hpp"
 #include "kernels/simd/convert.hpp"
 #include "kernels/simd/math.hpp"
-#include "kernels/simd/multiply.hpp"
+#include "kernels/simd/transpose.hpp"
 
 namespace DT_ISA {
 namespace {
 
 constexpr int kPanel = kLanes == 16 ? 12 : 6;  // rows whose sums fill the registers
-constexpr int kKeys = 64;                      // of a block
-constexpr int kBlocks = 16;                    // of a group, whose sums are joined with those of earlier groups
+constexpr int kKeys = 128;                     // of a block
+constexpr int kBlocks = 8;                     // of a group, whose sums are joined with those of earlier groups
 static_assert(kKeys % kTile == 0, "a block of keys is whole tiles");
+static_assert(kKeys <= kSumBlock, "what a block adds to the sums is one chain of additions");
 
 inline int64_t whole(int64_t n, int64_t of) { return (n + of - 1) / of * of; }
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Rows in the smallest panel that there is a product for.
 inline int panel_for(int64_t rows) { return rows == 1 ? 1 : rows <= 4 ? 4 : kPanel; }
-inline Multiply product_for(int panel) {
-  return panel == 1 ? multiply<1, 2> : panel == 4 ? multiply<4, 2> : multiply<kPanel, 2>;
-}
-
-// sums[i][c] += sum over k of a[i][k] * b[k][c], for a tile of columns; rows of a lie kKeys apart, those
-// of sums `step`.
-template <int m>
-void add_products(const float* a, const float* b, int64_t depth, float* sums, int64_t step) {
-  VecF sum[m][2];
-#pragma GCC unroll 16
-  for (int i = 0; i < m; ++i) {
-    sum[i][0] = load(sums + i * step);
-    sum[i][1] = load(sums + i * step + kLanes);
-  }
-  for (int64_t k = 0; k < depth; ++k, b += kTile) {
-    const VecF x0 = load(b), x1 = load(b + kLanes);
-#pragma GCC unroll 16
-    for (int i = 0; i < m; ++i) {
-      const VecF w = splat(a[i * kKeys + k]);
-      sum[i][0] += w * x0;
-      sum[i][1] += w * x1;
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < m; ++i) {
-    store(sums + i * step, sum[i][0]);
-    store(sums + i * step + kLanes, sum[i][1]);
-  }
+inline MultiplyTile product_for(int panel) {
+  return panel == 1 ? multiply_tile<1, 2> : panel == 4 ? multiply_tile<4, 2> : multiply_tile<kPanel, 2>;
 }
 
 // What rows are made of so far: sums of values, the largest score, and the total of the exponentials.
@@ -91,37 +67,50 @@ struct Item {
   int64_t query_of(int64_t r) const { return (first + r) % args.queries; }
 };
 
-// A row of keys or values, of the past or not.
-inline void load_key(const Item& item, const AttentionTensor& past, const AttentionTensor& now, int64_t key, int64_t n,
-                     float* to) {
+// n elements, from `at` on, of a row of keys or values, of the past or not.
+inline void load_key(const Item& item, const AttentionTensor& past, const AttentionTensor& now, int64_t key, int64_t at,
+                     int64_t n, float* to) {
   const AttentionArgs& args = item.args;
-  if (key < args.past) return load_floats(past.data, args.type, past.at(item.batch, item.kv_head, key), to, n);
-  load_floats(now.data, args.type, now.at(item.batch, item.kv_head, key - args.past), to, n);
+  const bool is_past = key < args.past;
+  const AttentionTensor& from = is_past ? past : now;
+  load_floats(from.data, args.type, from.at(item.batch, item.kv_head, is_past ? key : key - args.past) + at, to, n);
 }
 
-// [panel][k][row of the panel], scaled; zeros behind the last row.
+// [row][k], scaled; zeros behind the last row.
 void pack_queries(const Item& item, const Scratch& s) {
   const AttentionArgs& args = item.args;
   for (int64_t r = 0; r < whole(item.rows, item.panel); ++r) {
-    float* const to = s.q + r / item.panel * item.panel * args.size + r % item.panel;
+    float* const to = s.q + r * args.size;
     if (r < item.rows) {
-      load_floats(args.q.data, args.type, args.q.at(item.batch, item.head_of(r), item.query_of(r)), s.row, args.size);
+      load_floats(args.q.data, args.type, args.q.at(item.batch, item.head_of(r), item.query_of(r)), to, args.size);
     }
-    for (int64_t i = 0; i < args.size; ++i) to[i * item.panel] = r < item.rows ? s.row[i] * args.scale : 0.0f;
+    for (int64_t i = 0; i < args.size; ++i) to[i] = r < item.rows ? to[i] * args.scale : 0.0f;
   }
 }
 
 // Keys as [tile][k][key], values as [tile of columns][key][column].
 void pack_keys(const Item& item, int64_t first, int64_t n, const Scratch& s) {
   const AttentionArgs& args = item.args;
-  for (int64_t c = 0; c < whole(n, kTile); ++c) {
+  for (int64_t c = 0; c < whole(n, kTile); c += kLanes) {
     float* const to = s.k + c / kTile * kTile * args.size + c % kTile;
-    if (c < n) load_key(item, args.past_k, args.k, first + c, args.size, s.row);
-    for (int64_t i = 0; i < args.size; ++i) to[i * kTile] = c < n ? s.row[i] : 0.0f;
+    for (int64_t i = 0; i < args.size; i += kLanes) {
+      const int64_t depth = least(kLanes, args.size - i);
+      float square[kLanes * kLanes] = {};
+      for (int64_t r = 0; r < least(kLanes, n - c); ++r) {
+        load_key(item, args.past_k, args.k, first + c + r, i, depth, square + r * kLanes);
+      }
+      if (depth == kLanes) {
+        transpose_square(square, kLanes, to + i * kTile, kTile);
+        continue;
+      }
+      for (int64_t k = 0; k < depth; ++k) {
+        for (int64_t r = 0; r < kLanes; ++r) to[(i + k) * kTile + r] = square[r * kLanes + k];
+      }
+    }
   }
   for (int64_t i = args.v_size; i < s.v_columns; ++i) s.row[i] = 0.0f;
   for (int64_t c = 0; c < n; ++c) {
-    load_key(item, args.past_v, args.v, first + c, args.v_size, s.row);
+    load_key(item, args.past_v, args.v, first + c, 0, args.v_size, s.row);
     for (int64_t tile = 0; tile < s.v_columns; tile += kTile) {
       memcpy(s.v + (tile / kTile * kKeys + c) * kTile, s.row + tile, kTile * sizeof(float));
     }
@@ -180,11 +169,13 @@ void add_keys(const Item& item, int64_t r0, int64_t first, int64_t n, const Scra
   const AttentionArgs& args = item.args;
   const int panel = item.panel;
   const int64_t here = least(panel, item.rows - r0);
-  const Multiply product = product_for(panel);
-  float scores[kPanel * kKeys], out[kPanel * kTile];
+  const MultiplyTile product = product_for(panel);
+  float scores[kPanel * kKeys];
   for (int64_t tile = 0; tile < n; tile += kTile) {
-    multiply_in_blocks<kPanel>(product, panel, s.q + r0 * args.size, s.k + tile * args.size, args.size, out);
-    for (int64_t i = 0; i < here; ++i) memcpy(scores + i * kKeys + tile, out + i * kTile, kTile * sizeof(float));
+    for (int64_t k = 0; k == 0 || k < args.size; k += kSumBlock) {
+      const float *const q = s.q + r0 * args.size + k, *const keys = s.k + tile * args.size + k * kTile;
+      product({q, args.size, keys, kTile, least(kSumBlock, args.size - k), nullptr, 0, scores + tile, kKeys, k > 0});
+    }
   }
   for (int64_t i = 0; i < panel; ++i) {
     float* const row = scores + i * kKeys;
@@ -199,15 +190,8 @@ void add_keys(const Item& item, int64_t r0, int64_t first, int64_t n, const Scra
     if (i >= here) memset(row, 0, kKeys * sizeof(float));
   }
   for (int64_t column = 0; column < s.v_columns; column += kTile) {
-    const float* const values = s.v + column * kKeys;
     float* const sums = s.group.sums + r0 * s.v_columns + column;
-    if (panel == 1) {
-      add_products<1>(scores, values, n, sums, s.v_columns);
-    } else if (panel == 4) {
-      add_products<4>(scores, values, n, sums, s.v_columns);
-    } else {
-      add_products<kPanel>(scores, values, n, sums, s.v_columns);
-    }
+    product({scores, kKeys, s.v + column * kKeys, kTile, n, nullptr, 0, sums, s.v_columns, true});
   }
 }
 
