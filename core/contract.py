@@ -393,6 +393,11 @@ class Implementation:
         return f"{self.op}#{self.name}"
 
     @cached_property
+    def rows_with_needs(self) -> frozenset[int]:
+        """Indices of the rows that need instructions that not every processor has."""
+        return frozenset(row.index for row in self.rows if row.needs)
+
+    @cached_property
     def rows_by_formats(self) -> dict[str, list[Row]]:
         """The rows with each text of formats."""
         found: dict[str, list[Row]] = {}

@@ -38,6 +38,8 @@ from typing import Any, ClassVar
 from dovetail import _native
 
 COLUMNS = 110  # of a text; longer facts and hints are wrapped
+MOST_CHARACTERS = 2000  # of a message, a fact or a hint in a text; the attributes keep all of it
+MOST_FACTS = 60
 
 
 class DovetailError(Exception):
@@ -63,14 +65,24 @@ class DovetailError(Exception):
             setattr(self, name, value)
 
     def __str__(self) -> str:
-        width = max((len(left) for left, _ in self.facts), default=0)
-        lines = [self.message]
-        for left, right in self.facts:
-            first, *more = _wrapped(right, COLUMNS - width - 4) or [""]
+        width = min(max((len(left) for left, _ in self.facts), default=0), COLUMNS)
+        lines = [_shortened(self.message)]
+        for left, right in self.facts[:MOST_FACTS]:
+            first, *more = _wrapped(_shortened(right), COLUMNS - width - 4) or [""]
             lines.append(f"  {left:<{width}}  {first}".rstrip())
             lines += [f"  {'':<{width}}  {line}".rstrip() for line in more]
-        lines += [f"  {line}" for line in _wrapped(self.hint, COLUMNS - 2)]
+        if len(self.facts) > MOST_FACTS:
+            lines.append(f"  ... {len(self.facts) - MOST_FACTS} more lines, in the attribute `facts`")
+        lines += [f"  {line}" for line in _wrapped(_shortened(self.hint), COLUMNS - 2)]
         return "\n".join(lines)
+
+
+def _shortened(text: str) -> str:
+    """The text without its middle if it is very long."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    half = MOST_CHARACTERS // 2
+    return f"{text[:half]} ... {len(text) - 2 * half} more characters ... {text[-half:]}"
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -428,7 +428,7 @@ def _in_places(
 def in_place(desc: DynamicTensorDesc, dtype: DataType, format_: TensorFormat) -> DynamicTensorDesc:
     """The desc of a row-major tensor with another type and format, and the contents of a constant as they lie there."""
     data = None if desc.data is None else stored_as(desc.data, desc.dtype, dtype, format_, desc.scale)
-    return replace(desc, dtype=dtype, format=format_, data=data)
+    return desc.laid_out(dtype, format_, data)
 
 
 def types_of_row(row: Row, n_inputs: int, n_outputs: int) -> tuple[tuple[DataType, ...], ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from dovetail.core.functions import converted, quantized
 from dovetail.core.types import FLOATS, DataType, Dims, TensorFormat, nptype, storage_nptype, volume
 
 CONSTANT_FLAG = 1  # DT_TENSOR_CONSTANT
+Desc = TypeVar("Desc", bound="TensorDesc")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,17 @@ class TensorDesc:
     def volume(self) -> int:
         """Elements, padding not counted; -1 if unknown."""
         return volume(self.dims)
+
+    def laid_out(self: Desc, dtype: DataType, format_: TensorFormat, data: Any) -> Desc:
+        """The same tensor in another type and format. `data` is the contents there, or None.
+
+        A build makes thousands of them: nothing but the format is checked, since nothing else changes.
+        """
+        _channel_axis(self.dims, format_)
+        made = object.__new__(type(self))
+        data = None if data is None else np.ascontiguousarray(data)
+        vars(made).update(vars(self), dtype=dtype, format=format_, data=data)
+        return made
 
     def with_dims(self, dims: Iterable[int]) -> TensorDesc:
         """The same tensor with other dims."""

@@ -15,7 +15,6 @@ V3 = (
     "Python and C++."
 )
 NO_REFIT = "Engines cannot be refitted: build a new plan with the new weights."
-_ALGORITHMS = "config.pin_implementation(layer, implementation) decides what runs; engine.report() lists what lost."
 _CONFIG = "A context has no configuration of its own: create_execution_context() makes one."
 
 NETWORK = {
@@ -81,10 +80,6 @@ MODULE = {
     "IIfConditionalBoundaryLayer": UNROLL,
     "IIfConditionalInputLayer": UNROLL,
     "IIfConditionalOutputLayer": UNROLL,
-    "IAlgorithm": _ALGORITHMS,
-    "IAlgorithmContext": _ALGORITHMS,
-    "IAlgorithmIOInfo": _ALGORITHMS,
-    "IAlgorithmVariant": _ALGORITHMS,
     "IPluginV3": V3,
     "IPluginV3Layer": V3,
     "IPluginV3OneCore": V3,

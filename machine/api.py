@@ -30,6 +30,7 @@ _HOMES = {
         "TensorFormat TensorIOMode TensorLocation Weights bfloat16 bool float16 float32 fp8 int8 int32 int64 nptype "
         "uint8"
     ),
+    "machine.algorithms": "IAlgorithm IAlgorithmContext IAlgorithmIOInfo IAlgorithmSelector IAlgorithmVariant",
     "machine.budget": "Budget",
     "machine.builder": "Builder",
     "machine.config": "IBuilderConfig IOptimizationProfile",
@@ -38,7 +39,7 @@ _HOMES = {
     "machine.engine": "ICudaEngine",
     "machine.inspector": "EngineInspector",
     "machine.interfaces": (
-        "IAlgorithmSelector IErrorRecorder IGpuAllocator IInt8Calibrator IInt8EntropyCalibrator "
+        "IErrorRecorder IGpuAllocator IInt8Calibrator IInt8EntropyCalibrator "
         "IInt8EntropyCalibrator2 IInt8LegacyCalibrator IInt8MinMaxCalibrator IProgressMonitor"
     ),
     "machine.layer": "ILayer",

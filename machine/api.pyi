@@ -38,6 +38,11 @@ from dovetail.core.types import int64 as int64
 from dovetail.core.types import int8 as int8
 from dovetail.core.types import nptype as nptype
 from dovetail.core.types import uint8 as uint8
+from dovetail.machine.algorithms import IAlgorithm as IAlgorithm
+from dovetail.machine.algorithms import IAlgorithmContext as IAlgorithmContext
+from dovetail.machine.algorithms import IAlgorithmIOInfo as IAlgorithmIOInfo
+from dovetail.machine.algorithms import IAlgorithmSelector as IAlgorithmSelector
+from dovetail.machine.algorithms import IAlgorithmVariant as IAlgorithmVariant
 from dovetail.machine.budget import Budget as Budget
 from dovetail.machine.builder import Builder as Builder
 from dovetail.machine.config import IBuilderConfig as IBuilderConfig
@@ -67,7 +72,6 @@ from dovetail.machine.enums import TilingOptimizationLevel as TilingOptimization
 from dovetail.machine.enums import TripLimit as TripLimit
 from dovetail.machine.enums import WeightsRole as WeightsRole
 from dovetail.machine.inspector import EngineInspector as EngineInspector
-from dovetail.machine.interfaces import IAlgorithmSelector as IAlgorithmSelector
 from dovetail.machine.interfaces import IErrorRecorder as IErrorRecorder
 from dovetail.machine.interfaces import IGpuAllocator as IGpuAllocator
 from dovetail.machine.interfaces import IInt8Calibrator as IInt8Calibrator

@@ -280,9 +280,9 @@ class IBuilderConfig(TensorRTSettings):
         if cache is not None:
             devices = devices_of(this_target(with_gpu=DeviceType.GPU in self.devices_in_use))
             if ignore_mismatch:
-                checked_cache("set_timing_cache", cache).adopt(devices)
+                checked_cache("set_timing_cache", cache)._adopt(devices)
             hint = "config.set_timing_cache(cache, ignore_mismatch=True) uses this one all the same."
-            checked_cache("set_timing_cache", cache).check_devices(devices, hint)
+            checked_cache("set_timing_cache", cache)._check_devices(devices, hint)
         self._timing_cache = cache
         return True
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from dovetail.core.errors import DefinitionError, NotAvailable
+from dovetail.core.errors import DefinitionError, DTypeError, NotAvailable
 from dovetail.core.named import member_of
 from dovetail.core.strict import Strict
+from dovetail.machine.algorithms import IAlgorithmSelector
 from dovetail.machine.enums import (
     EngineCapability,
     HardwareCompatibilityLevel,
@@ -62,6 +63,7 @@ class TensorRTSettings(Strict):
         self._preview: dict[PreviewFeature, bool] = {}
         self._sources = ALL_SOURCES
         self._quantization_flags = 0
+        self._algorithm_selector: IAlgorithmSelector | None = None
 
     # ---- refused
     @property
@@ -72,21 +74,6 @@ class TensorRTSettings(Strict):
     @int8_calibrator.setter
     def int8_calibrator(self, calibrator: Any) -> None:
         refuse_calibrator(type(self).__name__, calibrator)
-
-    @property
-    def algorithm_selector(self) -> None:
-        """None. Setting another value raises NotAvailable."""
-        return None
-
-    @algorithm_selector.setter
-    def algorithm_selector(self, selector: Any) -> None:
-        if selector is not None:
-            raise NotAvailable(
-                "algorithm selectors are not in this version of dovetail",
-                hint="config.pin_implementation(layer, implementation) decides for a layer, a plugin's hook "
-                "dovetail_choose_implementation for any; plan reports list the candidates.",
-                field="algorithm_selector",
-            )
 
     def get_calibration_profile(self) -> None:
         """None: there is no calibration."""
@@ -100,6 +87,22 @@ class TensorRTSettings(Strict):
     @DLA_core.setter
     def DLA_core(self, core: int) -> None:  # noqa: N802
         refuse_dla(core)
+
+    # ---- in force
+    @property
+    def algorithm_selector(self) -> IAlgorithmSelector | None:
+        """Chooses among the algorithms of each layer, and is told what was taken. None: the builder decides alone."""
+        return self._algorithm_selector
+
+    @algorithm_selector.setter
+    def algorithm_selector(self, selector: IAlgorithmSelector | None) -> None:
+        if selector is not None and not isinstance(selector, IAlgorithmSelector):
+            raise DTypeError(
+                f"config.algorithm_selector takes an IAlgorithmSelector, got {type(selector).__name__}",
+                hint="Derive its class from trt.IAlgorithmSelector, and pass an object of it.",
+                got=selector,
+            )
+        self._algorithm_selector = selector
 
     # ---- without effect
     def set_preview_feature(self, feature: PreviewFeature, enable: bool) -> None:

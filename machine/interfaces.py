@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dovetail.machine.enums import CalibrationAlgoType
 
 
@@ -90,16 +88,6 @@ class IInt8LegacyCalibrator(IInt8Calibrator):
 
     def write_histogram_cache(self, data: bytes) -> None:
         """Takes the cache; the base class drops it."""
-
-
-class IAlgorithmSelector:
-    """Chooses among candidates, which is not in this version of dovetail: `config.algorithm_selector` refuses it."""
-
-    def select_algorithms(self, context: Any, choices: list[Any]) -> list[int]:
-        raise NotImplementedError(f"{type(self).__name__} does not have select_algorithms")
-
-    def report_algorithms(self, contexts: list[Any], choices: list[Any]) -> None:
-        """Would receive the choices."""
 
 
 class IProgressMonitor:

@@ -80,7 +80,9 @@ class ITimingCache(Strict):
         """
         other = checked_cache("combine", input_cache)
         if not ignore_mismatch:
-            other.check_devices(self._devices, "cache.combine(other, ignore_mismatch=True) combines them all the same.")
+            other._check_devices(
+                self._devices, "cache.combine(other, ignore_mismatch=True) combines them all the same."
+            )
         for key, measurement in dict(other._entries).items():
             self._entries.setdefault(key, measurement)
         self._devices = {**other._devices, **self._devices}
@@ -92,19 +94,19 @@ class ITimingCache(Strict):
         return True
 
     # ---- for builds
-    def find(self, key: Key) -> Measurement | None:
+    def _find(self, key: Key) -> Measurement | None:
         return self._entries.get(key)
 
-    def store(self, key: Key, measurement: Measurement, devices: dict[str, str]) -> None:
+    def _store(self, key: Key, measurement: Measurement, devices: dict[str, str]) -> None:
         """Add a measurement that was made on this machine, whose `devices` are those of `devices_of`."""
         self._entries[key] = measurement
         self._devices[key.device] = devices[key.device]
 
-    def adopt(self, devices: dict[str, str]) -> None:
+    def _adopt(self, devices: dict[str, str]) -> None:
         """Take what was measured elsewhere for measurements of these devices."""
         self._devices |= {kind: name for kind, name in devices.items() if kind in self._devices}
 
-    def check_devices(self, here: dict[str, str], hint: str) -> None:
+    def _check_devices(self, here: dict[str, str], hint: str) -> None:
         """Raise BuildError where a device of `here` is not the one that this cache was measured on."""
         different = [kind for kind in sorted(here) if self._devices.get(kind, here[kind]) != here[kind]]
         if different:
@@ -238,4 +240,4 @@ def _fill(cache: ITimingCache, document: Any) -> None:
             raise ValueError(f"entry {index} has no number of threads or runs")
         if type(ns) not in (float, int) or not 0 <= ns <= _MOST_NS:
             raise ValueError(f"entry {index} has no time")
-        cache.store(key, Measurement(float(ns), runs), devices)
+        cache._store(key, Measurement(float(ns), runs), devices)

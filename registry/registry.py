@@ -380,13 +380,16 @@ class Registry(TensorRTNames):
 
 
 def _expect_name(path: str | bytes) -> None:
-    """Raise for what no file can be called: kept in a record, it would break every later look at the files."""
+    """Raise for what cannot be the name of a file: it is not kept in a record, which every later lookup would show."""
     reason = ""
     try:
         if b"\0" in os.fsencode(path):
             reason = "a zero byte ends its name"
     except UnicodeEncodeError as error:
         reason = str(error)
+    text = "" if reason else os.fsdecode(path)
+    if text in (os.curdir, os.pardir) or (os.sep in text and os.path.isdir(text)):
+        reason = "it is a folder"
     if reason:
         raise LibraryRefused(f"no library can be called {path!r}", facts=[("reason", reason)], got=path)
 

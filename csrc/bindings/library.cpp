@@ -47,7 +47,7 @@ py::list present_features() {
 }
 
 std::shared_ptr<Library> open_path(const py::object& path) {
-  const auto text = py::cast<std::string>(py::module_::import("os").attr("fspath")(path));
+  const auto text = py::cast<std::string>(py::module_::import("os").attr("fsencode")(path));  // any bytes but zero
   py::gil_scoped_release release;
   return open_library(text);
 }
@@ -109,7 +109,11 @@ void bind_library(py::module_& m) {
         "Log lines go to sink(level, text); None: warnings and errors go to stderr.");
   py::class_<Library, std::shared_ptr<Library>>(m, "Library",
                                                 "A library of plugins; stays open until the process ends.")
-      .def_readonly("path", &Library::path)
+      .def_property_readonly("path",
+                             [](const Library& library) {
+                               return py::reinterpret_steal<py::str>(PyUnicode_DecodeFSDefaultAndSize(
+                                   library.path.data(), static_cast<Py_ssize_t>(library.path.size())));
+                             })
       .def_readonly("hash", &Library::hash)
       .def_property_readonly("name", [](const Library& self) { return text_or_empty(self.plugin->name); })
       .def_property_readonly("version", [](const Library& self) { return text_or_empty(self.plugin->version); })

@@ -232,13 +232,13 @@ class Measurements:
     def _find(self, key: Key) -> Measurement | None:
         if not self._is_used:
             return None
-        return self._own.get(key) or self._cache.find(key)
+        return self._own.get(key) or self._cache._find(key)
 
     def _store(self, key: Key, measurement: Measurement) -> None:
         if key.fields.startswith(_OWN):
             self._own[key] = measurement
         elif self._is_used:
-            self._cache.store(key, measurement, self._devices)
+            self._cache._store(key, measurement, self._devices)
 
     def _fields(self, layer: GraphLayer, candidate: Candidate) -> str:
         """Digest of everything other than its tensors that determines the layer's work."""

@@ -25,6 +25,8 @@ from dovetail.machine.builder.passes.list_candidates import list_candidates
 from dovetail.machine.builder.passes.pack_constants import pack_constants
 from dovetail.machine.builder.passes.plan_memory import plan_memory
 from dovetail.machine.builder.passes.prune_candidates import prune_candidates
+from dovetail.machine.builder.passes.report_algorithms import report_algorithms
+from dovetail.machine.builder.passes.select_algorithms import select_algorithms
 from dovetail.machine.builder.passes.select_formats import select_formats
 from dovetail.machine.builder.passes.separate_outputs import separate_outputs
 from dovetail.machine.builder.passes.serialise import serialise
@@ -64,12 +66,16 @@ PIPELINE: tuple[Pass, ...] = (
     list_candidates,
     # leave out candidates that are not worth timing
     prune_candidates,
+    # if the config has a selector, keep what it selects
+    select_algorithms,
     # measure each on this machine
     time_candidates,
     # the cheapest choice for the network as a whole
     select_formats,
     # if nothing is timed, run chosen third-party kernels once under guards, and replace those that fail
     watch_chosen,
+    # if the config has a selector, report the choice to it
+    report_algorithms,
     # layers that the chosen kernels do not absorb become separate groups
     split_groups,
     # insert reformats between neighbours with different places
@@ -120,7 +126,9 @@ def run(build: Build, passes: Sequence[tuple[str, Pass]], until: str = "") -> Gr
     graph = Graph(build.network.name, build.network.lookup)
     for name, pass_ in passes:
         edit = Edit(graph, name, pass_) if pass_ not in PIPELINE else None
+        services = dict(vars(build))
         made = _called(name, pass_, graph, build)
+        _check_services(name, pass_, services, build)
         if not isinstance(made, Graph):
             raise BuildError(
                 f"pass '{name}' returned {'nothing' if made is None else 'a ' + type(made).__name__}, not a graph",
@@ -134,6 +142,18 @@ def run(build: Build, passes: Sequence[tuple[str, Pass]], until: str = "") -> Gr
         if name == until:
             break
     return graph
+
+
+def _check_services(name: str, pass_: Pass, before: dict[str, Any], build: Build) -> None:
+    """Raise BuildError if a pass has put something else into the build, which the passes share."""
+    changed = [one for one, value in before.items() if getattr(build, one, None) is not value]
+    if changed:
+        raise BuildError(
+            f"pass '{name}' replaced build.{changed[0]}",
+            facts=[("defined in", getattr(pass_, "__module__", "?"))],
+            hint="A pass reads the build, and changes the graph: docs/adding-a-pass.md.",
+            got=getattr(build, changed[0], None),
+        )
 
 
 def _called(name: str, pass_: Pass, graph: Graph, build: Build) -> Any:

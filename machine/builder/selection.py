@@ -175,7 +175,11 @@ class Selection:
         return problem
 
     def _ways(self, tensor: GraphTensor, given: Sequence[Place | None], wanted: Sequence[Place | None]) -> np.ndarray:
-        return np.array([[self._reformats.cost(tensor, a, b) for b in wanted] for a in given])  # type: ignore[arg-type]
+        """Costs of each pair. Candidates have few places among them, so each pair of places is looked up once."""
+        sources, targets = list(dict.fromkeys(given)), list(dict.fromkeys(wanted))
+        costs = np.array([[self._reformats.cost(tensor, a, b) for b in targets] for a in sources])  # type: ignore[arg-type]
+        rows, columns = [sources.index(a) for a in given], [targets.index(b) for b in wanted]
+        return costs[np.ix_(rows, columns)]
 
 
 def _own_cost(candidate: Candidate, order: int) -> float:

@@ -34,7 +34,6 @@ FLAGS: dict[BuilderFlag, str] = {
     BuilderFlag.SPARSE_WEIGHTS: "no kernel uses structured sparsity; the weights are computed with as dense ones.",
     BuilderFlag.SAFETY_SCOPE: "there is no safety runtime.",
     BuilderFlag.DIRECT_IO: _TYPES,
-    BuilderFlag.REJECT_EMPTY_ALGORITHMS: "there are no algorithm selectors.",
     BuilderFlag.ENABLE_TACTIC_HEURISTIC: "config.builder_optimization_level says how much is timed.",
     BuilderFlag.VERSION_COMPATIBLE: _ONE_VERSION,
     BuilderFlag.EXCLUDE_LEAN_RUNTIME: _ONE_VERSION,

@@ -100,3 +100,17 @@ def test_a_code_of_a_later_version_is_still_told():
     error = errors.from_native(4711, "cannot", [], "")
     assert type(error) is DovetailError
     assert (error.code, str(error)) == (4711, "cannot\n  code  4711, unknown to this version")
+
+
+def test_a_very_long_text_is_shortened_and_the_attributes_are_not():
+    long = "x" * 100_000
+    error = ShapeError(f"cannot take {long}", facts=[("got", long), *[("row", "no")] * 500], hint=long, got=long)
+    text = str(error)
+    assert len(text) < 15_000
+    assert text.startswith("cannot take xxx") and "more characters ..." in text.splitlines()[0]
+    assert "  ... 441 more lines, in the attribute `facts`" in text.splitlines()
+    assert error.got == long and error.facts[0] == ("got", long) and error.hint == long
+
+
+def test_a_text_of_the_longest_length_is_whole():
+    assert str(DovetailError("x" * errors.MOST_CHARACTERS)) == "x" * errors.MOST_CHARACTERS

@@ -65,6 +65,19 @@ def test_without_the_flag_it_is_an_error():
         builder.build_serialized_network(network, config)
 
 
+@pytest.mark.parametrize("flag", [None, trt.BuilderFlag.FP16])
+def test_in_a_strongly_typed_network_nothing_is_converted(flag):
+    builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR))
+    strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network, config = builder.create_network(strongly_typed), builder.create_builder_config()
+    inputs = [network.add_input(name, trt.float32, X.shape) for name in "xb"]
+    network.mark_output(network.add_plugin("half::HalfOnly@1", inputs).get_output(0))
+    if flag is not None:
+        config.set_flag(flag)
+    with pytest.raises(NoImplementation, match="The network is STRONGLY_TYPED, so nothing is converted"):
+        builder.build_serialized_network(network, config)
+
+
 def test_an_error_of_a_converted_layer_says_that_it_was_converted():
     class Broken(HalfOnly):
         plugin_type = "Broken"

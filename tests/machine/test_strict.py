@@ -162,15 +162,6 @@ def test_a_calibrator_is_refused_where_it_is_set(scene, owner):
     assert getattr(scene, owner).int8_calibrator is None
 
 
-def test_an_algorithm_selector_is_refused_where_it_is_set(scene):
-    class Selector(trt.IAlgorithmSelector):
-        pass
-
-    with pytest.raises(NotAvailable, match=r"algorithm selectors are not in this version of dovetail") as error:
-        scene.config.algorithm_selector = Selector()
-    assert "pin_implementation" in str(error.value)
-
-
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [

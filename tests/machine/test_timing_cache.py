@@ -34,7 +34,7 @@ def cache_with(devices=HERE, **times):
     """A cache with these times in ns, by op."""
     cache = new_cache()
     for op, ns in times.items():
-        cache.store(key(op=op), timing_cache.Measurement(ns, 3), devices)
+        cache._store(key(op=op), timing_cache.Measurement(ns, 3), devices)
     return cache
 
 
@@ -94,7 +94,7 @@ def test_the_cache_decides_what_runs(full):
     taken = {step["runs_on"] for step in chosen if step["op"] == "Convolution@1"}
     for known in list(full._entries):
         if known.row in taken:
-            full.store(known, timing_cache.Measurement(1e12, 3), HERE)
+            full._store(known, timing_cache.Measurement(1e12, 3), HERE)
     assert len(slow) > len(taken)
     chosen = read_plan(build(full))["report"]["steps"]
     assert taken.isdisjoint(step["runs_on"] for step in chosen if step["op"] == "Convolution@1")

@@ -1,5 +1,6 @@
 """Libraries as records: described in a table, and built with a compiler."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -142,6 +143,14 @@ def test_a_file_that_is_no_library_is_refused_and_recorded(registry, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("path", [".", "..", "./", "{folder}", "{folder}/"])
+def test_a_folder_is_refused_and_not_remembered(registry, tmp_path, path):
+    with pytest.raises(LibraryRefused, match="no library can be called") as info:
+        registry.load_library(path.format(folder=tmp_path))
+    assert info.value.facts == [("reason", "it is a folder")]
+    assert registry.records() == []
+
+
 # ---- a real one
 
 
@@ -154,6 +163,18 @@ def plain(tmp_path_factory):
     flags = ["-std=c11", "-shared", "-fPIC", "-fvisibility=hidden"]
     subprocess.run(["gcc", *flags, include, str(PLAIN), "-o", str(target)], check=True)
     return target
+
+
+def test_a_path_may_have_any_bytes(plain, tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"lib\xff\xe9.so")
+    shutil.copy(plain, path)
+    registry = Registry()
+    record = registry.load_library(path)
+    assert record.state == "loaded" and os.fsencode(record.path) == path
+    os.unlink(path)
+    with pytest.raises(LibraryRefused, match="was not opened"):
+        Registry().load_library(path)
+    registry.deregister_library(record)
 
 
 @pytest.fixture

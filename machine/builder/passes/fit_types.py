@@ -1,7 +1,8 @@
 """Inserts conversions around layers that no implementation runs in their types, if the config allows it.
 
 In a weakly typed network a FLOAT tensor may be HALF with the flag FP16 and BF16 with the flag BF16; what is HALF or
-BF16 may always be FLOAT. A layer gets the first assignment that both an implementation and the op accept.
+BF16 may always be FLOAT. A layer gets the first assignment that both an implementation and the op accept. In a network
+that was created STRONGLY_TYPED no layer is converted.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ from dovetail.machine.builder.candidates import make_object
 from dovetail.machine.builder.graph import Block, Graph, GraphLayer, GraphTensor
 from dovetail.machine.builder.origins import converted as converted_weights
 from dovetail.machine.builder.own_layers import conversion
-from dovetail.machine.enums import BuilderFlag
+from dovetail.machine.enums import BuilderFlag, NetworkDefinitionCreationFlag
 
 FLAGS = {DataType.HALF: BuilderFlag.FP16, DataType.BF16: BuilderFlag.BF16}  # what FLOAT may be instead
+
+_STRONGLY_TYPED = (
+    "The network is STRONGLY_TYPED, so nothing is converted: add network.add_cast(x, type) in front of the layer, or "
+    "create the network without that flag."
+)
 
 Types = tuple[DataType | None, ...]
 
@@ -63,6 +69,9 @@ def _types_for(graph: Graph, layer: GraphLayer, build: Build) -> Types | None:
     if any(teller is layer for teller, _ in graph.sizes.values()) or not here:
         return None
     if build.candidates.of(layer).candidates:
+        return None
+    if build.network.get_flag(NetworkDefinitionCreationFlag.STRONGLY_TYPED):
+        layer.advice = _STRONGLY_TYPED
         return None
     allowed = {dtype for dtype, flag in FLAGS.items() if build.config.get_flag(flag)}
     types = _search(layer, here, allowed, build)

@@ -65,8 +65,7 @@ def _kind(candidate: Candidate) -> tuple:
 
 def _uses_vectors(candidate: Candidate) -> bool:
     """True if it uses vector instructions that not every processor has; they compute 4 to 64 numbers at once."""
-    row = candidate.row
-    return any(one.needs for one in row.implementation.rows if one.index == row.row)
+    return candidate.row.row in candidate.row.implementation.rows_with_needs
 
 
 def _formats_of(found: Found) -> set[TensorFormat | None]:

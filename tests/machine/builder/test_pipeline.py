@@ -72,3 +72,17 @@ def test_a_run_ends_behind_the_pass_that_is_named():
     run(build_of(network, config), [noting("one"), noting("two"), noting("three")], until="two")
     assert called == ["one", "two"]
     assert pipeline.PIPELINE[0].__name__ == "infer_shapes"
+
+
+@pytest.mark.parametrize("service", ["config", "network", "candidates"])
+def test_a_pass_that_replaces_a_part_of_the_build_is_named(service):
+    def careless(graph, build):
+        setattr(build, service, None)
+        return graph
+
+    _, network, config = new_network()
+    network.mark_output(network.add_identity(network.add_input("x", trt.float32, (2,))).get_output(0))
+    offers = PassOffers()
+    offers.add_pass(careless, after="fold_constants")
+    with pytest.raises(BuildError, match=rf"pass 'careless' replaced build\.{service}"):
+        pipeline.run(build_of(network, config), offers.pipeline)
