@@ -136,6 +136,16 @@ class _Serialized(IHostMemory):
         return f"a timing cache of {len(self)} bytes"
 
 
+def found_in(cache: ITimingCache, key: Key) -> Measurement | None:
+    """The measurement of this key, for builds."""
+    return cache._find(key)
+
+
+def keep_in(cache: ITimingCache, key: Key, measurement: Measurement, devices: dict[str, str]) -> None:
+    """Add a measurement that was made on this machine, whose `devices` are those of `devices_of`, for builds."""
+    cache._store(key, measurement, devices)
+
+
 def checked_cache(method: str, cache: Any) -> ITimingCache:
     """`cache`, if it is one. Raises DTypeError."""
     if not isinstance(cache, ITimingCache):

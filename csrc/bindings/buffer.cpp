@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bindings/buffer.hpp"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -33,6 +37,14 @@ py::str checksum_of(const py::object& buffer) {
     value = checksum(view->buf, static_cast<size_t>(view->len));
   }
   return hex_digits(value);
+}
+
+// Once large blocks were freed, the C library keeps those that come later, and what is free between them adds up.
+void trim_memory() {
+#if defined(__GLIBC__)
+  py::gil_scoped_release release;
+  ::malloc_trim(0);
+#endif
 }
 
 // A read-only copy of bytes, aligned as plans are best: an engine uses it where it lies. In C++ because a class of
@@ -73,6 +85,7 @@ class HostMemory {
 
 void bind_buffers(py::module_& m) {
   using namespace dovetail;
+  m.def("trim_memory", &trim_memory, "Give freed memory back to the system, where the C library can.");
   m.def("checksum", &checksum_of, py::arg("buffer"),
         "16 hex digits; for a plan: of its bytes with '0' in place of the digits.");
   py::class_<HostMemory>(m, "HostMemory", py::buffer_protocol(),

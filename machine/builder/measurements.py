@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +20,12 @@ from dovetail.core.negotiation import Place, Target
 from dovetail.core.types import FLOATS, DataType, DeviceType
 from dovetail.machine.builder.candidates import REFERENCE
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
-from dovetail.machine.builder.run_group import OnDevice, Trial, run_candidate
+from dovetail.machine.builder.run_group import OnDevice, Prepared, Trial, run_candidate
 from dovetail.machine.builder.samples import Arrays, samples
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag
 from dovetail.machine.plan import IHostMemory
-from dovetail.machine.timing_cache import ITimingCache, Key, Measurement, devices_of
+from dovetail.machine.timing_cache import ITimingCache, Key, Measurement, devices_of, found_in, keep_in
 
 _log = logging.getLogger("dovetail")
 TARGET_NS = 2_000_000  # a candidate is repeated until this was spent on it, its time is stable,
@@ -38,7 +38,7 @@ SLOW = 2.0  # and those that take this many times as long as another one of the 
 SLOW_ON_GPU = 1.25  # the same on a GPU, whose times vary less
 HOPELESS = 20.0  # those that take this many times as long in their first run get no other
 NETWORK_NS = 1_000_000_000  # the whole network is repeated until this was spent on it
-MOST_BYTES = 1 << 30  # of the tensors of candidates that are measured in turns
+MOST_BYTES = 1 << 27  # of the tensors of candidates that are measured in turns
 GPU_CACHE_BYTES = 64 << 20  # as much as the last cache of any GPU that we know, or a bit more
 _DIGITS = 16  # of a digest
 _OWN = "object "  # begins the fields of a V2 object that cannot be saved: they are known by the object itself
@@ -122,41 +122,36 @@ class Measurements:
                 missing[key] = way
         started = time.perf_counter()
         arrays = contents() if missing and contents is not None else None
+        races = _Races()
         for part in _that_fit_into_memory(missing, self._is_shared):
-            found |= self._measure(part, arrays)
+            found |= self._measure(part, arrays, races)
+            _native.trim_memory()
         self._spent_s += time.perf_counter() - started
         self._n_measured += len(missing)
         return [found[key] for key in keys]
 
     def _measure(
-        self, ways: Mapping[Key, tuple[LayerGroup, Candidate]], arrays: Arrays | None
+        self, ways: Mapping[Key, tuple[LayerGroup, Candidate]], arrays: Arrays | None, races: _Races
     ) -> dict[Key, Measurement | Exception]:
         """Measure in turns, and store what was found."""
-        races: list[_Race] = []
         found: dict[Key, Measurement | Exception] = {}
-        shared = OnDevice()
+        shared, prepared = OnDevice(), Prepared()
         for key, (group, candidate) in ways.items():
             before = self._cache_state_of(candidate.device)
             try:
                 if self._is_shared(group, candidate):
                     trial = Trial(group, candidate, arrays or (), self.n_threads, shared)
-                    races.append(_Race(key, group, candidate, trial, before, is_guarded=False))
+                    races.add(_Race(key, group, candidate, trial, before, is_guarded=False))
                     continue
                 if arrays is None:
                     arrays = samples(group.head.inputs)  # all start at this layer
                 own = [*arrays, *samples(group.inputs[len(arrays) :])]  # with what is absorbed
-                races.append(_Race(key, group, candidate, Trial(group, candidate, own, self.n_threads), before))
+                trial = Trial(group, candidate, own, self.n_threads, prepared=prepared)
+                races.add(_Race(key, group, candidate, trial, before))
             except Exception as error:
                 found[key] = error
-        run = _Races(races)
-        run.once()
-        run.in_turns()
-        for race in races:
-            try:
-                if race.error is None and race.is_guarded:
-                    race.trial.results()
-            except Exception as error:
-                race.error = error
+        races.in_turns()
+        for race in races.finished(ways):
             if race.error is not None:
                 found[race.key] = race.error
                 continue
@@ -232,13 +227,13 @@ class Measurements:
     def _find(self, key: Key) -> Measurement | None:
         if not self._is_used:
             return None
-        return self._own.get(key) or self._cache._find(key)
+        return self._own.get(key) or found_in(self._cache, key)
 
     def _store(self, key: Key, measurement: Measurement) -> None:
         if key.fields.startswith(_OWN):
             self._own[key] = measurement
         elif self._is_used:
-            self._cache._store(key, measurement, self._devices)
+            keep_in(self._cache, key, measurement, self._devices)
 
     def _fields(self, layer: GraphLayer, candidate: Candidate) -> str:
         """Digest of everything other than its tensors that determines the layer's work."""
@@ -282,7 +277,7 @@ class _Race:
     key: Key
     group: LayerGroup
     candidate: Candidate
-    trial: Trial
+    trial: Trial | None  # None once it is finished
     before: Any
     is_guarded: bool = True
     times: list[int] = field(default_factory=list)
@@ -291,12 +286,22 @@ class _Race:
 
     def run(self) -> None:
         started = time.perf_counter_ns()
+        assert self.trial is not None
         try:
             self.times += self.trial.run(1, self.before)
         except Exception as error:
             check_device(error, self.group, self.candidate)
             self.error = error
         self.spent_ns += time.perf_counter_ns() - started
+
+    def finish(self) -> None:
+        """Check what it wrote, and give back its memory."""
+        trial, self.trial = self.trial, None
+        try:
+            if trial is not None and self.error is None and self.is_guarded:
+                trial.results()
+        except Exception as error:
+            self.error = error
 
     @property
     def is_done(self) -> bool:
@@ -307,25 +312,35 @@ class _Race:
 
 
 class _Races:
-    """Candidates of one layer, run in turns."""
+    """Candidates of one layer, run in turns. Those that cannot win any more are finished, so that few take memory."""
 
-    def __init__(self, races: list[_Race]) -> None:
-        self._all = races
+    def __init__(self) -> None:
+        self._all: list[_Race] = []
 
-    def once(self) -> None:
-        """Run each a first time, which finds memory and code in no cache, and `QUICK_RUNS` times that count."""
-        for race in self._all:
-            race.run()
-            if race.error is None and len(self._alike(race)) and race.times[0] > HOPELESS * self._best(race):
-                continue
+    def add(self, race: _Race) -> None:
+        """Run it a first time, which finds memory and code in no cache, and `QUICK_RUNS` times that count."""
+        self._all.append(race)
+        race.run()
+        is_hopeless = race.error is None and len(self._alike(race)) and race.times[0] > HOPELESS * self._best(race)
+        if not is_hopeless:
             race.times.clear()
             for _ in range(QUICK_RUNS):
                 if race.error is None:
                     race.run()
+        for other in self._all:
+            if other.trial is not None and (other.error is not None or self._is_slow(other)):
+                other.finish()
+
+    def finished(self, keys: Container[Key]) -> list[_Race]:
+        """The races of these keys, all finished."""
+        found = [race for race in self._all if race.key in keys]
+        for race in found:
+            race.finish()
+        return found
 
     def in_turns(self) -> None:
         """Repeat those that may win until their times are stable."""
-        hopeful = [race for race in self._all if race.error is None and not self._is_slow(race)]
+        hopeful = [race for race in self._all if race.trial is not None]
         while True:
             running = [race for race in hopeful if race.error is None and not race.is_done]
             if not running:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,36 @@ class OnDevice:
         return desc, self._tensors[key][1]
 
 
+class Prepared:
+    """What candidates of one layer share on the CPU, as long as one that uses it is being timed."""
+
+    def __init__(self) -> None:
+        self._packed: dict[tuple, tuple[Callable[[], Any], list[int]]] = {}
+        self._arrays: dict[tuple, tuple[Callable[[], Any], Callable[[], Any]]] = {}
+
+    def prepare(self, group: LayerGroup, candidate: Candidate, n_threads: int) -> tuple[memoryview | bytes, list[int]]:
+        """What `prepare` returns; candidates that only absorb more have the same."""
+        row = candidate.row
+        key = (row.implementation.id, row.row, candidate.places)
+        if key in self._packed and (packed := self._packed[key][0]()) is not None:
+            return packed, self._packed[key][1]
+        packed, sizes = prepare(group, candidate, n_threads)
+        if isinstance(packed, memoryview):
+            self._packed[key] = weakref.ref(packed), sizes
+        return packed, sizes
+
+    def bytes_of(self, tensor: GraphTensor, place: Place, desc: DynamicTensorDesc, array: np.ndarray) -> np.ndarray:
+        """What `_bytes_of` returns."""
+        key = (id(array), place)
+        if key in self._arrays:
+            held, source = (one() for one in self._arrays[key])
+            if held is not None and source is array:  # not another array that got the same id
+                return held
+        held = _bytes_of(tensor, place, desc, array)
+        self._arrays[key] = weakref.ref(held), weakref.ref(array)
+        return held
+
+
 def _bytes_of(tensor: GraphTensor, place: Place, desc: DynamicTensorDesc, array: Any) -> np.ndarray:
     """The bytes of a tensor with these contents as it lies in a place."""
     packed = stored_as(array, tensor.dtype, place.dtype, place.format, tensor.scale)
@@ -120,6 +151,7 @@ class Trial:
     Args:
         shared: tensors on the GPU that are used as they are, where all places are there. Then there are no guards and
             no results, and inputs behind the end of `arrays` hold samples.
+        prepared: what it shares with other candidates of the layer on the CPU.
 
     Raises:
         PluginFailed: the candidate failed.
@@ -132,9 +164,11 @@ class Trial:
         arrays: Sequence[np.ndarray | None],
         n_threads: int = 1,
         shared: OnDevice | None = None,
+        prepared: Prepared | None = None,
     ) -> None:
         self._group, self._candidate, self._n_threads = group, candidate, n_threads
-        self._packed, self._workspaces = (shared.prepare if shared else prepare)(group, candidate, n_threads)
+        prepared = prepared or Prepared()
+        self._packed, self._workspaces = (shared or prepared).prepare(group, candidate, n_threads)
         self._inputs: list[Any] = []
         places = group.places(candidate)
         for index, (tensor, place) in enumerate(zip(group.inputs, places, strict=False)):
@@ -145,7 +179,7 @@ class Trial:
                 self._inputs.append(shared.input(tensor, place, array))
             else:
                 desc = _at_opt(tensor, place)
-                self._inputs.append((desc, _bytes_of(tensor, place, desc, array)))  # the run makes a copy
+                self._inputs.append((desc, prepared.bytes_of(tensor, place, desc, array)))  # the run makes a copy
         outputs = zip(group.outputs, places[len(group.inputs) :], strict=True)
         self._out_descs = [_at_opt(tensor, place) for tensor, place in outputs]
         if shared:

@@ -21,4 +21,5 @@ def pack_constants(graph: Graph, build: Build) -> Graph:
         made = pool.map(lambda group: prepare(group, group.choice, n_threads), computing)
         for group, (packed, workspace_bytes) in zip(computing, made, strict=True):
             group.packed, group.workspace_bytes = packed, workspace_bytes
+    _native.trim_memory()  # what kernels packed into before they emitted it
     return graph

@@ -15,6 +15,7 @@ from dovetail.machine.builder import measurements, pipeline
 from dovetail.machine.builder.build import build_of
 from dovetail.machine.builder.graph import Candidate, GraphTensor, LayerGroup
 from dovetail.machine.builder.measurements import LEAST_RUNS, MOST_RUNS, QUICK_RUNS, Measurements
+from dovetail.machine.builder.run_group import Prepared, prepare
 from dovetail.machine.builder.samples import BLOCK, sample_block, samples
 from dovetail.machine.devices import this_target
 from dovetail.machine.plan import read_plan
@@ -28,7 +29,7 @@ class FakeTrial:
 
     script, log = {}, []
 
-    def __init__(self, group, candidate, arrays, n_threads):
+    def __init__(self, group, candidate, arrays, n_threads, prepared=None):
         self.tactic = candidate.row.tactic
         self.times = iter(self.script[self.tactic])
         self.last = None
@@ -228,3 +229,35 @@ def test_large_samples_repeat_a_block():
     (made,) = samples([tensor])
     assert made.shape == (2, 1_500_000) and (made.reshape(-1)[BLOCK : 2 * BLOCK] == large).all()
     assert set(np.unique(sample_block(DataType.BOOL, 100))) == {False, True}
+
+
+def test_a_candidate_that_cannot_win_gives_back_its_memory_at_once(race, monkeypatch):
+    """Before the next one is made: of many candidates few take memory at a time."""
+    alive = []
+    results = FakeTrial.results
+    monkeypatch.setattr(FakeTrial, "results", lambda trial: alive.remove(trial.tactic) or results(trial))
+    made = FakeTrial.__init__
+
+    def make(trial, *given, **named):
+        made(trial, *given, **named)
+        alive.append(trial.tactic)
+        assert "slow" not in alive or trial.tactic == "slow"
+
+    monkeypatch.setattr(FakeTrial, "__init__", make)
+    times, _ = race(fast=[2000, 1000], slow=[5000, 2100], third=[2000, 1001])
+    assert [time.ns for time in times] == [1000, 2100, 1001] and alive == []
+
+
+def test_candidates_that_only_absorb_more_share_what_they_pack():
+    _, network, config = convolution_chain(2)
+    config.default_device_type = trt.DeviceType.CPU
+    made = build_of(network, config)
+    graph = pipeline.run(made, pipeline.with_plugins(network.lookup), until="prune_candidates")
+    group = next(one for one in graph.computing_groups() if one.head.spec.name == "Convolution")
+    prepared, packed = Prepared(), {}
+    for candidate in group.candidates:
+        found, _ = prepared.prepare(group, candidate, 1)
+        key = candidate.row.row, candidate.places
+        assert packed.setdefault(key, found) is found
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(prepare(group, candidate, 1)[0]))
+    assert any(isinstance(found, memoryview) for found in packed.values())
