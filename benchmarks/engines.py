@@ -148,8 +148,7 @@ class Ncnn(Engine):
         graph = onnx.load(model, load_external_data=False).graph
         folder = Path(artifact)
         folder.mkdir()
-        tool = Path(pnnx.__file__).parent / "bin" / "pnnx"
-        command = [str(tool if tool.exists() else "pnnx"), str(Path(model).resolve()), "fp16=0"]
+        command = [str(Path(pnnx.__file__).with_name("pnnx")), str(Path(model).resolve()), "fp16=0"]
         for side in ("ncnnparam", "ncnnbin", "ncnnpy", "pnnxparam", "pnnxbin", "pnnxpy", "pnnxonnx"):
             command.append(f"{side}={folder.resolve() / side}")
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder)

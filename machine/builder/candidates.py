@@ -7,15 +7,20 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from dovetail.core.contract import Implementation, Lookup
+from dovetail.core.environment import DISTRIBUTION
 from dovetail.core.errors import DovetailError
 from dovetail.core.negotiation import PINNED, FormatRow, Place, Refusal, Target, Trace, Types, negotiate
+from dovetail.core.tensor import DynamicTensorDesc
 from dovetail.core.types import FLOATS, DataType, DeviceType
 from dovetail.machine.builder.graph import Candidate, Found, GraphLayer, LayerGroup
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType
 
 NO_LIMIT = 2**63 - 1  # of a memory pool for which none was set
+MOST_BYTES_THAT_DECIDE = 1024  # of a constant of floats
 REFERENCE = "reference"  # the name of the implementation that runs a spec's NumPy reference
 
 
@@ -43,6 +48,7 @@ class Candidates:
     ) -> None:
         self.lookup, self.config, self.target = lookup, config, target
         self._types = types
+        self._answers: dict[tuple, Trace] = {}  # of built-in rows, to questions that equal layers ask again
 
     def of(self, layer: GraphLayer) -> Found:
         """Candidates on the layer's device; if there are none and GPU_FALLBACK allows it, on the other one."""
@@ -101,11 +107,9 @@ class Candidates:
     ) -> None:
         """Add the candidates of an implementation; if it fails, it is left out, and the report says so."""
         trace = Trace()
-        descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
         try:
             native_object = make_object(layer, implementation)
-            types = None if places is not None else self._types(layer, self.config)
-            negotiate(implementation, native_object, descs, len(layer.inputs), self.target, trace, types, places)
+            self._negotiate(layer, implementation, native_object, places, trace)
             for row in trace.found:
                 candidate = Candidate(row, native_object)
                 reason = self._refusal(layer, candidate, pin)
@@ -122,6 +126,28 @@ class Candidates:
             found.trace.failures.append(error)  # raised if nothing else fits
         found.trace.refused += trace.refused
 
+    def _negotiate(
+        self,
+        layer: GraphLayer,
+        implementation: Implementation,
+        native_object: Any,
+        places: Sequence[Place | None] | None,
+        trace: Trace,
+    ) -> None:
+        """Add to `trace` what the implementation offers. Rows of dovetail's own answer equal layers the same."""
+        descs = [None if tensor is None else tensor.desc(with_data=True) for tensor in layer.tensors]
+        types = None if places is not None else self._types(layer, self.config)
+        is_ours = implementation.rows and distribution_of(self.lookup, implementation) == DISTRIBUTION
+        question = _question(layer, implementation, descs, types, places) if is_ours else None
+        known = None if question is None else self._answers.get(question)
+        if known is None:
+            negotiate(implementation, native_object, descs, len(layer.inputs), self.target, trace, types, places)
+            if question is not None:
+                self._answers[question] = Trace(list(trace.found), list(trace.refused))
+            return
+        trace.found += known.found
+        trace.refused += known.refused
+
     def _refusal(self, layer: GraphLayer, candidate: Candidate, pin: str | None) -> str:
         """Why a row that fits the tensors is not used; "" if it is."""
         if pin is not None and not _matches(pin, candidate.row):
@@ -134,6 +160,40 @@ class Candidates:
             return ""
         needed = workspace_of(LayerGroup(layer), candidate, 0, self.config.num_threads)
         return f"needs {needed} bytes of workspace, limit {limit}" if needed > limit else ""
+
+
+def distribution_of(lookup: Lookup, implementation: Implementation) -> str:
+    """The distribution that registered it; "" if that is not known."""
+    return getattr(lookup.record_of(implementation.id), "distribution", "")
+
+
+def _question(
+    layer: GraphLayer,
+    implementation: Implementation,
+    descs: Sequence[DynamicTensorDesc | None],
+    types: Types | None,
+    places: Sequence[Place | None] | None,
+) -> tuple | None:
+    """Everything that decides what rows answer; None for a layer whose fields are arrays.
+
+    Contents of constants count if they are small or integers: weights decide how a kernel computes, not whether.
+    """
+    fields = layer.wire_fields()
+    if any(isinstance(value, np.ndarray) or hasattr(value, "numpy") for _, _, value in fields):
+        return None
+    tensors = tuple(
+        None if d is None else (d.dims, d.dtype, d.scale, d.flags, d.min, d.opt, d.max, _deciding(d)) for d in descs
+    )
+    asked = None if types is None else tuple(None if legal is None else tuple(legal) for legal in types)
+    wanted = None if places is None else tuple(places)
+    return implementation.id, repr(fields), len(layer.inputs), tensors, asked, wanted
+
+
+def _deciding(desc: DynamicTensorDesc) -> bytes | None:
+    """The contents of a constant, unless they are weights."""
+    if desc.data is None or (desc.dtype in FLOATS and desc.data.nbytes > MOST_BYTES_THAT_DECIDE):
+        return None
+    return desc.data.tobytes()
 
 
 def has_other_types(layer: GraphLayer, candidate: Candidate) -> bool:

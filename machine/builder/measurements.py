@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import math
@@ -18,7 +19,7 @@ from dovetail.core.environment import DISTRIBUTION
 from dovetail.core.errors import BuildError, DeviceFault, DovetailError, MemoryLimitError
 from dovetail.core.negotiation import Place, Target
 from dovetail.core.types import FLOATS, DataType, DeviceType
-from dovetail.machine.builder.candidates import REFERENCE
+from dovetail.machine.builder.candidates import REFERENCE, distribution_of
 from dovetail.machine.builder.graph import Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
 from dovetail.machine.builder.run_group import OnDevice, Prepared, Trial, run_candidate
 from dovetail.machine.builder.samples import Arrays, samples
@@ -173,7 +174,7 @@ class Measurements:
         """Is it of a third party, so that it is watched where nothing is timed? Tests of ours run our own so."""
         implementation = candidate.row.implementation.id
         if implementation not in self._strange:
-            distribution = getattr(self._lookup.record_of(implementation), "distribution", "")
+            distribution = distribution_of(self._lookup, candidate.row.implementation)
             self._strange[implementation] = distribution != DISTRIBUTION
         return candidate.row.implementation.name != REFERENCE and self._strange[implementation]
 
@@ -427,12 +428,16 @@ def _tensor_text(tensor: GraphTensor | None, place: Place | None) -> str:
     """Opt extents and place; "-" for an absent one. Constants of integers decide the work: their contents count."""
     if tensor is None or place is None:
         return "-"
-    extents = ",".join(map(str, tensor.ranges[0][1]))
-    text = f"{place.dtype.name}[{extents}] {place.format.name}@{place.device.name}"
+    text = _place_text(tuple(tensor.ranges[0][1]), place)
     if not tensor.is_constant:
         return text
     decides = tensor.dtype not in (*FLOATS, DataType.INT8, DataType.UINT8)
     return f"{text} constant" + (f" {_checksum(tensor.constant)}" if decides else "")
+
+
+@functools.lru_cache(4096)  # each candidate of a layer asks again
+def _place_text(extents: tuple[int, ...], place: Place) -> str:
+    return f"{place.dtype.name}[{','.join(map(str, extents))}] {place.format.name}@{place.device.name}"
 
 
 def _checksum(array: Any) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import new_network
+from networks import convolution_chain, new_network
 
 import dovetail as trt
 from dovetail.machine.builder.candidates import REFERENCE
@@ -87,3 +87,41 @@ def test_rows_that_all_fail_in_absorb_end_the_build(monkeypatch):
     failed = _failing_in_absorb(monkeypatch, lambda row: True)
     with pytest.raises(failed, match="it failed in absorb"):
         builder.build_serialized_network(network, config)
+
+
+def asked(monkeypatch, network, config):
+    """(rows of each layer by name, how often rows were negotiated)."""
+    from dovetail.machine.builder import candidates as module
+    from dovetail.machine.builder.build import build_of
+    from dovetail.machine.builder.pipeline import run, with_plugins
+
+    calls = []
+    plain = module.negotiate
+    monkeypatch.setattr(module, "negotiate", lambda *given: calls.append(given) or plain(*given))
+    graph = run(build_of(network, config), with_plugins(network.lookup), until="list_candidates")
+    rows = {group.name: [candidate.row for candidate in group.candidates] for group in graph.computing_groups()}
+    return rows, len(calls)
+
+
+def test_equal_layers_are_negotiated_once_with_the_same_answer(monkeypatch):
+    _, network, config = convolution_chain(4)
+    config.allow_fusion = False
+    rows, n_calls = asked(monkeypatch, network, config)
+    monkeypatch.setattr("dovetail.machine.builder.candidates._question", lambda *given: None)
+    apart, n_apart = asked(monkeypatch, network, config)
+    assert rows == apart and n_calls < n_apart
+
+
+@pytest.mark.parametrize(("second", "is_equal"), [((2, 3), True), ((3, 2), False)])
+def test_small_constants_are_part_of_the_question(monkeypatch, second, is_equal):
+    """What rows answer may follow from them."""
+    _, network, config = new_network()
+    x = network.add_input("x", trt.int32, (4, 6))
+    for contents in ((2, 3), second):
+        y = network.add_constant((1, 2), np.array([contents], np.int32)).get_output(0)
+        indices = network.add_gather(x, y, 1)
+        network.mark_output(indices.get_output(0))
+    _, once = asked(monkeypatch, network, config)
+    monkeypatch.setattr("dovetail.machine.builder.candidates._question", lambda *given: None)
+    _, every = asked(monkeypatch, network, config)
+    assert (once < every) == is_equal

@@ -24,7 +24,7 @@ class MadeUpTimes(ITimingCache):
         super().__init__()
         self.times = times
 
-    def find(self, key):
+    def _find(self, key):
         has_half = any(text.startswith("HALF") for text in key.tensors)
         in_float, in_half = self.times[key.op.partition("@")[0]]
         return Measurement(in_half if has_half else in_float, 4)
