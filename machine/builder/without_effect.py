@@ -48,6 +48,11 @@ def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Itera
         if config.get_flag(flag):
             where = "on layers that run in FLOAT" if flag in (BuilderFlag.FP16, BuilderFlag.BF16) else "in this version"
             yield f"BuilderFlag.{flag.name} has no effect {where}: {why}"
+    if config.get_flag(BuilderFlag.REJECT_EMPTY_ALGORITHMS) and config.algorithm_selector is None:
+        yield (
+            "BuilderFlag.REJECT_EMPTY_ALGORITHMS has no effect without a selector: set config.algorithm_selector, or "
+            "clear the flag."
+        )
     if config.get_flag(BuilderFlag.INT8) and not _is_quantized(network):
         yield (
             "BuilderFlag.INT8 has no effect on this network, which has no INT8 tensor: it runs in its own types. INT8 "
