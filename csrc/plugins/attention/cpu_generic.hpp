@@ -8,7 +8,7 @@
 
 #include "cpu_kernels.hpp"
 #include "kernels/gemm/tile.hpp"
-#include "kernels/reduce/fold.hpp"
+#include "kernels/reduce/exponentials.hpp"
 #include "kernels/simd/convert.hpp"
 #include "kernels/simd/math.hpp"
 #include "kernels/simd/transpose.hpp"
@@ -157,10 +157,8 @@ float weigh_row(const AttentionArgs& args, float* scores, int64_t n, float* larg
     for (int64_t i = 0; i < n; ++i) scores[i] = 0.0f;
     return 1.0f;
   }
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) scores[i] = exp_f(scores[i] - max);
   const float factor = before == max ? 1.0f : exp_f(before - max);
-  *total = *total * factor + fold_block<SumOp>(scores, n);
+  *total = *total * factor + set_exponentials(scores, max, scores, n);
   return factor;
 }
 

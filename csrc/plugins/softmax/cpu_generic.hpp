@@ -4,7 +4,7 @@
 #define DOVETAIL_PLUGINS_SOFTMAX_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
-#include "kernels/reduce/fold.hpp"
+#include "kernels/reduce/exponentials.hpp"
 #include "kernels/reduce/strips.hpp"
 #include "kernels/simd/math.hpp"
 
@@ -18,7 +18,24 @@ void exponentials(const float* x, float max, float* e, int64_t n) {
   for (int64_t i = 0; i < n; ++i) e[i] = exp_f(x[i] - max);
 }
 
+// A row of float32 that lies together.
+void softmax_run(const float* x, float* y, int64_t n) {
+  float max = -kInfinity;
+  double sum = 0;
+  for (int64_t i = 0; i < n; i += kStripChunk)
+    max = max_f(max, max_of(x + i, n - i < kStripChunk ? n - i : kStripChunk));
+  for (int64_t i = 0; i < n; i += kStripChunk) {
+    sum += static_cast<double>(set_exponentials(x + i, max, y + i, n - i < kStripChunk ? n - i : kStripChunk));
+  }
+  const float factor = static_cast<float>(1.0 / sum);
+  for (int64_t i = 0; i < n; ++i) y[i] *= factor;
+}
+
 void softmax_row(const SoftmaxArgs& args, const Strip& strip) {
+  if (args.type == kF32 && strip.strips.runs == 1) {
+    const float* const x = static_cast<const float*>(args.x) + strip.base;
+    return softmax_run(x, static_cast<float*>(args.y) + strip.base, strip.strips.inner.n);
+  }
   float max = -kInfinity, kept[kKept], e[kStripChunk];
   double sum = 0;
   const bool is_kept = args.over.count <= kKept;
