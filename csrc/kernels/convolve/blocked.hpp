@@ -23,6 +23,7 @@ struct BlockedTile {
   const float* x;  // of this image and group
   float* to;       // where the sums go: the first output of the first block
   int64_t to_block;
+  bool is_far;  // `to` is in no near cache
   const float* weights;
   int64_t weight_block;
   const float* bias;   // of the first map, or null
@@ -138,6 +139,12 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
     const VecF first = bias_lanes(tile.bias, i, tile.maps);
 #pragma GCC unroll 16
     for (int p = 0; p < outputs; ++p) sum[p][i] = first;
+  }
+  if (tile.is_far) {  // stores then wait less for lines of y
+#pragma GCC unroll 16
+    for (int p = 0; p < outputs; ++p) {
+      for (int i = 0; i < blocks; ++i) __builtin_prefetch(tile.to + tile.out[p] + i * tile.to_block, 1);
+    }
   }
   TileSums<outputs, v> sums(b.taps * c.taps, args.channels);
   const float* weights = tile.weights;
@@ -297,6 +304,8 @@ void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
   const int64_t map_blocks = blocks_of(args.maps), channel_blocks = blocks_of(args.channels);
   const int64_t x_group = (args.x_is_linear ? args.channels : channel_blocks * kBlock) * b.in * c.in;
   BlockedTile tile{Finish(args)};
+  constexpr int64_t kFar = 512 << 10;  // bytes of y
+  tile.is_far = tile.finish.is_all && args.groups * map_blocks * tile.finish.y_block * 4 > kFar;
   tile.is_flat = tiling.is_flat;
   tile.weight_block = channel_blocks * b.taps * c.taps * kBlock * kBlock;
   Unfinished<kMapBlocks, kOutputs> unfinished;

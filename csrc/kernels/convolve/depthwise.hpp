@@ -25,9 +25,11 @@ struct DepthwiseRow {
 };
 
 // Outputs [j, j + outputs) at taps [first, last) of a row, all of which are inside of x. Where taps and step are not 0,
-// they are those of the convolution, whose dilation then is 1.
-template <int outputs, int taps, int step>
+// they are those of the convolution, whose dilation then is 1; of such a tile, the first `left` and the last `right`
+// columns of inputs are outside of x and left out.
+template <int outputs, int taps, int step, int left, int right>
 void depthwise_tile(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j, int64_t first, int64_t last) {
+  constexpr int columns = (outputs - 1) * step + taps;
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t in_step = (step ? step : c.in_step) * kBlock, tap_step = (taps ? 1 : c.off_step) * kBlock;
   const int64_t width = taps ? taps : c.taps;
@@ -48,7 +50,10 @@ void depthwise_tile(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j
       for (int i = 0; i < kVectors; ++i) {
         const VecF tap = load(weight + tw * kBlock + i * kLanes);
 #pragma GCC unroll 8
-        for (int p = 0; p < outputs; ++p) sum[p][i] += tap * load(x + p * in_step + tw * tap_step + i * kLanes);
+        for (int p = 0; p < outputs; ++p) {
+          if (taps && (p * step + tw < left || p * step + tw >= columns - right)) continue;
+          sum[p][i] += tap * load(x + p * in_step + tw * tap_step + i * kLanes);
+        }
       }
     }
   }
@@ -63,18 +68,31 @@ void depthwise_tile(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j
 typedef void (*DepthwiseTile)(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j, int64_t first,
                               int64_t last);
 
+// The common kernels, by how many columns of a tile are outside of x; null for the others.
+template <int outputs, int taps, int step>
+inline DepthwiseTile kernel_outside(int64_t left, int64_t right) {
+  constexpr int half = taps / 2;
+  if (left == 0 && right == 0) return depthwise_tile<outputs, taps, step, 0, 0>;
+  if (left == half && right == 0) return depthwise_tile<outputs, taps, step, half, 0>;
+  if (left == 0 && right == half) return depthwise_tile<outputs, taps, step, 0, half>;
+  if (left == half && right == half) return depthwise_tile<outputs, taps, step, half, half>;
+  if (left == 0 && right == 1) return depthwise_tile<outputs, taps, step, 0, 1>;
+  if (left == half && right == 1) return depthwise_tile<outputs, taps, step, half, 1>;
+  return nullptr;
+}
+
 template <int outputs>
-inline DepthwiseTile depthwise_kernel(const ConvolveAxis& c, int64_t n) {
+inline DepthwiseTile depthwise_kernel(const ConvolveAxis& c, int64_t n, int64_t left, int64_t right) {
   if constexpr (outputs == 0) {
     return nullptr;
   } else {
-    if (n != outputs) return depthwise_kernel<outputs - 1>(c, n);
+    if (n != outputs) return depthwise_kernel<outputs - 1>(c, n, left, right);
     const bool is_dense = c.off_step == 1;
-    if (is_dense && c.taps == 3 && c.in_step == 1) return depthwise_tile<outputs, 3, 1>;
-    if (is_dense && c.taps == 3 && c.in_step == 2) return depthwise_tile<outputs, 3, 2>;
-    if (is_dense && c.taps == 5 && c.in_step == 1) return depthwise_tile<outputs, 5, 1>;
-    if (is_dense && c.taps == 5 && c.in_step == 2) return depthwise_tile<outputs, 5, 2>;
-    return depthwise_tile<outputs, 0, 0>;
+    if (is_dense && c.taps == 3 && c.in_step == 1) return kernel_outside<outputs, 3, 1>(left, right);
+    if (is_dense && c.taps == 3 && c.in_step == 2) return kernel_outside<outputs, 3, 2>(left, right);
+    if (is_dense && c.taps == 5 && c.in_step == 1) return kernel_outside<outputs, 5, 1>(left, right);
+    if (is_dense && c.taps == 5 && c.in_step == 2) return kernel_outside<outputs, 5, 2>(left, right);
+    return left == 0 && right == 0 ? depthwise_tile<outputs, 0, 0, 0, 0> : nullptr;
   }
 }
 
@@ -87,21 +105,29 @@ inline void taps_inside(const ConvolveAxis& axis, int64_t at, int64_t* first, in
     --*last;
 }
 
-// How the outputs of a row are computed: [0, begin) and [end, count) each with its own taps, those between in tiles.
+// How the outputs of a row are computed: [0, begin) and [end, count) each with its own taps, those between in tiles of
+// nearly equal size. Where kernels know what is outside of the first and the last tile, these begin and end the row.
 struct DepthwiseSplit {
-  int64_t begin, end, width;
-  DepthwiseTile tile, last_tile, edge;
+  int64_t begin = 0, end, width;
+  DepthwiseTile first_tile, tile, last_tile, edge;
 
-  explicit DepthwiseSplit(const ConvolveAxis& c) {
-    begin = 0;
+  explicit DepthwiseSplit(const ConvolveAxis& c) : end(c.count), edge(depthwise_tile<1, 0, 0, 0, 0>) {
+    const int64_t last = (c.count - 1) * c.in_step + c.off_first + (c.taps - 1) * c.off_step;
+    if (take_tiles(c, c.off_first < 0 ? -c.off_first : 0, last >= c.in ? last - c.in + 1 : 0)) return;
     while (begin < c.count && !is_inside(c, begin)) ++begin;
     end = begin;
     while (end < c.count && is_inside(c, end)) ++end;
+    take_tiles(c, 0, 0);
+  }
+  bool take_tiles(const ConvolveAxis& c, int64_t left, int64_t right) {
     const int64_t n = end - begin, tiles = (n + kDepthwise - 1) / kDepthwise;
     width = tiles > 0 ? (n + tiles - 1) / tiles : 1;
-    tile = depthwise_kernel<kDepthwise>(c, width);
-    last_tile = n % width ? depthwise_kernel<kDepthwise>(c, n % width) : tile;
-    edge = depthwise_tile<1, 0, 0>;
+    const int64_t last = n > 0 ? n - (n - 1) / width * width : width;
+    const bool is_one = n <= width;
+    first_tile = depthwise_kernel<kDepthwise>(c, width, left, is_one ? right : 0);
+    tile = depthwise_kernel<kDepthwise>(c, width, 0, 0);
+    last_tile = is_one ? first_tile : depthwise_kernel<kDepthwise>(c, last, 0, right);
+    return first_tile && last_tile && width * c.in_step >= left && last * c.in_step >= right;
   }
   static bool is_inside(const ConvolveAxis& c, int64_t j) {
     const int64_t near = j * c.in_step + c.off_first, far = near + (c.taps - 1) * c.off_step;
@@ -117,7 +143,7 @@ struct DepthwiseSplit {
       if (is_edge) taps_inside(c, j * c.in_step + c.off_first, &first, &last);
       n = is_edge ? 1 : end - j < width ? end - j : width;
       row.to = to(j, n);
-      (is_edge ? edge : n == width ? tile : last_tile)(args, row, j, first, last);
+      (is_edge ? edge : j == begin ? first_tile : j + n == end ? last_tile : tile)(args, row, j, first, last);
     }
   }
 };
