@@ -232,7 +232,10 @@ struct BlockedTiling {
     pairs = (blocks_of(args.maps) + kMapBlocks - 1) / kMapBlocks;
     const int64_t weights = pairs * kMapBlocks * blocks_of(args.channels) * b.taps * c.taps * kBlock * kBlock * 4;
     const int64_t inputs = args.channels * b.in * c.in * 4, room = weights <= 24 << 10 ? 16 << 10 : 512 << 10;
-    const int64_t chunks = inputs / room + 1;
+    // Threads take chunks of their own, and so read what they wrote in the layer before, unless weights are most of
+    // what is read: then they share a chunk, each with maps of its own.
+    int64_t chunks = inputs / room + 1;
+    if (chunks > 1 || weights <= 2 * inputs) chunks += chunks % 2;
     chunk = (tiles + chunks - 1) / chunks;
     if (chunk < 1) chunk = 1;
   }

@@ -112,8 +112,10 @@ struct DepthwiseSplit {
   DepthwiseTile first_tile, tile, last_tile, edge;
 
   explicit DepthwiseSplit(const ConvolveAxis& c) : end(c.count), edge(depthwise_tile<1, 0, 0, 0, 0>) {
-    const int64_t last = (c.count - 1) * c.in_step + c.off_first + (c.taps - 1) * c.off_step;
-    if (take_tiles(c, c.off_first < 0 ? -c.off_first : 0, last >= c.in ? last - c.in + 1 : 0)) return;
+    const int64_t reach = (c.taps - 1) * c.off_step;  // negative in transposed convolutions
+    const int64_t near = c.off_first + (reach < 0 ? reach : 0);
+    const int64_t far = (c.count - 1) * c.in_step + c.off_first + (reach > 0 ? reach : 0);
+    if (take_tiles(c, near < 0 ? -near : 0, far >= c.in ? far - c.in + 1 : 0)) return;
     while (begin < c.count && !is_inside(c, begin)) ++begin;
     end = begin;
     while (end < c.count && is_inside(c, end)) ++end;
@@ -150,16 +152,22 @@ struct DepthwiseSplit {
 
 }  // namespace
 
-// Items [first, last): images, blocks of 16 groups, and rows, rows fastest.
+// Items [first, last): images, bands of rows, blocks of 16 groups, and rows of a band, rows fastest. Bands keep threads
+// to rows of their own, as the layers before and after do; of a small image channels are divided.
 void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t blocks = blocks_of(args.groups), taps = b.taps * c.taps;
+  const int64_t n_bands = b.count * c.count < 196 ? 1 : (b.count + 15) / 16 * 2;
+  const int64_t most_rows = (b.count + n_bands - 1) / n_bands, items = blocks * b.count;
   const DepthwiseSplit split(c);
   DepthwiseRow row{Finish(args)};
   row.step = row.finish.is_all ? c.out_step * kBlock : kBlock;
   Unfinished<1, kDepthwise> unfinished;
   for (int64_t item = first; item < last; ++item) {
-    const int64_t jh = item % b.count, unit = item / b.count, block = unit % blocks;
+    const int64_t image = item / items, first_row = item % items / (most_rows * blocks) * most_rows;
+    const int64_t rows = b.count - first_row < most_rows ? b.count - first_row : most_rows;
+    const int64_t in_band = item % items - first_row * blocks, block = in_band / rows, unit = image * blocks + block;
+    const int64_t jh = first_row + in_band % rows;
     row.x = static_cast<const float*>(args.x) + unit * b.in * c.in * kBlock;
     row.weights = static_cast<const float*>(args.weights) + block * taps * kBlock;
     row.bias = args.bias ? args.bias + block * kBlock : nullptr;
@@ -170,7 +178,7 @@ void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
         static_cast<float*>(args.y) + ((unit * b.out + b.out_first + jh * b.out_step) * c.out + c.out_first) * kBlock;
     split.run(args, row, [&](int64_t j, int64_t n) {
       if (row.finish.is_all) return y + j * row.step;
-      float* const to = unfinished.room(args, y + j * kBlock, 1, unit / blocks, block * kBlock, row.maps);
+      float* const to = unfinished.room(args, y + j * kBlock, 1, image, block * kBlock, row.maps);
       unfinished.add(n);
       return to;
     });
