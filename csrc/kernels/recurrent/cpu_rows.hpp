@@ -48,6 +48,7 @@ class PackedProduct {
     if (m * n_ == 0) return;
     const GemmArgs args = set(a, a_type, m, nullptr, DT_TYPE_FLOAT, bias, y);
     const GemmPacked packed = set_packed(m, w, 1);
+    if (is_few(m, a_type)) return kernels_.few(args, packed, 0, few_items(), scratch);
     kernels_.tiles(args, packed, 0, blocks(m, packed) * packed.splits, scratch);
   }
   // The same on the host's threads, with kScratch floats for each of them.
@@ -59,6 +60,13 @@ class PackedProduct {
     int64_t pieces = products / 4e5 < run.n_threads() ? static_cast<int64_t>(products / 4e5) : run.n_threads();
     if (pieces < 1) pieces = 1;
     GemmPacked packed = set_packed(m, w, pieces);
+    if (is_few(m, a_type)) {
+      const int64_t all = few_items();
+      if (pieces > all) pieces = all;
+      return run.parallel_for(pieces, [&](int32_t piece) {
+        kernels_.few(args, packed, all * piece / pieces, all * (piece + 1) / pieces, scratch + piece * kScratch);
+      });
+    }
     int64_t items = blocks(m, packed);
     const int64_t splits = items >= pieces ? 1 : (pieces + items - 1) / items;
     if (packed.splits < splits) packed.splits = splits;
@@ -71,6 +79,9 @@ class PackedProduct {
   }
 
  private:
+  // Few rows are read where they lie, and each weight once.
+  static bool is_few(int64_t m, int32_t a_type) { return m <= kGemmFewRows && a_type == DT_TYPE_FLOAT; }
+  int64_t few_items() const { return (panels_ + kGemmFewPanels - 1) / kGemmFewPanels; }
   GemmArgs set(const void* a, int32_t a_type, int64_t m, const void* w, int32_t w_type, const float* bias,
                float* y) const {
     GemmAxes axes;
