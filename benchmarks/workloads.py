@@ -14,6 +14,7 @@ from catalog import LAYERS, MODELS, Model
 # Largest difference of two engines, as a share of the largest value of an output. FP32: Winograd convolutions leave up
 # to 1e-5 in each layer. INT8: values near a tie may be rounded either way. BF16: 8 bits of mantissa.
 TOLERANCES = {"fp32": 1e-3, "int8": 6e-2, "bf16": 6e-2}
+WIDER = {"bert-int8": 0.13}  # twice what ONNX Runtime with its optimisations differs by from itself without them
 AT_LEAST = 1.0  # a workload without a target of its own is at least as fast as the fastest peer
 TARGETS = {  # the fastest peer's time over ours, with 2 threads
     "resnet50": 1.3,
@@ -39,7 +40,7 @@ class Workload:
 
     @property
     def tolerance(self) -> float:
-        return TOLERANCES[self.precision]
+        return WIDER.get(self.name, TOLERANCES[self.precision])
 
     @property
     def target(self) -> float:
