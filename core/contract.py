@@ -372,6 +372,7 @@ class Row:
     absorbs: bool = False  # it can compute pointwise layers that follow its own
     replaces: int = 0  # 1 << i for each constant input that it does not read because it has a packed copy
     is_in_place: bool = False  # output 0 may lie in the memory of input 0
+    is_winograd: bool = False  # it sums products of transformed inputs: its rounding errors are larger
 
 
 @dataclass(frozen=True)

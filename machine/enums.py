@@ -64,6 +64,7 @@ class BuilderFlag(Named):
     REFIT_IDENTICAL = 22
     WEIGHT_STREAMING = 23
     EDITABLE_TIMING_CACHE = 24
+    DISABLE_WINOGRAD = 31  # TensorRT lacks it: no row may sum products of transformed inputs, whose errors are larger
 
 
 class MemoryPoolType(Named):

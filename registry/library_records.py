@@ -185,6 +185,7 @@ def _row(row: Mapping[str, Any], index: int, table_traits: int) -> Row:
         absorbs=row["absorbs"],
         replaces=row["replaces"],
         is_in_place=bool((row["traits"] | table_traits) & TRAITS["in_place"]),
+        is_winograd=bool(row["traits"] & TRAITS["winograd"]),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from dovetail import _native
 from dovetail.core.contract import Implementation, OpSpec
 
-TRAITS = {"op_object": 1, "capture_safe": 2, "in_place": 4, "python": 8}  # DT_TRAIT_*
+TRAITS = {"op_object": 1, "capture_safe": 2, "in_place": 4, "python": 8, "winograd": 16}  # DT_TRAIT_*
 
 
 def bound(implementation: Implementation) -> Implementation:

@@ -152,6 +152,8 @@ class Candidates:
         """Why a row that fits the tensors is not used; "" if it is."""
         if pin is not None and not _matches(pin, candidate.row):
             return f"{PINNED}{pin}"
+        if is_winograd(candidate) and self.config.get_flag(BuilderFlag.DISABLE_WINOGRAD):
+            return "computes by Winograd's algorithm, which BuilderFlag.DISABLE_WINOGRAD forbids"
         for tensor, dtype in zip(layer.tensors, candidate.types, strict=True):
             if tensor is not None and dtype == DataType.INT8 and tensor.dtype in FLOATS and tensor.scale <= 0:
                 return f"INT8 needs a scale, which '{tensor.name}' does not have"
@@ -202,6 +204,12 @@ def has_other_types(layer: GraphLayer, candidate: Candidate) -> bool:
         tensor is not None and dtype not in (None, tensor.dtype)
         for tensor, dtype in zip(layer.tensors, candidate.types, strict=True)
     )
+
+
+def is_winograd(candidate: Candidate) -> bool:
+    """True if its row sums products of transformed inputs, with larger rounding errors than those of plain sums."""
+    row = candidate.row
+    return any(one.is_winograd for one in row.implementation.rows if one.index == row.row)
 
 
 def other_device(device: DeviceType) -> DeviceType:

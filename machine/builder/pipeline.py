@@ -22,6 +22,7 @@ from dovetail.machine.builder.passes.group_layers import group_layers
 from dovetail.machine.builder.passes.infer_shapes import infer_shapes
 from dovetail.machine.builder.passes.insert_reformats import insert_reformats
 from dovetail.machine.builder.passes.list_candidates import list_candidates
+from dovetail.machine.builder.passes.note_rounding import note_rounding
 from dovetail.machine.builder.passes.pack_constants import pack_constants
 from dovetail.machine.builder.passes.plan_memory import plan_memory
 from dovetail.machine.builder.passes.prune_candidates import prune_candidates
@@ -78,6 +79,8 @@ PIPELINE: tuple[Pass, ...] = (
     report_algorithms,
     # layers that the chosen kernels do not absorb become separate groups
     split_groups,
+    # say which layers have larger rounding errors than plain sums
+    note_rounding,
     # insert reformats between neighbours with different places
     insert_reformats,
     # layers that only move elements are no steps where inputs and outputs can lie in the same memory

@@ -47,7 +47,7 @@ def test_a_build_without_settings_warns_of_nothing(building):
 
 FLAGS = [flag for flag in trt.BuilderFlag if flag.name not in (
     "TF32", "GPU_FALLBACK", "PREFER_PRECISION_CONSTRAINTS", "OBEY_PRECISION_CONSTRAINTS", "DISABLE_TIMING_CACHE",
-    "ERROR_ON_TIMING_CACHE_MISS",
+    "ERROR_ON_TIMING_CACHE_MISS", "DISABLE_WINOGRAD",
 )]  # fmt: skip
 
 

@@ -76,9 +76,10 @@ def test_fields_reach_the_library_with_their_wire_types_and_absent_ones_do_not()
 
 def test_rows_and_traits_are_read_by_name():
     one = library_implementation("NMS@1", "cpu", rows=[("fast", "f32 -> f32"), ("any", "f32 -> f32")], traits=1 | 4)
-    one.rows[0].update(needs=library_records._FEATURES["avx2"] | library_records._FEATURES["fma"], formats="chw16")
+    features = library_records._FEATURES
+    one.rows[0].update(needs=features["avx2"] | features["fma"], formats="chw16", traits=2 | 16)
     made = library_records.implementations_of(library("/lib/libacme.so", "acme", [], [one]), "acme")[0]
-    assert made.rows[0] == Row("fast", "f32 -> f32", "chw16", ("avx2", "fma"), 0, 0, is_in_place=True)
+    assert made.rows[0] == Row("fast", "f32 -> f32", "chw16", ("avx2", "fma"), 0, 0, is_in_place=True, is_winograd=True)
     assert made.rows[1] == Row("any", "f32 -> f32", "linear", (), 0, 1, is_in_place=True)
     assert (made.traits, made.device, made.native) == ({"op_object", "in_place"}, DeviceType.CPU, one)
     assert (made.plugin, made.library) == ("acme", "/lib/libacme.so")

@@ -476,7 +476,10 @@ enum {
   DT_TRAIT_OP_OBJECT = 1,    /* works on the op's object (a V2DynamicExt class); create is null */
   DT_TRAIT_CAPTURE_SAFE = 2, /* enqueue may be captured into a CUDA graph */
   DT_TRAIT_IN_PLACE = 4,     /* output 0 may share the memory of input 0 */
-  DT_TRAIT_PYTHON = 8        /* takes the interpreter lock */
+  DT_TRAIT_PYTHON = 8,       /* takes the interpreter lock */
+  /* Of a row: it sums products of transformed inputs, as Winograd's convolution does, so that its rounding errors are
+   * several times those of plain sums; a build may be told to leave such rows out. Since 1.1 */
+  DT_TRAIT_WINOGRAD = 16
 };
 
 /* One complete assignment of types and formats, and the function that computes it.

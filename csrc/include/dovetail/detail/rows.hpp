@@ -49,6 +49,7 @@ constexpr uint64_t sm(int capability) { return static_cast<uint64_t>(capability)
 // Traits of a row; see DT_TRAIT_*.
 constexpr uint32_t kCaptureSafe = DT_TRAIT_CAPTURE_SAFE;
 constexpr uint32_t kInPlace = DT_TRAIT_IN_PLACE;
+constexpr uint32_t kWinograd = DT_TRAIT_WINOGRAD;
 
 // `.replaces = inputs_bits(1, 2)`: the second and the third input.
 template <class... Index>

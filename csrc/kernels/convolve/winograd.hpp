@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// Winograd's convolution of blocks of 16 channels (CHW16) in float32, fused over a block of tiles: the inputs are
+// transformed, each position is a small matrix product, and the products of a panel of maps are transformed to outputs
+// while they are in a cache.
+#ifndef DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_HPP
+#define DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_HPP
+
+#include "kernels/convolve/blocked.hpp"
+#include "kernels/convolve/winograd_pack.hpp"
+
+namespace DT_ISA {
+namespace {
+
+static_assert(kMapBlocks * kBlock == kWinogradPanel, "weights are packed for what registers hold");
+
+// A chain of float32 additions is not longer, and weights of so many channels stay in L1 while tiles run.
+constexpr int64_t kWinogradChannels = 256;
+// The processor does not read ahead far enough by itself: weights are read once, and their rows are short.
+constexpr int64_t kReadAhead = 16384 / 4;
+
+// Where a tile lies: its image, and its first output.
+struct WinogradTile {
+  int64_t image, h, w;
+  WinogradTile(const WinogradArgs& args, int64_t index, int m)
+      : image(index / (args.tiles_h * args.tiles_w)),
+        h(index / args.tiles_w % args.tiles_h * m),
+        w(index % args.tiles_w * m) {}
+};
+
+// The inputs of one tile, 16 channels of each; with zeros outside of x they are copied to `room`. `pitch`: of rows.
+template <int pairs>
+inline const float* tile_inputs(const ConvolveArgs& args, const float* x, const WinogradTile& tile, float* room,
+                                int64_t* pitch) {
+  constexpr int t = Winograd<pairs>::kInputs;
+  const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
+  const int64_t h0 = tile.h + b.off_first, w0 = tile.w + c.off_first;
+  if (h0 >= 0 && h0 + t <= b.in && w0 >= 0 && w0 + t <= c.in) {
+    *pitch = c.in * kBlock;
+    return x + (h0 * c.in + w0) * kBlock;
+  }
+  *pitch = t * kBlock;
+  float* to = room;
+  for (int64_t h = h0; h < h0 + t; ++h) {
+    for (int64_t w = w0; w < w0 + t; ++w, to += kBlock) {
+      const bool is_inside = h >= 0 && h < b.in && w >= 0 && w < c.in;
+      for (int i = 0; i < kVectors; ++i)
+        store(to + i * kLanes, is_inside ? load(x + (h * c.in + w) * kBlock + i * kLanes) : VecF{});
+    }
+  }
+  return room;
+}
+
+template <int pairs>
+void transform_tile(const float* from, int64_t pitch, float* to, int64_t position) {
+  typedef Winograd<pairs> F;
+  constexpr int t = F::kInputs;
+  for (int v = 0; v < kVectors; ++v) {
+    VecF columns[t][t];
+    for (int j = 0; j < t; ++j) {
+      VecF d[t], r[t];
+#pragma GCC unroll 8
+      for (int i = 0; i < t; ++i) d[i] = load(from + i * pitch + j * kBlock + v * kLanes);
+      F::of_inputs(d, r);
+#pragma GCC unroll 8
+      for (int i = 0; i < t; ++i) columns[i][j] = r[i];
+    }
+    for (int i = 0; i < t; ++i) {
+      VecF r[t];
+      F::of_inputs(columns[i], r);
+#pragma GCC unroll 8
+      for (int j = 0; j < t; ++j) store(to + (i * t + j) * position + v * kLanes, r[j]);
+    }
+  }
+}
+
+template <int pairs>
+void transform_blocks(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t first_block,
+                      int64_t last_block) {
+  typedef Winograd<pairs> F;
+  const ConvolveArgs& of = args.of;
+  const int64_t blocks = blocks_of(of.channels), plane = of.axis[1].in * of.axis[2].in * kBlock;
+  float room[F::kPositions * kBlock];
+  for (int64_t i = 0; i < n; ++i) {
+    const WinogradTile tile(args, first + i, F::kOutputs);
+    const float* x = static_cast<const float*>(of.x) + (tile.image * of.groups + group) * blocks * plane;
+    for (int64_t block = first_block; block < last_block; ++block) {
+      int64_t pitch;
+      const float* from = tile_inputs<pairs>(of, x + block * plane, tile, room, &pitch);
+      transform_tile<pairs>(from, pitch, args.inputs + (block * args.block + i) * kBlock, args.input_pitch);
+    }
+  }
+}
+
+// Products of some tiles and one panel at one position: [tile][map] = [tile][channel] [channel][map], or added to it.
+template <int tiles, int blocks>
+void multiply_position(const float* x, int64_t x_block, const float* w, int64_t channels, bool is_first, float* y,
+                       int64_t y_block) {
+  constexpr int v = blocks * kVectors;
+  VecF sum[tiles][v];
+#pragma GCC unroll 16
+  for (int p = 0; p < tiles; ++p) {
+#pragma GCC unroll 4
+    for (int i = 0; i < v; ++i) sum[p][i] = VecF{};
+  }
+  for (int64_t c0 = 0; c0 < channels; c0 += kBlock, x += x_block) {
+    const int n = static_cast<int>(channels - c0 < kBlock ? channels - c0 : kBlock);
+    for (int c = 0; c < n; ++c, w += kWinogradPanel) {
+      VecF weight[v];
+#pragma GCC unroll 4
+      for (int i = 0; i < v; ++i) weight[i] = load(w + i * kLanes);
+      __builtin_prefetch(w + kReadAhead);
+      if (blocks > 1) __builtin_prefetch(w + kReadAhead + kBlock);
+#pragma GCC unroll 16
+      for (int p = 0; p < tiles; ++p) {
+        const VecF input = splat(x[p * kBlock + c]);
+#pragma GCC unroll 4
+        for (int i = 0; i < v; ++i) sum[p][i] += weight[i] * input;
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int p = 0; p < tiles; ++p) {
+#pragma GCC unroll 4
+    for (int i = 0; i < v; ++i) {
+      float* to = y + i / kVectors * y_block + p * kBlock + i % kVectors * kLanes;
+      store(to, is_first ? sum[p][i] : sum[p][i] + load(to));
+    }
+  }
+}
+
+typedef void (*MultiplyPosition)(const float* x, int64_t x_block, const float* w, int64_t channels, bool is_first,
+                                 float* y, int64_t y_block);
+
+template <int tiles>
+inline MultiplyPosition multiply_position_of(int64_t n, int64_t blocks) {
+  if constexpr (tiles == 0) {
+    return nullptr;
+  } else {
+    if (n != tiles) return multiply_position_of<tiles - 1>(n, blocks);
+    return blocks == kMapBlocks ? multiply_position<tiles, kMapBlocks> : multiply_position<tiles, 1>;
+  }
+}
+
+// All products of n tiles and a panel.
+inline void multiply_panel(const WinogradArgs& args, int positions, int64_t n, const float* weights, int64_t blocks) {
+  const int64_t channels = args.of.channels, x_block = args.block * kBlock;
+  const int64_t groups = (n + kOutputs - 1) / kOutputs, width = (n + groups - 1) / groups;
+  for (int position = 0; position < positions; ++position) {
+    const float* x = args.inputs + position * args.input_pitch;
+    float* y = args.products + position * args.product_pitch;
+    for (int64_t c = 0; c < channels; c += kWinogradChannels) {
+      const int64_t n_channels = channels - c < kWinogradChannels ? channels - c : kWinogradChannels;
+      for (int64_t i = 0; i < n; i += width) {
+        const MultiplyPosition run = multiply_position_of<kOutputs>(n - i < width ? n - i : width, blocks);
+        run(x + i * kBlock, x_block, weights, n_channels, c == 0, y + i * kBlock, x_block);
+      }
+      x += n_channels / kBlock * x_block;
+      weights += n_channels * kWinogradPanel;
+    }
+  }
+}
+
+// Outputs of one block of maps that wait in L1 for an epilogue that is not done in registers: on many it costs less.
+class WaitingRows {
+ public:
+  WaitingRows(const ConvolveArgs& args, int64_t map, int64_t maps, float* y)
+      : args_(args), y_(y), map_(map), maps_(static_cast<int>(maps < kBlock ? maps : kBlock)) {}
+  // `most` outputs follow: none before them is still to be written.
+  void start(int64_t image, int most) {
+    if (n_ + most > kRows || image != image_) finish();
+    image_ = image;
+  }
+  // Room for n neighbours, which belong at y + offset.
+  float* add(int64_t offset, int n) {
+    float* const to = values_ + n_ * kBlock;
+    for (int i = 0; i < n; ++i) offsets_[n_++] = offset + i * kBlock;
+    return to;
+  }
+  void finish() {
+    if (n_ == 0) return;
+    EpilogueTile tile = {values_, kBlock, n_, maps_};
+    tile.offset = y_ - static_cast<const float*>(args_.y);
+    tile.row_offsets = offsets_;
+    tile.image = image_;
+    tile.channel = map_;
+    tile.column_channel = 1;
+    apply_epilogue(*args_.epilogue, tile);  // lanes without a map stay zero
+    for (int i = 0; i < n_; ++i) {
+      for (int v = 0; v < kVectors; ++v) store(y_ + offsets_[i] + v * kLanes, load(values_ + i * kBlock + v * kLanes));
+    }
+    n_ = 0;
+  }
+
+ private:
+  static constexpr int kRows = 64;  // 4 KiB
+  const ConvolveArgs& args_;
+  float* const y_;
+  const int64_t map_;
+  const int maps_;
+  int64_t image_ = 0;
+  int n_ = 0;
+  int64_t offsets_[kRows];
+  alignas(64) float values_[kRows * kBlock];
+};
+
+// n_h rows of n_w outputs of one tile from its products; each row goes to to[row]. `bias`: 16 values.
+template <int pairs>
+void finish_tile(const float* from, int64_t position, const float* bias, int n_h, int n_w, float* const* to,
+                 const Finish* finish, int64_t maps) {
+  typedef Winograd<pairs> F;
+  constexpr int t = F::kInputs, m = F::kOutputs;
+  int64_t out[m];  // outputs that do not exist are computed as the last one
+  for (int j = 0; j < m; ++j) out[j] = (j < n_w ? j : n_w - 1) * kBlock;
+  for (int v = 0; v < kVectors; ++v) {
+    VecF columns[m][t];
+    for (int j = 0; j < t; ++j) {
+      VecF y[t], r[m];
+#pragma GCC unroll 8
+      for (int i = 0; i < t; ++i) y[i] = load(from + (i * t + j) * position + v * kLanes);
+      F::of_outputs(y, r);
+#pragma GCC unroll 8
+      for (int i = 0; i < m; ++i) columns[i][j] = r[i];
+    }
+    const VecF first = load(bias + v * kLanes);
+    for (int i = 0; i < n_h; ++i) {
+      VecF r[m], sum[m][1];
+      F::of_outputs(columns[i], r);
+#pragma GCC unroll 8
+      for (int j = 0; j < m; ++j) sum[j][0] = r[j] + first;
+      if (finish) finish->apply(sum, to[i] + v * kLanes, out);
+#pragma GCC unroll 8
+      for (int j = 0; j < m; ++j) {
+        if (j < n_w) write_maps(sum[j], to[i] + j * kBlock + v * kLanes, 0, maps - v * kLanes);
+      }
+    }
+  }
+}
+
+// Outputs of n tiles and one block of maps, whose products are at `from`.
+template <int pairs>
+void finish_tiles(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t block, const float* from) {
+  constexpr int m = Winograd<pairs>::kOutputs;
+  const ConvolveArgs& of = args.of;
+  const ConvolveAxis &b = of.axis[1], &c = of.axis[2];
+  const int64_t map_blocks = blocks_of(of.maps), plane = b.out * c.out * kBlock;
+  const int64_t maps = of.maps - block * kBlock, map = group * of.maps + block * kBlock;
+  float bias[kBlock] = {};
+  for (int64_t i = 0; of.bias && i < kBlock && i < maps; ++i) bias[i] = of.bias[map + i];
+  float* const y = static_cast<float*>(of.y) + (group * map_blocks + block) * plane;
+  const Finish finish(of);
+  WaitingRows waiting(of, map, maps, y);
+  for (int64_t i = 0; i < n; ++i) {
+    const WinogradTile tile(args, first + i, m);
+    const int n_h = static_cast<int>(b.out - tile.h < m ? b.out - tile.h : m);
+    const int n_w = static_cast<int>(c.out - tile.w < m ? c.out - tile.w : m);
+    if (!finish.is_all) waiting.start(tile.image, n_h * n_w);
+    float* to[m];
+    for (int h = 0; h < n_h; ++h) {
+      const int64_t at = tile.image * of.groups * map_blocks * plane + ((tile.h + h) * c.out + tile.w) * kBlock;
+      to[h] = finish.is_all ? y + at : waiting.add(at, n_w);
+    }
+    finish_tile<pairs>(from + i * kBlock, args.product_pitch, bias, n_h, n_w, to, finish.is_all ? &finish : nullptr,
+                       maps);
+  }
+  waiting.finish();
+}
+
+template <int pairs>
+void multiply_panels(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t first_panel,
+                     int64_t last_panel) {
+  constexpr int positions = Winograd<pairs>::kPositions;
+  const int64_t map_blocks = blocks_of(args.of.maps), panels = (map_blocks + kMapBlocks - 1) / kMapBlocks;
+  const int64_t panel_weights = positions * args.of.channels * kWinogradPanel;
+  for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+    const int64_t block = panel * kMapBlocks, blocks = map_blocks - block < kMapBlocks ? 1 : kMapBlocks;
+    const float* weights = static_cast<const float*>(args.of.weights) + (group * panels + panel) * panel_weights;
+    multiply_panel(args, positions, n, weights, blocks);
+    for (int64_t i = 0; i < blocks; ++i)
+      finish_tiles<pairs>(args, group, first, n, block + i, args.products + i * args.block * kBlock);
+  }
+}
+
+}  // namespace
+
+void winograd_transform(const WinogradArgs& args, int pairs, int64_t group, int64_t first, int64_t n,
+                        int64_t first_block, int64_t last_block) {
+  const auto run = pairs == 1 ? transform_blocks<1> : pairs == 2 ? transform_blocks<2> : transform_blocks<3>;
+  run(args, group, first, n, first_block, last_block);
+}
+
+void winograd_multiply(const WinogradArgs& args, int pairs, int64_t group, int64_t first, int64_t n,
+                       int64_t first_panel, int64_t last_panel) {
+  const auto run = pairs == 1 ? multiply_panels<1> : pairs == 2 ? multiply_panels<2> : multiply_panels<3>;
+  run(args, group, first, n, first_panel, last_panel);
+}
+
+}  // namespace DT_ISA
+
+#endif

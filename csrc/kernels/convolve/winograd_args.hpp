@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments of Winograd's convolution F(m x m, 3 x 3): m x m outputs of a 3x3 kernel that moves by one are computed from
+// the (m + 2) x (m + 2) inputs of their tile with one product for each of these inputs instead of 9 m^2:
+//
+//   Y = At [sum over channels of (G g Gt) * (Bt d B)] A,  with * the product of elements
+//
+// Bt d B is the transformed tile, G g Gt the transformed kernel, which is made when a plan is built. The matrices are
+// those of interpolation at m + 1 points and infinity. Source: Lavin and Gray, "Fast algorithms for convolutional
+// neural networks", CVPR 2016.
+#ifndef DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_ARGS_HPP
+#define DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_ARGS_HPP
+
+#include "kernels/convolve/args.hpp"
+
+// The points are 0 and these with both signs, m / 2 of them: a pair of points shares half of its operations.
+// For m = 4 the points 3/4 and 3/2 leave a third of the rounding error of the usual 1 and 2, little more than a plain
+// sum has; for m = 6 nothing was found that is better than 1/2, 1 and 2. All are exact, and so are their squares.
+constexpr int kWinogradPairs = 3;  // at most
+constexpr double kWinogradPoints[kWinogradPairs][kWinogradPairs] = {{1}, {0.75, 1.5}, {0.5, 1, 2}};
+
+struct WinogradArgs {
+  ConvolveArgs of;  // weights: [group][panel of maps][position][channel][maps of the panel]
+  int64_t tiles_h, tiles_w;
+  int64_t block;                       // tiles that are computed together
+  float* inputs;                       // transformed: [position][block of channels][block][16]
+  float* products;                     // of one panel: [position][block of maps][block][16]
+  int64_t input_pitch, product_pitch;  // of positions
+};
+
+// Each of a group's tiles [first, first + n), numbered over images, rows and columns; n <= args.block. The first two
+// functions run one after the other: `transform` fills `inputs`, of blocks of channels [first_block, last_block);
+// `multiply` computes panels [first_panel, last_panel) of y from them. `pairs` is m / 2. `pack` transforms the kernel
+// [maps, channels, 3, 3] of one group.
+DOVETAIL_KERNELS(void winograd_transform(const WinogradArgs& args, int pairs, int64_t group, int64_t first, int64_t n,
+                                         int64_t first_block, int64_t last_block);
+                 void winograd_multiply(const WinogradArgs& args, int pairs, int64_t group, int64_t first, int64_t n,
+                                        int64_t first_panel, int64_t last_panel);
+                 void winograd_pack(const float* kernel, int64_t maps, int64_t channels, int pairs, float* to);)
+
+// Maps of one panel of weights: those that a kernel keeps in registers.
+#define DT_WINOGRAD_PANEL(isa, needs, lanes, of, ...)       \
+  namespace isa {                                           \
+  constexpr int64_t kWinogradPanel = lanes == 16 ? 32 : 16; \
+  }
+DOVETAIL_ISAS(DT_WINOGRAD_PANEL, )
+#undef DT_WINOGRAD_PANEL
+
+#endif
