@@ -113,7 +113,7 @@ class Unfinished {
  public:
   // Outputs at y of the blocks from `map` on, of which `maps` are left: whose, and where neighbours may be written.
   float* room(const ConvolveArgs& args, float* y, int64_t n_blocks, int64_t image, int64_t map, int64_t maps) {
-    if (n_ >= kEnough || y != y_ + n_ * kBlock || map != map_) finish(args);
+    if (n_ >= kEnough || y != y_ + n_ * kBlock || map != map_ || image != image_) finish(args);
     if (n_ == 0) {
       y_ = y;
       n_blocks_ = n_blocks;
