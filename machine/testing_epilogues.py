@@ -29,6 +29,8 @@ EPILOGUES = {
     "value of each row": ("x * c", "x + w"),
     "residual first": ("r - x", "max(-1, min(x, 6))", "tanh(x)"),
     "residual and limits": ("x + r", "min(max(x, -0.5), 6)"),
+    "residual, SiLU and limit": ("x + r", "x * sigmoid(x)", "min(x, 2)"),
+    "SiLU and residual": ("x * sigmoid(x)", "x + r"),
     "limits of one side": ("r + x", "max(x, 0.25)"),
     "gelu": ("0.5 * x * (1 + erf(x * 0.70710678))",),
     "gelu by tanh": ("0.5 * x * (1 + tanh(0.79788456 * (x + 0.044715 * x * x * x)))",),

@@ -23,14 +23,19 @@ inline VecF bias_lanes(const float* bias, int i, int64_t maps) {
   return load_lanes(reinterpret_cast<uintptr_t>(bias) + static_cast<uintptr_t>(i) * kLanes * 4, 0, n, VecF{});
 }
 
-// The most common epilogues, in registers: at most one addition of a tensor as large as y, then limits (Relu, Clip). A
-// Finish that is not all of the program leaves all of it to Unfinished.
+// x * sigmoid(x) of n vectors; a call, since this code in each kernel would be most of it.
+static __attribute__((noinline)) void silu_of(VecF* x, int n) {
+  for (int i = 0; i < n; ++i) x[i] *= sigmoid_f(x[i]);
+}
+
+// The most common epilogues, in registers: at most one addition of a tensor as large as y, then SiLU, then limits (Relu,
+// Clip). A Finish that is not all of the program leaves all of it to Unfinished.
 struct Finish {
   const float* y = nullptr;         // the output
   const float* residual = nullptr;  // what is added, or null
   int64_t y_block = 0;              // distance of two blocks of maps
   float low = 0, high = 0;
-  bool is_clamped = false, is_all = true;
+  bool has_silu = false, is_clamped = false, is_all = true;
 
   explicit Finish(const ConvolveArgs& args)
       : y(static_cast<const float*>(args.y)), y_block(args.axis[1].out * args.axis[2].out * kBlock) {
@@ -39,12 +44,18 @@ struct Finish {
     high = __builtin_inff();
     int8_t value = 0;  // the register that holds what the steps have made so far
     for (int s = 0; s < args.epilogue->n_steps; ++s) {
+      const bool is_next = !has_silu && !is_clamped && is_silu(*args.epilogue, s);
+      if (is_next && args.epilogue->steps[s].index[0] == value) {
+        has_silu = true;
+        value = args.epilogue->steps[++s].to;
+        continue;
+      }
       is_all = is_all && take(*args.epilogue, args.epilogue->steps[s], value);
       value = args.epilogue->steps[s].to;
     }
     if (is_all) return;
     residual = nullptr;
-    is_clamped = false;
+    has_silu = is_clamped = false;
   }
 
   // Sums of blocks of maps at y + out[p].
@@ -56,6 +67,20 @@ struct Finish {
       for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
         for (int i = 0; i < v; ++i) sum[p][i] += load(from + out[p] + i / kVectors * y_block + i % kVectors * kLanes);
+      }
+    }
+    if (has_silu) {
+      VecF room[outputs * v];
+#pragma GCC unroll 16
+      for (int p = 0; p < outputs; ++p) {
+#pragma GCC unroll 4
+        for (int i = 0; i < v; ++i) room[p * v + i] = sum[p][i];
+      }
+      silu_of(room, outputs * v);
+#pragma GCC unroll 16
+      for (int p = 0; p < outputs; ++p) {
+#pragma GCC unroll 4
+        for (int i = 0; i < v; ++i) sum[p][i] = room[p * v + i];
       }
     }
     if (!is_clamped) return;
@@ -74,7 +99,8 @@ struct Finish {
     if (step.kind[1 - other] != kEpilogueRegister || step.index[1 - other] != value) return false;
     if (step.operation == DT_STEP_ADD && step.kind[other] == kEpilogueTensor) {
       const EpilogueOperand& tensor = program.tensors[step.index[other]];
-      if (tensor.form != kEpilogueWhole || tensor.type != DT_TYPE_FLOAT || residual || is_clamped) return false;
+      if (tensor.form != kEpilogueWhole || tensor.type != DT_TYPE_FLOAT || residual || has_silu || is_clamped)
+        return false;
       residual = static_cast<const float*>(tensor.data);
       return true;
     }
