@@ -86,6 +86,7 @@ FAMILIES = {
     "conversion": "pointwise layout simd",
     "gemm": "layout simd cuda",
     "convolve": "layout simd cuda spec",
+    "quantized": "layout simd",
     "recurrent": "gemm layout simd spec",
 }
 

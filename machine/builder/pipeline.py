@@ -26,6 +26,7 @@ from dovetail.machine.builder.passes.note_rounding import note_rounding
 from dovetail.machine.builder.passes.pack_constants import pack_constants
 from dovetail.machine.builder.passes.plan_memory import plan_memory
 from dovetail.machine.builder.passes.prune_candidates import prune_candidates
+from dovetail.machine.builder.passes.quantize_products import quantize_products
 from dovetail.machine.builder.passes.report_algorithms import report_algorithms
 from dovetail.machine.builder.passes.select_algorithms import select_algorithms
 from dovetail.machine.builder.passes.select_formats import select_formats
@@ -53,7 +54,9 @@ PIPELINE: tuple[Pass, ...] = (
     carry_scales,
     # layers with constant inputs are computed now, except dequantise layers
     fold_constants,
-    # layers between dequantise layers take the INT8 tensors directly
+    # convolutions, products and additions between dequantise and quantise layers work on the integers
+    quantize_products,
+    # other layers between dequantise layers take the INT8 tensors directly
     absorb_quantization,
     fold_remaining_constants,
     # insert copies for outputs that no layer computes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy
 
@@ -73,7 +73,9 @@ class Convolving(Plugin, abstract=True):
     padding = deprecated(padding_nd, "padding_nd")
 
     # Weights may stay float32 beside narrower data.
-    type_rows = ("f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16",)
+    type_rows: ClassVar[Sequence[str]] = (
+        "f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16",
+    )
 
     @property
     def spatial(self) -> int:

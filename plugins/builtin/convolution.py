@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from itertools import product
-from math import prod
 
 import numpy
 
 from dovetail.core.types import DataType
-from dovetail.plugins import convolution_extent
+from dovetail.plugins.builtin._convolved import convolved, extents_of
 from dovetail.plugins.builtin._convolving import Convolving, onnx_convolved, onnx_inputs, onnx_window
-from dovetail.plugins.onnx import cast, centred, channels, elementwise, is_given, onnx_op, rank_of, requantized
+from dovetail.plugins.onnx import (
+    BYTES,
+    cast,
+    centred,
+    channels,
+    elementwise,
+    factor_of,
+    has_no_zero_point,
+    is_given,
+    is_single,
+    onnx_op,
+    rank_of,
+    requantized,
+)
 
 
 class Convolution(Convolving):
@@ -32,48 +43,17 @@ class Convolution(Convolving):
     """
 
     purpose = "Matrices and convolutions"
+    role = "convolution"
 
     def kernel_dims(self, channels):
         return (self.num_output_maps, channels // self.num_groups, *self.kernel_size_nd)
 
     def infer(self, x, kernel, bias):
         self.check_weights(x, kernel, bias)
-        return self.output(x, [extent for extent, _ in self._extents(x.dims)])
-
-    def _extents(self, dims):
-        """(output extent, padding in front) of each spatial axis."""
-        return [
-            convolution_extent(self.padding_mode, size, w.covered, w.stride, w.before, w.after)
-            for size, w in zip(dims[-self.spatial :], self.windows(), strict=True)
-        ]
+        return self.output(x, [extent for extent, _ in extents_of(self, x.dims)])
 
     def reference(self, x, kernel, bias):
-        windows, extents = list(self.windows()), self._extents(x.shape)
-        batch, channels, size = (
-            x.shape[: -self.spatial - 1],
-            x.shape[-self.spatial - 1],
-            x.shape[-self.spatial :],
-        )
-        groups, maps = self.num_groups, self.num_output_maps
-        # Windows may reach beyond the padding behind (ROUND_UP): pad until the last one fits.
-        behind = [
-            max(0, (extent - 1) * w.stride + w.covered - s - before)
-            for (extent, before), w, s in zip(extents, windows, size, strict=True)
-        ]
-        pads = [(before, after) for (_, before), after in zip(extents, behind, strict=True)]
-        cells = x.reshape(prod(batch), groups, channels // groups, *size)
-        cells = numpy.pad(cells, [(0, 0)] * 3 + pads)
-        kernel = kernel.reshape(groups, maps // groups, channels // groups, *self.kernel_size_nd)
-        out = tuple(extent for extent, _ in extents)
-        y = numpy.zeros((cells.shape[0], groups, maps // groups, prod(out)), x.dtype)
-        for place in product(*(range(w.size) for w in windows)):
-            at = [
-                slice(r * w.dilation, r * w.dilation + (extent - 1) * w.stride + 1, w.stride) if extent else slice(0)
-                for r, w, extent in zip(place, windows, out, strict=True)
-            ]
-            seen = cells[(..., *at)].reshape(*cells.shape[:3], prod(out))  # [n, groups, c, positions]
-            y += kernel[(..., *place)] @ seen
-        y = y.reshape(*batch, maps, *out)
+        y = convolved(self, x, kernel)
         return y if bias is None else y + bias.reshape(-1, *(1,) * self.spatial)
 
     @staticmethod
@@ -112,13 +92,51 @@ def exact_sums(node, x, kernel, x_zero, kernel_zero):
     return onnx_convolved(node, "Convolution", spatial, inputs, num_output_maps=kernel.shape[0], **fields)
 
 
+def bytes_convolved(node, x, kernel, zeros, bias=None, *more, to_type=DataType.INT32):
+    """QuantizedConvolution of two inputs with zero points, and `more` behind them; None if it is another one.
+
+    That has a window of one or two dims, x of 8 bits with one zero point, and a kernel that is int8 without one, or can
+    be stored so.
+    """
+    x_zero, kernel_zero = zeros
+    stored = _int8_kernel(node, kernel, kernel_zero)
+    has_zero = not is_given(node, x_zero) or is_single(node[x_zero])
+    if stored is None or not has_zero or node.type_name(x) not in BYTES or rank_of(node[kernel]) not in (3, 4):
+        return None
+    spatial, fields = onnx_window(node, node[kernel])
+    zero = None if has_no_zero_point(node, x_zero) else node[x_zero]
+    inputs = [node[x], stored, bias, zero, *more]
+    maps = node[kernel].shape[0]
+    return onnx_convolved(
+        node, "QuantizedConvolution", spatial, inputs, num_output_maps=maps, to_type=to_type, **fields
+    )
+
+
+def _int8_kernel(node, kernel, zero):
+    """The kernel as int8 whose zero point is 0; None if it cannot be had without computing."""
+    if node.type_name(kernel) == "INT8" and has_no_zero_point(node, zero):
+        return node[kernel]
+    known = node.constant(kernel)
+    middle = node.constant(zero) if is_given(node, zero) else None
+    if node.type_name(kernel) != "UINT8" or known is None or middle is None or (middle != 128).any():
+        return None
+    return node.as_tensor((known.astype(numpy.int16) - 128).astype(numpy.int8))
+
+
 def conv_integer(node):
     """ONNX ConvInteger."""
-    return cast(node, exact_sums(node, node[0], node[1], 2, 3), DataType.INT32)
+    y = bytes_convolved(node, 0, 1, (2, 3))
+    return cast(node, exact_sums(node, node[0], node[1], 2, 3), DataType.INT32) if y is None else y
 
 
 def q_linear_conv(node):
     """ONNX QLinearConv, whose bias counts in steps of both scales."""
+    if node.type_name(7) in BYTES and all(is_single(node[index]) for index in (1, 6, 7)) and rank_of(node[4]) < 2:
+        bias = node[8] if is_given(node, 8) else None
+        more = factor_of(node, (1, 4, 6)), node[7]
+        y = bytes_convolved(node, 0, 3, (2, 5), bias, *more, to_type=DataType[node.type_name(7)])
+        if y is not None:
+            return y
     sums = exact_sums(node, node[0], node[3], 2, 5)
     if is_given(node, 8):
         sums = elementwise(node, "SUM", sums, channels(node, cast(node, node[8], DataType.FLOAT), rank_of(sums), 1))

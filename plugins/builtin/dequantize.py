@@ -5,7 +5,17 @@ from __future__ import annotations
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, field
 from dovetail.plugins.builtin._scales import UNSET, ZERO_POINTS, check_scales, check_zero_point, spread
-from dovetail.plugins.onnx import Blocks, axis_of_scales, cast, elementwise, has_no_zero_point, onnx_op, rank_of
+from dovetail.plugins.onnx import (
+    Blocks,
+    axis_of_scales,
+    cast,
+    elementwise,
+    has_no_zero_point,
+    is_affine,
+    onnx_op,
+    rank_of,
+    zero_of_bytes,
+)
 
 
 class Dequantize(Plugin):
@@ -59,6 +69,9 @@ def dequantized(node):
     is_symmetric = has_no_zero_point(node, 2)
     if x.dtype == DataType.INT8 and is_symmetric and rank_of(scale) < 2:
         y = node.add("Dequantize", [x, scale], **axis_of_scales(node))
+    elif is_affine(node, node.type_name(0)):
+        zero = zero_of_bytes(node, 2, node.type_name(0))
+        y = node.add("AffineDequantize", [x, cast(node, scale, DataType.FLOAT), zero])
     else:
         blocks = Blocks(node, x)
         steps = blocks.x

@@ -10,7 +10,21 @@ from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.named import Named
 from dovetail.core.types import FLOATS, DataType
 from dovetail.plugins import Input, Output, Plugin, broadcast, field, require_equal
-from dovetail.plugins.onnx import cast, centred, elementwise, is_given, onnx_op, rank_of, requantized, scalar, with_rank
+from dovetail.plugins.onnx import (
+    BYTES,
+    bytes_product,
+    cast,
+    centred,
+    elementwise,
+    factor_of,
+    is_given,
+    is_single,
+    onnx_op,
+    rank_of,
+    requantized,
+    scalar,
+    with_rank,
+)
 
 NUMBERS = (*FLOATS, DataType.INT32, DataType.INT64, DataType.INT8)
 
@@ -42,6 +56,7 @@ class MatrixMultiply(Plugin):
     """
 
     purpose = "Matrices and convolutions"
+    role = "matrix product"
     a = Input(NUMBERS, quantized=True)
     b = Input(NUMBERS, quantized=True)
     y = Output(NUMBERS)
@@ -149,6 +164,9 @@ def _times(node, x, factor):
 
 def mat_mul_integer(node):
     """ONNX MatMulInteger: exact in int32; zero points are one for a, or for each row, and for b, or each column."""
+    y = bytes_product(node, 0, 1, (2, 3))
+    if y is not None:
+        return y
     a, b = node[0], node[1]
     return multiplied(node, centred(node, a, 2, max(0, rank_of(a) - 2)), centred(node, b, 3, max(0, rank_of(b) - 1)))
 
@@ -156,5 +174,10 @@ def mat_mul_integer(node):
 def q_linear_mat_mul(node):
     """ONNX QLinearMatMul."""
     a, b = node[0], node[3]
+    if node.type_name(7) in BYTES and all(is_single(node[index]) for index in (1, 6, 7)) and rank_of(node[4]) < 2:
+        more = factor_of(node, (1, 4, 6)), None, node[7]
+        y = bytes_product(node, 0, 3, (2, 5), *more, to_type=DataType[node.type_name(7)])
+        if y is not None:
+            return y
     sums = multiplied(node, centred(node, a, 2, max(0, rank_of(a) - 2)), centred(node, b, 5, max(0, rank_of(b) - 1)))
     return requantized(node, sums, (1, 4, 6), 7, max(0, rank_of(sums) - 1))

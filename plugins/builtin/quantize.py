@@ -14,10 +14,12 @@ from dovetail.plugins.onnx import (
     cast,
     elementwise,
     has_no_zero_point,
+    is_affine,
     is_given,
     onnx_op,
     rank_of,
     stored,
+    zero_of_bytes,
 )
 
 
@@ -76,6 +78,9 @@ def quantized(node):
     if type_name == "INT8" and is_symmetric and x.dtype != DataType.INT32 and rank_of(scale) < 2:
         wide = x if x.dtype == scale.dtype or scale.dtype == DataType.FLOAT else cast(node, x, scale.dtype)
         return node.add("Quantize", [wide, scale], **axis_of_scales(node))
+    if is_affine(node, type_name):
+        inputs = [cast(node, x, DataType.FLOAT), cast(node, scale, DataType.FLOAT), zero_of_bytes(node, 2, type_name)]
+        return node.add("AffineQuantize", inputs)
     blocks = Blocks(node, cast(node, x, DataType.FLOAT))
     steps = elementwise(node, "DIV", blocks.x, blocks.parameter(cast(node, scale, DataType.FLOAT)))
     zero = None if is_symmetric else blocks.parameter(cast(node, node[2], DataType.FLOAT))

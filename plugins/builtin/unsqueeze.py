@@ -24,6 +24,7 @@ class Unsqueeze(Plugin):
     """
 
     purpose = "Shape and order"
+    role = "unsqueeze"
     x = Input(TYPES)
     axes = Input((DataType.INT32, DataType.INT64), shape=True, doc="Axes of the output that are new.")
     y = Output(like="x")

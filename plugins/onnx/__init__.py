@@ -16,7 +16,8 @@ Arithmetic  cast, combined, applied, reduced by names of operations of ElementWi
             as_float64 (FLOAT whose extents are float64 numbers), in_type, scalar,
             number_like, mask_of, aligned, all_inputs, channels, wrapped
 Types       converted_to, LIMITS, UNSIGNED, ELEMENT_TYPES
-Quantised   centred, stored, requantized, Blocks, has_no_zero_point, is_single, axis_of_scales
+Quantised   centred, stored, requantized, Blocks, has_no_zero_point, is_single, axis_of_scales, BYTES, is_affine,
+            zero_of_bytes, factor_of, bytes_product
 Windows     Window, window_of, known_plane, gathered_cells, overlaid
 
 All of them raise the error made by `node.fail` if a model needs something that cannot be imported, and ShapeError,
@@ -55,17 +56,23 @@ from dovetail.plugins.onnx.node import OnnxNode
 from dovetail.plugins.onnx.operator import OnnxOp, OnnxOperators, Rewrite, checked_op, onnx_op
 from dovetail.plugins.onnx.pointwise import UNSIGNED, aligned, all_inputs, channels, elementwise, scalar, unary, wrapped
 from dovetail.plugins.onnx.quantized import (
+    BYTES,
     Blocks,
     axis_of_scales,
+    bytes_product,
     centred,
+    factor_of,
     has_no_zero_point,
+    is_affine,
     is_single,
     requantized,
     stored,
+    zero_of_bytes,
 )
 from dovetail.plugins.onnx.windows import Window, gathered_cells, known_plane, overlaid, window_of
 
 __all__ = [
+    "BYTES",
     "ELEMENT_TYPES",
     "LIMITS",
     "MOST_KNOWN",
@@ -87,6 +94,7 @@ __all__ = [
     "axes_given",
     "axis_given",
     "axis_of_scales",
+    "bytes_product",
     "cast",
     "centred",
     "channels",
@@ -98,6 +106,7 @@ __all__ = [
     "counts_given",
     "elementwise",
     "extents",
+    "factor_of",
     "gathered_cells",
     "given_attrs",
     "has_no_zero_point",
@@ -105,6 +114,7 @@ __all__ = [
     "in_float32",
     "in_type",
     "integers",
+    "is_affine",
     "is_given",
     "is_single",
     "joined",
@@ -131,4 +141,5 @@ __all__ = [
     "with_extent",
     "with_rank",
     "wrapped",
+    "zero_of_bytes",
 ]

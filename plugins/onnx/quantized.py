@@ -11,7 +11,7 @@ from dovetail.plugins.onnx.arithmetic import applied, cast
 from dovetail.plugins.onnx.conversion import LIMITS, converted_to
 from dovetail.plugins.onnx.counts import extents, joined, rank_of
 from dovetail.plugins.onnx.inputs import is_given
-from dovetail.plugins.onnx.layers import reshaped
+from dovetail.plugins.onnx.layers import reshaped, with_rank
 from dovetail.plugins.onnx.node import OnnxNode
 from dovetail.plugins.onnx.pointwise import channels, elementwise
 from dovetail.plugins.shapes import axis_of
@@ -23,6 +23,44 @@ def has_no_zero_point(node: OnnxNode, index: int) -> bool:
         return True
     known = node.constant(index)
     return known is not None and not numpy.any(known)
+
+
+BYTES = ("INT8", "UINT8")  # the model's types that networks have as they are, and that kernels multiply
+
+
+def is_affine(node: OnnxNode, type_name: str) -> bool:
+    """True if stored numbers of this type have one scale, input 1, and one zero point, input 2, for the tensor."""
+    one_zero = not is_given(node, 2) or is_single(node[2])
+    return type_name in BYTES and rank_of(node[1]) < 2 and is_single(node[1]) and one_zero
+
+
+def zero_of_bytes(node: OnnxNode, index: int, type_name: str) -> Any:
+    """The zero point in that input, 0 of this type where it is absent."""
+    return node[index] if is_given(node, index) else node.as_tensor(numpy.zeros((), type_name.lower()))
+
+
+def factor_of(node: OnnxNode, scales: tuple[int, int, int]) -> Any:
+    """What one step of a product is worth in y: scales of both factors over that of the result, [n] or one value."""
+    a, b, y = (reshaped(node, cast(node, node[index], DataType.FLOAT), [[-1]]) for index in scales)
+    return elementwise(node, "DIV", elementwise(node, "PROD", a, b), y)
+
+
+def bytes_product(
+    node: OnnxNode, a: int, b: int, zeros: tuple[int, int], *more: Any, to_type: DataType = DataType.INT32
+) -> Any | None:
+    """QuantizedMatrixMultiply of two inputs with zero points, and `more` behind these; None if it is another product.
+
+    That has matrices of 8 bits, one zero point for a, and one for b or for each of its columns.
+    """
+    ranks = [rank_of(node[index]) for index in (a, b)]
+    has_types = all(node.type_name(index) in BYTES for index in (a, b))
+    a_zero, b_zero = (node[index] if is_given(node, index) else None for index in zeros)
+    has_zeros = (a_zero is None or is_single(a_zero)) and (b_zero is None or is_single(b_zero) or rank_of(b_zero) == 1)
+    if not has_types or not has_zeros or min(ranks) < 2:
+        return None
+    left, right = (with_rank(node, node[index], max(ranks)) for index in (a, b))
+    a_zero, b_zero = (None if has_no_zero_point(node, index) else node[index] for index in zeros)
+    return node.add("QuantizedMatrixMultiply", [left, right, a_zero, b_zero, *more], to_type=to_type)
 
 
 def centred(node: OnnxNode, x: Any, zero: int, axis: int = 0) -> Any:

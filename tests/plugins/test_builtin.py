@@ -46,7 +46,8 @@ def test_the_libraries_lie_beside_the_native_module():
 
 def test_roles_are_filled_once():
     roles = [s.role for s in trt.get_plugin_registry().specs() if s.role]
-    assert sorted(roles) == ["constant", "dequantize", "identity", "quantize", "reformat"]
+    assert len(set(roles)) == len(roles)
+    assert {"constant", "dequantize", "identity", "quantize", "reformat"} <= set(roles)
 
 
 def test_built_ins_need_nothing_that_a_stranger_does_not_have():

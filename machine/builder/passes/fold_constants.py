@@ -15,8 +15,8 @@ _NOTES = 8  # layers that are not folded and named in the report; the others are
 
 
 def fold_constants(graph: Graph, build: Build) -> Graph:
-    """Fold everything that fits the budget, except dequantise layers, which `absorb_quantization` needs."""
-    return _fold_all(graph, build, keep="dequantize")
+    """Fold everything that fits the budget, except dequantise layers, which the passes for quantised networks need."""
+    return _fold_all(graph, build, keep=("dequantize", "affine dequantize"))
 
 
 def fold_remaining_constants(graph: Graph, build: Build) -> Graph:
@@ -24,13 +24,13 @@ def fold_remaining_constants(graph: Graph, build: Build) -> Graph:
     return _fold_all(graph, build)
 
 
-def _fold_all(graph: Graph, build: Build, keep: str = "") -> Graph:
-    """Fold all layers except those of role `keep`."""
+def _fold_all(graph: Graph, build: Build, keep: tuple[str, ...] = ()) -> Graph:
+    """Fold all layers except those of the roles `keep`."""
     refused: list[str] = []
     for block in graph.each_block():
         remaining: list[GraphLayer] = []
         for layer in block.layers:
-            is_kept = (bool(keep) and layer.spec.role == keep) or bool(layer.blocks)
+            is_kept = layer.spec.role in keep or bool(layer.blocks)
             if is_kept or not _is_constant(layer) or not _fold(layer, build, refused):
                 remaining.append(layer)
         block.layers = remaining

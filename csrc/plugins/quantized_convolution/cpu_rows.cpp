@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// QuantizedConvolution@1#cpu: tactics, best first.
+#include "cpu_geometry.hpp"
+#include "quantized_convolution.hpp"
+
+using namespace dovetail;
+
+namespace {
+
+typedef QuantizedConvolutionParams Params;
+
+constexpr QuantizedInputs kInputs = {Params::kXZero, -1, Params::kFactor, Params::kBias, Params::kYZero};
+constexpr int64_t kPixelsOfItem = 112;  // of a long row; a multiple of what registers hold
+
+struct State {
+  const QuantizedKernels* kernels = nullptr;
+  QuantizedLimits limits = {};
+  QuantizedPacked packed;
+  KernelPlaces places = {};
+  QuantizedArgs args = {};
+  QuantizedFill fill = {};
+  std::vector<int64_t> offsets;
+  bool fills = false, packs = false, is_empty = true;
+  int64_t filled_at = 0, packed_at = 0;  // in the workspace
+  Pieces filling, packing, pieces;
+};
+
+QuantizedGeometry geometry(const Params& params, const Descs& inputs, const Descs& outputs) {
+  return {params.fields(), inputs[Params::kX], inputs[Params::kKernel], outputs[0]};
+}
+
+const char* fits(const Params& params, const Descs& inputs, const Descs& outputs) {
+  if (params.kernel_size_nd.n != 2) return "windows of two dims";
+  const QuantizedGeometry g = geometry(params, inputs, outputs);
+  if (g.is_linear && g.lanes == 16)
+    return "a row-major tensor of more than four channels, with groups or with dilation";
+  return nullptr;
+}
+
+void prepare(const Params& params, const Descs& inputs, const Descs& outputs, const Emit& emit) {
+  if (inputs[Params::kKernel].data<void>() == nullptr) return;
+  const QuantizedGeometry g = geometry(params, inputs, outputs);
+  const QuantizedPacked packed = g.packed();
+  const KernelPlaces places = g.places();
+  char* const to = emit.alloc<char>(static_cast<uint64_t>(packed.bytes()) + 1);
+  packed.pack_panels(
+      [&](int64_t group, int64_t column, int64_t entry, int64_t lane) { return places.at(group, column, entry, lane); },
+      0, packed.groups * packed.panels(), to);
+  emit(to, static_cast<uint64_t>(packed.bytes()));
+}
+
+int64_t packed_room(const Descs& inputs, const QuantizedPacked& packed) {
+  return inputs[Params::kKernel].is_constant() ? 0 : packed.bytes();
+}
+
+uint64_t workspace(const Params& params, const Descs& inputs, const Descs& outputs, int) {
+  const QuantizedGeometry g = geometry(params, inputs, outputs);
+  const QuantizedPacked packed = g.packed();
+  return static_cast<uint64_t>(QuantizedVectors{packed.padded()}.bytes() + g.filled_bytes(inputs[Params::kX].type()) +
+                               packed_room(inputs, packed));
+}
+
+void set_input(const QuantizedGeometry& g, State* state) {
+  QuantizedArgs& args = state->args;
+  const int64_t row_bytes = (state->fills ? g.pixels : g.width) * g.lanes;
+  const int64_t plane_bytes = state->fills ? g.plane() : g.height * row_bytes;
+  args.a_image = g.blocks() * plane_bytes;
+  args.a_group = g.blocks_of_group() * plane_bytes;
+  args.a_row = g.f.stride[1] * row_bytes;
+  args.a_pixel = g.f.stride[2] * g.lanes;
+  state->offsets = g.offsets(plane_bytes, row_bytes);
+  QuantizedFill& fill = state->fill;
+  fill.is_blocked = !g.is_linear;
+  fill.images = g.images;
+  fill.channels = g.channels();
+  fill.height = g.height;
+  fill.width = g.width;
+  fill.lanes = g.lanes;
+  fill.top = g.top;
+  fill.left = g.left;
+  fill.rows = g.rows;
+  fill.pixels = g.pixels;
+}
+
+void set_output(const QuantizedGeometry& g, int64_t pixels, State* state) {
+  QuantizedArgs& args = state->args;
+  args.images = g.images;
+  args.groups = g.merges;
+  args.columns = state->packed.columns;
+  args.all_columns = g.w.groups * g.w.maps;
+  args.entries = state->packed.entries;
+  args.rows = g.out_height;
+  args.pixels = args.last_pixels = g.out_width;
+  if (g.is_joined) {
+    args.pixels = pixels;
+    args.rows = (g.out_width + pixels - 1) / pixels;
+    args.last_pixels = g.out_width - (args.rows - 1) * pixels;
+    args.a_row = pixels * args.a_pixel;
+  }
+  const int64_t plane = g.out_height * g.out_width * 16;
+  args.is_blocked = true;
+  args.y_pixel = 16;
+  args.y_row = args.pixels * 16;
+  args.y_panel = plane;
+  args.y_image = (args.all_columns + 15) / 16 * plane;
+}
+
+State plan(const QuantizedKernels& kernels, const Params& params, const Descs& inputs, const Descs& outputs,
+           const RunSetup& setup) {
+  const QuantizedGeometry g = geometry(params, inputs, outputs);
+  const DataType x_type = inputs[Params::kX].type();
+  State state;
+  state.kernels = &kernels;
+  state.limits = {params.low, params.high};
+  state.packed = g.packed();
+  if (outputs[0].max_volume() == 0) return state;
+  state.is_empty = false;
+  state.fills = !g.is_direct(x_type);
+  state.packs = !inputs[Params::kKernel].is_constant();
+  if (state.packs) state.places = g.places();
+  if (!state.packs && setup.packed_bytes() != static_cast<uint64_t>(state.packed.bytes())) {
+    fail(DT_PLAN_CORRUPT, "the packed kernel has %llu bytes, these extents need %lld",
+         static_cast<unsigned long long>(setup.packed_bytes()), static_cast<long long>(state.packed.bytes()));
+  }
+  state.filled_at = QuantizedVectors{state.packed.padded()}.bytes();
+  state.packed_at = state.filled_at + g.filled_bytes(x_type);
+  if (static_cast<int64_t>(setup.workspace_bytes()) < state.packed_at + packed_room(inputs, state.packed)) {
+    fail(DT_PLAN_CORRUPT, "a workspace of %llu bytes is too small",
+         static_cast<unsigned long long>(setup.workspace_bytes()));
+  }
+  set_input(g, &state);
+  const int64_t sets = (state.packed.panels() + kernels.panels - 1) / kernels.panels,
+                per_row = g.images * g.merges * sets;
+  int64_t pixels = kPixelsOfItem;  // fewer where there would be too few items for the threads
+  while (pixels > 14 && per_row * ((g.out_width + pixels - 1) / pixels) < 4 * setup.n_threads()) pixels /= 2;
+  set_output(g, pixels < g.out_width ? pixels : g.out_width, &state);
+  const double depth = static_cast<double>(state.packed.entries * kQuantizedEntry);
+  state.filling =
+      cut(g.images * g.blocks() * g.rows, static_cast<double>(g.pixels * g.lanes) / 8, 1, setup.n_threads());
+  state.packing = cut(state.packed.groups * state.packed.panels(), depth * 16, 1, setup.n_threads());
+  const double work = static_cast<double>(state.args.pixels * kernels.panels) * depth;
+  state.pieces = cut(per_row * state.args.rows, work, 1, setup.n_threads());
+  return state;
+}
+
+void enqueue(const Params&, State& state, const Run& run) {
+  if (state.is_empty) return;
+  const Tensor x = run.input(Params::kX);
+  const QuantizedKernels& kernels = *state.kernels;
+  char* const workspace = run.workspace<char>();
+  QuantizedArgs& args = state.args;
+  args.a = x.data<const uint8_t>();
+  if (state.fills) {
+    QuantizedFill& fill = state.fill;
+    fill.x = args.a;
+    fill.to = reinterpret_cast<uint8_t*>(workspace + state.filled_at);
+    fill.flip = x.type() == DataType::kINT8 ? 0x80 : 0;
+    fill.zero = zero_of(run, Params::kXZero) ^ fill.flip;
+    run_pieces(run, state.filling, [&](int64_t first, int64_t last) { kernels.fill(fill, first, last); });
+    args.a = fill.to;
+  }
+  const char* packed = run.packed<char>();
+  if (state.packs) {
+    state.places.w.data = run.input(Params::kKernel).data<void>();
+    char* const to = workspace + state.packed_at;
+    run_pieces(run, state.packing, [&](int64_t first, int64_t last) {
+      state.packed.pack_panels([&](int64_t group, int64_t column, int64_t entry,
+                                   int64_t lane) { return state.places.at(group, column, entry, lane); },
+                               first, last, to);
+    });
+    packed = to;
+  }
+  args.finish = finish_of(run, kInputs, state.limits, state.packed, packed, 0, workspace);
+  args.offsets = state.offsets.data();
+  args.b = reinterpret_cast<const int8_t*>(packed);
+  args.y = run.output(0).data<void>();
+  run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.sums(args, first, last); });
+}
+
+template <const QuantizedKernels& kernels>
+State plan_with(const Params& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+  return plan(kernels, params, inputs, outputs, setup);
+}
+
+#define TYPES_OF(y, bias, y_zero) "i8|u8 i8|i8 " bias "|" bias " i8|u8 f32|f32 " y_zero "|" y_zero " -> " y "|" y
+
+#define ROW_OF(isa, features, y, bias, y_zero, format)               \
+  {.tactic = "dot_" #isa "_" y,                                      \
+   .needs = features,                                                \
+   .types = TYPES_OF(y, bias, y_zero),                               \
+   .formats = format " linear linear linear linear linear -> chw16", \
+   .fits = fits,                                                     \
+   .prepare = prepare,                                               \
+   .workspace = workspace,                                           \
+   .enqueue = enqueue,                                               \
+   .replaces = inputs_bits(Params::kKernel),                         \
+   .plan = plan_with<isa##_quantized>},
+#define ROWS_OF_TYPES(isa, features, format)        \
+  ROW_OF(isa, features, "i32", "i32", "u8", format) \
+  ROW_OF(isa, features, "f32", "f32", "u8", format) \
+  ROW_OF(isa, features, "i8", "i32", "i8", format)  \
+  ROW_OF(isa, features, "u8", "i32", "u8", format)
+#define ROWS_OF(isa, features) ROWS_OF_TYPES(isa, features, "chw16") ROWS_OF_TYPES(isa, features, "linear")
+
+constexpr Row<Params, State> kRows[] = {DOVETAIL_EACH_QUANTIZED_ISA(ROWS_OF)};
+
+}  // namespace
+
+DOVETAIL_IMPLEMENTS("QuantizedConvolution@1#cpu", Params, kRows)

@@ -1,0 +1,99 @@
+"""QuantizedConvolution. Cases are shared by correctness, benchmark and the reference page."""
+
+import numpy as np
+import pytest
+from quantized import INT8, UINT8, integers, zero_point
+
+from dovetail.core.errors import ShapeError
+from dovetail.core.types import DataType
+from dovetail.machine.testing import Case, check
+
+FLOAT, INT32 = DataType.FLOAT, DataType.INT32
+ONE, TWO = (1, 1), (2, 2)
+SAME_UPPER, ROUND_UP = 2, 1
+
+
+def case(name, x, kernel, to=UINT8, groups=1, type_=UINT8, zero=True, bias=True, seed=0, **fields):
+    """Random integers of all values."""
+    rng = np.random.default_rng(seed)
+    maps = kernel[0]
+    given = {"x": integers(rng, type_, x), "kernel": integers(rng, INT8, kernel)}
+    if zero:
+        given["x_zero"] = zero_point(rng, type_, 1)
+    if to != INT32:
+        spread = 100 if to == FLOAT else 0.004 / np.sqrt(np.prod(kernel[1:]))
+        given["factor"] = (rng.uniform(0.1, 1, maps if seed % 2 == 0 else 1) * spread).astype(np.float32)
+    if bias:
+        given["bias"] = rng.uniform(-1e4, 1e4, maps).astype(np.float32 if to == FLOAT else np.int32)
+    if to in (INT8, UINT8):
+        given["y_zero"] = zero_point(rng, to, 1)
+    sizes = {"num_output_maps": maps, "kernel_size_nd": kernel[2:], "num_groups": groups}
+    return Case(name, dtypes=(type_,), to_type=to, **given, **sizes, **fields)
+
+
+CASES = [
+    case(f"{type_.name} to {to.name}", (2, 19, 7, 9), (21, 19, 3, 3), to, type_=type_, seed=seed, pre_padding=ONE)
+    for seed, type_ in enumerate((INT8, UINT8))
+    for to in (INT32, FLOAT, INT8, UINT8)
+]
+CASES += [
+    case("pointwise", (2, 32, 9, 11), (48, 32, 1, 1)),
+    case("pointwise of signed numbers", (1, 17, 5, 5), (33, 17, 1, 1), INT8, type_=INT8),
+    case("a long row", (1, 16, 37, 41), (16, 16, 1, 1)),
+    case("pointwise with a stride", (1, 40, 9, 8), (16, 40, 1, 1), stride_nd=TWO),
+    case("a map of one element", (3, 64, 1, 1), (10, 64, 1, 1), FLOAT),
+    case(
+        "three channels, wide window",
+        (2, 3, 23, 20),
+        (16, 3, 7, 7),
+        stride_nd=TWO,
+        pre_padding=(3, 3),
+        post_padding=(3, 3),
+    ),
+    case("four channels", (1, 4, 8, 9), (20, 4, 3, 3), INT8, type_=INT8, post_padding=ONE),
+    case("one channel, dilated", (1, 1, 12, 12), (5, 1, 3, 3), dilation_nd=(2, 3)),
+    case("dilation", (1, 20, 12, 13), (6, 20, 3, 3), dilation_nd=(3, 2), pre_padding=(3, 2), post_padding=(3, 2)),
+    case("depthwise", (2, 32, 9, 9), (32, 1, 3, 3), groups=32, pre_padding=ONE, post_padding=ONE),
+    case("depthwise, odd channels", (1, 21, 9, 8), (21, 1, 5, 5), INT8, 21, INT8, stride_nd=TWO, pre_padding=TWO),
+    case("two maps a channel", (1, 6, 7, 7), (12, 1, 3, 3), groups=6),
+    case("narrow groups", (1, 32, 6, 6), (32, 4, 3, 3), groups=8),
+    case("groups of no whole blocks", (1, 12, 6, 6), (9, 4, 3, 3), groups=3),
+    case("groups of whole blocks", (2, 32, 5, 5), (48, 16, 3, 3), groups=2, pre_padding=ONE),
+    case("padding wider than the input", (1, 2, 2, 2), (3, 2, 3, 3), pre_padding=(4, 4), post_padding=(4, 4)),
+    case("stride above the window", (1, 5, 11, 10), (4, 5, 2, 2), stride_nd=(3, 4)),
+    case("same", (1, 3, 7, 8), (4, 3, 3, 3), stride_nd=TWO, padding_mode=SAME_UPPER),
+    case("rounded up", (1, 16, 8, 8), (4, 16, 3, 3), stride_nd=(3, 3), padding_mode=ROUND_UP),
+    case("without zero point and bias", (1, 18, 6, 6), (5, 18, 3, 3), INT32, zero=False, bias=False),
+    case("limits", (1, 8, 6, 6), (18, 8, 3, 3), low=100, high=180),
+    case("no images", (0, 8, 6, 6), (4, 8, 3, 3)),
+    case("many channels", (1, 700, 3, 3), (20, 700, 3, 3), INT32, pre_padding=ONE, post_padding=ONE),
+    Case(
+        "the largest products",
+        dtypes=(UINT8,),
+        x=np.full((1, 160, 5, 5), 255, np.uint8),
+        kernel=np.where(np.arange(17) % 2, 127, -128).astype(np.int8)[:, None, None, None]
+        * np.ones((17, 160, 3, 3), np.int8),
+        x_zero=np.uint8([0]),
+        num_output_maps=17,
+        kernel_size_nd=(3, 3),
+    ),
+]
+test_kernels = check("QuantizedConvolution@1", CASES)
+
+
+def test_cells_outside_count_as_the_zero_point(compute):
+    x, kernel = np.full((1, 1, 2, 2), 7, np.uint8), np.ones((1, 1, 3, 3), np.int8)
+    fields = {"num_output_maps": 1, "kernel_size_nd": (3, 3), "pre_padding": ONE, "post_padding": ONE}
+    y = compute("QuantizedConvolution", x, kernel, None, np.uint8([7]), None, None, **fields)
+    np.testing.assert_array_equal(y, np.zeros((1, 1, 2, 2), np.int32))
+
+
+def test_inputs_must_agree(infer):
+    x, kernel = np.zeros((1, 2, 5, 5), np.uint8), np.zeros((3, 2, 3, 3), np.int8)
+    fields = {"num_output_maps": 3, "kernel_size_nd": (3, 3)}
+    with pytest.raises(ShapeError, match="needs a factor"):
+        infer("QuantizedConvolution", x, kernel, None, None, None, None, to_type=FLOAT, **fields)
+    with pytest.raises(ShapeError, match="cannot use a x_zero"):
+        infer("QuantizedConvolution", x, kernel, None, np.uint8([1, 2]), None, None, **fields)
+    with pytest.raises(ShapeError, match="cannot use a factor"):
+        infer("QuantizedConvolution", x, kernel, None, None, np.float32([1, 2]), None, to_type=FLOAT, **fields)
