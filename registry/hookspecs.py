@@ -53,4 +53,7 @@ def dovetail_choose_implementation(layer: Any, candidates: Sequence[Implementati
 
 @hookspec
 def dovetail_graph_passes(registry: Any) -> None:
-    """Offer passes over the graph: `registry.add_pass(function, after="fold_constants")`."""
+    """Offer passes over the graph: `registry.add_pass(function, after="fold_constants", level=1)`.
+
+    `level` is the lowest `config.builder_optimization_level` at which the pass runs; 0, the default, is every one.
+    """

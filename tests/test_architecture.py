@@ -29,7 +29,13 @@ ARROWS = [
         "plugins.builtin._onnx*",
         "plugins plugins.* core.* !plugins.builtin !plugins.builtin.[!_]* !plugins.builtin._[!o]*",
     ),
-    ("plugins.builtin.*", "plugins plugins.* core.* !plugins.builtin !plugins.builtin.[!_]* !plugins.builtin._onnx*"),
+    # passes over the graph: the kit, and neither layers nor each other
+    ("plugins.builtin._graph*", "plugins plugins.* core.* !plugins.builtin*"),
+    (
+        "plugins.builtin.*",
+        "plugins plugins.* core.* !plugins.builtin !plugins.builtin.[!_]* !plugins.builtin._onnx*"
+        " !plugins.builtin._graph*",
+    ),
     ("plugins*", "plugins plugins.* core.* !plugins.builtin*"),
     ("registry.library_*", "registry.* core.* _native"),
     ("registry.native_tables", "core.* _native"),
@@ -212,7 +218,7 @@ def naming_breaches(root: Path) -> Iterator[str]:
     ops = {letters(layer) for layer in layer_modules(root)}
     name_of_op = re.compile(r"(?:\w+::)?([A-Z]\w*)(@[\w.]+)?(?:#[\w.]+)?")  # an enum's SCALE is none
     for module, path in sources(root).items():
-        if fits(module, "plugins.builtin* plugins.onnx*"):  # the kit makes layers by name, as the rewrites do
+        if fits(module, "plugins.builtin* plugins.onnx* plugins.rewrites*"):  # kits name layers, as the rewrites do
             continue
         for node in ast.walk(parse(path)):
             text = ""

@@ -39,6 +39,11 @@ class Build:
         """True if candidates are measured. At builder_optimization_level 0 the first one is chosen."""
         return self.config.builder_optimization_level > 0
 
+    @property
+    def keeps_weights(self) -> bool:
+        """True if weights must stay what they are, so that others can take their place in the plan."""
+        return any(self.config.get_flag(flag) for flag in (BuilderFlag.REFIT, BuilderFlag.REFIT_IDENTICAL))
+
 
 Pass = Callable[[Graph, Build], Graph]
 

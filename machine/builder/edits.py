@@ -11,7 +11,7 @@ import numpy as np
 
 from dovetail.core.contract import OpSpec, SymbolicTensor
 from dovetail.core.errors import BuildError
-from dovetail.core.expr import DimsExprs
+from dovetail.core.expr import DimsExprs, constraints
 from dovetail.core.types import DataType, DeviceType
 from dovetail.machine.builder.graph import Block, Graph, GraphLayer, GraphTensor, shown
 
@@ -47,7 +47,7 @@ class Edit:
             if has_new_fields:
                 layer.values = {**layer.spec.defaults(), **layer.values}
                 layer.op = layer.spec.make(layer.name, layer.values)
-            if has_new_fields or not _same(wiring, _wiring(layer)):
+            if has_new_fields or not _alike(wiring, _wiring(layer)):
                 self._check_outputs(layer)
 
     def _check_kinds(self, graph: Graph) -> None:
@@ -122,7 +122,9 @@ class Edit:
         if layer.blocks or not _can_be_inferred(layer):
             return
         given = [None if t is None else SymbolicTensor(t.dims, t.dtype, t.name, t.constant) for t in layer.inputs]
-        made = [f"{tensor.dtype.name} [{_text(tensor.dims)}]" for tensor in layer.op.infer(given)]
+        with constraints():  # that it can be built for all extents is not what is asked here
+            inferred = layer.op.infer(given)
+        made = [f"{tensor.dtype.name} [{_text(tensor.dims)}]" for tensor in inferred]
         own = [f"{tensor.dtype.name} [{_text(tensor.dims)}]" for tensor in layer.outputs]
         if made != own:
             facts = [("it makes", ", ".join(made)), ("in the graph", ", ".join(own))]
@@ -171,6 +173,20 @@ def _state(layer: GraphLayer) -> tuple[list[Any], list[Any]]:
 
 def _same(before: list[Any], now: list[Any]) -> bool:
     return len(before) == len(now) and all(map(operator.is_, before, now))
+
+
+def _alike(before: list[Any], now: list[Any]) -> bool:
+    """True if the tensors around a layer are of the same dims and types as before, and known ones the same."""
+    return len(before) == len(now) and all(
+        a is b
+        or (isinstance(a, GraphTensor) and isinstance(b, GraphTensor))
+        or (
+            isinstance(a, DimsExprs)
+            and isinstance(b, DimsExprs)
+            and (len(a) == len(b) and all(one.same(other) for one, other in zip(a, b, strict=True)))
+        )
+        for a, b in zip(before, now, strict=True)
+    )
 
 
 def _can_be_inferred(layer: GraphLayer) -> bool:

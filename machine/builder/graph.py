@@ -13,7 +13,7 @@ from dovetail.core.assignment import Ranges, Values
 from dovetail.core.contract import Lookup, OpObject, OpSpec, SymbolicTensor, parse_op_id
 from dovetail.core.epilogue import Program, Taken
 from dovetail.core.errors import BuildError
-from dovetail.core.expr import DimsExprs, Expr
+from dovetail.core.expr import DimsExprs, Expr, constraints
 from dovetail.core.negotiation import FormatRow, Place, Trace
 from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc, stored_as
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy
@@ -566,31 +566,81 @@ class Graph(Block):
             BuildError: the new layer would have other outputs, or `old` writes a data-dependent extent.
             FieldValueError: an op of Python has no such field, or not with this value.
         """
-        where = [block for block in self.each_block() if any(layer is old for layer in block.layers)]
-        if not where:
-            raise BuildError(f"{op} cannot replace {shown(old)}, which is no layer of the graph")
-        for tensor in inputs:
-            if tensor is not None and not isinstance(tensor, GraphTensor):
-                raise BuildError(f"{op} cannot replace {old.label}: an input is {shown(tensor)}, not GraphTensor")
-        spec = self.lookup.find(*parse_op_id(op))
-        values = {**spec.defaults(), **fields}
-        made = spec.make(old.name, values)
-        given = [None if t is None else SymbolicTensor(t.dims, t.dtype, t.name, t.constant) for t in inputs]
-        found, wanted = (
-            [f"{tensor.dtype.name} {tensor.dims}" for tensor in tensors] for tensors in (made.infer(given), old.outputs)
-        )
-        if found != wanted:
+        block = self._block_of(old, op)
+        if any(layer is old for layer, _ in self.sizes.values()):
+            raise BuildError(f"{op} cannot replace {old.label}, which writes a data-dependent extent")
+        made = self._made(old.name, op, inputs, fields, f"{op} cannot replace {old.label}")
+        if len(made.outputs) != len(old.outputs) or not all(map(_alike, made.outputs, old.outputs)):
+            found, wanted = (
+                [f"{tensor.dtype.name} {tensor.dims}" for tensor in tensors] for tensors in (made.outputs, old.outputs)
+            )
             raise BuildError(
-                f"{spec.id} cannot replace {old.label}",
+                f"{made.spec.id} cannot replace {old.label}",
                 facts=[("its outputs", ", ".join(found)), ("needed", ", ".join(wanted))],
             )
-        if any(layer is old for layer, _ in self.sizes.values()):
-            raise BuildError(f"{spec.id} cannot replace {old.label}, which writes a data-dependent extent")
-        new = GraphLayer(old.name, spec, values, made, list(inputs), old.outputs, old.precision, old.device)
-        for tensor in new.outputs:
-            tensor.producer = new
-        where[0].layers[where[0].layers.index(old)] = new
-        return new
+        made.outputs, made.precision, made.device = old.outputs, old.precision, old.device
+        for tensor in made.outputs:
+            tensor.producer = made
+        block.layers[block.layers.index(old)] = made
+        return made
+
+    def insert(
+        self, before: GraphLayer, op: str, inputs: Sequence[GraphTensor | None], /, name: str = "", **fields: Any
+    ) -> GraphLayer:
+        """Put a new layer in front of another one, in its block and for its device; `layer.outputs` are new tensors.
+
+        Args:
+            name: of the layer; its outputs are called after it.
+
+        Raises the errors of `substitute`.
+        """
+        block = self._block_of(before, op)
+        made = self._made(name or f"{op} for {before.name}", op, inputs, fields, f"{op} cannot be inserted")
+        made.device, made.inserted_for = before.device, f"a rewrite of {before.label}"
+        block.layers.insert(block.layers.index(before), made)
+        return made
+
+    def _block_of(self, layer: GraphLayer, op: str) -> Block:
+        found = next((block for block in self.each_block() if any(one is layer for one in block.layers)), None)
+        if found is None:
+            raise BuildError(f"{op} cannot replace {shown(layer)}, which is no layer of the graph")
+        return found
+
+    def _made(
+        self, name: str, op: str, inputs: Sequence[GraphTensor | None], fields: dict[str, Any], subject: str
+    ) -> GraphLayer:
+        """A layer with new outputs, in no block yet. What it requires of extents becomes a condition of the plan."""
+        for tensor in inputs:
+            if tensor is not None and not isinstance(tensor, GraphTensor):
+                raise BuildError(f"{subject}: an input is {shown(tensor)}, not GraphTensor")
+        spec = self.lookup.find(*parse_op_id(op))
+        values = {**spec.defaults(), **fields}
+        made = spec.make(name, values)
+        given = [None if t is None else SymbolicTensor(t.dims, t.dtype, t.name, t.constant) for t in inputs]
+        with constraints() as required:
+            inferred = made.infer(given)
+        known = {(str(condition), text) for condition, text in self.constraints}
+        self.constraints += [(c.condition, c.text) for c in required if (str(c.condition), c.text) not in known]
+        layer = GraphLayer(name, spec, values, made, list(inputs))
+        for index, found in enumerate(inferred):
+            ranges = [extents.of(found.dims) for extents in self.extents]
+            own = name if not index else f"{name}, output {index}"
+            layer.outputs.append(GraphTensor(own, found.dims, found.dtype, ranges, layer))
+        return layer
+
+    def weights(
+        self, name: str, array: np.ndarray, by: str, of: Sequence[GraphTensor | None], dtype: DataType | None = None
+    ) -> GraphTensor:
+        """A constant that a pass, `by`, made of others.
+
+        Args:
+            dtype: what the array stands for, if NumPy has no such type.
+        """
+        origins = [tensor.origin for tensor in of if tensor is not None]
+        why = f"{by} made it, which is not in the plan"
+        known = tuple(dict.fromkeys(origin for origin in origins if origin is not None))
+        origin = Origin("folded", name, by=by, not_refittable=why, of=known) if known else None
+        return GraphTensor.of_array(name, array, self.n_profiles, dtype, origin)
 
     def drop_dead_layers(self) -> None:
         """Remove layers that neither the contents nor the extents of an output depend on."""
@@ -606,6 +656,12 @@ class Graph(Block):
                     stack += [t for block in producer.blocks for t in block.outputs]
         for block in self.each_block():
             block.layers = [layer for layer in block.layers if id(layer) in alive]
+
+
+def _alike(a: GraphTensor, b: GraphTensor) -> bool:
+    """True if two tensors have one type and always the same extents."""
+    same = a.dtype == b.dtype and len(a.dims) == len(b.dims)
+    return same and all(one.same(other) for one, other in zip(a.dims, b.dims, strict=True))
 
 
 def shown(value: Any) -> str:

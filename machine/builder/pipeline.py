@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dovetail.core.errors import BuildError, DovetailError
@@ -49,7 +50,7 @@ PIPELINE: tuple[Pass, ...] = (
     check_profiles,
     # values of data-dependent extents for timing
     choose_likely_sizes,
-    # ---- rewrites
+    # ---- rewrites. Those that know layers are passes of plugins, behind fold_constants: plugins/builtin/_graph_*.py
     # INT8 tensors get the scales of the Quantize and Dequantize layers next to them
     carry_scales,
     # layers with constant inputs are computed now, except dequantise layers
@@ -131,6 +132,12 @@ def run(build: Build, passes: Sequence[tuple[str, Pass]], until: str = "") -> Gr
     """The graph after the pass called `until`, or after the last one."""
     graph = Graph(build.network.name, build.network.lookup)
     for name, pass_ in passes:
+        if isinstance(pass_, FromLevel):
+            if pass_.level > build.config.builder_optimization_level:
+                if name == until:
+                    break
+                continue
+            pass_ = pass_.function
         edit = Edit(graph, name, pass_) if pass_ not in PIPELINE else None
         services = dict(vars(build))
         made = _called(name, pass_, graph, build)
@@ -186,8 +193,11 @@ class PassOffers:
     def __init__(self) -> None:
         self.pipeline = [(pass_.__name__, pass_) for pass_ in PIPELINE]
 
-    def add_pass(self, function: Pass, after: str, name: str = "") -> None:
+    def add_pass(self, function: Pass, after: str, name: str = "", level: int = 0) -> None:
         """Run `function(graph, build) -> graph` after the pass of that name.
+
+        Args:
+            level: the lowest `config.builder_optimization_level` at which it runs.
 
         Raises:
             BuildError: no pass is called `after`, or `function` cannot be called.
@@ -206,7 +216,19 @@ class PassOffers:
                 got=after,
             )
         own = getattr(function, "__name__", type(function).__name__)  # partial functions have no name
-        self.pipeline.insert(names.index(after) + 1, (name or own, function))
+        made = FromLevel(level, function) if level else function
+        self.pipeline.insert(names.index(after) + 1, (name or own, made))
+
+
+@dataclass(frozen=True)
+class FromLevel:
+    """A pass that runs from a builder_optimization_level on."""
+
+    level: int
+    function: Pass
+
+    def __call__(self, graph: Graph, build: Build) -> Graph:
+        return self.function(graph, build)
 
 
 def with_plugins(lookup: Any) -> list[tuple[str, Pass]]:

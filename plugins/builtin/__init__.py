@@ -15,6 +15,19 @@ from dovetail.plugins import hookimpl
 LIBRARY = Path("lib", "libdovetail_cpu.so")
 CUDA_LIBRARY = Path("lib", "libdovetail_cuda.so")
 
+# Rewrites of the graph in the order in which they run: name of the pass, which is in _graph_<name>.py, and the lowest
+# builder_optimization_level at which it runs.
+REWRITES = {
+    "drop_no_ops": 1,
+    "merge_moves": 1,
+    "cancel_moves": 1,
+    "move_into_products": 1,
+    "fold_into_weights": 1,
+    "fold_padding": 1,
+    "find_normalization": 2,
+    "find_softmax": 2,
+}
+
 
 def layer_modules() -> Iterator[ModuleType]:
     """The modules of layers, by name. Modules with an underscore have code that several layers share."""
@@ -46,6 +59,14 @@ def dovetail_onnx_rewrites() -> list[Any]:
     names = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("_onnx_"))
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
     return [row for module in modules for row in getattr(module, "rewrites", ())]
+
+
+@hookimpl
+def dovetail_graph_passes(registry: Any) -> None:
+    """Offer the rewrites, each behind the one before it; the first follows constant folding."""
+    for after, name, level in zip(("fold_constants", *REWRITES), REWRITES, REWRITES.values(), strict=False):
+        module = importlib.import_module(f"{__name__}._graph_{name}")
+        registry.add_pass(getattr(module, name), after=after, level=level)
 
 
 @hookimpl

@@ -103,8 +103,8 @@ def test_what_a_kernel_leaves_of_the_group_runs_as_one_step(monkeypatch, most, l
     )
     monkeypatch.setattr(Selection, "_apart", never(Selection._apart))
     net = Net()
-    y = silu(net, net.add(net.scale(net.conv(net.x, 16)), net.number(0.5), "sum"))
-    possible = [["conv", "scale + sum + sigmoid + product"], ["conv + scale", "sum + sigmoid + product"]]
+    y = silu(net, net.add(net.activation(net.conv(net.x, 16)), net.number(0.5), "sum"))
+    possible = [["conv", "act + sum + sigmoid + product"], ["conv + act", "sum + sigmoid + product"]]
     plan = net.plan(y, builder_optimization_level=level)
     assert steps(plan) in (possible[most:][:1] if level == 0 else possible)
     alone = net.plan(allow_fusion=False)

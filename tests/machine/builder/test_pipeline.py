@@ -86,3 +86,21 @@ def test_a_pass_that_replaces_a_part_of_the_build_is_named(service):
     offers.add_pass(careless, after="fold_constants")
     with pytest.raises(BuildError, match=rf"pass 'careless' replaced build\.{service}"):
         pipeline.run(build_of(network, config), offers.pipeline)
+
+
+def test_a_pass_runs_from_its_level_on():
+    called = []
+    offers = PassOffers()
+    for level in (0, 2, 4):
+        offers.add_pass(
+            partial(lambda own, graph, build: called.append(own) or graph, level),
+            after="infer_shapes",
+            name=str(level),
+            level=level,
+        )
+    _, network, config = new_network()
+    x = network.add_input("x", trt.float32, (2,))
+    network.mark_output(network.add_activation(x, trt.ActivationType.RELU).get_output(0))
+    config.builder_optimization_level = 3
+    run(build_of(network, config), offers.pipeline, until="fold_constants")
+    assert sorted(called) == [0, 2]
