@@ -21,11 +21,17 @@ inline void store_bytes(VecF whole, uint8_t* y) {
 }
 
 inline VecF load_bytes(const uint8_t* x, bool is_signed) {
-  typedef int8_t VecSigned __attribute__((vector_size(kLanes)));
-  VecBytes bytes;
-  memcpy(&bytes, x, kLanes);
-  return is_signed ? __builtin_convertvector(__builtin_convertvector(reinterpret_cast<VecSigned>(bytes), VecI), VecF)
-                   : __builtin_convertvector(__builtin_convertvector(bytes, VecI), VecF);
+  VecI whole;
+#if defined(__AVX512F__)
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+  whole = reinterpret_cast<VecI>(is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
+#elif defined(__AVX2__)
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(x));
+  whole = reinterpret_cast<VecI>(is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes));
+#else
+  for (int lane = 0; lane < kLanes; ++lane) whole[lane] = is_signed ? static_cast<int8_t>(x[lane]) : x[lane];
+#endif
+  return __builtin_convertvector(whole, VecF);
 }
 
 // A division is slow, and x times 1 / scale differs from it by less than 1e-4 where it is not limited: only quotients
