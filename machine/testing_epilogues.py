@@ -37,6 +37,7 @@ EPILOGUES = {
     "hard swish": ("x * max(0, min(1, x / 6 + 0.5))",),
     "softplus": ("softplus(x) - r",),
 }
+ALONG_LAST_AXIS = {"bias on the last axis", "value of each row"}  # what rows with channels do not absorb
 GROWTH = 3
 FEW = ("value used twice", "scale, residual and activation")  # of these, for results of more elements than MANY
 MANY = 4096

@@ -15,10 +15,10 @@ from dcgan import dcgan
 from detector import detector
 from efficientnet import efficientnet_b0
 from gpt2 import PAST, gpt2_step
+from int8 import bert_int8, mobilenetv2_int8, resnet50_int8
 from layers import convolution, deconvolution, gemm, products
 from lstm import lstm_tagger
 from mobilenet import mobilenetv2
-from quantized import bert_int8, mobilenetv2_int8, resnet50_int8
 from resnet import resnet18, resnet50
 from swin import swin_tiny
 from unet import unet

@@ -8,7 +8,7 @@ import dovetail as trt
 from dovetail.core.types import DataType, DeviceType
 from dovetail.machine.plan import read_plan
 from dovetail.machine.testing import Case, Yardstick, make_layer, rows_of, run_row
-from dovetail.machine.testing_epilogues import EPILOGUES, Behind, absorbs
+from dovetail.machine.testing_epilogues import ALONG_LAST_AXIS, EPILOGUES, Behind, absorbs
 
 pytestmark = pytest.mark.gpu
 
@@ -17,7 +17,7 @@ SUM, GREATER = trt.ElementWiseOperation.SUM, trt.ElementWiseOperation.GREATER
 HALVES = (DataType.HALF, DataType.BF16)
 # Those of the bench, and what kernels compute without a program or take out of the front of one. `w` has one value for
 # each place on the last axis.
-ALONG_CHANNELS = EPILOGUES | {
+ALONG_CHANNELS = {name: formulas for name, formulas in EPILOGUES.items() if name not in ALONG_LAST_AXIS} | {
     "bias": ("x + along(s, 1)",),
     "bias, residual and limits": ("along(s, 1) + x", "r + x", "max(x, -0.5)", "min(x, 0.75)"),
     "limits the other way round": ("min(max(min(x, 1.5), 0.25), 2)", "max(x, 0.5)"),

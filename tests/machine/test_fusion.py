@@ -11,7 +11,7 @@ from dovetail.core.errors import PlanCorrupt, PlanError
 from dovetail.core.types import FLOATS, DataType
 from dovetail.machine.plan import read_plan, write_plan
 from dovetail.machine.testing import Case, check_case, make_layer, rows_of
-from dovetail.machine.testing_epilogues import EPILOGUES, absorbs, epilogues_for
+from dovetail.machine.testing_epilogues import ALONG_LAST_AXIS, EPILOGUES, absorbs, epilogues_for
 from dovetail.plugins import Input, Output, Plugin, field
 from tests.runtime.plans import constants_of
 
@@ -169,7 +169,7 @@ CASES = [
 IN_HALVES = Case("halves", x=(1, 3, 7, 11), kernel=(20, 3, 3, 3), num_output_maps=20, kernel_size_nd=(3, 3))
 
 
-OF_CHANNELS = EPILOGUES.keys() - {"bias on the last axis", "value of each row"}  # which only products absorb
+OF_CHANNELS = EPILOGUES.keys() - ALONG_LAST_AXIS
 
 
 def absorbing_rows(case, dtype):

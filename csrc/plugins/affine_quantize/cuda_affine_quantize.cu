@@ -9,8 +9,8 @@ namespace {
 
 typedef AffineQuantizeParams Params;
 
-__global__ void __launch_bounds__(kBlock) quantize(const float* x, const float* scale, const uint8_t* zero,
-                                                   bool is_signed, uint8_t* y, int64_t n) {
+__global__ void __launch_bounds__(kBlock)
+    quantize(const float* x, const float* scale, const uint8_t* zero, bool is_signed, uint8_t* y, int64_t n) {
   const int32_t offset = is_signed ? static_cast<int8_t>(*zero) : *zero, least = is_signed ? -128 : 0;
   const float low = static_cast<float>(least - offset), high = static_cast<float>(least + 255 - offset), by = *scale;
   for (int64_t i = first_item(); i < n; i += item_stride()) {

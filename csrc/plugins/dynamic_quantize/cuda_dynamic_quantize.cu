@@ -47,8 +47,8 @@ __global__ void __launch_bounds__(kBlock) scale_of(const Range* parts, int n_par
   *zero = static_cast<uint8_t>(start < 255 ? start : 255);
 }
 
-__global__ void __launch_bounds__(kBlock) quantize(const float* x, int64_t n, const float* scale, const uint8_t* zero,
-                                                   uint8_t* y) {
+__global__ void __launch_bounds__(kBlock)
+    quantize(const float* x, int64_t n, const float* scale, const uint8_t* zero, uint8_t* y) {
   const float offset = static_cast<float>(*zero), by = *scale;
   for (int64_t i = first_item(); i < n; i += item_stride()) {
     const float quotient = fminf(fmaxf(__fdiv_rn(x[i], by), -offset), 255.0f - offset);

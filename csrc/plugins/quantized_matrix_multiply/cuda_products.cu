@@ -13,12 +13,12 @@ struct Args {
   CudaBytes a, b;
   bool has_b_zeros;  // one for each column
   int64_t batch, m, k, n;
-  int32_t rank;  // of the batch
+  int32_t rank;                                                           // of the batch
   int64_t extent[DT_MAX_RANK], a_step[DT_MAX_RANK], b_step[DT_MAX_RANK];  // steps in matrices
 };
 
-__global__ void __launch_bounds__(kBlock) multiply(const __grid_constant__ Args args,
-                                                   const __grid_constant__ CudaFinish finish) {
+__global__ void __launch_bounds__(kBlock)
+    multiply(const __grid_constant__ Args args, const __grid_constant__ CudaFinish finish) {
   const int32_t a_zero = args.a.zero_point();
   for (int64_t item = first_item(); item < args.batch * args.m * args.n; item += item_stride()) {
     const int64_t column = item % args.n, row = item / args.n % args.m;
@@ -63,13 +63,13 @@ void enqueue(const Params& params, const Run& run) {
 }
 
 #define FOUR(type) type "|" type "|" type "|" type
-#define ROW_OF(y, bias, y_zero)                                                                                   \
-  {.tactic = "threads_" y,                                                                                        \
-   .needs = kBuiltSm,                                                                                             \
-   .types = "i8|u8|i8|u8 i8|i8|u8|u8 i8|u8|i8|u8 i8|i8|u8|u8 " FOUR("f32") " " FOUR(bias) " " FOUR(y_zero) " -> " \
-                                                                                                           FOUR(y), \
-   .formats = "linear",                                                                                           \
-   .enqueue = enqueue,                                                                                            \
+#define ROW_OF(y, bias, y_zero)                                                                                       \
+  {.tactic = "threads_" y,                                                                                            \
+   .needs = kBuiltSm,                                                                                                 \
+   .types =                                                                                                           \
+       "i8|u8|i8|u8 i8|i8|u8|u8 i8|u8|i8|u8 i8|i8|u8|u8 " FOUR("f32") " " FOUR(bias) " " FOUR(y_zero) " -> " FOUR(y), \
+   .formats = "linear",                                                                                               \
+   .enqueue = enqueue,                                                                                                \
    .traits = kCaptureSafe},
 
 constexpr Row<Params> kRows[] = {ROW_OF("i32", "i32", "u8") ROW_OF("f32", "f32", "u8") ROW_OF("i8", "i32", "i8")
