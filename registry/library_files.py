@@ -82,7 +82,7 @@ def opened_libraries(known: set[str]) -> list[str]:
     Those in `known` are left out; all libraries examined are added to it. Without /proc the list is empty.
     """
     try:
-        lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+        lines = os.fsdecode(Path("/proc/self/maps").read_bytes()).split("\n")
     except OSError:
         return []
     mapped = {parts[5] for parts in (line.split(maxsplit=5) for line in lines) if len(parts) == 6 and "x" in parts[1]}
@@ -95,7 +95,7 @@ def opened_libraries(known: set[str]) -> list[str]:
 def _is_plugin(path: str) -> bool:
     try:
         library = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
-    except OSError:  # deleted, or not a shared object
+    except (OSError, UnicodeDecodeError):  # deleted, or not a shared object; the message has the path's bytes
         return False
     return hasattr(library, _ENTRY)
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Libraries, the process-wide table of implementations, the machine's features and the log.
 #include <pybind11/stl.h>
+#include <pybind11/typing.h>
 
 #include "bindings/errors.hpp"
 #include "bindings/module.hpp"
@@ -101,6 +102,16 @@ void register_native(const NativeImplementation& implementation, const NativeOp*
 }  // namespace
 }  // namespace dovetail
 
+namespace {
+
+// A path may have any bytes; Python's form of it is that of os.fsdecode.
+pybind11::str decoded_path(const std::string& path) {
+  const auto size = static_cast<Py_ssize_t>(path.size());
+  return pybind11::reinterpret_steal<pybind11::str>(PyUnicode_DecodeFSDefaultAndSize(path.data(), size));
+}
+
+}  // namespace
+
 void bind_library(py::module_& m) {
   using namespace dovetail;
   m.def("cpu_features", present_features,
@@ -109,11 +120,7 @@ void bind_library(py::module_& m) {
         "Log lines go to sink(level, text); None: warnings and errors go to stderr.");
   py::class_<Library, std::shared_ptr<Library>>(m, "Library",
                                                 "A library of plugins; stays open until the process ends.")
-      .def_property_readonly("path",
-                             [](const Library& library) {
-                               return py::reinterpret_steal<py::str>(PyUnicode_DecodeFSDefaultAndSize(
-                                   library.path.data(), static_cast<Py_ssize_t>(library.path.size())));
-                             })
+      .def_property_readonly("path", [](const Library& library) { return decoded_path(library.path); })
       .def_readonly("hash", &Library::hash)
       .def_property_readonly("name", [](const Library& self) { return text_or_empty(self.plugin->name); })
       .def_property_readonly("version", [](const Library& self) { return text_or_empty(self.plugin->version); })
@@ -130,8 +137,18 @@ void bind_library(py::module_& m) {
       });
   m.def("open_library", open_path, py::arg("path"),
         "The library, checked; the same file or a copy of it gives the same object. Raises LibraryRefused.");
-  m.def("opened_paths", &opened_paths, py::call_guard<py::gil_scoped_release>(),
-        "Paths of the files that open_library has mapped, refused ones too.");
+  m.def(
+      "opened_paths",
+      [] {
+        const auto paths = [] {
+          const py::gil_scoped_release release;
+          return opened_paths();
+        }();
+        py::typing::List<py::str> decoded;
+        for (const std::string& path : paths) decoded.append(decoded_path(path));
+        return decoded;
+      },
+      "Paths of the files that open_library has mapped, refused ones too.");
   m.def("register_implementation", register_native, py::arg("implementation"), py::arg("op").none(true) = nullptr,
         "Let engines of this process find it by its id. Raises PluginConflict if the id is taken by another table.");
   m.def("deregister_implementation", &deregister_implementation, py::arg("id"),

@@ -175,7 +175,8 @@ def test_with_the_flag_it_runs_on_the_cpu_between_two_copies():
     assert note in document["report"]["notes"]
     assert (document["report"]["reformats"], document["report"]["copies"]) == (2, 2)
     profile = document["profiles"][0]
-    assert profile["arena_bytes"] == 2 * 1024 and profile["cuda_arena_bytes"] == 1024  # each in its own arena
+    # Each in its own arena; on the CPU the scale writes over what it reads.
+    assert profile["arena_bytes"] == profile["cuda_arena_bytes"] == 1024
     devices_of = tensors(document)
     assert (devices_of["x"], devices_of["y"]) == (CUDA, CUDA)
 

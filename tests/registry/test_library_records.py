@@ -11,6 +11,7 @@ import pytest
 from registry_parts import implementation, library, library_implementation, library_op, spec
 
 import dovetail
+from dovetail import _native
 from dovetail.core.contract import REQUIRED, Row, SymbolicTensor
 from dovetail.core.errors import FieldValueError, LibraryRefused, PluginConflict
 from dovetail.core.expr import DimsExprs, input_dim
@@ -172,7 +173,10 @@ def test_a_path_may_have_any_bytes(plain, tmp_path):
     registry = Registry()
     record = registry.load_library(path)
     assert record.state == "loaded" and os.fsencode(record.path) == path
+    assert os.fsdecode(path) in _native.opened_paths()
+    assert not registry.adopt_opened()  # it is known
     os.unlink(path)
+    assert not Registry().adopt_opened()  # it is mapped as a deleted file
     with pytest.raises(LibraryRefused, match="was not opened"):
         Registry().load_library(path)
     registry.deregister_library(record)
