@@ -58,6 +58,7 @@ def dovetail_engine(length: int, add: Callable) -> tuple[trt.ICudaEngine, str]:
     network.mark_output(tensor)
     config = builder.create_builder_config()
     config.builder_optimization_level = 0  # nothing is timed: a step that writes nothing would be refused
+    config.allow_fusion = False  # one step a layer: what a step costs is asked
     plan = builder.build_serialized_network(network, config)
     engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
     assert engine.num_layers == length, f"{engine.num_layers} steps of {length}: a pass removed some"

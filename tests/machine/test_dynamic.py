@@ -20,7 +20,7 @@ def test_one_plan_serves_all_shapes_of_its_profile():
         expected = engine_of(static_builder, static, static_config).create_execution_context().run({"x": x})["y"]
         got = context.run({"x": x})["y"]
         assert got.shape == (n, 32, h, w)
-        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=3e-5)  # one of the plans may use Winograd's sums
 
 
 def test_two_profiles_have_memory_of_their_own():
