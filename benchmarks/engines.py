@@ -282,7 +282,7 @@ def serve(name: str, file: str, feeds: str, outputs: str, threads: str, precisio
     print(json.dumps(facts | {"run_mb": peak.mb}), flush=True)
     for line in sys.stdin:
         times, seconds = [], float(line)
-        run(inputs)  # the caches are somebody else's after a turn
+        run(inputs)  # fills the caches again, which other engines have used since
         begun = perf_counter()
         while perf_counter() - begun < seconds or len(times) < LEAST_CALLS:
             before = perf_counter()

@@ -121,7 +121,7 @@ def difference(results: Mapping[str, np.ndarray], expected: Mapping[str, np.ndar
 
 
 def compared(subjects: Sequence[Subject], tolerance: float) -> dict[str, dict[str, Any]]:
-    """How far each is from the first peer; from ours if there is no peer, which is then equal to itself."""
+    """How far the outputs of each engine are from those of the first peer, or from our own where there is no peer."""
     first = next((subject for subject in subjects if subject.engine != OURS), subjects[0])
     expected, found = dict(np.load(first.outputs)), {}
     for subject in subjects:

@@ -13,7 +13,8 @@ namespace {
 
 static_assert(kMapBlocks * kBlock == kWinogradPanel, "weights are packed for what registers hold");
 
-// A chain of float32 additions is not longer, and weights of so many channels stay in L1 while tiles run.
+// Longer sums are computed in blocks of so many channels: chains of float32 additions stay short, and the weights of a
+// block stay in L1 while tiles run.
 constexpr int64_t kWinogradChannels = 256;
 // The processor does not read ahead far enough by itself: weights are read once, and their rows are short.
 constexpr int64_t kReadAhead = 16384 / 4;

@@ -116,7 +116,7 @@ inline Rows rows_of(const GemmArgs& args, int64_t from, int64_t m0, int64_t m1, 
   return {scratch, step};
 }
 
-// A tile whose depth is no more than one piece, or any: summed in blocks then, into out.
+// Computes a tile of any depth into t.out; products deeper than kSumBlock are summed in blocks.
 inline void multiply_any(MultiplyTile run, TileArgs t, int64_t rows) {
   if (t.depth <= kSumBlock) return run(t);
   const int64_t depth = t.depth;
