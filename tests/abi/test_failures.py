@@ -81,6 +81,12 @@ def test_a_failure_on_a_thread_of_the_pool_keeps_code_and_place(toolchain, host,
     ]
 
 
+def test_more_tasks_than_an_int32_counts_are_an_error(toolchain, host, probe):
+    (line,) = run(toolchain, host, probe, "tasks", "throw")
+    assert line.startswith("enqueue: INVALID_ARGUMENT, ")
+    assert "parallel_for takes at most 2147483647 tasks, got 4294967296: let a task do more" in line
+
+
 def test_an_unknown_operation_is_null_and_then_an_error(toolchain, host, probe):
     assert run(toolchain, host, probe, "operation", "throw") == [
         "infer_dims: SHAPE, dovetail::Error: Probe::getOutputDimensions(): "

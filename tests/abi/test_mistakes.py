@@ -438,6 +438,13 @@ def test_missing_reads_are_a_sentence_of_the_compiler(toolchain, tmp_path):
     assert done.returncode != 0 and "say DOVETAIL_READS(Params, member, ...)" in done.stderr
 
 
+@pytest.mark.parametrize("state", ["const State", "State&", "const State&"])
+def test_a_state_that_is_no_plain_type_is_a_sentence_of_the_compiler(toolchain, tmp_path, state):
+    text = '#include "dovetail/plugin.hpp"\nstruct Params {};\nstruct State {};\n'
+    done = compiled(toolchain, tmp_path, f"{text}dovetail::Row<Params, {state}> row;\n", "-c")
+    assert done.returncode != 0 and "a Row owns its State: write Row<Params, State>" in done.stderr
+
+
 def test_a_class_that_is_no_creator_is_a_sentence_of_the_compiler(toolchain, tmp_path):
     text = '#include "dovetail/plugin.hpp"\nstruct Mine {};\nREGISTER_DOVETAIL_PLUGIN(Mine)\n'
     done = compiled(toolchain, tmp_path, text, "-c")

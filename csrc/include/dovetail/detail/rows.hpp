@@ -77,6 +77,8 @@ struct RowFunctions<Params, void> {
 // there is a State. All of them may throw dovetail::Error. Members have the meaning of those of dt_row.
 template <class Params, class State = void>
 struct Row {
+  static_assert(std::is_same<State, typename std::remove_cv<typename std::remove_reference<State>::type>::type>::value,
+                "a Row owns its State: write Row<Params, State>, without const and without &");
   const char* tactic = nullptr;
   uint64_t needs = 0;  // kAvx2 ...; or sm(80)
   const char* types = nullptr;

@@ -116,10 +116,15 @@ class Run {
   DOVETAIL_INLINE uint64_t packed_bytes() const { return raw_->packed_bytes; }
   DOVETAIL_INLINE int n_threads() const { return raw_->pool ? raw_->pool->n_threads : 1; }
   // Calls body(task) for each task in 0..n_tasks-1 on the host's threads, in any order; returns when all are done. Must
-  // not be nested. If tasks throw, the first exception is thrown here.
+  // not be nested. If tasks throw, the first exception is thrown here. A task's number is an int32_t: more tasks than
+  // that are an error, and nothing is run.
   template <class Body>
   DOVETAIL_INLINE void parallel_for(int64_t n_tasks, const Body& body) const {
     const dt_pool* pool = raw_->pool;
+    if (n_tasks > INT32_MAX) {
+      fail(DT_INVALID_ARGUMENT, nowhere("parallel_for takes at most %d tasks, got %lld: let a task do more"), INT32_MAX,
+           static_cast<long long>(n_tasks));
+    }
     if (pool == nullptr || pool->n_threads <= 1 || n_tasks <= 1) {
       for (int64_t task = 0; task < n_tasks; ++task) body(static_cast<int32_t>(task));
       return;
