@@ -68,8 +68,8 @@ def peer_of(model):
 def reference_of(model):
     """The evaluator of the package onnx, corrected.
 
-    It takes BatchNormalization before opset 14 for training, and has QuantizeLinear and DequantizeLinear from opset 19 on
-    only, where they compute what they do before.
+    It takes BatchNormalization before opset 14 for training, and has QuantizeLinear and DequantizeLinear from opset 19
+    on only, where they compute what they do before.
     """
     from onnx import ModelProto
     from onnx.reference import ReferenceEvaluator

@@ -16,25 +16,33 @@ from dovetail.machine.testing import Case, make_layer, rows_of, run_row, truth
 from dovetail.machine.testing_epilogues import epilogues_for
 from dovetail.registry import default_registry
 
-OP = "Convolution@1"
-# Largest errors in units of sqrt(9 C), which is about the largest result of uniform values; plain sums have about 1e-6.
-# Measured were a half of these.
-BOUNDS = {"winograd2": 1.5e-6, "winograd4": 6e-6, "winograd6": 4e-5}
+OP, TRANSPOSED = "Convolution@1", "Deconvolution@1"
+# Largest errors in units of sqrt(taps C), which is about the largest result of uniform values; plain sums have about
+# 1e-6. Measured were a half of these.
+BOUNDS = {"winograd2": 1.5e-6, "winograd3": 2.5e-6, "winograd4": 6e-6, "winograd5": 1.5e-5, "winograd6": 4e-5}
+TILES = {2: "35", 3: "246"}  # outputs of the tiles that there are for each number of taps
 
 
-def implementation():
-    (found,) = (one for one in default_registry().implementations_of(OP) if one.name == "cpu")
+def implementation(op=OP):
+    (found,) = (one for one in default_registry().implementations_of(op) if one.name == "cpu")
     return found
 
 
+def taps_of(layer):
+    """Taps of a row of the kernel that one output meets."""
+    stride = layer.values["stride_nd"] if layer.spec.name == "Deconvolution" else ()
+    return layer.values["kernel_size_nd"][-1] // (stride[-1] if stride else 1)
+
+
 def forced(layer):
-    """Every Winograd row that this machine can run, whether or not it pays for the layer."""
-    made = implementation()
+    """Every Winograd row that this machine can run for these taps, whether or not it pays for the layer."""
+    made = implementation(f"{layer.spec.name}@1")
     native = made.native.create("layer", layer.wire_fields())
     blocked, linear = (Place.of_word(DataType.FLOAT, word, DeviceType.CPU) for word in ("chw16", "linear"))
     places = (blocked, *(linear if tensor is not None else None for tensor in layer.inputs[1:]), blocked)
     for row in made.rows:
-        if row.is_winograd and set(row.needs) <= set(_native.cpu_features()):
+        is_one = row.is_winograd and row.tactic[8] in TILES[taps_of(layer)]
+        if is_one and set(row.needs) <= set(_native.cpu_features()):
             yield Candidate(FormatRow(made, row.index, row.tactic, places), native)
 
 
@@ -50,9 +58,25 @@ def convolution(x, maps, pre=(0, 0), post=(0, 0), bias=True, groups=1, seed=0, *
     return make_layer(default_registry(), OP, arrays, values), arrays
 
 
+def deconvolution(x, maps, kernel=(4, 4), stride=(2, 2), bias=True, groups=1, seed=0, **fields):
+    """A layer whose kernel is two or three times as long as its stride, and its inputs."""
+    given = {"bias": (maps,)} if bias else {}
+    case = Case(
+        "one", x=x, kernel=(x[-3], maps // groups, *kernel), num_output_maps=maps, kernel_size_nd=kernel,
+        stride_nd=stride, num_groups=groups, seed=seed, **given, **fields,
+    )  # fmt: skip
+    arrays, values = case.arrays(default_registry(), TRANSPOSED, DataType.FLOAT)
+    return make_layer(default_registry(), TRANSPOSED, arrays, values), arrays
+
+
+def size_of(layer, arrays):
+    """About the largest result of uniform values."""
+    return (taps_of(layer) ** 2 * arrays[0].shape[-3] / layer.values["num_groups"]) ** 0.5
+
+
 def check(layer, arrays, threads=(1, 2)):
     exact = np.asarray(truth(layer, arrays)[0])
-    size = (9 * arrays[1].shape[1]) ** 0.5
+    size = size_of(layer, arrays)
     tactics = []
     for candidate in forced(layer):
         tactic = candidate.row.tactic
@@ -60,7 +84,7 @@ def check(layer, arrays, threads=(1, 2)):
             error = np.abs(run_row(layer, candidate, arrays, n)[0] - exact).max(initial=0) / size
             assert error <= BOUNDS[tactic[:9]], (tactic, n, error)
         tactics.append(tactic)
-    assert len(tactics) == 3 * len({name.rpartition("_")[2] for name in tactics})
+    assert len(tactics) == len(TILES[taps_of(layer)]) * len({name.rpartition("_")[2] for name in tactics})
     return tactics
 
 
@@ -68,7 +92,8 @@ def test_each_instruction_set_has_three_tile_sizes():
     wanted = {f"winograd{m}_chw16_{isa}" for m in (2, 4, 6) for isa in ("scalar", "avx2", "avx512")}
     x86 = {row.tactic for row in implementation().rows if row.is_winograd}
     assert x86 in (wanted, {name for name in wanted if name.endswith("scalar")})
-    assert not any(row.tactic.startswith("winograd") != row.is_winograd for row in implementation().rows)
+    for op in (OP, TRANSPOSED):
+        assert not any(row.tactic.startswith("winograd") != row.is_winograd for row in implementation(op).rows)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +153,70 @@ def test_random_extents(channels, maps, extents, pre, post, images, bias, seed):
     check(*convolution((images, channels, *extents), maps, pre, post, bias, seed=seed))
 
 
-@pytest.mark.parametrize("x", [(2, 20, 9, 13), (1, 16, 1, 2)], ids=str)
-def test_epilogues(x):
+@pytest.mark.parametrize(
+    ("x", "maps", "fields"),
+    [
+        ((1, 1, 1, 1), 1, {"pre_padding": (1, 1), "post_padding": (1, 1)}),
+        ((2, 17, 5, 7), 40, {"pre_padding": (1, 1), "post_padding": (1, 1)}),
+        ((1, 64, 8, 8), 48, {"pre_padding": (1, 1), "post_padding": (1, 1)}),
+        ((1, 40, 16, 17), 20, {}),
+        ((1, 16, 9, 4), 16, {"pre_padding": (3, 0), "post_padding": (0, 4)}),
+        ((1, 16, 3, 3), 16, {"pre_padding": (5, 2), "post_padding": (2, 5)}),  # phases begin at different inputs
+        ((1, 16, 6, 5), 33, {"padding_mode": 2}),
+        ((1, 16, 6, 5), 33, {"padding_mode": 3}),
+        ((2, 20, 5, 6), 18, {"kernel": (4, 2), "stride": (2, 1), "pre_padding": (1, 0)}),
+        ((1, 20, 5, 6), 18, {"kernel": (6, 8), "stride": (3, 4), "post_padding": (4, 7)}),
+        ((1, 33, 7, 6), 17, {"kernel": (3, 3), "stride": (1, 1), "pre_padding": (1, 1), "post_padding": (1, 1)}),
+        ((1, 33, 7, 6), 17, {"kernel": (6, 6), "stride": (2, 2), "pre_padding": (2, 2), "post_padding": (2, 2)}),
+        ((1, 33, 4, 3), 17, {"kernel": (9, 3), "stride": (3, 1)}),
+        ((2, 64, 7, 5), 96, {"groups": 2, "pre_padding": (1, 1)}),
+        ((2, 2, 20, 4, 3), 18, {}),  # two batch dims
+        ((1, 272, 4, 4), 64, {"pre_padding": (1, 1), "post_padding": (1, 1)}),  # split by panels of maps and phases
+        ((1, 48, 30, 31), 64, {}),  # more tiles than one block holds
+        ((0, 16, 8, 8), 16, {}),
+    ],
+    ids=str,
+)
+def test_results_of_transposed_convolutions(x, maps, fields):
+    check(*deconvolution(x, maps, **fields), threads=(1, 2, 3))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    channels=st.sampled_from([1, 3, 16, 17, 40]),
+    maps=st.sampled_from([1, 15, 16, 17, 40, 65]),
+    extents=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    taps=st.integers(2, 3),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    cut=st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
+    images=st.integers(1, 2),
+    bias=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_random_transposed_convolutions(channels, maps, extents, taps, stride, cut, images, bias, seed):
+    kernel = tuple(taps * step for step in stride)
+    full = [(n - 1) * step + k for n, step, k in zip(extents, stride, kernel, strict=True)]
+    pre = tuple(min(a, n - 1) for a, n in zip(cut[:2], full, strict=True))
+    post = tuple(min(a, n - 1 - b) for a, n, b in zip(cut[2:], full, pre, strict=True))
+    x = (images, channels, *extents)
+    check(*deconvolution(x, maps, kernel, stride, bias, seed=seed, pre_padding=pre, post_padding=post))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: convolution((2, 20, 9, 13), 33, (1, 1), (1, 1)),
+        lambda: convolution((1, 16, 1, 2), 33, (1, 1), (1, 1)),
+        lambda: deconvolution((2, 20, 5, 7), 33, pre_padding=(1, 1), post_padding=(1, 1)),
+        lambda: deconvolution((1, 16, 1, 1), 33, (6, 6), (2, 2)),
+    ],
+    ids=["blocks of tiles", "one tile", "phases", "one input"],
+)
+def test_epilogues(made):
     """Operands by channel and by image, in the blocks that hold several tiles."""
-    layer, arrays = convolution(x, 33, (1, 1), (1, 1))
+    layer, arrays = made()
     exact = np.asarray(truth(layer, arrays)[0])
-    size = (9 * x[1]) ** 0.5
+    size = size_of(layer, arrays)
     absorbed = set()
     for name, behind in epilogues_for(layer).items():
         wanted = behind.truth(exact)
@@ -174,6 +257,36 @@ def test_other_convolutions_are_refused(changes, reason):
     layer, _ = convolution((1, 64, 28, 28), 64, (1, 1), (1, 1), **changes)
     reasons, fitting = refusals(layer)
     assert not fitting and set(reasons.values()) == {reason}
+
+
+OTHER_TAPS = "the kernel is not 2 times as long as the stride, or that is above 4, or there is a dilation"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"kernel": (3, 3)}, OTHER_TAPS),  # phases of one and of two taps
+        ({"kernel": (2, 2)}, OTHER_TAPS),
+        ({"kernel": (6, 4)}, OTHER_TAPS),
+        ({"kernel": (10, 10), "stride": (5, 5)}, OTHER_TAPS),
+        ({"dilation_nd": (1, 2)}, OTHER_TAPS),
+        ({"groups": 8}, "groups are not whole blocks of 16 channels and maps"),
+    ],
+    ids=str,
+)
+def test_other_transposed_convolutions_are_refused(changes, reason):
+    reasons, fitting = refusals(deconvolution((1, 64, 28, 28), 64, **changes)[0])
+    assert not fitting and reasons["winograd3_chw16"] == reasons["winograd5_chw16"] == reason
+
+
+def test_transposed_convolutions_fit_the_tiles_of_their_taps():
+    doubling = {"pre_padding": (1, 1), "post_padding": (1, 1)}
+    for kernel, wanted in (((4, 4), {"3", "5"}), ((6, 6), {"4", "6"})):
+        _, fitting = refusals(deconvolution((1, 64, 40, 40), 64, kernel, (2, 2), **doubling)[0])
+        assert fitting == {f"winograd{m}_chw16" for m in wanted}
+    reasons, fitting = refusals(deconvolution((1, 512, 4, 4), 256, **doubling)[0])
+    assert not fitting  # more transformed weights than there are sums to save
+    assert all("an output would cost" in reasons[f"winograd{m}_chw16"] for m in (3, 5))
 
 
 def test_a_kernel_that_is_no_constant_is_refused():

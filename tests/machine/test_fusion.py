@@ -166,16 +166,25 @@ CASES = [
     Case("strided, in groups", x=(2, 32, 9, 10), kernel=(32, 16, 3, 3), num_output_maps=32, kernel_size_nd=(3, 3),
          num_groups=2, stride_nd=(2, 2)),
 ]  # fmt: skip
+# Outputs of one phase do not lie side by side.
+TRANSPOSED_CASES = [
+    Case("four phases", x=(2, 19, 5, 4), kernel=(19, 33, 4, 4), num_output_maps=33, kernel_size_nd=(4, 4),
+         stride_nd=(2, 2), pre_padding=(1, 1), post_padding=(1, 1)),
+    Case("a window in each row", x=(1, 3, 2, 17), kernel=(3, 20, 1, 2), num_output_maps=20, kernel_size_nd=(1, 2),
+         stride_nd=(1, 3)),
+    Case("depthwise phases", x=(2, 20, 4, 9), kernel=(20, 1, 3, 3), num_output_maps=20, kernel_size_nd=(3, 3),
+         num_groups=20, stride_nd=(2, 2)),
+]  # fmt: skip
 IN_HALVES = Case("halves", x=(1, 3, 7, 11), kernel=(20, 3, 3, 3), num_output_maps=20, kernel_size_nd=(3, 3))
 
 
 OF_CHANNELS = EPILOGUES.keys() - ALONG_LAST_AXIS
 
 
-def absorbing_rows(case, dtype):
+def absorbing_rows(case, dtype, op="Convolution@1"):
     lookup = trt.get_plugin_registry()
-    arrays, values = case.arrays(lookup, "Convolution@1", dtype)
-    layer = make_layer(lookup, "Convolution@1", arrays, values)
+    arrays, values = case.arrays(lookup, op, dtype)
+    layer = make_layer(lookup, op, arrays, values)
     return layer, [candidate for candidate in rows_of(lookup, layer)[0] if absorbs(candidate)]
 
 
@@ -186,6 +195,16 @@ def test_every_row_of_the_convolution_computes_every_epilogue(case, n_threads):
     for name, behind in epilogues_for(layer).items():
         assert rows and all(behind.is_absorbed(row) for row in rows if name in OF_CHANNELS), name
     check_case(trt.get_plugin_registry(), "Convolution@1", case, DataType.FLOAT, n_threads)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("case", TRANSPOSED_CASES, ids=lambda case: case.name)
+def test_every_row_of_the_transposed_convolution_computes_every_epilogue(case, n_threads):
+    layer, rows = absorbing_rows(case, DataType.FLOAT, "Deconvolution@1")
+    assert {"CHW16", "LINEAR"} <= {row.row.places[-1].format.name for row in rows}
+    for name, behind in epilogues_for(layer).items():
+        assert all(behind.is_absorbed(row) for row in rows if name in OF_CHANNELS), name
+    check_case(trt.get_plugin_registry(), "Deconvolution@1", case, DataType.FLOAT, n_threads)
 
 
 @pytest.mark.parametrize("dtype", [DataType.HALF, DataType.BF16], ids=lambda dtype: dtype.name)

@@ -32,7 +32,7 @@ struct ConvolveArgs {
   ConvolveAxis axis[3];
   int64_t panel;                    // maps of one panel of weights (kernels of linear tensors)
   float scale;                      // of the products (INT8)
-  const EpilogueProgram* epilogue;  // to compute on y, or null; kernels of blocks of maps want outputs side by side
+  const EpilogueProgram* epilogue;  // to compute on y, or null
   int32_t x_is_linear;  // kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels
 };
 

@@ -287,9 +287,9 @@ struct BlockedRun {
                                     : tile.locate(args, n, line, start));
       tile.to_block = tile.finish.y_block;
       if (!tile.finish.is_all) {
-        tile.to = unfinished.room(args, tile.to, n_blocks, image, map, tile.maps);
+        tile.to = unfinished.room(args, tile.to, tile.out, n, n_blocks, image, map, tile.maps);
         tile.to_block = unfinished.kPitch;
-        unfinished.add(n);
+        for (int64_t p = 0; p < n; ++p) tile.out[p] = p * kBlock;
       }
       (is_last ? rest : whole)(args, tile);
       in_line = is_last ? 0 : in_line + 1;
@@ -311,7 +311,7 @@ void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
   tile.is_far = tile.finish.is_all && args.groups * map_blocks * tile.finish.y_block * 4 > kFar;
   tile.is_flat = tiling.is_flat;
   tile.weight_block = channel_blocks * b.taps * c.taps * kBlock * kBlock;
-  Unfinished<kMapBlocks, kOutputs> unfinished;
+  Unfinished<kMapBlocks, kOutputs> unfinished(b.out_step * c.out_step != 1);
   for (int64_t item = first, n; item < last; item += n) {
     const int64_t unit = item / tiling.items(), group = unit % args.groups;
     const BlockedItem at(tiling, item % tiling.items());

@@ -51,7 +51,8 @@ struct ConvolvePhase {
   int64_t weights_at;  // in the packed kernel
   int64_t tiles, panels;
   bool by_panels;
-  Pieces pieces;
+  int64_t items;
+  double work;  // of an item
 };
 
 // What a row knows of a context with these extents.
@@ -61,6 +62,8 @@ struct ConvolveState {
   ConvolveFields fields = {};
   RawWeights weights = {};
   std::vector<ConvolvePhase> phases;  // those with outputs
+  double work = 0;                    // of all phases
+  int32_t pieces = 0;                 // that work is cut into, wherever phases end
   EpilogueProgram epilogue = {};
   // Where in the workspace the kernel and the bias are copied to, if they are; -1 if they are not. Tiles come behind.
   int64_t kernel_at = -1, bias_at = -1, tiles_at = 0;
@@ -96,10 +99,7 @@ class ConvolveRow {
     return "groups are not whole blocks of 16 channels and maps";
   }
 
-  // Kernels of blocks of maps want outputs that lie side by side, as those of a convolution do.
   int absorb(const Descs& outputs, const Epilogue& program) const {
-    const bool is_spread = f_.is_transposed && f_.stride[0] * f_.stride[1] * f_.stride[2] != 1;
-    if (is_spread && (is_blocked() || kind_ == ConvolveKind::depthwise)) return 0;
     return outputs[0].rank() == f_.n_spatial + 2 ? absorbed(program, outputs[0]) : 0;
   }
 
@@ -151,10 +151,10 @@ class ConvolveRow {
       phase.weights_at = packed;
       packed += form_bytes(w, args.axis);
       if (args.axis[0].count * args.axis[1].count * args.axis[2].count == 0) continue;
+      count_items(setup.n_threads(), &phase);
       state.phases.push_back(phase);
-      divide(static_cast<int64_t>(setup.workspace_bytes()) - state.tiles_at, setup.n_threads(), state.slot,
-             &state.phases.back());
     }
+    divide(static_cast<int64_t>(setup.workspace_bytes()) - state.tiles_at, setup.n_threads(), &state);
     if (state.kernel_at < 0 && static_cast<int64_t>(setup.packed_bytes()) < packed)
       fail(DT_PLAN_CORRUPT, "the packed kernel is too short");
     return state;
@@ -179,7 +179,12 @@ class ConvolveRow {
       phase.args.bias = bias;
       phase.args.weights = static_cast<const char*>(packed) + phase.weights_at;
       phase.args.epilogue = state.epilogue.n_steps > 0 ? &state.epilogue : nullptr;
-      compute(*state.kernels, state.kind, phase, state.slot, workspace + state.tiles_at, run);
+    }
+    const auto piece = [&](int32_t i) { compute_piece(state, i, workspace + state.tiles_at + i * state.slot); };
+    if (state.pieces == 1) {
+      piece(0);
+    } else {
+      run.parallel_for(state.pieces, piece);
     }
   }
 
@@ -261,71 +266,86 @@ class ConvolveRow {
     return copy;
   }
 
-  // Cuts a phase for the threads; `room` is what the workspace has for tiles.
-  void divide(int64_t room, int n_threads, int64_t slot, ConvolvePhase* phase) const {
-    if (is_tiled()) return divide_tiles(room, n_threads, slot, phase);
+  // What a phase is cut into, and the operations of each.
+  void count_items(int n_threads, ConvolvePhase* phase) const {
     const ConvolveArgs& args = phase->args;
     ConvolveAxis* axis = phase->args.axis;
     const double cost = 2.0 * static_cast<double>(n_taps(axis) * args.channels + 1);  // of one output; 1 for the store
     const int64_t units = args.images * args.groups;
-    if (is_blocked()) {
+    if (is_tiled()) {
+      count_tiles(n_threads, phase);
+    } else if (is_blocked()) {
       join_axes(axis);
-      const int64_t items = kernels_.blocked_items(args);
-      const int64_t outputs = units * args.maps * axis[1].count * axis[2].count / (items > 0 ? items : 1);
-      phase->pieces = cut(items, static_cast<double>(outputs) * cost, 1, n_threads);
+      phase->items = kernels_.blocked_items(args);
+      const double outputs =
+          static_cast<double>(units * args.maps) * static_cast<double>(axis[1].count * axis[2].count);
+      phase->work = outputs * cost / static_cast<double>(phase->items > 0 ? phase->items : 1);
     } else if (kind_ == ConvolveKind::depthwise) {
-      phase->pieces = cut(args.images * ((args.groups + 15) / 16) * axis[1].count,
-                          static_cast<double>(axis[2].count) * cost * 16, 1, n_threads);
+      phase->items = args.images * ((args.groups + 15) / 16) * axis[1].count;
+      phase->work = static_cast<double>(axis[2].count) * cost * 16;
     } else {
-      phase->pieces = cut(units * axis[0].count * axis[1].count, static_cast<double>(axis[2].count * args.maps) * cost,
-                          1, n_threads);
+      phase->items = units * axis[0].count * axis[1].count;
+      phase->work = static_cast<double>(axis[2].count * args.maps) * cost;
     }
   }
 
-  // Each piece has scratch of its own. Where tiles are fewer than threads, panels of weights are split instead.
-  void divide_tiles(int64_t room, int n_threads, int64_t slot, ConvolvePhase* phase) const {
+  // Where tiles are fewer than threads, panels of weights are split instead.
+  void count_tiles(int n_threads, ConvolvePhase* phase) const {
     const ConvolveArgs& args = phase->args;
-    const int64_t slots = slot > 0 ? room / slot : n_threads;
     const int64_t outputs = args.axis[0].count * args.axis[1].count * args.axis[2].count;
-    const int64_t tiles = args.images * args.groups * ((outputs + kernels_.tile - 1) / kernels_.tile);
-    const int64_t panels = (args.maps + args.panel - 1) / args.panel;
-    phase->tiles = tiles;
-    phase->panels = panels;
-    phase->by_panels = tiles < n_threads && panels > tiles;
-    const int64_t n = phase->by_panels ? panels : tiles;
-    const double outputs_of_all = static_cast<double>(tiles * kernels_.tile) * static_cast<double>(args.maps);
-    const double worth = outputs_of_all * static_cast<double>(n_taps(args.axis) * args.channels + 1) / 20000;
-    int64_t pieces = worth < n_threads ? static_cast<int64_t>(worth) : n_threads;
-    if (pieces > slots) pieces = slots;
-    if (pieces > n) pieces = n;
-    if (pieces < 1) pieces = 1;
-    if (slots < 1) fail(DT_PLAN_CORRUPT, "the workspace holds no tile of %lld bytes", static_cast<long long>(slot));
-    phase->pieces = {n, 0, static_cast<int32_t>(pieces)};
+    phase->tiles = args.images * args.groups * ((outputs + kernels_.tile - 1) / kernels_.tile);
+    phase->panels = (args.maps + args.panel - 1) / args.panel;
+    phase->by_panels = phase->tiles < n_threads && phase->panels > phase->tiles;
+    phase->items = phase->by_panels ? phase->panels : phase->tiles;
+    const double outputs_of_all = static_cast<double>(phase->tiles * kernels_.tile) * static_cast<double>(args.maps);
+    const double work = outputs_of_all * static_cast<double>(n_taps(args.axis) * args.channels + 1);
+    phase->work = work / static_cast<double>(phase->items > 0 ? phase->items : 1);
   }
 
-  static void compute(const ConvolveKernels& kernels, ConvolveKind kind, const ConvolvePhase& phase, int64_t slot,
-                      char* scratch, const Run& run) {
-    const ConvolveArgs& args = phase.args;
+  // Cuts all phases for the threads at once: they wait for each other once a run. `room` is what the workspace has for
+  // tiles; each piece has scratch of its own.
+  static void divide(int64_t room, int n_threads, ConvolveState* state) {
+    int64_t items = 0;
+    for (const ConvolvePhase& phase : state->phases) {
+      items += phase.items;
+      state->work += static_cast<double>(phase.items) * phase.work;
+    }
+    if (items == 0) return;
+    const int64_t slots = state->slot > 0 ? room / state->slot : n_threads;
+    if (slots < 1)
+      fail(DT_PLAN_CORRUPT, "the workspace holds no tile of %lld bytes", static_cast<long long>(state->slot));
+    state->pieces = cut(items, state->work / static_cast<double>(items), 1, n_threads).count;
+    if (state->pieces > slots) state->pieces = static_cast<int32_t>(slots);
+  }
+
+  // The first item of a phase that piece `piece` or a later one computes. done: work of the phases before.
+  static int64_t first_item(const ConvolveState& state, const ConvolvePhase& phase, double done, int32_t piece) {
+    const double at = (state.work * piece / state.pieces - done) / phase.work + 0.5;
+    if (piece == state.pieces || at >= static_cast<double>(phase.items)) return phase.items;
+    return at > 0 ? static_cast<int64_t>(at) : 0;
+  }
+
+  static void compute_piece(const ConvolveState& state, int32_t piece, void* scratch) {
+    double done = 0;
+    for (const ConvolvePhase& phase : state.phases) {
+      const int64_t first = first_item(state, phase, done, piece), last = first_item(state, phase, done, piece + 1);
+      done += static_cast<double>(phase.items) * phase.work;
+      if (first < last) compute(*state.kernels, state.kind, phase, first, last, scratch);
+    }
+  }
+
+  static void compute(const ConvolveKernels& kernels, ConvolveKind kind, const ConvolvePhase& phase, int64_t first,
+                      int64_t last, void* scratch) {
     const ConvolveKernels::Tiles tiles = kind == ConvolveKind::gemm   ? kernels.gemm
                                          : kind == ConvolveKind::int8 ? kernels.int8
                                          : kind == ConvolveKind::bf16 ? kernels.bf16
                                                                       : nullptr;
-    if (!tiles) {
-      const ConvolveKernels::Items items = kind == ConvolveKind::rows        ? kernels.rows
-                                           : kind == ConvolveKind::depthwise ? kernels.depthwise
-                                                                             : kernels.blocked;
-      return run_pieces(run, phase.pieces, [&](int64_t first, int64_t last) { items(args, first, last); });
-    }
-    const int64_t n = phase.pieces.n, pieces = phase.pieces.count;
-    run.parallel_for(pieces, [&](int32_t piece) {
-      const int64_t first = n * piece / pieces, last = n * (piece + 1) / pieces;
-      char* own = scratch + piece * slot;
-      if (phase.by_panels) {
-        tiles(args, 0, phase.tiles, first, last, own);
-      } else {
-        tiles(args, first, last, 0, phase.panels, own);
-      }
-    });
+    if (tiles && phase.by_panels) return tiles(phase.args, 0, phase.tiles, first, last, scratch);
+    if (tiles) return tiles(phase.args, first, last, 0, phase.panels, scratch);
+    const ConvolveKernels::Items items = kind == ConvolveKind::rows        ? kernels.rows
+                                         : kind == ConvolveKind::depthwise ? kernels.depthwise
+                                                                           : kernels.blocked;
+    items(phase.args, first, last);
   }
 
   // A 1x1 kernel that moves by one sees an image as one long row.

@@ -162,7 +162,9 @@ void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
   const DepthwiseSplit split(c);
   DepthwiseRow row{Finish(args)};
   row.step = row.finish.is_all ? c.out_step * kBlock : kBlock;
-  Unfinished<1, kDepthwise> unfinished;
+  Unfinished<1, kDepthwise> unfinished(b.out_step * c.out_step != 1);
+  int64_t out[kDepthwise];
+  for (int p = 0; p < kDepthwise; ++p) out[p] = p * c.out_step * kBlock;
   for (int64_t item = first; item < last; ++item) {
     const int64_t image = item / items, first_row = item % items / (most_rows * blocks) * most_rows;
     const int64_t rows = b.count - first_row < most_rows ? b.count - first_row : most_rows;
@@ -177,10 +179,8 @@ void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
     float* const y =
         static_cast<float*>(args.y) + ((unit * b.out + b.out_first + jh * b.out_step) * c.out + c.out_first) * kBlock;
     split.run(args, row, [&](int64_t j, int64_t n) {
-      if (row.finish.is_all) return y + j * row.step;
-      float* const to = unfinished.room(args, y + j * kBlock, 1, image, block * kBlock, row.maps);
-      unfinished.add(n);
-      return to;
+      float* const to = y + j * c.out_step * kBlock;
+      return row.finish.is_all ? to : unfinished.room(args, to, out, n, 1, image, block * kBlock, row.maps);
     });
   }
   unfinished.finish(args);

@@ -133,13 +133,18 @@ inline __attribute__((always_inline)) void write_maps(const VecF (&sum)[v], floa
 }
 
 // Where outputs of some blocks of maps wait for an epilogue that is not done in registers. They wait in L1, whatever
-// the caches have of y, and in some number, since the epilogue is faster on many.
+// the caches have of y, and in some number, since the epilogue is faster on many. Those of a transposed convolution's
+// phase are spread: they do not lie side by side.
 template <int blocks, int most>
 class Unfinished {
  public:
-  // Outputs at y of the blocks from `map` on, of which `maps` are left: whose, and where neighbours may be written.
-  float* room(const ConvolveArgs& args, float* y, int64_t n_blocks, int64_t image, int64_t map, int64_t maps) {
-    if (n_ >= kEnough || y != y_ + n_ * kBlock || map != map_ || image != image_) finish(args);
+  explicit Unfinished(bool is_spread) : is_spread_(is_spread) {}
+
+  // Room for n outputs at y + out[p] of the blocks from `map` on, of which `maps` are left: side by side.
+  float* room(const ConvolveArgs& args, float* y, const int64_t* out, int64_t n, int64_t n_blocks, int64_t image,
+              int64_t map, int64_t maps) {
+    const bool is_next = is_spread_ || y == y_ + n_ * kBlock;
+    if (n_ >= kEnough || !is_next || map != map_ || image != image_) finish(args);
     if (n_ == 0) {
       y_ = y;
       n_blocks_ = n_blocks;
@@ -147,9 +152,10 @@ class Unfinished {
       map_ = map;
       maps_ = maps;
     }
-    return values_ + n_ * kBlock;
+    float* const to = values_ + n_ * kBlock;
+    for (int64_t p = 0; p < n; ++p) offsets_[n_++] = is_spread_ ? y - y_ + out[p] : n_ * kBlock;
+    return to;
   }
-  void add(int64_t n) { n_ += n; }
 
   void finish(const ConvolveArgs& args) {
     const int64_t y_block = args.axis[1].out * args.axis[2].out * kBlock;
@@ -159,11 +165,12 @@ class Unfinished {
       EpilogueTile tile = {from, kBlock, static_cast<int>(n_), static_cast<int>(maps < kBlock ? maps : kBlock)};
       tile.offset = to - static_cast<const float*>(args.y);
       tile.row_step = kBlock;
+      tile.row_offsets = is_spread_ ? offsets_ : nullptr;
       tile.image = image_;
       tile.channel = map_ + i * kBlock;
       tile.column_channel = 1;
       apply_epilogue(*args.epilogue, tile);  // lanes without a map stay zero
-      for (int64_t k = 0; k < n_ * kBlock; k += kLanes) store(to + k, load(from + k));
+      for (int64_t k = 0; k < n_ * kBlock; k += kLanes) store(to + offsets_[k / kBlock] + k % kBlock, load(from + k));
     }
     n_ = 0;
   }
@@ -172,6 +179,8 @@ class Unfinished {
 
  private:
   alignas(64) float values_[blocks * kPitch];
+  int64_t offsets_[kEnough + most];  // from y_
+  const bool is_spread_;
   float* y_ = nullptr;
   int64_t n_ = 0, n_blocks_ = 0, image_ = 0, map_ = 0, maps_ = 0;
 };

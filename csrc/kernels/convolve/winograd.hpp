@@ -22,17 +22,18 @@ constexpr int64_t kReadAhead = 16384 / 4;
 // Where a tile lies: its image, and its first output.
 struct WinogradTile {
   int64_t image, h, w;
-  WinogradTile(const WinogradArgs& args, int64_t index, int m)
-      : image(index / (args.tiles_h * args.tiles_w)),
-        h(index / args.tiles_w % args.tiles_h * m),
-        w(index % args.tiles_w * m) {}
+  WinogradTile(const WinogradArgs& args, int64_t index) {
+    const int m = 2 * args.pairs + 3 - args.taps;
+    image = index / (args.tiles_h * args.tiles_w);
+    h = index / args.tiles_w % args.tiles_h * m;
+    w = index % args.tiles_w * m;
+  }
 };
 
 // The inputs of one tile, 16 channels of each; with zeros outside of x they are copied to `room`. `pitch`: of rows.
-template <int pairs>
+template <int t>
 inline const float* tile_inputs(const ConvolveArgs& args, const float* x, const WinogradTile& tile, float* room,
                                 int64_t* pitch) {
-  constexpr int t = Winograd<pairs>::kInputs;
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t h0 = tile.h + b.off_first, w0 = tile.w + c.off_first;
   if (h0 >= 0 && h0 + t <= b.in && w0 >= 0 && w0 + t <= c.in) {
@@ -53,7 +54,7 @@ inline const float* tile_inputs(const ConvolveArgs& args, const float* x, const 
 
 template <int pairs>
 void transform_tile(const float* from, int64_t pitch, float* to, int64_t position) {
-  typedef Winograd<pairs> F;
+  typedef Winograd<pairs, 3> F;  // of inputs the transform is the same whatever the taps
   constexpr int t = F::kInputs;
   for (int v = 0; v < kVectors; ++v) {
     VecF columns[t][t];
@@ -77,16 +78,16 @@ void transform_tile(const float* from, int64_t pitch, float* to, int64_t positio
 template <int pairs>
 void transform_blocks(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t first_block,
                       int64_t last_block) {
-  typedef Winograd<pairs> F;
+  constexpr int t = 2 * pairs + 2;
   const ConvolveArgs& of = args.of;
   const int64_t blocks = blocks_of(of.channels), plane = of.axis[1].in * of.axis[2].in * kBlock;
-  float room[F::kPositions * kBlock];
+  float room[t * t * kBlock];
   for (int64_t i = 0; i < n; ++i) {
-    const WinogradTile tile(args, first + i, F::kOutputs);
+    const WinogradTile tile(args, first + i);
     const float* x = static_cast<const float*>(of.x) + (tile.image * of.groups + group) * blocks * plane;
     for (int64_t block = first_block; block < last_block; ++block) {
       int64_t pitch;
-      const float* from = tile_inputs<pairs>(of, x + block * plane, tile, room, &pitch);
+      const float* from = tile_inputs<t>(of, x + block * plane, tile, room, &pitch);
       transform_tile<pairs>(from, pitch, args.inputs + (block * args.block + i) * kBlock, args.input_pitch);
     }
   }
@@ -171,10 +172,10 @@ class WaitingRows {
     if (n_ + most > kRows || image != image_) finish();
     image_ = image;
   }
-  // Room for n neighbours, which belong at y + offset.
-  float* add(int64_t offset, int n) {
+  // Room for n outputs, which belong at y + offset and `step` further on each.
+  float* add(int64_t offset, int64_t step, int n) {
     float* const to = values_ + n_ * kBlock;
-    for (int i = 0; i < n; ++i) offsets_[n_++] = offset + i * kBlock;
+    for (int i = 0; i < n; ++i) offsets_[n_++] = offset + i * step;
     return to;
   }
   void finish() {
@@ -204,14 +205,31 @@ class WaitingRows {
   alignas(64) float values_[kRows * kBlock];
 };
 
-// n_h rows of n_w outputs of one tile from its products; each row goes to to[row]. `bias`: 16 values.
-template <int pairs>
-void finish_tile(const float* from, int64_t position, const float* bias, int n_h, int n_w, float* const* to,
-                 const Finish* finish, int64_t maps) {
-  typedef Winograd<pairs> F;
+// Which outputs of a tile one phase has on an axis, and where the first of them lies in y.
+struct TileOutputs {
+  int first, n;
+  int64_t at;
+  TileOutputs(const WinogradPhase& phase, int64_t step, int64_t start, int m) {
+    const int64_t begin = start > phase.shift ? start - phase.shift : 0;  // outputs [begin, end) of the phase
+    const int64_t end = start + m - phase.shift < phase.count ? start + m - phase.shift : phase.count;
+    first = static_cast<int>(begin + phase.shift - start);
+    n = static_cast<int>(end > begin ? end - begin : 0);
+    at = phase.first + begin * step;
+  }
+};
+
+// Some rows of a tile from its products, of each the outputs `w`; row h.first + i goes to to[i], its outputs `step`
+// apart. `bias`: 16 values.
+template <int pairs, int taps>
+void finish_tile(const float* from, int64_t position, const float* bias, const TileOutputs& h, const TileOutputs& w,
+                 float* const* to, int64_t step, const Finish* finish, int64_t maps) {
+  typedef Winograd<pairs, taps> F;
   constexpr int t = F::kInputs, m = F::kOutputs;
-  int64_t out[m];  // outputs that do not exist are computed as the last one
-  for (int j = 0; j < m; ++j) out[j] = (j < n_w ? j : n_w - 1) * kBlock;
+  int64_t out[m];  // outputs that do not exist are computed as the nearest one
+  for (int j = 0; j < m; ++j) {
+    const int k = j - w.first;
+    out[j] = (k < 0 ? 0 : k < w.n ? k : w.n - 1) * step;
+  }
   for (int v = 0; v < kVectors; ++v) {
     VecF columns[m][t];
     for (int j = 0; j < t; ++j) {
@@ -223,27 +241,29 @@ void finish_tile(const float* from, int64_t position, const float* bias, int n_h
       for (int i = 0; i < m; ++i) columns[i][j] = r[i];
     }
     const VecF first = load(bias + v * kLanes);
-    for (int i = 0; i < n_h; ++i) {
+    for (int i = 0; i < h.n; ++i) {
       VecF r[m], sum[m][1];
-      F::of_outputs(columns[i], r);
+      F::of_outputs(columns[h.first + i], r);
 #pragma GCC unroll 8
       for (int j = 0; j < m; ++j) sum[j][0] = r[j] + first;
       if (finish) finish->apply(sum, to[i] + v * kLanes, out);
 #pragma GCC unroll 8
       for (int j = 0; j < m; ++j) {
-        if (j < n_w) write_maps(sum[j], to[i] + j * kBlock + v * kLanes, 0, maps - v * kLanes);
+        if (j >= w.first && j < w.first + w.n) write_maps(sum[j], to[i] + out[j] + v * kLanes, 0, maps - v * kLanes);
       }
     }
   }
 }
 
-// Outputs of n tiles and one block of maps, whose products are at `from`.
-template <int pairs>
-void finish_tiles(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t block, const float* from) {
-  constexpr int m = Winograd<pairs>::kOutputs;
+// Outputs of n tiles, one phase and one block of maps, whose products are at `from`.
+template <int pairs, int taps>
+void finish_tiles(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t phase, int64_t block,
+                  const float* from) {
+  constexpr int m = Winograd<pairs, taps>::kOutputs;
   const ConvolveArgs& of = args.of;
   const ConvolveAxis &b = of.axis[1], &c = of.axis[2];
-  const int64_t map_blocks = blocks_of(of.maps), plane = b.out * c.out * kBlock;
+  const WinogradPhase &rows = args.phase[0][phase / args.phases[1]], &columns = args.phase[1][phase % args.phases[1]];
+  const int64_t map_blocks = blocks_of(of.maps), plane = b.out * c.out * kBlock, step = c.out_step * kBlock;
   const int64_t maps = of.maps - block * kBlock, map = group * of.maps + block * kBlock;
   float bias[kBlock] = {};
   for (int64_t i = 0; of.bias && i < kBlock && i < maps; ++i) bias[i] = of.bias[map + i];
@@ -251,47 +271,55 @@ void finish_tiles(const WinogradArgs& args, int64_t group, int64_t first, int64_
   const Finish finish(of);
   WaitingRows waiting(of, map, maps, y);
   for (int64_t i = 0; i < n; ++i) {
-    const WinogradTile tile(args, first + i, m);
-    const int n_h = static_cast<int>(b.out - tile.h < m ? b.out - tile.h : m);
-    const int n_w = static_cast<int>(c.out - tile.w < m ? c.out - tile.w : m);
-    if (!finish.is_all) waiting.start(tile.image, n_h * n_w);
+    const WinogradTile tile(args, first + i);
+    const TileOutputs h(rows, b.out_step, tile.h, m), w(columns, c.out_step, tile.w, m);
+    if (h.n == 0 || w.n == 0) continue;
+    if (!finish.is_all) waiting.start(tile.image, h.n * w.n);
     float* to[m];
-    for (int h = 0; h < n_h; ++h) {
-      const int64_t at = tile.image * of.groups * map_blocks * plane + ((tile.h + h) * c.out + tile.w) * kBlock;
-      to[h] = finish.is_all ? y + at : waiting.add(at, n_w);
+    for (int k = 0; k < h.n; ++k) {
+      const int64_t row = tile.image * of.groups * map_blocks * plane + (h.at + k * b.out_step) * c.out * kBlock;
+      const int64_t at = row + w.at * kBlock;
+      to[k] = finish.is_all ? y + at : waiting.add(at, step, w.n);
     }
-    finish_tile<pairs>(from + i * kBlock, args.product_pitch, bias, n_h, n_w, to, finish.is_all ? &finish : nullptr,
-                       maps);
+    finish_tile<pairs, taps>(from + i * kBlock, args.product_pitch, bias, h, w, to, finish.is_all ? step : kBlock,
+                             finish.is_all ? &finish : nullptr, maps);
   }
   waiting.finish();
 }
 
-template <int pairs>
+template <int pairs, int taps>
 void multiply_panels(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t first_panel,
                      int64_t last_panel) {
-  constexpr int positions = Winograd<pairs>::kPositions;
+  constexpr int positions = Winograd<pairs, taps>::kPositions;
   const int64_t map_blocks = blocks_of(args.of.maps), panels = (map_blocks + kMapBlocks - 1) / kMapBlocks;
   const int64_t panel_weights = positions * args.of.channels * kWinogradPanel;
+  const int64_t group_panels = args.phases[0] * args.phases[1] * panels;
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-    const int64_t block = panel * kMapBlocks, blocks = map_blocks - block < kMapBlocks ? 1 : kMapBlocks;
-    const float* weights = static_cast<const float*>(args.of.weights) + (group * panels + panel) * panel_weights;
+    const int64_t phase = panel / panels, block = panel % panels * kMapBlocks;
+    const int64_t blocks = map_blocks - block < kMapBlocks ? 1 : kMapBlocks;
+    const float* weights = static_cast<const float*>(args.of.weights) + (group * group_panels + panel) * panel_weights;
     multiply_panel(args, positions, n, weights, blocks);
-    for (int64_t i = 0; i < blocks; ++i)
-      finish_tiles<pairs>(args, group, first, n, block + i, args.products + i * args.block * kBlock);
+    for (int64_t i = 0; i < blocks; ++i) {
+      const float* from = args.products + i * args.block * kBlock;
+      finish_tiles<pairs, taps>(args, group, first, n, phase, block + i, from);
+    }
   }
 }
 
 }  // namespace
 
-void winograd_transform(const WinogradArgs& args, int pairs, int64_t group, int64_t first, int64_t n,
-                        int64_t first_block, int64_t last_block) {
-  const auto run = pairs == 1 ? transform_blocks<1> : pairs == 2 ? transform_blocks<2> : transform_blocks<3>;
+void winograd_transform(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t first_block,
+                        int64_t last_block) {
+  const auto run = args.pairs == 1 ? transform_blocks<1> : args.pairs == 2 ? transform_blocks<2> : transform_blocks<3>;
   run(args, group, first, n, first_block, last_block);
 }
 
-void winograd_multiply(const WinogradArgs& args, int pairs, int64_t group, int64_t first, int64_t n,
-                       int64_t first_panel, int64_t last_panel) {
-  const auto run = pairs == 1 ? multiply_panels<1> : pairs == 2 ? multiply_panels<2> : multiply_panels<3>;
+void winograd_multiply(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t first_panel,
+                       int64_t last_panel) {
+  const auto run = args.taps == 2    ? args.pairs == 1 ? multiply_panels<1, 2> : multiply_panels<2, 2>
+                   : args.pairs == 1 ? multiply_panels<1, 3>
+                   : args.pairs == 2 ? multiply_panels<2, 3>
+                                     : multiply_panels<3, 3>;
   run(args, group, first, n, first_panel, last_panel);
 }
 

@@ -8,44 +8,47 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
-// Of one group. Extents of y and images are -1 where they are not known; then they count as large.
+// Of one group. Extents of y and images are -1 where they are not known; then they count as large. `rows` and `columns`
+// are the outputs that tiles have to cover, each of which has one output of every phase.
 struct WinogradExtents {
   int64_t channels, maps, height, width, images;
+  int64_t taps = 3, phases = 1;
+  int64_t rows = height, columns = width;
 };
 
 // The time of an output of 16 maps, in multiplications of vectors of 16 floats.
 inline double direct_cost(const WinogradExtents& e) {
-  return 9.0 * static_cast<double>(e.channels * ((e.maps + 15) / 16));
+  return static_cast<double>(e.taps * e.taps) * static_cast<double>(e.channels * ((e.maps + 15) / 16));
 }
 
-// The same of F(2 pairs): the larger of computing and of reading the transformed weights, which overlap. Measured with
+// The same of tiles of 2 pairs + 2 inputs on an axis: the larger of computing and of reading the transformed weights, which overlap. Measured with
 // AVX-512: a position takes as long as 13 multiplications in the transform of 16 channels, and as 9 in that of 16 maps;
 // during a multiplication 8 bytes arrive from the level-3 cache or from memory.
 inline double winograd_cost(const WinogradExtents& e, int pairs) {
-  const int64_t m = 2 * pairs, positions = (m + 2) * (m + 2);
+  const int64_t m = 2 * pairs + 3 - e.taps, positions = (2 * pairs + 2) * (2 * pairs + 2);
   const double in_blocks = static_cast<double>((e.channels + 15) / 16);
-  const double out_blocks = static_cast<double>((e.maps + 15) / 16);
+  const double out_blocks = static_cast<double>(e.phases * ((e.maps + 15) / 16));
   const double products = static_cast<double>(e.channels) * out_blocks;
   const double of_tile = static_cast<double>(positions) * (products + 13 * in_blocks + 9 * out_blocks);
-  if (e.height <= 0 || e.width <= 0 || e.images <= 0) return of_tile / static_cast<double>(m * m);
-  const double tiles = static_cast<double>(e.images) * static_cast<double>((e.height + m - 1) / m) *
-                       static_cast<double>((e.width + m - 1) / m);
+  if (e.height <= 0 || e.width <= 0 || e.images <= 0) return of_tile / static_cast<double>(m * m * e.phases);
+  const double tiles = static_cast<double>(e.images) * static_cast<double>((e.rows + m - 1) / m) *
+                       static_cast<double>((e.columns + m - 1) / m);
   const double reading = static_cast<double>(positions) * products * 64 / 8;
   const double all = tiles * of_tile > reading ? tiles * of_tile : reading;
   return all / static_cast<double>(e.images) / static_cast<double>(e.height * e.width);
 }
 
-// Null, or why F(2 pairs) is not worth trying. What is estimated to take 1.4 times as long as another one has not been
+// Null, or why these tiles are not worth trying. What is estimated to take 1.4 times as long as another one has not been
 // found to win on any processor.
 inline const char* winograd_refusal(const WinogradExtents& e, int pairs) {
   const double own = winograd_cost(e, pairs), direct = direct_cost(e);
   if (own >= direct)
     unsupported("by transforms and whole tiles an output would cost %.0f multiplications, directly %.0f", own, direct);
-  for (int other = 1; other <= 3; ++other) {
+  for (int other = 1; other <= (e.taps == 2 ? 2 : 3); ++other) {
     const double its = winograd_cost(e, other);
+    const int m = 2 * other + 3 - static_cast<int>(e.taps);
     if (own > 1.4 * its)
-      unsupported("an output would cost %.0f multiplications, with tiles of %dx%d outputs %.0f", own, 2 * other,
-                  2 * other, its);
+      unsupported("an output would cost %.0f multiplications, with tiles of %dx%d outputs %.0f", own, m, m, its);
   }
   return nullptr;
 }

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of Convolution by Winograd's algorithm, CHW16 to CHW16: F(2 x 2), F(4 x 4) and F(6 x 6) of 3x3 kernels. For rows
-// files.
+// Rows of Convolution and Deconvolution by Winograd's algorithm, CHW16 to CHW16: tiles of 2x2, 4x4 and 6x6 outputs of 3x3
+// kernels, of 3x3 and 5x5 outputs of 2x2 kernels, as each phase of a transposed convolution has with 4x4 and stride 2.
+// For rows files.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_ROWS_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_ROWS_HPP
 
+#include <vector>
+
 #include "dovetail/epilogue.hpp"
-#include "kernels/convolve/geometry.hpp"
-#include "kernels/convolve/winograd_args.hpp"
 #include "kernels/convolve/winograd_cost.hpp"
+#include "kernels/convolve/winograd_phases.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
 // The kernels of one instruction set.
 struct WinogradKernels {
-  void (*transform)(const WinogradArgs& args, int pairs, int64_t group, int64_t first, int64_t n, int64_t first_block,
+  void (*transform)(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t first_block,
                     int64_t last_block);
-  void (*multiply)(const WinogradArgs& args, int pairs, int64_t group, int64_t first, int64_t n, int64_t first_panel,
+  void (*multiply)(const WinogradArgs& args, int64_t group, int64_t first, int64_t n, int64_t first_panel,
                    int64_t last_panel);
-  void (*pack)(const float* kernel, int64_t maps, int64_t channels, int pairs, float* to);
+  void (*pack)(const float* kernel, int64_t maps, int64_t channels, int pairs, int taps, float* to);
   int64_t panel;
 };
 
@@ -30,7 +32,6 @@ DOVETAIL_EACH_ISA(DT_WINOGRAD_KERNELS)
 // What a row knows of a context with these extents.
 struct WinogradState {
   const WinogradKernels* kernels = nullptr;
-  int pairs = 0;
   WinogradArgs args = {};
   int64_t tiles = 0;  // of a group
   // Tiles are cut for the threads; or, where they are few, the blocks of channels and then the panels of maps, so that
@@ -44,20 +45,27 @@ struct WinogradState {
 class WinogradRow {
  public:
   enum { kX, kKernel, kBias };
-  WinogradRow(const WinogradKernels& kernels, int pairs, const ConvolveFields& fields)
-      : kernels_(kernels), pairs_(pairs), f_(fields) {}
+  // m: outputs of a tile on an axis
+  WinogradRow(const WinogradKernels& kernels, int m, int taps, const ConvolveFields& fields)
+      : kernels_(kernels), pairs_((m + taps - 3) / 2), taps_(taps), f_(fields) {}
 
   const char* fits(const Descs& inputs, const Descs& outputs) const {
     if (f_.n_spatial != 2) return "blocks of 16 channels are for two spatial dims";
     for (int i = 1; i < 3; ++i) {
-      if (f_.kernel[i] != 3 || f_.stride[i] != 1 || f_.dilation[i] != 1)
-        return "the kernel is not 3x3 with stride 1 and dilation 1";
+      if (winograd_taps(f_, i) == taps_) continue;
+      if (!f_.is_transposed) return "the kernel is not 3x3 with stride 1 and dilation 1";
+      unsupported("the kernel is not %d times as long as the stride, or that is above %d, or there is a dilation",
+                  taps_, kWinogradStride);
     }
     if (!inputs[kKernel].is_constant()) return "the kernel is not constant: it would be transformed in each run";
-    const int64_t channels = inputs[kKernel].extent(1), maps = f_.maps / f_.groups;
+    const int64_t channels = f_.is_transposed ? inputs[kKernel].extent(0) / f_.groups : inputs[kKernel].extent(1);
+    const int64_t maps = f_.maps / f_.groups;
     if (f_.groups != 1 && (channels % 16 != 0 || maps % 16 != 0))
       return "groups are not whole blocks of 16 channels and maps";
-    return winograd_refusal({channels, maps, extent(outputs[0], 1), extent(outputs[0], 2), images(outputs[0])}, pairs_);
+    const int64_t height = extent(outputs[0], 1), width = extent(outputs[0], 2);
+    return winograd_refusal(
+        {channels, maps, height, width, images(outputs[0]), taps_, n_phases(), covered(1, height), covered(2, width)},
+        pairs_);
   }
 
   int absorb(const Descs& outputs, const Epilogue& program) const {
@@ -69,9 +77,13 @@ class WinogradRow {
     const float* data = kernel.data<float>();
     if (data == nullptr) return;
     const RawWeights w = weights_of(kernel);
-    float* packed = emit.alloc<float>(static_cast<uint64_t>(w.groups * group_weights(w)));
-    for (int64_t g = 0; g < w.groups; ++g)
-      kernels_.pack(data + g * w.group_step, w.maps, w.channels, pairs_, packed + g * group_weights(w));
+    float* const packed = emit.alloc<float>(static_cast<uint64_t>(w.groups * group_weights(w)));
+    if (f_.is_transposed) {
+      pack_phases(w, packed);
+    } else {
+      for (int64_t g = 0; g < w.groups; ++g)
+        kernels_.pack(data + g * w.group_step, w.maps, w.channels, pairs_, taps_, packed + g * group_weights(w));
+    }
     emit(packed, static_cast<uint64_t>(w.groups * group_weights(w)) * 4);
   }
 
@@ -91,7 +103,6 @@ class WinogradRow {
     const Desc x = inputs[kX], y = outputs[0];
     WinogradState state;
     state.kernels = &kernels_;
-    state.pairs = pairs_;
     if (y.max_volume() == 0) return state;
     const RawWeights w = weights_of(inputs[kKernel]);
     state.epilogue = planned_epilogue(setup.epilogue(), y);
@@ -103,10 +114,14 @@ class WinogradRow {
     int64_t x_extents[3], y_extents[3];
     spatial_extents(x.max(), x.rank(), 2, x_extents);
     spatial_extents(y.max(), y.rank(), 2, y_extents);
-    set_phase(f_, x_extents, y_extents, 0, &of);
-    const int m = 2 * pairs_;
-    state.args.tiles_h = (y_extents[1] + m - 1) / m;
-    state.args.tiles_w = (y_extents[2] + m - 1) / m;
+    state.args.pairs = pairs_;
+    state.args.taps = taps_;
+    for (int i = 1; i < 3; ++i) {
+      state.args.phases[i - 1] = winograd_phases(f_, i);
+      of.axis[i] = merged_axis(f_, i, x_extents[i], y_extents[i], state.args.phase[i - 1]);
+    }
+    state.args.tiles_h = tiles_over(of.axis[1].count);
+    state.args.tiles_w = tiles_over(of.axis[2].count);
     state.tiles = of.images * state.args.tiles_h * state.args.tiles_w;
     divide(w, setup.n_threads(), &state);
     state.args.input_pitch = pitch((w.channels + 15) / 16, state.args.block);
@@ -147,11 +162,34 @@ class WinogradRow {
     return raw_weights(f_, kernel.data<void>(), static_cast<int32_t>(kernel.type()), kernel.max(), kernel.rank());
   }
   int positions() const { return (2 * pairs_ + 2) * (2 * pairs_ + 2); }
-  int64_t panels(const RawWeights& w) const { return (w.maps + kernels_.panel - 1) / kernels_.panel; }
+  int64_t n_phases() const { return winograd_phases(f_, 1) * winograd_phases(f_, 2); }
+  int64_t phase_panels(const RawWeights& w) const { return (w.maps + kernels_.panel - 1) / kernels_.panel; }
+  int64_t panels(const RawWeights& w) const { return n_phases() * phase_panels(w); }
   int64_t group_weights(const RawWeights& w) const { return panels(w) * positions() * w.channels * kernels_.panel; }
+  // Outputs that tiles have to cover on axis i; -1 if its extent is not known.
+  int64_t covered(int i, int64_t out) const {
+    WinogradPhase phase[kWinogradStride];
+    return out < 0 ? -1 : merged_axis(f_, i, out, out, phase).count;
+  }
+  int64_t tiles_over(int64_t outputs) const {
+    const int m = 2 * pairs_ + 3 - taps_;
+    return (outputs + m - 1) / m;
+  }
   int64_t tiles_of(const int64_t* y, int rank) const {
-    const int m = 2 * pairs_;
-    return detail::volume(y, rank - 3) * ((y[rank - 2] + m - 1) / m) * ((y[rank - 1] + m - 1) / m);
+    return detail::volume(y, rank - 3) * tiles_over(covered(1, y[rank - 2])) * tiles_over(covered(2, y[rank - 1]));
+  }
+
+  void pack_phases(const RawWeights& w, float* to) const {
+    std::vector<float> kernel(static_cast<size_t>(w.maps * w.channels * taps_ * taps_));
+    const int64_t any = 1, phase_weights = group_weights(w) / n_phases();  // phases do not depend on extents
+    for (int64_t g = 0; g < w.groups; ++g) {
+      for (int64_t p = 0; p < n_phases(); ++p, to += phase_weights) {
+        const int columns = winograd_phases(f_, 2);
+        kernel_of_phase(w, convolve_axis(f_, 1, any, any, p / columns), convolve_axis(f_, 2, any, any, p % columns), g,
+                        kernel.data());
+        kernels_.pack(kernel.data(), w.maps, w.channels, pairs_, taps_, to);
+      }
+    }
   }
 
   // Distance of two positions, in floats: a line more than they fill, since powers of two would meet in one set of a
@@ -200,42 +238,42 @@ class WinogradRow {
   static void run_by_maps(const WinogradState& state, const Run& run) {
     WinogradArgs args = state.args;
     args.inputs = run.workspace<float>();
-    run_pieces(run, state.block_pieces, [&](int64_t first, int64_t last) {
-      state.kernels->transform(args, state.pairs, 0, 0, state.tiles, first, last);
-    });
+    run_pieces(run, state.block_pieces,
+               [&](int64_t first, int64_t last) { state.kernels->transform(args, 0, 0, state.tiles, first, last); });
     run_pieces(run, state.panel_pieces, [&](int64_t first, int64_t last) {
       WinogradArgs own = args;
       own.products = args.inputs + state.products_at + first / state.panel_pieces.each * state.slot;
-      state.kernels->multiply(own, state.pairs, 0, 0, state.tiles, first, last);
+      state.kernels->multiply(own, 0, 0, state.tiles, first, last);
     });
   }
 
   static void run_by_tiles(const WinogradState& state, const Run& run) {
     const int64_t blocks = (state.args.of.channels + 15) / 16;
-    const int64_t panels = (state.args.of.maps + state.kernels->panel - 1) / state.kernels->panel;
+    const int64_t n_phases = state.args.phases[0] * state.args.phases[1], t = 2 * state.args.pairs + 2;
+    const int64_t panels = (state.args.of.maps + state.kernels->panel - 1) / state.kernels->panel * n_phases;
     run_pieces(run, state.tile_pieces, [&](int64_t first, int64_t last) {
       WinogradArgs own = state.args;
       own.inputs = run.workspace<float>() + first / state.tile_pieces.each * state.slot;
-      own.products = own.inputs + (2 * state.pairs + 2) * (2 * state.pairs + 2) * own.input_pitch;
+      own.products = own.inputs + t * t * own.input_pitch;
       for (int64_t at = first, n; at < last; at += n) {
         const int64_t group = at / state.tiles, tile = at % state.tiles;
         n = last - at < own.block ? last - at : own.block;
         if (n > state.tiles - tile) n = state.tiles - tile;
-        state.kernels->transform(own, state.pairs, group, tile, n, 0, blocks);
-        state.kernels->multiply(own, state.pairs, group, tile, n, 0, panels);
+        state.kernels->transform(own, group, tile, n, 0, blocks);
+        state.kernels->multiply(own, group, tile, n, 0, panels);
       }
     });
   }
 
   const WinogradKernels& kernels_;
-  const int pairs_;
+  const int pairs_, taps_;
   const ConvolveFields f_;
 };
 
 // The functions of a row.
-template <class Params, const WinogradKernels& kernels, int pairs>
+template <class Params, const WinogradKernels& kernels, int m, int taps>
 struct WinogradRowOf {
-  static WinogradRow row(const Params& params) { return {kernels, pairs, params.fields()}; }
+  static WinogradRow row(const Params& params) { return {kernels, m, taps, params.fields()}; }
   static const char* fits(const Params& params, const Descs& inputs, const Descs& outputs) {
     return row(params).fits(inputs, outputs);
   }
@@ -256,23 +294,27 @@ struct WinogradRowOf {
 
 DOVETAIL_CLOSE_NAMESPACE
 
-#define DT_WINOGRAD_ROW(Params, m, isa, features)                        \
-  {.tactic = "winograd" #m "_chw16_" #isa,                               \
-   .needs = features,                                                    \
-   .types = "f32 f32 f32 -> f32",                                        \
-   .formats = "chw16 linear linear -> chw16",                            \
-   .fits = WinogradRowOf<Params, isa##_winograd, m / 2>::fits,           \
-   .prepare = WinogradRowOf<Params, isa##_winograd, m / 2>::prepare,     \
-   .workspace = WinogradRowOf<Params, isa##_winograd, m / 2>::workspace, \
-   .enqueue = WinogradRowOf<Params, isa##_winograd, m / 2>::enqueue,     \
-   .traits = kWinograd,                                                  \
-   .absorb = WinogradRowOf<Params, isa##_winograd, m / 2>::absorb,       \
-   .replaces = inputs_bits(WinogradRow::kKernel),                        \
-   .plan = WinogradRowOf<Params, isa##_winograd, m / 2>::plan},
+#define DT_WINOGRAD_ROW(Params, m, taps, isa, features)                    \
+  {.tactic = "winograd" #m "_chw16_" #isa,                                 \
+   .needs = features,                                                      \
+   .types = "f32 f32 f32 -> f32",                                          \
+   .formats = "chw16 linear linear -> chw16",                              \
+   .fits = WinogradRowOf<Params, isa##_winograd, m, taps>::fits,           \
+   .prepare = WinogradRowOf<Params, isa##_winograd, m, taps>::prepare,     \
+   .workspace = WinogradRowOf<Params, isa##_winograd, m, taps>::workspace, \
+   .enqueue = WinogradRowOf<Params, isa##_winograd, m, taps>::enqueue,     \
+   .traits = kWinograd,                                                    \
+   .absorb = WinogradRowOf<Params, isa##_winograd, m, taps>::absorb,       \
+   .replaces = inputs_bits(WinogradRow::kKernel),                          \
+   .plan = WinogradRowOf<Params, isa##_winograd, m, taps>::plan},
 #define DT_WINOGRAD_ROWS(isa, features, Params) \
-  DT_WINOGRAD_ROW(Params, 4, isa, features)     \
-  DT_WINOGRAD_ROW(Params, 6, isa, features)     \
-  DT_WINOGRAD_ROW(Params, 2, isa, features)
+  DT_WINOGRAD_ROW(Params, 4, 3, isa, features)  \
+  DT_WINOGRAD_ROW(Params, 6, 3, isa, features)  \
+  DT_WINOGRAD_ROW(Params, 2, 3, isa, features)
+#define DT_WINOGRAD_ROWS_OF_TWO_TAPS(isa, features, Params) \
+  DT_WINOGRAD_ROW(Params, 3, 2, isa, features)              \
+  DT_WINOGRAD_ROW(Params, 5, 2, isa, features)
 #define DOVETAIL_WINOGRAD_ROWS(Params) DOVETAIL_EACH_ISA_WITH(DT_WINOGRAD_ROWS, Params)
+#define DOVETAIL_WINOGRAD_ROWS_OF_TWO_TAPS(Params) DOVETAIL_EACH_ISA_WITH(DT_WINOGRAD_ROWS_OF_TWO_TAPS, Params)
 
 #endif

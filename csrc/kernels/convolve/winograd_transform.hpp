@@ -9,11 +9,11 @@
 namespace DT_ISA {
 namespace {
 
-// F(2 pairs, 3). Row 0 of Bt is of the point 0, rows 1 + 2i and 2 + 2i of the points +a and -a of pair i, the last one of
+// F(m, taps) with t = 2 pairs + 2. Row 0 of Bt is of the point 0, rows 1 + 2i and 2 + 2i of the points +a and -a of pair i, the last one of
 // infinity. A row holds the coefficients of the product of (x - p) over the other points p.
-template <int pairs>
+template <int pairs, int taps>
 struct Winograd {
-  static constexpr int kOutputs = 2 * pairs, kInputs = 2 * pairs + 2, kPositions = kInputs * kInputs;
+  static constexpr int kInputs = 2 * pairs + 2, kOutputs = kInputs - taps + 1, kPositions = kInputs * kInputs;
 
   static constexpr double point(int i) { return kWinogradPoints[pairs - 1][i]; }
   // Coefficient k, of x^(2k), of the product of (x^2 - a^2) over the pairs but `without`.
