@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from dovetail.core.errors import BindingError, DefinitionError, ProfileError
@@ -16,6 +16,9 @@ from dovetail.machine.engine import ICudaEngine
 from dovetail.machine.logger import ILogger, Logger
 from dovetail.machine.model_engine import ModelEngine
 from dovetail.machine.model_source import Source
+from dovetail.machine.runtime import Runtime
+from dovetail.machine.settings import integer
+from dovetail.machine.streams import Streams
 
 
 def load(
@@ -26,6 +29,7 @@ def load(
     device: DeviceType | str | None = None,
     configure: Callable[[IBuilderConfig], Any] | None = None,
     logger: ILogger | None = None,
+    throughput: bool = False,
 ) -> Model:
     """A model or a plan, ready to be called: `y = dovetail.load("model.onnx")(x)`.
 
@@ -40,6 +44,8 @@ def load(
         device: "cpu" or "gpu"; None is the default device.
         configure: called with the `IBuilderConfig`, for flags, precision, limits and threads of the build.
         logger: None: one that writes warnings to standard error.
+        throughput: for many calls at once, by `model.map` or by threads of yours: on the CPU each call computes on its
+            own thread alone, and the build measures that. Otherwise a call is as fast as all cores together make it.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -47,7 +53,7 @@ def load(
         BuildError: it cannot be built as asked.
         PlanError: the plan cannot be used here.
     """
-    return Model(Source(model), shapes, cache, device, configure, logger or Logger())
+    return Model(Source(model), shapes, cache, device, configure, logger or Logger(), throughput)
 
 
 class Model(Strict):
@@ -67,10 +73,13 @@ class Model(Strict):
         device: DeviceType | str | None,
         configure: Callable[[IBuilderConfig], Any] | None,
         logger: ILogger,
+        throughput: bool,
     ) -> None:
         self._source = source
         self._local = threading.local()
-        self._own = ModelEngine(source, shapes, cache, device, configure, logger)
+        self._streams = Streams(f"dovetail {source.title}")
+        self._n_streams = Runtime(logger).max_threads if throughput else 1
+        self._own = ModelEngine(source, shapes, cache, device, configure, logger, int(throughput))
 
     # ---- what it is
     @property
@@ -124,6 +133,26 @@ class Model(Strict):
         if results is None:
             results = self._run(self._by_name(arrays, named))
         return next(iter(results.values())) if len(results) == 1 else results
+
+    def map(self, inputs: Iterable[Any], streams: int | None = None) -> Iterator[Any]:
+        """The outputs for each of many inputs, in their order: `for y in model.map(batches): ...`.
+
+        Each item is an array, a tuple of arrays in the order of `inputs`, or a dict by name. A few items more than
+        run at once are taken from `inputs` ahead of time, and no more.
+
+        Args:
+            streams: how many calls run at once, each on a thread and with a context of its own. None: one for each core
+                that the process may use, if the model was loaded with `throughput=True`; else one.
+
+        Raises:
+            as a call does, where the result of the item would come; the items behind it are given up.
+            FieldValueError: `streams` is no number from 1 to 1024.
+        """
+        n_streams = self._n_streams if streams is None else integer(1, 1024)("map(streams)", streams)
+        return self._streams.map(self._of_item, inputs, n_streams)
+
+    def _of_item(self, item: Any) -> Any:
+        return self(*item) if isinstance(item, tuple) else self(item)
 
     def _run_in_order(self, arrays: tuple[Any, ...]) -> dict[str, Any] | None:
         """Run in this thread's context. None if it has none, or if the arrays do not fit."""

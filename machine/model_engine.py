@@ -43,20 +43,21 @@ class ModelEngine:
         device: DeviceType | str | None,
         configure: Callable[[IBuilderConfig], Any] | None,
         logger: ILogger,
+        max_threads: int = 0,
     ) -> None:
-        self._source, self._logger = source, logger
+        self._source, self._logger, self._max_threads = source, logger, max_threads
         self._lock = threading.RLock()
         self._network: INetworkDefinition | None = None
         self.engine = None
         self._cache: PlanCache | None = None
-        self._config = _config(device, configure)
+        self._config = _config(device, configure, max_threads)
         if source.is_plan:
             if shapes or cache is not None or device is not None or configure is not None:
                 raise DefinitionError(
                     f"'{source.path or 'the plan'}' is a plan: it was built already",
                     hint="shapes, cache, device and configure are for models. Build it again to change them.",
                 )
-            self._use(ICudaEngine(source.plan))
+            self._use(ICudaEngine(source.plan, max_threads))
             return
         if cache is not None:
             key = key_of(source.contents(), _settings(self._config), loaded_plugins())
@@ -110,7 +111,7 @@ class ModelEngine:
         for text in without_effect(self._network, self._config):
             self._logger.log(Severity.WARNING, text)
         plan = build(self._network, self._config, lambda line: self._logger.log(Severity.INFO, line))
-        self._use(ICudaEngine(plan))
+        self._use(ICudaEngine(plan, self._max_threads))
         self._ranges = ranges
         self._store(plan)
         if not self._dynamic:
@@ -146,7 +147,7 @@ class ModelEngine:
         if not self._cache.is_there():
             return
         try:
-            engine = ICudaEngine(self._cache.path.read_bytes())
+            engine = ICudaEngine(self._cache.path.read_bytes(), self._max_threads)
         except DovetailError as error:
             reason = str(error).partition("\n")[0]
             self._logger.log(Severity.INFO, f"the plan '{self._cache.path}' is not used: {reason}")
@@ -179,8 +180,12 @@ def _range_of(engine: ICudaEngine, one: DynamicInput) -> Range:
     return Range(*(tuple(side) for side in ask(one.name, 0)))
 
 
-def _config(device: DeviceType | str | None, configure: Callable[[IBuilderConfig], Any] | None) -> IBuilderConfig:
+def _config(
+    device: DeviceType | str | None, configure: Callable[[IBuilderConfig], Any] | None, n_threads: int
+) -> IBuilderConfig:
     config = IBuilderConfig()
+    if n_threads:
+        config.num_threads = n_threads
     if device is not None:
         by_name = {one.name.lower(): one for one in (DeviceType.CPU, DeviceType.GPU)}
         found = by_name.get(device.lower()) if isinstance(device, str) else device
