@@ -11,7 +11,7 @@ from dovetail.core.contract import SymbolicTensor
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, input_dim
 from dovetail.core.types import FLOATS, DataType, DeviceType
-from dovetail.machine.testing import Case, check
+from dovetail.machine.testing import Case, check, make_layer, rows_of
 
 SAME_UPPER, SAME_LOWER = 2, 3
 ONE, TWO = (1, 1), (2, 2)
@@ -50,6 +50,11 @@ CASES = [
     case("batch of two dims", (2, 3, 4, 3, 3), (4, 5, 3, 3)),
     case("three spatial dims", (1, 3, 3, 4, 5), (3, 4, 3, 3, 3), stride_nd=(2, 1, 2)),
     case("empty batch", (0, 3, 8, 8), (3, 4, 3, 3)),
+    case("phases of one and of two taps", (2, 17, 5, 4), (17, 3, 3, 3), stride_nd=TWO, pre_padding=ONE),
+    case("phases of two blocks of maps", (1, 20, 3, 5), (20, 4, 5, 4), stride_nd=(3, 2), post_padding=(3, 2)),
+    case("phases by rows only", (2, 1, 16, 2, 7), (16, 5, 4, 1), stride_nd=(4, 1)),
+    case("phases that begin at different inputs", (1, 3, 4, 3), (3, 2, 9, 3), stride_nd=(4, 3), pre_padding=(7, 2)),
+    case("more of a phase cut off than it has", (1, 16, 1, 1), (16, 3, 4, 4), stride_nd=(3, 4), pre_padding=(3, 3)),
     case(
         "last of a generator",
         (1, 64, 32, 32),
@@ -136,3 +141,28 @@ def test_spatial_extents_may_be_set_afterwards(network):
 @given(case=convolving_cases(transposed=True), n_threads=st.sampled_from([1, 2]))
 def test_random_parameters(case, device, n_threads):
     check_random("Deconvolution@1", case, device, n_threads)
+
+
+@pytest.mark.parametrize(
+    ("maps", "kernel", "fields", "reason"),
+    [
+        (3, (4, 4), {"stride_nd": TWO}, None),
+        (8, (4, 4), {"stride_nd": TWO}, None),
+        (9, (4, 4), {"stride_nd": TWO}, "the phases have more than 32 maps together"),
+        (3, (4, 4), {}, "there is one phase only"),
+        (3, (4, 4), {"stride_nd": TWO, "dilation_nd": (1, 2)}, "there is a dilation"),
+        (3, (1, 2), {"stride_nd": TWO}, "the stride is above 4, or above the extent of the kernel"),
+        (1, (5, 5), {"stride_nd": (5, 1)}, "the stride is above 4, or above the extent of the kernel"),
+        (1, (17, 16), {"stride_nd": TWO}, "the kernel has more than 256 elements"),
+    ],
+    ids=str,
+)
+def test_phases_are_merged_where_their_maps_are_few(maps, kernel, fields, reason):
+    made = case("few maps", (1, 16, 6, 5), (16, maps, *kernel), **fields)
+    lookup = trt.get_plugin_registry()
+    arrays, values = made.arrays(lookup, "Deconvolution@1", DataType.FLOAT)
+    candidates, trace = rows_of(lookup, make_layer(lookup, "Deconvolution@1", arrays, values), DeviceType.CPU, "cpu")
+    fitting = [one for one in candidates if one.row.tactic.startswith("merged_chw16")]
+    reasons = {one.reason for one in trace.refused if one.tactic == "merged_chw16_scalar"}
+    assert bool(fitting) == (reason is None)
+    assert reasons == ({reason} if reason else set())

@@ -170,6 +170,8 @@ CASES = [
 TRANSPOSED_CASES = [
     Case("four phases", x=(2, 19, 5, 4), kernel=(19, 33, 4, 4), num_output_maps=33, kernel_size_nd=(4, 4),
          stride_nd=(2, 2), pre_padding=(1, 1), post_padding=(1, 1)),
+    Case("merged phases", x=(2, 18, 3, 5), kernel=(18, 3, 4, 4), num_output_maps=3, kernel_size_nd=(4, 4),
+         stride_nd=(2, 2), pre_padding=(1, 1), post_padding=(1, 1)),
     Case("a window in each row", x=(1, 3, 2, 17), kernel=(3, 20, 1, 2), num_output_maps=20, kernel_size_nd=(1, 2),
          stride_nd=(1, 3)),
     Case("depthwise phases", x=(2, 20, 4, 9), kernel=(20, 1, 3, 3), num_output_maps=20, kernel_size_nd=(3, 3),

@@ -22,6 +22,14 @@ struct ConvolveAxis {
   int64_t tap_first, tap_step;  // tap t is kernel element tap_first + t * tap_step
 };
 
+// Phases merged to one convolution: their windows begin at the same inputs if the outputs of some are numbered from later
+// on, and then the maps of all phases count like maps of one. Output j of a phase, on one axis, is output j + shift of
+// that convolution, and lies at first + j * out_step of y.
+struct MergedPhase {
+  int64_t first, count, shift;
+};
+constexpr int kMergedStride = 4;  // phases of an axis, at most
+
 struct ConvolveArgs {
   const void* x;        // [images, groups * channels, in...]
   void* y;              // [images, groups * maps, out...]
@@ -36,8 +44,19 @@ struct ConvolveArgs {
   int32_t x_is_linear;  // kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels
 };
 
-// Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp, blocked.hpp and depthwise.hpp,
-// which define them.
+// The outputs of merged phases, which spread.hpp moves to where they belong.
+struct SpreadArgs {
+  const float* from;  // [images][blocks of phases * maps][rows][columns][16]; map m of phase p is p * maps + m
+  float* y;           // linear, [images, maps, out...]
+  int64_t images, maps, rows, columns;
+  int64_t out[2], out_step[2];
+  int phases[2];
+  MergedPhase phase[2][kMergedStride];
+  const EpilogueProgram* epilogue;  // to compute on y, or null
+};
+
+// Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp, blocked.hpp, spread.hpp and
+// depthwise.hpp, which define them.
 DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
                                     int64_t last_panel, void* scratch);
                  void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
@@ -47,6 +66,7 @@ DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int
                  void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last);
                  void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last);
                  int64_t convolve_blocked_items(const ConvolveArgs& args);
+                 void convolve_spread(const SpreadArgs& args, int64_t first, int64_t last);
                  void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last);)
 
 // Kernels of linear tensors keep kConvolvePanel maps times kConvolveTile outputs in registers.

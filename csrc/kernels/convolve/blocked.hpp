@@ -29,17 +29,21 @@ struct BlockedTile {
   const float* bias;   // of the first map, or null
   int64_t maps;        // from the first map of the tile to the group's end
   const float* next;   // weights that are needed soon, or null
-  int64_t next_lines;  // of them, in each step of 16 channels
+  int64_t next_lines;  // of them, with each tap of 16 channels: in small portions, which arrive while others run
   bool is_flat;
   int64_t h, w;                        // first input's row and column
   int64_t hs[kOutputs], ws[kOutputs];  // of a flat tile: those of each output
   int64_t out[kOutputs];               // offsets from `to`
+  // Of a flat tile of few taps: where each tap meets x in the first block of channels; -1 outside of it.
+  static constexpr int64_t kMostTaps = 32;
+  bool has_inputs;
+  int32_t inputs[kMostTaps][kOutputs];
 
   // Shares of the weights of the next pair of blocks, which has `n_blocks`, among the tiles of the chunk.
-  void prefetch(int64_t tile, int64_t n_tiles, int64_t channel_blocks, int64_t n_blocks) {
-    const int64_t lines = n_blocks * weight_block / 16, steps = n_tiles * channel_blocks;
-    next_lines = (lines + steps - 1) / steps;
-    const int64_t done = tile * channel_blocks * next_lines;
+  void prefetch(int64_t tile, int64_t n_tiles, int64_t n_steps, int64_t n_blocks) {
+    const int64_t lines = n_blocks * weight_block / 16, steps = n_tiles * n_steps;
+    next_lines = steps > 0 ? (lines + steps - 1) / steps : 0;  // a phase may have no tap
+    const int64_t done = tile * n_steps * next_lines;
     next = done < lines ? weights + kMapBlocks * weight_block + done * 16 : nullptr;
   }
 
@@ -59,7 +63,19 @@ struct BlockedTile {
         ++row;
       }
     }
+    has_inputs = is_flat && b.taps * c.taps <= kMostTaps && b.in * c.in <= INT32_MAX / kBlock;
+    if (has_inputs) find_all(b, c, n);
     return first;
+  }
+  void find_all(const ConvolveAxis& b, const ConvolveAxis& c, int64_t n) {
+    for (int64_t tap = 0; tap < b.taps * c.taps; ++tap) {
+      const int64_t dh = tap / c.taps * b.off_step, dw = tap % c.taps * c.off_step;
+      for (int64_t p = 0; p < n; ++p) {
+        const int64_t h = hs[p] + dh, w = ws[p] + dw;
+        const bool is_inside = h >= 0 && h < b.in && w >= 0 && w < c.in;
+        inputs[tap][p] = is_inside ? static_cast<int32_t>((h * c.in + w) * kBlock) : -1;
+      }
+    }
   }
   int64_t row_of(int p) const { return is_flat ? hs[p] : h; }
   int64_t column_of(const ConvolveAxis& c, int p) const { return is_flat ? ws[p] : w + p * c.in_step; }
@@ -100,16 +116,35 @@ inline __attribute__((always_inline)) void add_tap_at(VecF (&sum)[outputs][v], c
   }
 }
 
-// Where the n outputs of a tile have their inputs at tap (th, tw): a block of zeros outside of x.
-inline void find_inputs(const ConvolveArgs& args, const BlockedTile& tile, const float* x, int64_t th, int64_t tw,
-                        int n, const float** at) {
+// Where the outputs of a tile have their inputs at tap (th, tw): a block of zeros outside of x. Rows of tiles that are
+// not flat are inside.
+template <int outputs>
+inline __attribute__((always_inline)) void find_inputs(const ConvolveArgs& args, const BlockedTile& tile,
+                                                       const float* x, int64_t th, int64_t tw,
+                                                       const float* (&at)[outputs]) {
   static constexpr float kZeros[kBlock] = {};
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
+  if (tile.has_inputs) {
+    const int32_t* const inputs = tile.inputs[th * c.taps + tw];
+#pragma GCC unroll 16
+    for (int p = 0; p < outputs; ++p) at[p] = inputs[p] < 0 ? kZeros : x + inputs[p];
+    return;
+  }
   const int64_t dh = th * b.off_step, dw = tw * c.off_step;
-  for (int p = 0; p < n; ++p) {
-    const int64_t h = tile.row_of(p) + dh, w = tile.column_of(c, p) + dw;
-    const bool is_inside = h >= 0 && h < b.in && w >= 0 && w < c.in;
-    at[p] = is_inside ? x + (h * c.in + w) * kBlock : kZeros;
+  if (tile.is_flat) {
+    for (int p = 0; p < outputs; ++p) {
+      const int64_t h = tile.hs[p] + dh, w = tile.ws[p] + dw;
+      const bool is_inside = h >= 0 && h < b.in && w >= 0 && w < c.in;
+      at[p] = is_inside ? x + (h * c.in + w) * kBlock : kZeros;
+    }
+    return;
+  }
+  const int64_t w = tile.w + dw;
+  const float* const row = x + (tile.h + dh) * c.in * kBlock;
+#pragma GCC unroll 16
+  for (int p = 0; p < outputs; ++p) {
+    const int64_t column = w + p * c.in_step;
+    at[p] = static_cast<uint64_t>(column) < static_cast<uint64_t>(c.in) ? row + column * kBlock : kZeros;
   }
 }
 
@@ -153,17 +188,18 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
     for (int64_t c0 = first; c0 < end; c0 += kBlock) {
       const int64_t n_channels = args.channels - c0 < kBlock ? args.channels - c0 : kBlock;
       const float* x = tile.x + c0 * plane;
-      if (next) {
-        for (int64_t i = 0; i < tile.next_lines; ++i) __builtin_prefetch(next + i * 16, 0, 2);
-        next += tile.next_lines * 16;
-      }
       for (int64_t th = 0; th < b.taps; ++th) {
         const int64_t h = tile.h + th * b.off_step;
         if (!tile.is_flat && (h < 0 || h >= b.in)) {
           weights += c.taps * kBlock * kBlock;
+          if (next) next += c.taps * tile.next_lines * 16;
           continue;
         }
         for (int64_t tw = 0; tw < c.taps; ++tw, weights += kBlock * kBlock) {
+          if (next) {
+            for (int64_t i = 0; i < tile.next_lines; ++i) __builtin_prefetch(next + i * 16, 0, 2);
+            next += tile.next_lines * 16;
+          }
           const int64_t w = tile.w + tw * c.off_step;
           if (step != 0 && !tile.is_flat && w >= 0 && w + last < c.in) {
             const float* row = x + (h * c.in + w) * (is_linear ? 1 : kBlock);
@@ -175,7 +211,7 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
             add_tap<outputs, v>(sum, scratch, kBlock, 1, weights, tile.weight_block, n_channels);
           } else {
             const float* at[outputs];
-            find_inputs(args, tile, x, th, tw, outputs, at);
+            find_inputs<outputs>(args, tile, x, th, tw, at);
             add_tap_at<outputs, v>(sum, at, weights, tile.weight_block, n_channels);
           }
         }
@@ -275,6 +311,7 @@ struct BlockedRun {
 
   void run(const BlockedItem& at, int64_t n_tiles) {
     const ConvolveAxis& c = args.axis[2];
+    const int64_t steps = channel_blocks * args.axis[1].taps * c.taps;
     const int64_t last = tiling.line - (tiling.line_tiles - 1) * tiling.width;
     const BlockedKernel whole = blocked_kernel<kOutputs>(args, tiling.width, n_blocks);
     const BlockedKernel rest = blocked_kernel<kOutputs>(args, last, n_blocks);
@@ -282,7 +319,7 @@ struct BlockedRun {
     for (int64_t i = 0; i < n_tiles; ++i) {
       const bool is_last = in_line + 1 == tiling.line_tiles;
       const int64_t n = is_last ? last : tiling.width, start = in_line * tiling.width;
-      tile.prefetch(at.in_chunk + i, at.n_in_chunk, channel_blocks, next_blocks);
+      tile.prefetch(at.in_chunk + i, at.n_in_chunk, steps, next_blocks);
       tile.to = y + (tiling.is_flat ? tile.locate(args, n, start / c.count, start % c.count)
                                     : tile.locate(args, n, line, start));
       tile.to_block = tile.finish.y_block;

@@ -209,7 +209,7 @@ class WaitingRows {
 struct TileOutputs {
   int first, n;
   int64_t at;
-  TileOutputs(const WinogradPhase& phase, int64_t step, int64_t start, int m) {
+  TileOutputs(const MergedPhase& phase, int64_t step, int64_t start, int m) {
     const int64_t begin = start > phase.shift ? start - phase.shift : 0;  // outputs [begin, end) of the phase
     const int64_t end = start + m - phase.shift < phase.count ? start + m - phase.shift : phase.count;
     first = static_cast<int>(begin + phase.shift - start);
@@ -262,7 +262,7 @@ void finish_tiles(const WinogradArgs& args, int64_t group, int64_t first, int64_
   constexpr int m = Winograd<pairs, taps>::kOutputs;
   const ConvolveArgs& of = args.of;
   const ConvolveAxis &b = of.axis[1], &c = of.axis[2];
-  const WinogradPhase &rows = args.phase[0][phase / args.phases[1]], &columns = args.phase[1][phase % args.phases[1]];
+  const MergedPhase &rows = args.phase[0][phase / args.phases[1]], &columns = args.phase[1][phase % args.phases[1]];
   const int64_t map_blocks = blocks_of(of.maps), plane = b.out * c.out * kBlock, step = c.out_step * kBlock;
   const int64_t maps = of.maps - block * kBlock, map = group * of.maps + block * kBlock;
   float bias[kBlock] = {};

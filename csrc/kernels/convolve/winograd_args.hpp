@@ -8,9 +8,8 @@
 // those of interpolation at t - 1 points and infinity; Bt depends on t alone. Source: Lavin and Gray, "Fast algorithms for convolutional
 // neural networks", CVPR 2016.
 //
-// A transposed convolution whose kernel is r times as long as its stride is one of these for each phase. The windows of
-// all phases begin at the same inputs if the outputs of some are numbered from later on: tiles are transformed once for
-// all phases, whose maps count like maps of one convolution.
+// A transposed convolution whose kernel is r times as long as its stride is one of these for each phase. Tiles are
+// transformed once for all phases, merged as in args.hpp.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_ARGS_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_ARGS_HPP
 
@@ -22,19 +21,12 @@
 constexpr int kWinogradPairs = 3;  // at most
 constexpr double kWinogradPoints[kWinogradPairs][kWinogradPairs] = {{1}, {0.75, 1.5}, {0.5, 1, 2}};
 
-// The outputs of one phase on one axis: output j lies at first + j * step of y, and its window begins where that of
-// output j + shift of the tiles does.
-struct WinogradPhase {
-  int64_t first, count, shift;
-};
-constexpr int kWinogradStride = 4;  // phases of an axis, at most
-
 struct WinogradArgs {
   ConvolveArgs of;  // weights: [group][phase][panel of maps][position][channel][maps of the panel]
   int pairs, taps;  // t / 2 - 1 and r
   int64_t tiles_h, tiles_w;
   int phases[2];  // of rows and of columns: one each of a convolution
-  WinogradPhase phase[2][kWinogradStride];
+  MergedPhase phase[2][kMergedStride];
   int64_t block;                       // tiles that are computed together
   float* inputs;                       // transformed: [position][block of channels][block][16]
   float* products;                     // of one panel: [position][block of maps][block][16]

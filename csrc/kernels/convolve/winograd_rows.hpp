@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "dovetail/epilogue.hpp"
+#include "kernels/convolve/merged_phases.hpp"
+#include "kernels/convolve/winograd_args.hpp"
 #include "kernels/convolve/winograd_cost.hpp"
-#include "kernels/convolve/winograd_phases.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
@@ -55,7 +56,7 @@ class WinogradRow {
       if (winograd_taps(f_, i) == taps_) continue;
       if (!f_.is_transposed) return "the kernel is not 3x3 with stride 1 and dilation 1";
       unsupported("the kernel is not %d times as long as the stride, or that is above %d, or there is a dilation",
-                  taps_, kWinogradStride);
+                  taps_, kMergedStride);
     }
     if (!inputs[kKernel].is_constant()) return "the kernel is not constant: it would be transformed in each run";
     const int64_t channels = f_.is_transposed ? inputs[kKernel].extent(0) / f_.groups : inputs[kKernel].extent(1);
@@ -117,7 +118,7 @@ class WinogradRow {
     state.args.pairs = pairs_;
     state.args.taps = taps_;
     for (int i = 1; i < 3; ++i) {
-      state.args.phases[i - 1] = winograd_phases(f_, i);
+      state.args.phases[i - 1] = merged_phases(f_, i);
       of.axis[i] = merged_axis(f_, i, x_extents[i], y_extents[i], state.args.phase[i - 1]);
     }
     state.args.tiles_h = tiles_over(of.axis[1].count);
@@ -162,13 +163,13 @@ class WinogradRow {
     return raw_weights(f_, kernel.data<void>(), static_cast<int32_t>(kernel.type()), kernel.max(), kernel.rank());
   }
   int positions() const { return (2 * pairs_ + 2) * (2 * pairs_ + 2); }
-  int64_t n_phases() const { return winograd_phases(f_, 1) * winograd_phases(f_, 2); }
+  int64_t n_phases() const { return merged_phases(f_, 1) * merged_phases(f_, 2); }
   int64_t phase_panels(const RawWeights& w) const { return (w.maps + kernels_.panel - 1) / kernels_.panel; }
   int64_t panels(const RawWeights& w) const { return n_phases() * phase_panels(w); }
   int64_t group_weights(const RawWeights& w) const { return panels(w) * positions() * w.channels * kernels_.panel; }
   // Outputs that tiles have to cover on axis i; -1 if its extent is not known.
   int64_t covered(int i, int64_t out) const {
-    WinogradPhase phase[kWinogradStride];
+    MergedPhase phase[kMergedStride];
     return out < 0 ? -1 : merged_axis(f_, i, out, out, phase).count;
   }
   int64_t tiles_over(int64_t outputs) const {
@@ -184,7 +185,7 @@ class WinogradRow {
     const int64_t any = 1, phase_weights = group_weights(w) / n_phases();  // phases do not depend on extents
     for (int64_t g = 0; g < w.groups; ++g) {
       for (int64_t p = 0; p < n_phases(); ++p, to += phase_weights) {
-        const int columns = winograd_phases(f_, 2);
+        const int columns = merged_phases(f_, 2);
         kernel_of_phase(w, convolve_axis(f_, 1, any, any, p / columns), convolve_axis(f_, 2, any, any, p % columns), g,
                         kernel.data());
         kernels_.pack(kernel.data(), w.maps, w.channels, pairs_, taps_, to);
