@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy
 
+from dovetail.core.contract import parse_op_id
 from dovetail.core.errors import DovetailError
 from dovetail.core.types import DataType
 
@@ -170,8 +171,13 @@ class Rewrites:
             return None
 
     def insert(self, before: Any, op: str, inputs: Sequence[Any], /, name: str = "", **fields: Any) -> Any:
-        """Put a new layer in front of another one; returns its first output."""
-        made = self.graph.insert(before, op, inputs, name=name, **fields)
+        """Put a new layer in front of another one; returns its first output. Members of enumerations go by name."""
+        spec = self.graph.lookup.find(*parse_op_id(op))
+        known = {
+            field: member(spec, field, value) if isinstance(value, str) and spec.field_named(field).enum else value
+            for field, value in fields.items()
+        }
+        made = self.graph.insert(before, op, inputs, name=name, **known)
         self._enter(made, self._block[before])
         return made.outputs[0]
 

@@ -26,6 +26,7 @@ REWRITES = {
     "fold_padding": 1,
     "find_normalization": 2,
     "find_softmax": 2,
+    "find_attention": 2,
 }
 
 

@@ -17,6 +17,7 @@ namespace DT_ISA {
 namespace {
 
 constexpr int kPanel = kLanes == 16 ? 12 : 6;  // rows whose sums fill the registers
+constexpr int kFewRows = 4;                    // at most, for which keys and values are read where they lie
 constexpr int kKeys = 128;                     // of a block
 constexpr int kBlocks = 8;                     // of a group, whose sums are joined with those of earlier groups
 static_assert(kKeys % kTile == 0, "a block of keys is whole tiles");
@@ -24,12 +25,7 @@ static_assert(kKeys <= kSumBlock, "what a block adds to the sums is one chain of
 
 inline int64_t whole(int64_t n, int64_t of) { return (n + of - 1) / of * of; }
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
-// Rows in the smallest panel that there is a product for.
-inline int panel_for(int64_t rows) { return rows == 1 ? 1 : rows <= 4 ? 4 : kPanel; }
-inline MultiplyTile product_for(int panel) {
-  return panel == 1 ? multiply_tile<1, 2> : panel == 4 ? multiply_tile<4, 2> : multiply_tile<kPanel, 2>;
-}
+inline const float* floats_at(const AttentionTensor& t, int64_t at) { return static_cast<const float*>(t.data) + at; }
 
 // What rows are made of so far: sums of values, the largest score, and the total of the exponentials.
 struct Sums {
@@ -41,105 +37,143 @@ struct Scratch {
   Sums group, all;
   int64_t v_columns;
   Scratch(float* from, int64_t rows, int64_t size, int64_t v_size) : v_columns(whole(v_size, kTile)) {
-    const int64_t padded = whole(rows, kPanel);
     q = from;
-    k = q + padded * size;
-    v = k + kKeys * size;
+    k = q + rows * size;
+    v = k + kKeys * whole(size, kLanes);
     row = v + kKeys * v_columns;
-    group = {row, row + padded * v_columns, row + padded * (v_columns + 1)};
-    row += padded * (v_columns + 2);
-    all = {row, row + padded * v_columns, row + padded * (v_columns + 1)};
-    row += padded * (v_columns + 2);
-    end = row + (size > v_columns ? size : v_columns) + kTile;
+    group = {row, row + rows * v_columns, row + rows * (v_columns + 1)};
+    row += rows * (v_columns + 2);
+    all = {row, row + rows * v_columns, row + rows * (v_columns + 1)};
+    row += rows * (v_columns + 2);
+    end = row + kLanes * whole(size > v_columns ? size : v_columns, kLanes);
   }
   float* end;
 };
 
-struct Item {
-  const AttentionArgs& args;
-  int64_t batch, kv_head, first, rows;
-  int panel;
-  // Of each row: the keys that count, and where its mask begins.
-  AttentionKeys keys[kAttentionRows];
-  int64_t masks[kAttentionRows];
-
-  int64_t head_of(int64_t r) const { return kv_head * args.group() + (first + r) / args.queries; }
-  int64_t query_of(int64_t r) const { return (first + r) % args.queries; }
+// Where a row is in query, mask and y, and which keys count for it.
+struct Row {
+  int64_t q, mask, y;
+  AttentionKeys keys;
 };
 
-// n elements, from `at` on, of a row of keys or values, of the past or not.
-inline void load_key(const Item& item, const AttentionTensor& past, const AttentionTensor& now, int64_t key, int64_t at,
-                     int64_t n, float* to) {
+// Rows of one head of key: queries of the heads that share it.
+struct Item {
+  const AttentionArgs& args;
+  int64_t batch, kv_head, rows;
+  Row row[kAttentionRows];
+  AttentionKeys all;  // that count for any of them
+
+  Item(const AttentionArgs& a, int64_t head, int64_t first, int64_t n)
+      : args(a), batch(head / a.kv_heads), kv_head(head % a.kv_heads), rows(n), all{a.keys, 0} {
+    int64_t at = kv_head * args.group() + first / args.queries, query = first % args.queries;
+    for (int64_t r = 0; r < n; ++r) {
+      const AttentionKeys keys = args.keys_of(batch, query);
+      row[r] = {args.q.at(batch, at, query), args.mask.at(batch, at, query), args.y.at(batch, at, query), keys};
+      all.first = least(all.first, keys.first);
+      all.last = all.last > keys.last ? all.last : keys.last;
+      if (++query < args.queries) continue;
+      query = 0;
+      ++at;
+    }
+  }
+};
+
+// Neighbouring keys and their values, of the past or not.
+struct Keys {
+  AttentionTensor k, v;
+  int64_t first, n, k_at, v_at;  // where the first is
+};
+
+// Keys from `first` on, a block at most.
+Keys keys_from(const Item& item, int64_t first) {
   const AttentionArgs& args = item.args;
-  const bool is_past = key < args.past;
-  const AttentionTensor& from = is_past ? past : now;
-  load_floats(from.data, args.type, from.at(item.batch, item.kv_head, is_past ? key : key - args.past) + at, to, n);
+  const bool is_past = first < args.past;
+  Keys keys = {is_past ? args.past_k : args.k, is_past ? args.past_v : args.v, first, 0, 0, 0};
+  keys.n = least(kKeys, (is_past ? least(args.past, item.all.last) : item.all.last) - first);
+  const int64_t row = is_past ? first : first - args.past;
+  keys.k_at = keys.k.at(item.batch, item.kv_head, row);
+  keys.v_at = keys.v.at(item.batch, item.kv_head, row);
+  return keys;
 }
 
-// [row][k], scaled; zeros behind the last row.
+// [row][k], scaled
 void pack_queries(const Item& item, const Scratch& s) {
   const AttentionArgs& args = item.args;
-  for (int64_t r = 0; r < whole(item.rows, item.panel); ++r) {
+  for (int64_t r = 0; r < item.rows; ++r) {
     float* const to = s.q + r * args.size;
-    if (r < item.rows) {
-      load_floats(args.q.data, args.type, args.q.at(item.batch, item.head_of(r), item.query_of(r)), to, args.size);
-    }
-    for (int64_t i = 0; i < args.size; ++i) to[i] = r < item.rows ? to[i] * args.scale : 0.0f;
+    load_floats(args.q.data, args.type, item.row[r].q, to, args.size);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < args.size; ++i) to[i] *= args.scale;
   }
 }
 
-// Keys as [tile][k][key], values as [tile of columns][key][column].
-void pack_keys(const Item& item, int64_t first, int64_t n, const Scratch& s) {
-  const AttentionArgs& args = item.args;
-  for (int64_t c = 0; c < whole(n, kTile); c += kLanes) {
-    float* const to = s.k + c / kTile * kTile * args.size + c % kTile;
-    for (int64_t i = 0; i < args.size; i += kLanes) {
-      const int64_t depth = least(kLanes, args.size - i);
-      float square[kLanes * kLanes] = {};
-      for (int64_t r = 0; r < least(kLanes, n - c); ++r) {
-        load_key(item, args.past_k, args.k, first + c + r, i, depth, square + r * kLanes);
+// Keys as [tile][k][key], zeros behind the last
+void pack_keys(const AttentionArgs& args, const Keys& keys, const Scratch& s) {
+  const int64_t depth = whole(args.size, kLanes);
+  const bool in_place = args.type == kF32 && args.size == depth;
+  for (int64_t c = 0; c < keys.n; c += kLanes) {
+    const int64_t here = least(kLanes, keys.n - c), at = keys.k_at + c * keys.k.row;
+    const float* from = in_place ? floats_at(keys.k, at) : s.row;
+    int64_t step = in_place ? keys.k.row : depth;
+    if (!in_place || here < kLanes) {
+      from = s.row;
+      step = depth;
+      for (int64_t r = 0; r < here; ++r) {
+        load_floats(keys.k.data, args.type, at + r * keys.k.row, s.row + r * depth, args.size);
+        for (int64_t i = args.size; i < depth; ++i) s.row[r * depth + i] = 0.0f;
       }
-      if (depth == kLanes) {
-        transpose_square(square, kLanes, to + i * kTile, kTile);
-        continue;
-      }
-      for (int64_t k = 0; k < depth; ++k) {
-        for (int64_t r = 0; r < kLanes; ++r) to[(i + k) * kTile + r] = square[r * kLanes + k];
-      }
+      memset(s.row + here * depth, 0, static_cast<size_t>((kLanes - here) * depth) * sizeof(float));
     }
+    float* const to = s.k + c / kTile * kTile * depth + c % kTile;
+    for (int64_t i = 0; i < depth; i += kLanes) transpose_square(from + i, step, to + i * kTile, kTile);
   }
+}
+
+// Values as [tile of columns][key][column], zeros behind the last column
+void pack_values(const AttentionArgs& args, const Keys& keys, const Scratch& s) {
   for (int64_t i = args.v_size; i < s.v_columns; ++i) s.row[i] = 0.0f;
-  for (int64_t c = 0; c < n; ++c) {
-    load_key(item, args.past_v, args.v, first + c, 0, args.v_size, s.row);
+  for (int64_t c = 0; c < keys.n; ++c) {
+    const int64_t at = keys.v_at + c * keys.v.row;
+    const bool in_place = args.type == kF32 && args.v_size == s.v_columns;
+    if (!in_place) load_floats(keys.v.data, args.type, at, s.row, args.v_size);
+    const float* const from = in_place ? floats_at(keys.v, at) : s.row;
     for (int64_t tile = 0; tile < s.v_columns; tile += kTile) {
-      memcpy(s.v + (tile / kTile * kKeys + c) * kTile, s.row + tile, kTile * sizeof(float));
+      float* const to = s.v + tile * kKeys + c * kTile;
+      store(to, load(from + tile));
+      store(to + kLanes, load(from + tile + kLanes));
     }
   }
+}
+
+inline VecF masked(VecF score, VecF mask) {
+  return (mask == -kInfinity) | (score == -kInfinity) ? splat(-kInfinity) : score + mask;
 }
 
 // Caps the scores of one row of keys [first, first + n) and adds the mask; -inf where a key does not count.
-void mask_row(const Item& item, int64_t r, int64_t first, int64_t n, float* scores) {
-  const AttentionArgs& args = item.args;
+void mask_row(const AttentionArgs& args, const Row& row, int64_t first, int64_t n, float* scores) {
   if (args.softcap > 0.0f) {
     const float cap = args.softcap, inverse = 1.0f / cap;
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) scores[i] = cap * tanh_f(scores[i] * inverse);
   }
-  const AttentionKeys keys = item.keys[r];
+  const AttentionKeys keys = row.keys;
   for (int64_t i = 0; i < least(keys.first - first, n); ++i) scores[i] = -kInfinity;
   for (int64_t i = keys.last > first ? keys.last - first : 0; i < n; ++i) scores[i] = -kInfinity;
   if (!args.has_mask) return;
   const int64_t here = least(n, args.masked - first);
   if (here <= 0) return;
-  const int64_t at = item.masks[r] + first;
+  const int64_t at = row.mask + first;
   if (args.mask_is_bool) {
     const uint8_t* const mask = static_cast<const uint8_t*>(args.mask.data) + at;
     for (int64_t i = 0; i < here; ++i) scores[i] = mask[i] ? scores[i] : -kInfinity;
     return;
   }
-  float mask[kKeys];
-  load_floats(args.mask.data, args.type, at, mask, here);
-  for (int64_t i = 0; i < here; ++i) {
+  float converted[kKeys];
+  if (args.type != kF32) load_floats(args.mask.data, args.type, at, converted, here);
+  const float* const mask = args.type == kF32 ? floats_at(args.mask, at) : converted;
+  int64_t i = 0;
+  for (; i + kLanes <= here; i += kLanes) store(scores + i, masked(load(scores + i), load(mask + i)));
+  for (; i < here; ++i) {
     scores[i] = mask[i] == -kInfinity || scores[i] == -kInfinity ? -kInfinity : scores[i] + mask[i];
   }
 }
@@ -157,44 +191,140 @@ float weigh_row(const AttentionArgs& args, float* scores, int64_t n, float* larg
     for (int64_t i = 0; i < n; ++i) scores[i] = 0.0f;
     return 1.0f;
   }
-  const float factor = before == max ? 1.0f : exp_f(before - max);
+  const float factor = before == max || before == -kInfinity ? 1.0f : exp_f(before - max);
   *total = *total * factor + set_exponentials(scores, max, scores, n);
   return factor;
 }
 
-// What keys [first, first + n) add to a panel of rows, from row r0 on.
-void add_keys(const Item& item, int64_t r0, int64_t first, int64_t n, const Scratch& s) {
-  const AttentionArgs& args = item.args;
-  const int panel = item.panel;
-  const int64_t here = least(panel, item.rows - r0);
-  const MultiplyTile product = product_for(panel);
+// Op over all lanes, in each of them
+template <class Op, int s = kLanes / 2>
+inline VecF across(VecF v) {
+  if constexpr (s == 0) return v;
+  if constexpr (s > 0) {
+    VecF other = v;
+    exchange<s>(&v, &other);
+    return across<Op, s / 2>(Op::vector(v, other));
+  }
+}
+
+// True where a row's scores need no more than a float32 mask and the interval of its keys.
+inline bool is_plain(const AttentionArgs& args) {
+  return args.has_softmax && args.softcap <= 0.0f && (!args.has_mask || (!args.mask_is_bool && args.type == kF32));
+}
+
+// mask_row and weigh_row at once, where is_plain; scores has room for whole vectors
+float weigh_plain(const AttentionArgs& args, const Row& row, const Keys& keys, float* scores, float* largest,
+                  float* total) {
+  const int64_t n = keys.n, first = keys.first, vectors = whole(n, kLanes);
+  const int64_t begin = row.keys.first > first ? least(row.keys.first - first, n) : 0;
+  const int64_t end = row.keys.last > first ? least(row.keys.last - first, n) : 0;
+  for (int64_t i = 0; i < begin; ++i) scores[i] = -kInfinity;
+  for (int64_t i = end; i < vectors; ++i) scores[i] = -kInfinity;
+  VecF max = splat(*largest);
+  const float* const mask = args.has_mask ? floats_at(args.mask, row.mask + first) : nullptr;
+  for (int64_t i = 0; i < vectors; i += kLanes) {
+    VecF score = load(scores + i);
+    if (mask && i < end) {
+      const int there = static_cast<int>(least(kLanes, end - i));
+      score = masked(score, there == kLanes ? load(mask + i)
+                                            : load_lanes(reinterpret_cast<uintptr_t>(mask + i), 0, there, VecF{}));
+      store(scores + i, score);
+    }
+    max = MaxOp::vector(max, score);
+  }
+  max = across<MaxOp>(max);
+  const float before = *largest, here = max[0];
+  *largest = here;
+  if (here == -kInfinity) {
+    memset(scores, 0, static_cast<size_t>(n) * sizeof(float));
+    return 1.0f;
+  }
+  VecF sum = VecF{};
+  for (int64_t i = 0; i < vectors; i += kLanes) {
+    const VecF e = exp_below(load(scores + i) - max);
+    sum += e;
+    store(scores + i, e);
+  }
+  const float factor = before == here || before == -kInfinity ? 1.0f : exp_f(before - here);
+  *total = *total * factor + across<SumOp>(sum)[0];
+  return factor;
+}
+
+// Scores of rows [r0, r0 + rows), kKeys apart, become weights of keys; earlier sums are scaled down to them.
+void weigh(const Item& item, int64_t r0, int64_t rows, const Keys& keys, const Scratch& s, float* scores) {
+  const bool is_fast = is_plain(item.args);
+  for (int64_t i = 0; i < rows; ++i, scores += kKeys) {
+    const int64_t r = r0 + i;
+    float *const largest = s.group.largest + r, *const total = s.group.totals + r;
+    if (!is_fast) mask_row(item.args, item.row[r], keys.first, keys.n, scores);
+    const float factor = is_fast ? weigh_plain(item.args, item.row[r], keys, scores, largest, total)
+                                 : weigh_row(item.args, scores, keys.n, largest, total);
+    float* const sums = s.group.sums + r * s.v_columns;
+    if (factor != 1.0f) {
+      for (int64_t c = 0; c < s.v_columns; ++c) sums[c] *= factor;
+    }
+  }
+}
+
+// What packed keys add to rows [r0, r0 + rows), a panel at most.
+void add_keys(const Item& item, int64_t r0, int64_t rows, const Keys& keys, const Scratch& s) {
+  const int64_t size = item.args.size, depth = whole(size, kLanes);
   float scores[kPanel * kKeys];
-  for (int64_t tile = 0; tile < n; tile += kTile) {
-    for (int64_t k = 0; k == 0 || k < args.size; k += kSumBlock) {
-      const float *const q = s.q + r0 * args.size + k, *const keys = s.k + tile * args.size + k * kTile;
-      product({q, args.size, keys, kTile, least(kSumBlock, args.size - k), nullptr, 0, scores + tile, kKeys, k > 0});
+  for (int64_t tile = 0; tile < keys.n; tile += kTile) {
+    const MultiplyTile product = tile_for<kPanel>(rows, keys.n - tile > kLanes);
+    for (int64_t k = 0; k == 0 || k < size; k += kSumBlock) {
+      const float *const q = s.q + r0 * size + k, *const panel = s.k + tile * depth + k * kTile;
+      product({q, size, panel, kTile, least(kSumBlock, size - k), nullptr, 0, scores + tile, kKeys, k > 0});
     }
   }
-  for (int64_t i = 0; i < panel; ++i) {
-    float* const row = scores + i * kKeys;
-    if (i < here) {
-      mask_row(item, r0 + i, first, n, row);
-      const float factor = weigh_row(args, row, n, s.group.largest + r0 + i, s.group.totals + r0 + i);
-      float* const sums = s.group.sums + (r0 + i) * s.v_columns;
-      if (factor != 1.0f) {
-        for (int64_t c = 0; c < s.v_columns; ++c) sums[c] *= factor;
-      }
-    }
-    if (i >= here) memset(row, 0, kKeys * sizeof(float));
-  }
+  weigh(item, r0, rows, keys, s, scores);
+  const MultiplyTile product = tile_for<kPanel>(rows, true);
   for (int64_t column = 0; column < s.v_columns; column += kTile) {
     float* const sums = s.group.sums + r0 * s.v_columns + column;
-    product({scores, kKeys, s.v + column * kKeys, kTile, n, nullptr, 0, sums, s.v_columns, true});
+    product({scores, kKeys, s.v + column * kKeys, kTile, keys.n, nullptr, 0, sums, s.v_columns, true});
+  }
+}
+
+// Scores of one row: products are summed over the lanes of as many keys as there are lanes at once.
+void score_row(const float* q, int64_t size, const float* keys, int64_t step, int64_t n, float* scores) {
+  for (int64_t c = 0; c < n; c += kLanes) {
+    VecF sum[kLanes] = {};
+    for (int64_t j = 0; j < least(kLanes, n - c); ++j) {
+      const float* const key = keys + (c + j) * step;
+      for (int64_t i = 0; i < size; i += kLanes) sum[j] += load(q + i) * load(key + i);
+    }
+    exchange_all<1>(sum);
+    for (int width = kLanes / 2; width > 0; width /= 2) {
+      for (int j = 0; j < width; ++j) sum[j] += sum[j + width];
+    }
+    store(scores + c, sum[0]);
+  }
+}
+
+// Few rows read keys and values once: what is packed would be read twice.
+bool reads_in_place(const Item& item) {
+  const AttentionArgs& args = item.args;
+  return item.rows <= kFewRows && args.type == kF32 && args.size % kLanes == 0 && args.v_size % kLanes == 0 &&
+         args.size <= kSumBlock * kLanes;
+}
+
+// What keys add to few rows.
+void add_keys_in_place(const Item& item, const Keys& keys, const Scratch& s) {
+  const AttentionArgs& args = item.args;
+  float scores[kFewRows * kKeys];
+  for (int64_t r = 0; r < item.rows; ++r) {
+    score_row(s.q + r * args.size, args.size, floats_at(keys.k, keys.k_at), keys.k.row, keys.n, scores + r * kKeys);
+  }
+  weigh(item, 0, item.rows, keys, s, scores);
+  for (int64_t column = 0; column < args.v_size; column += kTile) {
+    const MultiplyTile product = tile_for<kFewRows>(item.rows, args.v_size - column > kLanes);
+    const float* const values = floats_at(keys.v, keys.v_at + column);
+    product({scores, kKeys, values, keys.v.row, keys.n, nullptr, 0, s.group.sums + column, s.v_columns, true});
   }
 }
 
 void begin(const Item& item, const Scratch& s, const Sums& to) {
-  for (int64_t i = 0; i < whole(item.rows, item.panel) * s.v_columns; ++i) to.sums[i] = 0.0f;
+  for (int64_t i = 0; i < item.rows * s.v_columns; ++i) to.sums[i] = 0.0f;
   for (int64_t r = 0; r < item.rows; ++r) {
     to.largest[r] = -kInfinity;
     to.totals[r] = 0.0f;
@@ -218,41 +348,50 @@ void end_group(const Item& item, const Scratch& s) {
   begin(item, s, s.group);
 }
 
-void attend(Item& item, const Scratch& s) {
-  const AttentionArgs& args = item.args;
-  pack_queries(item, s);
-  begin(item, s, s.group);
-  AttentionKeys all = {args.keys, 0};
-  for (int64_t r = 0; r < item.rows; ++r) {
-    const AttentionKeys keys = item.keys[r] = args.keys_of(item.batch, item.query_of(r));
-    item.masks[r] = args.mask.at(item.batch, item.head_of(r), item.query_of(r));
-    all.first = least(all.first, keys.first);
-    all.last = all.last > keys.last ? all.last : keys.last;
-  }
-  const bool has_groups = all.last - all.first > kKeys * kBlocks;
-  if (has_groups) begin(item, s, s.all);
-  int64_t n_blocks = 0;
-  for (int64_t first = all.first; first < all.last; first += kKeys, ++n_blocks) {
-    const int64_t n = least(kKeys, all.last - first);
-    if (has_groups && n_blocks > 0 && n_blocks % kBlocks == 0) end_group(item, s);
-    pack_keys(item, first, n, s);
-    for (int64_t r0 = 0; r0 < item.rows; r0 += item.panel) {
-      bool is_needed = false;
-      for (int64_t r = r0; r < least(r0 + item.panel, item.rows); ++r) {
-        const AttentionKeys keys = item.keys[r];
-        is_needed = is_needed || (keys.first < first + n && keys.last > first);
-      }
-      if (is_needed) add_keys(item, r0, first, n, s);
+// What a block of keys adds to all rows for which one of them counts.
+void add_block(const Item& item, const Keys& keys, const Scratch& s) {
+  pack_keys(item.args, keys, s);
+  pack_values(item.args, keys, s);
+  const int64_t panels = (item.rows + kPanel - 1) / kPanel;
+  for (int64_t p = 0; p < panels; ++p) {
+    const int64_t r0 = item.rows * p / panels, r1 = item.rows * (p + 1) / panels;
+    bool is_needed = false;
+    for (int64_t r = r0; r < r1; ++r) {
+      const AttentionKeys counts = item.row[r].keys;
+      is_needed = is_needed || (counts.first < keys.first + keys.n && counts.last > keys.first);
     }
+    if (is_needed) add_keys(item, r0, r1 - r0, keys, s);
   }
-  if (has_groups) end_group(item, s);
-  const Sums& result = has_groups ? s.all : s.group;
+}
+
+void write(const Item& item, const Sums& result, int64_t pitch) {
+  const AttentionArgs& args = item.args;
   for (int64_t r = 0; r < item.rows; ++r) {
-    float* const sums = result.sums + r * s.v_columns;
+    float* const sums = result.sums + r * pitch;
     const float factor = result.totals[r] == 0.0f ? 0.0f : 1.0f / result.totals[r];
     for (int64_t c = 0; c < args.v_size; ++c) sums[c] *= factor;
-    store_floats(sums, args.y.data, args.type, args.y.at(item.batch, item.head_of(r), item.query_of(r)), args.v_size);
+    store_floats(sums, args.y.data, args.type, item.row[r].y, args.v_size);
   }
+}
+
+void attend(const Item& item, const Scratch& s) {
+  const bool in_place = reads_in_place(item), has_groups = item.all.last - item.all.first > kKeys * kBlocks;
+  pack_queries(item, s);
+  begin(item, s, s.group);
+  if (has_groups) begin(item, s, s.all);
+  int64_t n_blocks = 0;
+  for (int64_t first = item.all.first; first < item.all.last; ++n_blocks) {
+    const Keys keys = keys_from(item, first);
+    if (has_groups && n_blocks > 0 && n_blocks % kBlocks == 0) end_group(item, s);
+    if (in_place) {
+      add_keys_in_place(item, keys, s);
+    } else {
+      add_block(item, keys, s);
+    }
+    first += keys.n;
+  }
+  if (has_groups) end_group(item, s);
+  write(item, has_groups ? s.all : s.group, s.v_columns);
 }
 
 }  // namespace
@@ -267,9 +406,7 @@ void attention(const AttentionArgs& args, const AttentionWork& work, int64_t fir
   const Scratch s(scratch, work.rows, args.size, args.v_size);
   for (int64_t i = first; i < last; ++i) {
     const int64_t from = i % work.blocks * work.rows, head = i / work.blocks;
-    const int64_t rows = least(work.rows, all - from);
-    Item item = {args, head / args.kv_heads, head % args.kv_heads, from, rows, panel_for(rows), {}, {}};
-    attend(item, s);
+    attend(Item(args, head, from, least(work.rows, all - from)), s);
   }
 }
 
