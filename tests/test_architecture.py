@@ -105,7 +105,7 @@ INCLUDES = [
       for name, below in FAMILIES.items()),
     ("csrc/plugins/*", "dovetail/* kernels/*"),
     ("csrc/bindings/*", "dovetail/* runtime/* bindings/* pybind11/* Python.h"),
-    ("csrc/tests/*", "dovetail/* runtime/* nlohmann/*"),
+    ("csrc/tests/*", "dovetail/* kernels/layout/* runtime/* nlohmann/*"),
 ]  # fmt: skip
 OURS = "dovetail/* runtime/* kernels/* plugins/* bindings/* tests/* nlohmann/* pybind11/* Python.h"
 

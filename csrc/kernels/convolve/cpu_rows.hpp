@@ -7,6 +7,7 @@
 
 #include "dovetail/epilogue.hpp"
 #include "kernels/convolve/geometry.hpp"
+#include "kernels/layout/shares.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
@@ -63,7 +64,8 @@ struct ConvolveState {
   RawWeights weights = {};
   std::vector<ConvolvePhase> phases;  // those with outputs
   double work = 0;                    // of all phases
-  int32_t pieces = 0;                 // that work is cut into, wherever phases end
+  Pieces parts;                       // that work is cut into, wherever phases end: one piece for each thread
+  int64_t grain = 0;                  // parts that a thread takes at least
   EpilogueProgram epilogue = {};
   // Where in the workspace the kernel and the bias are copied to, if they are; -1 if they are not. Tiles come behind.
   int64_t kernel_at = -1, bias_at = -1, tiles_at = 0;
@@ -180,12 +182,9 @@ class ConvolveRow {
       phase.args.weights = static_cast<const char*>(packed) + phase.weights_at;
       phase.args.epilogue = state.epilogue.n_steps > 0 ? &state.epilogue : nullptr;
     }
-    const auto piece = [&](int32_t i) { compute_piece(state, i, workspace + state.tiles_at + i * state.slot); };
-    if (state.pieces == 1) {
-      piece(0);
-    } else {
-      run.parallel_for(state.pieces, piece);
-    }
+    run_shares(run, state.parts, state.grain, [&](int32_t piece, int64_t first, int64_t last) {
+      compute_parts(state, first, last, workspace + state.tiles_at + piece * state.slot);
+    });
   }
 
  private:
@@ -314,21 +313,26 @@ class ConvolveRow {
     const int64_t slots = state->slot > 0 ? room / state->slot : n_threads;
     if (slots < 1)
       fail(DT_PLAN_CORRUPT, "the workspace holds no tile of %lld bytes", static_cast<long long>(state->slot));
-    state->pieces = cut(items, state->work / static_cast<double>(items), 1, n_threads).count;
-    if (state->pieces > slots) state->pieces = static_cast<int32_t>(slots);
+    constexpr int64_t kParts = 32;  // of a piece
+    int64_t pieces = cut(items, state->work / static_cast<double>(items), 1, n_threads).count;
+    if (pieces > slots) pieces = slots;
+    state->parts = {pieces * kParts, kParts, static_cast<int32_t>(pieces)};
+    state->grain = grain_of(state->parts, state->work / static_cast<double>(state->parts.n));
   }
 
-  // The first item of a phase that piece `piece` or a later one computes. done: work of the phases before.
-  static int64_t first_item(const ConvolveState& state, const ConvolvePhase& phase, double done, int32_t piece) {
-    const double at = (state.work * piece / state.pieces - done) / phase.work + 0.5;
-    if (piece == state.pieces || at >= static_cast<double>(phase.items)) return phase.items;
+  // The first item of a phase that part `part` or a later one computes. done: work of the phases before.
+  static int64_t first_item(const ConvolveState& state, const ConvolvePhase& phase, double done, int64_t part) {
+    const double before = state.work * static_cast<double>(part) / static_cast<double>(state.parts.n);
+    const double at = (before - done) / phase.work + 0.5;
+    if (part == state.parts.n || at >= static_cast<double>(phase.items)) return phase.items;
     return at > 0 ? static_cast<int64_t>(at) : 0;
   }
 
-  static void compute_piece(const ConvolveState& state, int32_t piece, void* scratch) {
+  static void compute_parts(const ConvolveState& state, int64_t first_part, int64_t last_part, void* scratch) {
     double done = 0;
     for (const ConvolvePhase& phase : state.phases) {
-      const int64_t first = first_item(state, phase, done, piece), last = first_item(state, phase, done, piece + 1);
+      const int64_t first = first_item(state, phase, done, first_part);
+      const int64_t last = first_item(state, phase, done, last_part);
       done += static_cast<double>(phase.items) * phase.work;
       if (first < last) compute(*state.kernels, state.kind, phase, first, last, scratch);
     }

@@ -11,6 +11,7 @@
 #include "kernels/convolve/merged_phases.hpp"
 #include "kernels/convolve/winograd_args.hpp"
 #include "kernels/convolve/winograd_cost.hpp"
+#include "kernels/layout/shares.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
@@ -39,7 +40,8 @@ struct WinogradState {
   // not every thread reads all weights.
   bool by_maps = false;
   Pieces tile_pieces, block_pieces, panel_pieces;
-  int64_t products_at = 0, slot = 0;  // in floats: of the first piece, and of the next one
+  int64_t tile_grain = 0, block_grain = 0;  // that a thread takes at least
+  int64_t products_at = 0, slot = 0;        // in floats: of the first piece, and of the next one
   EpilogueProgram epilogue = {};
 };
 
@@ -153,6 +155,7 @@ class WinogradRow {
   }
 
  private:
+  static constexpr int64_t kLeastTiles = 14;
   static int64_t extent(const Desc& y, int axis) { return y.extent(y.rank() - 3 + axis); }
   static int64_t images(const Desc& y) {
     int64_t n = 1;
@@ -224,6 +227,7 @@ class WinogradRow {
       const double values = static_cast<double>(positions() * state->tiles) * 16;
       state->args.block = state->tiles;
       state->block_pieces = cut(blocks, values, 1, n_threads);
+      state->block_grain = grain_of(state->block_pieces, values * 13);
       state->panel_pieces = by_panel;
       state->products_at = input_floats(w, state->tiles);
       state->slot = product_floats(state->tiles);
@@ -234,16 +238,20 @@ class WinogradRow {
     const int64_t n_blocks = (of_piece + most_of_piece(w) - 1) / most_of_piece(w);
     state->args.block = (of_piece + n_blocks - 1) / n_blocks;
     state->slot = floats(w, state->args.block);
+    // Each part reads all weights of the group: it has as many tiles as registers hold products of, or more.
+    state->tile_grain = grain_of(state->tile_pieces, 2 * operations_of_tile);
+    if (state->tile_grain < kLeastTiles) state->tile_grain = kLeastTiles;
   }
 
   static void run_by_maps(const WinogradState& state, const Run& run) {
     WinogradArgs args = state.args;
     args.inputs = run.workspace<float>();
-    run_pieces(run, state.block_pieces,
-               [&](int64_t first, int64_t last) { state.kernels->transform(args, 0, 0, state.tiles, first, last); });
-    run_pieces(run, state.panel_pieces, [&](int64_t first, int64_t last) {
+    run_shares(run, state.block_pieces, state.block_grain, [&](int32_t, int64_t first, int64_t last) {
+      state.kernels->transform(args, 0, 0, state.tiles, first, last);
+    });
+    run_shares(run, state.panel_pieces, 1, [&](int32_t piece, int64_t first, int64_t last) {
       WinogradArgs own = args;
-      own.products = args.inputs + state.products_at + first / state.panel_pieces.each * state.slot;
+      own.products = args.inputs + state.products_at + piece * state.slot;
       state.kernels->multiply(own, 0, 0, state.tiles, first, last);
     });
   }
@@ -252,9 +260,9 @@ class WinogradRow {
     const int64_t blocks = (state.args.of.channels + 15) / 16;
     const int64_t n_phases = state.args.phases[0] * state.args.phases[1], t = 2 * state.args.pairs + 2;
     const int64_t panels = (state.args.of.maps + state.kernels->panel - 1) / state.kernels->panel * n_phases;
-    run_pieces(run, state.tile_pieces, [&](int64_t first, int64_t last) {
+    run_shares(run, state.tile_pieces, state.tile_grain, [&](int32_t piece, int64_t first, int64_t last) {
       WinogradArgs own = state.args;
-      own.inputs = run.workspace<float>() + first / state.tile_pieces.each * state.slot;
+      own.inputs = run.workspace<float>() + piece * state.slot;
       own.products = own.inputs + t * t * own.input_pitch;
       for (int64_t at = first, n; at < last; at += n) {
         const int64_t group = at / state.tiles, tile = at % state.tiles;

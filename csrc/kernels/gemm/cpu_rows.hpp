@@ -7,6 +7,7 @@
 
 #include "dovetail/epilogue.hpp"
 #include "kernels/gemm/axes.hpp"
+#include "kernels/layout/shares.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
 
@@ -55,7 +56,8 @@ struct GemmState {
   const GemmKernels* kernels = nullptr;
   GemmArgs args = {};
   Way way = kNothing;
-  Pieces pieces;  // of all ways but kTiles
+  Pieces pieces;      // of all ways but kTiles
+  int64_t grain = 0;  // of kFew: items that a thread takes at least
   std::vector<GemmPart> parts;
   int64_t slot = 0;       // floats of a piece in the workspace
   int64_t panels_at = 0;  // where panels are packed in the workspace, in floats; -1 where they are packed already
@@ -135,6 +137,7 @@ class Gemm {
       state.way = GemmState::kFew;
       state.slot = slot_floats(args);
       state.pieces = cut(args.batch.n * items, static_cast<double>(floats), 1, n_threads);
+      state.grain = grain_of(state.pieces, 8 * static_cast<double>(floats));  // weights arrive at 10 to 20 bytes a ns
     } else if (!is_packed_ && args.m.n == 1 &&
                (DT_ISA::gemm_is_unit(args.n, kGemmB) || DT_ISA::gemm_is_unit(args.k, kGemmB))) {
       state.way = GemmState::kVector;
@@ -200,8 +203,8 @@ class Gemm {
     packed.panels = const_cast<float*>(run.packed<float>());
     packed.last_panel = (state.args.n.n + state.kernels->tile - 1) / state.kernels->tile;
     float* const slots = run.workspace<float>();
-    run_pieces(run, state.pieces, [&](int64_t first, int64_t last) {
-      state.kernels->few(state.args, packed, first, last, slots + first / state.pieces.each * state.slot);
+    run_shares(run, state.pieces, state.grain, [&](int32_t piece, int64_t first, int64_t last) {
+      state.kernels->few(state.args, packed, first, last, slots + piece * state.slot);
     });
   }
 
