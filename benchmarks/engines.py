@@ -1,9 +1,11 @@
 """The engines that `run.py` compares, and the process that each of them runs in.
 
-`engines.py build ENGINE MODEL ARTIFACT THREADS PRECISION` converts an ONNX file to what the engine loads and prints
-figures of that; only for engines that build ahead of time. `serve ENGINE FILE FEEDS OUTPUTS THREADS PRECISION` loads
-it, writes the outputs, and then blocks on its standard input: a line says for how many seconds to run, and is answered
-by the time of each call in seconds. Answers are lines of JSON. Memory is in MB beyond what the imported packages take.
+`engines.py build ENGINE MODEL ARTIFACT THREADS PRECISION MODE` converts an ONNX file to what the engine loads and
+prints figures of that; only for engines that build ahead of time. `serve ENGINE FILE FEEDS OUTPUTS THREADS PRECISION
+MODE` loads it, writes the outputs, and then blocks on its standard input: a line says for how many seconds to run, and
+is answered by the time of each call in seconds. MODE is `latency`, where all threads compute one call, or `throughput`,
+where each computes calls of its own: the time of a call is then that of many at once, divided by their number. Answers
+are lines of JSON. Memory is in MB beyond what the imported packages take.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from typing import Any
 
 LEAST_CALLS = 5
 WARMING_CALLS = 3
+MODES = ("latency", "throughput")
+STREAM_CALLS = 8  # of each thread, that are timed together
 Arrays = dict[str, Any]
 Call = Callable[[Arrays], Arrays]
 
@@ -31,6 +35,7 @@ class Engine:
     package = ""
     install = ""
     precisions: tuple[str, ...] = ("fp32", "int8")
+    modes: tuple[str, ...] = MODES[:1]
     builds_ahead = False
 
     def start(self) -> None:
@@ -46,12 +51,17 @@ class Engine:
         """A function that runs the model: arrays by name in and out. `file` is the artifact, or the model."""
         raise NotImplementedError
 
+    def load_streams(self, file: str, n_threads: int, precision: str, n_calls: int) -> Call:
+        """A function that runs the model `n_calls` times, `n_threads` at once with one thread each."""
+        raise NotImplementedError
+
 
 class Dovetail(Engine):
     modules = ("dovetail",)
     package = "dovetail-runtime"
     install = "make .venv/installed"
     precisions = ("fp32", "int8", "bf16")
+    modes = MODES
     builds_ahead = True
 
     def start(self) -> None:
@@ -83,6 +93,17 @@ class Dovetail(Engine):
         self.engine = self.runtime.deserialize_cuda_engine(Path(file))  # mapped
         return self.engine.create_execution_context().run
 
+    def load_streams(self, file: str, n_threads: int, precision: str, n_calls: int) -> Call:
+        import dovetail as trt
+
+        model = trt.load(Path(file), throughput=True)
+
+        def run(feeds: Arrays) -> Arrays:
+            results = list(model.map([feeds] * n_calls, n_threads))[-1]
+            return results if isinstance(results, dict) else {model.outputs[0]: results}
+
+        return run
+
 
 class OnnxRuntime(Engine):
     """It has no bfloat16 on the CPU, and computes such workloads in float32."""
@@ -91,6 +112,7 @@ class OnnxRuntime(Engine):
     package = "onnxruntime"
     install = "pip install onnxruntime"
     precisions = ("fp32", "int8", "bf16")
+    modes = MODES
 
     def load(self, file: str, n_threads: int, precision: str) -> Call:
         import onnxruntime
@@ -102,19 +124,50 @@ class OnnxRuntime(Engine):
         names = [output.name for output in session.get_outputs()]
         return lambda feeds: dict(zip(names, session.run(None, feeds), strict=True))
 
+    def load_streams(self, file: str, n_threads: int, precision: str, n_calls: int) -> Call:
+        from concurrent.futures import ThreadPoolExecutor
+
+        call, threads = self.load(file, 1, precision), ThreadPoolExecutor(n_threads)  # a session may be run by many
+        return lambda feeds: list(threads.map(call, [feeds] * n_calls))[-1]
+
 
 class OpenVino(Engine):
     modules = ("openvino",)
     package = "openvino"
     install = "pip install openvino"
     precisions = ("fp32", "int8", "bf16")
+    modes = MODES
+
+    def _compiled(self, file: str, n_threads: int, precision: str, n_streams: int) -> Any:
+        import openvino
+
+        hint = "LATENCY" if n_streams == 1 else "THROUGHPUT"
+        settings = {"INFERENCE_NUM_THREADS": n_threads, "NUM_STREAMS": n_streams, "PERFORMANCE_HINT": hint}
+        settings["INFERENCE_PRECISION_HINT"] = "bf16" if precision == "bf16" else "f32"
+        return openvino.Core().compile_model(file, "CPU", settings)
+
+    def load_streams(self, file: str, n_threads: int, precision: str, n_calls: int) -> Call:
+        import openvino
+
+        model = self._compiled(file, n_threads, precision, n_threads)
+        requests, results = openvino.AsyncInferQueue(model, 2 * n_threads), {}
+        names = [name for output in model.outputs for name in output.names]
+        requests.set_callback(
+            lambda request, _: results.update({name: request.get_tensor(name).data for name in names})
+        )
+
+        def run(feeds: Arrays) -> Arrays:
+            for _ in range(n_calls):
+                requests.start_async(feeds)
+            requests.wait_all()
+            return results
+
+        return run
 
     def load(self, file: str, n_threads: int, precision: str) -> Call:
         import openvino
 
-        settings = {"INFERENCE_NUM_THREADS": n_threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
-        settings["INFERENCE_PRECISION_HINT"] = "bf16" if precision == "bf16" else "f32"
-        model = openvino.Core().compile_model(file, "CPU", settings)
+        model = self._compiled(file, n_threads, precision, 1)
         request = model.create_infer_request()
         names = [name for output in model.outputs for name in output.names]
         tensors: Arrays = {}
@@ -260,20 +313,24 @@ def begin(name: str, n_threads: int) -> Engine:
     return ENGINES[name]
 
 
-def build(name: str, model: str, artifact: str, threads: str, precision: str) -> None:
+def build(name: str, model: str, artifact: str, threads: str, precision: str, mode: str) -> None:
     engine = begin(name, int(threads))
     peak, started = Peak(memory_mb("VmRSS")), perf_counter()
-    facts = engine.build(model, artifact, int(threads), precision)
+    facts = engine.build(model, artifact, int(threads) if mode == "latency" else 1, precision)
     print(json.dumps(facts | {"build_s": perf_counter() - started, "build_mb": peak.mb}))
 
 
-def serve(name: str, file: str, feeds: str, outputs: str, threads: str, precision: str) -> None:
+def serve(name: str, file: str, feeds: str, outputs: str, threads: str, precision: str, mode: str) -> None:
     import numpy as np
 
     engine, inputs = begin(name, int(threads)), dict(np.load(feeds))
     base, started = memory_mb("VmRSS"), perf_counter()
     peak = Peak(base)
-    run = engine.load(file, int(threads), precision)
+    n_calls = 1 if mode == "latency" else STREAM_CALLS * int(threads)
+    if mode == "latency":
+        run = engine.load(file, int(threads), precision)
+    else:
+        run = engine.load_streams(file, int(threads), precision, n_calls)
     facts = {"load_s": perf_counter() - started, "load_mb": peak.mb}
     peak = Peak(base)
     for _ in range(WARMING_CALLS):
@@ -287,7 +344,7 @@ def serve(name: str, file: str, feeds: str, outputs: str, threads: str, precisio
         while perf_counter() - begun < seconds or len(times) < LEAST_CALLS:
             before = perf_counter()
             run(inputs)
-            times.append(perf_counter() - before)
+            times.append((perf_counter() - before) / n_calls)
         print(json.dumps(times), flush=True)
 
 

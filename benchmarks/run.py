@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from engines import ENGINES, OURS
+from engines import ENGINES, MODES, OURS
 from workloads import GROUPS, WORKLOADS, Workload, named
 
 FOLDER = Path(__file__).parent
@@ -47,10 +47,11 @@ class Setting:
     n_threads: int
     folder: Path
     pythons: Mapping[str, str]  # of each engine that is installed
+    mode: str
 
     def command(self, verb: str, engine: str, *rest: object) -> list[str]:
         given = [self.pythons[engine], FOLDER / "engines.py", verb, engine, *rest]
-        return [*map(str, given), str(self.n_threads), self.workload.precision]
+        return [*map(str, given), str(self.n_threads), self.workload.precision, self.mode]
 
 
 class Subject:
@@ -133,15 +134,16 @@ def compared(subjects: Sequence[Subject], tolerance: float) -> dict[str, dict[st
 def measure(workload: Workload, n_threads: int, options: argparse.Namespace, pythons: Mapping[str, str]) -> dict:
     """The figures of each engine, or why there are none."""
     row: dict[str, Any] = {"workload": workload.name, "threads": n_threads, "precision": workload.precision}
+    row["mode"] = options.mode
     row |= {"target": workload.target, "engines": {}}
     with tempfile.TemporaryDirectory() as name:
-        setting = Setting(workload, n_threads, Path(name), pythons)
+        setting = Setting(workload, n_threads, Path(name), pythons, options.mode)
         write_model(setting, options.small)
         row["model_bytes"] = size_of(setting.folder / "model.onnx")
         subjects = []
         try:
             for engine in pythons:
-                if workload.precision in ENGINES[engine].precisions:
+                if workload.precision in ENGINES[engine].precisions and options.mode in ENGINES[engine].modes:
                     try:
                         subjects.append(Subject(engine, setting))
                     except Failed as failure:
@@ -283,6 +285,13 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="all that are installed")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default=MODES[0],
+        help="latency: all threads compute one call; throughput: each computes calls of its own, and a time is that of "
+        "many at once divided by their number",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of one engine in one round")
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="an interpreter that has the peers")
@@ -299,13 +308,14 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = options_of(arguments)
     pythons, versions = installed(sys.executable, options.peers, options.engines)
-    about = {"date": date.today().isoformat(), "machine": machine(), "versions": versions}
+    about = {"date": date.today().isoformat(), "machine": machine(), "versions": versions, "mode": options.mode}
     print(
         f"{about['date']}  {about['machine']}\n" + ", ".join(f"{name} {version}" for name, version in versions.items())
     )
     rows: list[dict[str, Any]] = []
     for n_threads in options.threads:
-        print(f"\n{n_threads} thread{'s' * (n_threads > 1)}: minimum (median) in ms; ratio: fastest peer / {OURS}")
+        setting = f"{options.mode}, {n_threads} thread{'s' * (n_threads > 1)}"
+        print(f"\n{setting}: minimum (median) in ms; ratio: fastest peer / {OURS}")
         print(heading(list(pythons)), flush=True)
         for workload in named(options.names):
             rows.append(measure(workload, n_threads, options, pythons))

@@ -96,9 +96,11 @@ def test_a_workload_that_is_not_there_is_named(run, capsys):
 
 
 @pytest.mark.unsanitized
-def test_small_workloads_run(tmp_path):
+@pytest.mark.parametrize(("mode", "threads"), [("latency", "1"), ("throughput", "2")])
+def test_small_workloads_run(tmp_path, mode, threads):
     pytest.importorskip("onnxruntime")
-    given = ["lstm-tagger", "conv3x3-64-56", "--small", "--threads", "1", "--rounds", "1", "--seconds", "0.01"]
+    given = ["lstm-tagger", "conv3x3-64-56", "--small", "--threads", threads, "--rounds", "1", "--seconds", "0.01"]
+    given += ["--mode", mode]
     given += ["--engines", "dovetail", "onnxruntime", "--json", str(tmp_path / "figures.json")]
     done = subprocess.run([sys.executable, FOLDER / "run.py", *given], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
