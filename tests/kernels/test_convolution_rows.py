@@ -112,6 +112,11 @@ CASES = [
     case((1, 17, 8, 25), 17, (3, 3), dilation=3, pre=3, groups=17),
     case((1, 16, 3, 3), 16, (5, 5), pre=4, groups=16),
     case((2, 18, 10, 11), 18, (7, 3), stride=(1, 2), pre=(3, 0), post=(2, 3), groups=18),
+    case((1, 3, 6, 40), 33, (3, 3), pre=1),
+    case((2, 2, 5, 47), 32, (5, 7), stride=2, pre=(2, 3)),
+    case((1, 3, 4, 6), 32, (3, 9), pre=(1, 9)),  # windows that are outside on both sides, or altogether
+    case((1, 5, 7, 31), 32, (3, 3), dilation=2, pre=2),
+    case((1, 3, 5, 70), 32, (1, 60), pre=(0, 20)),  # windows of a tile reach further than a row of its inputs is long
 ]
 # Several tiles of outputs and of maps, rows of whole vectors, groups of whole chunks of channels.
 TILED = [

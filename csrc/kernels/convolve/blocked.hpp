@@ -160,6 +160,17 @@ inline void gather_tap(const ConvolveArgs& args, const BlockedTile& tile, const 
   }
 }
 
+// Of a tile at an edge of a linear x: the inputs of one row of taps, those outside of x as zeros, `kRowOfTile` for each
+// channel.
+constexpr int64_t kRowOfTile = 64;
+inline void pad_row(const ConvolveAxis& c, const float* x, int64_t plane, int64_t w, int64_t n, int64_t n_channels,
+                    float* to) {
+  const int64_t first = w < 0 ? -w : 0, end = w + n > c.in ? c.in - w : n;
+  for (int64_t k = 0; k < n_channels; ++k, x += plane, to += kRowOfTile) {
+    for (int64_t i = 0; i < n; ++i) to[i] = i >= first && i < end ? x[w + i] : 0.0f;
+  }
+}
+
 // `step`: distance of two neighbours' inputs that are read where they are; 0: any.
 template <int outputs, int blocks, int step, bool is_linear>
 void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
@@ -167,6 +178,10 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t plane = b.in * c.in;
   const int64_t last = (outputs - 1) * static_cast<int64_t>(step);
+  const int64_t width = last + (c.taps - 1) * c.off_step + 1;  // of a row of inputs
+  const bool is_padded = is_linear && step != 0 && c.off_step > 0 && width <= kRowOfTile && c.taps > 1 &&
+                         (tile.w < 0 || tile.w + width > c.in);
+  float padded[is_linear ? kBlock * kRowOfTile : 1];
   const float* next = tile.next;
   VecF sum[outputs][v];
 #pragma GCC unroll 4
@@ -195,16 +210,22 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
           if (next) next += c.taps * tile.next_lines * 16;
           continue;
         }
+        if (is_padded) pad_row(c, x + h * c.in, plane, tile.w, width, n_channels, padded);
         for (int64_t tw = 0; tw < c.taps; ++tw, weights += kBlock * kBlock) {
           if (next) {
             for (int64_t i = 0; i < tile.next_lines; ++i) __builtin_prefetch(next + i * 16, 0, 2);
             next += tile.next_lines * 16;
           }
           const int64_t w = tile.w + tw * c.off_step;
-          if (step != 0 && !tile.is_flat && w >= 0 && w + last < c.in) {
-            const float* row = x + (h * c.in + w) * (is_linear ? 1 : kBlock);
-            add_tap<outputs, v>(sum, row, step * (is_linear ? 1 : kBlock), is_linear ? plane : 1, weights,
-                                tile.weight_block, n_channels);
+          if (step != 0 && !tile.is_flat && (is_padded || (w >= 0 && w + last < c.in))) {
+            const float* row = is_padded ? padded + tw * c.off_step : x + (h * c.in + w) * (is_linear ? 1 : kBlock);
+            const int64_t channel = is_padded ? kRowOfTile : is_linear ? plane : 1;
+            if (is_linear && n_channels == 3) {  // of a picture: without a loop
+              add_tap<outputs, v>(sum, row, step, channel, weights, tile.weight_block, 3);
+            } else {
+              add_tap<outputs, v>(sum, row, step * (is_linear ? 1 : kBlock), channel, weights, tile.weight_block,
+                                  n_channels);
+            }
           } else if (is_linear) {
             float scratch[outputs * kBlock];
             gather_tap(args, tile, x, th, tw, outputs, n_channels, scratch);

@@ -153,7 +153,8 @@ class Unfinished {
       maps_ = maps;
     }
     float* const to = values_ + n_ * kBlock;
-    for (int64_t p = 0; p < n; ++p) offsets_[n_++] = is_spread_ ? y - y_ + out[p] : n_ * kBlock;
+    for (int64_t p = 0; p < n; ++p) offsets_[n_ + p] = is_spread_ ? y - y_ + out[p] : (n_ + p) * kBlock;
+    n_ += n;
     return to;
   }
 

@@ -16,8 +16,12 @@ static_assert(kMapBlocks * kBlock == kWinogradPanel, "weights are packed for wha
 // Longer sums are computed in blocks of so many channels: chains of float32 additions stay short, and the weights of a
 // block stay in L1 while tiles run.
 constexpr int64_t kWinogradChannels = 256;
-// The processor does not read ahead far enough by itself: weights are read once, and their rows are short.
-constexpr int64_t kReadAhead = 16384 / 4;
+// The processor does not read ahead far enough by itself: weights are read once, and their rows are short. While the
+// weights of a block are multiplied by some tiles after the other, those of the next block arrive, a part with each.
+struct NextWeights {
+  const float* at;
+  int64_t step;  // floats with each channel
+};
 
 // Where a tile lies: its image, and its first output.
 struct WinogradTile {
@@ -95,8 +99,8 @@ void transform_blocks(const WinogradArgs& args, int64_t group, int64_t first, in
 
 // Products of some tiles and one panel at one position: [tile][map] = [tile][channel] [channel][map], or added to it.
 template <int tiles, int blocks>
-void multiply_position(const float* x, int64_t x_block, const float* w, int64_t channels, bool is_first, float* y,
-                       int64_t y_block) {
+void multiply_position(const float* x, int64_t x_block, const float* w, NextWeights next, int64_t channels,
+                       bool is_first, float* y, int64_t y_block) {
   constexpr int v = blocks * kVectors;
   VecF sum[tiles][v];
 #pragma GCC unroll 16
@@ -106,12 +110,12 @@ void multiply_position(const float* x, int64_t x_block, const float* w, int64_t 
   }
   for (int64_t c0 = 0; c0 < channels; c0 += kBlock, x += x_block) {
     const int n = static_cast<int>(channels - c0 < kBlock ? channels - c0 : kBlock);
-    for (int c = 0; c < n; ++c, w += kWinogradPanel) {
+    for (int c = 0; c < n; ++c, w += kWinogradPanel, next.at += next.step) {
       VecF weight[v];
 #pragma GCC unroll 4
       for (int i = 0; i < v; ++i) weight[i] = load(w + i * kLanes);
-      __builtin_prefetch(w + kReadAhead);
-      if (blocks > 1) __builtin_prefetch(w + kReadAhead + kBlock);
+      __builtin_prefetch(next.at, 0, 2);
+      if (next.step > kBlock) __builtin_prefetch(next.at + kBlock, 0, 2);
 #pragma GCC unroll 16
       for (int p = 0; p < tiles; ++p) {
         const VecF input = splat(x[p * kBlock + c]);
@@ -130,8 +134,8 @@ void multiply_position(const float* x, int64_t x_block, const float* w, int64_t 
   }
 }
 
-typedef void (*MultiplyPosition)(const float* x, int64_t x_block, const float* w, int64_t channels, bool is_first,
-                                 float* y, int64_t y_block);
+typedef void (*MultiplyPosition)(const float* x, int64_t x_block, const float* w, NextWeights next, int64_t channels,
+                                 bool is_first, float* y, int64_t y_block);
 
 template <int tiles>
 inline MultiplyPosition multiply_position_of(int64_t n, int64_t blocks) {
@@ -152,9 +156,10 @@ inline void multiply_panel(const WinogradArgs& args, int positions, int64_t n, c
     float* y = args.products + position * args.product_pitch;
     for (int64_t c = 0; c < channels; c += kWinogradChannels) {
       const int64_t n_channels = channels - c < kWinogradChannels ? channels - c : kWinogradChannels;
-      for (int64_t i = 0; i < n; i += width) {
+      NextWeights next = {weights + n_channels * kWinogradPanel, kWinogradPanel / groups};
+      for (int64_t i = 0; i < n; i += width, next.at += n_channels * next.step) {
         const MultiplyPosition run = multiply_position_of<kOutputs>(n - i < width ? n - i : width, blocks);
-        run(x + i * kBlock, x_block, weights, n_channels, c == 0, y + i * kBlock, x_block);
+        run(x + i * kBlock, x_block, weights, next, n_channels, c == 0, y + i * kBlock, x_block);
       }
       x += n_channels / kBlock * x_block;
       weights += n_channels * kWinogradPanel;
