@@ -32,6 +32,48 @@ def gelu(net, y):
     return net.add(whole, net.number(0.5), "half", PROD)
 
 
+def one_and_erf(net, y, one=1.0):
+    erf = net.unary(net.add(y, net.number(2**0.5), "inner", ElementWise.DIV), Unary.ERF, "erf")
+    return net.add(net.number(one), erf, "one")
+
+
+def gelu_with_half_of_y(net, y):
+    return net.add(one_and_erf(net, y), net.add(net.number(0.5), y, "half", PROD), "product", PROD)
+
+
+def gelu_with_half_of_the_rest(net, y):
+    return net.add(net.add(one_and_erf(net, y), net.number(0.5), "half", PROD), y, "product", PROD)
+
+
+def half_first(net, y):
+    half = net.add(y, net.number(0.5), "half", PROD)
+    return net.add(half, one_and_erf(net, y), "product", PROD)
+
+
+def two_and_erf(net, y):
+    return net.add(net.add(y, one_and_erf(net, y, 2.0), "product", PROD), net.number(0.5), "half", PROD)
+
+
+def more_than_half(net, y):
+    return net.add(net.add(y, one_and_erf(net, y), "product", PROD), net.number(0.75), "half", PROD)
+
+
+def erf_of_something_else(net, y):
+    x = net.add(y, net.number(0.25), "other")
+    return net.add(net.add(y, one_and_erf(net, x), "product", PROD), net.number(0.5), "half", PROD)
+
+
+def the_rest_used_again(net, y):
+    rest = one_and_erf(net, y)
+    whole = net.add(net.add(y, rest, "product", PROD), net.number(0.5), "half", PROD)
+    return net.add(whole, rest, "sum")
+
+
+def the_product_used_again(net, y):
+    product = net.add(y, one_and_erf(net, y), "product", PROD)
+    return net.add(net.add(product, net.number(0.5), "half", PROD), product, "sum")
+
+
 def gelu_by_tanh(net, y):
     cube = net.add(net.add(y, y, "square", PROD), y, "cube", PROD)
     sum_ = net.add(y, net.add(cube, net.number(0.044715), "little", PROD), "sum")
@@ -50,6 +92,26 @@ def chosen(net, y):
 
 
 PATTERNS = [silu, hard_swish, mish, gelu, gelu_by_tanh, residual_of_itself, chosen]
+
+
+GELUS = [gelu, gelu_with_half_of_y, gelu_with_half_of_the_rest, half_first]
+ALMOST = [two_and_erf, more_than_half, erf_of_something_else, the_rest_used_again, the_product_used_again]
+
+
+@pytest.mark.parametrize("pattern", [*GELUS, *ALMOST], ids=lambda pattern: pattern.__name__)
+@pytest.mark.parametrize("head", ["sum", "product of matrices"])
+def test_gelu_and_what_is_almost_one_become_part_of_other_layers(pattern, head):
+    net = Net((2, 5, 9, 37))
+    weights = np.random.default_rng(4).standard_normal((1, 1, 37, 45)).astype(np.float32)
+    if head == "sum":
+        y = net.add(net.x, net.x, "head")
+    else:
+        matrix = net.network.add_constant(weights.shape, weights).get_output(0)
+        none = trt.MatrixOperation.NONE
+        y = net.named(net.network.add_matrix_multiply(net.x, none, matrix, none), "head")
+    y = pattern(net, y)
+    names = [layer.name for layer in net.network if layer.type != trt.LayerType.CONSTANT]
+    check_both(net, y, wanted=[" + ".join(names)])
 
 
 @pytest.mark.parametrize("maps", [5, 16])

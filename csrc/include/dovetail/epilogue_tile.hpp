@@ -248,6 +248,57 @@ static inline bool is_silu(const EpilogueProgram& program, int s) {
   return true;
 }
 
+// Does the step multiply a register, or add to it, and which number?
+static inline bool takes_number(const EpilogueStep& step, int operation, int from, float* number) {
+  if (step.operation != operation) return false;
+  for (int k = 0; k < 2; ++k) {
+    if (step.kind[k] != kEpilogueRegister || step.index[k] != from || step.kind[1 - k] != kEpilogueConstant) continue;
+    *number = step.constant[1 - k];
+    return true;
+  }
+  return false;
+}
+static inline bool multiplies(const EpilogueStep& step, int a, int b) {
+  if (step.operation != DT_STEP_MUL || step.kind[0] != kEpilogueRegister || step.kind[1] != kEpilogueRegister)
+    return false;
+  return (step.index[0] == a && step.index[1] == b) || (step.index[0] == b && step.index[1] == a);
+}
+
+// Is a register read from step s on, before another value is written to it?
+static inline bool is_read(const EpilogueProgram& program, int s, int from) {
+  for (; s < program.n_steps; ++s) {
+    for (int k = 0; k < program.steps[s].n_operands; ++k)
+      if (program.steps[s].kind[k] == kEpilogueRegister && program.steps[s].index[k] == from) return true;
+    if (program.steps[s].to == from) return false;
+  }
+  return false;
+}
+
+// The factor in erf if the five steps from s on are a GELU, x * (1 + erf(x * factor)) / 2 with the half on any of the
+// factors, and nothing else is made of what they compute on the way; 0 otherwise.
+static inline float gelu_factor(const EpilogueProgram& program, int s) {
+  if (s + 5 > program.n_steps) return 0.0f;
+  const EpilogueStep* const step = program.steps + s;
+  float factor, number;
+  const int x = step[0].kind[0] == kEpilogueRegister ? step[0].index[0] : step[0].index[1];
+  const bool divides =
+      step[0].operation == DT_STEP_DIV && step[0].kind[0] == kEpilogueRegister && step[0].kind[1] == kEpilogueConstant;
+  if (!divides && !takes_number(step[0], DT_STEP_MUL, x, &factor)) return 0.0f;
+  if (divides) factor = 1.0f / step[0].constant[1];
+  const int scaled = step[0].to, erf = step[1].to, sum = step[2].to, last = step[3].to;
+  if (step[1].operation != DT_STEP_ERF || step[1].kind[0] != kEpilogueRegister || step[1].index[0] != scaled)
+    return 0.0f;
+  if (!takes_number(step[2], DT_STEP_ADD, erf, &number) || number != 1.0f) return 0.0f;
+  if (scaled == x || erf == x || sum == x) return 0.0f;
+  const bool is_last = multiplies(step[3], x, sum) && takes_number(step[4], DT_STEP_MUL, last, &number);
+  const bool is_of_x = takes_number(step[3], DT_STEP_MUL, x, &number) && last != sum && multiplies(step[4], last, sum);
+  const bool is_of_sum = takes_number(step[3], DT_STEP_MUL, sum, &number) && last != x && multiplies(step[4], last, x);
+  if (!(is_last || is_of_x || is_of_sum) || number != 0.5f) return 0.0f;
+  for (int k = 0; k < 4; ++k)
+    if (step[k].to != step[4].to && is_read(program, s + 5, step[k].to)) return 0.0f;
+  return factor;
+}
+
 // The rows [first, first + rows) of a tile, where they lie.
 static void apply_to_vectors(const EpilogueProgram& program, const EpilogueTile& tile, int first, int rows) {
   float room[kEpilogueRegisters - 1][kEpilogueChunk], repeated[3][kEpilogueChunk];
@@ -261,6 +312,7 @@ static void apply_to_vectors(const EpilogueProgram& program, const EpilogueTile&
   for (int s = 0; s < program.n_steps; ++s) {
     const EpilogueStep& from = program.steps[s];
     const bool is_two = is_silu(program, s);
+    const float gelu = gelu_factor(program, s);
     for (int k = 0; k < from.n_operands; ++k) {
       const int index = from.index[k];
       step.is_number[k] = from.kind[k] == kEpilogueConstant && from.constant[k] == from.constant[k];
@@ -273,11 +325,16 @@ static void apply_to_vectors(const EpilogueProgram& program, const EpilogueTile&
         step.in[k] = {repeated[k], 0, 0};
       }
     }
-    if (is_two) ++s;
+    if (gelu != 0.0f) {
+      step.in[0] = registers[from.kind[0] == kEpilogueRegister ? from.index[0] : from.index[1]];
+      store(repeated[1], splat(gelu));
+      step.in[1] = {repeated[1], 0, 0};
+    }
+    s += gelu != 0.0f ? 4 : is_two;
     const int made = s + 1 == program.n_steps ? 0 : program.steps[s].to;  // elements do not depend on others
     step.to = made == 0 ? tile.values + first * tile.pitch : room[made - 1];
     step.pitch = registers[made].row;
-    apply_vector_step(is_two ? kStepSilu : from.operation, step);
+    apply_vector_step(gelu != 0.0f ? kStepGelu : is_two ? kStepSilu : from.operation, step);
   }
 }
 

@@ -36,6 +36,9 @@ struct Target {
   // values are columns [n0, n0 + n) of rows [m, m + rows), `pitch` apart; `adds` to what is there, in float32.
   void write(int64_t m, int64_t rows, int64_t n0, int64_t n, float* values, int64_t pitch, bool adds,
              bool is_last) const {
+    if (args.type == kF32 && is_unit && args.m.rank <= 1 && n == kTile) {
+      return write_rows(m, rows, n0, values, pitch, adds, is_last);
+    }
     int64_t offsets[kGemmPanel];
     Walk row(args.m, kGemmY, m);
     for (int64_t i = 0; i < rows; ++i, row.next()) offsets[i] = batch + row.offset;
@@ -63,6 +66,19 @@ struct Target {
   }
 
  private:
+  // The same for whole tiles of float32 rows.
+  void write_rows(int64_t m, int64_t rows, int64_t n0, float* values, int64_t pitch, bool adds, bool is_last) const {
+    const int64_t step = gemm_step(args.m, kGemmY), first = batch + gemm_offset(args.m, kGemmY, m);
+    float* const y = static_cast<float*>(args.y) + first + n0;
+    for (int64_t i = 0; adds && i < rows; ++i) add(values + i * pitch, y + i * step, kTile);
+    for (int64_t i = 0; is_last && args.bias && i < rows; ++i) add_bias(values + i * pitch, n0, kTile);
+    if (is_last && args.epilogue) finish(m, rows, n0, kTile, values, pitch, &first);
+    for (int64_t i = 0; i < rows; ++i) {
+      const VecF a = load(values + i * pitch), b = load(values + i * pitch + kLanes);
+      store(y + i * step, a);
+      store(y + i * step + kLanes, b);
+    }
+  }
   static void add(float* v, const float* y, int64_t n) {
     for (int64_t i = 0; i < n; ++i) v[i] += y[i];
   }
@@ -73,15 +89,25 @@ struct Target {
   void finish(int64_t m, int64_t rows, int64_t n0, int64_t n, float* values, int64_t pitch,
               const int64_t* offsets) const {
     EpilogueTile tile = {values, pitch, static_cast<int>(rows), static_cast<int>(n)};
-    tile.offset = n0;
-    tile.row_offsets = offsets;
+    if (args.m.rank <= 1) {
+      tile.offset = offsets[0] + n0;
+      tile.row_step = gemm_step(args.m, kGemmY);
+    } else {
+      tile.offset = n0;
+      tile.row_offsets = offsets;
+    }
     tile.channel = n0;
     tile.column_channel = 1;
     if (!args.epilogue_by_row) return apply_epilogue(*args.epilogue, tile);
     tile.rows = 1;
-    for (int64_t i = 0; i < rows; ++i, tile.values += pitch, ++tile.row_offsets) {
+    for (int64_t i = 0; i < rows; ++i, tile.values += pitch) {
       tile.image = index * args.m.n + m + i;
       apply_epilogue(*args.epilogue, tile);
+      if (tile.row_offsets) {
+        ++tile.row_offsets;
+      } else {
+        tile.offset += tile.row_step;
+      }
     }
   }
 };

@@ -105,13 +105,18 @@ static inline bool has_vector_code(int operation) {
   }
 }
 
-// x * sigmoid(x), two steps that often follow each other.
-constexpr int kStepSilu = -1;
+// Steps that often follow each other: x * sigmoid(x), and x * (1 + erf(x * factor)) / 2.
+constexpr int kStepSilu = -1, kStepGelu = -2;
 
 static void apply_vector_step(int operation, const VectorStep& step) {
   switch (operation) {
     case kStepSilu:
       return each_vector<1>(step, [](VecF a, VecF, VecF) { return a * sigmoid_f(a); });
+    case kStepGelu:
+      return each_vector<2>(step, [](VecF a, VecF b, VecF) {
+        const VecF half = 0.5f * a;
+        return half * erf_f(a * b) + half;
+      });
     case DT_STEP_MIN:
       if (step.is_number[1]) return each_vector<2>(step, [](VecF a, VecF b, VecF) { return at_most(a, b); });
       if (step.is_number[0]) return each_vector<2>(step, [](VecF a, VecF b, VecF) { return at_most(b, a); });
