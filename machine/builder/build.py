@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dovetail.core.negotiation import Target, Types
 from dovetail.core.types import DeviceType
 from dovetail.machine.budget import Meter
-from dovetail.machine.builder.candidates import Candidates, allowed_types
+from dovetail.machine.builder.candidates import Candidates, allowed_types, weak_types
 from dovetail.machine.builder.graph import Graph, GraphLayer
 from dovetail.machine.builder.measurements import Measurements
 from dovetail.machine.builder.progress import Progress, silent
@@ -16,7 +16,7 @@ from dovetail.machine.builder.reformats import Reformats
 from dovetail.machine.builder.selection import Selection
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.devices import target_for
-from dovetail.machine.enums import BuilderFlag
+from dovetail.machine.enums import BuilderFlag, NetworkDefinitionCreationFlag
 from dovetail.machine.network import INetworkDefinition
 
 
@@ -52,18 +52,21 @@ def build_of(
     network: INetworkDefinition,
     config: IBuilderConfig,
     log: Callable[[str], None] | None = None,
-    types: Callable[[GraphLayer, IBuilderConfig], Types] = allowed_types,
+    types: Callable[[GraphLayer, IBuilderConfig], Types] | None = None,
 ) -> Build:
     """A build of `network`, with everything that passes need.
 
     Args:
         log: takes a line now and then while the build takes long.
-        types: says which types the tensors of a layer may have.
+        types: says which types the tensors of a layer may have. None: as the network is typed.
 
     Raises:
         BuildError: a GPU is needed and none works.
     """
     target = target_of(config)
+    if types is None:
+        is_strong = network.get_flag(NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+        types = allowed_types if is_strong else weak_types
     candidates = Candidates(network.lookup, config, target, types)
     measurements = Measurements(network.lookup, config, target)
     reformats = Reformats(candidates, measurements)

@@ -24,12 +24,30 @@ MOST_BYTES_THAT_DECIDE = 1024  # of a constant of floats
 REFERENCE = "reference"  # the name of the implementation that runs a spec's NumPy reference
 
 
-def allowed_types(layer: GraphLayer, config: IBuilderConfig) -> Types:
-    """The types that each tensor of the layer may be stored in, first that of the network.
+# What FLOAT may be instead, in a weakly typed network
+FLAGS_OF_TYPES = {DataType.HALF: BuilderFlag.FP16, DataType.BF16: BuilderFlag.BF16}
+WEAK = (DataType.FLOAT, *FLAGS_OF_TYPES)
 
-    Networks are strongly typed: it is that one.
-    """
+
+def allowed_types(layer: GraphLayer, config: IBuilderConfig) -> Types:
+    """The types that each tensor of a layer of a strongly typed network may be stored in: that of the network."""
     return [None if tensor is None else (tensor.dtype,) for tensor in layer.tensors]
+
+
+def weak_types(layer: GraphLayer, config: IBuilderConfig) -> Types:
+    """The types that each tensor of a layer of a weakly typed network may be stored in, first that of the network.
+
+    On the CPU what is HALF or BF16 may be FLOAT, in which it is computed there anyway. With the flag FP16 what is FLOAT
+    may be HALF, and with BF16 it may be BF16. Layers that convert from one of these to another keep their types, and so
+    do those whose precision is set.
+    """
+    floats = {tensor.dtype for tensor in layer.tensors if tensor is not None and tensor.dtype in WEAK}
+    if layer.device != DeviceType.CPU or layer.precision is not None or len(floats) != 1:
+        return allowed_types(layer, config)
+    (own,) = floats
+    lower = [dtype for dtype, flag in FLAGS_OF_TYPES.items() if config.get_flag(flag)]
+    legal = (own, *lower) if own == DataType.FLOAT else (own, DataType.FLOAT)
+    return [None if t is None else legal if t.dtype == own else (t.dtype,) for t in layer.tensors]
 
 
 class Candidates:

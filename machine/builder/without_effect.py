@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from dovetail.core.types import FLOATS, DataType
+from dovetail.core.types import FLOATS, DataType, DeviceType
 from dovetail.machine.config import IBuilderConfig
-from dovetail.machine.enums import BuilderFlag, MemoryPoolType
+from dovetail.machine.enums import BuilderFlag, MemoryPoolType, NetworkDefinitionCreationFlag
 from dovetail.machine.layer import ILayer
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.settings import settings_without_effect
@@ -15,7 +15,7 @@ from dovetail.machine.settings import settings_without_effect
 MOST_NAMES = 4  # of layers or tensors in one line
 
 _NARROW = (
-    "they compute in the types that the network states, and only layers that nothing runs in FLOAT are converted. "
+    "they compute in the types that the network states, and only those that nothing runs in FLOAT are converted. "
     "Convert where you want {0}: network.add_cast(x, {0}), or layer.set_output_type(0, {0})."
 )
 _TYPES = "the types of the network are kept, and reformats are inserted where they are cheaper than doing without."
@@ -45,8 +45,8 @@ FLAGS: dict[BuilderFlag, str] = {
 def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Iterator[str]:
     """A sentence for each setting of config, profiles, layers and tensors that has no effect in this build."""
     for flag, why in FLAGS.items():
-        if config.get_flag(flag):
-            where = "on layers that run in FLOAT" if flag in (BuilderFlag.FP16, BuilderFlag.BF16) else "in this version"
+        where = _where(flag, network, config)
+        if config.get_flag(flag) and where:
             yield f"BuilderFlag.{flag.name} has no effect {where}: {why}"
     if config.get_flag(BuilderFlag.REJECT_EMPTY_ALGORITHMS) and config.algorithm_selector is None:
         yield (
@@ -68,6 +68,15 @@ def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Itera
     yield from _precisions(network, config)
     yield from _ranges(network)
     yield from _pins(network, config)
+
+
+def _where(flag: BuilderFlag, network: INetworkDefinition, config: IBuilderConfig) -> str:
+    """What a flag has no effect on; "" if it has."""
+    if flag not in (BuilderFlag.FP16, BuilderFlag.BF16):
+        return "in this version"
+    if network.get_flag(NetworkDefinitionCreationFlag.STRONGLY_TYPED):
+        return "on a network that is STRONGLY_TYPED"
+    return "on layers that run in FLOAT on a GPU" if DeviceType.GPU in config.devices_in_use else ""
 
 
 def _is_quantized(network: INetworkDefinition) -> bool:

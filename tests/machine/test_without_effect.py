@@ -5,6 +5,7 @@ import pytest
 
 import dovetail as trt
 from dovetail.core.errors import NoImplementation
+from dovetail.machine.builder.without_effect import without_effect
 
 
 class Log(trt.ILogger):
@@ -47,7 +48,7 @@ def test_a_build_without_settings_warns_of_nothing(building):
 
 FLAGS = [flag for flag in trt.BuilderFlag if flag.name not in (
     "TF32", "GPU_FALLBACK", "PREFER_PRECISION_CONSTRAINTS", "OBEY_PRECISION_CONSTRAINTS", "DISABLE_TIMING_CACHE",
-    "ERROR_ON_TIMING_CACHE_MISS", "DISABLE_WINOGRAD",
+    "ERROR_ON_TIMING_CACHE_MISS", "DISABLE_WINOGRAD", "FP16", "BF16",
 )]  # fmt: skip
 
 
@@ -55,8 +56,20 @@ FLAGS = [flag for flag in trt.BuilderFlag if flag.name not in (
 def test_a_flag_that_is_not_honoured_is_a_warning(building, flag):
     building.config.set_flag(flag)
     (text,) = building.warnings()
-    where = {"FP16": "on layers that run in FLOAT: ", "BF16": "on layers that run in FLOAT: "}.get(flag.name, "")
-    assert text.startswith(f"BuilderFlag.{flag.name} has no effect {where}") and len(text) > 60
+    assert text.startswith(f"BuilderFlag.{flag.name} has no effect ") and len(text) > 60
+
+
+@pytest.mark.parametrize("flag", [trt.BuilderFlag.FP16, trt.BuilderFlag.BF16], ids=lambda flag: flag.name)
+def test_narrow_types_are_allowed_on_the_cpu_in_a_weakly_typed_network(building, flag):
+    building.config.set_flag(flag)
+    building.config.default_device_type = trt.DeviceType.CPU
+    assert list(without_effect(building.network, building.config)) == []
+    strong = building.builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    (text,) = without_effect(strong, building.config)
+    assert text.startswith(f"BuilderFlag.{flag.name} has no effect on a network that is STRONGLY_TYPED: ")
+    building.config.default_device_type = trt.DeviceType.GPU
+    (text,) = without_effect(building.network, building.config)
+    assert text.startswith(f"BuilderFlag.{flag.name} has no effect on layers that run in FLOAT on a GPU: ")
 
 
 def test_int8_is_honoured_where_layers_quantise(building):

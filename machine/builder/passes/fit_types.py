@@ -16,13 +16,11 @@ from dovetail.core.errors import DovetailError
 from dovetail.core.negotiation import types_of_row, types_that_fit
 from dovetail.core.types import DataType, nptype
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.candidates import make_object
+from dovetail.machine.builder.candidates import FLAGS_OF_TYPES, has_other_types, make_object
 from dovetail.machine.builder.graph import Block, Graph, GraphLayer, GraphTensor
 from dovetail.machine.builder.origins import converted as converted_weights
 from dovetail.machine.builder.own_layers import conversion
 from dovetail.machine.enums import BuilderFlag, NetworkDefinitionCreationFlag
-
-FLAGS = {DataType.HALF: BuilderFlag.FP16, DataType.BF16: BuilderFlag.BF16}  # what FLOAT may be instead
 
 _STRONGLY_TYPED = (
     "The network is STRONGLY_TYPED, so nothing is converted: add network.add_cast(x, type) in front of the layer, or "
@@ -68,12 +66,12 @@ def _types_for(graph: Graph, layer: GraphLayer, build: Build) -> Types | None:
         return None
     if any(teller is layer for teller, _ in graph.sizes.values()) or not here:
         return None
-    if build.candidates.of(layer).candidates:
+    if not all(has_other_types(layer, one) for one in build.candidates.of(layer).candidates):
         return None
     if build.network.get_flag(NetworkDefinitionCreationFlag.STRONGLY_TYPED):
         layer.advice = _STRONGLY_TYPED
         return None
-    allowed = {dtype for dtype, flag in FLAGS.items() if build.config.get_flag(flag)}
+    allowed = {dtype for dtype, flag in FLAGS_OF_TYPES.items() if build.config.get_flag(flag)}
     types = _search(layer, here, allowed, build)
     if types is None:
         layer.advice = _advice_for(layer, here, build)
@@ -82,10 +80,10 @@ def _types_for(graph: Graph, layer: GraphLayer, build: Build) -> Types | None:
 
 def _advice_for(layer: GraphLayer, here: Sequence[Implementation], build: Build) -> str:
     """Advice on what would let an implementation take the layer: flags, or scales, which only the user knows; or ""."""
-    wider = _search(layer, here, set(FLAGS), build)
+    wider = _search(layer, here, set(FLAGS_OF_TYPES), build)
     if wider is not None:
         return _advice(layer, wider)
-    quantized = _search(layer, here, {*FLAGS, DataType.INT8}, build)
+    quantized = _search(layer, here, {*FLAGS_OF_TYPES, DataType.INT8}, build)
     return "" if quantized is None else _quantizing(layer, quantized)
 
 
@@ -102,8 +100,8 @@ def _takes(implementation: Implementation, types: Types, n_inputs: int) -> bool:
 def _choices(dtype: DataType, allowed: set[DataType]) -> tuple[DataType, ...]:
     """The types that a tensor of this type may have instead, its own first."""
     if dtype == DataType.FLOAT:
-        return (dtype, *(other for other in (*FLAGS, DataType.INT8) if other in allowed))
-    return (dtype, DataType.FLOAT) if dtype in FLAGS else (dtype,)
+        return (dtype, *(other for other in (*FLAGS_OF_TYPES, DataType.INT8) if other in allowed))
+    return (dtype, DataType.FLOAT) if dtype in FLAGS_OF_TYPES else (dtype,)
 
 
 def _search(
@@ -217,14 +215,16 @@ def _changed(layer: GraphLayer, types: Types) -> tuple[str, list[BuilderFlag]]:
     """Names of the types that `types` introduces, and the flags that allow them."""
     pairs = zip(layer.tensors, types, strict=True)
     changed = sorted({new for tensor, new in pairs if tensor is not None and new is not None and tensor.dtype != new})
-    return " and ".join(dtype.name for dtype in changed), [FLAGS[dtype] for dtype in changed if dtype in FLAGS]
+    return " and ".join(dtype.name for dtype in changed), [
+        FLAGS_OF_TYPES[dtype] for dtype in changed if dtype in FLAGS_OF_TYPES
+    ]
 
 
 def _advice(layer: GraphLayer, types: Types) -> str:
     names, flags = _changed(layer, types)
     calls = " and ".join(f"config.set_flag(trt.BuilderFlag.{flag.name})" for flag in flags)
     short = {DataType.HALF: "trt.float16", DataType.BF16: "trt.bfloat16"}
-    wanted = next(name for dtype, name in short.items() if FLAGS[dtype] in flags)
+    wanted = next(name for dtype, name in short.items() if FLAGS_OF_TYPES[dtype] in flags)
     return (
         f"It takes {names}: convert its inputs and outputs with Cast layers, network.add_cast(x, {wanted}), or let the "
         f"builder do it with {calls}."

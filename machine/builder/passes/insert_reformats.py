@@ -95,7 +95,9 @@ def _note_types(graph: Graph) -> None:
         pairs = zip(group.head.tensors, group.choice.types, strict=True)
         if not group.is_reformat and has_other_types(group.head, group.choice):
             changed = dict.fromkeys(
-                f"{dtype.name} for {t.dtype.name}" for t, dtype in pairs if t and dtype and dtype != t.dtype
+                f"{dtype.name} for {t.dtype.name}"
+                for t, dtype in pairs
+                if t is not None and dtype not in (None, t.dtype)
             )
             graph.notes.append(
                 f"{group.label} runs with {' and '.join(changed)}: with its conversions, that costs least"

@@ -237,3 +237,111 @@ def test_int8_needs_a_scale():
     for tensor in layer.tensors:
         tensor.scale = 0.1
     assert (INT8, INT8) in {one.types for one in build.candidates.of(layer).candidates}
+
+
+# ---- weak typing: what a build allows by itself
+
+
+def half_softmaxes(n_layers=1, flags=0):
+    """As `softmaxes`, in HALF."""
+    builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR))
+    network, config = builder.create_network(flags), builder.create_builder_config()
+    tensor = network.add_input("x", trt.float16, (4, 6, 8))
+    for index in range(n_layers):
+        layer = network.add_softmax(tensor)
+        layer.axes, layer.name = 1 << index, f"softmax{index}"
+        tensor = layer.get_output(0)
+    tensor.name = "y"
+    network.mark_output(tensor)
+    return network, config
+
+
+STRONG = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+
+
+def test_half_layers_run_in_float_where_that_is_faster(rng):
+    graph = built(*half_softmaxes(2), None, SoftMax=(CHEAP, DEAR), Reformat=(CHEAP, CHEAP))
+    assert [types for name, *types in steps_of(graph) if name.startswith("softmax")] == [["FLOAT", "FLOAT"]] * 2
+    assert [(tensor.name, tensor.place.dtype) for tensor in graph.inputs + graph.outputs] == [("x", HALF), ("y", HALF)]
+    notes = [note for note in graph.document["report"]["notes"] if "softmax0" in note]
+    assert notes == ["SoftMax@1 'softmax0' runs with FLOAT for HALF: with its conversions, that costs least"]
+    x = rng.standard_normal((4, 6, 8)).astype(np.float16)
+    exact = softmax(softmax(x.astype(np.float64), 0), 1)
+    np.testing.assert_allclose(result_of(graph, x=x), exact, rtol=1e-3)  # rounded to HALF once, at the end
+
+
+def test_half_layers_stay_where_float_is_not_faster():
+    graph = built(*half_softmaxes(2), None, SoftMax=(DEAR, CHEAP), Reformat=(CHEAP, CHEAP))
+    assert [types for _, *types in steps_of(graph)] == [["HALF", "HALF"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "dtype"), [(None, FLOAT), (trt.BuilderFlag.FP16, HALF), (trt.BuilderFlag.BF16, FLOAT)]
+)
+def test_flags_allow_what_a_float_layer_may_be(flag, dtype):
+    network, config = softmaxes(2)
+    if flag is not None:
+        config.set_flag(flag)
+    graph = built(network, config, None, SoftMax=(DEAR, CHEAP), Reformat=(CHEAP, CHEAP))
+    types = [types for name, *types in steps_of(graph) if name.startswith("softmax")]
+    assert types == [[dtype.name, dtype.name]] * 2
+
+
+def test_a_flag_lets_products_be_of_bfloat16(rng):
+    """Timed for real: whichever wins, the result is within the rounding of BF16."""
+    _, network, config = new_network()
+    x = network.add_input("x", trt.float32, (5, 64))
+    weights = rng.standard_normal((64, 48), dtype=np.float32)
+    none = trt.MatrixOperation.NONE
+    layer = network.add_matrix_multiply(x, none, network.add_constant((64, 48), weights).get_output(0), none)
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    config.set_flag(trt.BuilderFlag.BF16)
+    graph = run(build_of(network, config), with_plugins(network.lookup))
+    (step,) = (step for step in graph.document["report"]["steps"] if step["op"].startswith("MatrixMultiply"))
+    offered = [step["inputs"][0], *step["lost"]]
+    assert any("BF16" in text.upper() for text in offered), offered
+    given = rng.standard_normal((5, 64), dtype=np.float32)
+    np.testing.assert_allclose(result_of(graph, x=given), given @ weights, rtol=0, atol=0.2)
+
+
+def test_a_strongly_typed_network_keeps_its_types():
+    graph = built(*half_softmaxes(2, STRONG), None, SoftMax=(CHEAP, DEAR), Reformat=(CHEAP, CHEAP))
+    assert [types for _, *types in steps_of(graph)] == [["HALF", "HALF"]] * 2
+
+
+def test_a_layer_with_a_precision_keeps_its_types():
+    network, config = half_softmaxes(2)
+    network[1].precision = HALF
+    graph = built(network, config, None, SoftMax=(CHEAP, DEAR), Reformat=(CHEAP, CHEAP))
+    types = {name: types for name, *types in steps_of(graph) if name.startswith("softmax")}
+    assert types == {"softmax0": ["FLOAT", "FLOAT"], "softmax1": ["HALF", "HALF"]}
+
+
+def test_casts_keep_their_types():
+    """A network that rounds to HALF and back wants the rounding."""
+    _, network, config = new_network()
+    x = network.add_input("x", trt.float32, (8,))
+    rounded = network.add_cast(x, HALF).get_output(0)
+    layer = network.add_cast(rounded, FLOAT)
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    graph = run(build_of(network, config), with_plugins(network.lookup))
+    x = np.full(8, 1.0001, np.float32)
+    np.testing.assert_array_equal(result_of(graph, x=x), x.astype(np.float16).astype(np.float32))
+
+
+def test_half_convolutions_run_in_float_on_the_cpu(rng):
+    _, network, config = new_network()
+    x = network.add_input("x", trt.float16, (1, 32, 28, 28))
+    w = rng.standard_normal((32, 32, 3, 3)).astype(np.float16)
+    conv = network.add_convolution_nd(x, 32, (3, 3), w)
+    conv.padding_nd = (1, 1)
+    relu = network.add_activation(conv.get_output(0), trt.ActivationType.RELU)
+    relu.get_output(0).name = "y"
+    network.mark_output(relu.get_output(0))
+    times = {"Convolution": (CHEAP, DEAR), "Activation": (CHEAP, DEAR), "Reformat": (CHEAP / 10, CHEAP / 10)}
+    graph = built(network, config, None, **times)
+    (convolution,) = (types for name, *types in steps_of(graph) if "Convolution" in name)
+    assert set(convolution) == {"FLOAT"}
+    assert any(one["how"] == "converted" for one in graph.document["weights"])
