@@ -146,7 +146,7 @@ class Model(Strict):
 
         Raises:
             as a call does, where the result of the item would come; the items behind it are given up.
-            FieldValueError: `streams` is no number from 1 to 1024.
+            FieldValueError: `streams` is not a number from 1 to 1024.
         """
         n_streams = self._n_streams if streams is None else integer(1, 1024)("map(streams)", streams)
         return self._streams.map(self._of_item, inputs, n_streams)

@@ -37,7 +37,7 @@ class View:
         return cls(runs, [0] * len(runs))
 
     def through(self, layer: Any) -> View | None:
-        """The view of what the layer makes of this tensor; None if it is no such move."""
+        """The view of what the layer makes of this tensor; None where it makes no view."""
         move = move_of(layer)
         if move is not None:
             reshaped = _reshaped([self.axes[axis] for axis in move.first], move.between)
