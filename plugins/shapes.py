@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from dovetail.core.errors import ShapeError
 from dovetail.core.expr import DimsExprs, Expr, as_expr, require, select
+from dovetail.core.types import DimensionOperation as Operation
 
 
 def axis_of(axis: int, rank: int, label: str = "layer") -> int:
@@ -126,12 +127,23 @@ def _wider(a: Any, b: Any) -> Any:
     for known, other in ((a, b), (b, a)):
         if known.value is not None:
             return other if known.value == 1 else known
+    for whole, cut in ((a, b), (b, a)):
+        if _is_cut(cut, whole):  # as positions cut from a table are: min(n, 512) is n or 1 where n is 1
+            return whole
     parts = _parts_of(a) | _parts_of(b)
     if parts == _parts_of(b):
         return b
     wider = select(a == 1, b, a)
     _parts[wider] = parts
     return wider
+
+
+def _is_cut(extent: Any, whole: Any) -> bool:
+    """True if an extent is the lesser of another one and a number of at least 1."""
+    if extent.op is not Operation.MIN:
+        return False
+    operands = (extent.a, extent.b)
+    return any(a is whole and b.value is not None and b.value >= 1 for a, b in (operands, operands[::-1]))
 
 
 # Results of broadcasting: combining one of them again with one of its operands does not change it.

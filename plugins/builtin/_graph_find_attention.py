@@ -23,7 +23,7 @@ from dovetail.core.expr import as_expr
 from dovetail.core.types import FLOATS, DataType, DeviceType, nptype
 from dovetail.plugins.rewrites import Rewrites, is_op, same_dims, with_number
 from dovetail.plugins.rewrites_heads import Heads
-from dovetail.plugins.rewrites_moves import Move, fields_of, is_in_order, move_of
+from dovetail.plugins.rewrites_moves import Move, fields_of, is_in_order, move_of, same_extents
 
 MOST_MASK = 1 << 20  # elements of a constant made of several masks
 NEVER = -1e30  # a number that small hides a score beside all others
@@ -96,7 +96,7 @@ def _changed(layer: Any, depth: int) -> Iterator[Found]:
             yield found
     elif op == "SUM":
         for x, mask in (layer.inputs, layer.inputs[::-1]):
-            if x.is_constant or not same_dims(x, layer.outputs[0]):
+            if x.is_constant or not _are_scores(x, layer.outputs[0]):
                 continue
             for found in _scores(x, depth - 1):
                 found.masks.append(Mask(mask, 1.0))
@@ -112,7 +112,7 @@ def _selected(layer: Any, depth: int) -> Iterator[Found]:
         if x.is_constant or not other.is_constant or other.constant.size != 1:
             continue
         fill = float(other.constant.reshape(-1)[0])
-        if not fill <= NEVER or not same_dims(x, layer.outputs[0]):
+        if not fill <= NEVER or not _are_scores(x, layer.outputs[0]):
             continue
         for found in _scores(x, depth - 1):
             found.masks.append(Mask(condition, 1.0, fill=fill, fills_where=fills_where))
@@ -140,12 +140,23 @@ def _in_windows(layer: Any, depth: int) -> Iterator[Found]:
             yield found
 
 
+def _are_scores(x: Any, y: Any) -> bool:
+    """True if y has the dims of x, but for keys that a mask may have repeated: `_fits` asks for that."""
+    return same_extents(x.dims[:-1], y.dims[:-1]) and len(x.dims) == len(y.dims)
+
+
 # ---- the mask
 
 
 def _fits(mask: Mask, scores: Any) -> bool:
-    """True if the layer can add the mask: the keys are not repeated, and windows lie in one picture."""
-    if mask.tensor.dims == () or not mask.tensor.dims[-1].same(scores.dims[-1]):
+    """True if the layer can add the mask: it has all keys, and windows lie in one picture.
+
+    A mask of another extent than 1 has, or what adds it would be an error.
+    """
+    if not mask.tensor.dims:
+        return False
+    has_more_than_one = bool(mask.tensor.ranges) and all(low[-1] > 1 for low, _, _ in mask.tensor.ranges)
+    if not mask.tensor.dims[-1].same(scores.dims[-1]) and not has_more_than_one:
         return False
     if mask.windows is not None:
         static = mask.tensor.static_dims
@@ -223,7 +234,7 @@ def _replace(edit: Rewrites, softmax: Any, layer: Any) -> None:
     for found in _scores(softmax.inputs[0]):
         inside = [found.product, *found.layers, softmax]
         scores = found.product.outputs[0]
-        if len(scores.dims) != rank or not same_dims(scores, softmax.inputs[0]) or scores.dtype != y.dtype:
+        if len(scores.dims) != rank or not _are_scores(scores, softmax.inputs[0]) or scores.dtype != y.dtype:
             continue
         if not all(edit.is_in(one, block) for one in inside) or not all(_fits(mask, scores) for mask in found.masks):
             continue

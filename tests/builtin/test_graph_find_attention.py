@@ -287,6 +287,16 @@ def test_a_mask_that_may_be_repeated_stays_outside():
     n.same(feeds=n.feeds(mask=(1, 1, 1, 1)))
 
 
+def test_a_mask_that_is_never_repeated_is_taken():
+    n = Net()
+    q, k, v = three(n, n.unary("SIN", n.x(B, -1, W, name="x")))
+    mask = n.unary("SIN", n.x(B, 1, 1, -1, name="mask"))
+    n.profile(x=((B, 1, W), (B, L, W), (B, L, W)), mask=((B, 1, 1, 2), (B, 1, 1, L), (B, 1, 1, L)))
+    n.out(joined(n, attended(n, q, k, v, mask)))
+    assert "Attention" in n.ops()
+    n.same(feeds=n.feeds(x=(B, 4, W), mask=(B, 1, 1, 4)))
+
+
 def test_a_pinned_softmax_stays():
     n = Net()
     q, k, v = three(n, rows(n))

@@ -176,6 +176,25 @@ def test_broadcasting_takes_the_extent_that_is_not_one(size, other):
     assert at_run_time(rule, size, other) == (other if size == 1 else size)
 
 
+@mark.parametrize("n_first", [True, False])
+@mark.parametrize("most", [1, 512])
+def test_an_extent_that_meets_what_was_cut_from_it_stays(n_first, most):
+    n = input_dim(0, 0, "n")
+    with constraints() as conditions:
+        dims = [[n], [minimum(most, n)]]
+        (wide,) = broadcast("sum", *dims[:: 1 if n_first else -1])
+    assert wide.same(n)
+    valid = [value for value in range(1025) if all(c.condition.evaluate([[value]]) for c in conditions)]
+    assert valid == list(range(most + 1)) if most > 1 else valid == list(range(1025))
+
+
+def test_an_extent_that_meets_one_cut_to_nothing_is_chosen_between():
+    n = input_dim(0, 0, "n")
+    with constraints():
+        (wide,) = broadcast("sum", [n], [minimum(0, n)])
+    assert not wide.same(n)
+
+
 def test_an_extent_that_was_broadcast_stays_when_it_meets_its_parts_again():
     n, m, k = (input_dim(0, axis, name) for axis, name in enumerate("nmk"))
     with constraints():
