@@ -135,7 +135,7 @@ void configure(const NativeImplementation& self, const ObjectPointer& object, co
 
 // What a row packed, handed to Python without a copy: weights are large.
 struct Packed {
-  std::string bytes;
+  Emitted emitted;
 };
 
 py::memoryview prepare(const NativeImplementation& self, const ObjectPointer& object, int32_t row,
@@ -250,8 +250,8 @@ void bind_implementation_class(py::module_& m) {
            py::arg("cold_share") = 0.0);
   py::class_<Packed>(m, "Packed", py::buffer_protocol(), "Behind the memoryview that prepare returns.")
       .def_buffer([](Packed& self) {
-        const auto n = static_cast<py::ssize_t>(self.bytes.size());
-        return py::buffer_info(reinterpret_cast<uint8_t*>(self.bytes.data()), 1, "B", 1, {n}, {1}, true);
+        const auto n = static_cast<py::ssize_t>(self.emitted.bytes);
+        return py::buffer_info(self.emitted.memory.data(), 1, "B", 1, {n}, {1}, true);
       });
   py::class_<DeviceBuffer>(m, "DeviceBuffer", "Memory of the current GPU that trials share.")
       .def(py::init<uint64_t, const py::object&>(), py::arg("bytes"), py::arg("contents") = py::none())

@@ -9,6 +9,7 @@
 #include "bindings/guarded.hpp"
 #include "bindings/native.hpp"
 #include "bindings/trial.hpp"
+#include "runtime/checksum.hpp"
 #include "runtime/device.hpp"
 #include "runtime/float_mode.hpp"
 #include "runtime/interrupt.hpp"
@@ -246,12 +247,15 @@ class StepMemory {
     if (workspace_bytes) make_workspace(bound, workspace_bytes);
     packed_bytes = packed_source_ ? packed_source_->bytes() : 0;
     if (!packed_bytes) return;
-    packed_ = aligned_memory(packed_bytes, "packed constants");  // bytes objects of Python are aligned to 16 only
-    std::memcpy(packed_.get(), packed_source_->data(), packed_bytes);
+    if (reinterpret_cast<uintptr_t>(packed_source_->data()) % kAlignment != 0) {  // bytes objects of Python
+      packed_copy_ = aligned_memory(packed_bytes, "packed constants");
+      std::memcpy(packed_copy_.get(), packed_source_->data(), packed_bytes);
+    }
+    packed_sum_ = checksum(host_packed(), packed_bytes);
     if (!device.is_cpu()) device_packed_ = DeviceMemory(device, packed_bytes, "packed constants");
   }
   void upload(void* stream) const {
-    if (device_packed_.data()) device_.copy(device_packed_.data(), packed_.get(), packed_bytes, stream);
+    if (device_packed_.data()) device_.copy(device_packed_.data(), host_packed(), packed_bytes, stream);
   }
   // Throws where a kernel wrote more than it had asked for: there is nothing behind a workspace here, but in a plan
   // there is. On the CPU.
@@ -265,7 +269,7 @@ class StepMemory {
                     {},
                     broken_guard(bound)};
     }
-    if (packed_bytes && std::memcmp(packed_.get(), packed_source_->data(), packed_bytes) != 0) {
+    if (packed_bytes && checksum(host_packed(), packed_bytes) != packed_sum_) {
       throw Failure{DT_PLUGIN_FAILED,
                     bound.subject + " wrote into its packed constants" + in_layer(bound),
                     {},
@@ -277,11 +281,14 @@ class StepMemory {
   void* workspace() const {
     return !device_.is_cpu() ? static_cast<void*>(device_scratch_.data()) : scratch_ ? scratch_.data() : nullptr;
   }
-  const void* packed() const { return device_.is_cpu() ? packed_.get() : device_packed_.data(); }
+  const void* packed() const { return device_.is_cpu() ? host_packed() : device_packed_.data(); }
 
   uint64_t packed_bytes = 0;
 
  private:
+  const void* host_packed() const {
+    return packed_copy_ ? packed_copy_.get() : packed_source_ ? packed_source_->data() : nullptr;
+  }
   void make_workspace(const BoundImplementation& bound, uint64_t bytes) {
     const std::string what =
         "the workspace that " + bound.subject +
@@ -299,7 +306,8 @@ class StepMemory {
   Device device_;
   std::unique_ptr<Buffer> packed_source_;
   Guarded scratch_;
-  AlignedMemory packed_;
+  AlignedMemory packed_copy_;  // null where the source is aligned
+  uint64_t packed_sum_ = 0;    // as it was before any run
   DeviceMemory device_scratch_, device_packed_;
 };
 

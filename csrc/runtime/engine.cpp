@@ -2,8 +2,10 @@
 #include "runtime/engine.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <deque>
+#include <exception>
 
 #include "runtime/float_mode.hpp"
 #include "runtime/layout.hpp"
@@ -315,29 +317,55 @@ void Engine::find_read_constants() {
   }
 }
 
+// By all threads, each taking the largest that is left.
 void Engine::pack_constants() {
-  const FloatMode mode;
   packed_.resize(plan_->constants.size());
-  for (size_t i = 0; i < packed_.size(); ++i) {
-    const PlanConstant& constant = plan_->constants[i];
-    if (constant.step < 0) continue;
-    const PlanStep& step = plan_->steps[static_cast<size_t>(constant.step)];
-    const std::string bytes = pack(static_cast<size_t>(constant.step));
-    if (bytes.size() != constant.bytes)
-      throw status::row_refuses(step.layer, step.implementation, step.row,
-                                "it packs its constants into " + std::to_string(bytes.size()) +
-                                    " bytes, the plan was made for " + std::to_string(constant.bytes));
-    packed_[i] = dovetail::Memory(std::max<uint64_t>(bytes.size(), 1), "packed constants");
-    std::copy(bytes.begin(), bytes.end(), packed_[i].data());
-  }
+  std::vector<size_t> left;
+  for (size_t i = 0; i < packed_.size(); ++i)
+    if (plan_->constants[i].step >= 0) left.push_back(i);
+  if (left.empty()) return;
+  std::stable_sort(left.begin(), left.end(),
+                   [this](size_t a, size_t b) { return plan_->constants[a].bytes > plan_->constants[b].bytes; });
+  struct Work {
+    Engine& engine;
+    const std::vector<size_t>& constants;
+    const std::vector<dt_desc> descs;
+    std::atomic<size_t> next{0};
+    std::vector<std::exception_ptr> failures;
+  } work{*this, left, describe(plan_->profiles[0]), {}, std::vector<std::exception_ptr>(left.size())};
+  const auto take = [](void* arg, int32_t) {
+    const FloatMode mode;
+    Work& all = *static_cast<Work*>(arg);
+    for (size_t i = all.next++; i < all.constants.size(); i = all.next++) {
+      try {
+        all.engine.pack_constant(all.constants[i], all.descs);
+      } catch (...) {
+        all.failures[i] = std::current_exception();
+      }
+    }
+  };
+  pool_->run(n_threads(), take, &work);
+  for (const std::exception_ptr& failure : work.failures)
+    if (failure) std::rethrow_exception(failure);
 }
 
-std::string Engine::pack(size_t index) const {
+void Engine::pack_constant(size_t index, const std::vector<dt_desc>& descs) {
+  const PlanConstant& constant = plan_->constants[index];
+  const PlanStep& step = plan_->steps[static_cast<size_t>(constant.step)];
+  packed_[index] = pack(static_cast<size_t>(constant.step), descs);
+  if (packed_[index].bytes != constant.bytes)
+    throw status::row_refuses(step.layer, step.implementation, step.row,
+                              "it packs its constants into " + std::to_string(packed_[index].bytes) +
+                                  " bytes, the plan was made for " + std::to_string(constant.bytes));
+}
+
+Emitted Engine::pack(size_t index) const { return pack(index, describe(plan_->profiles[0])); }
+
+Emitted Engine::pack(size_t index, const std::vector<dt_desc>& descs) const {
   const PlanStep& step = plan_->steps[index];
   const BoundImplementation& bound = steps_[index].bound;
   if (const std::string reason = cannot_pack(*plan_, step, bound.row); !reason.empty())
     throw status::row_refuses(step.layer, step.implementation, step.row, reason);
-  const std::vector<dt_desc> descs = describe(plan_->profiles[0]);
   return bound.prepare(descs_of(step, descs));
 }
 

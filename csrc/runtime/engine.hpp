@@ -60,7 +60,7 @@ class Engine {
   // Where the contents of a tensor that is a constant lie; null where each step that takes it has it packed.
   const uint8_t* contents(int32_t tensor) const;
   // What the row of a step makes of its constants now. They must be in the plan. Throws Failure.
-  std::string pack(size_t index) const;
+  Emitted pack(size_t index) const;
 
  private:
   Engine() = default;
@@ -71,6 +71,8 @@ class Engine {
   void choose_device(int index);
   void find_read_constants();
   void pack_constants();
+  void pack_constant(size_t index, const std::vector<dt_desc>& descs);
+  Emitted pack(size_t index, const std::vector<dt_desc>& descs) const;
   void upload_constants();
   void check_epilogue(size_t index, const Descs& own, const std::vector<dt_desc>& all) const;
   const uint8_t* on_host(size_t constant) const;
@@ -81,8 +83,8 @@ class Engine {
   std::shared_ptr<const Plan> plan_;  // outlives the objects, which may borrow its constants
   std::shared_ptr<ThreadPool> pool_;
   Device device_;
-  std::vector<char> is_read_;             // per tensor that is a constant: does a step read its contents?
-  std::vector<dovetail::Memory> packed_;  // per constant: what was packed when the plan was loaded
+  std::vector<char> is_read_;    // per tensor that is a constant: does a step read its contents?
+  std::vector<Emitted> packed_;  // per constant: what was packed when the plan was loaded
   DeviceMemory device_constants_;
   std::vector<int64_t> constant_offsets_;  // per constant, in device_constants_; -1: not on the device
   std::vector<dt_layout> layouts_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/host.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdio>
@@ -8,6 +9,9 @@
 #include <mutex>
 #include <new>
 #include <stdexcept>
+#include <utility>
+
+#include "runtime/layout.hpp"
 
 namespace dovetail {
 namespace {
@@ -68,16 +72,34 @@ void* host_alloc(void* handle, uint64_t n, uint64_t align) {
   constexpr uint64_t kLargest = uint64_t{1} << 47;  // beyond any address space, and sums below cannot overflow
   if (!call || (align & (align - 1)) || n > kLargest || align > kLargest) return nullptr;
   try {
-    auto memory = std::unique_ptr<char[]>(new (std::nothrow) char[n + align]());
-    if (!memory) return nullptr;
-    const uintptr_t address = reinterpret_cast<uintptr_t>(memory.get());
-    void* result = reinterpret_cast<void*>((address + align - 1) & ~static_cast<uintptr_t>(align - 1));
+    Memory memory(align <= kAlignment ? n : n + align, "a plugin");
+    void* result = reinterpret_cast<void*>(round_up(reinterpret_cast<uintptr_t>(memory.data()), align));
     std::lock_guard<std::mutex> guard(lock_of(call));
     call->allocations.push_back(std::move(memory));
     return result;
+  } catch (const Failure&) {
+    return nullptr;
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
+}
+
+// Kept where it is the first that the call emits and lies in memory of its own; else it is copied.
+dt_code host_give(void* handle, const void* bytes, uint64_t n) {
+  Call* call = static_cast<Call*>(handle);
+  if (!call || !bytes) return host_emit(handle, bytes, n);
+  {
+    std::lock_guard<std::mutex> guard(lock_of(call));
+    const auto found = std::find_if(call->allocations.begin(), call->allocations.end(),
+                                    [&](const Memory& memory) { return memory.data() == bytes; });
+    if (found == call->allocations.end() || n > found->bytes()) return DT_INVALID_ARGUMENT;
+    if (call->blob.empty() && !call->given.memory.data()) {
+      call->given = {std::move(*found), n};
+      call->allocations.erase(found);
+      return DT_OK;
+    }
+  }
+  return host_emit(handle, bytes, n);
 }
 
 // There are no extensions yet.
@@ -123,8 +145,8 @@ std::string v2_method(const std::string& message) {
 }  // namespace
 
 const dt_host* host_table() {
-  static const dt_host table = {DT_HDR(dt_host), "dovetail", DOVETAIL_VERSION, host_raise,
-                                host_log,        host_emit,  host_alloc,       host_extension};
+  static const dt_host table = {DT_HDR(dt_host), "dovetail", DOVETAIL_VERSION, host_raise, host_log,
+                                host_emit,       host_alloc, host_extension,   host_give};
   return &table;
 }
 
@@ -139,6 +161,18 @@ void Call::refuse(const std::string& why, const std::string& plugin, const char*
   message = why;
   check(DT_PLUGIN_FAILED, plugin, method, layer);
   throw std::logic_error("unreachable");
+}
+
+std::string Call::emitted_text() {
+  std::string text(reinterpret_cast<const char*>(given.data()), given.bytes);
+  return given.bytes ? text + blob : std::move(blob);
+}
+
+Emitted Call::emitted() {
+  if (blob.empty()) return std::move(given);
+  Emitted all = {Memory(given.bytes + blob.size(), "what a plugin emitted"), given.bytes + blob.size()};
+  std::copy(blob.begin(), blob.end(), std::copy_n(given.data(), given.bytes, all.memory.data()));
+  return all;
 }
 
 void Call::check(dt_code code, const std::string& plugin, const char* asked, const std::string& layer) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dovetail/plugin.h"
+#include "runtime/memory.hpp"
 
 namespace dovetail {
 
@@ -24,12 +25,6 @@ struct Failure {
       attributes{};  // of the exception, beside code: plugin, layer, method ...
 };
 
-// Part of the memory that a run uses.
-struct MemoryRange {
-  const void* data = nullptr;
-  uint64_t bytes = 0;
-};
-
 // The owners of the memory of a run. Needed for plugins written in Python, whose arrays may outlive the run.
 class MemoryOwners {
  public:
@@ -41,14 +36,23 @@ class MemoryOwners {
   virtual void abandon(const dt_run* run, const std::vector<MemoryRange>& kept) = 0;
 };
 
+// What a call emitted, aligned to 64.
+struct Emitted {
+  Memory memory;
+  uint64_t bytes = 0;  // of it
+
+  const uint8_t* data() const { return memory.data(); }
+};
+
 // One call into a plugin: pass `this` as `call`. Collects what the plugin raises and emits, and owns what it allocates.
 struct Call {
   dt_code raised = DT_OK;
   std::string kind, message, file;
   int line = 0;
-  std::string method;  // the author's name of the method, if it differs from that of the function
-  std::string blob;    // the bytes passed to emit
-  std::vector<std::unique_ptr<char[]>> allocations;  // what alloc handed out
+  std::string method;               // the author's name of the method, if it differs from that of the function
+  std::string blob;                 // the bytes passed to emit
+  Emitted given;                    // in front of them: the memory passed to give, if that came first
+  std::vector<Memory> allocations;  // what alloc handed out
   std::shared_ptr<void> origin;
   MemoryOwners* owners = nullptr;             // of the tensors of a run; null if they are not known
   std::vector<std::vector<int64_t>> written;  // the dims that enqueue gave each output; empty where it does not say
@@ -56,6 +60,9 @@ struct Call {
   // Throws Failure if code is not 0: "<plugin> failed in <method> of layer '<layer>'" with the raised text, or with the
   // code alone where the plugin raised nothing.
   void check(dt_code code, const std::string& plugin, const char* method, const std::string& layer) const;
+  // All that was emitted, in order. This ends the call.
+  std::string emitted_text();
+  Emitted emitted();
   // The same for an answer that cannot be: `why` is the reason.
   [[noreturn]] void refuse(const std::string& why, const std::string& plugin, const char* method,
                            const std::string& layer);

@@ -7,9 +7,13 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/host.hpp"
-
 namespace dovetail {
+
+// Part of the memory that a run uses.
+struct MemoryRange {
+  const void* data = nullptr;
+  uint64_t bytes = 0;
+};
 
 // The address of empty tensors, and of outputs without memory: not null, and not writable.
 extern uint8_t* const nothing;

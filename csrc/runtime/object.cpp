@@ -165,7 +165,7 @@ std::string Object::save() const {
   if (!has_save()) throw no_member(subject_, "save");
   PluginCall call;
   call.check(op_->save(&call, object_), subject_, "serialize", layer_);
-  return std::move(call.blob);
+  return call.emitted_text();
 }
 
 int32_t Object::count_outputs(int32_t n_inputs) const {
@@ -262,13 +262,13 @@ void BoundImplementation::configure(const Descs& descs) const {
              subject, method("configure"), object->layer());
 }
 
-std::string BoundImplementation::prepare(const Descs& descs) const {
-  if (!row || !DT_HAS(dt_row, row, prepare)) return "";
+Emitted BoundImplementation::prepare(const Descs& descs) const {
+  if (!row || !DT_HAS(dt_row, row, prepare)) return {};
   PluginCall call;
   call.check(row->prepare(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(),
                           descs.n_outputs()),
              subject, method("prepare"), object->layer());
-  return std::move(call.blob);
+  return call.emitted();
 }
 
 uint64_t BoundImplementation::workspace(const Descs& descs, int32_t n_threads) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Packs the constants of plans again, without Python, and compares: LIBRARY PLAN... Each plan must have steps whose
 // constants it holds as they are and packed.
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -23,10 +24,10 @@ void repack(const std::string& path) {
     for (int32_t t : step.inputs) is_whole = is_whole && !(t >= 0 && plan.is_packed_only(t));
     if (!is_whole) continue;
     const PlanConstant& packed = plan.constants[static_cast<size_t>(step.packed)];
-    const std::string again = engine->pack(i);
-    EXPECT_EQ(again.size(), packed.bytes);
+    const Emitted again = engine->pack(i);
+    EXPECT_EQ(again.bytes, packed.bytes);
     const uint8_t* const present = engine->constant(step.packed, DT_DEVICE_CPU);
-    EXPECT(again == std::string(reinterpret_cast<const char*>(present), packed.bytes));
+    EXPECT(std::equal(present, present + packed.bytes, again.data()));
     n += packed.data != nullptr;
   }
   EXPECT(n > 0);

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dovetail import _native
-from dovetail.core.errors import PlanVersionError, PluginFailed, PluginNotFound
+from dovetail.core.errors import FieldValueError, PlanVersionError, PluginFailed, PluginNotFound
 from tests.runtime.plans import Draft, chain, fixed, open_chain
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -152,6 +152,46 @@ def twice(how: str, row: str = "twice", **changes) -> Draft:
 @pytest.mark.parametrize("how", ["both", "packed", "raw"])
 def test_a_constant_may_be_in_the_plan_packed_or_as_it_is(how):
     assert run(twice(how).to_bytes(), np.zeros(3, np.float32)).tolist() == [2, 4, 6]
+
+
+@pytest.mark.parametrize("row", ["given", "giving"])
+def test_what_a_row_gives_is_emitted_in_its_order(row):
+    """Kept where it lies if it comes first; joined with what comes after it."""
+    assert run(twice("raw", row).to_bytes(), np.zeros(3, np.float32)).tolist() == [2, 4, 6]
+
+
+@pytest.mark.parametrize("row", ["foreign", "too_much"])
+def test_a_row_may_give_only_memory_that_it_got(row):
+    with pytest.raises(FieldValueError, match="tiny::Twice@1#c failed in prepare") as caught:
+        _native.Engine(twice("raw", row).to_bytes())
+    assert "INVALID_ARGUMENT" in str(caught.value)
+
+
+def many_twice(n_steps: int = 10, n: int = 64) -> Draft:
+    """y = x + 2 * w1 + 2 * w2 + ..., where wk is k everywhere; all are packed at load."""
+    draft = Draft()
+    x = draft.add_tensor("x", [n], "input")
+    for k in range(n_steps):
+        last = k == n_steps - 1
+        y = draft.add_tensor(f"t{k}", [n], **({"where": "output"} if last else {"room": 4 * n}))
+        w = draft.add_weights(f"w{k}", np.full(n, k + 1, np.float32))
+        packed = draft.add_constant(np.zeros(2 * n, np.float32))
+        draft.plan["constants"][packed] = {"step": k, "bytes": 8 * n}
+        draft.add_step("tiny::Twice@1#c", [x, w], [y], "given" if k % 2 else "twice", packed=packed)
+        x = y
+    draft.add_profile(fixed(n))
+    return draft
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_constants_are_packed_by_all_threads(n_threads):
+    """Each step gets its own, whichever thread packs it. Of several failures that of the largest constant is raised."""
+    draft = many_twice()
+    assert run(draft.to_bytes(), np.zeros(64, np.float32), n_threads=n_threads).tolist() == [110.0] * 64
+    for step, more in ((3, 8), (7, 16)):
+        draft.plan["constants"][draft.plan["steps"][step]["packed"]]["bytes"] += more
+    with pytest.raises(PlanVersionError, match="into 512 bytes, the plan was made for 528"):
+        _native.Engine(draft.to_bytes(), n_threads)
 
 
 def test_a_row_that_reads_a_constant_must_have_it():

@@ -188,6 +188,49 @@ static dt_code pack_twice(void* call, void* object, const dt_desc* const* in, in
   return DT_OK;
 }
 
+/* The same bytes: the first element by give, from memory that is larger; then one by emit, and the rest by give. */
+static dt_code pack_giving(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                           int32_t n_out) {
+  (void)object, (void)n_in, (void)out, (void)n_out;
+  const float* w = in[1]->data;
+  const int64_t n = in[1]->dims[0];
+  if (!w || n < 3) return DT_OK;
+  float* first = host->alloc(call, (uint64_t)(2 * n + 1) * sizeof(float), 64);
+  float* rest = host->alloc(call, (uint64_t)(2 * n) * sizeof(float), 64);
+  if (!first || !rest) return DT_OUT_OF_MEMORY;
+  first[0] = 2 * w[0];
+  const float second[2] = {2 * w[1], 0};
+  for (int64_t i = 2; i < n; ++i) rest[2 * (i - 2)] = 2 * w[i];
+  dt_code code = host->give(call, first, 2 * sizeof(float));
+  if (code == DT_OK) code = host->emit(call, second, sizeof second);
+  if (code == DT_OK) code = host->give(call, rest, (uint64_t)(2 * (n - 2)) * sizeof(float));
+  return code;
+}
+
+static dt_code give_all(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                        int32_t n_out) {
+  (void)object, (void)n_in, (void)out, (void)n_out;
+  const float* w = in[1]->data;
+  float* all = host->alloc(call, (uint64_t)(2 * in[1]->dims[0]) * sizeof(float), 64);
+  if (!w || !all) return DT_OUT_OF_MEMORY;
+  for (int64_t i = 0; i < in[1]->dims[0]; ++i) all[2 * i] = 2 * w[i];
+  return host->give(call, all, (uint64_t)(2 * in[1]->dims[0]) * sizeof(float));
+}
+
+/* Not memory of alloc, or more of it than there is. */
+static dt_code give_foreign(void* call, void* object, const dt_desc* const* in, int32_t n_in, const dt_desc* const* out,
+                            int32_t n_out) {
+  static const float foreign[6] = {0};
+  (void)object, (void)in, (void)n_in, (void)out, (void)n_out;
+  return host->give(call, foreign, sizeof foreign);
+}
+
+static dt_code give_too_much(void* call, void* object, const dt_desc* const* in, int32_t n_in,
+                             const dt_desc* const* out, int32_t n_out) {
+  (void)object, (void)in, (void)n_in, (void)out, (void)n_out;
+  return host->give(call, host->alloc(call, 8, 64), 1 << 20);
+}
+
 static dt_code pack_trusting(void* call, void* object, const dt_desc* const* in, int32_t n_in,
                              const dt_desc* const* out, int32_t n_out) {
   volatile float first = *(const float*)in[1]->data;
@@ -323,7 +366,36 @@ static const dt_row older_row = {.h = {offsetof(dt_row, replaces), DT_ABI_MAJOR,
                                  .types = "f32 f32 -> f32",
                                  .prepare = pack_trusting,
                                  .enqueue = add_twice};
-static const dt_row* const twice_rows[] = {&twice_row, &never_row, &trusting_row, &older_row};
+static const dt_row giving_row = {.h = DT_HDR(dt_row),
+                                  .tactic = "giving",
+                                  .types = "f32 f32 -> f32",
+                                  .fits = twice_fits,
+                                  .prepare = pack_giving,
+                                  .enqueue = add_twice,
+                                  .replaces = 1 << 1};
+static const dt_row given_row = {.h = DT_HDR(dt_row),
+                                 .tactic = "given",
+                                 .types = "f32 f32 -> f32",
+                                 .fits = twice_fits,
+                                 .prepare = give_all,
+                                 .enqueue = add_twice,
+                                 .replaces = 1 << 1};
+static const dt_row foreign_row = {.h = DT_HDR(dt_row),
+                                   .tactic = "foreign",
+                                   .types = "f32 f32 -> f32",
+                                   .fits = twice_fits,
+                                   .prepare = give_foreign,
+                                   .enqueue = add_twice,
+                                   .replaces = 1 << 1};
+static const dt_row too_much_row = {.h = DT_HDR(dt_row),
+                                    .tactic = "too_much",
+                                    .types = "f32 f32 -> f32",
+                                    .fits = twice_fits,
+                                    .prepare = give_too_much,
+                                    .enqueue = add_twice,
+                                    .replaces = 1 << 1};
+static const dt_row* const twice_rows[] = {&twice_row,  &never_row, &trusting_row, &older_row,
+                                           &giving_row, &given_row, &foreign_row,  &too_much_row};
 
 static const dt_read read_factor = {DT_HDR(dt_read), "factor", DT_FIELD_FLOAT64, 1, "tiny_plugin.c:38"};
 static const dt_read read_value = {DT_HDR(dt_read), "value", DT_FIELD_INT64, 1, "tiny_plugin.c:39"};
@@ -336,7 +408,7 @@ static const dt_implementation add_c = {
 static const dt_implementation packed_c = {
     DT_HDR(dt_implementation), "tiny::Packed@1", "c", DT_DEVICE_CPU, 0, 3, reads, 1, packed_rows, NULL, OBJECTS, NULL};
 static const dt_implementation twice_c = {
-    DT_HDR(dt_implementation), "tiny::Twice@1", "c", DT_DEVICE_CPU, 0, 3, reads, 4, twice_rows, NULL, OBJECTS, NULL};
+    DT_HDR(dt_implementation), "tiny::Twice@1", "c", DT_DEVICE_CPU, 0, 3, reads, 8, twice_rows, NULL, OBJECTS, NULL};
 static const dt_implementation root_c = {.h = DT_HDR(dt_implementation),
                                          .op = "tiny::Root@1",
                                          .name = "c",

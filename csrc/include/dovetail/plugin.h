@@ -341,6 +341,9 @@ typedef struct dt_host {
   void* (*alloc)(void* call, uint64_t n, uint64_t align);
   /* A table by id ("dovetail.trace/1"), or null if the host does not know it. [A; host owns; since 1.0] */
   const void* (*extension)(const char* id);
+  /* As emit, of the first n bytes of memory that alloc returned in this call. Nothing may write into it any more, so
+   * that the host need not copy it. [A; host owns; since 1.1] */
+  dt_code (*give)(void* call, const void* memory, uint64_t n);
 } dt_host;
 
 /* Threads of the host. Only inside enqueue. */

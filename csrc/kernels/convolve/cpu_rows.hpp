@@ -112,7 +112,7 @@ class ConvolveRow {
     const int64_t bytes = packed_bytes(w);
     char* packed = emit.alloc<char>(static_cast<uint64_t>(bytes > 0 ? bytes : 1));
     pack(w, packed);
-    emit(packed, static_cast<uint64_t>(bytes));
+    emit.give(packed, static_cast<uint64_t>(bytes));
   }
 
   uint64_t workspace(const Descs& inputs, int n_threads) const {

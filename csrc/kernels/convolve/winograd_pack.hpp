@@ -5,69 +5,122 @@
 #define DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_PACK_HPP
 
 #include "kernels/convolve/winograd_transform.hpp"
+#include "kernels/simd/transpose.hpp"
 
 namespace DT_ISA {
 namespace {
 
-// Rows of G: the powers of a point over the product of its distances from the other points; infinity is the last one.
-template <int pairs, int taps>
-struct KernelTransform {
-  static constexpr int t = Winograd<pairs, taps>::kInputs;
-  double row[t][taps] = {};
+// In float64, since errors of this transform would come on top of those of the other ones; half as many as of floats.
+constexpr int kDoubles = kLanes / 2;
+typedef double VecD __attribute__((vector_size(8 * kDoubles)));
+typedef float VecHalf __attribute__((vector_size(4 * kDoubles)));
 
-  KernelTransform() {
-    double points[t] = {0};
-    for (int i = 0; i < pairs; ++i) {
-      points[1 + 2 * i] = Winograd<pairs, taps>::point(i);
-      points[2 + 2 * i] = -points[1 + 2 * i];
+// The maps of one panel.
+struct alignas(64) PanelRow {
+  static constexpr int kVectors = static_cast<int>(kWinogradPanel) / kDoubles;
+  VecD v[kVectors];
+
+  void widen(const float* from) {
+    for (int i = 0; i < kVectors; ++i) {
+      VecHalf half;
+      memcpy(&half, from + i * kDoubles, sizeof half);
+      v[i] = __builtin_convertvector(half, VecD);
     }
-    for (int i = 0; i < t - 1; ++i) {
-      double distances = 1;
-      for (int j = 0; j < t - 1; ++j) distances *= j == i ? 1 : points[i] - points[j];
-      for (int k = 0; k < taps; ++k) row[i][k] = (k == 0 ? 1 : k == 1 ? points[i] : points[i] * points[i]) / distances;
-    }
-    row[t - 1][taps - 1] = 1;
+  }
+  static void narrow(VecD from, int i, float* to) {
+    const VecHalf half = __builtin_convertvector(from, VecHalf);
+    memcpy(to + i * kDoubles, &half, sizeof half);
   }
 };
 
-// Row i of G times a column of taps.
+// A row of G holds the powers of a point over the product of its distances from the other points, which is the same for
+// +a and -a; infinity is the last one.
 template <int pairs, int taps>
-inline __attribute__((always_inline)) double weigh_taps(const KernelTransform<pairs, taps>& g, int i, const double* tap,
-                                                        int64_t step) {
-  double sum = g.row[i][0] * tap[0];
-#pragma GCC unroll 3
-  for (int k = 1; k < taps; ++k) sum += g.row[i][k] * tap[k * step];
-  return sum;
+struct KernelTransform {
+  typedef Winograd<pairs, taps> F;
+  static constexpr int t = F::kInputs;
+
+  // Of the points of pair i; of 0 where i is -1.
+  static constexpr double over_distances(int i) {
+    const double a = i < 0 ? 0 : F::point(i);
+    double distances = 1;
+    for (int j = 0; j < pairs; ++j) {
+      const double b = F::point(j);
+      distances *= j == i ? 2 * a * a : a * a - b * b;
+    }
+    return 1 / distances;
+  }
+
+  template <int i, class Take>
+  static inline __attribute__((always_inline)) void of_pairs(const PanelRow* const* k, const Take& take) {
+    if constexpr (i < pairs) {
+      constexpr double a = F::point(i), c = over_distances(i);
+      for (int m = 0; m < PanelRow::kVectors; ++m) {
+        const VecD odd = k[1]->v[m] * (c * a);
+        VecD even = k[0]->v[m] * c;
+        if constexpr (taps == 3) even += k[2]->v[m] * (c * a * a);
+        take(1 + 2 * i, m, even + odd);
+        take(2 + 2 * i, m, even - odd);
+      }
+      of_pairs<i + 1>(k, take);
+    }
+  }
+  // G k, handed to take(row, vector, value): rows one after the other, since each goes to a memory of its own.
+  template <class Take>
+  static inline __attribute__((always_inline)) void of(const PanelRow* const* k, const Take& take) {
+    for (int m = 0; m < PanelRow::kVectors; ++m) take(0, m, k[0]->v[m] * over_distances(-1));
+    of_pairs<0>(k, take);
+    for (int m = 0; m < PanelRow::kVectors; ++m) take(t - 1, m, k[taps - 1]->v[m]);
+  }
+};
+
+// One channel of a panel, from[taps * taps][maps of the panel].
+template <int pairs, int taps>
+void pack_channel(const float* from, float* to, int64_t position) {
+  typedef KernelTransform<pairs, taps> G;
+  PanelRow columns[G::t][taps];
+  for (int j = 0; j < taps; ++j) {
+    PanelRow column[taps];
+    const PanelRow* k[taps];
+    for (int i = 0; i < taps; ++i) {
+      column[i].widen(from + (taps * i + j) * kWinogradPanel);
+      k[i] = column + i;
+    }
+    G::of(k, [&](int i, int m, VecD value) { columns[i][j].v[m] = value; });
+  }
+  for (int i = 0; i < G::t; ++i, to += G::t * position) {
+    const PanelRow* k[taps];
+    for (int j = 0; j < taps; ++j) k[j] = columns[i] + j;
+    G::of(k, [&](int j, int m, VecD value) { PanelRow::narrow(value, m, to + j * position); });
+  }
 }
 
-// One channel of a panel: sums in float64, since these errors would come on top of those of the other transforms.
-template <int pairs, int taps>
-void pack_channel(const double (&kernel)[taps * taps][kWinogradPanel], const KernelTransform<pairs, taps>& g, float* to,
-                  int64_t position) {
-  constexpr int t = Winograd<pairs, taps>::kInputs, n = kWinogradPanel;
-  double columns[taps][n];
-  for (int i = 0; i < t; ++i) {
-    for (int j = 0; j < taps; ++j) {
-      for (int m = 0; m < n; ++m) columns[j][m] = weigh_taps(g, i, &kernel[j][m], taps * n);
-    }
-    for (int j = 0; j < t; ++j, to += position) {
-      for (int m = 0; m < n; ++m) to[m] = static_cast<float>(weigh_taps(g, j, &columns[0][m], n));
+// to[n][maps of the panel] of maps whose first n taps lie `row` floats apart; zeros where there is no map.
+inline void gather_taps(const float* kernel, int64_t row, int64_t maps, int64_t n, float* to) {
+  constexpr int64_t panel = kWinogradPanel;
+  for (int64_t m = 0; m < panel; m += kLanes) {
+    for (int64_t i = 0; i < n; i += kLanes) {
+      if (m + kLanes <= maps && i + kLanes <= n) {
+        transpose_square(kernel + m * row + i, row, to + i * panel + m, panel);
+        continue;
+      }
+      for (int64_t tap = i; tap < n && tap < i + kLanes; ++tap) {
+        for (int64_t map = m; map < m + kLanes; ++map)
+          to[tap * panel + map] = map < maps ? kernel[map * row + tap] : 0.0f;
+      }
     }
   }
 }
 
 template <int pairs, int taps>
 void pack_panels(const float* kernel, int64_t maps, int64_t channels, float* to) {
-  constexpr int64_t n = kWinogradPanel, all = taps * taps;
-  const KernelTransform<pairs, taps> g;
-  double tap[all][n];
+  constexpr int64_t n = kWinogradPanel, all = taps * taps, block = 16;
+  float room[all * block * n];
   for (int64_t first = 0; first < maps; first += n, to += Winograd<pairs, taps>::kPositions * channels * n) {
-    for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t m = 0; m < n; ++m) {
-        const float* from = kernel + ((first + m) * channels + c) * all;
-        for (int k = 0; k < all; ++k) tap[k][m] = first + m < maps ? static_cast<double>(from[k]) : 0.0;
-      }
-      pack_channel<pairs, taps>(tap, g, to + c * n, channels * n);
+    for (int64_t c = 0; c < channels; c += block) {
+      const int64_t here = channels - c < block ? channels - c : block;
+      gather_taps(kernel + (first * channels + c) * all, channels * all, maps - first, here * all, room);
+      for (int64_t k = 0; k < here; ++k) pack_channel<pairs, taps>(room + k * all * n, to + (c + k) * n, channels * n);
     }
   }
 }

@@ -87,7 +87,7 @@ class WinogradRow {
       for (int64_t g = 0; g < w.groups; ++g)
         kernels_.pack(data + g * w.group_step, w.maps, w.channels, pairs_, taps_, packed + g * group_weights(w));
     }
-    emit(packed, static_cast<uint64_t>(w.groups * group_weights(w)) * 4);
+    emit.give(packed, static_cast<uint64_t>(w.groups * group_weights(w)) * 4);
   }
 
   // Enough for all extents up to these: with fewer tiles another cut may need more.

@@ -97,7 +97,7 @@ class Gemm {
     const int64_t floats = packed_floats(args);
     packed.panels = emit.alloc<float>(static_cast<uint64_t>(floats > 0 ? floats : 1));
     if (floats > 0) kernels_.pack(args, packed, 0, args.batch.n * packed.last_panel);
-    emit(packed.panels, static_cast<uint64_t>(floats) * 4);
+    emit.give(packed.panels, static_cast<uint64_t>(floats) * 4);
   }
 
   // With the largest extents.

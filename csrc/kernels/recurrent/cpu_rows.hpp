@@ -186,7 +186,7 @@ struct RecurrentRow {
     const uint64_t floats = static_cast<uint64_t>(d.directions * products.floats());
     float* const to = emit.alloc<float>(floats + 1);
     products.pack(params, d, w.data<void>(), r.data<void>(), static_cast<int32_t>(w.type()), to);
-    emit(to, (floats + 1) * sizeof(float));  // never nothing, which would mean that nothing was packed
+    emit.give(to, (floats + 1) * sizeof(float));  // never nothing, which would mean that nothing was packed
   }
 
   static uint64_t workspace(const Params& params, const Descs& inputs, const Descs&, int n_threads) {

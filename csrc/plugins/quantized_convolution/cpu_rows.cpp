@@ -46,7 +46,7 @@ void prepare(const Params& params, const Descs& inputs, const Descs& outputs, co
   packed.pack_panels(
       [&](int64_t group, int64_t column, int64_t entry, int64_t lane) { return places.at(group, column, entry, lane); },
       0, packed.groups * packed.panels(), to);
-  emit(to, static_cast<uint64_t>(packed.bytes()));
+  emit.give(to, static_cast<uint64_t>(packed.bytes()));
 }
 
 int64_t packed_room(const Descs& inputs, const QuantizedPacked& packed) {

@@ -105,7 +105,7 @@ void prepare(const Params&, const Descs& inputs, const Descs&, const Emit& emit)
   char* const to = emit.alloc<char>(static_cast<uint64_t>(packed.bytes()) + 1);
   raw.pack_panels(packed, 0, packed.panels(), to);
   raw.pack_zeros(packed, to);
-  emit(to, static_cast<uint64_t>(packed.bytes()));
+  emit.give(to, static_cast<uint64_t>(packed.bytes()));
 }
 
 // What a run takes from the workspace, one behind another.

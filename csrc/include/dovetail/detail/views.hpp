@@ -268,7 +268,13 @@ class Emit {
     const dt_code code = detail::host->emit(call_, bytes, n);
     if (code != DT_OK) fail(code, nowhere("the host did not take %llu bytes"), static_cast<unsigned long long>(n));
   }
-  // Zeroed memory, aligned to 64 bytes, that the host frees when `prepare` returns: pack into it, then emit it.
+  // The first n bytes of memory of `alloc`. Do not write into it afterwards: the host keeps it, instead of a copy.
+  void give(const void* memory, uint64_t n) const {
+    if (!DT_HAS(dt_host, detail::host, give)) return (*this)(memory, n);
+    const dt_code code = detail::host->give(call_, memory, n);
+    if (code != DT_OK) fail(code, nowhere("the host did not take %llu bytes"), static_cast<unsigned long long>(n));
+  }
+  // Zeroed memory, aligned to 64 bytes, that the host frees when `prepare` returns: pack into it, then give it.
   template <class T>
   T* alloc(uint64_t n_elements) const {
     void* memory = detail::host->alloc(call_, n_elements * sizeof(T), 64);
