@@ -394,9 +394,9 @@ class Implementation:
         return f"{self.op}#{self.name}"
 
     @cached_property
-    def rows_with_needs(self) -> frozenset[int]:
-        """Indices of the rows that need instructions that not every processor has."""
-        return frozenset(row.index for row in self.rows if row.needs)
+    def needs_of_rows(self) -> dict[int, tuple[str, ...]]:
+        """The instruction sets that each row needs, by its index."""
+        return {row.index: row.needs for row in self.rows}
 
     @cached_property
     def rows_by_formats(self) -> dict[str, list[Row]]:

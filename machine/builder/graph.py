@@ -15,7 +15,7 @@ from dovetail.core.epilogue import Program, Taken
 from dovetail.core.errors import BuildError
 from dovetail.core.expr import DimsExprs, Expr, constraints
 from dovetail.core.negotiation import FormatRow, Place, Trace
-from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc, stored_as
+from dovetail.core.tensor import CONSTANT_FLAG, DynamicTensorDesc, allocated_bytes, stored_as
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy
 from dovetail.machine.builder.origins import Origin
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dovetail.machine.builder.arena import Arena
     from dovetail.machine.plan import IHostMemory, PackedAtLoad
 
+GROWTH = 0.1  # of packed constants over what they replace; beyond it they are packed when the plan is loaded
 Extents3 = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # min, opt, max
 
 
@@ -228,6 +229,17 @@ class Found:
     fell_back: bool = False  # the candidates run on the other device, because nothing on the layer's device fits
 
 
+@dataclass(frozen=True)
+class PackedLater:
+    """What a row packs when the plan is loaded: of the bytes themselves only this is kept."""
+
+    n_bytes: int
+    checksum: str
+
+    def __len__(self) -> int:
+        return self.n_bytes
+
+
 @dataclass(eq=False)
 class LayerGroup:
     """A layer and the pointwise layers after it that one kernel may absorb; the unit of selection.
@@ -245,7 +257,7 @@ class LayerGroup:
     behind: dict[int, LayerGroup] = field(default_factory=dict)  # what is left of the tail at a cut, as one group
     chosen: Candidate | None = None
     workspace_bytes: list[int] = field(default_factory=list)  # for each profile
-    packed: memoryview | bytes = b""
+    packed: memoryview | bytes | PackedLater = b""
     packs_at_load: bool = False  # the plan has the constants, and what they are packed into is made when it is loaded
     _views: dict[GraphTensor, GraphTensor] = field(default_factory=dict)  # constants in the dims that the program reads
 
@@ -423,6 +435,11 @@ class LayerGroup:
         """The constants that the chosen kernel does not read because it has packed copies."""
         found = enumerate(self.head.inputs)
         return [tensor for index, tensor in found if tensor is not None and self.is_replaced(index)]
+
+    @property
+    def is_enlarged(self) -> bool:
+        """True if what is packed is much larger than what it replaces: plans do not hold it."""
+        return len(self.packed) > (1 + GROWTH) * sum(allocated_bytes(tensor.desc()) for tensor in self.replaced)
 
     @property
     def may_pack_at_load(self) -> bool:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dovetail import _native
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.graph import Graph
+from dovetail.machine.builder.graph import Graph, LayerGroup, PackedLater
 from dovetail.machine.builder.run_group import prepare
 
 
@@ -17,9 +17,13 @@ def pack_constants(graph: Graph, build: Build) -> Graph:
         if group.blocks:
             group.workspace_bytes = [0] * graph.n_profiles
     computing, n_threads = [group for group in groups if not group.blocks], build.config.num_threads
+
+    def pack(group: LayerGroup) -> None:
+        group.packed, group.workspace_bytes = prepare(group, group.choice, n_threads)
+        if group.replaced and group.may_pack_at_load and group.is_enlarged:
+            group.packed = PackedLater(len(group.packed), _native.checksum(group.packed))  # the bytes take memory
+
     with ThreadPoolExecutor(n_threads or _native.default_threads()) as pool:  # each group has an object of its own
-        made = pool.map(lambda group: prepare(group, group.choice, n_threads), computing)
-        for group, (packed, workspace_bytes) in zip(computing, made, strict=True):
-            group.packed, group.workspace_bytes = packed, workspace_bytes
+        list(pool.map(pack, computing))
     _native.trim_memory()  # what kernels packed into before they emitted it
     return graph

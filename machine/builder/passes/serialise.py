@@ -18,7 +18,7 @@ from dovetail.core.programs import Programs
 from dovetail.core.types import DeviceType, FieldType, from_numpy
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.control import aliases
-from dovetail.machine.builder.graph import Block, Candidate, Graph, GraphTensor, LayerGroup, MemoryPlan
+from dovetail.machine.builder.graph import Block, Candidate, Graph, GraphTensor, LayerGroup, MemoryPlan, PackedLater
 from dovetail.machine.builder.measurements import QUICK_RUNS
 from dovetail.machine.builder.origins import Table
 from dovetail.machine.plan import PackedAtLoad, write_plan
@@ -32,7 +32,7 @@ class _Pool:
     def __init__(self, programs: Programs) -> None:
         self.programs = programs
         self.constants: list[memoryview | PackedAtLoad] = []
-        self._packed_at_load: dict[tuple[int, str], int] = {}
+        self._packed_at_load: dict[PackedLater, int] = {}
         self._by_start: dict[tuple[int, str], list[int]] = {}  # by length, and a digest of the first bytes
 
     def constant(self, data: memoryview | bytes | np.ndarray) -> int:
@@ -46,15 +46,16 @@ class _Pool:
         alike.append(len(self.constants) - 1)
         return alike[-1]
 
-    def packed(self, data: memoryview | bytes, at_load_by: int | None) -> int:
+    def packed(self, data: memoryview | bytes | PackedLater, at_load_by: int | None) -> int:
         """The index of what a row packed: stored, or made by the first step that has the same."""
         if at_load_by is None:
+            assert not isinstance(data, PackedLater)
             return self.constant(data)
-        key = (len(data), _native.checksum(data))
-        if key not in self._packed_at_load:
-            self.constants.append(PackedAtLoad(at_load_by, len(data)))
-            self._packed_at_load[key] = len(self.constants) - 1
-        return self._packed_at_load[key]
+        later = data if isinstance(data, PackedLater) else PackedLater(len(data), _native.checksum(data))
+        if later not in self._packed_at_load:
+            self.constants.append(PackedAtLoad(at_load_by, len(later)))
+            self._packed_at_load[later] = len(self.constants) - 1
+        return self._packed_at_load[later]
 
 
 def bytes_of(array: np.ndarray) -> np.ndarray:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dovetail.core.tensor import allocated_bytes
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup
-
-GROWTH = 0.1  # of packed constants over what they replace; beyond it they are packed when the plan is loaded
+from dovetail.machine.builder.graph import Graph, GraphTensor, LayerGroup, PackedLater
 
 
 def store_once(graph: Graph, build: Build) -> Graph:
@@ -19,10 +16,8 @@ def store_once(graph: Graph, build: Build) -> Graph:
         replaced = group.replaced
         if not replaced:
             continue
-        size = sum(allocated_bytes(tensor.desc()) for tensor in replaced)
         is_enough = all(_has_same(other, tensor, group) for tensor in replaced for other in consumers[tensor])
-        is_larger = len(group.packed) > size * (1 + GROWTH)
-        group.packs_at_load = group.may_pack_at_load and (is_larger or not is_enough)
+        group.packs_at_load = group.may_pack_at_load and (group.is_enlarged or not is_enough)
         if group.packs_at_load or not is_enough:
             needed.update(replaced)
     for group in graph.computing_groups():
@@ -34,5 +29,12 @@ def store_once(graph: Graph, build: Build) -> Graph:
 def _has_same(other: LayerGroup, tensor: GraphTensor, group: LayerGroup) -> bool:
     """Does `other` have this constant in the form in which `group` has it packed, and read it nowhere else?"""
     places = [index for index, taken in enumerate(other.inputs) if taken is tensor]
-    is_same = other is group or np.array_equal(np.frombuffer(other.packed, "B"), np.frombuffer(group.packed, "B"))
-    return is_same and all(other.is_replaced(index) for index in places)
+    return (other is group or _are_equal(other.packed, group.packed)) and all(
+        other.is_replaced(index) for index in places
+    )
+
+
+def _are_equal(one: memoryview | bytes | PackedLater, other: memoryview | bytes | PackedLater) -> bool:
+    if isinstance(one, PackedLater) or isinstance(other, PackedLater):
+        return one == other
+    return np.array_equal(np.frombuffer(one, "B"), np.frombuffer(other, "B"))

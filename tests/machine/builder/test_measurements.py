@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import convolution_chain
+from networks import convolution_chain, new_network
 
 import dovetail as trt
 from dovetail import _native
@@ -15,6 +15,7 @@ from dovetail.machine.builder import measurements, pipeline
 from dovetail.machine.builder.build import build_of
 from dovetail.machine.builder.graph import Candidate, GraphTensor, LayerGroup
 from dovetail.machine.builder.measurements import LEAST_RUNS, MOST_RUNS, QUICK_RUNS, Measurements
+from dovetail.machine.builder.passes import prune_candidates
 from dovetail.machine.builder.run_group import Prepared, prepare
 from dovetail.machine.builder.samples import BLOCK, sample_block, samples
 from dovetail.machine.devices import this_target
@@ -120,6 +121,7 @@ def test_a_candidate_that_fails_in_its_turn_loses(race):
 def test_what_is_cut_short_is_in_the_report(monkeypatch):
     monkeypatch.setattr(measurements, "SLOW", 0.0)  # all of them are
     builder, network, config = convolution_chain(1)
+    config.builder_optimization_level = 5  # rows of all instruction sets
     steps = read_plan(builder.build_serialized_network(network, config))["report"]["steps"]
     lost = [text for step in steps for text in step["lost"]]
     assert any("us (in 2 runs only, since a candidate with the same formats took far less)" in text for text in lost)
@@ -134,11 +136,38 @@ def test_rows_without_vector_instructions_are_left_out_with_the_reason():
     scalar = [text for text in step["refused"] if "_scalar" in text]
     assert any("it computes without the vector instructions that a row like it uses" in text for text in scalar)
     timed = {text.split()[0] for text in step["lost"]} | {step["runs_on"]}
-    assert any("gemm_avx2" in text for text in timed)
+    assert any("gemm_avx2" in text or "gemm_avx512" in text for text in timed)
     config.builder_optimization_level = 5
     steps = read_plan(builder.build_serialized_network(network, config))["report"]["steps"]
     step = next(step for step in steps if step["op"] == "Convolution@1")
     assert any("gemm_scalar" in text for text in step["lost"])
+
+
+def refused_and_timed(channels, extent, level=3):
+    """What the trace says of the convolution's rows of AVX2, and the rows that were timed."""
+    rng = np.random.default_rng(1)
+    builder, network, config = new_network()
+    config.builder_optimization_level = level
+    x = network.add_input("x", trt.float32, (1, channels, extent, extent))
+    kernel = rng.standard_normal((channels, channels, 3, 3)).astype(np.float32)
+    layer = network.add_convolution_nd(x, channels, (3, 3), kernel)
+    layer.padding_nd = (1, 1)
+    network.mark_output(layer.get_output(0))
+    steps = read_plan(builder.build_serialized_network(network, config))["report"]["steps"]
+    step = next(step for step in steps if step["op"] == "Convolution@1")
+    narrow = [text for text in step["refused"] if "a row like it has wider vectors, and tensors fill them" in text]
+    return narrow, {text.split()[0] for text in step["lost"]} | {step["runs_on"]}
+
+
+@pytest.mark.skipif("avx512" not in _native.cpu_features(), reason="needs avx512")
+def test_rows_of_narrower_vectors_are_left_out_where_tensors_fill_the_wider_ones():
+    narrow, timed = refused_and_timed(32, 32)
+    assert narrow and all("_avx2" in text for text in narrow)
+    assert not any("_avx2" in row for row in timed) and any("_avx512" in row for row in timed)
+    narrow, timed = refused_and_timed(32, 32, level=5)
+    assert not narrow and any("_avx2" in row for row in timed)
+    _, timed = refused_and_timed(16, 5)  # half of what two vectors of 16 lanes hold
+    assert any("chw16_avx2" in row for row in timed) and any("gemm_avx2" in row for row in timed)
 
 
 def keys_of(monkeypatch, own, last, n_threads=2):
@@ -195,6 +224,7 @@ def test_kernels_that_share_tensors_get_each_once_for_every_place(monkeypatch):
     monkeypatch.setattr(_native, "DeviceBuffer", HostBuffer)
     monkeypatch.setattr(Measurements, "_is_shared", lambda service, group, candidate: True)
     monkeypatch.setattr(HostBuffer, "made", [])
+    monkeypatch.setattr(prune_candidates, "MOST_WASTE", 0)  # rows of AVX2 and AVX-512 share places
     builder, network, config = convolution_chain(1)
     steps = read_plan(builder.build_serialized_network(network, config))["report"]["steps"]
     step = next(step for step in steps if step["op"] == "Convolution@1")
