@@ -35,7 +35,7 @@ class Convolution(Convolving):
     Outputs   y       [..., K, spatial]; type of x, float32 for int8
     Numerics  cells outside x are 0; sums are float32 (int32 for int8) whatever the type;
               denormal bfloat16 elements may count as zeros (CPUs with AVX512-BF16);
-              3x3 kernels may run by Winograd's algorithm: errors relative to the largest output are
+              3x3 kernels, also dilated, may run by Winograd's algorithm: errors relative to the largest output are
               about 5e-7, 2e-6 and 2e-5 at most for tiles of 2x2, 4x4 and 6x6 outputs, and an infinite
               x makes a whole tile nan. BuilderFlag.DISABLE_WINOGRAD forbids it
     Errors    ShapeError if channels, groups and weights disagree, or an output extent would be below 1

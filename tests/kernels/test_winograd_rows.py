@@ -118,6 +118,22 @@ def test_results(x, maps, pre, post):
     check(layer, arrays, threads=(1, 2, 3))
 
 
+@pytest.mark.parametrize(
+    ("x", "maps", "pad", "dilation"),
+    [
+        ((1, 17, 13, 11), 20, (2, 2), (2, 2)),
+        ((2, 16, 9, 14), 33, (1, 3), (1, 3)),
+        ((1, 40, 23, 5), 16, (6, 2), (6, 2)),
+        ((1, 16, 7, 7), 16, (12, 12), (12, 12)),  # all but the middle tap are outside
+        ((1, 16, 6, 9), 16, (4, 0), (3, 4)),  # less padding than taps reach, or more
+        ((1, 3, 30, 31), 48, (5, 4), (5, 4)),
+    ],
+    ids=str,
+)
+def test_dilated_convolutions(x, maps, pad, dilation):
+    check(*convolution(x, maps, pad, pad, dilation_nd=dilation), threads=(1, 2, 3))
+
+
 def test_groups_of_whole_blocks():
     check(*convolution((2, 64, 7, 9), 96, (1, 1), (1, 1), groups=2))
     check(*convolution((1, 48, 11, 5), 48, (1, 1), (1, 1), groups=3))
@@ -145,12 +161,15 @@ def test_long_sums_are_added_in_blocks():
     extents=st.tuples(st.integers(1, 15), st.integers(1, 15)),
     pre=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     post=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     images=st.integers(1, 3),
     bias=st.booleans(),
     seed=st.integers(0, 999),
 )
-def test_random_extents(channels, maps, extents, pre, post, images, bias, seed):
-    check(*convolution((images, channels, *extents), maps, pre, post, bias, seed=seed))
+def test_random_extents(channels, maps, extents, pre, post, dilation, images, bias, seed):
+    pre, post = (tuple(a * d for a, d in zip(each, dilation, strict=True)) for each in (pre, post))
+    x = (images, channels, *extents)
+    check(*convolution(x, maps, pre, post, bias, seed=seed, dilation_nd=dilation))
 
 
 @pytest.mark.parametrize(
@@ -207,10 +226,11 @@ def test_random_transposed_convolutions(channels, maps, extents, taps, stride, c
     [
         lambda: convolution((2, 20, 9, 13), 33, (1, 1), (1, 1)),
         lambda: convolution((1, 16, 1, 2), 33, (1, 1), (1, 1)),
+        lambda: convolution((2, 20, 7, 6), 33, (2, 3), (2, 3), dilation_nd=(2, 3)),
         lambda: deconvolution((2, 20, 5, 7), 33, pre_padding=(1, 1), post_padding=(1, 1)),
         lambda: deconvolution((1, 16, 1, 1), 33, (6, 6), (2, 2)),
     ],
-    ids=["blocks of tiles", "one tile", "phases", "one input"],
+    ids=["blocks of tiles", "one tile", "dilated", "phases", "one input"],
 )
 def test_epilogues(made):
     """Operands by channel and by image, in the blocks that hold several tiles."""
@@ -238,7 +258,7 @@ def refusals(layer):
     return reasons, fitting
 
 
-NOT_3X3 = "the kernel is not 3x3 with stride 1 and dilation 1"
+NOT_3X3 = "the kernel is not 3x3 with stride 1"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +266,6 @@ NOT_3X3 = "the kernel is not 3x3 with stride 1 and dilation 1"
     [
         ({"stride_nd": (2, 2)}, NOT_3X3),
         ({"stride_nd": (1, 2)}, NOT_3X3),
-        ({"dilation_nd": (2, 1)}, NOT_3X3),
         ({"kernel": (64, 64, 3, 1)}, NOT_3X3),
         ({"kernel": (64, 64, 5, 5)}, NOT_3X3),
         ({"groups": 8}, "groups are not whole blocks of 16 channels and maps"),
@@ -314,6 +333,19 @@ def test_three_spatial_dims_are_refused():
 )
 def test_what_cannot_pay_is_refused_with_both_costs(channels, maps, extent, fitting):
     layer, _ = convolution((1, channels, extent, extent), maps, (1, 1), (1, 1))
+    costs_are_named(layer, fitting)
+
+
+@pytest.mark.parametrize(
+    ("extent", "dilation", "fitting"),
+    [(56, 2, {"winograd4_chw16", "winograd6_chw16"}), (56, 48, set()), (16, 8, {"winograd2_chw16"})],
+)
+def test_tiles_of_a_dilated_convolution_cover_what_is_so_far_apart(extent, dilation, fitting):
+    layer, _ = convolution((1, 64, extent, extent), 64, (dilation,) * 2, (dilation,) * 2, dilation_nd=(dilation,) * 2)
+    costs_are_named(layer, fitting)
+
+
+def costs_are_named(layer, fitting):
     reasons, found = refusals(layer)
     assert found == fitting
     assert all("an output would cost" in reason for tactic, reason in reasons.items() if tactic not in fitting)

@@ -217,6 +217,7 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
             next += tile.next_lines * 16;
           }
           const int64_t w = tile.w + tw * c.off_step;
+          if (step != 0 && !tile.is_flat && (w >= c.in || w + last < 0)) continue;  // all inputs are outside
           if (step != 0 && !tile.is_flat && (is_padded || (w >= 0 && w + last < c.in))) {
             const float* row = is_padded ? padded + tw * c.off_step : x + (h * c.in + w) * (is_linear ? 1 : kBlock);
             const int64_t channel = is_padded ? kRowOfTile : is_linear ? plane : 1;

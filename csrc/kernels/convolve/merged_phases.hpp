@@ -8,10 +8,10 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
-// Taps of each phase on axis i; 0 if phases differ, or if their taps do not meet neighbours.
+// Taps of each phase on axis i; 0 if phases differ, or if windows do not begin at neighbours.
 inline int64_t winograd_taps(const ConvolveFields& f, int i) {
-  if (f.dilation[i] != 1) return 0;
   if (!f.is_transposed) return f.stride[i] == 1 ? f.kernel[i] : 0;
+  if (f.dilation[i] != 1) return 0;
   return f.stride[i] <= kMergedStride && f.kernel[i] % f.stride[i] == 0 ? f.kernel[i] / f.stride[i] : 0;
 }
 

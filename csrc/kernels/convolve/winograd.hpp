@@ -23,31 +23,38 @@ struct NextWeights {
   int64_t step;  // floats with each channel
 };
 
-// Where a tile lies: its image, and its first output.
+// Where a tile lies: its image, and its first output. The outputs of a tile are as far apart as the taps.
 struct WinogradTile {
   int64_t image, h, w;
   WinogradTile(const WinogradArgs& args, int64_t index) {
     const int m = 2 * args.pairs + 3 - args.taps;
     image = index / (args.tiles_h * args.tiles_w);
-    h = index / args.tiles_w % args.tiles_h * m;
-    w = index % args.tiles_w * m;
+    h = start(args.of.axis[1].off_step, index / args.tiles_w % args.tiles_h, m);
+    w = start(args.of.axis[2].off_step, index % args.tiles_w, m);
+  }
+  static int64_t start(int64_t dilation, int64_t tile, int m) {
+    return dilation == 1 ? tile * m : tile % dilation + tile / dilation * m * dilation;
   }
 };
 
-// The inputs of one tile, 16 channels of each; with zeros outside of x they are copied to `room`. `pitch`: of rows.
+// The inputs of one tile, 16 channels of each; with zeros outside of x they are copied to `room`. `pitch`: of rows and of
+// columns.
 template <int t>
 inline const float* tile_inputs(const ConvolveArgs& args, const float* x, const WinogradTile& tile, float* room,
-                                int64_t* pitch) {
+                                int64_t (&pitch)[2]) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t h0 = tile.h + b.off_first, w0 = tile.w + c.off_first;
-  if (h0 >= 0 && h0 + t <= b.in && w0 >= 0 && w0 + t <= c.in) {
-    *pitch = c.in * kBlock;
+  const int64_t h_end = h0 + t * b.off_step, w_end = w0 + t * c.off_step;
+  if (h0 >= 0 && h_end - b.off_step < b.in && w0 >= 0 && w_end - c.off_step < c.in) {
+    pitch[0] = b.off_step * c.in * kBlock;
+    pitch[1] = c.off_step * kBlock;
     return x + (h0 * c.in + w0) * kBlock;
   }
-  *pitch = t * kBlock;
+  pitch[0] = t * kBlock;
+  pitch[1] = kBlock;
   float* to = room;
-  for (int64_t h = h0; h < h0 + t; ++h) {
-    for (int64_t w = w0; w < w0 + t; ++w, to += kBlock) {
+  for (int64_t h = h0; h < h_end; h += b.off_step) {
+    for (int64_t w = w0; w < w_end; w += c.off_step, to += kBlock) {
       const bool is_inside = h >= 0 && h < b.in && w >= 0 && w < c.in;
       for (int i = 0; i < kVectors; ++i)
         store(to + i * kLanes, is_inside ? load(x + (h * c.in + w) * kBlock + i * kLanes) : VecF{});
@@ -57,7 +64,7 @@ inline const float* tile_inputs(const ConvolveArgs& args, const float* x, const 
 }
 
 template <int pairs>
-void transform_tile(const float* from, int64_t pitch, float* to, int64_t position) {
+void transform_tile(const float* from, const int64_t (&pitch)[2], float* to, int64_t position) {
   typedef Winograd<pairs, 3> F;  // of inputs the transform is the same whatever the taps
   constexpr int t = F::kInputs;
   for (int v = 0; v < kVectors; ++v) {
@@ -65,7 +72,7 @@ void transform_tile(const float* from, int64_t pitch, float* to, int64_t positio
     for (int j = 0; j < t; ++j) {
       VecF d[t], r[t];
 #pragma GCC unroll 8
-      for (int i = 0; i < t; ++i) d[i] = load(from + i * pitch + j * kBlock + v * kLanes);
+      for (int i = 0; i < t; ++i) d[i] = load(from + i * pitch[0] + j * pitch[1] + v * kLanes);
       F::of_inputs(d, r);
 #pragma GCC unroll 8
       for (int i = 0; i < t; ++i) columns[i][j] = r[i];
@@ -90,8 +97,8 @@ void transform_blocks(const WinogradArgs& args, int64_t group, int64_t first, in
     const WinogradTile tile(args, first + i);
     const float* x = static_cast<const float*>(of.x) + (tile.image * of.groups + group) * blocks * plane;
     for (int64_t block = first_block; block < last_block; ++block) {
-      int64_t pitch;
-      const float* from = tile_inputs<t>(of, x + block * plane, tile, room, &pitch);
+      int64_t pitch[2];
+      const float* from = tile_inputs<t>(of, x + block * plane, tile, room, pitch);
       transform_tile<pairs>(from, pitch, args.inputs + (block * args.block + i) * kBlock, args.input_pitch);
     }
   }
@@ -210,16 +217,19 @@ class WaitingRows {
   alignas(64) float values_[kRows * kBlock];
 };
 
-// Which outputs of a tile one phase has on an axis, and where the first of them lies in y.
+// Which outputs of a tile that starts at `start` one phase has on an axis, where the first of them lies in y, and how far
+// they are apart there.
 struct TileOutputs {
   int first, n;
-  int64_t at;
-  TileOutputs(const MergedPhase& phase, int64_t step, int64_t start, int m) {
-    const int64_t begin = start > phase.shift ? start - phase.shift : 0;  // outputs [begin, end) of the phase
-    const int64_t end = start + m - phase.shift < phase.count ? start + m - phase.shift : phase.count;
-    first = static_cast<int>(begin + phase.shift - start);
-    n = static_cast<int>(end > begin ? end - begin : 0);
-    at = phase.first + begin * step;
+  int64_t at, step;
+  TileOutputs(const MergedPhase& phase, const ConvolveAxis& axis, int64_t start, int m) {
+    const int64_t dilation = axis.off_step;  // 1 where phases are merged, and some have a shift
+    const int64_t begin = start < phase.shift ? phase.shift - start : 0;
+    const int64_t end = (phase.count + phase.shift - start + dilation - 1) / dilation;
+    first = static_cast<int>(begin < m ? begin : m);
+    n = static_cast<int>(end > m ? m - first : end > first ? end - first : 0);
+    at = phase.first + (start + first * dilation - phase.shift) * axis.out_step;
+    step = axis.out_step * dilation;
   }
 };
 
@@ -268,7 +278,7 @@ void finish_tiles(const WinogradArgs& args, int64_t group, int64_t first, int64_
   const ConvolveArgs& of = args.of;
   const ConvolveAxis &b = of.axis[1], &c = of.axis[2];
   const MergedPhase &rows = args.phase[0][phase / args.phases[1]], &columns = args.phase[1][phase % args.phases[1]];
-  const int64_t map_blocks = blocks_of(of.maps), plane = b.out * c.out * kBlock, step = c.out_step * kBlock;
+  const int64_t map_blocks = blocks_of(of.maps), plane = b.out * c.out * kBlock;
   const int64_t maps = of.maps - block * kBlock, map = group * of.maps + block * kBlock;
   float bias[kBlock] = {};
   for (int64_t i = 0; of.bias && i < kBlock && i < maps; ++i) bias[i] = of.bias[map + i];
@@ -277,17 +287,17 @@ void finish_tiles(const WinogradArgs& args, int64_t group, int64_t first, int64_
   WaitingRows waiting(of, map, maps, y);
   for (int64_t i = 0; i < n; ++i) {
     const WinogradTile tile(args, first + i);
-    const TileOutputs h(rows, b.out_step, tile.h, m), w(columns, c.out_step, tile.w, m);
+    const TileOutputs h(rows, b, tile.h, m), w(columns, c, tile.w, m);
     if (h.n == 0 || w.n == 0) continue;
     if (!finish.is_all) waiting.start(tile.image, h.n * w.n);
     float* to[m];
     for (int k = 0; k < h.n; ++k) {
-      const int64_t row = tile.image * of.groups * map_blocks * plane + (h.at + k * b.out_step) * c.out * kBlock;
+      const int64_t row = tile.image * of.groups * map_blocks * plane + (h.at + k * h.step) * c.out * kBlock;
       const int64_t at = row + w.at * kBlock;
-      to[k] = finish.is_all ? y + at : waiting.add(at, step, w.n);
+      to[k] = finish.is_all ? y + at : waiting.add(at, w.step * kBlock, w.n);
     }
-    finish_tile<pairs, taps>(from + i * kBlock, args.product_pitch, bias, h, w, to, finish.is_all ? step : kBlock,
-                             finish.is_all ? &finish : nullptr, maps);
+    finish_tile<pairs, taps>(from + i * kBlock, args.product_pitch, bias, h, w, to,
+                             (finish.is_all ? w.step : 1) * kBlock, finish.is_all ? &finish : nullptr, maps);
   }
   waiting.finish();
 }

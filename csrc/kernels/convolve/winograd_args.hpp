@@ -8,6 +8,8 @@
 // those of interpolation at t - 1 points and infinity; Bt depends on t alone. Source: Lavin and Gray, "Fast algorithms for convolutional
 // neural networks", CVPR 2016.
 //
+// Of a dilated convolution the inputs of a tile, and so its outputs, are as far apart as the taps.
+//
 // A transposed convolution whose kernel is r times as long as its stride is one of these for each phase. Tiles are
 // transformed once for all phases, merged as in args.hpp.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_ARGS_HPP

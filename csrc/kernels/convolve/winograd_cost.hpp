@@ -14,7 +14,13 @@ struct WinogradExtents {
   int64_t channels, maps, height, width, images;
   int64_t taps = 3, phases = 1;
   int64_t rows = height, columns = width;
+  int64_t row_dilation = 1, column_dilation = 1;
 };
+
+// Tiles of m outputs, `dilation` apart, that cover `outputs` on an axis.
+inline int64_t winograd_tiles(int64_t outputs, int64_t dilation, int64_t m) {
+  return dilation * (((outputs + dilation - 1) / dilation + m - 1) / m);
+}
 
 // The time of an output of 16 maps, in multiplications of vectors of 16 floats.
 inline double direct_cost(const WinogradExtents& e) {
@@ -31,8 +37,8 @@ inline double winograd_cost(const WinogradExtents& e, int pairs) {
   const double products = static_cast<double>(e.channels) * out_blocks;
   const double of_tile = static_cast<double>(positions) * (products + 13 * in_blocks + 9 * out_blocks);
   if (e.height <= 0 || e.width <= 0 || e.images <= 0) return of_tile / static_cast<double>(m * m * e.phases);
-  const double tiles = static_cast<double>(e.images) * static_cast<double>((e.rows + m - 1) / m) *
-                       static_cast<double>((e.columns + m - 1) / m);
+  const double tiles = static_cast<double>(e.images) * static_cast<double>(winograd_tiles(e.rows, e.row_dilation, m)) *
+                       static_cast<double>(winograd_tiles(e.columns, e.column_dilation, m));
   const double reading = static_cast<double>(positions) * products * 64 / 8;
   const double all = tiles * of_tile > reading ? tiles * of_tile : reading;
   return all / static_cast<double>(e.images) / static_cast<double>(e.height * e.width);

@@ -56,7 +56,7 @@ class WinogradRow {
     if (f_.n_spatial != 2) return "blocks of 16 channels are for two spatial dims";
     for (int i = 1; i < 3; ++i) {
       if (winograd_taps(f_, i) == taps_) continue;
-      if (!f_.is_transposed) return "the kernel is not 3x3 with stride 1 and dilation 1";
+      if (!f_.is_transposed) return "the kernel is not 3x3 with stride 1";
       unsupported("the kernel is not %d times as long as the stride, or that is above %d, or there is a dilation",
                   taps_, kMergedStride);
     }
@@ -66,9 +66,9 @@ class WinogradRow {
     if (f_.groups != 1 && (channels % 16 != 0 || maps % 16 != 0))
       return "groups are not whole blocks of 16 channels and maps";
     const int64_t height = extent(outputs[0], 1), width = extent(outputs[0], 2);
-    return winograd_refusal(
-        {channels, maps, height, width, images(outputs[0]), taps_, n_phases(), covered(1, height), covered(2, width)},
-        pairs_);
+    return winograd_refusal({channels, maps, height, width, images(outputs[0]), taps_, n_phases(), covered(1, height),
+                             covered(2, width), dilation(1), dilation(2)},
+                            pairs_);
   }
 
   int absorb(const Descs& outputs, const Epilogue& program) const {
@@ -123,8 +123,8 @@ class WinogradRow {
       state.args.phases[i - 1] = merged_phases(f_, i);
       of.axis[i] = merged_axis(f_, i, x_extents[i], y_extents[i], state.args.phase[i - 1]);
     }
-    state.args.tiles_h = tiles_over(of.axis[1].count);
-    state.args.tiles_w = tiles_over(of.axis[2].count);
+    state.args.tiles_h = tiles_over(1, of.axis[1].count);
+    state.args.tiles_w = tiles_over(2, of.axis[2].count);
     state.tiles = of.images * state.args.tiles_h * state.args.tiles_w;
     divide(w, setup.n_threads(), &state);
     state.args.input_pitch = pitch((w.channels + 15) / 16, state.args.block);
@@ -175,12 +175,13 @@ class WinogradRow {
     MergedPhase phase[kMergedStride];
     return out < 0 ? -1 : merged_axis(f_, i, out, out, phase).count;
   }
-  int64_t tiles_over(int64_t outputs) const {
-    const int m = 2 * pairs_ + 3 - taps_;
-    return (outputs + m - 1) / m;
+  int64_t dilation(int i) const { return f_.is_transposed ? 1 : f_.dilation[i]; }
+  int64_t tiles_over(int i, int64_t outputs) const {
+    return winograd_tiles(outputs, dilation(i), 2 * pairs_ + 3 - taps_);
   }
   int64_t tiles_of(const int64_t* y, int rank) const {
-    return detail::volume(y, rank - 3) * tiles_over(covered(1, y[rank - 2])) * tiles_over(covered(2, y[rank - 1]));
+    return detail::volume(y, rank - 3) * tiles_over(1, covered(1, y[rank - 2])) *
+           tiles_over(2, covered(2, y[rank - 1]));
   }
 
   void pack_phases(const RawWeights& w, float* to) const {
