@@ -141,7 +141,8 @@ def test_groups_of_whole_blocks():
 
 def test_small_maps_are_split_by_panels_of_maps():
     """Many channels and few tiles, as at the end of a network; three threads for two panels of AVX-512."""
-    check(*convolution((1, 272, 7, 7), 64, (1, 1), (1, 1)), threads=(1, 2, 3, 4))
+    check(*convolution((1, 272, 4, 4), 64, (1, 1), (1, 1)), threads=(1, 2, 3, 4))
+    check(*convolution((1, 32, 7, 7), 288, (1, 1), (1, 1)), threads=(1, 2, 3, 4))
 
 
 def test_long_sums_are_added_in_blocks():
