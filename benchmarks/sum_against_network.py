@@ -1,7 +1,7 @@
 """Do the times of the chosen steps add up to the time of the network? The builder decides on the former.
 
 For each model: the sum over the steps of its plan, the time of one run with buffers bound, both as the builder measures
-(the lower quartile), and their ratio. Then the steps that differ most: what each takes in the network, by
+(the least of several runs), and their ratio. Then the steps that differ most: what each takes in the network, by
 `context.profiler`, against what was measured alone. Each number of threads has a process of its own. Trust only what a
 quiet machine says; on any other run it several times and take the smallest of each.
 """
@@ -39,10 +39,6 @@ class StepTimes(trt.IProfiler):
         self.runs[-1].append(ms)
 
 
-def quartile(times: list[float]) -> float:
-    return sorted(times)[(len(times) - 1) // 4]
-
-
 def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     model = MODELS[name].make(1, options.small)
     builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
@@ -68,7 +64,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "model": name,
         "build_s": build_s,
         "sum_ms": sum(step["time_ns"] for step in steps) / 1e6,
-        "network_ms": quartile(times),
+        "network_ms": min(times),
         "steps": in_network(context, inputs, steps, len(times)),
     }
 
@@ -85,7 +81,7 @@ def in_network(context: Any, inputs: dict[str, Any], steps: list[dict[str, Any]]
             "layer": step["layer"],
             "runs_on": step["runs_on"],
             "alone_ms": step["time_ns"] / 1e6,
-            "network_ms": quartile([run[i] for run in runs]),
+            "network_ms": min([run[i] for run in runs]),
         }
         for i, step in enumerate(steps)
     ]

@@ -26,7 +26,7 @@ NO_CALIBRATION = (
     "quantiser wrote), and leave calibrator and BuilderFlag.INT8 away. Without them it would run in float32."
 )
 ALL_SOURCES = sum(1 << int(source) for source in TacticSource)
-_TIMES_ONCE = "candidates run in turns until their times are stable, and the lower quartile counts."
+_TIMES_ONCE = "candidates run in turns until their times are stable, and the least time counts."
 
 
 class TensorRTSettings(Strict):

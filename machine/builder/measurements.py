@@ -30,13 +30,20 @@ from dovetail.machine.timing_cache import ITimingCache, Key, Measurement, device
 
 _log = logging.getLogger("dovetail")
 TARGET_NS = 2_000_000  # a candidate is repeated until this was spent on it, its time is stable,
-LEAST_RUNS = 4  # and it has run so often;
+LEAST_RUNS = 3  # and it has run so often;
 MOST_TARGETS = 3  # but for no more times as long,
 MOST_RUNS = 50  # and no more often
 STABLE = 0.03  # by how much of it a time may change when the number of runs is doubled
-QUICK_RUNS = 2  # that every candidate gets,
-SLOW = 2.0  # and those that take this many times as long as another one of the same places get no more;
-SLOW_ON_GPU = 1.25  # the same on a GPU, whose times vary less
+NEAR = 1.25  # those that take up to this many times as long as the best one of the same places
+FAR = 2.0  # and up to this many times as long as the best one of all places
+NEAR_RUNS = 6  # run so often, whatever that takes,
+DOUBTFUL_RUNS = 20  # and so often where their times contradict each other
+DOUBT = 0.08  # of a time: what a row may take longer for absorbing layers
+QUICK_RUNS = 1  # that every candidate gets at once; those that take
+SLOW = 2.0  # times as long as another one of the same places are looked at again when the next ones have run,
+LOOKS = 2  # so often, but
+HARDLY = 4.0  # once only if they take this many times as long, and then get no more;
+SLOW_ON_GPU, QUICK_RUNS_ON_GPU = 1.25, 2  # the same on a GPU, whose times vary less: without another look
 HOPELESS = 20.0  # those that take this many times as long in their first run get no other
 NETWORK_NS = 1_000_000_000  # the whole network is repeated until this was spent on it
 MOST_BYTES = 1 << 27  # of the tensors of candidates that are measured in turns
@@ -305,11 +312,21 @@ class _Race:
             self.error = error
 
     @property
+    def is_on_gpu(self) -> bool:
+        return self.candidate.device == DeviceType.GPU
+
+    @property
     def is_done(self) -> bool:
         n = len(self.times)
         if n < LEAST_RUNS or (n < MOST_RUNS and self.spent_ns < TARGET_NS):
             return False
         return n >= MOST_RUNS or self.spent_ns >= MOST_TARGETS * TARGET_NS or _is_stable(self.times)
+
+    def is_of_row(self, other: _Race) -> bool:
+        """Is it the same kernel with the same places of its own tensors?"""
+        mine, its = self.candidate, other.candidate
+        is_same = mine.row.implementation.id == its.row.implementation.id and mine.row.row == its.row.row
+        return is_same and mine.places == its.places
 
 
 class _Races:
@@ -319,18 +336,24 @@ class _Races:
         self._all: list[_Race] = []
 
     def add(self, race: _Race) -> None:
-        """Run it a first time, which finds memory and code in no cache, and `QUICK_RUNS` times that count."""
+        """Run it a first time, which finds memory and code in no cache, and `QUICK_RUNS` times that count.
+
+        Then look again at slow ones from before: a single moment, in which the machine may have been busy, decides
+        nothing. Few of them take memory at once.
+        """
         self._all.append(race)
         race.run()
         is_hopeless = race.error is None and len(self._alike(race)) and race.times[0] > HOPELESS * self._best(race)
         if not is_hopeless:
             race.times.clear()
-            for _ in range(QUICK_RUNS):
+            for _ in range(QUICK_RUNS_ON_GPU if race.is_on_gpu else QUICK_RUNS):
                 if race.error is None:
                     race.run()
         for other in self._all:
-            if other.trial is not None and (other.error is not None or self._is_slow(other)):
-                other.finish()
+            if other is not race and other.trial is not None:
+                self._look_again(other)
+        if is_hopeless or race.error is not None or (race.is_on_gpu and self._is_slow(race)):
+            race.finish()
 
     def finished(self, keys: Container[Key]) -> list[_Race]:
         """The races of these keys, all finished."""
@@ -340,14 +363,62 @@ class _Races:
         return found
 
     def in_turns(self) -> None:
-        """Repeat those that may win until their times are stable."""
+        """Repeat those that may win until their times are stable, and do not contradict each other."""
         hopeful = [race for race in self._all if race.trial is not None]
         while True:
-            running = [race for race in hopeful if race.error is None and not race.is_done]
+            running = [race for race in hopeful if race.error is None and self._needs_more(race)]
             if not running:
                 return
             for race in running:
                 race.run()
+
+    def _needs_more(self, race: _Race) -> bool:
+        """Whether another run may change what is chosen.
+
+        Another program, or another virtual machine on the same core, makes single runs or all of some tenths of a
+        second up to twice as long. The best time of several turns is rarely touched by that.
+        """
+        n = len(race.times)
+        if self._is_slow(race):
+            return self._may_be_fast(race)
+        if not race.is_done:
+            return True
+        if race.is_on_gpu or n >= DOUBTFUL_RUNS or not self._is_near(race):
+            return False
+        return n < NEAR_RUNS or self._is_doubtful(race)
+
+    def _is_near(self, race: _Race) -> bool:
+        own = self._likely(race)
+        if own > NEAR * self._best(race):
+            return False
+        n_absorbed = race.candidate.n_absorbed
+        others = [other for other in self._all if other.times and other.candidate.n_absorbed == n_absorbed]
+        return own <= FAR * min(min(other.times) for other in others)
+
+    def _is_doubtful(self, race: _Race) -> bool:
+        """Does the row seem to take longer for absorbing less, or much longer for absorbing more?"""
+        return self._likely(race) < min(race.times)
+
+    def _likely(self, race: _Race) -> float:
+        """Its time, or less if the same row with more or fewer layers absorbed says so."""
+        likely, n_absorbed = float(min(race.times)), race.candidate.n_absorbed
+        for other in self._all:
+            its = other.candidate.n_absorbed
+            if its != n_absorbed and other.times and other.error is None and race.is_of_row(other):
+                likely = min(likely, min(other.times) * (1 + (DOUBT if n_absorbed > its else 0)))
+        return likely
+
+    def _look_again(self, race: _Race) -> None:
+        """Finish it if it failed, or is slow, and was when other candidates had run in between."""
+        if race.error is None and self._is_slow(race) and self._may_be_fast(race):
+            race.run()
+        if race.error is not None or (self._is_slow(race) and not self._may_be_fast(race)):
+            race.finish()
+
+    def _may_be_fast(self, race: _Race) -> bool:
+        """Whether a slow one has not been looked at often enough."""
+        looks = 1 if self._likely(race) > HARDLY * self._best(race) else LOOKS
+        return not race.is_on_gpu and len(race.times) < QUICK_RUNS + looks
 
     def _alike(self, race: _Race) -> list[_Race]:
         """The others that take and leave tensors in the same places, and have been run."""
@@ -366,8 +437,8 @@ class _Races:
         return min((min(other.times) for other in self._alike(race)), default=math.inf)
 
     def _is_slow(self, race: _Race) -> bool:
-        slow = SLOW_ON_GPU if race.candidate.device == DeviceType.GPU else SLOW
-        return min(race.times) > slow * self._best(race)
+        slow = SLOW_ON_GPU if race.is_on_gpu else SLOW
+        return self._likely(race) > slow * self._best(race)
 
 
 def _run_plan(plan: IHostMemory, inputs: Arrays, n_threads: int) -> Measurement:
@@ -393,8 +464,8 @@ def _mebibytes(n_bytes: int) -> int:
 
 
 def _typical(times: Sequence[int]) -> float:
-    """The lower quartile: robust against a busy machine, and against single runs that were fast by chance."""
-    return float(sorted(times)[(len(times) - 1) // 4])
+    """The least: whatever else the machine does only adds to a time."""
+    return float(min(times))
 
 
 def _is_stable(times: Sequence[int]) -> bool:

@@ -15,6 +15,9 @@ from dovetail.machine.builder.own_layers import reformat
 from dovetail.machine.timing_cache import Key
 
 UNTIMED_NS = 1000.0  # cost of a reformat if nothing is timed: outweighs the order of candidates
+# What a reformat on the CPU costs beyond its time alone: a barrier, and a tensor that its neighbours read and write in
+# caches where they would not need it. Also, times vary: without gain worth the name there is no reformat.
+IN_NETWORK, BARRIER_NS = 1.25, 2000.0
 
 
 class Reformats:
@@ -67,8 +70,14 @@ class Reformats:
         key = (tensor.ranges[0][1], tensor.dtype, tensor.scale > 0, source, target)
         if key not in self._known:
             candidate = self.fastest(self.group(tensor, source, target))
-            self._known[key] = math.inf if candidate is None else candidate.time_ns
+            self._known[key] = math.inf if candidate is None else self._cost_of(candidate)
         return self._known[key]
+
+    def _cost_of(self, candidate: Candidate) -> float:
+        is_timed = self._candidates.config.builder_optimization_level > 0
+        if not is_timed or candidate.device == DeviceType.GPU:
+            return candidate.time_ns
+        return candidate.time_ns * IN_NETWORK + BARRIER_NS
 
     def fastest(self, group: LayerGroup, is_watched: bool = False) -> Candidate | None:
         """The fastest way to run what `group` made, with its time; None if nothing does it.

@@ -14,6 +14,7 @@ import numpy as np
 
 from dovetail.core.errors import FormatError
 from dovetail.core.negotiation import Place
+from dovetail.core.types import DeviceType
 from dovetail.machine.builder.graph import Candidate, Graph, GraphTensor, LayerGroup
 from dovetail.machine.builder.pbqp import Problem, Solution, solve
 from dovetail.machine.builder.reformats import Reformats
@@ -22,6 +23,9 @@ UNTIMED_STEP_NS = 1.0  # without timings, the earlier candidate wins
 # Of the time of a kernel that absorbs. As much does a time vary from one measurement to the next, and what a fused step
 # saves beyond it is not in the times of single steps: a barrier, and a result that leaves the caches in between.
 FUSED_GAIN = 0.05
+# By how much a busy machine may make a row seem slower with more layers absorbed than with fewer and steps behind it:
+# in truth absorbing saves a step and its memory traffic. What seems worse than that is believed.
+DOUBT = 0.15
 
 
 Rest = Callable[[int, Place | None], tuple[float, tuple[Candidate, ...]]]
@@ -91,7 +95,7 @@ class Selection:
                 behind, others = rest(candidate.n_absorbed, group.place_of_result(candidate))
             whole = replace(candidate, rest=others) if others else candidate
             found.append(Alternative(whole, _own_cost(candidate, order) + behind, group.places(whole)))
-        return found
+        return _without_contradictions(found)
 
     def _apart(
         self, group: LayerGroup, first: int, end: int, place: Place | None, order: int
@@ -180,6 +184,27 @@ class Selection:
         costs = np.array([[self._reformats.cost(tensor, a, b) for b in targets] for a in sources])  # type: ignore[arg-type]
         rows, columns = [sources.index(a) for a in given], [targets.index(b) for b in wanted]
         return costs[np.ix_(rows, columns)]
+
+
+def _without_contradictions(found: list[Alternative]) -> list[Alternative]:
+    """On the CPU those that absorb more cost at most what the same row costs that absorbs less, unless far more.
+
+    Of two that cost the same, the one that absorbs more stands first and is chosen.
+    """
+    settled = []
+    for one in found:
+        is_fused = one.candidate.n_absorbed and one.candidate.device == DeviceType.CPU
+        limit = min((less.cost_ns for less in found if _absorbs_less(less, one)), default=math.inf) if is_fused else 0.0
+        is_doubtful = limit < one.cost_ns <= limit * (1 + DOUBT)
+        settled.append(replace(one, cost_ns=limit) if is_doubtful else one)
+    return settled
+
+
+def _absorbs_less(one: Alternative, other: Alternative) -> bool:
+    """Is it the same row in the same places, with fewer layers absorbed?"""
+    mine, its = one.candidate.row, other.candidate.row
+    is_same = (mine.implementation.id, mine.row, mine.tactic) == (its.implementation.id, its.row, its.tactic)
+    return is_same and one.candidate.n_absorbed < other.candidate.n_absorbed and one.places == other.places
 
 
 def _own_cost(candidate: Candidate, order: int) -> float:

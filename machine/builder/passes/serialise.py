@@ -19,7 +19,7 @@ from dovetail.core.types import DeviceType, FieldType, from_numpy
 from dovetail.machine.builder.build import Build
 from dovetail.machine.builder.control import aliases
 from dovetail.machine.builder.graph import Block, Candidate, Graph, GraphTensor, LayerGroup, MemoryPlan, PackedLater
-from dovetail.machine.builder.measurements import QUICK_RUNS
+from dovetail.machine.builder.measurements import LEAST_RUNS
 from dovetail.machine.builder.origins import Table
 from dovetail.machine.plan import PackedAtLoad, write_plan
 
@@ -330,7 +330,7 @@ def _is_same(one: Candidate, other: Candidate) -> bool:
 def _loser(group: LayerGroup, candidate: Candidate) -> str:
     formats = "/".join(dict.fromkeys(word for word in group.head.words_of(candidate) if word))
     time = "untimed" if math.isnan(candidate.time_ns) else f"{candidate.time_ns / 1e3:.2f} us"
-    if 0 < candidate.n_runs <= QUICK_RUNS:
+    if 0 < candidate.n_runs < LEAST_RUNS:
         runs = "1 run" if candidate.n_runs == 1 else f"{candidate.n_runs} runs"
         time += f" (in {runs} only, since a candidate with the same formats took far less)"
     absorbed = f" with {candidate.n_absorbed} absorbed" if candidate.n_absorbed else ""

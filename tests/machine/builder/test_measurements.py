@@ -14,7 +14,17 @@ from dovetail.core.types import DataType
 from dovetail.machine.builder import measurements, pipeline
 from dovetail.machine.builder.build import build_of
 from dovetail.machine.builder.graph import Candidate, GraphTensor, LayerGroup
-from dovetail.machine.builder.measurements import LEAST_RUNS, MOST_RUNS, QUICK_RUNS, Measurements
+from dovetail.machine.builder.measurements import (
+    DOUBTFUL_RUNS,
+    LEAST_RUNS,
+    LOOKS,
+    MOST_RUNS,
+    NEAR_RUNS,
+    QUICK_RUNS,
+    Measurements,
+    _Race,
+    _Races,
+)
 from dovetail.machine.builder.passes import prune_candidates
 from dovetail.machine.builder.run_group import Prepared, prepare
 from dovetail.machine.builder.samples import BLOCK, sample_block, samples
@@ -87,8 +97,37 @@ def test_candidates_run_in_turns(race):
 
 def test_a_slow_candidate_is_not_repeated(race):
     (fast, slow), order = race(fast=[2000, 1000], slow=[5000, 2100])
-    assert (slow.ns, slow.runs) == (2100, QUICK_RUNS)
-    assert fast.runs > QUICK_RUNS and order.count("slow") == 1 + QUICK_RUNS
+    assert (slow.ns, slow.runs) == (2100, QUICK_RUNS + LOOKS)
+    assert fast.runs > slow.runs and order.count("slow") == 1 + slow.runs
+
+
+def test_a_busy_moment_does_not_end_a_candidate(race):
+    (_, unlucky, _), order = race(other=[2000, 1000], unlucky=[5000, 12_000, 900], last=[2000, 1000])
+    assert unlucky.ns == 900 and unlucky.runs >= LEAST_RUNS
+    assert order.index("last") < len(order) - 1 - order[::-1].index("unlucky")  # it had another turn behind it
+
+
+def test_near_ones_run_more_often(race, monkeypatch):
+    monkeypatch.setattr(measurements, "TARGET_NS", 0)  # as if each run took that long
+    (best, near, far), _ = race(best=[MS], near=[int(1.1 * MS)], far=[int(1.6 * MS)])
+    assert best.runs == near.runs == NEAR_RUNS and LEAST_RUNS <= far.runs < NEAR_RUNS
+
+
+def test_times_that_contradict_each_other_are_looked_at_again(group, monkeypatch):
+    monkeypatch.setattr(measurements, "TARGET_NS", 0)
+    busy = [3 * MS] * (1 + NEAR_RUNS)  # all the time that a candidate gets otherwise
+    FakeTrial.script, FakeTrial.log = {"alone": [*busy, 2 * MS], "fused": [2 * MS]}, []
+    native = next(iter(trt.get_plugin_registry().implementations_of("Activation@1"))).native
+    place = Place(trt.float32, trt.TensorFormat.LINEAR, trt.DeviceType.CPU)
+    races = _Races()
+    for n_absorbed, tactic in enumerate(FakeTrial.script):
+        row = FormatRow(Implementation("Activation@1", "fake", native=native), 0, tactic, (place, place))
+        candidate = Candidate(row, None, n_absorbed=n_absorbed)
+        races.add(_Race(tactic, group, candidate, FakeTrial(group, candidate, [], 1), None))
+    races.in_turns()
+    alone, fused = races.finished(FakeTrial.script)
+    assert NEAR_RUNS < len(alone.times) <= DOUBTFUL_RUNS and min(alone.times) == 2 * MS
+    assert len(fused.times) == NEAR_RUNS
 
 
 def test_a_hopeless_candidate_runs_once(race):
@@ -119,7 +158,8 @@ def test_a_candidate_that_fails_in_its_turn_loses(race):
 
 
 def test_what_is_cut_short_is_in_the_report(monkeypatch):
-    monkeypatch.setattr(measurements, "SLOW", 0.0)  # all of them are
+    for limit in ("SLOW", "HARDLY"):
+        monkeypatch.setattr(measurements, limit, 0.0)  # all of them are
     builder, network, config = convolution_chain(1)
     config.builder_optimization_level = 5  # rows of all instruction sets
     steps = read_plan(builder.build_serialized_network(network, config))["report"]["steps"]
@@ -261,8 +301,8 @@ def test_large_samples_repeat_a_block():
     assert set(np.unique(sample_block(DataType.BOOL, 100))) == {False, True}
 
 
-def test_a_candidate_that_cannot_win_gives_back_its_memory_at_once(race, monkeypatch):
-    """Before the next one is made: of many candidates few take memory at a time."""
+def test_a_candidate_that_cannot_win_gives_back_its_memory_soon(race, monkeypatch):
+    """When it has been looked at again behind the next ones: of many candidates few take memory at a time."""
     alive = []
     results = FakeTrial.results
     monkeypatch.setattr(FakeTrial, "results", lambda trial: alive.remove(trial.tactic) or results(trial))
@@ -271,11 +311,12 @@ def test_a_candidate_that_cannot_win_gives_back_its_memory_at_once(race, monkeyp
     def make(trial, *given, **named):
         made(trial, *given, **named)
         alive.append(trial.tactic)
-        assert "slow" not in alive or trial.tactic == "slow"
+        assert "slow" not in alive or trial.tactic != "last"
 
     monkeypatch.setattr(FakeTrial, "__init__", make)
-    times, _ = race(fast=[2000, 1000], slow=[5000, 2100], third=[2000, 1001])
-    assert [time.ns for time in times] == [1000, 2100, 1001] and alive == []
+    more = {name: [2000, 1001] for name in [*"abcdef"[:LOOKS], "last"]}
+    times, _ = race(fast=[2000, 1000], slow=[5000, 2100], **more)
+    assert [time.ns for time in times] == [1000, 2100, *[1001] * len(more)] and alive == []
 
 
 def test_candidates_that_only_absorb_more_share_what_they_pack():
