@@ -8,7 +8,8 @@ heads of key and value that are repeated for several of query. The layer reads r
 heads * size], where query, key and value were transposed from such, and so it writes its result. Where they are parts
 of one product with a constant matrix, each becomes a product of its own.
 
-Results change by rounding. Where a mask of -inf leaves no key, they were nan and are 0.
+Results change by rounding. Where a mask of -inf leaves no key, they were nan and are 0, as exporters that put 0 in the
+place of nan want it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy
 
 from dovetail.core.expr import as_expr
 from dovetail.core.types import FLOATS, DataType, DeviceType, nptype
-from dovetail.plugins.rewrites import Rewrites, is_op, same_dims, with_number
+from dovetail.plugins.rewrites import Rewrites, is_op, number_of, same_dims, with_number
 from dovetail.plugins.rewrites_heads import Heads
 from dovetail.plugins.rewrites_moves import Move, fields_of, is_in_order, move_of, same_extents
 
@@ -56,10 +57,21 @@ def find_attention(graph: Any, build: Any) -> Any:
     edit = Rewrites(graph, build, "find_attention")
     for layer in edit.layers():
         if layer.device == DeviceType.CPU and is_op(layer, "MatrixMultiply", op0="NONE"):
-            softmax = layer.inputs[0].producer
+            softmax, *guard = _softmax(layer.inputs[0])
             if is_op(softmax, "SoftMax") and layer.values["op1"].name != "VECTOR":
-                _replace(edit, softmax, layer)
+                _replace(edit, softmax, guard, layer)
     return edit.finish()
+
+
+def _softmax(tensor: Any) -> list[Any]:
+    """The layer that makes a tensor, a softmax perhaps, and those behind it that put 0 in the place of nan."""
+    layer = tensor.producer
+    if not is_op(layer, "Select"):
+        return [layer]
+    condition, number, weights = layer.inputs
+    is_nan = condition.producer
+    is_guard = is_op(is_nan, "Unary", op="ISNAN") and is_nan.inputs[0] is weights and number_of(number) == 0
+    return [weights.producer, is_nan, layer] if is_guard else [layer]
 
 
 # ---- the scores
@@ -223,7 +235,7 @@ def _sum_of(edit: Rewrites, masks: list[Any], before: Any, dtype: Any) -> Any:
 # ---- replacing
 
 
-def _replace(edit: Rewrites, softmax: Any, layer: Any) -> None:
+def _replace(edit: Rewrites, softmax: Any, guard: list[Any], layer: Any) -> None:
     weights, y = layer.inputs[0], layer.outputs[0]
     rank, block = len(y.dims), edit.block_of(layer)
     axes = softmax.values["axes"] or 1 << max(0, rank - 3)
@@ -232,7 +244,7 @@ def _replace(edit: Rewrites, softmax: Any, layer: Any) -> None:
     if edit.only_taker(weights) is not layer:
         return
     for found in _scores(softmax.inputs[0]):
-        inside = [found.product, *found.layers, softmax]
+        inside = [found.product, *found.layers, softmax, *guard]
         scores = found.product.outputs[0]
         if len(scores.dims) != rank or not _are_scores(scores, softmax.inputs[0]) or scores.dtype != y.dtype:
             continue

@@ -114,6 +114,15 @@ def hidden_where_true(n, x):
     return joined(n, product(n, softmax(n, scores), v))
 
 
+def guarded_against_nan(n, x):
+    """A mask of -inf may leave a query no key."""
+    q, k, v = three(n, x)
+    shown = np.tril(np.ones((1, 1, L, L)), -1)
+    mask = n.c(np.where(shown, 0, -np.inf))
+    weights = softmax(n, n.ew("SUM", product(n, q, k, TURN), mask))
+    return joined(n, product(n, n.add("Select", n.unary("ISNAN", weights), number(n, 0.0), weights), v))
+
+
 def shared_heads(n, x):
     def repeated(y):
         y = n.shuffle(y, (), (0, 0, 1, S), (0, 2, 1, 3))
@@ -142,8 +151,8 @@ def rows_behind(n, x):
 
 SPELLINGS = [
     bert_like, without_mask, root_of_the_scale_on_both_sides, gathered_parts, parts_of_each_head, windows,
-    scaled_behind_the_mask, hidden_by_select, hidden_where_true, shared_heads, heads_in_the_batch, heads_stay_apart,
-    rows_behind,
+    scaled_behind_the_mask, hidden_by_select, hidden_where_true, guarded_against_nan, shared_heads,
+    heads_in_the_batch, heads_stay_apart, rows_behind,
 ]  # fmt: skip
 
 
@@ -240,6 +249,12 @@ def a_number_that_is_not_small(n, x):
     return joined(n, product(n, softmax(n, n.add("Select", causal, product(n, q, k, TURN), number(n, -2.0))), v))
 
 
+def guarded_by_one(n, x):
+    q, k, v = three(n, x)
+    weights = softmax(n, product(n, q, k, TURN))
+    return joined(n, product(n, n.add("Select", n.unary("ISNAN", weights), number(n, 1.0), weights), v))
+
+
 def scores_used_twice(n, x):
     q, k, v = three(n, x)
     scores = product(n, q, k, TURN)
@@ -256,7 +271,7 @@ def weights_used_twice(n, x):
 
 NEAR = [
     softmax_over_queries, softmax_of_something_else, weights_on_the_right, a_factor_for_each_head, a_divided_number,
-    a_mask_for_each_query, a_number_that_is_not_small, scores_used_twice, weights_used_twice,
+    a_mask_for_each_query, a_number_that_is_not_small, guarded_by_one, scores_used_twice, weights_used_twice,
 ]  # fmt: skip
 
 
