@@ -131,17 +131,23 @@ class Measurements:
         started = time.perf_counter()
         arrays = contents() if missing and contents is not None else None
         races = _Races()
-        for part in _that_fit_into_memory(missing, self._is_shared):
-            found |= self._measure(part, arrays, races)
+        yardstick = _yardstick(dict(zip(keys, ways, strict=True)), found) if missing else {}
+        known = {key: found[key] for key in yardstick}
+        for part in _that_fit_into_memory(yardstick | missing, self._is_shared):
+            found |= self._measure(part, arrays, races, known)
             _native.trim_memory()
         self._spent_s += time.perf_counter() - started
         self._n_measured += len(missing)
         return [found[key] for key in keys]
 
     def _measure(
-        self, ways: Mapping[Key, tuple[LayerGroup, Candidate]], arrays: Arrays | None, races: _Races
+        self,
+        ways: Mapping[Key, tuple[LayerGroup, Candidate]],
+        arrays: Arrays | None,
+        races: _Races,
+        known: Mapping[Key, Measurement | Exception],
     ) -> dict[Key, Measurement | Exception]:
-        """Measure in turns, and store what was found."""
+        """Measure in turns, and store what was found. Times of `known` stay, and say how fast the machine is now."""
         found: dict[Key, Measurement | Exception] = {}
         shared, prepared = OnDevice(), Prepared()
         for key, (group, candidate) in ways.items():
@@ -157,13 +163,17 @@ class Measurements:
                 trial = Trial(group, candidate, own, self.n_threads, prepared=prepared)
                 races.add(_Race(key, group, candidate, trial, before))
             except Exception as error:
-                found[key] = error
+                found[key] = known.get(key, error)
         races.in_turns()
+        speed = races.speed(known)
         for race in races.finished(ways):
+            if race.key in known:
+                found[race.key] = known[race.key]
+                continue
             if race.error is not None:
                 found[race.key] = race.error
                 continue
-            measured = Measurement(_typical(race.times), len(race.times))
+            measured = Measurement(speed * _typical(race.times), len(race.times))
             found[race.key] = measured
             self._store(race.key, measured)
         return found
@@ -362,6 +372,14 @@ class _Races:
             race.finish()
         return found
 
+    def speed(self, known: Mapping[Key, Measurement | Exception]) -> float:
+        """Of the machine now, at most 1: what the yardstick took when it was measured before, to what it takes now."""
+        for race in self._all:
+            before = known.get(race.key)
+            if isinstance(before, Measurement) and race.times and race.error is None:
+                return min(1.0, before.ns / min(race.times))
+        return 1.0
+
     def in_turns(self) -> None:
         """Repeat those that may win until their times are stable, and do not contradict each other."""
         hopeful = [race for race in self._all if race.trial is not None]
@@ -471,6 +489,22 @@ def _typical(times: Sequence[int]) -> float:
 def _is_stable(times: Sequence[int]) -> bool:
     half, whole = _typical(times[: len(times) // 2]), _typical(times)
     return abs(half - whole) <= STABLE * whole
+
+
+def _yardstick(
+    ways: Mapping[Key, tuple[LayerGroup, Candidate]], found: Mapping[Key, Measurement | Exception]
+) -> dict[Key, tuple[LayerGroup, Candidate]]:
+    """The fastest candidate of the CPU that was measured before, for an equal layer.
+
+    If the machine is slower now, it is by what this one takes longer. Else a kernel would win by when it was measured.
+    """
+    times = {
+        key: one.ns
+        for key, one in found.items()
+        if isinstance(one, Measurement) and ways[key][1].device == DeviceType.CPU
+    }
+    key = min(times, key=times.__getitem__, default=None)
+    return {} if key is None else {key: ways[key]}
 
 
 def _that_fit_into_memory(

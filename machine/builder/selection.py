@@ -23,9 +23,10 @@ UNTIMED_STEP_NS = 1.0  # without timings, the earlier candidate wins
 # Of the time of a kernel that absorbs. As much does a time vary from one measurement to the next, and what a fused step
 # saves beyond it is not in the times of single steps: a barrier, and a result that leaves the caches in between.
 FUSED_GAIN = 0.05
-# By how much a busy machine may make a row seem slower with more layers absorbed than with fewer and steps behind it:
-# in truth absorbing saves a step and its memory traffic. What seems worse than that is believed.
-DOUBT = 0.15
+# By how much a busy machine may make a row seem slower with more layers absorbed than with fewer and steps behind it.
+# In truth absorbing saves a step and its memory traffic. What seems worse than that is believed. Where steps take next
+# to nothing, the barrier between them is more.
+DOUBT, DOUBT_NS = 0.15, 1000.0
 
 
 Rest = Callable[[int, Place | None], tuple[float, tuple[Candidate, ...]]]
@@ -194,8 +195,9 @@ def _without_contradictions(found: list[Alternative]) -> list[Alternative]:
     settled = []
     for one in found:
         is_fused = one.candidate.n_absorbed and one.candidate.device == DeviceType.CPU
-        limit = min((less.cost_ns for less in found if _absorbs_less(less, one)), default=math.inf) if is_fused else 0.0
-        is_doubtful = limit < one.cost_ns <= limit * (1 + DOUBT)
+        others = [less.cost_ns for less in found if is_fused and _absorbs_less(less, one)]
+        limit = min(others, default=math.inf)
+        is_doubtful = limit < one.cost_ns <= limit * (1 + DOUBT) + DOUBT_NS
         settled.append(replace(one, cost_ns=limit) if is_doubtful else one)
     return settled
 

@@ -146,6 +146,20 @@ def test_the_first_run_does_not_count_nor_do_busy_moments(race):
     assert time.ns == 1000
 
 
+def test_what_was_measured_before_says_whether_the_machine_is_slower_now(race):
+    race(old=[MS])
+    (old, new), order = race(old=[2 * MS], new=[3 * MS])
+    assert (old.ns, new.ns) == (MS, 1.5 * MS) and "old" in order
+    (old, later), _ = race(old=[MS // 2], later=[3 * MS])  # faster: nothing is known of a candidate that is slower
+    assert (old.ns, later.ns) == (MS, 3 * MS)
+
+
+def test_nothing_runs_where_all_was_measured_before(race):
+    race(a=[MS], b=[MS])
+    (a, b), order = race(a=[2 * MS], b=[2 * MS])
+    assert a.ns == b.ns == MS and order == []
+
+
 def test_times_that_do_not_settle_end_nevertheless(race):
     (time,), _ = race(a=[1000, *(1000 + 400 * (i % 7) for i in range(500))])
     assert time.runs <= MOST_RUNS

@@ -123,16 +123,16 @@ def test_a_kernel_that_absorbs_may_take_a_little_longer_than_the_layers_by_thems
 def test_a_row_does_not_lose_to_itself_unless_absorbing_takes_far_longer(graph, build):
     """A busy machine makes single times longer; that a kernel and a step more take less is not believed easily."""
     add, relu, mul = graph.groups[0].layers
-    others = [way(relu, "relu", [LINEAR] * 2, 20.0)], [way(mul, "mul", [LINEAR] * 3, 30.0)]
+    others = [way(relu, "relu", [LINEAR] * 2, 20_000.0)], [way(mul, "mul", [LINEAR] * 3, 30_000.0)]
     for name, time_ns, wanted in (
-        ("row", 180.0, ["add + relu + mul"]),
-        ("row", 182.0, ["add", "relu", "mul"]),
-        ("another", 180.0, ["add", "relu", "mul"]),
+        ("row", 181_000.0, ["add + relu + mul"]),
+        ("row", 183_000.0, ["add", "relu", "mul"]),
+        ("another", 181_000.0, ["add", "relu", "mul"]),
     ):
         graph.set_groups([LayerGroup(add, [relu, mul], taken=[[], [Taken(1, None)]])])
-        row = way(add, "row", [LINEAR] * 3, 100.0)
+        row = way(add, "row", [LINEAR] * 3, 100_000.0)
         offer(graph, [way(add, name, [LINEAR] * 3, time_ns, n_absorbed=2), row], *others)
-        assert build.selection.choose(graph).cost == 150.0
+        assert build.selection.choose(graph).cost == 150_000.0
         split_groups(graph, build)
         assert [group.name for group in graph.groups] == wanted
 
