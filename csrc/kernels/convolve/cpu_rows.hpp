@@ -45,6 +45,8 @@ enum class ConvolveKind { gemm, int8, bf16, rows, blocked, stem, depthwise };
 
 // The kernels for CHW16 end a sum after whole planes of taps; with more taps than these its rounding errors would show.
 constexpr int64_t kMostBlockedTaps = 256, kMostDepthwiseTaps = 1024;
+// First layers have few. With more, blocks of channels are never slower by more than times vary.
+constexpr int64_t kMostStemChannels = 32;
 
 // One gather with everything but its addresses, and how it is cut: by tiles or panels where kernels take both.
 struct ConvolvePhase {
@@ -96,6 +98,8 @@ class ConvolveRow {
       return f_.groups == channels && f_.groups == maps ? nullptr : "not one channel and one map a group";
     }
     if (kind_ == ConvolveKind::stem && f_.groups != 1) return "groups of a linear tensor";
+    if (kind_ == ConvolveKind::stem && channels > kMostStemChannels)
+      return "many channels of a linear tensor: next to their products a reformat costs little";
     if (f_.groups == 1) return nullptr;
     if (channels >= 0 && channels / f_.groups % 16 == 0 && maps / f_.groups % 16 == 0) return nullptr;
     return "groups are not whole blocks of 16 channels and maps";
