@@ -41,7 +41,9 @@ struct ConvolveArgs {
   int64_t panel;                    // maps of one panel of weights (kernels of linear tensors)
   float scale;                      // of the products (INT8)
   const EpilogueProgram* epilogue;  // to compute on y, or null
-  int32_t x_is_linear;  // kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels
+  // Of kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels; behind these weights are
+  // those of another phase, which is next.
+  int32_t x_is_linear, is_followed;
 };
 
 // The outputs of merged phases, which spread.hpp moves to where they belong.

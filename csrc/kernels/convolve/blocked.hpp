@@ -377,7 +377,10 @@ void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
     n = at.n_in_chunk - at.in_chunk < last - item ? at.n_in_chunk - at.in_chunk : last - item;
     const int64_t block = at.pair * kMapBlocks, left = map_blocks - block;
     const int64_t n_blocks = left < kMapBlocks ? left : kMapBlocks;
-    const int64_t next = item + n == last ? 0 : left - n_blocks < kMapBlocks ? left - n_blocks : kMapBlocks;
+    // Of the next pair, which a thread computes next, if not in this call then in another.
+    const bool is_followed = args.is_followed || group + 1 < args.groups;
+    const int64_t rest = left > n_blocks ? left - n_blocks : is_followed ? kMapBlocks : 0;
+    const int64_t next = rest < kMapBlocks ? rest : kMapBlocks;
     tile.x = static_cast<const float*>(args.x) + unit * x_group;
     tile.weights = static_cast<const float*>(args.weights) + (group * map_blocks + block) * tile.weight_block;
     tile.bias = args.bias ? args.bias + group * args.maps + block * kBlock : nullptr;

@@ -158,6 +158,7 @@ class ConvolveRow {
       packed += form_bytes(w, args.axis);
       if (args.axis[0].count * args.axis[1].count * args.axis[2].count == 0) continue;
       count_items(setup.n_threads(), &phase);
+      if (!state.phases.empty()) state.phases.back().args.is_followed = 1;
       state.phases.push_back(phase);
     }
     divide(static_cast<int64_t>(setup.workspace_bytes()) - state.tiles_at, setup.n_threads(), &state);
