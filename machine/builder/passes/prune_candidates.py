@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from dovetail.core.negotiation import Refusal
 from dovetail.core.types import TensorFormat
@@ -36,24 +37,14 @@ def prune_candidates(graph: Graph, build: Build) -> Graph:
         if not _is_flexible(layer, found):
             bound |= _formats_of(found)
     for layer, found in _units(graph):
-        is_flexible = _is_flexible(layer, found)
+        rows = _Rows(layer, found)
         kept: list[Candidate] = []
-        with_vectors = {_kind(candidate) for candidate in found.candidates if _uses_vectors(candidate)}
-        stems = [_stem(candidate) for candidate in found.candidates]
-        widest = _widest(found.candidates, stems)
-        for candidate, stem in zip(found.candidates, stems, strict=True):
-            row = candidate.row
-            if not set(candidate.formats) <= bound:
-                reason = "no other layer is bound to these formats"
-            elif is_flexible and _padding(layer, candidate) > MOST_PADDING:
-                reason = f"padding makes a tensor more than {MOST_PADDING} times as large"
-            elif _kind(candidate) in with_vectors and not _uses_vectors(candidate):
-                reason = "it computes without the vector instructions that a row like it uses"
-            elif _cannot_win(layer, candidate, widest[stem]):
-                reason = "a row like it has wider vectors, and tensors fill them"
-            else:
+        for candidate in found.candidates:
+            reason = rows.reason_against(candidate, bound)
+            if not reason:
                 kept.append(candidate)
                 continue
+            row = candidate.row
             reason += f" (not timed below builder_optimization_level {EXHAUSTIVE_LEVEL})"
             found.trace.refused.append(Refusal(row.implementation.id, row.tactic, -1, reason))
         found.candidates = kept or found.candidates
@@ -67,24 +58,60 @@ def _units(graph: Graph) -> Iterator[tuple[GraphLayer, Found]]:
         yield from ((behind.head, behind.found) for behind in group.behind.values())
 
 
-def _kind(candidate: Candidate) -> tuple:
-    """Rows of one kind differ in how they compute only."""
-    return candidate.row.implementation.id, candidate.places, candidate.n_absorbed
+class _Rows:
+    """The rows of the candidates of a layer. Each is looked at once: candidates are rows times lengths of epilogues."""
+
+    def __init__(self, layer: GraphLayer, found: Found) -> None:
+        self._layer, self._is_flexible = layer, _is_flexible(layer, found)
+        rows = {id(candidate.row): candidate for candidate in found.candidates}
+        kinds: dict[tuple, int] = {}  # rows of one kind differ in how they compute only
+        self._kinds = {
+            key: kinds.setdefault((one.row.implementation.id, one.places), len(kinds)) for key, one in rows.items()
+        }
+        self._lanes = {key: _lanes(one) for key, one in rows.items()}
+        self._reasons: dict[int, str] = {}
+        self._with_vectors: set[tuple] = set()
+        self._widest: dict[tuple, int] = {}
+        for one in found.candidates:
+            stem, lanes = self._stem(one), self._lanes[id(one.row)]
+            self._widest[stem] = max(self._widest.get(stem, 0), lanes)
+            if _needs(one):
+                self._with_vectors.add(self._kind(one))
+
+    def reason_against(self, candidate: Candidate, bound: set[TensorFormat | None]) -> str:
+        """Why it is not worth timing; "" if it is."""
+        key = id(candidate.row)
+        if key not in self._reasons:
+            self._reasons[key] = ""
+            if not set(candidate.formats) <= bound:
+                self._reasons[key] = "no other layer is bound to these formats"
+            elif self._is_flexible and _padding(self._layer, candidate) > MOST_PADDING:
+                self._reasons[key] = f"padding makes a tensor more than {MOST_PADDING} times as large"
+        if self._reasons[key]:
+            return self._reasons[key]
+        if not _needs(candidate) and self._kind(candidate) in self._with_vectors:
+            return "it computes without the vector instructions that a row like it uses"
+        lanes, widest = self._lanes[key], self._widest[self._stem(candidate)]
+        if 0 < lanes < widest and _are_filled(self._layer, candidate, lanes, widest):
+            return "a row like it has wider vectors, and tensors fill them"
+        return ""
+
+    def _kind(self, candidate: Candidate) -> tuple:
+        return self._kinds[id(candidate.row)], candidate.n_absorbed
+
+    def _stem(self, candidate: Candidate) -> tuple:
+        """Rows of one stem differ in the instruction set only, which their names say."""
+        return *self._kind(candidate), _without_isa(candidate.row.tactic)
 
 
-def _uses_vectors(candidate: Candidate) -> bool:
-    """True if it uses vector instructions that not every processor has; they compute 4 to 64 numbers at once."""
-    return bool(_needs(candidate))
+@functools.lru_cache(maxsize=4096)
+def _without_isa(tactic: str) -> tuple[str, ...]:
+    return tuple(word for word in tactic.split("_") if not any(map(word.startswith, LANES)))
 
 
 def _needs(candidate: Candidate) -> tuple[str, ...]:
+    """Instructions that not every processor has: vectors of 4 to 64 numbers."""
     return candidate.row.implementation.needs_of_rows.get(candidate.row.row, ())
-
-
-def _stem(candidate: Candidate) -> tuple:
-    """Rows of one stem differ in the instruction set only, which their names say."""
-    words = [word for word in candidate.row.tactic.split("_") if not any(map(word.startswith, LANES))]
-    return *_kind(candidate), tuple(words)
 
 
 def _lanes(candidate: Candidate) -> int:
@@ -93,18 +120,8 @@ def _lanes(candidate: Candidate) -> int:
     return next((lanes for name, lanes in LANES.items() if name in needs), 0)
 
 
-def _widest(candidates: Sequence[Candidate], stems: Sequence[tuple]) -> dict[tuple, int]:
-    widest: dict[tuple, int] = {}
-    for candidate, stem in zip(candidates, stems, strict=True):
-        widest[stem] = max(widest.get(stem, 0), _lanes(candidate))
-    return widest
-
-
-def _cannot_win(layer: GraphLayer, candidate: Candidate, widest: int) -> bool:
-    """True if a row of the same stem has wider vectors and computes hardly more beside the extents than this one."""
-    lanes = _lanes(candidate)
-    if not 0 < lanes < widest:
-        return False
+def _are_filled(layer: GraphLayer, candidate: Candidate, lanes: int, widest: int) -> bool:
+    """True if tiles of the widest vectors compute hardly more beside the extents than those of this row."""
     extents = _vector_extents(layer, candidate)
     return all(_rounded(n, TILE * widest) <= MOST_WASTE * _rounded(n, TILE * lanes) for n in extents)
 
@@ -131,7 +148,8 @@ def _rounded(n: int, step: int) -> int:
 
 
 def _formats_of(found: Found) -> set[TensorFormat | None]:
-    return {format_ for candidate in found.candidates for format_ in candidate.formats}
+    rows = {id(candidate.row): candidate.row for candidate in found.candidates}.values()
+    return {format_ for row in rows for format_ in row.formats}
 
 
 def _is_flexible(layer: GraphLayer, found: Found) -> bool:
