@@ -16,7 +16,7 @@
 namespace DT_ISA {
 namespace {
 
-constexpr int kPanel = kLanes == 16 ? 12 : 6;  // rows whose sums fill the registers
+constexpr int kPanel = kLanes == 16 ? 14 : 6;  // rows whose sums fill the registers
 constexpr int kFewRows = 4;                    // at most, for which keys and values are read where they lie
 constexpr int kKeys = 128;                     // of a block
 constexpr int kBlocks = 8;                     // of a group, whose sums are joined with those of earlier groups
@@ -101,9 +101,11 @@ void pack_queries(const Item& item, const Scratch& s) {
   const AttentionArgs& args = item.args;
   for (int64_t r = 0; r < item.rows; ++r) {
     float* const to = s.q + r * args.size;
-    load_floats(args.q.data, args.type, item.row[r].q, to, args.size);
+    if (args.type != kF32) load_floats(args.q.data, args.type, item.row[r].q, to, args.size);
+    const float* const from = args.type == kF32 ? floats_at(args.q, item.row[r].q) : to;
+    const float scale = args.scale;
 #pragma GCC ivdep
-    for (int64_t i = 0; i < args.size; ++i) to[i] *= args.scale;
+    for (int64_t i = 0; i < args.size; ++i) to[i] = from[i] * scale;
   }
 }
 
@@ -219,17 +221,22 @@ float weigh_plain(const AttentionArgs& args, const Row& row, const Keys& keys, f
   const int64_t begin = row.keys.first > first ? least(row.keys.first - first, n) : 0;
   const int64_t end = row.keys.last > first ? least(row.keys.last - first, n) : 0;
   for (int64_t i = 0; i < begin; ++i) scores[i] = -kInfinity;
-  for (int64_t i = end; i < vectors; ++i) scores[i] = -kInfinity;
   VecF max = splat(*largest);
   const float* const mask = args.has_mask ? floats_at(args.mask, row.mask + first) : nullptr;
-  for (int64_t i = 0; i < vectors; i += kLanes) {
+  int64_t i = 0;
+  for (; i + kLanes <= end; i += kLanes) {
     VecF score = load(scores + i);
-    if (mask && i < end) {
-      const int there = static_cast<int>(least(kLanes, end - i));
-      score = masked(score, there == kLanes ? load(mask + i)
-                                            : load_lanes(reinterpret_cast<uintptr_t>(mask + i), 0, there, VecF{}));
+    if (mask) {
+      score = masked(score, load(mask + i));
       store(scores + i, score);
     }
+    max = MaxOp::vector(max, score);
+  }
+  for (; i < vectors; i += kLanes) {  // what lies behind the last key that counts is -inf
+    const int there = end > i ? static_cast<int>(end - i) : 0;
+    VecF score = load_lanes(reinterpret_cast<uintptr_t>(scores + i), 0, there, splat(-kInfinity));
+    if (mask) score = masked(score, load_lanes(reinterpret_cast<uintptr_t>(mask + i), 0, there, VecF{}));
+    store(scores + i, score);
     max = MaxOp::vector(max, score);
   }
   max = across<MaxOp>(max);
@@ -240,7 +247,7 @@ float weigh_plain(const AttentionArgs& args, const Row& row, const Keys& keys, f
     return 1.0f;
   }
   VecF sum = VecF{};
-  for (int64_t i = 0; i < vectors; i += kLanes) {
+  for (i = 0; i < vectors; i += kLanes) {
     const VecF e = exp_below(load(scores + i) - max);
     sum += e;
     store(scores + i, e);
@@ -369,8 +376,10 @@ void write(const Item& item, const Sums& result, int64_t pitch) {
   for (int64_t r = 0; r < item.rows; ++r) {
     float* const sums = result.sums + r * pitch;
     const float factor = result.totals[r] == 0.0f ? 0.0f : 1.0f / result.totals[r];
-    for (int64_t c = 0; c < args.v_size; ++c) sums[c] *= factor;
-    store_floats(sums, args.y.data, args.type, item.row[r].y, args.v_size);
+    float* const y = args.type == kF32 ? static_cast<float*>(args.y.data) + item.row[r].y : sums;
+#pragma GCC ivdep
+    for (int64_t c = 0; c < args.v_size; ++c) y[c] = sums[c] * factor;
+    if (args.type != kF32) store_floats(sums, args.y.data, args.type, item.row[r].y, args.v_size);
   }
 }
 
