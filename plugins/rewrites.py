@@ -87,8 +87,12 @@ class Rewrites:
         allowed = set(layers)
         return tensor not in self._outputs and all(taker in allowed for taker in self._takers.get(tensor, ()))
 
-    def why_fixed(self, layer: Any) -> str:
-        """Why a layer must stay as it is, "" if it may change: the user chose how it runs, or it tells an extent."""
+    def why_fixed(self, layer: Any, may_have_scales: bool = False) -> str:
+        """Why a layer must stay as it is, "" if it may change: the user chose how it runs, or it tells an extent.
+
+        Args:
+            may_have_scales: it may compute on INT8 tensors that have a scale, which the rewrite keeps.
+        """
         pin = self.build.config.pinned_implementation(layer.name)
         if pin is not None:
             return f"pinned to {pin}"
@@ -96,15 +100,15 @@ class Rewrites:
             return f"its precision is set to {layer.precision.name}"
         if layer in self._sized:
             return "it writes a data-dependent extent"
-        if any(tensor is not None and tensor.scale >= 0 for tensor in layer.tensors):
+        if not may_have_scales and any(tensor is not None and tensor.scale >= 0 for tensor in layer.tensors):
             return "it computes on INT8 with a scale"
         return "it has blocks" if layer.blocks else ""
 
-    def may_change(self, layers: Iterable[Any]) -> bool:
+    def may_change(self, layers: Iterable[Any], may_have_scales: bool = False) -> bool:
         """True if all layers may change and run on one device; the report says which may not."""
         found = list(layers)
         for layer in found:
-            why = self.why_fixed(layer)
+            why = self.why_fixed(layer, may_have_scales)
             if why:
                 self.note(f"left as they are by {self.name}, {why}", layer)
                 return False
@@ -118,7 +122,7 @@ class Rewrites:
             self.set_inputs(layer, [new if tensor is old else tensor for tensor in layer.inputs])
         self._takers.pop(old, None)
 
-    def drop(self, layer: Any, kept: Any) -> bool:
+    def drop(self, layer: Any, kept: Any, may_have_scales: bool = False) -> bool:
         """Remove a layer whose only output is its input `kept`. False if that is not possible.
 
         A result of the network keeps its tensor, which the layer in front then makes.
@@ -131,7 +135,11 @@ class Rewrites:
         source, block = kept.producer, self._block[layer]
         if source is None or not self.is_in(source, block) or block is not self.graph or self.is_output(kept):
             return False
-        if sum(tensor is made for tensor in block.outputs) != 1 or self.why_fixed(source) or source.blocks:
+        if (
+            sum(tensor is made for tensor in block.outputs) != 1
+            or self.why_fixed(source, may_have_scales)
+            or source.blocks
+        ):
             return False
         self.remove(layer)
         self.replace(kept, made)

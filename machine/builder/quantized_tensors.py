@@ -30,16 +30,14 @@ class Stored:
         """The zero point, which is a constant."""
         return 0 if self.zero is None else int(self.zero.constant.reshape(-1)[0])  # type: ignore[union-attr]
 
-    def as_int8(self, axis: int) -> np.ndarray | None:
-        """Constants as int8 whose zero point is 0; None if they cannot be had so, or scales are not those of `axis`."""
+    def as_int8(self, axis: int) -> tuple[np.ndarray, int] | None:
+        """Constants as int8, and their zero point; None if they are not known, or scales are not those of `axis`."""
         array = self.tensor.constant
         if array is None or not (self.has_one_scale or self.axis == axis):
             return None
-        if array.dtype == np.int8 and self.zero_value == 0:
-            return array
-        if array.dtype == np.uint8 and self.zero_value == 128:
-            return (array.astype(np.int16) - 128).astype(np.int8)
-        return None
+        if array.dtype == np.int8:
+            return array, self.zero_value
+        return (array.astype(np.int16) - 128).astype(np.int8), self.zero_value - 128
 
 
 def dequantized(tensor: GraphTensor | None) -> Stored | None:

@@ -27,6 +27,8 @@ REWRITES = {
     "find_normalization": 2,
     "find_softmax": 2,
     "find_attention": 2,
+    "keep_integers": 1,
+    "find_byte_tables": 1,
 }
 
 

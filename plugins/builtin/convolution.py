@@ -11,11 +11,13 @@ from dovetail.plugins.builtin._convolved import convolved, extents_of
 from dovetail.plugins.builtin._convolving import Convolving, onnx_convolved, onnx_inputs, onnx_window
 from dovetail.plugins.onnx import (
     BYTES,
+    ELEMENT_TYPES,
     cast,
     centred,
     channels,
     elementwise,
     factor_of,
+    given_attrs,
     has_no_zero_point,
     is_given,
     is_single,
@@ -129,14 +131,38 @@ def conv_integer(node):
     return cast(node, exact_sums(node, node[0], node[1], 2, 3), DataType.INT32) if y is None else y
 
 
+def _has_one_zero(node):
+    """True of a QLinearConv whose tensors have one scale and zero point each, and whose kernel and bias are known."""
+    is_known = node.constant(3) is not None and (not is_given(node, 8) or node.constant(8) is not None)
+    has_one = all(not is_given(node, index) or is_single(node[index]) for index in (1, 2, 4, 5, 6, 7))
+    return is_known and has_one and all(node.type_name(index) in BYTES for index in (0, 3, 7))
+
+
+def _real_convolved(node):
+    """QLinearConv between DequantizeLinear and QuantizeLinear, which the builder turns into sums of integers again."""
+    x, kernel = (
+        node.onnx("DequantizeLinear", [node.value(index) for index in range(first, first + 3)]) for first in (0, 3)
+    )
+    inputs = [x, kernel]
+    if is_given(node, 8):
+        steps = node.onnx("Cast", [node.value(8)], to=ELEMENT_TYPES["FLOAT"])
+        inputs.append(node.onnx("Mul", [steps, node.onnx("Mul", [node.value(1), node.value(4)])]))
+    attrs = given_attrs(node, "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
+    y = node.onnx("Conv", inputs, **attrs)
+    return node.onnx("QuantizeLinear", [y, node.value(6), node.value(7)])
+
+
 def q_linear_conv(node):
     """ONNX QLinearConv, whose bias counts in steps of both scales."""
+    y = None
     if node.type_name(7) in BYTES and all(is_single(node[index]) for index in (1, 6, 7)) and rank_of(node[4]) < 2:
         bias = node[8] if is_given(node, 8) else None
         more = factor_of(node, (1, 4, 6)), node[7]
         y = bytes_convolved(node, 0, 3, (2, 5), bias, *more, to_type=DataType[node.type_name(7)])
         if y is not None:
             return y
+    if y is None and _has_one_zero(node):
+        return _real_convolved(node)
     sums = exact_sums(node, node[0], node[3], 2, 5)
     if is_given(node, 8):
         sums = elementwise(node, "SUM", sums, channels(node, cast(node, node[8], DataType.FLOAT), rank_of(sums), 1))

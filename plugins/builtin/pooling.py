@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy
 
 from dovetail.core.arguments import extents as window_extents
-from dovetail.core.errors import ShapeError
+from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.types import FLOATS, DataType, TypeOfLayer, nptype
 from dovetail.plugins import (
     Input,
@@ -47,7 +47,9 @@ from dovetail.plugins.onnx import (
 )
 from dovetail.plugins.padding import pooling_extent
 
-TYPES = (*FLOATS, DataType.INT8)
+TYPES = (*FLOATS, DataType.INT8, DataType.UINT8)
+
+LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
 
 
 class PoolingType(TypeOfLayer):
@@ -78,15 +80,17 @@ class Axis(NamedTuple):
 class Pooling(Plugin):
     """y[p] = max or average of x over the window at p * stride - padding, or a blend of both
 
-    Inputs    x  [batch..., channels, spatial...], two or three spatial dims, float16 | bfloat16 | float32 | int8
+    Inputs    x  [batch..., channels, spatial...], two or three spatial dims, float16 | bfloat16 | float32 | int8 |
+              uint8
     Outputs   y  [batch..., channels, spatial...], type of x; float32 where int8 with a scale is dequantised
     Numerics  AVERAGE is sum / n, cells outside x being 0; n is the number of cells of the window inside x, or
               inside the padded x. MAX sees -inf outside x. MAX_AVERAGE_BLEND is (1 - b) * max + b * average.
               Sums are float32, of long windows in blocks; a nan in the window gives nan. A window that has no cell
               gives -inf and 0.
-              int8 keeps its scale: averages are rounded to nearest, ties to even.
+              int8 keeps its scale: averages are rounded to nearest, ties to even. uint8 has maxima only.
               Cells behind the padding, which windows of the ROUND_UP modes reach, never count.
-    Errors    ShapeError if an output extent would be below 1, or a CAFFE mode pads by the window or more
+    Errors    DTypeError if x is uint8 and the type is not MAX; ShapeError if an output extent would be below 1,
+              or a CAFFE mode pads by the window or more
     Source    TensorRT 8.5 IPoolingLayer; Caffe's pooling layer for what the ROUND_UP modes count
     """
 
@@ -111,7 +115,7 @@ class Pooling(Plugin):
     stride = renamed("stride_nd")
     padding = deprecated(padding_nd, "padding_nd")
 
-    type_rows = ("f32|f16|bf16|i8 -> f32|f16|bf16|i8",)
+    type_rows = ("f32|f16|bf16|i8|u8 -> f32|f16|bf16|i8|u8",)
 
     def axes(self, dims) -> Iterator[Axis]:
         """The window along each spatial axis of x. Raises ShapeError if a list is not as long as the window."""
@@ -143,6 +147,13 @@ class Pooling(Plugin):
             yield Axis(window, stride, front, behind, size, extent)
 
     def infer(self, x):
+        if x.dtype == DataType.UINT8 and self.type != PoolingType.MAX:
+            raise DTypeError(
+                f"{self.label} finds maxima of uint8, not {self.type.name}",
+                facts=[("x", x.dtype.name), ("type", self.type.name)],
+                hint="Convert x to float32 first.",
+                got=x.dtype,
+            )
         axes = list(self.axes(x.dims))
         is_caffe = self.padding_mode in (PaddingMode.CAFFE_ROUND_DOWN, PaddingMode.CAFFE_ROUND_UP)
         for number, axis in enumerate(axes):
@@ -169,7 +180,8 @@ class Pooling(Plugin):
 
     def reference(self, x):
         axes = list(self.axes(x.shape))
-        wide = x.astype(numpy.float32) if x.dtype == numpy.int8 else x
+        limits = LIMITS.get(x.dtype.name)
+        wide = x if limits is None else x.astype(numpy.float32)
         # Windows may reach beyond the padding behind: room for the last one.
         room = [
             (a.before, max(0, (a.extent - 1) * a.stride + a.window - a.size - a.before) if a.extent else 0)
@@ -193,7 +205,7 @@ class Pooling(Plugin):
             y = (1 - b) * most + b * average
         else:
             y = most if self.type == PoolingType.MAX else average
-        return numpy.clip(numpy.rint(y), -128, 127).astype(numpy.int8) if x.dtype == numpy.int8 else y
+        return y if limits is None else numpy.clip(numpy.rint(y), *limits).astype(x.dtype)
 
     @staticmethod
     def onnx():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dovetail as trt
-from dovetail.core.errors import ShapeError
+from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import constraints, input_dim
 from dovetail.core.types import FLOATS, DataType
 from dovetail.machine.testing import Case, check
@@ -41,7 +41,24 @@ CASES += [
          post_padding=ONE, bench=True),
     Case("average pool of a residual network", x=(8, 2048, 7, 7), type=1, window_size_nd=(7, 7), bench=True),
 ]  # fmt: skip
+CASES += [
+    Case(f"maxima of {x.dtype.name}, {name}", dtypes=(type_,), x=x, type=0, window_size_nd=window, **fields)
+    for type_, x in (
+        (DataType.UINT8, np.random.default_rng(1).integers(0, 256, (2, 19, 9, 8)).astype(np.uint8)),
+        (DataType.INT8, np.random.default_rng(2).integers(-128, 128, (2, 19, 9, 8)).astype(np.int8)),
+    )
+    for name, window, fields in (
+        ("padded", (3, 3), {"stride_nd": TWO, "pre_padding": ONE, "post_padding": ONE}),
+        ("of padding alone", (2, 2), {"pre_padding": (3, 2), "post_padding": (2, 3)}),
+        ("of three dims", (5, 2, 3), {"stride_nd": (3, 1, 2)}),
+    )
+]
 test_kernels = check("Pooling@1", CASES)
+
+
+def test_uint8_has_no_averages(infer):
+    with pytest.raises(DTypeError, match="finds maxima of uint8, not AVERAGE"):
+        infer("Pooling", np.zeros((1, 1, 4, 4), np.uint8), type=1, window_size_nd=(2, 2))
 
 
 @pytest.mark.parametrize(

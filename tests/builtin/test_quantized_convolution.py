@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from quantized import INT8, UINT8, integers, zero_point
 
-from dovetail.core.errors import ShapeError
+from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
 from dovetail.core.types import DataType
 from dovetail.machine.testing import Case, check
 
@@ -13,8 +13,8 @@ ONE, TWO = (1, 1), (2, 2)
 SAME_UPPER, ROUND_UP = 2, 1
 
 
-def case(name, x, kernel, to=UINT8, groups=1, type_=UINT8, zero=True, bias=True, seed=0, **fields):
-    """Random integers of all values."""
+def case(name, x, kernel, to=UINT8, groups=1, type_=UINT8, zero=True, bias=True, seed=0, kernel_zeros=0, **fields):
+    """Random integers of all values; `kernel_zeros`: how many zero points the kernel has."""
     rng = np.random.default_rng(seed)
     maps = kernel[0]
     given = {"x": integers(rng, type_, x), "kernel": integers(rng, INT8, kernel)}
@@ -27,8 +27,21 @@ def case(name, x, kernel, to=UINT8, groups=1, type_=UINT8, zero=True, bias=True,
         given["bias"] = rng.uniform(-1e4, 1e4, maps).astype(np.float32 if to == FLOAT else np.int32)
     if to in (INT8, UINT8):
         given["y_zero"] = zero_point(rng, to, 1)
+    if kernel_zeros:
+        given["kernel_zero"] = zero_point(rng, INT8, kernel_zeros)
     sizes = {"num_output_maps": maps, "kernel_size_nd": kernel[2:], "num_groups": groups}
-    return Case(name, dtypes=(type_,), to_type=to, **given, **sizes, **fields)
+    made = Case(name, dtypes=(type_,), to_type=to, **given, **sizes)
+    made.named.update(fields)  # `low` and `high` would be those of a Case otherwise
+    return made
+
+
+def added(name, x, kernel, y, to=UINT8, seed=0, sum_zero=3, **fields):
+    """With an addend; factors are such that no sum is near to the middle of two steps."""
+    made = case(name, x, kernel, to, seed=seed, **fields)
+    factors = {"by_own": 0.75 + 2**-9, "by_addend": 0.5 + 2**-10, "addend_zero": 11 * seed}
+    given = {"addend": integers(np.random.default_rng(seed), to, y), "sum_zero": sum_zero, **factors}
+    made.named.update(given)
+    return made
 
 
 CASES = [
@@ -55,6 +68,25 @@ CASES += [
     case("dilation", (1, 20, 12, 13), (6, 20, 3, 3), dilation_nd=(3, 2), pre_padding=(3, 2), post_padding=(3, 2)),
     case("depthwise", (2, 32, 9, 9), (32, 1, 3, 3), groups=32, pre_padding=ONE, post_padding=ONE),
     case("depthwise, odd channels", (1, 21, 9, 8), (21, 1, 5, 5), INT8, 21, INT8, stride_nd=TWO, pre_padding=TWO),
+    case("depthwise, rows of four", (1, 48, 8, 18), (48, 1, 3, 3), groups=48, pre_padding=ONE, post_padding=ONE),
+    case("depthwise, a window of five", (1, 16, 10, 19), (16, 1, 5, 5), groups=16, pre_padding=TWO, post_padding=TWO),
+    case("depthwise to float32", (1, 33, 7, 5), (33, 1, 3, 3), FLOAT, 33, stride_nd=TWO, pre_padding=ONE),
+    case("depthwise to int32", (2, 17, 5, 6), (17, 1, 3, 2), INT32, 17, INT8, pre_padding=ONE),
+    case("depthwise, a wide window", (1, 20, 9, 12), (20, 1, 2, 7), groups=20, pre_padding=(0, 3)),
+    case("depthwise, dilated rows", (1, 16, 11, 9), (16, 1, 3, 3), groups=16, dilation_nd=(2, 1)),
+    case("depthwise, dilated columns", (1, 16, 9, 11), (16, 1, 3, 3), groups=16, dilation_nd=(1, 2)),
+    case("depthwise, strides that differ", (1, 16, 9, 11), (16, 1, 3, 3), groups=16, stride_nd=(1, 2)),
+    case("depthwise of one map element", (1, 40, 3, 3), (40, 1, 3, 3), groups=40),
+    case("depthwise, zero points of the kernel", (1, 37, 9, 9), (37, 1, 3, 3), INT8, 37, INT8, kernel_zeros=37),
+    case("depthwise, one zero point of the kernel", (2, 32, 6, 7), (32, 1, 5, 5), INT32, 32, kernel_zeros=1),
+    case("zero points of the kernel", (2, 19, 7, 9), (21, 19, 3, 3), seed=1, kernel_zeros=21, pre_padding=ONE),
+    case("one zero point of the kernel", (1, 48, 23, 17), (40, 48, 1, 1), kernel_zeros=1),
+    case("a zero point, three channels", (1, 3, 13, 12), (17, 3, 5, 5), INT32, type_=INT8, kernel_zeros=1),
+    case("a zero point, float32", (3, 32, 5, 5), (10, 32, 3, 3), FLOAT, kernel_zeros=10, stride_nd=TWO),
+    added("an addend", (2, 19, 7, 9), (37, 19, 1, 1), (2, 37, 7, 9), seed=1),
+    added("an addend of signed numbers", (1, 32, 7, 9), (16, 32, 3, 3), (1, 16, 5, 7), INT8, 2),
+    added("an addend behind limits", (1, 32, 8, 9), (48, 32, 1, 1), (1, 48, 8, 9), low=90, sum_low=100, sum_high=201),
+    added("an addend, depthwise", (1, 20, 8, 9), (20, 1, 3, 3), (1, 20, 6, 7), seed=3, groups=20),
     case("two maps a channel", (1, 6, 7, 7), (12, 1, 3, 3), groups=6),
     case("narrow groups", (1, 32, 6, 6), (32, 4, 3, 3), groups=8),
     case("groups of no whole blocks", (1, 12, 6, 6), (9, 4, 3, 3), groups=3),
@@ -86,6 +118,28 @@ def test_cells_outside_count_as_the_zero_point(compute):
     fields = {"num_output_maps": 1, "kernel_size_nd": (3, 3), "pre_padding": ONE, "post_padding": ONE}
     y = compute("QuantizedConvolution", x, kernel, None, np.uint8([7]), None, None, **fields)
     np.testing.assert_array_equal(y, np.zeros((1, 1, 2, 2), np.int32))
+
+
+def test_an_addend_has_the_type_and_the_dims_of_the_result(infer):
+    x, kernel, factor = np.zeros((1, 2, 5, 5), np.uint8), np.zeros((3, 2, 3, 3), np.int8), np.float32([1])
+    fields = {"num_output_maps": 3, "kernel_size_nd": (3, 3)}
+    given = (x, kernel, None, None)
+    with pytest.raises(DTypeError, match="adds tensors of the result's type"):
+        infer("QuantizedConvolution", *given, factor, None, None, x, to_type=FLOAT, **fields)
+    with pytest.raises(ShapeError, match="axis 1 of addend"):
+        infer(
+            "QuantizedConvolution",
+            *given,
+            factor,
+            None,
+            None,
+            np.zeros((1, 2, 3, 3), np.uint8),
+            to_type=UINT8,
+            **fields,
+        )
+    with pytest.raises(FieldValueError, match="sum_low"):
+        more = {"to_type": UINT8, "sum_low": 5, "sum_high": 4, **fields}
+        infer("QuantizedConvolution", *given, factor, None, None, np.zeros((1, 3, 3, 3), np.uint8), **more)
 
 
 def test_inputs_must_agree(infer):

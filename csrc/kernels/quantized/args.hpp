@@ -20,7 +20,9 @@ constexpr int64_t kQuantizedEntry = 16;                           // of k
 constexpr int64_t kQuantizedColumns = 16;                         // of b, in a panel
 constexpr int64_t kQuantizedEntryBytes = 16 * kQuantizedColumns;  // of a panel: [k / 4][column][4]
 
-// What becomes of sums. Vectors have an element for each column of all groups, each group padded to whole panels.
+// What becomes of sums. Where another tensor is added, y is, of what it would be without and of the other,
+// limited(nearest(by_own * (y - zero) + by_added * other + offset)) + sum_zero. Vectors have an element for each column
+// of all groups, each group padded to whole panels.
 struct QuantizedFinish {
   const int32_t* start;
   const int32_t* b_zeros;  // null where all are 0
@@ -29,6 +31,8 @@ struct QuantizedFinish {
   float low, high;         // limits of sum * factor where y is int8 or uint8
   float zero;              // of y, then added
   int32_t y_type;
+  const uint8_t* added;  // integers of y's type laid as y is, or null
+  float by_own, by_added, offset, sum_low, sum_high, sum_zero;
 };
 
 struct QuantizedArgs {
@@ -38,6 +42,7 @@ struct QuantizedArgs {
   int64_t entries;
   const int8_t* b;                                    // [group][panel][entry][kQuantizedEntryBytes]
   const int8_t* ones;                                 // a panel of ones in each k that exists, where b has zero points
+  int32_t* a_sums;                                    // then [image][group][row][pixel], of what quantized_a_sums finds
   int64_t images, groups, rows, pixels, last_pixels;  // pixels of a row, and of the last one
   int64_t columns, all_columns;                       // of a group, and of all: the last group may have fewer
   void* y;
@@ -47,6 +52,25 @@ struct QuantizedArgs {
 
   int64_t panels() const { return (columns + kQuantizedColumns - 1) / kQuantizedColumns; }
 };
+
+// A convolution of each channel with a window of its own, on [image, C / 16, rows, pixels, 16]. Weights are panels as
+// those of b, whose k are the taps, each row of the window filled up to whole fours: four taps side by side are 64
+// bytes of x.
+struct QuantizedDepthwise {
+  const uint8_t* a;
+  int64_t a_block;                        // bytes between neighbours
+  int64_t row_step, row_stride;           // bytes between taps and between rows of y
+  int64_t stride;                         // pixels of x between those of y
+  const int8_t *b, *ones;                 // as QuantizedArgs has them
+  int64_t entries;                        // of a panel
+  int64_t images, blocks, height, width;  // of y
+  int64_t window_rows, fours;             // fours of taps in a row of the window
+  int64_t channels;                       // of all blocks
+  void* y;
+  QuantizedFinish finish;
+};
+constexpr int64_t kDepthwiseRows = 4;      // of y, taken at once
+constexpr int64_t kDepthwiseOverrun = 64;  // bytes that are read behind the last ones of x
 
 // Tensor x of [image, channel, inner..] into the form above: [image][block][row][pixel][lanes], as uint8, with the zero
 // point around it.
@@ -98,10 +122,14 @@ struct QuantizedAddition {
 
 // Kernels, defined in cpu_generic.hpp. Ranges are of items:
 //   quantized_sums   (image, group, panels of b that are taken at once, row), panels before rows
+//   quantized_a_sums (image, group, row)
+//   quantized_depthwise (image, block, rows of y that are taken at once)
 //   quantized_fill   (image, block, row of `to`)
 //   quantized_rows   (row)
 // and of elements in those behind it; quantized_range finds the least and the largest, or 0.
 DOVETAIL_KERNELS(void quantized_sums(const QuantizedArgs& args, int64_t first, int64_t last);
+                 void quantized_a_sums(const QuantizedArgs& args, int64_t first, int64_t last);
+                 void quantized_depthwise(const QuantizedDepthwise& args, int64_t first, int64_t last);
                  void quantized_fill(const QuantizedFill& args, int64_t first, int64_t last);
                  void quantized_rows(const QuantizedRows& args, int64_t first, int64_t last);
                  void quantized_steps(const QuantizedSteps& args, int64_t first, int64_t last);

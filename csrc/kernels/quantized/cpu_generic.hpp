@@ -4,6 +4,7 @@
 #ifndef DOVETAIL_KERNELS_QUANTIZED_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_QUANTIZED_CPU_GENERIC_HPP
 
+#include "kernels/quantized/depthwise.hpp"
 #include "kernels/quantized/dot.hpp"
 #include "kernels/quantized/finish.hpp"
 #include "kernels/quantized/steps.hpp"
@@ -14,30 +15,34 @@ namespace {
 // One row of pixels times `panels` panels of b.
 template <int panels>
 void row_of_sums(const QuantizedArgs& args, const uint8_t* a, int64_t pixels, int64_t group, int64_t panel,
-                 int64_t y_at) {
+                 const int32_t* a_sums, int64_t y_at) {
   const int64_t panel_bytes = args.entries * kQuantizedEntryBytes, all = args.panels();
   const int8_t* const b = args.b + (group * all + panel) * panel_bytes;
-  int32_t sums[kMostPixels * panels * kPanelLanes], of_a[kMostPixels * kPanelLanes];
+  int32_t sums[kMostPixels * panels * kPanelLanes];
   // As few pieces as there must be, of nearly the same size.
   const int64_t pieces = (pixels + kMostPixels - 1) / kMostPixels;
   for (int64_t piece = 0; piece < pieces; ++piece) {
     const int64_t first = pixels * piece / pieces, n = pixels * (piece + 1) / pieces - first;
-    const uint8_t* const pixel = a + first * args.a_pixel;
-    if (args.finish.b_zeros) {
-      dot_for<kMostPixels, 1>(n)(pixel, args.a_pixel, args.offsets, args.entries, args.ones, 0, of_a);
-    }
-    dot_for<kMostPixels, panels>(n)(pixel, args.a_pixel, args.offsets, args.entries, b, panel_bytes, sums);
+    dot_for<kMostPixels, panels>(n)(a + first * args.a_pixel, args.a_pixel, args.offsets, args.entries, b, panel_bytes,
+                                    sums);
     for (int p = 0; p < panels; ++p) {
       const int64_t column = (panel + p) * kPanelLanes, rest = args.all_columns - group * args.columns;
       const int64_t left = (rest < args.columns ? rest : args.columns) - column;
-      const Finish finish(args.finish, group * all * kPanelLanes + column);
-      for (int64_t i = 0; i < n; ++i) {
-        finish.write(sums + (i * panels + p) * kPanelLanes, args.finish.b_zeros ? of_a[i * kPanelLanes] : 0, args.y,
-                     y_at + (first + i) * args.y_pixel + (panel + p) * args.y_panel,
-                     left < kPanelLanes ? left : kPanelLanes, args.is_blocked);
-      }
+      const PanelSums of = {sums + p * kPanelLanes, a_sums ? a_sums + first : nullptr, panels * kPanelLanes, n};
+      const PanelPlace place = {y_at + first * args.y_pixel + (panel + p) * args.y_panel, args.y_pixel,
+                                left < kPanelLanes ? left : kPanelLanes, args.is_blocked};
+      Finish(args.finish, group * all * kPanelLanes + column).write(of, args.y, place);
     }
   }
+}
+
+int64_t pixels_of(const QuantizedArgs& args, int64_t row) {
+  return row + 1 < args.rows ? args.pixels : args.last_pixels;
+}
+
+// Elements of a_sums in front of a row.
+int64_t a_sums_at(const QuantizedArgs& args, int64_t image, int64_t group, int64_t row) {
+  return ((image * args.groups + group) * args.rows + row) * args.pixels;
 }
 
 }  // namespace
@@ -47,13 +52,30 @@ void quantized_sums(const QuantizedArgs& args, int64_t first, int64_t last) {
   for (int64_t item = first; item < last; ++item) {
     const int64_t row = item % args.rows, set = item / args.rows % sets, rest = item / args.rows / sets;
     const int64_t group = rest % args.groups, image = rest / args.groups, panel = set * kQuantizedPanels;
-    const int64_t pixels = row + 1 < args.rows ? args.pixels : args.last_pixels;
+    const int64_t pixels = pixels_of(args, row);
     const uint8_t* const a = args.a + image * args.a_image + group * args.a_group + row * args.a_row;
+    const int32_t* const a_sums = args.finish.b_zeros ? args.a_sums + a_sums_at(args, image, group, row) : nullptr;
     const int64_t y_at = image * args.y_image + group * panels * args.y_panel + row * args.y_row;
     if (panels - panel >= kQuantizedPanels) {
-      row_of_sums<kQuantizedPanels>(args, a, pixels, group, panel, y_at);
+      row_of_sums<kQuantizedPanels>(args, a, pixels, group, panel, a_sums, y_at);
     } else {
-      row_of_sums<1>(args, a, pixels, group, panel, y_at);
+      row_of_sums<1>(args, a, pixels, group, panel, a_sums, y_at);
+    }
+  }
+}
+
+void quantized_a_sums(const QuantizedArgs& args, int64_t first, int64_t last) {
+  int32_t sums[kMostPixels * kPanelLanes];
+  for (int64_t item = first; item < last; ++item) {
+    const int64_t row = item % args.rows, group = item / args.rows % args.groups,
+                  image = item / args.rows / args.groups;
+    const uint8_t* const a = args.a + image * args.a_image + group * args.a_group + row * args.a_row;
+    int32_t* const to = args.a_sums + a_sums_at(args, image, group, row);
+    const int64_t pixels = pixels_of(args, row);
+    for (int64_t at = 0; at < pixels; at += kMostPixels) {
+      const int64_t n = pixels - at < kMostPixels ? pixels - at : kMostPixels;
+      dot_for<kMostPixels, 1>(n)(a + at * args.a_pixel, args.a_pixel, args.offsets, args.entries, args.ones, 0, sums);
+      for (int64_t i = 0; i < n; ++i) to[at + i] = sums[i * kPanelLanes];
     }
   }
 }

@@ -11,14 +11,17 @@ DOVETAIL_OPEN_NAMESPACE
 
 struct QuantizedKernels {
   void (*sums)(const QuantizedArgs& args, int64_t first, int64_t last);
+  void (*a_sums)(const QuantizedArgs& args, int64_t first, int64_t last);
+  void (*depthwise)(const QuantizedDepthwise& args, int64_t first, int64_t last);
   void (*fill)(const QuantizedFill& args, int64_t first, int64_t last);
   void (*rows)(const QuantizedRows& args, int64_t first, int64_t last);
   int64_t panels;
 };
 
-#define DT_QUANTIZED_KERNELS(isa, needs)                                                                              \
-  inline constexpr QuantizedKernels isa##_quantized = {isa::quantized_sums, isa::quantized_fill, isa::quantized_rows, \
-                                                       isa::kQuantizedPanels};
+#define DT_QUANTIZED_KERNELS(isa, needs)                                                                \
+  inline constexpr QuantizedKernels isa##_quantized = {isa::quantized_sums,      isa::quantized_a_sums, \
+                                                       isa::quantized_depthwise, isa::quantized_fill,   \
+                                                       isa::quantized_rows,      isa::kQuantizedPanels};
 DOVETAIL_EACH_ISA(DT_QUANTIZED_KERNELS)
 #if defined(__x86_64__)
 DT_QUANTIZED_KERNELS(avx512vnni, kAvx512Vnni)
@@ -74,7 +77,7 @@ struct QuantizedPacked {
     }
   }
 
-  // Ones where one(entry, lane) is true, and the zero points: those of all columns, one for all, or none.
+  // Ones where one(entry, lane) is true, and the zero points: those of all columns of all groups, one for all, or none.
   template <class One>
   void pack_zeros(const One& one, const uint8_t* zeros, int64_t n_zeros, DataType type, char* to) const {
     if (!has_zeros) return;
@@ -88,7 +91,8 @@ struct QuantizedPacked {
     }
     int32_t* const of_columns = reinterpret_cast<int32_t*>(to + zeros_at());
     for (int64_t i = 0; i < padded(); ++i) {
-      of_columns[i] = i < columns ? as_signed(zeros == nullptr ? 0 : zeros[n_zeros == 1 ? 0 : i], type) : 0;
+      const bool is_there = zeros != nullptr && (n_zeros == 1 || i < n_zeros);
+      of_columns[i] = as_signed(is_there ? zeros[n_zeros == 1 ? 0 : i] : uint8_t{0}, type);
     }
   }
 };
@@ -134,6 +138,11 @@ void spread(const From* from, int64_t n, const QuantizedPacked& packed, To* to) 
       to[g * padded + c] = is_there ? static_cast<To>(from[n == 1 ? 0 : column]) : To{0};
     }
   }
+}
+
+// Room for the sums of a, where b may have zero points.
+inline int64_t a_sums_bytes(const QuantizedPacked& packed, int64_t pixels) {
+  return packed.has_zeros ? whole_lines(pixels * 4) : 0;
 }
 
 // What becomes of the sums in this run. `depth` is the number of k; `packed_b` is b as packed.

@@ -22,10 +22,68 @@ inline VecF nearest(VecF v) {
   return (v + big) - big;
 }
 
-// A panel's sums of one pixel, of columns [at, at + 16) of the vectors, to y: n elements of it, or all 16, of which
-// those behind n are 0.
+// The same as an integer.
+inline VecI nearest_int(VecF v) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<VecI>(_mm512_cvtps_epi32(v));
+#elif defined(__AVX2__)
+  return reinterpret_cast<VecI>(_mm256_cvtps_epi32(v));
+#else
+  return __builtin_convertvector(nearest(v), VecI);
+#endif
+}
+
+// nan becomes the lower limit.
+inline VecF limited(VecF v, VecF low, VecF high) {
+#if defined(__AVX512F__)
+  return _mm512_min_ps(_mm512_max_ps(v, low), high);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(_mm256_max_ps(v, low), high);
+#else
+  const VecF above = v > low ? v : low;
+  return above < high ? above : high;
+#endif
+}
+
+inline void store_bytes(VecI whole, uint8_t* y) {
+  const VecBytes bytes = __builtin_convertvector(whole, VecBytes);
+  memcpy(y, &bytes, kLanes);
+}
+
+inline VecI bytes_as_ints(const uint8_t* x, bool is_signed) {
+  VecI whole;
+#if defined(__AVX512F__)
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+  whole = reinterpret_cast<VecI>(is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
+#elif defined(__AVX2__)
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(x));
+  whole = reinterpret_cast<VecI>(is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes));
+#else
+  for (int lane = 0; lane < kLanes; ++lane) whole[lane] = is_signed ? static_cast<int8_t>(x[lane]) : x[lane];
+#endif
+  return whole;
+}
+inline VecF load_bytes(const uint8_t* x, bool is_signed) {
+  return __builtin_convertvector(bytes_as_ints(x, is_signed), VecF);
+}
+
+// Sums of one panel for some pixels.
+struct PanelSums {
+  const int32_t* sums;    // [pixel] of 16, `step` apart
+  const int32_t* a_sums;  // one for each pixel, where b has zero points
+  int64_t step, pixels;
+};
+
+// Where they go: elements between pixels, and how many of 16 there are. Where y is blocked, those behind are 0.
+struct PanelPlace {
+  int64_t at, pixel, columns;
+  bool is_blocked;
+};
+
+// The panel whose columns are [at, at + 16) of the vectors.
 class Finish {
   static constexpr int64_t kColumns = kQuantizedColumns;
+  static constexpr int kVectors = static_cast<int>(kColumns / kLanes);
 
  public:
   Finish(const QuantizedFinish& f, int64_t at)
@@ -35,51 +93,95 @@ class Finish {
         factors_(f.factors ? f.factors + at : nullptr),
         biases_(f.biases ? f.biases + at : nullptr) {}
 
-  void write(const int32_t* sums, int32_t a_sum, void* y, int64_t at, int64_t n, bool is_blocked) const {
+  // Apart from the code around it, which needs the registers too.
+  __attribute__((noinline)) void write(const PanelSums& x, void* y, const PanelPlace& place) const {
     if (f_.y_type == kI32) {
-      int32_t* const to = static_cast<int32_t*>(y) + at;
-      return put<int32_t>(to, n, is_blocked, [&](int64_t i, int32_t* v) {
-        *reinterpret_cast<VecIAnywhere*>(v) = reinterpret_cast<VecI>(whole(sums, a_sum, i));
+      return put(x, static_cast<int32_t*>(y), place, [](int, VecU sum, int32_t* v, int64_t) {
+        *reinterpret_cast<VecIAnywhere*>(v) = reinterpret_cast<VecI>(sum);
       });
     }
-    if (f_.y_type == kF32) {
-      float* const to = static_cast<float*>(y) + at;
-      return put<float>(to, n, is_blocked, [&](int64_t i, float* v) {
-        const VecF real = scaled(sums, a_sum, i);
-        store(v, biases_ ? real + load(biases_ + i) : real);
+    // Copies, since what is written might be the vectors for all that the compiler knows.
+    VecF factor[kVectors];
+    for (int i = 0; i < kVectors; ++i) factor[i] = load(factors_ + i * kLanes);
+    const auto scaled = [=](int i, VecU sum) {
+      return __builtin_convertvector(reinterpret_cast<VecI>(sum), VecF) * factor[i];
+    };
+    if (f_.y_type == kF32) return write_floats(x, static_cast<float*>(y), place, scaled);
+    const VecF low = splat(f_.low), high = splat(f_.high);
+    uint8_t* const bytes = static_cast<uint8_t*>(y);
+    if (f_.added == nullptr) {
+      const VecI zero = VecI{} + static_cast<int32_t>(f_.zero);
+      return put(x, bytes, place, [=](int i, VecU sum, uint8_t* v, int64_t) {
+        store_bytes(nearest_int(limited(scaled(i, sum), low, high)) + zero, v);
       });
     }
-    uint8_t* const to = static_cast<uint8_t*>(y) + at;
-    put<uint8_t>(to, n, is_blocked, [&](int64_t i, uint8_t* v) {
-      const VecF real = scaled(sums, a_sum, i), low = splat(f_.low), high = splat(f_.high);
-      const VecF above = real > low ? real : low;  // nan becomes the lower limit
-      const VecF steps = nearest(above < high ? above : high) + splat(f_.zero);
-      const VecBytes bytes = __builtin_convertvector(__builtin_convertvector(steps, VecI), VecBytes);
-      memcpy(v, &bytes, kLanes);
+    const VecF by_own = splat(f_.by_own), by_added = splat(f_.by_added), offset = splat(f_.offset);
+    const VecF sum_low = splat(f_.sum_low), sum_high = splat(f_.sum_high);
+    const VecI zero = VecI{} + static_cast<int32_t>(f_.sum_zero);
+    const uint8_t* const added = f_.added;
+    const bool is_signed = f_.y_type == kI8;
+    put(x, bytes, place, [=](int i, VecU sum, uint8_t* v, int64_t element) {
+      const VecF own = nearest(limited(scaled(i, sum), low, high));
+      const VecF total = own * by_own + (load_bytes(added + element, is_signed) * by_added + offset);
+      store_bytes(nearest_int(limited(total, sum_low, sum_high)) + zero, v);
     });
   }
 
  private:
-  VecU whole(const int32_t* sums, int32_t a_sum, int64_t i) const {
-    const VecU sum = load_ints(sums + i) + load_ints(start_ + i);
-    return zeros_ ? sum - load_ints(zeros_ + i) * static_cast<uint32_t>(a_sum) : sum;
-  }
-  VecF scaled(const int32_t* sums, int32_t a_sum, int64_t i) const {
-    return __builtin_convertvector(reinterpret_cast<VecI>(whole(sums, a_sum, i)), VecF) * load(factors_ + i);
+  template <class Scaled>
+  void write_floats(const PanelSums& x, float* y, const PanelPlace& place, const Scaled& scaled) const {
+    VecF bias[kVectors] = {};
+    for (int i = 0; biases_ && i < kVectors; ++i) bias[i] = load(biases_ + i * kLanes);
+    if (biases_ == nullptr) {
+      return put(x, y, place, [=](int i, VecU sum, float* v, int64_t) { store(v, scaled(i, sum)); });
+    }
+    put(x, y, place, [=](int i, VecU sum, float* v, int64_t) { store(v, scaled(i, sum) + bias[i]); });
   }
 
-  // `make` writes kLanes elements for columns i and those behind it.
+  // `make` writes vector i of a pixel, whose first element is element `element` of y.
   template <class T, class Make>
-  static void put(T* y, int64_t n, bool is_blocked, const Make& make) {
-    if (n == kColumns) {
-#pragma GCC unroll 4
-      for (int64_t i = 0; i < kColumns; i += kLanes) make(i, y + i);
-      return;
+  __attribute__((always_inline)) void put(const PanelSums& x, T* y, const PanelPlace& place, const Make& make) const {
+    if (place.columns < kColumns) return put_part(x, y, place, make);
+    VecU start[kVectors];
+    for (int i = 0; i < kVectors; ++i) start[i] = load_ints(start_ + i * kLanes);
+    if (zeros_) {
+      VecU zero[kVectors];
+      for (int i = 0; i < kVectors; ++i) zero[i] = load_ints(zeros_ + i * kLanes);
+      const int32_t* const a_sums = x.a_sums;
+      const auto less = [=](int i, int64_t pixel) { return start[i] - zero[i] * static_cast<uint32_t>(a_sums[pixel]); };
+      return put_all(x, y, place, less, make);
     }
-    T v[kColumns];
-    for (int64_t i = 0; i < kColumns; i += kLanes) make(i, v + i);
-    for (int64_t i = 0; i < n; ++i) y[i] = v[i];
-    for (int64_t i = n; is_blocked && i < kColumns; ++i) y[i] = T{0};
+    put_all(x, y, place, [=](int i, int64_t) { return start[i]; }, make);
+  }
+
+  template <class T, class Start, class Make>
+  __attribute__((always_inline)) static void put_all(const PanelSums& x, T* y, const PanelPlace& place,
+                                                     const Start& start, const Make& make) {
+    const int32_t* sums = x.sums;
+    int64_t at = place.at;
+    const int64_t n = x.pixels, step = x.step, next = place.pixel;
+    for (int64_t pixel = 0; pixel < n; ++pixel, sums += step, at += next) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kVectors; ++i) {
+        make(i, load_ints(sums + i * kLanes) + start(i, pixel), y + at + i * kLanes, at + i * kLanes);
+      }
+    }
+  }
+
+  // Fewer than 16 columns.
+  template <class T, class Make>
+  void put_part(const PanelSums& x, T* y, const PanelPlace& place, const Make& make) const {
+    for (int64_t pixel = 0; pixel < x.pixels; ++pixel) {
+      const int64_t at = place.at + pixel * place.pixel;
+      T part[kColumns];
+      for (int i = 0; i < kVectors; ++i) {
+        VecU sum = load_ints(x.sums + pixel * x.step + i * kLanes) + load_ints(start_ + i * kLanes);
+        if (zeros_) sum -= load_ints(zeros_ + i * kLanes) * static_cast<uint32_t>(x.a_sums[pixel]);
+        make(i, sum, part + i * kLanes, at + i * kLanes);
+      }
+      for (int64_t i = 0; i < place.columns; ++i) y[at + i] = part[i];
+      for (int64_t i = place.columns; place.is_blocked && i < kColumns; ++i) y[at + i] = T{0};
+    }
   }
 
   const QuantizedFinish& f_;

@@ -10,46 +10,23 @@ namespace {
 
 constexpr int64_t kStepsAtOnce = 64;
 
-inline VecF limited(VecF v, VecF low, VecF high) {
-  const VecF above = v > low ? v : low;  // nan becomes the lower limit
-  return above < high ? above : high;
-}
-
-inline void store_bytes(VecF whole, uint8_t* y) {
-  const VecBytes bytes = __builtin_convertvector(__builtin_convertvector(whole, VecI), VecBytes);
-  memcpy(y, &bytes, kLanes);
-}
-
-inline VecF load_bytes(const uint8_t* x, bool is_signed) {
-  VecI whole;
-#if defined(__AVX512F__)
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
-  whole = reinterpret_cast<VecI>(is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
-#elif defined(__AVX2__)
-  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(x));
-  whole = reinterpret_cast<VecI>(is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes));
-#else
-  for (int lane = 0; lane < kLanes; ++lane) whole[lane] = is_signed ? static_cast<int8_t>(x[lane]) : x[lane];
-#endif
-  return __builtin_convertvector(whole, VecF);
-}
-
 // A division is slow, and x times 1 / scale differs from it by less than 1e-4 where it is not limited: only quotients
 // that near to the middle of two steps are divided.
 inline void quantize_block(const QuantizedSteps& args, float inverse, const float* x, uint8_t* y) {
   const VecF low = splat(args.low), high = splat(args.high), zero = splat(args.zero);
+  const VecI whole_zero = VecI{} + static_cast<int32_t>(args.zero);
   VecI doubtful = {};
   for (int64_t i = 0; i < kStepsAtOnce; i += kLanes) {
     const VecF quotient = limited(load(x + i) * splat(inverse), low, high), whole = nearest(quotient);
     const VecF off = quotient - whole;
     doubtful |= (off > splat(0.4999f)) | (off < splat(-0.4999f));
-    store_bytes(whole + zero, y + i);
+    store_bytes(__builtin_convertvector(whole + zero, VecI), y + i);
   }
   int32_t any = 0;
   for (int lane = 0; lane < kLanes; ++lane) any |= doubtful[lane];
   if (any == 0) return;
   for (int64_t i = 0; i < kStepsAtOnce; i += kLanes) {
-    store_bytes(nearest(limited(load(x + i) / splat(args.scale), low, high)) + zero, y + i);
+    store_bytes(nearest_int(limited(load(x + i) / splat(args.scale), low, high)) + whole_zero, y + i);
   }
 }
 
@@ -79,11 +56,12 @@ void dequantized_steps(const DequantizedSteps& args, int64_t first, int64_t last
 }
 
 void quantized_addition(const QuantizedAddition& args, int64_t first, int64_t last) {
-  const VecF low = splat(args.low), high = splat(args.high), offset = splat(args.offset), zero = splat(args.zero);
+  const VecF low = splat(args.low), high = splat(args.high), offset = splat(args.offset);
+  const VecI zero = VecI{} + static_cast<int32_t>(args.zero);
   const VecF by_a = splat(args.a_factor), by_b = splat(args.b_factor);
   const auto sum = [&](const uint8_t* a, const uint8_t* b, uint8_t* y) {
     const VecF real = load_bytes(a, args.a_is_signed) * by_a + (load_bytes(b, args.b_is_signed) * by_b + offset);
-    store_bytes(nearest(limited(real, low, high)) + zero, y);
+    store_bytes(nearest_int(limited(real, low, high)) + zero, y);
   };
   int64_t i = first;
   for (; i + kLanes <= last; i += kLanes) sum(args.a + i, args.b + i, args.y + i);

@@ -172,7 +172,40 @@ void pool(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) 
   }
 }
 
+// The largest of bytes T, `lanes` side by side.
+template <class T, int lanes>
+void pool_bytes(const PoolingArgs& args, int64_t first, int64_t last) {
+  const PoolAxis &depth = args.axis[0], &height = args.axis[1], &width = args.axis[2];
+  const T least = static_cast<T>(static_cast<T>(-1) < 0 ? -128 : 0);
+  for (int64_t item = first; item < last; ++item) {
+    const int64_t h = item % height.out, d = item / height.out % depth.out, plane = item / height.out / depth.out;
+    T* y = static_cast<T*>(args.y) + item * width.out * lanes;
+    for (int64_t w = 0; w < width.out; ++w, y += lanes) {
+      T most[lanes];
+      for (int l = 0; l < lanes; ++l) most[l] = least;
+      for (int64_t z = low_cell(depth, d); z < high_cell(depth, d); ++z) {
+        for (int64_t r = low_cell(height, h); r < high_cell(height, h); ++r) {
+          const int64_t row = ((plane * depth.in + z) * height.in + r) * width.in;
+          for (int64_t c = low_cell(width, w); c < high_cell(width, w); ++c) {
+            const T* const x = static_cast<const T*>(args.x) + (row + c) * lanes;
+            for (int l = 0; l < lanes; ++l) most[l] = x[l] > most[l] ? x[l] : most[l];
+          }
+        }
+      }
+      for (int l = 0; l < lanes; ++l) y[l] = most[l];
+    }
+  }
+}
+
 }  // namespace
+
+void pooling_bytes(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float*) {
+  if (args.x_type == kI8) {
+    lanes == 1 ? pool_bytes<int8_t, 1>(args, first, last) : pool_bytes<int8_t, 16>(args, first, last);
+  } else {
+    lanes == 1 ? pool_bytes<uint8_t, 1>(args, first, last) : pool_bytes<uint8_t, 16>(args, first, last);
+  }
+}
 
 void pooling(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch) {
   lanes == 1 ? pool<1>(args, first, last, scratch) : pool<16>(args, first, last, scratch);

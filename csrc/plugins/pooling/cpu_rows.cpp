@@ -57,22 +57,37 @@ void enqueue(const PoolingParams&, PoolingState& state, const Run& run) {
   zero_padding(state.view, state.args.y, state.element_bytes);
 }
 
-#define POOLING_ROWS(isa, features)                          \
-  {.tactic = "chw16_" #isa,                                  \
-   .needs = features,                                        \
-   .types = "f32|f16|bf16 -> f32|f16|bf16",                  \
-   .formats = "chw16",                                       \
-   .fits = fits_pooling,                                     \
-   .workspace = workspace,                                   \
-   .enqueue = enqueue<isa::pooling>,                         \
-   .plan = plan},                                            \
-      {.tactic = "linear_" #isa,                             \
-       .needs = features,                                    \
-       .types = "f32|f16|bf16|i8|i8 -> f32|f16|bf16|i8|f32", \
-       .formats = "linear",                                  \
-       .fits = fits_pooling,                                 \
-       .workspace = workspace,                               \
-       .enqueue = enqueue<isa::pooling>,                     \
+const char* fits_largest(const PoolingParams& params, const Descs& inputs, const Descs& outputs) {
+  return params.type == kPoolMax ? fits_pooling(params, inputs, outputs) : "finds maxima only";
+}
+
+#define POOLING_BYTES_ROW(isa, features, format) \
+  {.tactic = "bytes_" format "_" #isa,           \
+   .needs = features,                            \
+   .types = "i8|u8 -> i8|u8",                    \
+   .formats = format,                            \
+   .fits = fits_largest,                         \
+   .workspace = workspace,                       \
+   .enqueue = enqueue<isa::pooling_bytes>,       \
+   .plan = plan},
+
+#define POOLING_ROWS(isa, features)                                                   \
+  POOLING_BYTES_ROW(isa, features, "chw16")                                           \
+  POOLING_BYTES_ROW(isa, features, "linear"){.tactic = "chw16_" #isa,                 \
+                                             .needs = features,                       \
+                                             .types = "f32|f16|bf16 -> f32|f16|bf16", \
+                                             .formats = "chw16",                      \
+                                             .fits = fits_pooling,                    \
+                                             .workspace = workspace,                  \
+                                             .enqueue = enqueue<isa::pooling>,        \
+                                             .plan = plan},                           \
+      {.tactic = "linear_" #isa,                                                      \
+       .needs = features,                                                             \
+       .types = "f32|f16|bf16|i8|i8 -> f32|f16|bf16|i8|f32",                          \
+       .formats = "linear",                                                           \
+       .fits = fits_pooling,                                                          \
+       .workspace = workspace,                                                        \
+       .enqueue = enqueue<isa::pooling>,                                              \
        .plan = plan},
 
 constexpr Row<PoolingParams, PoolingState> kRows[] = {DOVETAIL_EACH_ISA(POOLING_ROWS)};

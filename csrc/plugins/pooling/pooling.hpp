@@ -2,6 +2,7 @@
 // Max or average over windows, or a blend of both.
 //   numerics sums are float32; NaN gives NaN; a window without a cell of x gives -inf as max and 0 as average
 //   int8     stays int8 with the same scale, averages rounded to nearest even; or becomes float32, times the scale
+//   uint8    maxima alone, which stay uint8
 //   padding  lanes are written as zeros
 #ifndef DOVETAIL_PLUGINS_POOLING_POOLING_HPP
 #define DOVETAIL_PLUGINS_POOLING_POOLING_HPP

@@ -8,6 +8,8 @@
 #include "kernels/convolve/geometry.hpp"
 #include "kernels/quantized/cpu_rows.hpp"
 
+constexpr int64_t kPixelsOfItem = 112;  // of a long row; a multiple of what registers hold
+
 // Groups that are computed as one, whose kernel is 0 between them: their channels and maps fill blocks of 16. The last
 // one may have fewer.
 inline int64_t merged_groups(const dovetail::RawWeights& w) {
@@ -23,12 +25,14 @@ inline int64_t merged_groups(const dovetail::RawWeights& w) {
 struct KernelPlaces {
   dovetail::RawWeights w;
   int64_t merged;
+  bool is_depthwise;
   std::vector<int64_t> channel, tap;  // [entry * 16 + lane]; channel -1 where there is none
 
   int8_t at(int64_t group, int64_t column, int64_t entry, int64_t lane) const {
     const size_t i = static_cast<size_t>(entry * kQuantizedEntry + lane);
     const int64_t map = group * merged * w.maps + column, own = channel[i];  // map of all, channel within the group
     if (own < 0 || map >= w.groups * w.maps) return 0;
+    if (is_depthwise) return static_cast<const int8_t*>(w.data)[map * w.map_step + tap[i]];
     const int64_t all = group * merged * w.channels + own, home = merged == 1 ? group : map / w.maps;
     const int64_t c = all - home * w.channels;
     if (c < 0 || c >= w.channels) return 0;
@@ -40,8 +44,9 @@ struct KernelPlaces {
 struct QuantizedGeometry {
   dovetail::ConvolveFields f;
   dovetail::RawWeights w;
-  bool is_linear = false;  // x, of up to four channels, whose taps along a row are packed into entries
-  bool is_joined = false;  // a 1x1 kernel that moves by one sees an image as one long row
+  bool is_linear = false;     // x, of up to four channels, whose taps along a row are packed into entries
+  bool is_depthwise = false;  // each channel has a map of its own, which the kernel for that computes
+  bool is_joined = false;     // a 1x1 kernel that moves by one sees an image as one long row
   int64_t images = 1, height = 1, width = 1, out_height = 1, out_width = 1;
   int64_t top = 0, left = 0, rows = 1, pixels = 1;  // of x with its padding
   int64_t lanes = 16, merged = 1, merges = 1;       // groups in one, and how many such there are
@@ -68,6 +73,7 @@ struct QuantizedGeometry {
     if (is_linear && packs_taps(f, w)) lanes = 4;
     is_joined = rows == height && pixels == width && out_height == height && out_width == width && top + left == 0 &&
                 f.kernel[1] * f.kernel[2] == 1;
+    is_depthwise = !is_linear && !is_joined && w.groups > 1 && w.channels == 1 && w.maps == 1 && f.dilation[2] == 1;
     if (is_joined) {
       width = pixels = out_width = height * width;
       height = rows = out_height = 1;
@@ -77,25 +83,30 @@ struct QuantizedGeometry {
   static bool packs_taps(const dovetail::ConvolveFields& f, const dovetail::RawWeights& w) {
     return w.groups == 1 && w.channels <= 4 && f.dilation[2] == 1;
   }
+  // Pixels of y whose sums of x are kept, the last rows filled up.
+  int64_t pixels_of_sums() const { return images * merges * (out_height * out_width + kPixelsOfItem); }
   int64_t channels() const { return w.groups * w.channels; }
   int64_t blocks() const { return (channels() + lanes - 1) / lanes; }
   int64_t plane() const { return rows * pixels * lanes; }
   // The input as it lies is what the kernels read.
   bool is_direct(dovetail::DataType x) const {
-    return !is_linear && x == dovetail::DataType::kUINT8 && top + left == 0 && rows <= height && pixels <= width;
+    return !is_linear && !is_depthwise && x == dovetail::DataType::kUINT8 && top + left == 0 && rows <= height &&
+           pixels <= width;
   }
   int64_t filled_bytes(dovetail::DataType x) const {
-    return is_direct(x) ? 0 : dovetail::whole_lines(images * blocks() * plane() + kQuantizedEntry);
+    return is_direct(x) ? 0 : dovetail::whole_lines(images * blocks() * plane() + kDepthwiseOverrun);
   }
   // Taps of a row that lie in one entry.
   int64_t taps_of_entry() const { return lanes == 4 ? 4 : 1; }
+  int64_t fours() const { return (f.kernel[2] + 3) / 4; }  // of taps in a row of a depthwise window
   int64_t entries_of_row() const { return (f.kernel[2] + taps_of_entry() - 1) / taps_of_entry(); }
   int64_t blocks_of_group() const { return (merged * w.channels + lanes - 1) / lanes; }
-  dovetail::QuantizedPacked packed() const {
+  dovetail::QuantizedPacked packed(bool has_zeros) const {
     dovetail::QuantizedPacked p;
     p.groups = merges;
     p.columns = merged * w.maps;
-    p.entries = blocks_of_group() * f.kernel[1] * entries_of_row();
+    p.entries = is_depthwise ? (f.kernel[1] * fours() + 3) / 4 : blocks_of_group() * f.kernel[1] * entries_of_row();
+    p.has_zeros = has_zeros;
     return p;
   }
 
@@ -110,7 +121,16 @@ struct QuantizedGeometry {
   }
 
   KernelPlaces places() const {
-    KernelPlaces p = {w, merged, {}, {}};
+    KernelPlaces p = {w, merged, is_depthwise, {}, {}};
+    if (is_depthwise) {
+      const int64_t of_row = 4 * fours();
+      for (int64_t k = 0; k < packed(false).entries * kQuantizedEntry; ++k) {
+        const bool is_there = k / of_row < f.kernel[1] && k % of_row < f.kernel[2];
+        p.channel.push_back(is_there ? 0 : -1);
+        p.tap.push_back(k / of_row * f.kernel[2] + k % of_row);
+      }
+      return p;
+    }
     each_entry([&](int64_t block, int64_t h, int64_t tap) {
       for (int64_t lane = 0; lane < kQuantizedEntry; ++lane) {
         const int64_t c = block * lanes + lane % lanes, at = tap + lane / lanes;
@@ -121,7 +141,6 @@ struct QuantizedGeometry {
     return p;
   }
 
-  // `height_of` and `width_of` are those of the planes that are read.
   std::vector<int64_t> offsets(int64_t plane_bytes, int64_t row_bytes) const {
     std::vector<int64_t> found;
     each_entry([&](int64_t block, int64_t h, int64_t tap) {

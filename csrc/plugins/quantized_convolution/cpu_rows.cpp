@@ -10,7 +10,6 @@ namespace {
 typedef QuantizedConvolutionParams Params;
 
 constexpr QuantizedInputs kInputs = {Params::kXZero, -1, Params::kFactor, Params::kBias, Params::kYZero};
-constexpr int64_t kPixelsOfItem = 112;  // of a long row; a multiple of what registers hold
 
 struct State {
   const QuantizedKernels* kernels = nullptr;
@@ -18,11 +17,13 @@ struct State {
   QuantizedPacked packed;
   KernelPlaces places = {};
   QuantizedArgs args = {};
+  QuantizedDepthwise depthwise = {};
   QuantizedFill fill = {};
   std::vector<int64_t> offsets;
-  bool fills = false, packs = false, is_empty = true;
-  int64_t filled_at = 0, packed_at = 0;  // in the workspace
-  Pieces filling, packing, pieces;
+  bool fills = false, packs = false, is_depthwise = false, is_empty = true;
+  int64_t depth = 0;                                    // of a sum
+  int64_t filled_at = 0, packed_at = 0, a_sums_at = 0;  // in the workspace
+  Pieces filling, packing, summing, pieces;
 };
 
 QuantizedGeometry geometry(const Params& params, const Descs& inputs, const Descs& outputs) {
@@ -34,18 +35,36 @@ const char* fits(const Params& params, const Descs& inputs, const Descs& outputs
   const QuantizedGeometry g = geometry(params, inputs, outputs);
   if (g.is_linear && g.lanes == 16)
     return "a row-major tensor of more than four channels, with groups or with dilation";
+  if (!inputs.has(Params::kKernelZero)) return nullptr;
+  if (!inputs[Params::kKernel].is_constant() || !inputs[Params::kKernelZero].is_constant())
+    return "zero points of a kernel that are not known while building";
+  if (g.w.groups > 1 && !g.is_depthwise) return "zero points of a kernel with groups";
   return nullptr;
 }
 
+QuantizedPacked packed_of(const QuantizedGeometry& g, const Descs& inputs) {
+  return g.packed(inputs.has(Params::kKernelZero));
+}
+
 void prepare(const Params& params, const Descs& inputs, const Descs& outputs, const Emit& emit) {
+  const bool has_zeros = inputs.has(Params::kKernelZero);
   if (inputs[Params::kKernel].data<void>() == nullptr) return;
+  if (has_zeros && inputs[Params::kKernelZero].data<void>() == nullptr) return;
   const QuantizedGeometry g = geometry(params, inputs, outputs);
-  const QuantizedPacked packed = g.packed();
+  const QuantizedPacked packed = packed_of(g, inputs);
   const KernelPlaces places = g.places();
   char* const to = emit.alloc<char>(static_cast<uint64_t>(packed.bytes()) + 1);
   packed.pack_panels(
       [&](int64_t group, int64_t column, int64_t entry, int64_t lane) { return places.at(group, column, entry, lane); },
       0, packed.groups * packed.panels(), to);
+  if (has_zeros) {
+    const Desc zero = inputs[Params::kKernelZero];
+    packed.pack_zeros(
+        [&](int64_t entry, int64_t lane) {
+          return places.channel[static_cast<size_t>(entry * kQuantizedEntry + lane)] >= 0;
+        },
+        zero.data<uint8_t>(), zero.max_volume(), zero.type(), to);
+  }
   emit.give(to, static_cast<uint64_t>(packed.bytes()));
 }
 
@@ -55,9 +74,9 @@ int64_t packed_room(const Descs& inputs, const QuantizedPacked& packed) {
 
 uint64_t workspace(const Params& params, const Descs& inputs, const Descs& outputs, int) {
   const QuantizedGeometry g = geometry(params, inputs, outputs);
-  const QuantizedPacked packed = g.packed();
+  const QuantizedPacked packed = packed_of(g, inputs);
   return static_cast<uint64_t>(QuantizedVectors{packed.padded()}.bytes() + g.filled_bytes(inputs[Params::kX].type()) +
-                               packed_room(inputs, packed));
+                               packed_room(inputs, packed) + a_sums_bytes(packed, g.pixels_of_sums()));
 }
 
 void set_input(const QuantizedGeometry& g, State* state) {
@@ -105,6 +124,41 @@ void set_output(const QuantizedGeometry& g, int64_t pixels, State* state) {
   args.y_image = (args.all_columns + 15) / 16 * plane;
 }
 
+// The rows of a depthwise convolution, which are as long as they are.
+void set_depthwise(const QuantizedGeometry& g, State* state) {
+  QuantizedDepthwise& args = state->depthwise;
+  args.a_block = g.plane();
+  args.row_step = g.f.dilation[1] * g.pixels * g.lanes;
+  args.row_stride = g.f.stride[1] * g.pixels * g.lanes;
+  args.stride = g.f.stride[2];
+  args.entries = state->packed.entries;
+  args.images = g.images;
+  args.blocks = g.merges;
+  args.height = g.out_height;
+  args.width = g.out_width;
+  args.window_rows = g.f.kernel[1];
+  args.fours = g.fours();
+  args.channels = g.channels();
+}
+
+// How the threads share the work. `per_row` are the items of a row of y.
+void set_pieces(const QuantizedGeometry& g, int64_t per_row, const RunSetup& setup, State* state) {
+  const double depth = static_cast<double>(state->packed.entries * kQuantizedEntry);
+  const int64_t threads = setup.n_threads();
+  state->filling = cut(g.images * g.blocks() * g.rows, static_cast<double>(g.pixels * g.lanes) / 8, 1, threads);
+  state->packing = cut(state->packed.groups * state->packed.panels(), depth * 16, 1, threads);
+  if (g.is_depthwise) {
+    const int64_t sets = (g.out_height + kDepthwiseRows - 1) / kDepthwiseRows;
+    const double work = static_cast<double>(kDepthwiseRows * g.out_width) * (depth + 16);
+    state->pieces = cut(g.images * g.merges * sets, work, 1, threads);
+    return;
+  }
+  const QuantizedArgs& args = state->args;
+  state->summing = cut(args.images * args.groups * args.rows, static_cast<double>(args.pixels) * depth, 1, threads);
+  const double work = static_cast<double>(args.pixels * state->kernels->panels) * depth;
+  state->pieces = cut(per_row * args.rows, work, 1, threads);
+}
+
 State plan(const QuantizedKernels& kernels, const Params& params, const Descs& inputs, const Descs& outputs,
            const RunSetup& setup) {
   const QuantizedGeometry g = geometry(params, inputs, outputs);
@@ -112,7 +166,9 @@ State plan(const QuantizedKernels& kernels, const Params& params, const Descs& i
   State state;
   state.kernels = &kernels;
   state.limits = {params.low, params.high};
-  state.packed = g.packed();
+  state.packed = packed_of(g, inputs);
+  state.is_depthwise = g.is_depthwise;
+  state.depth = g.w.channels * g.f.kernel[1] * g.f.kernel[2];
   if (outputs[0].max_volume() == 0) return state;
   state.is_empty = false;
   state.fills = !g.is_direct(x_type);
@@ -124,7 +180,9 @@ State plan(const QuantizedKernels& kernels, const Params& params, const Descs& i
   }
   state.filled_at = QuantizedVectors{state.packed.padded()}.bytes();
   state.packed_at = state.filled_at + g.filled_bytes(x_type);
-  if (static_cast<int64_t>(setup.workspace_bytes()) < state.packed_at + packed_room(inputs, state.packed)) {
+  state.a_sums_at = state.packed_at + packed_room(inputs, state.packed);
+  const int64_t room = state.a_sums_at + a_sums_bytes(state.packed, g.pixels_of_sums());
+  if (static_cast<int64_t>(setup.workspace_bytes()) < room) {
     fail(DT_PLAN_CORRUPT, "a workspace of %llu bytes is too small",
          static_cast<unsigned long long>(setup.workspace_bytes()));
   }
@@ -134,16 +192,25 @@ State plan(const QuantizedKernels& kernels, const Params& params, const Descs& i
   int64_t pixels = kPixelsOfItem;  // fewer where there would be too few items for the threads
   while (pixels > 14 && per_row * ((g.out_width + pixels - 1) / pixels) < 4 * setup.n_threads()) pixels /= 2;
   set_output(g, pixels < g.out_width ? pixels : g.out_width, &state);
-  const double depth = static_cast<double>(state.packed.entries * kQuantizedEntry);
-  state.filling =
-      cut(g.images * g.blocks() * g.rows, static_cast<double>(g.pixels * g.lanes) / 8, 1, setup.n_threads());
-  state.packing = cut(state.packed.groups * state.packed.panels(), depth * 16, 1, setup.n_threads());
-  const double work = static_cast<double>(state.args.pixels * kernels.panels) * depth;
-  state.pieces = cut(per_row * state.args.rows, work, 1, setup.n_threads());
+  if (g.is_depthwise) set_depthwise(g, &state);
+  set_pieces(g, per_row, setup, &state);
   return state;
 }
 
-void enqueue(const Params&, State& state, const Run& run) {
+// What the addend makes of y.
+void set_addend(const Params& params, const Run& run, QuantizedFinish* finish) {
+  if (!run.has_input(Params::kAddend)) return;
+  const QuantizedLimits limits = limits_of(run.output(0).type(), {params.sum_low, params.sum_high});
+  finish->added = run.input(Params::kAddend).data<const uint8_t>();
+  finish->by_own = static_cast<float>(params.by_own);
+  finish->by_added = static_cast<float>(params.by_addend);
+  finish->offset = static_cast<float>(-static_cast<double>(params.addend_zero) * params.by_addend);
+  finish->sum_zero = static_cast<float>(params.sum_zero);
+  finish->sum_low = static_cast<float>(limits.low - params.sum_zero);
+  finish->sum_high = static_cast<float>(limits.high - params.sum_zero);
+}
+
+void enqueue(const Params& params, State& state, const Run& run) {
   if (state.is_empty) return;
   const Tensor x = run.input(Params::kX);
   const QuantizedKernels& kernels = *state.kernels;
@@ -170,10 +237,29 @@ void enqueue(const Params&, State& state, const Run& run) {
     });
     packed = to;
   }
-  args.finish = finish_of(run, kInputs, state.limits, state.packed, packed, 0, workspace);
+  QuantizedFinish finish = finish_of(run, kInputs, state.limits, state.packed, packed, state.depth, workspace);
+  set_addend(params, run, &finish);
+  const int8_t* const b = reinterpret_cast<const int8_t*>(packed);
+  const int8_t* const ones = b + state.packed.ones_at();
+  if (state.is_depthwise) {
+    QuantizedDepthwise& depthwise = state.depthwise;
+    depthwise.a = args.a;
+    depthwise.b = b;
+    depthwise.ones = ones;
+    depthwise.y = run.output(0).data<void>();
+    depthwise.finish = finish;
+    run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.depthwise(depthwise, first, last); });
+    return;
+  }
+  args.finish = finish;
   args.offsets = state.offsets.data();
-  args.b = reinterpret_cast<const int8_t*>(packed);
+  args.b = b;
+  args.ones = ones;
   args.y = run.output(0).data<void>();
+  args.a_sums = reinterpret_cast<int32_t*>(workspace + state.a_sums_at);
+  if (finish.b_zeros) {
+    run_pieces(run, state.summing, [&](int64_t first, int64_t last) { kernels.a_sums(args, first, last); });
+  }
   run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.sums(args, first, last); });
 }
 
@@ -182,18 +268,19 @@ State plan_with(const Params& params, const Descs& inputs, const Descs& outputs,
   return plan(kernels, params, inputs, outputs, setup);
 }
 
-#define TYPES_OF(y, bias, y_zero) "i8|u8 i8|i8 " bias "|" bias " i8|u8 f32|f32 " y_zero "|" y_zero " -> " y "|" y
+#define TYPES_OF(y, bias, y_zero) \
+  "i8|u8 i8|i8 " bias "|" bias " i8|u8 f32|f32 " y_zero "|" y_zero " i8|i8 " y_zero "|" y_zero " -> " y "|" y
 
-#define ROW_OF(isa, features, y, bias, y_zero, format)               \
-  {.tactic = "dot_" #isa "_" y,                                      \
-   .needs = features,                                                \
-   .types = TYPES_OF(y, bias, y_zero),                               \
-   .formats = format " linear linear linear linear linear -> chw16", \
-   .fits = fits,                                                     \
-   .prepare = prepare,                                               \
-   .workspace = workspace,                                           \
-   .enqueue = enqueue,                                               \
-   .replaces = inputs_bits(Params::kKernel),                         \
+#define ROW_OF(isa, features, y, bias, y_zero, format)                            \
+  {.tactic = "dot_" #isa "_" y,                                                   \
+   .needs = features,                                                             \
+   .types = TYPES_OF(y, bias, y_zero),                                            \
+   .formats = format " linear linear linear linear linear linear chw16 -> chw16", \
+   .fits = fits,                                                                  \
+   .prepare = prepare,                                                            \
+   .workspace = workspace,                                                        \
+   .enqueue = enqueue,                                                            \
+   .replaces = inputs_bits(Params::kKernel, Params::kKernelZero),                 \
    .plan = plan_with<isa##_quantized>},
 #define ROWS_OF_TYPES(isa, features, format)        \
   ROW_OF(isa, features, "i32", "i32", "u8", format) \

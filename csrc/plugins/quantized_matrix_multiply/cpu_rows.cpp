@@ -48,8 +48,8 @@ struct State {
   std::vector<int64_t> offsets, a_at, b_at;  // of the matrices of the batch, in elements
   int64_t k = 0, n = 0, rows_of_a = 0;
   bool copies_a = false, packs = false;
-  int64_t vectors_at = 0, a_bytes_at = 0, b_bytes_at = 0;  // in the workspace
-  Pieces copying, packing, pieces;
+  int64_t vectors_at = 0, a_bytes_at = 0, b_bytes_at = 0, a_sums_at = 0;  // in the workspace
+  Pieces copying, packing, summing, pieces;
 };
 
 QuantizedPacked packed_of(const Descs& inputs, const Matrices& size) {
@@ -110,17 +110,19 @@ void prepare(const Params&, const Descs& inputs, const Descs&, const Emit& emit)
 
 // What a run takes from the workspace, one behind another.
 struct Rooms {
-  int64_t vectors, a, b;
+  int64_t vectors, a, b, a_sums;
   Rooms(const Descs& inputs, const Matrices& size, const QuantizedPacked& packed, bool packs)
       : vectors(QuantizedVectors{packed.padded()}.bytes()),
         a(must_copy(inputs, size) ? whole_lines(size.a_batch * size.m * size.padded()) : 0),
-        b(packs ? packed.bytes() : 0) {}
+        b(packs ? packed.bytes() : 0),
+        a_sums(a_sums_bytes(packed, size.m + kRowsOfItem)) {}
+  int64_t bytes() const { return vectors + a + b + a_sums; }
 };
 
 uint64_t workspace(const Params&, const Descs& inputs, const Descs&, int) {
   const Matrices size(inputs);
   const Rooms rooms(inputs, size, packed_of(inputs, size), !is_packed_early(inputs, size));
-  return static_cast<uint64_t>(rooms.vectors + rooms.a + rooms.b);
+  return static_cast<uint64_t>(rooms.bytes());
 }
 
 // Which matrices each one of the batch is made of.
@@ -167,7 +169,8 @@ State plan(const QuantizedKernels& kernels, const Params& params, const Descs& i
   const Rooms rooms(inputs, size, state.packed, state.packs);
   state.a_bytes_at = rooms.vectors;
   state.b_bytes_at = rooms.vectors + rooms.a;
-  if (static_cast<int64_t>(setup.workspace_bytes()) < rooms.vectors + rooms.a + rooms.b) {
+  state.a_sums_at = state.b_bytes_at + rooms.b;
+  if (static_cast<int64_t>(setup.workspace_bytes()) < rooms.bytes()) {
     fail(DT_PLAN_CORRUPT, "a workspace of %llu bytes is too small",
          static_cast<unsigned long long>(setup.workspace_bytes()));
   }
@@ -191,6 +194,7 @@ State plan(const QuantizedKernels& kernels, const Params& params, const Descs& i
   const double depth = static_cast<double>(size.padded());
   state.copying = cut(state.rows_of_a, depth / 8, 1, setup.n_threads());
   state.packing = cut(state.packed.panels(), depth * kQuantizedColumns, 1, setup.n_threads());
+  state.summing = cut(args.rows, static_cast<double>(args.pixels) * depth, 1, setup.n_threads());
   const double work = static_cast<double>(args.pixels * kernels.panels * kQuantizedColumns) * depth / 16;
   state.pieces = cut(sets * args.rows, work, 1, setup.n_threads());
   return state;
@@ -235,6 +239,10 @@ void enqueue(const Params&, State& state, const Run& run) {
     args.offsets = state.offsets.data();
     args.b = reinterpret_cast<const int8_t*>(packed);
     args.ones = args.b + state.packed.ones_at();
+    args.a_sums = reinterpret_cast<int32_t*>(workspace + state.a_sums_at);
+    if (args.finish.b_zeros) {
+      run_pieces(run, state.summing, [&](int64_t first, int64_t last) { kernels.a_sums(args, first, last); });
+    }
     args.y = y.data<char>() + static_cast<int64_t>(i) * m * state.n * y_bytes;
     run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.sums(args, first, last); });
   }

@@ -3,8 +3,9 @@
 DQ(x) and DQ(kernel) -> convolution or product -> additions of a bias, limits -> Q becomes one layer that sums products
 of integers and gives those of Q. real = (stored - zero) * scale on both sides, so the result is the same but for
 rounding, by which a number in the middle of two steps may become either of them. The same for an addition of two
-tensors. Where no quantise layer follows, the sums become float32. Sums in int32 that are converted and scaled, as
-dynamic quantisation has them, become float32 at once.
+tensors, which a convolution in front of it does where nothing else takes what that gives. Where no quantise layer
+follows, the sums become float32. Sums in int32 that are converted and scaled, as dynamic quantisation has them, become
+float32 at once.
 """
 
 from __future__ import annotations
@@ -105,19 +106,23 @@ class _Patterns:
         bias = layer.inputs[2] if len(layer.inputs) > 2 else None
         if x is None or kernel is None or not x.has_one_scale or (bias is not None and bias.constant is None):
             return
-        integers = kernel.as_int8(axis=0)
-        if integers is None or integers.ndim != 4 or len(layer.outputs[0].dims) != 4:
+        found = kernel.as_int8(axis=0)
+        if found is None or found[0].ndim != 4 or len(layer.outputs[0].dims) != 4:
+            return
+        integers, zero = found
+        fields = {field.name: layer.values[field.name] for field in layer.spec.fields if field.name in layer.values}
+        if zero and not _may_have_zero(fields, integers):
             return
         chain = self.chain(layer)
-        if chain.quantize is None and not x.is_affine and kernel.has_one_scale:
+        if chain.quantize is None and not x.is_affine and kernel.has_one_scale and not zero:
             return  # that is what `absorb_quantization` is for
         chain.bias = None if bias is None else bias.constant
-        fields = {field.name: layer.values[field.name] for field in layer.spec.fields if field.name in layer.values}
         is_stored = integers is kernel.tensor.constant
         stored = kernel.tensor if is_stored else self._constant(layer, "kernel", integers, kernel)
+        more = [self._constant(layer, "kernel's zero", np.int8([zero]), kernel)] if zero else []
 
         def inputs(factor: Any, bias: Any, zero: Any) -> list[GraphTensor | None]:
-            return [x.tensor, stored, bias, x.zero, factor, zero]
+            return [x.tensor, stored, bias, x.zero, factor, zero, *more]
 
         self._finish(layer, "quantized convolution", chain, (x, kernel), fields, inputs)
 
@@ -205,6 +210,9 @@ class _Patterns:
         step, zero = _steps_of(chain.quantize)  # type: ignore[misc]
         to = chain.quantize.outputs[0].dtype
         low, high = _stored_limits(chain, step, int(zero), to)
+        factors = [float(one.scales.reshape(()) / np.float32(step)) for one in (a, b)]
+        if self._add_to_convolution(layer, chain.quantize, (a, b), factors, (int(zero), int(low), int(high))):
+            return
         op = self.graph.lookup.with_role("quantized addition").id
         new = self.graph.substitute(
             chain.quantize,
@@ -213,13 +221,48 @@ class _Patterns:
             a_zero=a.zero_value,
             b_zero=b.zero_value,
             y_zero=int(zero),
-            a_factor=float(a.scales.reshape(()) / np.float32(step)),
-            b_factor=float(b.scales.reshape(()) / np.float32(step)),
+            a_factor=factors[0],
+            b_factor=factors[1],
             to_type=to,
             low=int(low),
             high=int(high),
         )
         new.name = layer.name
+
+    def _add_to_convolution(
+        self, layer: GraphLayer, last: GraphLayer, sides: Any, factors: list[float], sum_: tuple[int, int, int]
+    ) -> bool:
+        """Let the convolution that makes one side, for nothing else, add the other; the later of two."""
+        to = last.outputs[0].dtype
+        if any(side.tensor.dtype != to for side in sides):
+            return False
+        order = {made: index for index, made in enumerate(self.graph.all_layers())}
+        own = [index for index in (0, 1) if self._is_convolved_for(sides[index].tensor, layer)]
+        if not own:
+            return False
+        side = max(own, key=lambda index: order.get(sides[index].tensor.producer, -1))
+        convolution, other = sides[side].tensor.producer, sides[1 - side]
+        absent: list[GraphTensor | None] = [None] * (len(convolution.spec.inputs) - 1 - len(convolution.inputs))
+        new = self.graph.substitute(
+            last,
+            convolution.spec.id,
+            [*convolution.inputs, *absent, other.tensor],
+            **convolution.values
+            | {"by_own": factors[side], "by_addend": factors[1 - side], "addend_zero": other.zero_value}
+            | {"sum_zero": sum_[0], "sum_low": sum_[1], "sum_high": sum_[2]},
+        )
+        new.name = f"{convolution.name} + {layer.name}"
+        return True
+
+    def _is_convolved_for(self, tensor: GraphTensor, layer: GraphLayer) -> bool:
+        """True if a convolution that adds nothing yet makes these integers, for `layer` alone."""
+        made = tensor.producer
+        if made is None or made.spec.role != "quantized convolution" or len(made.inputs) == len(made.spec.inputs):
+            return False
+        fronts = self.takers.get(tensor, [])
+        if len(fronts) != 1 or fronts[0] is None or fronts[0].spec.role not in ("dequantize", "affine dequantize"):
+            return False
+        return self.takers.get(fronts[0].outputs[0]) == [layer]
 
     # ---- sums that are scaled
 
@@ -266,6 +309,13 @@ class _Patterns:
     def _constant(self, layer: GraphLayer, what: str, array: np.ndarray, of: Stored | None) -> GraphTensor:
         origin = None if of is None else folded(layer.name, layer.label, "quantize_products", True, [of.tensor.origin])
         return GraphTensor.of_array(f"{what} of {layer.name}", array, self.n_profiles, origin=origin)
+
+
+def _may_have_zero(fields: dict[str, Any], kernel: np.ndarray) -> bool:
+    """True if kernels take a zero point: without groups, or with one for each channel and no dilation."""
+    groups = int(fields["num_groups"])
+    is_depthwise = groups == kernel.shape[0] and kernel.shape[1] == 1 and kernel[0].size > 1
+    return groups == 1 or (is_depthwise and all(step == 1 for step in fields["dilation_nd"]))
 
 
 def _is_finished(layer: GraphLayer) -> bool:

@@ -2,104 +2,20 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from onnx_models import parsed
-
-import dovetail as trt
+from onnx import TensorProto, helper
+from quantized_models import Model, near, ops_after, run
 
 CONVOLVED, MULTIPLIED, ADDED = "QuantizedConvolution", "QuantizedMatrixMultiply", "QuantizedAddition"
 
 
-class Model:
-    """A model that is written node by node. Names of tensors are those of the nodes that make them."""
-
-    def __init__(self, seed=0):
-        self.nodes, self.known, self.inputs, self.outputs = [], [], [], []
-        self.rng = np.random.default_rng(seed)
-
-    def constant(self, array):
-        name = f"constant {len(self.known)}"
-        self.known.append(numpy_helper.from_array(np.asarray(array), name))
-        return name
-
-    def input(self, name, dims):
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, dims))
-        return name
-
-    def add(self, op, *inputs, **attrs):
-        name = f"{op} {len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, list(inputs), [name], name, **attrs))
-        return name
-
-    def quantize(self, x, scale, zero):
-        return self.add("QuantizeLinear", x, self.constant(np.float32(scale)), self.constant(zero))
-
-    def dequantize(self, x, scale, zero, **attrs):
-        return self.add("DequantizeLinear", x, self.constant(np.float32(scale)), self.constant(zero), **attrs)
-
-    def through(self, x, scale, zero):
-        return self.dequantize(self.quantize(x, scale, zero), scale, zero)
-
-    def weights(self, dims, axis=None, zero=0, dtype=np.int8):
-        """Random ones, with a scale for each element of an axis if one is given."""
-        info = np.iinfo(dtype)
-        stored = self.constant(self.rng.integers(info.min, info.max + 1, dims).astype(dtype))
-        if axis is None:
-            return self.dequantize(stored, 0.01, dtype(zero))
-        scales = self.rng.uniform(0.005, 0.02, dims[axis])
-        return self.dequantize(stored, scales, np.full(dims[axis], zero, dtype), axis=axis)
-
-    def bias(self, n):
-        stored = self.constant(self.rng.integers(-5000, 5000, n).astype(np.int32))
-        return self.dequantize(stored, 0.0005, np.int32(0))
-
-    def output(self, *names):
-        self.outputs += [helper.make_tensor_value_info(name, 0, None) for name in names]
-
-    def made(self):
-        graph = helper.make_graph(self.nodes, "graph", self.inputs, self.outputs, self.known)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-
-
 @pytest.fixture
 def ops(graph_after):
-    """Names of the ops of a model's layers after the pass."""
-
-    def ask(model):
-        builder, network, errors = parsed(model.made())
-        assert not errors, errors
-        config = builder.create_builder_config()
-        config.default_device_type = trt.DeviceType.CPU
-        return [layer.spec.name for layer in graph_after("quantize_products", network, config).layers]
-
-    return ask
-
-
-def run(model, unchanged=False, **feeds):
-    """Outputs; `unchanged`: with the layers as the model has them."""
-    builder, network, errors = parsed(model.made())
-    assert not errors, errors
-    config = builder.create_builder_config()
-    config.default_device_type, config.builder_optimization_level = trt.DeviceType.CPU, 0
-    if unchanged:
-        for layer in network:
-            layer.precision = trt.float32
-    plan = builder.build_serialized_network(network, config)
-    context = trt.Runtime(builder.logger).deserialize_cuda_engine(plan).create_execution_context()
-    return [np.array(array) for array in context.run(feeds).values()]
+    return lambda model: ops_after(graph_after, "quantize_products", model)
 
 
 def convolved(model, x, relu=False, **attrs):
     y = model.add("Conv", x, model.weights((20, 19, 3, 3), axis=0), model.bias(20), pads=[1] * 4, **attrs)
     return model.add("Relu", y) if relu else y
-
-
-def near(model, x, step):
-    """The same as without the pass, but for numbers in the middle of two steps."""
-    got, wanted = run(model, x=x)[0], run(model, unchanged=True, x=x)[0]
-    off = np.abs(got.astype(np.float64) - wanted)
-    assert off.max() <= step * 1.001
-    assert (off > step * 0.001).mean() < 0.01
 
 
 def picture(dims=(1, 19, 8, 9)):
@@ -198,12 +114,71 @@ def test_weights_with_scales_of_another_axis_stay(ops):
     assert MULTIPLIED not in ops(model)
 
 
-def test_weights_that_are_no_int8_stay(ops):
+@pytest.mark.parametrize("groups, channels", [(1, 19), (20, 1)])
+def test_weights_of_unsigned_numbers_keep_their_zero_point(ops, groups, channels):
     model = Model()
-    x = model.through(model.input("x", (1, 19, 8, 9)), 0.031, np.uint8(97))
-    y = model.add("Conv", x, model.weights((20, 19, 3, 3), zero=77, dtype=np.uint8))
+    x = model.through(model.input("x", (1, groups * channels, 8, 9)), 0.031, np.uint8(97))
+    y = model.add("Conv", x, model.weights((20, channels, 3, 3), zero=77, dtype=np.uint8), group=groups)
+    model.output(model.quantize(y, 0.9, np.uint8(3)))
+    assert CONVOLVED in ops(model)
+    near(model, picture((1, groups * channels, 8, 9)), 1)
+
+
+def test_weights_with_a_zero_point_and_several_groups_stay(ops):
+    model = Model()
+    x = model.through(model.input("x", (1, 20, 8, 9)), 0.031, np.uint8(97))
+    y = model.add("Conv", x, model.weights((20, 10, 3, 3), zero=77, dtype=np.uint8), group=2)
     model.output(model.quantize(y, 0.9, np.uint8(3)))
     assert CONVOLVED not in ops(model)
+
+
+def residual(model, relu=False, addend=np.uint8):
+    """x -> convolution -> plus x; also what the convolution gives, between its Q and DQ."""
+    x = model.input("x", (1, 20, 8, 9))
+    kernel = model.weights((20, 20, 3, 3), axis=0)
+    y = model.add("Conv", model.through(x, 0.031, np.uint8(97)), kernel, model.bias(20), pads=[1] * 4)
+    middle = model.through(y, 0.7, np.uint8(120))
+    y = model.add("Add", model.through(model.add("Neg", x), 0.02, addend(10)), middle)
+    y = model.add("Relu", y) if relu else y
+    model.output(model.quantize(y, 0.9, np.uint8(10)))
+    return middle
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_convolution_adds_what_is_added_to_its_result(ops, relu):
+    model = Model()
+    residual(model, relu)
+    found = ops(model)
+    assert found.count(CONVOLVED) == 1 and ADDED not in found and "Activation" not in found
+    near(model, picture((1, 20, 8, 9)), 1)
+
+
+def test_the_later_one_of_two_convolutions_adds(ops):
+    model = Model()
+    x = model.through(model.input("x", (1, 19, 8, 9)), 0.031, np.uint8(97))
+    parts = [model.through(convolved(model, x), scale, np.uint8(120)) for scale in (0.7, 0.8)]
+    model.output(model.quantize(model.add("Add", *parts), 0.9, np.uint8(10)))
+    found = ops(model)
+    assert found.count(CONVOLVED) == 2 and ADDED not in found
+    near(model, picture(), 1)
+
+
+def test_a_convolution_whose_result_is_needed_elsewhere_adds_nothing(ops):
+    model = Model()
+    model.output(model.add("Neg", residual(model)))
+    assert ADDED in ops(model)
+
+
+def test_a_convolution_whose_result_is_an_output_adds_nothing(ops):
+    model = Model()
+    model.output(residual(model))
+    assert ADDED in ops(model)
+
+
+def test_a_convolution_adds_no_tensor_of_another_type(ops):
+    model = Model()
+    residual(model, addend=np.int8)
+    assert ADDED in ops(model)
 
 
 def test_an_addition_that_repeats_an_input_stays(ops):
@@ -228,7 +203,7 @@ def test_dynamic_quantisation_is_three_layers(ops, bias):
     model.output(y)
     found = ops(model)
     assert found.count(MULTIPLIED) == 1 and "Cast" not in found
-    near(model, picture((3, 5, 33)), 1e-4)
+    near(model, picture((3, 5, 33)), 1e-2)  # a step of x is worth 0.04; a bias may be added by a fused operation
 
 
 def test_sums_that_are_needed_elsewhere_stay(ops):

@@ -1,0 +1,166 @@
+"""Layers that only move or compare numbers work on stored integers: dequantise, move, quantise becomes the move alone.
+
+A dequantise layer in front of such a layer goes behind it, where it meets the quantise layer; of the same scale and
+zero point the two do nothing. Where they differ, what they make of each of the 256 integers is looked up in a table. A
+quantise layer behind a move of other numbers goes in front of it: of a window with a nan the largest number is left.
+Only on the CPU, whose kernels move bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dovetail.core.types import DataType, DeviceType
+from dovetail.plugins.rewrites import Rewrites, is_op
+from dovetail.plugins.rewrites_stored import BYTES, Steps, dequantized, quantized
+
+# Ops whose first input is what they move; other inputs are dims, axes or places.
+MOVES = ("Shuffle", "Squeeze", "Unsqueeze", "Slice", "Pooling")
+
+
+def keep_integers(graph: Any, build: Any) -> Any:
+    """Let moves between dequantise and quantise layers move the integers."""
+    edit = Rewrites(graph, build, "keep_integers")
+    for layer in edit.layers():
+        if layer.device != DeviceType.CPU or not layer.outputs:
+            continue
+        if is_move(layer):
+            if not _lift(edit, layer):
+                _sink(edit, layer)
+        elif is_op(layer, "Concatenation"):
+            _join(edit, layer)
+        elif is_op(layer, "Cast"):
+            _drop_casts(edit, layer)
+        elif quantized(layer) is not None:
+            _requantize(edit, layer)
+    return edit.finish()
+
+
+def is_move(layer: Any) -> bool:
+    """True if each result is one of the numbers of the first input: the largest of a window is, too."""
+    if not any(is_op(layer, name) for name in MOVES) or len(layer.outputs) != 1:
+        return False
+    if is_op(layer, "Pooling"):
+        # A window of padding alone would be -inf in real numbers.
+        return is_op(layer, "Pooling", type="MAX") and _has_cells(layer)
+    return not is_op(layer, "Slice") or (not is_op(layer, "Slice", mode="FILL") and _input(layer, 4) is None)
+
+
+def _has_cells(layer: Any) -> bool:
+    """True if padding is narrower than the window on all sides, and no window begins behind it."""
+    values, rank = layer.values, len(layer.values["window_size_nd"])
+    padding = (values[name] or (0,) * rank for name in ("pre_padding", "post_padding"))
+    windows = values["window_size_nd"]
+    is_narrow = all(p < window for side in padding for p, window in zip(side, windows, strict=True))
+    return is_narrow and not is_op(layer, "Pooling", padding_mode="EXPLICIT_ROUND_UP")
+
+
+def _input(layer: Any, index: int) -> Any:
+    return layer.inputs[index] if index < len(layer.inputs) else None
+
+
+def _may_change(edit: Rewrites, *layers: Any) -> bool:
+    return edit.may_change(layers, may_have_scales=True)
+
+
+def _lift(edit: Rewrites, layer: Any) -> bool:
+    """Put the quantise layer that alone takes the result of a move in front of it. True if that was done."""
+    x, behind = layer.inputs[0], edit.only_taker(layer.outputs[0])
+    if behind is None or quantized(behind) is None or x is None or x.is_constant or dequantized(x) is not None:
+        return False
+    fewer = is_op(layer, "Slice")  # other elements need not be quantised
+    if fewer or x.dtype != DataType.FLOAT or not _may_change(edit, layer, behind):
+        return False
+    made = edit.insert(layer, behind.spec.id, [x, *behind.inputs[1:]], name=behind.name, **_one_scale(behind))
+    made.scale = behind.outputs[0].scale
+    moved = edit.try_substitute(behind, layer.spec.id, [made, *layer.inputs[1:]], **layer.values)
+    if moved is None:
+        edit.remove_unused([made.producer])
+        return False
+    moved.name = layer.name
+    edit.remove_unused([layer])
+    edit.note("quantised before they are moved", moved)
+    return True
+
+
+def _sink(edit: Rewrites, layer: Any) -> None:
+    """Let a move take the integers that its input is made of, and dequantise its result."""
+    found = dequantized(layer.inputs[0])
+    if found is None:
+        return
+    front = layer.inputs[0].producer
+    if is_op(front, "Cast") and not _ends_in_casts(edit, layer):
+        return
+    if not _may_change(edit, layer, front):
+        return
+    moved = edit.insert(layer, layer.spec.id, [found[0], *layer.inputs[1:]], name=layer.name, **layer.values)
+    moved.scale = found[0].scale
+    made = edit.try_substitute(layer, front.spec.id, [moved, *front.inputs[1:]], **_one_scale(front))
+    if made is None:
+        edit.remove_unused([moved.producer])
+        return
+    made.name = front.name
+    edit.remove_unused([front])
+    edit.note("moved as integers of 8 bits", moved.producer)
+
+
+def _ends_in_casts(edit: Rewrites, layer: Any) -> bool:
+    """True if all that takes the result converts it to bytes again."""
+    takers = edit.takers(layer.outputs[0])
+    return bool(takers) and all(is_op(taker, "Cast") and taker.outputs[0].dtype in BYTES for taker in takers)
+
+
+def _drop_casts(edit: Rewrites, layer: Any) -> None:
+    """Bytes to float32 and back to the same type."""
+    found = dequantized(layer.inputs[0])
+    if found is None or not is_op(layer.inputs[0].producer, "Cast") or found[0].dtype != layer.outputs[0].dtype:
+        return
+    if _may_change(edit, layer):
+        edit.drop(layer, found[0], may_have_scales=True)
+
+
+def _one_scale(layer: Any) -> dict[str, Any]:
+    """The fields of a layer that quantises or converts, on a tensor of other dims: it has one scale, so no axis."""
+    return {name: value for name, value in layer.values.items() if name != "axis"}
+
+
+def _join(edit: Rewrites, layer: Any) -> None:
+    """Join integers: those that are stored in other steps than the result are looked up first."""
+    behind = edit.only_taker(layer.outputs[0])
+    wanted = quantized(behind)
+    found = [dequantized(tensor) for tensor in layer.inputs]
+    parts = [part for part in found if part is not None]
+    if wanted is None or len(parts) < len(found) or not _may_change(edit, layer, behind):
+        return
+    stored = [part[0] if part[1] == wanted else _looked_up(edit, layer, part[0], part[1], wanted) for part in parts]
+    fronts = [tensor.producer for tensor in layer.inputs]
+    made = edit.substitute(behind, layer.spec.id, stored, **layer.values)
+    made.name = layer.name
+    edit.remove_unused([*fronts, layer])
+    edit.note("joined as integers of 8 bits", made)
+
+
+def _requantize(edit: Rewrites, layer: Any) -> None:
+    """A quantise layer right behind a dequantise layer."""
+    found, wanted = dequantized(layer.inputs[0]), quantized(layer)
+    if found is None or wanted is None or is_op(layer.inputs[0].producer, "Cast"):
+        return
+    front, (stored, steps) = layer.inputs[0].producer, found
+    if not _may_change(edit, layer, front):
+        return
+    if steps == wanted:
+        if edit.drop(layer, stored, may_have_scales=True):
+            edit.note("removed, for they quantise what was stored so", layer)
+    else:
+        edit.substitute(layer, "ByteTable@1", [stored, _table(edit, layer, steps, wanted)])
+        edit.note("looked up in tables", layer)
+    edit.remove_unused([front])
+
+
+def _looked_up(edit: Rewrites, before: Any, stored: Any, steps: Steps, wanted: Steps) -> Any:
+    table = _table(edit, before, steps, wanted)
+    return edit.insert(before, "ByteTable@1", [stored, table], name=f"{stored.name} in the steps of {before.name}")
+
+
+def _table(edit: Rewrites, layer: Any, steps: Steps, wanted: Steps) -> Any:
+    return edit.weights(f"table of {layer.name}", wanted.stored(steps.reals()), [])

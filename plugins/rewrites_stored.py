@@ -1,0 +1,69 @@
+"""Layers between real numbers and integers of 8 bits, for passes over the graph: real = (stored - zero) * scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from dovetail.core.types import DataType, nptype
+from dovetail.plugins.rewrites import is_op
+
+BYTES = (DataType.INT8, DataType.UINT8)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How a tensor of one scale and one zero point is stored."""
+
+    scale: float
+    zero: int
+    dtype: DataType
+
+    def reals(self) -> numpy.ndarray:
+        """What each of the 256 bytes stands for, in float32."""
+        integers = numpy.arange(256, dtype=numpy.uint8).view(nptype(self.dtype)).astype(numpy.float32)
+        return (integers - numpy.float32(self.zero)) * numpy.float32(self.scale)
+
+    def stored(self, reals: numpy.ndarray) -> numpy.ndarray:
+        """Real numbers as integers: to the nearest, ties to even, limited; nan as the least."""
+        limits = numpy.iinfo(nptype(self.dtype))
+        low, high = int(limits.min), int(limits.max)
+        whole = numpy.rint(reals / numpy.float32(self.scale)) + self.zero
+        result: numpy.ndarray = numpy.clip(numpy.nan_to_num(whole, nan=low), low, high).astype(nptype(self.dtype))
+        return result
+
+
+def dequantized(tensor: Any) -> tuple[Any, Steps] | None:
+    """The integers that a tensor of float32 is made of; None if none are known or their parameters are not constant."""
+    if tensor is None or tensor.producer is None or tensor.dtype != DataType.FLOAT:
+        return None
+    layer = tensor.producer
+    if not any(is_op(layer, name) for name in ("Cast", "AffineDequantize", "Dequantize")):
+        return None
+    stored = layer.inputs[0]
+    if stored.is_constant or stored.dtype not in BYTES:
+        return None
+    if is_op(layer, "Cast"):
+        return stored, Steps(1.0, 0, stored.dtype)
+    steps = _steps(layer, stored.dtype)
+    return None if steps is None else (stored, steps)
+
+
+def quantized(layer: Any) -> Steps | None:
+    """What a layer stores real numbers as; None if it does something else."""
+    if not (is_op(layer, "AffineQuantize") or is_op(layer, "Quantize")):
+        return None
+    given, made = layer.inputs[0].dtype, layer.outputs[0].dtype
+    return _steps(layer, made) if given == DataType.FLOAT and made in BYTES else None
+
+
+def _steps(layer: Any, dtype: DataType) -> Steps | None:
+    """Of a layer with x, the scale and perhaps the zero point."""
+    parameters = [tensor for tensor in layer.inputs[1:3] if tensor is not None]
+    if any(tensor.constant is None or tensor.constant.size != 1 for tensor in parameters):
+        return None
+    scale = float(parameters[0].constant.reshape(-1)[0])
+    zero = int(parameters[1].constant.reshape(-1)[0]) if len(parameters) > 1 else 0
+    return Steps(scale, zero, dtype) if 0 < scale < float("inf") else None
