@@ -81,9 +81,13 @@ def not_fused(plan):
 
 
 def check_both(net, *outputs, wanted, **settings):
-    """Fused and by themselves the layers give the same; the steps are those that are wanted."""
+    """Fused and by themselves the layers give the same; the steps are those that are wanted.
+
+    Where candidates are timed, times decide about reformats.
+    """
     fused = net.plan(*outputs, **settings)
-    assert steps(fused) == wanted
+    is_timed = settings.get("builder_optimization_level", 0) > 0
+    assert [name for name in steps(fused) if not (is_timed and name.startswith("reformat "))] == wanted
     alone = net.plan(allow_fusion=False, **settings)
     assert not any(" + " in name for name in steps(alone))
     for name, value in run(fused, net.values).items():

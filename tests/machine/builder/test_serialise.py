@@ -60,6 +60,25 @@ def test_steps_read_what_was_written_before(serialised):
     assert set(document["outputs"]) <= written
 
 
+def test_layers_with_weights_of_one_array_store_it_once_whatever_they_pack(graph_after):
+    """As the heads of a detector, which run on maps of several sizes, by the row that is best for each."""
+    _, network, config = new_network()
+    config.builder_optimization_level = 0
+    weights = np.random.default_rng(2).standard_normal((32, 32, 3, 3)).astype(np.float32)
+    for size in (32, 16):
+        x = network.add_input(f"x{size}", trt.float32, (1, 32, size, size))
+        network.mark_output(network.add_convolution_nd(x, 32, (3, 3), weights).get_output(0))
+    graph = graph_after("pack_constants", network, config)
+    a, b = (group for group in graph.groups if group.replaced)
+    store_once(graph, None)
+    assert a.replaced[0] is not b.replaced[0]
+    assert [(one.packs_at_load, one.replaced[0].is_stored) for one in (a, b)] == [(False, False)] * 2  # in one form
+
+    b.packed = bytes(reversed(bytes(b.packed)))
+    store_once(graph, None)
+    assert [(one.packs_at_load, one.replaced[0].is_stored) for one in (a, b)] == [(True, True)] * 2
+
+
 def test_constants_are_not_packed_at_load_without_an_input_that_the_row_may_replace(graph_after):
     """Loading the plan would refuse to: it cannot know that the input, a bias of nothing, may be absent."""
     _, network, config = convolution_chain(n_layers=1)
