@@ -67,10 +67,11 @@ def rng():
     return np.random.default_rng(3)
 
 
-def softmaxes(n_layers=1):
+def softmaxes(n_layers=1, dtype=trt.float32, flags=0):
     """x -> softmax0 -> ... -> y, along other axes each."""
-    _, network, config = new_network()
-    tensor = network.add_input("x", trt.float32, (4, 6, 8))
+    builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR))
+    network, config = builder.create_network(flags), builder.create_builder_config()
+    tensor = network.add_input("x", dtype, (4, 6, 8))
     for index in range(n_layers):
         layer = network.add_softmax(tensor)
         layer.axes, layer.name = 1 << index, f"softmax{index}"
@@ -243,17 +244,7 @@ def test_int8_needs_a_scale():
 
 
 def half_softmaxes(n_layers=1, flags=0):
-    """As `softmaxes`, in HALF."""
-    builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR))
-    network, config = builder.create_network(flags), builder.create_builder_config()
-    tensor = network.add_input("x", trt.float16, (4, 6, 8))
-    for index in range(n_layers):
-        layer = network.add_softmax(tensor)
-        layer.axes, layer.name = 1 << index, f"softmax{index}"
-        tensor = layer.get_output(0)
-    tensor.name = "y"
-    network.mark_output(tensor)
-    return network, config
+    return softmaxes(n_layers, trt.float16, flags)
 
 
 STRONG = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
