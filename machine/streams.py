@@ -15,8 +15,7 @@ class Streams:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._size = 0
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: dict[int, ThreadPoolExecutor] = {}  # by their number; idle ones take next to nothing
 
     def map(self, call: Callable[[Any], Any], items: Iterable[Any], n_threads: int) -> Iterator[Any]:
         """`call` of each item. Items are taken as they are needed; an error is raised where its result would come.
@@ -26,7 +25,7 @@ class Streams:
         if n_threads == 1:
             yield from map(call, items)
             return
-        threads = self._of(n_threads)
+        threads = self._threads.setdefault(n_threads, ThreadPoolExecutor(n_threads, self._name))
         running: deque[Future[Any]] = deque()
         try:
             for item in items:
@@ -38,11 +37,3 @@ class Streams:
         finally:
             for future in running:
                 future.cancel()
-
-    def _of(self, n_threads: int) -> ThreadPoolExecutor:
-        """The threads; others if it is another number than before."""
-        if self._threads is None or self._size != n_threads:
-            if self._threads is not None:
-                self._threads.shutdown(wait=False)
-            self._size, self._threads = n_threads, ThreadPoolExecutor(n_threads, self._name)
-        return self._threads

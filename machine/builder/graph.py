@@ -620,7 +620,7 @@ class Graph(Block):
     def _block_of(self, layer: GraphLayer, op: str) -> Block:
         found = next((block for block in self.each_block() if any(one is layer for one in block.layers)), None)
         if found is None:
-            raise BuildError(f"{op} cannot replace {shown(layer)}, which is no layer of the graph")
+            raise BuildError(f"{op} cannot replace {shown(layer)}, which is not a layer of the graph")
         return found
 
     def _made(

@@ -15,8 +15,8 @@ from dovetail.machine.builder.own_layers import reformat
 from dovetail.machine.timing_cache import Key
 
 UNTIMED_NS = 1000.0  # cost of a reformat if nothing is timed: outweighs the order of candidates
-# What a reformat on the CPU costs beyond its time alone: a barrier, and a tensor that its neighbours read and write in
-# caches where they would not need it. Also, times vary: without gain worth the name there is no reformat.
+# A reformat on the CPU costs more than its time alone: a barrier, and a tensor that takes room in the caches of its
+# neighbours. Times vary, too. So it is inserted only where it saves clearly more than it was measured to take.
 IN_NETWORK, BARRIER_NS = 1.25, 2000.0
 
 

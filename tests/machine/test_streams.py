@@ -121,6 +121,14 @@ def test_another_number_of_streams(file):
         assert len(list(model.map(batches(6), streams))) == 6
 
 
+def test_two_walks_with_other_numbers_of_streams_go_on_side_by_side(file):
+    model = load(file)
+    walks = [model.map(batches(20), streams) for streams in (2, 3)]
+    for x, *found in zip(batches(20), *walks, strict=True):
+        for one in found:
+            np.testing.assert_array_equal(one["y"], x + x)
+
+
 @pytest.mark.parametrize("streams", [0, -1, 1.5, True, "2", 5000])
 def test_the_number_of_streams_is_checked(file, streams):
     with pytest.raises(errors.FieldValueError, match="streams"):

@@ -58,14 +58,16 @@ class Model:
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 
 
-def ops_after(graph_after, name, model, precision=None):
-    """Names of the ops of a model's layers, which have this precision, after the pass."""
+def ops_after(graph_after, name, model, precision=None, pins=()):
+    """Names of the ops of a model's layers, which have this precision, after the pass. Pins are of layers by name."""
     builder, network, errors = parsed(model.made())
     assert not errors, errors
     config = builder.create_builder_config()
     config.default_device_type = trt.DeviceType.CPU
     for layer in network if precision is not None else ():
         layer.precision = precision
+    for pinned in pins:
+        config.pin_implementation(pinned, "#cpu")
     return [layer.spec.name for layer in graph_after(name, network, config).layers]
 
 

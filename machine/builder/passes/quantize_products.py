@@ -259,6 +259,8 @@ class _Patterns:
         made = tensor.producer
         if made is None or made.spec.role != "quantized convolution" or len(made.inputs) == len(made.spec.inputs):
             return False
+        if made.device != DeviceType.CPU or not self.may_change(made):
+            return False
         fronts = self.takers.get(tensor, [])
         if len(fronts) != 1 or fronts[0] is None or fronts[0].spec.role not in ("dequantize", "affine dequantize"):
             return False

@@ -156,7 +156,7 @@ def test_a_pass_that_raises_is_named_with_the_line(built):
 
 
 def test_what_is_substituted_is_a_layer_of_the_graph_and_takes_tensors(built):
-    with pytest.raises(BuildError, match="SoftMax@1 cannot replace 'leaky', which is no layer of the graph"):
+    with pytest.raises(BuildError, match="SoftMax@1 cannot replace 'leaky', which is not a layer of the graph"):
         built(edit(lambda graph: graph.substitute("leaky", "SoftMax@1", graph.inputs)))
     with pytest.raises(BuildError, match="SoftMax@1 cannot replace Activation@1 'leaky': an input is 'x'"):
         built(edit(lambda graph: graph.substitute(layer(graph, "leaky"), "SoftMax@1", ["x"])))

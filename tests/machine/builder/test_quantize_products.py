@@ -10,7 +10,7 @@ CONVOLVED, MULTIPLIED, ADDED = "QuantizedConvolution", "QuantizedMatrixMultiply"
 
 @pytest.fixture
 def ops(graph_after):
-    return lambda model: ops_after(graph_after, "quantize_products", model)
+    return lambda model, **settings: ops_after(graph_after, "quantize_products", model, **settings)
 
 
 def convolved(model, x, relu=False, **attrs):
@@ -173,6 +173,25 @@ def test_a_convolution_whose_result_is_an_output_adds_nothing(ops):
     model = Model()
     model.output(residual(model))
     assert ADDED in ops(model)
+
+
+@pytest.mark.parametrize("pins", [(), ("conv",)], ids=["free", "pinned"])
+def test_a_convolution_that_is_pinned_adds_nothing(ops, pins):
+    """It would run under another name."""
+    model = Model()
+    stored = model.quantize(model.input("x", (1, 16, 5, 6)), 0.031, np.uint8(97))
+    kernel = model.constant(model.rng.integers(-127, 128, (16, 16, 1, 1)).astype(np.int8))
+    steps = [model.constant(np.float32(scale)) for scale in (0.031, 0.01, 0.05)]
+    zeros = [model.constant(zero) for zero in (np.uint8(97), np.int8(0), np.uint8(120))]
+    given = [stored, steps[0], zeros[0], kernel, steps[1], zeros[1], steps[2], zeros[2]]
+    model.nodes.append(helper.make_node("QLinearConv", given, ["conv"], "conv"))
+    sides = [
+        model.add("DequantizeLinear", *one) for one in (("conv", steps[2], zeros[2]), (stored, steps[0], zeros[0]))
+    ]
+    model.output(model.quantize(model.add("Add", *sides), 0.06, np.uint8(110)))
+    found = ops(model, pins=pins)
+    assert (found.count(CONVOLVED), found.count(ADDED)) == (1, len(pins))
+    near(model, picture((1, 16, 5, 6)), 1)
 
 
 def test_a_convolution_adds_no_tensor_of_another_type(ops):
