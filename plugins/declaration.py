@@ -292,8 +292,8 @@ def snake_case(name: str) -> str:
 def add_methods_of(cls: Any, found: Declaration) -> Mapping[str, Callable[..., Any]]:
     """`network.add_...` functions: class methods named add or add_*; without any, one is made from ports and fields.
 
-    An add method made here takes inputs, then fields, by position or name. Ops of a named namespace have no add
-    method: their layers are added with `add_plugin`.
+    An add method made here takes inputs, then fields, by position or name; optional ones may be left out. Ops of a
+    named namespace have no add method: their layers are added with `add_plugin`.
     """
     plain = f"add_{snake_case(cls.name)}"
     written: dict[str, Callable[..., Any]] = {}
@@ -308,20 +308,25 @@ def add_methods_of(cls: Any, found: Declaration) -> Mapping[str, Callable[..., A
 
 def _made_add_method(cls: Any, found: Declaration) -> Callable[..., Any]:
     tensors = [port.name for port in found.inputs.values() if not port.weights]
+    needed = [index for index, name in enumerate(tensors) if not found.inputs[name].optional]
+    n_needed = needed[-1] + 1 if needed else 0
+    weights = [port.name for port in found.inputs.values() if port.weights]
     signature = inspect.Signature(
-        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in tensors]
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in tensors[:n_needed]]
         + [
             inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
-            for name in (*(p.name for p in found.inputs.values() if p.weights), *found.fields)
+            for name in (*tensors[n_needed:], *weights, *found.fields)
         ]
     )
 
     def method(network: Any, *args: Any, **kwargs: Any) -> Any:
         given = dict(signature.bind(*args, **kwargs).arguments)
-        inputs: list[Any] = []
-        for name in tensors:
-            tensor = given.pop(name)
-            inputs.extend(tensor if found.inputs[name].variadic else [tensor])
+        inputs: list[Any] = []  # in the order of the op's, in which those that may be weights have their places
+        for port in found.inputs.values():
+            tensor: Any = None if port.weights else given.pop(port.name, None)
+            inputs.extend(tensor if port.variadic else [tensor])
+        while inputs and inputs[-1] is None:
+            inputs.pop()
         values = {name: value for name, value in given.items() if value is not None}
         return network.add_plugin(cls.name, inputs, values, version=cls.version)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from quantized import INT8, UINT8, integers, zero_point
 
+import dovetail as trt
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
 from dovetail.core.types import DataType
 from dovetail.machine.testing import Case, check
@@ -151,3 +152,20 @@ def test_inputs_must_agree(infer):
         infer("QuantizedConvolution", x, kernel, None, np.uint8([1, 2]), None, None, **fields)
     with pytest.raises(ShapeError, match="cannot use a factor"):
         infer("QuantizedConvolution", x, kernel, None, None, np.float32([1, 2]), None, to_type=FLOAT, **fields)
+
+
+@pytest.mark.parametrize(("zero", "wanted"), [(None, 80), (3, 32)])
+def test_the_add_method_puts_optional_inputs_behind_weights_in_their_places(zero, wanted):
+    builder = trt.Builder(trt.Logger(trt.Logger.INTERNAL_ERROR))
+    network, config = builder.create_network(), builder.create_builder_config()
+    x = network.add_input("x", trt.int8, (1, 16, 4, 4))
+    given = {} if zero is None else {"x_zero": network.add_constant((1,), np.full(1, zero, np.int8)).get_output(0)}
+    kernel = np.ones((8, 16, 1, 1), np.int8)
+    layer = network.add_quantized_convolution(
+        x, kernel=kernel, num_output_maps=8, kernel_size_nd=(1, 1), to_type=trt.int32, **given
+    )
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    plan = builder.build_serialized_network(network, config)
+    context = trt.Runtime(builder.logger).deserialize_cuda_engine(plan).create_execution_context()
+    assert (context.run({"x": np.full((1, 16, 4, 4), 5, np.int8)})["y"] == wanted).all()
