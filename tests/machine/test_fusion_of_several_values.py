@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fusing import PROD, RELU, SIGMOID, SUM, Net, check_both, not_fused, run, steps
+from fusing import PROD, RELU, SIGMOID, SUM, Net, check_alike, check_both, not_fused, run, steps
 
 import dovetail as trt
 from dovetail.machine.builder.selection import Selection
@@ -140,8 +140,7 @@ def test_timed_builds_agree():
     net = Net((1, 16, 20, 20))
     y = silu(net, net.conv(silu(net, net.conv(net.x, 16, "conv1"), "a_"), 16, "conv2"), "b_")
     fused = net.plan(y, builder_optimization_level=3)
-    alone = net.plan(allow_fusion=False)
-    np.testing.assert_allclose(run(fused, net.values)[y.name], run(alone, net.values)[y.name], rtol=1e-4, atol=1e-5)
+    check_alike(net, fused, net.plan(allow_fusion=False))
 
 
 def test_a_kernel_that_computes_no_part_of_it_leaves_whole_patterns(monkeypatch):
@@ -169,8 +168,7 @@ def test_what_a_kernel_leaves_of_the_group_runs_as_one_step(monkeypatch, most, l
     possible = [["conv", "act + sum + sigmoid + product"], ["conv + act", "sum + sigmoid + product"]]
     plan = net.plan(y, builder_optimization_level=level)
     assert steps(plan) in (possible[most:][:1] if level == 0 else possible)
-    alone = net.plan(allow_fusion=False)
-    np.testing.assert_allclose(run(plan, net.values)[y.name], run(alone, net.values)[y.name], 1e-4, 1e-5)
+    check_alike(net, plan, net.plan(allow_fusion=False))
 
 
 def never(ask):
@@ -289,10 +287,7 @@ def test_random_graphs_compute_the_same_with_and_without_fusion(seed, level):
     fused = net.plan(*outputs, builder_optimization_level=level)
     alone = net.plan(allow_fusion=False)
     assert len(steps(fused)) <= len(steps(alone))
-    wanted = run(alone, net.values)
-    for name, value in run(fused, net.values).items():
-        scale = max(1.0, float(np.abs(wanted[name]).max()))
-        np.testing.assert_allclose(value / scale, wanted[name] / scale, rtol=1e-4, atol=1e-5, err_msg=name)
+    check_alike(net, fused, alone)
 
 
 def test_random_graphs_are_fused():

@@ -90,6 +90,17 @@ def check_both(net, *outputs, wanted, **settings):
     assert [name for name in steps(fused) if not (is_timed and name.startswith("reformat "))] == wanted
     alone = net.plan(allow_fusion=False, **settings)
     assert not any(" + " in name for name in steps(alone))
-    for name, value in run(fused, net.values).items():
-        np.testing.assert_allclose(value, run(alone, net.values)[name], rtol=1e-4, atol=1e-5)
+    check_alike(net, fused, alone)
     return fused
+
+
+def check_alike(net, plan, other):
+    """Both plans compute the same of the network's values.
+
+    Differences are compared with the largest value of a tensor: a timed build may choose Winograd, whose error is a part
+    of the values that a tile sums, and not of what is left of them.
+    """
+    wanted = run(other, net.values)
+    for name, value in run(plan, net.values).items():
+        scale = max(1.0, float(np.abs(wanted[name]).max()))
+        np.testing.assert_allclose(value / scale, wanted[name] / scale, rtol=1e-4, atol=2e-5, err_msg=name)
