@@ -8,7 +8,8 @@ A row that absorbs is also run with pointwise layers after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest import SkipTest
@@ -37,7 +38,8 @@ class Case:
     """One set of inputs (arrays, or shapes to fill with seeded values) and fields, by name.
 
     Case("middle axis", x=(2, 19, 7), axis=1). Keyword `dtypes` restricts the types that the first input runs in, `seed`
-    changes the values, `bench=True` lets benchmarks time it.
+    changes the values, `bench=True` lets benchmarks time it. Floating-point inputs that are filled are between `low` and
+    `high`, -1 and 1 if not given; of a layer that has fields of these names, they are the fields.
     """
 
     def __init__(
@@ -47,12 +49,12 @@ class Case:
         dtypes: Sequence[DataType] = (DataType.FLOAT,),
         seed: int = 0,
         bench: bool = False,
-        low: float = -1.0,
-        high: float = 1.0,
+        low: float | None = None,
+        high: float | None = None,
         **named: Any,
     ) -> None:
-        self.name, self.dtypes, self.seed, self.bench = name, tuple(dtypes), seed, bench
-        self.low, self.high, self.named = low, high, named
+        self.name, self.dtypes, self.seed, self.bench, self.named = name, tuple(dtypes), seed, bench, named
+        self._limits = {"low": low, "high": high}
 
     def arrays(self, lookup: Lookup, op: str, dtype: DataType) -> tuple[list[np.ndarray | None], dict[str, Any]]:
         """Inputs in port order and field values."""
@@ -60,18 +62,23 @@ class Case:
         rng = np.random.default_rng(self.seed)
         inputs: list[np.ndarray | None] = []
         left = dict(self.named)
+        limits = {"low": -1.0, "high": 1.0}
+        for name, given in self._limits.items():
+            if given is not None:
+                (left if spec.field_named(name) else limits)[name] = given
+        fill = functools.partial(_filled, rng, limits)
         for port in spec.inputs:
             given = left.pop(port.name, None)
             if given is None or isinstance(given, np.ndarray):
                 inputs.append(given)
             elif port.variadic and _is_list(given) and all(map(_is_shape, given)):
-                inputs += [self._fill(rng, tuple(shape), dtype) for shape in given]
+                inputs += [fill(tuple(shape), dtype) for shape in given]
             else:
                 if port.variadic or not _is_shape(given):
                     hint = "Give a shape, (2, 3), or an array; a list of shapes where an input may repeat."
                     raise self._refuse(spec, f"gives '{port.name}' as {given!r:.80}", hint)
                 port_dtype = dtype if not port.types or dtype in port.types else port.types[0]
-                inputs.append(self._fill(rng, tuple(given), port_dtype))
+                inputs.append(fill(tuple(given), port_dtype))
         while inputs and inputs[-1] is None:
             inputs.pop()
         values = spec.defaults()
@@ -87,17 +94,18 @@ class Case:
         shown = [(left, right or "none") for left, right in facts]
         return DefinitionError(f"case '{self.name}' of {spec.id} {what}", facts=shown, hint=hint)
 
-    def _fill(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: DataType) -> np.ndarray:
-        if dtype in (DataType.FLOAT, DataType.HALF, DataType.BF16):
-            return rng.uniform(self.low, self.high, shape).astype(np.float32).astype(nptype(dtype))
-        if dtype == DataType.BOOL:
-            return rng.integers(0, 2, shape).astype(np.bool_)
-        span = 100 if nptype(dtype).itemsize == 1 else 1000
-        low = 0 if dtype == DataType.UINT8 else -span
-        return rng.integers(low, span, shape).astype(nptype(dtype))
-
     def __repr__(self) -> str:
         return self.name
+
+
+def _filled(rng: np.random.Generator, limits: Mapping[str, float], shape: tuple[int, ...], dtype: DataType) -> np.ndarray:
+    if dtype in (DataType.FLOAT, DataType.HALF, DataType.BF16):
+        return rng.uniform(limits["low"], limits["high"], shape).astype(np.float32).astype(nptype(dtype))
+    if dtype == DataType.BOOL:
+        return rng.integers(0, 2, shape).astype(np.bool_)
+    span = 100 if nptype(dtype).itemsize == 1 else 1000
+    low = 0 if dtype == DataType.UINT8 else -span
+    return rng.integers(low, span, shape).astype(nptype(dtype))
 
 
 def _is_list(given: Any) -> bool:

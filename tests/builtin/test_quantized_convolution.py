@@ -31,9 +31,7 @@ def case(name, x, kernel, to=UINT8, groups=1, type_=UINT8, zero=True, bias=True,
     if kernel_zeros:
         given["kernel_zero"] = zero_point(rng, INT8, kernel_zeros)
     sizes = {"num_output_maps": maps, "kernel_size_nd": kernel[2:], "num_groups": groups}
-    made = Case(name, dtypes=(type_,), to_type=to, **given, **sizes)
-    made.named.update(fields)  # `low` and `high` would be those of a Case otherwise
-    return made
+    return Case(name, dtypes=(type_,), to_type=to, **given, **sizes, **fields)
 
 
 def added(name, x, kernel, y, to=UINT8, seed=0, sum_zero=3, **fields):

@@ -11,7 +11,7 @@ import pytest
 
 import dovetail as trt
 from dovetail.core.errors import DefinitionError, NoImplementation, PluginNotFound
-from dovetail.core.types import DeviceType
+from dovetail.core.types import DataType, DeviceType
 from dovetail.machine.testing import Case, check, check_case, check_now
 from dovetail.plugins import Input, Output, Plugin
 from dovetail.registry.native_tables import withdraw
@@ -112,6 +112,17 @@ def test_a_case_that_does_not_fit_the_op_is_told_so(lookup, case, words):
     with pytest.raises(DefinitionError) as error:
         check_case(lookup, "bench::Plus@1", case)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_low_and_high_are_the_fields_of_layers_that_have_them():
+    lookup = trt.get_plugin_registry()
+    case = Case("limits", x=(50,), low=2, high=3)
+    [x], fields = case.arrays(lookup, "Activation@1", DataType.FLOAT)
+    assert 2 <= x.min() and x.max() <= 3 and not fields.keys() & {"low", "high"}
+    zeros, factors = dict.fromkeys(("a_zero", "b_zero", "y_zero"), 0), dict.fromkeys(("a_factor", "b_factor"), 1.0)
+    case = Case("limits", a=(50,), b=(50,), low=60, high=150, **zeros, **factors)
+    _, fields = case.arrays(lookup, "QuantizedAddition@1", DataType.UINT8)
+    assert (fields["low"], fields["high"]) == (60, 150)
 
 
 def test_all_cases_at_once(lookup):
