@@ -394,9 +394,9 @@ class Implementation:
         return f"{self.op}#{self.name}"
 
     @cached_property
-    def needs_of_rows(self) -> dict[int, tuple[str, ...]]:
-        """The instruction sets that each row needs, by its index."""
-        return {row.index: row.needs for row in self.rows}
+    def rows_by_index(self) -> dict[int, Row]:
+        """The rows by their place in the native table."""
+        return {row.index: row for row in self.rows}
 
     @cached_property
     def rows_by_formats(self) -> dict[str, list[Row]]:

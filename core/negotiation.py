@@ -100,6 +100,11 @@ class FormatRow:
     def label(self) -> str:
         return f"{self.implementation.id}:{self.tactic}" if self.tactic else self.implementation.id
 
+    @property
+    def declared(self) -> Row | None:
+        """What the native table says of the row; None if it was asked position by position."""
+        return self.implementation.rows_by_index.get(self.row)
+
 
 @dataclass(frozen=True)
 class Refusal:

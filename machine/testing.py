@@ -38,8 +38,8 @@ class Case:
     """One set of inputs (arrays, or shapes to fill with seeded values) and fields, by name.
 
     Case("middle axis", x=(2, 19, 7), axis=1). Keyword `dtypes` restricts the types that the first input runs in, `seed`
-    changes the values, `bench=True` lets benchmarks time it. Floating-point inputs that are filled are between `low` and
-    `high`, -1 and 1 if not given; of a layer that has fields of these names, they are the fields.
+    changes the values, `bench=True` lets benchmarks time it. Floating-point inputs that are filled are between `low`
+    and `high`, -1 and 1 if not given; of a layer that has fields of these names, they are the fields.
     """
 
     def __init__(
@@ -98,7 +98,9 @@ class Case:
         return self.name
 
 
-def _filled(rng: np.random.Generator, limits: Mapping[str, float], shape: tuple[int, ...], dtype: DataType) -> np.ndarray:
+def _filled(
+    rng: np.random.Generator, limits: Mapping[str, float], shape: tuple[int, ...], dtype: DataType
+) -> np.ndarray:
     if dtype in (DataType.FLOAT, DataType.HALF, DataType.BF16):
         return rng.uniform(limits["low"], limits["high"], shape).astype(np.float32).astype(nptype(dtype))
     if dtype == DataType.BOOL:

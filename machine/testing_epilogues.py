@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -121,5 +120,5 @@ def epilogues_for(layer: GraphLayer) -> dict[str, Behind]:
 
 
 def absorbs(candidate: Candidate) -> bool:
-    rows: Any = candidate.row.implementation.rows
-    return any(row.index == candidate.row.row and row.absorbs for row in rows)
+    declared = candidate.row.declared
+    return declared is not None and declared.absorbs

@@ -170,7 +170,7 @@ class Candidates:
         """Why a row that fits the tensors is not used; "" if it is."""
         if pin is not None and not _matches(pin, candidate.row):
             return f"{PINNED}{pin}"
-        if is_winograd(candidate) and self.config.get_flag(BuilderFlag.DISABLE_WINOGRAD):
+        if self.config.get_flag(BuilderFlag.DISABLE_WINOGRAD) and is_winograd(candidate):
             return "computes by Winograd's algorithm, which BuilderFlag.DISABLE_WINOGRAD forbids"
         for tensor, dtype in zip(layer.tensors, candidate.types, strict=True):
             if tensor is not None and dtype == DataType.INT8 and tensor.dtype in FLOATS and tensor.scale <= 0:
@@ -226,8 +226,8 @@ def has_other_types(layer: GraphLayer, candidate: Candidate) -> bool:
 
 def is_winograd(candidate: Candidate) -> bool:
     """True if its row sums products of transformed inputs, with larger rounding errors than those of plain sums."""
-    row = candidate.row
-    return any(one.is_winograd for one in row.implementation.rows if one.index == row.row)
+    declared = candidate.row.declared
+    return declared is not None and declared.is_winograd
 
 
 def other_device(device: DeviceType) -> DeviceType:
@@ -288,14 +288,11 @@ def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
 def n_absorbed(group: LayerGroup, candidate: Candidate) -> int:
     """How many layers of the tail the candidate's row can compute."""
     row, program = candidate.row, group.program_of(candidate)
-    rows = row.implementation.rows
-    if program is None or not any(one.index == row.row and one.absorbs for one in rows):
+    if program is None or row.declared is None or not row.declared.absorbs:
         return 0
-    whole = replace(candidate, n_absorbed=len(group.tail))
     n_inputs = len(group.head.inputs)
-    operands = [
-        tensor.desc(0, place) for tensor, place in zip(group.operands, group.places(whole)[n_inputs:], strict=False)
-    ]
+    places = group.places_of_operands(candidate.places[n_inputs], len(group.tail))
+    operands = [tensor.desc(0, place) for tensor, place in zip(group.operands, places, strict=False)]
     head = [
         None if tensor is None else tensor.desc(0, place, with_data=True)
         for tensor, place in zip(group.head.tensors, candidate.places, strict=True)

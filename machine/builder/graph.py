@@ -124,18 +124,16 @@ class GraphTensor:
         kept = self._made.get(key)
         if kept is not None and all(map(operator.is_, kept[0], source)):
             return kept[1]
-        low, likely, high = self.ranges[profile]
-        made = DynamicTensorDesc(
-            self.static_dims,
-            place.dtype,
-            place.format,
-            self.scale,
-            self.contents(place) if with_data and self.is_constant else None,
-            CONSTANT_FLAG if self.is_constant else 0,
-            low,
-            likely,
-            high,
-        )
+        contents = self.contents(place) if with_data and self.is_constant else None
+        like = next((one for known, one in self._made.values() if all(map(operator.is_, known, source))), None)
+        if like is not None:
+            made = like.laid_out(place.dtype, place.format, contents)
+        else:
+            low, likely, high = self.ranges[profile]
+            flags = CONSTANT_FLAG if self.is_constant else 0
+            made = DynamicTensorDesc(
+                self.static_dims, place.dtype, place.format, self.scale, contents, flags, low, likely, high
+            )
         if made.data is None or made.data is self.constant:  # converted contents take memory
             self._made[key] = (source, made)
         return made
@@ -401,10 +399,19 @@ class LayerGroup:
         found, results = list(candidate.places[first:n_inputs]), list(candidate.places[n_inputs:])
         if not candidate.n_absorbed:
             return found, results
-        absorbed = list(zip(self.layers, self.tail, taken or self.taken, strict=False))[: candidate.n_absorbed]
-        for before, layer, operands in absorbed:
-            found += [self._as_operand(layer.inputs[one.index], before.outputs[0], results[0]) for one in operands]
+        found += self.places_of_operands(results[0], candidate.n_absorbed, taken)
         return found, [self.place_of_result(candidate)]
+
+    def places_of_operands(
+        self, result: Place | None, n_absorbed: int, taken: Sequence[list[Taken]] | None = None
+    ) -> list[Place | None]:
+        """Places of what the first layers of the tail take besides a head's result in this place."""
+        absorbed = list(zip(self.layers, self.tail, taken or self.taken, strict=False))[:n_absorbed]
+        return [
+            self._as_operand(layer.inputs[one.index], before.outputs[0], result)
+            for before, layer, operands in absorbed
+            for one in operands
+        ]
 
     def _as_operand(self, tensor: GraphTensor | None, result: GraphTensor, place: Place | None) -> Place | None:
         """The place of an operand of an epilogue for a result in `place`."""
@@ -418,17 +425,16 @@ class LayerGroup:
         tensor = self.inputs[index]
         if not self.packed or index >= len(self.head.inputs) or tensor is None or not tensor.is_constant:
             return False
-        row = self.choice.row
-        return any(known.index == row.row and known.replaces >> index & 1 for known in row.implementation.rows)
+        declared = self.choice.row.declared
+        return declared is not None and bool(declared.replaces >> index & 1)
 
     @property
     def is_in_place(self) -> bool:
         """True if the chosen kernel may write its output over its first input, which has the same place."""
-        row, first = self.choice.row, self.head.inputs[:1]
-        rows = row.implementation.rows
+        declared, first = self.choice.row.declared, self.head.inputs[:1]
         if not first or first[0] is None or first[0].place != self.outputs[0].place:
             return False
-        return any(known.index == row.row and known.is_in_place for known in rows)
+        return declared is not None and declared.is_in_place
 
     @property
     def replaced(self) -> list[GraphTensor]:
@@ -444,8 +450,8 @@ class LayerGroup:
     @property
     def may_pack_at_load(self) -> bool:
         """True if no input that the chosen kernel may replace is absent; loading a plan cannot pack without it."""
-        row = self.choice.row
-        wanted = sum(known.replaces for known in row.implementation.rows if known.index == row.row)
+        declared = self.choice.row.declared
+        wanted = 0 if declared is None else declared.replaces
         places = [index for index in range(64) if wanted >> index & 1]
         return all(index < len(self.head.inputs) and self.head.inputs[index] is not None for index in places)
 

@@ -38,7 +38,7 @@ CASES += [
     Case("a volume", x=(1, 5, 2, 3, 4), op=of("NEG"), dtypes=(*FLOATS, *SIGNED)),
     Case("no element", x=(0, 3), op=of("EXP")),
     Case("a scalar", x=(), op=of("EXP")),
-    Case("gelu's erf", x=(8, 128, 3072), op=of("ERF"), low=-4, high=4, bench=True),
+    Case("gelu's erf", x=(1, 128, 3072), op=of("ERF"), low=-4, high=4, bench=True),
 ]
 CASES += [
     Case(f"limits of {op}", x=np.array([0, 1, -1, low, -low - 1], dtype), op=of(op))

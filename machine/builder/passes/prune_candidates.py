@@ -111,7 +111,8 @@ def _without_isa(tactic: str) -> tuple[str, ...]:
 
 def _needs(candidate: Candidate) -> tuple[str, ...]:
     """Instructions that not every processor has: vectors of 4 to 64 numbers."""
-    return candidate.row.implementation.needs_of_rows.get(candidate.row.row, ())
+    declared = candidate.row.declared
+    return () if declared is None else declared.needs
 
 
 def _lanes(candidate: Candidate) -> int:

@@ -126,8 +126,8 @@ def _device(graph: Graph, tensors: list[GraphTensor], target: Target) -> dict[st
 def _needed_isa(graph: Graph) -> list[str]:
     needs: set[str] = set()
     for group in graph.computing_groups():
-        row = group.choice.row
-        needs |= {need for r in row.implementation.rows if r.index == row.row for need in r.needs}
+        declared = group.choice.row.declared
+        needs |= set() if declared is None else set(declared.needs)
     return sorted(needs)
 
 
