@@ -3,9 +3,10 @@
     (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias
 
 with the square as a product or a power, the division as one or as a product with a reciprocal, and factor and bias
-left out or there; TensorFlow's x * s + (bias - mean(x) * s), where s = scale / sqrt(...); and PyTorch's group
-normalisation, which is an instance normalisation of reshaped groups. A factor and a bias behind a Normalization layer
-become its own. Results change by rounding.
+left out or there; RMS normalisation, x / sqrt(mean(x^2) + epsilon) * scale, in the same spellings; TensorFlow's
+x * s + (bias - mean(x) * s), where s = scale / sqrt(...); and PyTorch's group normalisation, which is an instance
+normalisation of reshaped groups. A factor and a bias behind a Normalization layer become its own. Results change by
+rounding.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Found:
     layers: list[Any] = field(default_factory=list)
     scale: Any = None
     bias: Any = None
+    centered: bool = True
 
 
 # ---- (x - mean) / deviation
@@ -54,6 +56,10 @@ def _spelled_out(layer: Any) -> Found | None:
     for centered, factor in _factors(layer):
         found = _inverse_deviation(factor)
         if found is None or found.layers[-1] is None:
+            continue
+        if not found.centered:
+            if centered is found.x:
+                return found
             continue
         sub = centered.producer
         if sub is not None and sub is not layer and _is_centered(centered, found):
@@ -82,7 +88,7 @@ class _Inverse:
 
 
 def _inverse_deviation(factor: Any) -> Found | None:
-    """1 / sqrt(mean(d * d) + epsilon) of d = x - mean(x)."""
+    """1 / sqrt(mean(d * d) + epsilon) of d = x - mean(x), or of d = x."""
     layers: list[Any] = []
     root = factor.root if isinstance(factor, _Inverse) else None
     if root is None:
@@ -119,15 +125,15 @@ def _variance(total: Any, layers: list[Any]) -> Found | None:
             d = same = square.inputs[0]
         else:
             continue
-        sub = d.producer
-        twin = same.producer
-        if not is_op(sub, "ElementWise", op="SUB") or not (d is same or _is_same_difference(sub, twin)):
-            continue
-        x, middle = sub.inputs
-        if _is_mean_of(middle, x, mean.values["axes"]):
-            own = [added, mean, square, sub, middle.producer]
-            own += [] if d is same else [twin, twin.inputs[1].producer]
-            return Found(x, mean.values["axes"], epsilon, [*layers, *own])
+        sub, twin, axes = d.producer, same.producer, mean.values["axes"]
+        if is_op(sub, "ElementWise", op="SUB") and (d is same or _is_same_difference(sub, twin)):
+            x, middle = sub.inputs
+            if _is_mean_of(middle, x, axes):
+                own = [added, mean, square, sub, middle.producer]
+                own += [] if d is same else [twin, twin.inputs[1].producer]
+                return Found(x, axes, epsilon, [*layers, *own])
+        if d is same:
+            return Found(d, axes, epsilon, [*layers, added, mean, square], centered=False)
     return None
 
 
@@ -178,7 +184,9 @@ def _by_one_factor(layer: Any) -> Found | None:
             continue
         x, mean = (next((t for t in one.inputs if t is not shared[0]), None) for one in (scaled, shifted))
         found, scale = _scaled_inverse(shared[0])
-        if found is None or x is not found.x or mean is None or not _is_mean_of(mean, x, found.axes):
+        if found is None or not found.centered or x is not found.x or mean is None:
+            continue
+        if not _is_mean_of(mean, x, found.axes):
             continue
         found.scale, found.bias = scale, bias
         found.layers += [scaled, difference, shifted, mean.producer]
@@ -226,7 +234,7 @@ def _replace(edit: Rewrites, layer: Any, found: Found) -> None:
         edit.weights(f"{layer.name}.{name}", numpy.ascontiguousarray(array), [tensor], y.dtype)
         for name, array, tensor in zip(("scale", "bias"), values, (found.scale, found.bias), strict=True)
     ]
-    fields = {"axes": found.axes, "epsilon": found.epsilon}
+    fields = {"axes": found.axes, "epsilon": found.epsilon, "centered": found.centered}
     if edit.try_substitute(layer, "Normalization@1", [found.x, *parameters], **fields) is None:
         return
     places = {one: index for index, one in enumerate(edit.block_of(inside[0]).layers)}
@@ -305,8 +313,8 @@ def _of_groups(edit: Rewrites, layer: Any) -> Any:
         parameters.append(edit.weights(f"{layer.name}.{name}", array, [tensor], tensor.dtype))
     first = 1 if groups == 1 else 2
     fields = {
+        **layer.values,
         "axes": sum(1 << axis for axis in range(first, len(source.dims))),
-        "epsilon": layer.values["epsilon"],
         "num_groups": groups,
     }
     made = edit.try_substitute(after, "Normalization@1", [source, *parameters], **fields)

@@ -36,12 +36,14 @@ class Normalization(Plugin):
               scale, bias  of one shape and the rank of x, each extent that of x or 1; on the axis of the channels also
                            num_groups: one value a group
     Outputs   y            dims and type of x
-    Numerics  float32 whatever the type; the variance is the mean of (x - mean)^2, without Bessel's correction
+    Numerics  float32 whatever the type; the variance is the mean of (x - mean)^2, without Bessel's correction;
+              without `centered` the mean is taken for 0: y = x / sqrt(mean of x^2 + epsilon) * scale + bias
     Errors    ShapeError if a bit of `axes` is not an axis of x, if scale or bias do not spread over x, or if num_groups
               does not divide the channels; DTypeError if scale and bias are neither of x's type nor FLOAT
     Source    TensorRT 8.6 INormalizationLayer. Layer normalisation has the last axes, instance normalisation those
               behind the channels; group normalisation has these and num_groups > 1, and mean and variance are taken
-              over the channels of a group too, which are neighbours on axis 1
+              over the channels of a group too, which are neighbours on axis 1. RMS normalisation: Zhang and Sennrich,
+              2019, and ONNX RMSNormalization
     """
 
     purpose = "Normalisation"
@@ -52,6 +54,7 @@ class Normalization(Plugin):
     axes: int = field(doc="Axes of mean and variance: bit i is axis i.", low=0, high=255)
     epsilon: float = field(1e-5, doc="Added to the variance.", low=0)
     num_groups: int = field(1, doc="Number of groups of channels; each is normalised separately.", low=1)
+    centered: bool = field(True, doc="Subtract the mean? False: RMS normalisation, by the mean of x^2.")
 
     type_rows = ("f32|f16|bf16|f16|bf16 f32|f16|bf16|f32|f32 f32|f16|bf16|f32|f32 -> f32|f16|bf16|f16|bf16",)
 
@@ -113,7 +116,7 @@ class Normalization(Plugin):
             if scale.shape[1] == self.num_groups:
                 parameters = [numpy.repeat(p, size, axis=1) for p in parameters]
         cells = x.reshape(dims)
-        centered = cells - cells.mean(axis=axes, keepdims=True)
+        centered = cells - cells.mean(axis=axes, keepdims=True) if self.centered else cells
         variance = (centered * centered).mean(axis=axes, keepdims=True)
         y = (centered / numpy.sqrt(variance + self.epsilon)).reshape(x.shape)
         return (y * parameters[0] + parameters[1]).astype(x.dtype)
@@ -150,9 +153,9 @@ class Normalization(Plugin):
 # ---- ONNX
 
 
-def _normalized(node, x, axes, scale, bias, num_groups=1):
+def _normalized(node, x, axes, scale, bias, **fields):
     """The layer; scale and bias of any dims that spread over x, or None."""
-    fields = {"axes": mask_of(axes), "epsilon": float(node.attr("epsilon", 1e-5)), "num_groups": num_groups}
+    fields |= {"axes": mask_of(axes), "epsilon": float(node.attr("epsilon", 1e-5))}
     given = [parameter for parameter in (scale, bias) if parameter is not None]
     if any(parameter.dtype != x.dtype for parameter in given):  # mixtures that no row has, in float32
         scale, bias = (value if value is None else cast(node, value, DataType.FLOAT) for value in (scale, bias))
@@ -198,16 +201,15 @@ def group_normalization(node):
     """ONNX GroupNormalization: scale and bias have one value a group, from opset 21 on one a channel."""
     n_groups, rank = node.attr("num_groups"), rank_of(node[0])
     axes = range(1 if n_groups == 1 else 2, rank)
-    return _normalized(node, node[0], axes, _by_channel(node, 1), _by_channel(node, 2), n_groups)
+    return _normalized(node, node[0], axes, _by_channel(node, 1), _by_channel(node, 2), num_groups=n_groups)
 
 
 def rms_normalization(node):
     """ONNX RMSNormalization: x / sqrt(mean(x^2) + epsilon) * scale."""
     x = in_float(node, node[0])
     rank = rank_of(x)
-    squares = reduced(node, "AVG", combined(node, "PROD", x, x), range(axis_given(node, rank, -1), rank))
-    y = cast(node, combined(node, "PROD", x, _inverse_root(node, squares)), node[1].dtype)
-    return combined(node, "PROD", y, with_rank(node, node[1], rank))
+    y = _normalized(node, x, range(axis_given(node, rank, -1), rank), None, None, centered=False)
+    return combined(node, "PROD", cast(node, y, node[1].dtype), with_rank(node, node[1], rank))
 
 
 def lp_normalization(node):

@@ -78,6 +78,34 @@ def tensorflow_like(n, x):
     return n.ew("SUM", n.ew("PROD", x, s), n.ew("SUB", n.random(1, 1, 8), n.ew("PROD", mean, s)))
 
 
+def mean_square(n, x, square="POW", axes=(2,)):
+    squares = n.ew("PROD", x, x) if square == "PROD" else n.ew("POW", x, number(n, 2.0))
+    return n.ew("SUM", n.mean(squares, *axes), number(n, EPSILON))
+
+
+def rms_like_llama(n, x):
+    inverse = n.unary("RECIP", n.unary("SQRT", mean_square(n, x)))
+    return n.ew("PROD", n.random(1, 1, 8), n.ew("PROD", x, inverse))
+
+
+def rms_with_a_quotient(n, x):
+    return affine(n, n.ew("DIV", x, n.unary("SQRT", mean_square(n, x, "PROD", (1, 2)))), bias=False)
+
+
+def rms_with_powers(n, x):
+    return n.ew("PROD", n.ew("POW", mean_square(n, x), number(n, -0.5)), x)
+
+
+def rms_of_a_difference(n, x):
+    d = n.ew("SUB", x, number(n, 0.25))
+    return affine(n, n.ew("DIV", d, n.unary("SQRT", mean_square(n, d))))
+
+
+def rms_of_what_has_no_mean_over_another_axis(n, x):
+    d = n.ew("SUB", x, n.mean(x, 1))
+    return n.ew("DIV", d, n.unary("SQRT", mean_square(n, d)))
+
+
 SPELLINGS = [
     torch_like, with_products, with_a_quotient_of_one, with_powers, centred_twice, over_two_axes, without_factor,
     without_bias, bare, tensorflow_like,
@@ -95,14 +123,43 @@ def test_each_spelling_is_one_layer(spelling):
     n.same()
 
 
+RMS = [
+    rms_like_llama, rms_with_a_quotient, rms_with_powers, rms_of_a_difference,
+    rms_of_what_has_no_mean_over_another_axis,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", RMS, ids=lambda spelling: spelling.__name__)
+def test_each_spelling_of_rms_is_one_layer(spelling):
+    n = Net()
+    n.out(spelling(n, n.relu(n.x(2, 4, 8))))
+    layers = [layer for layer in n.graph().layers if layer.spec.name not in ("ElementWise", "Reduce")]  # differences
+    assert [layer.spec.name for layer in layers] == ["Activation", "Normalization"]
+    assert layers[-1].values["centered"] is False and layers[-1].values["epsilon"] == pytest.approx(EPSILON)
+    n.same()
+
+
+def root_of_other_squares(n, x):
+    return n.ew("DIV", x, n.unary("SQRT", mean_square(n, n.relu(n.ew("SUB", x, number(n, 0.5))))))
+
+
+def rms_of_products(n, x):
+    mean = n.mean(n.ew("PROD", x, n.relu(n.x(2, 4, 8))), 2)
+    return n.ew("DIV", x, n.unary("SQRT", n.ew("SUM", mean, number(n, EPSILON))))
+
+
+def sum_of_squares(n, x):
+    total = n.add("Reduce", n.ew("PROD", x, x), op=trt.ReduceOperation.SUM, axes=4, keep_dims=True)
+    return n.ew("DIV", x, n.unary("SQRT", n.ew("SUM", total, number(n, EPSILON))))
+
+
+def rms_upside_down(n, x):
+    return n.ew("DIV", n.unary("SQRT", mean_square(n, x)), n.ew("SUM", x, number(n, 9.0)))
+
+
 def epsilon_behind_the_root(n, x):
     d = n.ew("SUB", x, n.mean(x, 2))
     return n.ew("DIV", d, n.ew("SUM", n.unary("SQRT", n.mean(n.ew("PROD", d, d), 2)), number(n, EPSILON)))
-
-
-def mean_over_another_axis(n, x):
-    d = n.ew("SUB", x, n.mean(x, 1))
-    return n.ew("DIV", d, n.unary("SQRT", n.ew("SUM", n.mean(n.ew("PROD", d, d), 2), number(n, EPSILON))))
 
 
 def squares_of_something_else(n, x):
@@ -133,8 +190,8 @@ def deviation_taken_too(n, x):
 
 
 NEAR = [
-    epsilon_behind_the_root, mean_over_another_axis, squares_of_something_else, a_third_power, upside_down,
-    an_epsilon_for_each, deviation_taken_too,
+    epsilon_behind_the_root, squares_of_something_else, a_third_power, upside_down,
+    an_epsilon_for_each, deviation_taken_too, root_of_other_squares, rms_of_products, sum_of_squares, rms_upside_down,
 ]  # fmt: skip
 
 

@@ -29,6 +29,11 @@ CASES = [
     Case("groups without other axes", x=(2, 12, 33), scale=(1, 12, 1), bias=(1, 12, 1), axes=2, num_groups=3),
     Case("a value for each element", x=(3, 4, 5), scale=(3, 4, 5), bias=(3, 4, 5), axes=0b010),
     Case("middle axis", x=(3, 4, 50), scale=(3, 1, 50), bias=(3, 1, 50), axes=0b010),
+    Case("mean square", x=(3, 7, 300), **LAYER, centered=False, low=1, high=3, dtypes=FLOATS),
+    Case("mean square, long rows", x=(2, 9001), scale=(1, 9001), bias=(1, 9001), axes=2, centered=False, dtypes=FLOATS),
+    Case("mean square, two axes", x=(3, 5, 40, 13), scale=(1, 1, 1, 1), bias=(1, 1, 1, 1), axes=0b1100, centered=False),
+    Case("mean square, columns", x=(60, 70), scale=(1, 70), bias=(1, 70), axes=1, centered=False, dtypes=FLOATS),
+    Case("mean square of groups", x=(2, 12, 5, 7), **CHANNELS, axes=0b1100, num_groups=4, centered=False),
     Case("one element", x=(1, 1), scale=(1, 1), bias=(1, 1), axes=2),
     Case("no row", x=(0, 8), scale=(1, 8), bias=(1, 8), axes=2),
     Case("layer of a transformer", x=(8, 384, 768), scale=(1, 1, 768), bias=(1, 1, 768), axes=4, bench=True),
@@ -43,6 +48,12 @@ def test_halves_with_float32_parameters(compute):
     x = np.array([[1, 3]], np.float64)
     y = compute("Normalization", x, np.full((1, 2), 10.0), np.full((1, 2), 5.0), axes=2, epsilon=0)
     assert y.tolist() == [[-5, 15]]
+
+
+def test_without_the_mean_it_divides_by_the_root_of_the_mean_square(compute):
+    x = np.array([[1.0, 7]])  # their squares have the mean 25
+    y = compute("Normalization", x, np.full((1, 2), 10.0), np.full((1, 2), 5.0), axes=2, epsilon=0, centered=False)
+    assert y.tolist() == [[7, 19]]
 
 
 def test_groups_do_not_mix(compute):

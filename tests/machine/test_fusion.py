@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from fusing import PROD, RELU, RNG, SIGMOID, Net, check_alike, check_both, not_fused, run, steps
+from fusing import PROD, RELU, RNG, SIGMOID, Net, check_alike, check_both, not_fused, steps
 
 import dovetail as trt
 from dovetail.core.errors import PlanCorrupt, PlanError

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fusing import PROD, RELU, SIGMOID, SUM, Net, check_alike, check_both, not_fused, run, steps
+from fusing import PROD, RELU, SIGMOID, SUM, Net, check_alike, check_both, not_fused, steps
 
 import dovetail as trt
 from dovetail.machine.builder.selection import Selection

@@ -97,8 +97,8 @@ def check_both(net, *outputs, wanted, **settings):
 def check_alike(net, plan, other):
     """Both plans compute the same of the network's values.
 
-    Differences are compared with the largest value of a tensor: a timed build may choose Winograd, whose error is a part
-    of the values that a tile sums, and not of what is left of them.
+    Differences are compared with the largest value of a tensor: a timed build may choose Winograd, whose error is a
+    part of the values that a tile sums, and not of what is left of them.
     """
     wanted = run(other, net.values)
     for name, value in run(plan, net.values).items():

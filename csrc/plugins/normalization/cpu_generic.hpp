@@ -35,7 +35,7 @@ void normalize_row(const NormalizationArgs& args, const Parameters& parameters, 
   float out[kStripChunk];
   double sum = 0, squares = 0;
   const double count = static_cast<double>(args.over.count);
-  each_piece(strip, [&](const float* x, int64_t, int64_t, int64_t n) { sum += sum_of(x, n); });
+  if (args.is_centered) each_piece(strip, [&](const float* x, int64_t, int64_t, int64_t n) { sum += sum_of(x, n); });
   const Mean mean(sum / count);
   const float near = mean.near, rest = mean.rest;
   each_piece(strip, [&](const float* x, int64_t, int64_t, int64_t n) {
@@ -93,7 +93,7 @@ void normalize_neighbours(const NormalizationArgs& args, const Parameters& param
   const float* const x = static_cast<const float*>(args.x) + at;
   float* const y = static_cast<float*>(args.y) + at;
   const double count = static_cast<double>(n);
-  const Mean mean(sum_each(x, n, 0.0f, [](VecF v) { return v; }) / count);
+  const Mean mean(args.is_centered ? sum_each(x, n, 0.0f, [](VecF v) { return v; }) / count : 0.0);
   const float near = mean.near, rest = mean.rest;
   const VecF middle = splat(near);
   const float factor =
@@ -116,9 +116,11 @@ void normalize_columns(const NormalizationArgs& args, const Parameters& paramete
   float near[kStripColumns], rest[kStripColumns], factor[kStripColumns], out[kStripColumns];
   double sum[kStripColumns];
   for (int64_t i = 0; i < columns; ++i) sum[i] = 0;
-  each_piece(strip, [&](const float* x, int64_t, int64_t, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) sum[i] += static_cast<double>(x[i]);
-  });
+  if (args.is_centered) {
+    each_piece(strip, [&](const float* x, int64_t, int64_t, int64_t n) {
+      for (int64_t i = 0; i < n; ++i) sum[i] += static_cast<double>(x[i]);
+    });
+  }
   for (int64_t i = 0; i < columns; ++i) {
     const Mean mean(sum[i] / count);
     near[i] = mean.near;

@@ -12,6 +12,7 @@ struct NormalizationArgs {
   int32_t type;    // of both
   Reduction over;  // `other` are steps of scale and bias
   float epsilon;
+  bool is_centered;  // false: the mean is taken for 0
 };
 
 // Items [first, last), of strip_items.

@@ -8,8 +8,8 @@ using namespace dovetail;
 namespace {
 
 template <Team team, bool is_held, class T, class P>
-__global__ void __launch_bounds__(kBlock)
-    normalize(const T* x, const P* scale, const P* bias, T* y, CudaReduction over, int64_t blocks, float epsilon) {
+__global__ void __launch_bounds__(kBlock) normalize(const T* x, const P* scale, const P* bias, T* y, CudaReduction over,
+                                                    int64_t blocks, float epsilon, bool is_centered) {
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
     const Member<team> member(block);
     const bool is_there = member.result < over.results;
@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kBlock)
     const float count = static_cast<float>(over.count);
     const auto load = [&](int64_t i) { return to_float(x[base + over.reduced.offset(i)]); };
     const Elements<is_held, Member<team>, decltype(load)> elements(member, is_there ? over.count : 0, load);
-    const float mean = elements.join(0.0f, Adding(), [](float v) { return v; }) / count;
+    const float mean = is_centered ? elements.join(0.0f, Adding(), [](float v) { return v; }) / count : 0.0f;
     const float variance = elements.join(0.0f, Adding(), [mean](float v) { return (v - mean) * (v - mean); }) / count;
     const float factor = 1.0f / sqrtf(variance + epsilon);
     elements.each([&](int64_t i, float v) {
@@ -41,7 +41,7 @@ void enqueue(const NormalizationParams& params, const Run& run) {
     with_elements(&over, [&](auto team, auto is_held) {
       launch(run, "normalize", normalize<decltype(team)::value, decltype(is_held)::value, T, P>, grid_of(over), kBlock,
              0, x.data<const T>(), scale.data<const P>(), bias.data<const P>(), y.data<T>(), over, over.blocks(),
-             args.epsilon);
+             args.epsilon, args.is_centered);
     });
   };
   with_float_type(x.type(), [&](auto t) { scale.type() == DataType::kFLOAT ? start(t, float()) : start(t, t); });

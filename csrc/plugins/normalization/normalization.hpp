@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // y = (x - mean) / sqrt(variance + epsilon) * scale + bias; mean and variance over some axes, and over the channels of
-// a group where there are several groups.
+// a group where there are several groups. Where it is not centered, the mean is 0: y = x / sqrt(mean(x * x) + epsilon).
 //   numerics float32 whatever the type; the variance is the mean of the squared differences, in a second pass
 #ifndef DOVETAIL_PLUGINS_NORMALIZATION_NORMALIZATION_HPP
 #define DOVETAIL_PLUGINS_NORMALIZATION_NORMALIZATION_HPP
@@ -13,6 +13,7 @@ struct NormalizationParams {
   int64_t axes = 0;  // a mask
   double epsilon = 1e-5;
   int64_t num_groups = 1;
+  int32_t centered = 1;
 
   void check_fields() const { dovetail::expect_field("num_groups", num_groups, 1, INT32_MAX); }
   void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
@@ -36,6 +37,6 @@ struct NormalizationParams {
     expect_same_dims(outputs.get(0, "y"), x);
   }
 };
-DOVETAIL_READS(NormalizationParams, axes, epsilon, num_groups)
+DOVETAIL_READS(NormalizationParams, axes, epsilon, num_groups, centered)
 
 #endif

@@ -45,6 +45,7 @@ inline NormalizationArgs normalization_args(const NormalizationParams& params, c
   args.type = static_cast<int32_t>(x.type());
   args.over = DT_ISA::reduction_of(dims, rank + has_groups, mask, steps);
   args.epsilon = static_cast<float>(params.epsilon);
+  args.is_centered = params.centered != 0;
   return args;
 }
 
