@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from dovetail.core.errors import BindingError, DefinitionError, ProfileError
+from dovetail.core.errors import BindingError, DefinitionError, DTypeError, ProfileError
 from dovetail.core.strict import Strict
 from dovetail.core.types import DeviceType
 from dovetail.machine.config import IBuilderConfig
@@ -17,7 +17,7 @@ from dovetail.machine.logger import ILogger, Logger
 from dovetail.machine.model_engine import ModelEngine
 from dovetail.machine.model_source import Source
 from dovetail.machine.runtime import Runtime
-from dovetail.machine.settings import integer
+from dovetail.machine.settings import integer, yes_or_no
 from dovetail.machine.streams import Streams
 
 
@@ -53,7 +53,8 @@ def load(
         BuildError: it cannot be built as asked.
         PlanError: the plan cannot be used here.
     """
-    return Model(Source(model), shapes, cache, device, configure, logger or Logger(), throughput)
+    for_many = yes_or_no("load(throughput)", throughput)
+    return Model(Source(model), shapes, cache, device, configure, logger or Logger(), for_many)
 
 
 class Model(Strict):
@@ -147,9 +148,10 @@ class Model(Strict):
         Raises:
             as a call does, where the result of the item would come; the items behind it are given up.
             FieldValueError: `streams` is not a number from 1 to 1024.
+            DTypeError: `inputs` is one input, or nothing that has items.
         """
         n_streams = self._n_streams if streams is None else integer(1, 1024)("map(streams)", streams)
-        return self._streams.map(self._of_item, inputs, n_streams)
+        return self._streams.map(self._of_item, _items_of(inputs), n_streams)
 
     def _of_item(self, item: Any) -> Any:
         return self(*item) if isinstance(item, tuple) else self(item)
@@ -210,3 +212,16 @@ class Model(Strict):
             context = engine.create_execution_context()
             local.engine, local.context, local.n_inputs = engine, context, len(self.inputs)
         return local.context
+
+
+def _items_of(inputs: Iterable[Any]) -> Iterator[Any]:
+    try:
+        if not isinstance(inputs, (Mapping, str, bytes)):
+            return iter(inputs)
+    except TypeError:
+        pass
+    raise DTypeError(
+        f"map takes an iterable of inputs, got {type(inputs).__name__}",
+        hint="Give a list or a generator of them. For one input, call the model: model(x).",
+        got=inputs,
+    )

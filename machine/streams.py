@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,8 @@ class Streams:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._threads: dict[int, ThreadPoolExecutor] = {}  # by their number; idle ones take next to nothing
+        # By process, for a child of fork() has none of its parent's, and number; idle ones take next to nothing.
+        self._threads: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
     def map(self, call: Callable[[Any], Any], items: Iterable[Any], n_threads: int) -> Iterator[Any]:
         """`call` of each item. Items are taken as they are needed; an error is raised where its result would come.
@@ -25,7 +27,7 @@ class Streams:
         if n_threads == 1:
             yield from map(call, items)
             return
-        threads = self._threads.setdefault(n_threads, ThreadPoolExecutor(n_threads, self._name))
+        threads = self._threads.setdefault((os.getpid(), n_threads), ThreadPoolExecutor(n_threads, self._name))
         running: deque[Future[Any]] = deque()
         try:
             for item in items:

@@ -30,7 +30,8 @@ class Steps:
         """Real numbers as integers: to the nearest, ties to even, limited; nan as the least."""
         limits = numpy.iinfo(nptype(self.dtype))
         low, high = int(limits.min), int(limits.max)
-        whole = numpy.rint(reals / numpy.float32(self.scale)) + self.zero
+        with numpy.errstate(over="ignore"):  # limited below
+            whole = numpy.rint(reals / numpy.float32(self.scale)) + self.zero
         result: numpy.ndarray = numpy.clip(numpy.nan_to_num(whole, nan=low), low, high).astype(nptype(self.dtype))
         return result
 

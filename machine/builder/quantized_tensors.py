@@ -62,7 +62,7 @@ def dequantized(tensor: GraphTensor | None) -> Stored | None:
     if stored is None or scale is None or stored.dtype not in (DataType.INT8, DataType.UINT8) or scale.constant is None:
         return None
     scales = scale.constant.astype(np.float32)
-    if layer.outputs[0].dtype != DataType.FLOAT or not (scales > 0).all():
+    if layer.outputs[0].dtype != DataType.FLOAT or not ((scales > 0) & np.isfinite(scales)).all():
         return None
     if layer.spec.role == "dequantize":
         axis = int(layer.values.get("axis", -1))

@@ -33,6 +33,7 @@ def check_finish(layer: Any, columns: Any, factor: Any, bias: Any, y_zero: Any) 
     Raises:
         FieldValueError: the type of the result is not one that the layer gives, or its limits are none.
         ShapeError: an input is missing, is one too many, or has not one value nor one for each column.
+        DTypeError: the bias or the zero point has another type than the result wants.
     """
     to = layer.to_type
     if to not in RESULTS:
@@ -42,12 +43,7 @@ def check_finish(layer: Any, columns: Any, factor: Any, bias: Any, y_zero: Any) 
             field="to_type",
             got=to,
         )
-    if layer.low > layer.high:
-        raise FieldValueError(
-            f"{layer.label} has a low limit of {layer.low} above the high one of {layer.high}",
-            field="low",
-            got=layer.low,
-        )
+    check_limits(layer)
     for name, given, wanted in (
         ("factor", factor, None if to == DataType.INT32 else True),
         ("y_zero", y_zero, None if to in (DataType.INT32, DataType.FLOAT) else False),
@@ -65,7 +61,47 @@ def check_finish(layer: Any, columns: Any, factor: Any, bias: Any, y_zero: Any) 
         )
     check_vector(layer, "factor", factor, columns)
     check_vector(layer, "bias", bias, columns)
-    check_vector(layer, "y_zero", y_zero, None)
+    check_zero(layer, "y_zero", y_zero, None, to)
+
+
+def check_limits(layer: Any) -> None:
+    """Raises FieldValueError if the limits of the result are none."""
+    if layer.low > layer.high:
+        raise FieldValueError(
+            f"{layer.label} has a low limit of {layer.low} above the high one of {layer.high}",
+            field="low",
+            got=layer.low,
+        )
+
+
+def check_finite(layer: Any, *names: str) -> None:
+    """Raises FieldValueError for a factor that makes what is not a number of 0."""
+    for name in names:
+        value = getattr(layer, name)
+        if not abs(value) <= numpy.finfo(numpy.float32).max:  # nan is not, either
+            raise FieldValueError(
+                f"{layer.label} cannot multiply by {name} = {value:g}",
+                facts=[(name, "a finite number of float32")],
+                field=name,
+                got=value,
+            )
+
+
+def check_zero(layer: Any, name: str, given: Any, columns: Any, of: DataType) -> None:
+    """Checks a zero point, which may be absent.
+
+    Raises:
+        DTypeError: its type is not `of`, that of the tensor whose zero it is.
+        ShapeError: it has not one value nor, with `columns`, one for each.
+    """
+    if given is not None and given.dtype != of:
+        raise DTypeError(
+            f"{layer.label} needs a {name} of {of.name}, as the tensor is whose zero it is",
+            facts=[(name, given.dtype.name)],
+            expected=of,
+            got=given.dtype,
+        )
+    check_vector(layer, name, given, columns)
 
 
 def check_vector(layer: Any, name: str, given: Any, columns: Any) -> None:

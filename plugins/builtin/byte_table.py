@@ -29,8 +29,8 @@ class ByteTable(Plugin):
     type_rows = ("i8|i8|u8|u8 i8|u8|i8|u8 -> i8|u8|i8|u8",)
 
     def infer(self, x, table):
-        require_equal(self.label, ("rank of table", table.rank), ("wanted", 1))
-        require_equal(self.label, ("entries of table", table.dims[0]), ("needed", ENTRIES))
+        require_equal(self.label, ("rank of table", table.rank), ("rank of a list", 1))
+        require_equal(self.label, ("entries of table", table.dims[0]), ("values of a byte", ENTRIES))
         return x.like(dtype=table.dtype)
 
     def reference(self, x, table):

@@ -6,7 +6,7 @@ import numpy
 
 from dovetail.core.types import DataType, nptype
 from dovetail.plugins import Input, Output, Plugin, field, require_equal
-from dovetail.plugins.builtin._quantized_sums import BYTES, LIMITS
+from dovetail.plugins.builtin._quantized_sums import BYTES, LIMITS, check_finite, check_limits
 
 
 class QuantizedAddition(Plugin):
@@ -17,7 +17,7 @@ class QuantizedAddition(Plugin):
     Outputs   y  dims of a, of type `to_type`
     Numerics  float32, rounded to the nearest, ties to even, and limited to `low` and `high` and to the type of y. Sums
               that are within rounding of the middle of two steps may become either
-    Errors    ShapeError if a and b have other dims
+    Errors    ShapeError if a and b have other dims; FieldValueError if a factor is not finite, or `low` is above `high`
     Source    the additions of networks with ONNX QuantizeLinear and DequantizeLinear
     """
 
@@ -36,6 +36,8 @@ class QuantizedAddition(Plugin):
     high: int = field(255, low=-128, high=255, doc="Upper limit of y.")
 
     def infer(self, a, b):
+        check_limits(self)
+        check_finite(self, "a_factor", "b_factor")
         require_equal(self.label, ("rank of a", a.rank), ("rank of b", b.rank))
         for axis, (of_a, of_b) in enumerate(zip(a.dims, b.dims, strict=True)):
             require_equal(self.label, (f"axis {axis} of a", of_a), (f"axis {axis} of b", of_b))

@@ -15,7 +15,9 @@ from dovetail.plugins.builtin._quantized_sums import (
     RESULTS,
     centred_integers,
     check_finish,
+    check_finite,
     check_vector,
+    check_zero,
     finish_rows,
     finished,
 )
@@ -75,7 +77,7 @@ class QuantizedConvolution(Convolving):
 
     def infer(self, x, kernel, bias, x_zero, factor, y_zero, kernel_zero, addend):
         self.check_weights(x, kernel, bias)
-        check_vector(self, "x_zero", x_zero, None)
+        check_zero(self, "x_zero", x_zero, None, x.dtype)
         check_vector(self, "kernel_zero", kernel_zero, self.num_output_maps)
         check_finish(self, self.num_output_maps, factor, bias, y_zero)
         y = self.output(x, [extent for extent, _ in extents_of(self, x.dims)]).like(dtype=self.to_type)
@@ -84,6 +86,7 @@ class QuantizedConvolution(Convolving):
         return y
 
     def _check_addend(self, addend, y):
+        check_finite(self, "by_own", "by_addend")
         if self.sum_low > self.sum_high:
             raise FieldValueError(
                 f"{self.label} has a sum_low of {self.sum_low} above the sum_high of {self.sum_high}",

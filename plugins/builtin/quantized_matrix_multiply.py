@@ -12,7 +12,7 @@ from dovetail.plugins.builtin._quantized_sums import (
     RESULTS,
     centred_integers,
     check_finish,
-    check_vector,
+    check_zero,
     finish_rows,
     finished,
 )
@@ -68,8 +68,8 @@ class QuantizedMatrixMultiply(Plugin):
             hint="The columns of a are multiplied by the rows of b.",
         )
         columns = b.dims[-1]
-        check_vector(self, "a_zero", a_zero, None)
-        check_vector(self, "b_zero", b_zero, columns)
+        check_zero(self, "a_zero", a_zero, None, a.dtype)
+        check_zero(self, "b_zero", b_zero, columns, b.dtype)
         check_finish(self, columns, factor, bias, y_zero)
         return a.like((*batch, a.dims[-2], columns), self.to_type)
 

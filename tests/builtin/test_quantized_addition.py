@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from quantized import INT8, UINT8, integers
 
-from dovetail.core.errors import ShapeError
+from dovetail.core.errors import FieldValueError, ShapeError
 from dovetail.machine.testing import Case, check
 
 
@@ -37,3 +37,18 @@ test_kernels = check("QuantizedAddition@1", CASES)
 def test_dims_must_agree(infer):
     with pytest.raises(ShapeError, match="axis 1"):
         infer("QuantizedAddition", np.zeros((2, 3), np.uint8), np.zeros((2, 4), np.uint8), a_factor=1.0, b_factor=1.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"a_factor": float("inf")}, "a_factor = inf"),
+        ({"b_factor": float("nan")}, "b_factor = nan"),
+        ({"b_factor": 1e39}, "b_factor = 1e[+]39"),  # infinite in float32
+        ({"low": 9, "high": 3}, "above the high one"),
+    ],
+)
+def test_fields_that_mean_nothing_are_refused(infer, fields, message):
+    x = np.zeros((2, 3), np.uint8)
+    with pytest.raises(FieldValueError, match=message):
+        infer("QuantizedAddition", x, x, **{"a_factor": 1.0, "b_factor": 1.0, **fields})

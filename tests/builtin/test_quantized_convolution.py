@@ -139,6 +139,9 @@ def test_an_addend_has_the_type_and_the_dims_of_the_result(infer):
     with pytest.raises(FieldValueError, match="sum_low"):
         more = {"to_type": UINT8, "sum_low": 5, "sum_high": 4, **fields}
         infer("QuantizedConvolution", *given, factor, None, None, np.zeros((1, 3, 3, 3), np.uint8), **more)
+    with pytest.raises(FieldValueError, match="by_addend = inf"):
+        more = {"to_type": UINT8, "by_addend": float("inf"), **fields}
+        infer("QuantizedConvolution", *given, factor, None, None, np.zeros((1, 3, 3, 3), np.uint8), **more)
 
 
 def test_inputs_must_agree(infer):
@@ -150,6 +153,10 @@ def test_inputs_must_agree(infer):
         infer("QuantizedConvolution", x, kernel, None, np.uint8([1, 2]), None, None, **fields)
     with pytest.raises(ShapeError, match="cannot use a factor"):
         infer("QuantizedConvolution", x, kernel, None, None, np.float32([1, 2]), None, to_type=FLOAT, **fields)
+    with pytest.raises(DTypeError, match="needs a x_zero of UINT8"):
+        infer("QuantizedConvolution", x, kernel, None, np.int8([1]), None, None, **fields)
+    with pytest.raises(DTypeError, match="needs a y_zero of UINT8"):
+        infer("QuantizedConvolution", x, kernel, None, None, np.float32([1]), np.int8([1]), to_type=UINT8, **fields)
 
 
 @pytest.mark.parametrize(("zero", "wanted"), [(None, 80), (3, 32)])

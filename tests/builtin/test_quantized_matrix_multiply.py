@@ -96,6 +96,9 @@ def test_inputs_must_agree(network_of):
         network_of(a, b, bias=np.int32([1, 2, 3]))
     with pytest.raises(DTypeError, match="takes a bias of INT32"):
         network_of(a, b, bias=np.float32([1, 2, 3, 4]))
+    for name, zero, type_ in (("a_zero", np.int8, "UINT8"), ("b_zero", np.uint8, "INT8"), ("y_zero", np.int8, "UINT8")):
+        with pytest.raises(DTypeError, match=f"needs a {name} of {type_}"):
+            network_of(a, b, factor=one, to_type=DataType.UINT8, **{name: zero([1])})
     with pytest.raises(ShapeError, match="equal rank"):
         network_of((1, *a), b)
     with pytest.raises(FieldValueError, match="cannot give HALF"):

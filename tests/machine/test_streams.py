@@ -1,6 +1,9 @@
 """Many calls at once: `Model.map`, and models loaded for throughput."""
 
+import os
+import signal
 import threading
+import warnings
 
 import numpy as np
 import onnx
@@ -133,3 +136,30 @@ def test_two_walks_with_other_numbers_of_streams_go_on_side_by_side(file):
 def test_the_number_of_streams_is_checked(file, streams):
     with pytest.raises(errors.FieldValueError, match="streams"):
         load(file).map(batches(2), streams)
+
+
+@pytest.mark.parametrize("inputs", [None, 5, "x.npy", b"abc", {"x": np.ones((1, 3), np.float32)}, np.float32(1)])
+def test_inputs_that_are_not_many_are_refused_at_once(file, inputs):
+    with pytest.raises(errors.DTypeError, match="map takes an iterable of inputs"):
+        load(file).map(inputs)
+
+
+@pytest.mark.parametrize("throughput", ["yes", None, 2, -1, 0.5, np.ones(3)])
+def test_throughput_is_yes_or_no(file, throughput):
+    with pytest.raises(errors.FieldValueError, match="throughput"):
+        load(file, throughput=throughput)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_of_fork_has_threads_of_its_own(file):
+    model = load(file, throughput=True)
+    assert len(list(model.map(batches(6), 2))) == 6
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork in a process with threads
+        child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(60)  # ends a child that waits for threads that it does not have
+        os._exit(0 if len(list(model.map(batches(6), 2))) == 6 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(list(model.map(batches(6), 2))) == 6

@@ -160,7 +160,8 @@ class _Patterns:
         inputs: Callable[[Any, Any, Any], list[GraphTensor | None]],
     ) -> None:
         a, b = sides
-        factor = np.float32(a.scales.reshape(())) * b.scales.astype(np.float32)
+        with np.errstate(over="ignore"):
+            factor = np.float32(a.scales.reshape(())) * b.scales.astype(np.float32)
         old = chain.last
         more: dict[str, Any] = {"to_type": DataType.FLOAT}
         bias, y_zero = chain.bias, None
@@ -175,14 +176,14 @@ class _Patterns:
                 bias = steps.astype(np.int32)
             low, high = (int(v) for v in _stored_limits(chain, step, int(zero), to))
             more = {"to_type": to, "low": low, "high": high}
-            factor = factor / np.float32(step)
+            factor = _ratio(factor, step)
             y_zero = self._constant(layer, "zero", np.asarray(zero), None) if zero else None
         elif chain.low != -np.inf or chain.high != np.inf:
             return  # limits of float32 are a layer of their own; it is absorbed later if a kernel can
         elif bias is not None:
             bias = bias.astype(np.float32)
         count = _columns(layer, role)
-        if count is None or factor.size not in (1, count):
+        if count is None or factor.size not in (1, count) or not np.isfinite(factor).all():
             return
         factors = self._constant(layer, "factor", factor.reshape(-1), b)
         biases: GraphTensor | None = None
@@ -210,7 +211,9 @@ class _Patterns:
         step, zero = _steps_of(chain.quantize)  # type: ignore[misc]
         to = chain.quantize.outputs[0].dtype
         low, high = _stored_limits(chain, step, int(zero), to)
-        factors = [float(one.scales.reshape(()) / np.float32(step)) for one in (a, b)]
+        factors = [float(_ratio(one.scales.reshape(()), step)) for one in (a, b)]
+        if not np.isfinite(factors).all():
+            return
         if self._add_to_convolution(layer, chain.quantize, (a, b), factors, (int(zero), int(low), int(high))):
             return
         op = self.graph.lookup.with_role("quantized addition").id
@@ -345,6 +348,12 @@ def _steps_of(layer: GraphLayer) -> tuple[float, Any] | None:
     if zero is None or zero.constant is None or zero.constant.size != 1:
         return None
     return value, zero.constant.reshape(-1)[0]
+
+
+def _ratio(scales: np.ndarray, step: float) -> np.ndarray:
+    """In float32; infinite where it does not hold one."""
+    with np.errstate(over="ignore"):
+        return scales / np.float32(step)
 
 
 def _stored_limits(chain: _Chain, step: float, zero: int, to: DataType) -> tuple[float, float]:

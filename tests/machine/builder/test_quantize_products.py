@@ -233,3 +233,16 @@ def test_sums_that_are_needed_elsewhere_stay(ops):
     y = model.add("Mul", model.add("Cast", sums, to=TensorProto.FLOAT), model.constant(np.float32([0.01])))
     model.output(y, sums)
     assert "Cast" in ops(model)
+
+
+@pytest.mark.parametrize("op", ["Add", "MatMul"])
+def test_layers_whose_factor_would_be_infinite_stay(ops, op):
+    model = Model()
+    x = model.through(model.input("x", (5, 5)), 1e20, np.uint8(97))
+    model.output(model.quantize(model.add(op, x, x), 1e-20, np.uint8(10)))
+    assert not {ADDED, MULTIPLIED} & set(ops(model))
+    values = np.zeros((5, 5), np.float32)
+    values[1:, :2] = 1e22
+    wide = values.astype(np.float64)
+    real = wide + wide if op == "Add" else wide @ wide
+    np.testing.assert_array_equal(run(model, x=values)[0], np.where(real > 0, 255, 10))
