@@ -78,7 +78,7 @@ def check_finite(layer: Any, *names: str) -> None:
     """Raises FieldValueError for a factor that makes what is not a number of 0."""
     for name in names:
         value = getattr(layer, name)
-        if not abs(value) <= numpy.finfo(numpy.float32).max:  # nan is not, either
+        if not abs(value) <= float(numpy.finfo(numpy.float32).max):  # nan is not, either
             raise FieldValueError(
                 f"{layer.label} cannot multiply by {name} = {value:g}",
                 facts=[(name, "a finite number of float32")],

@@ -148,6 +148,31 @@ def convolution_of_int8():
     return sketch.add(layer, padding_nd=(1, 1))
 
 
+def convolutions_of_bytes():
+    """With zero points and addends: of all channels, and of one each."""
+    sketch = Sketch(1, 20, 7, 8, dtype=trt.uint8)
+    network, random = sketch.network, np.random.default_rng(5)
+    one = [sketch.constant(np.full((1,), value, np.uint8)) for value in (97, 31)]
+    for channels, groups, dims in ((20, 1, (1, 18, 7, 8)), (1, 18, (1, 18, 4, 4))):
+        layer = network.add_quantized_convolution(
+            sketch.tensor,
+            kernel=random.integers(-128, 128, (18, channels, 3, 3), np.int8),
+            bias=random.integers(-99, 99, 18, np.int32),
+            factor=noise(18) / 99,
+            x_zero=one[0],
+            y_zero=one[1],
+            addend=network.add_input(f"r{groups}", trt.uint8, dims),
+            **({"kernel_zero": sketch.constant(np.int8([3]))} if groups == 1 else {}),
+            num_output_maps=18,
+            kernel_size_nd=(3, 3),
+            num_groups=groups,
+            to_type=trt.uint8,
+        )
+        strided = {"stride_nd": (2, 2)} if groups > 1 else {}
+        sketch.add(layer, pre_padding=(1, 1), post_padding=(1, 1), **strided)
+    return sketch
+
+
 def kernel_that_is_computed():
     sketch = Sketch(1, 3, 5, 5)
     kernel = sketch.network.add_input("kernel", trt.float32, (4, 3, 2, 2))
@@ -165,6 +190,41 @@ def linear_deconvolution():
 def blocked_deconvolution():
     sketch = Sketch(1, 16, 3, 4).deconvolution(18, noise(16, 18, 3, 3), "direct_chw16_avx2", stride_nd=(2, 2))
     return sketch.deconvolution(18, noise(18, 1, 2, 2), "depthwise_chw16_avx2", num_groups=18, stride_nd=(1, 2))
+
+
+def winograd_convolution():
+    sketch = Sketch(1, 32, 24, 24).convolution(
+        20, noise(20, 32, 3, 3), "winograd4_chw16_avx2", bias=True, padding_nd=(1, 1)
+    )
+    sketch.activation().convolution(33, noise(33, 20, 3, 3), "winograd6_chw16_avx2", dilation_nd=(2, 1), bias=True)
+    return sketch.add(sketch.network.add_slice(sketch.tensor, (0, 0, 0, 0), (1, 33, 6, 8), (1, 1, 1, 1))).convolution(
+        48, noise(48, 33, 3, 3), "winograd2_chw16_avx2", padding_nd=(1, 0)
+    )
+
+
+def winograd_groups():
+    sketch = Sketch(1, 32, 14, 14)
+    return fused(sketch.convolution(32, noise(32, 16, 3, 3), "winograd4_chw16_avx2", num_groups=2), 1, 32, 12, 12)
+
+
+def winograd_deconvolution():
+    sketch = Sketch(1, 16, 10, 10)
+    sketch.deconvolution(17, noise(16, 17, 6, 6), "winograd4_chw16_avx2", stride_nd=(2, 2), padding_nd=(2, 3))
+    sketch.activation().add(sketch.network.add_slice(sketch.tensor, (0, 0, 0, 0), (1, 17, 14, 14), (1, 1, 1, 1)))
+    return sketch.deconvolution(32, noise(17, 32, 4, 4), "winograd3_chw16_avx2", stride_nd=(2, 2), padding_nd=(1, 1))
+
+
+def deconvolution_of_merged_phases():
+    sketch = Sketch(2, 18, 3, 4).deconvolution(3, noise(18, 3, 4, 4), "merged_chw16_avx2", stride_nd=(2, 2))
+    return sketch.activation().deconvolution(
+        5, noise(3, 5, 3, 2), "merged_chw16_scalar", stride_nd=(3, 1), padding_mode=SAME_UPPER
+    )
+
+
+def open_winograd():
+    sketch = Sketch(-1, 16, -1, 12, ranges=((1, 16, 9, 12), (1, 16, 12, 12), (2, 16, 13, 12)))
+    sketch.convolution(20, noise(20, 16, 3, 3), "winograd4_chw16_avx2", padding_nd=(1, 1)).activation()
+    return sketch.deconvolution(3, noise(20, 3, 4, 4), "merged_chw16_avx2", stride_nd=(2, 2))
 
 
 def scales():
@@ -314,9 +374,15 @@ SKETCHES = [
     linear_groups,
     convolution_of_volumes,
     convolution_of_int8,
+    convolutions_of_bytes,
     kernel_that_is_computed,
     linear_deconvolution,
     blocked_deconvolution,
+    winograd_convolution,
+    winograd_groups,
+    winograd_deconvolution,
+    deconvolution_of_merged_phases,
+    open_winograd,
     scales,
     scale_of_halves,
     elementwise,
