@@ -13,7 +13,7 @@ from dovetail.core.types import DeviceType
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.context import IExecutionContext
 from dovetail.machine.engine import ICudaEngine
-from dovetail.machine.logger import ILogger, Logger
+from dovetail.machine.logger import ILogger, Logger, checked
 from dovetail.machine.model_engine import ModelEngine
 from dovetail.machine.model_source import Source
 from dovetail.machine.runtime import Runtime
@@ -52,9 +52,20 @@ def load(
         DefinitionError: the model cannot be imported, or `shapes` does not fit it.
         BuildError: it cannot be built as asked.
         PlanError: the plan cannot be used here.
+        DTypeError: an argument has the wrong type.
     """
+    _check(
+        "cache", cache, isinstance(cache, (str, os.PathLike)), 'a folder, or a file that ends in .plan: cache="plans"'
+    )
+    _check("configure", configure, callable(configure), "a function of an IBuilderConfig: configure=set_flags")
+    log_to = Logger() if logger is None else checked(logger)
     for_many = yes_or_no("load(throughput)", throughput)
-    return Model(Source(model), shapes, cache, device, configure, logger or Logger(), for_many)
+    return Model(Source(model), shapes, cache, device, configure, log_to, for_many)
+
+
+def _check(name: str, value: Any, is_one: bool, allowed: str) -> None:
+    if value is not None and not is_one:
+        raise DTypeError(f"load({name}) cannot be {value!r:.80}", facts=[("allowed", allowed)], got=value)
 
 
 class Model(Strict):

@@ -389,3 +389,9 @@ def test_arrays_of_other_types_than_the_model_declares_are_refused():
 def test_shapes_are_given_by_input():
     with pytest.raises(errors.DefinitionError, match="shapes cannot be a list"):
         trt.load(twice("n"), shapes=[(2,)])
+
+
+@pytest.mark.parametrize("given", [{"cache": 5}, {"configure": "fp16"}, {"logger": "x"}, {"logger": 0}])
+def test_arguments_of_other_types_are_refused(given):
+    with pytest.raises(errors.DTypeError, match=f"{next(iter(given))}"):
+        trt.load(twice(2), **given)
