@@ -179,5 +179,5 @@ def read_plan(plan: Any) -> dict[str, Any]:
         begin, end = header[REPORT]["data_offsets"] if REPORT in header else (0, 0)
         report = bytes(view[8 + length + begin : 8 + length + end])
         return with_report(document, report)
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise PlanCorrupt("this is not a dovetail plan", facts=[("reading its header", str(error))]) from None

@@ -164,7 +164,7 @@ def facts_of_document(document: dict[str, Any]) -> PlanFacts:
         name, producer = document["name"], document.get("producer", "")
         n_steps = sum(1 for _ in steps_of(document["steps"]))
         return _facts(name, producer, n_steps, document["profiles"], document.get("report", {}))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise _unreadable(error) from error
 
 
@@ -172,14 +172,14 @@ def _facts(name: str, producer: str, n_steps: int, profiles: Iterable[Mapping[st
     try:
         found = BuildReport.of(report) if "steps" in report else None
         return PlanFacts(name, producer, n_steps, tuple(map(_arenas, profiles)), found)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _unreadable(error) from error
 
 
 def _arenas(profile: Mapping[str, Any]) -> tuple[Arena, ...]:
-    arenas = [Arena("arena", profile["arena_bytes"], profile["lower_bound"])]
+    arenas = [Arena("arena", int(profile["arena_bytes"]), int(profile["lower_bound"]))]
     if profile.get("cuda_arena_bytes"):
-        arenas.append(Arena("on the gpu", profile["cuda_arena_bytes"], profile["cuda_lower_bound"]))
+        arenas.append(Arena("on the gpu", int(profile["cuda_arena_bytes"]), int(profile["cuda_lower_bound"])))
     return tuple(arenas)
 
 

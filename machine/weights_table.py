@@ -20,7 +20,7 @@ def weights_text(document: dict[str, Any], layer: str | None = None) -> str:
         return f"plan '{document['name']}' does not say where its constants are from: it is of an earlier version"
     try:
         return "\n".join(_lines(document, layer))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         text = "the table of weights of this plan cannot be read"
         raise PlanCorrupt(text, facts=[("because", f"{type(error).__name__}: {error}")]) from error
 
