@@ -105,6 +105,10 @@ CASES = [
     case((1, 20, 9, 12), 34, (3, 3), stride=2, dilation=3, pre=4),
     case((2, 16, 24, 40), 70, (1, 1)),
     case((1, 3, 17, 75), 34, (5, 5), stride=3, pre=2),
+    # 1x1 kernels that move by one: sums in blocks, groups, and outputs that no near cache holds.
+    case((1, 1090, 5, 9), 40, (1, 1)),
+    case((2, 64, 5, 7), 96, (1, 1), groups=2),
+    case((1, 40, 29, 30), 160, (1, 1)),
     # Depthwise: rows of which all, some or no outputs have all their taps inside.
     case((1, 33, 9, 31), 33, (3, 3), pre=1, groups=33),
     case((1, 20, 7, 7), 20, (5, 5), pre=2, groups=20),
@@ -214,6 +218,11 @@ def test_many_tiles(rows, op, dtype):
     for chosen in TILED:
         run(rows, op, chosen, dtype, constant=(1, 2), threads=2)
         run(rows, op, chosen, dtype, has_bias=False)
+
+
+def test_tiles_of_every_size(rows):
+    for n in range(1, 60):
+        run(rows, "Convolution", case((1, 18, 1, n), 17, (1, 1)), np.float32, constant=(1, 2))
 
 
 KINDS = {

@@ -155,6 +155,7 @@ CASES = [
     Case("tile and a half", x=(1, 3, 7, 11), kernel=(20, 3, 3, 3), num_output_maps=20, kernel_size_nd=(3, 3)),
     Case("depthwise", x=(2, 20, 6, 9), kernel=(20, 1, 3, 3), num_output_maps=20, kernel_size_nd=(3, 3), num_groups=20),
     Case("pointwise", x=(2, 19, 5, 5), kernel=(33, 19, 1, 1), num_output_maps=33, kernel_size_nd=(1, 1)),
+    Case("pointwise, in tiles", x=(1, 40, 6, 11), kernel=(33, 40, 1, 1), num_output_maps=33, kernel_size_nd=(1, 1)),
     Case("one pixel", x=(1, 18, 1, 1), kernel=(5, 18, 1, 1), num_output_maps=5, kernel_size_nd=(1, 1)),
     Case("volume", x=(1, 2, 3, 4, 5), kernel=(4, 2, 2, 2, 2), num_output_maps=4, kernel_size_nd=(2, 2, 2)),
     Case("strided depthwise", x=(1, 33, 9, 12), kernel=(33, 1, 5, 5), num_output_maps=33, kernel_size_nd=(5, 5),

@@ -16,6 +16,11 @@ namespace {
 constexpr int kMapBlocks = kLanes == 16 ? 2 : 1;
 constexpr int kOutputs = kLanes == 16 ? 14 : kLanes == 8 ? 6 : 2;
 static_assert(kOutputs * kMapBlocks * kVectors + kMapBlocks * kVectors < kRegisters, "sums stay in registers");
+// Of a 1x1 kernel that moves by one, where an input times one vector of weights is one instruction: as many sums of one
+// block of maps. 0: there is no such kernel.
+constexpr int kPointwiseOutputs = kLanes == 16 ? 28 : 0;
+constexpr int kMostOutputs = kPointwiseOutputs > kOutputs ? kPointwiseOutputs : kOutputs;
+static_assert(kPointwiseOutputs + 1 < kRegisters, "sums stay in registers");
 
 // A tile of outputs times some blocks of maps: outputs that follow each other, in one row unless `is_flat`.
 struct BlockedTile {
@@ -23,7 +28,8 @@ struct BlockedTile {
   const float* x;  // of this image and group
   float* to;       // where the sums go: the first output of the first block
   int64_t to_block;
-  bool is_far;  // `to` is in no near cache
+  bool is_far;    // `to` is in no near cache
+  bool is_first;  // x is in no near cache
   const float* weights;
   int64_t weight_block;
   const float* bias;   // of the first map, or null
@@ -33,18 +39,18 @@ struct BlockedTile {
   bool is_flat;
   int64_t h, w;                        // first input's row and column
   int64_t hs[kOutputs], ws[kOutputs];  // of a flat tile: those of each output
-  int64_t out[kOutputs];               // offsets from `to`
+  int64_t out[kMostOutputs];           // offsets from `to`
   // Of a flat tile of few taps: where each tap meets x in the first block of channels; -1 outside of it.
   static constexpr int64_t kMostTaps = 32;
   bool has_inputs;
   int32_t inputs[kMostTaps][kOutputs];
 
-  // Shares of the weights of the next pair of blocks, which has `n_blocks`, among the tiles of the chunk.
-  void prefetch(int64_t tile, int64_t n_tiles, int64_t n_steps, int64_t n_blocks) {
+  // Shares of the weights behind those of `n_here` blocks, of the `n_blocks` that are next, among the tiles of the chunk.
+  void prefetch(int64_t tile, int64_t n_tiles, int64_t n_steps, int64_t n_here, int64_t n_blocks) {
     const int64_t lines = n_blocks * weight_block / 16, steps = n_tiles * n_steps;
     next_lines = steps > 0 ? (lines + steps - 1) / steps : 0;  // a phase may have no tap
     const int64_t done = tile * n_steps * next_lines;
-    next = done < lines ? weights + kMapBlocks * weight_block + done * 16 : nullptr;
+    next = done < lines ? weights + n_here * weight_block + done * 16 : nullptr;
   }
 
   // Where n outputs from (row, column) on have their inputs; and where they lie in y, from the first on.
@@ -53,7 +59,7 @@ struct BlockedTile {
     const int64_t first = ((b.out_first + row * b.out_step) * c.out + c.out_first + column * c.out_step) * kBlock;
     h = row * b.in_step + b.off_first;
     w = column * c.in_step + c.off_first;
-    for (int64_t p = 0; p < kOutputs; ++p) out[p] = p * c.out_step * kBlock;
+    for (int64_t p = 0; p < n; ++p) out[p] = p * c.out_step * kBlock;
     for (int64_t p = 0; is_flat && p < n; ++p) {
       hs[p] = row * b.in_step + b.off_first;
       ws[p] = column * c.in_step + c.off_first;
@@ -90,7 +96,7 @@ inline __attribute__((always_inline)) void add_tap(VecF (&sum)[outputs][v], cons
     VecF weight[v];
 #pragma GCC unroll 4
     for (int i = 0; i < v; ++i) weight[i] = load(w + i / kVectors * weight_block + i % kVectors * kLanes);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int p = 0; p < outputs; ++p) {
       const VecF input = splat(x[p * pitch]);
 #pragma GCC unroll 4
@@ -247,7 +253,49 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
   for (int p = 0; p < outputs; ++p) write_maps<v>(sum[p], tile.to + tile.out[p], tile.to_block, tile.maps);
 }
 
+// One block of maps of a 1x1 kernel that moves by one: the outputs and their inputs lie side by side.
+template <int outputs>
+void pointwise_tile(const ConvolveArgs& args, const BlockedTile& tile) {
+  const int64_t plane = args.axis[1].in * args.axis[2].in * kBlock, steps = blocks_of(args.channels);
+  const int64_t ending = (outputs + steps - 1) / steps;  // lines of y with each block of channels
+  const float *weights = tile.weights, *x = tile.x + tile.w * kBlock, *next = tile.next;
+  VecF sum[outputs][1];
+  const VecF first = bias_lanes(tile.bias, 0, tile.maps);
+#pragma GCC unroll 32
+  for (int p = 0; p < outputs; ++p) sum[p][0] = first;
+  TileSums<outputs, 1> sums(1, args.channels);
+  int64_t line = 0, end = sums.channels;
+  for (int64_t c0 = 0; c0 < args.channels; c0 += kBlock, x += plane, weights += kBlock * kBlock) {
+    for (int64_t i = 0; next && i < tile.next_lines; ++i, next += 16) __builtin_prefetch(next, 0, 2);
+    if (tile.is_far) {  // what the end of the tile reads and writes arrives while it is computed
+      for (int64_t i = 0; i < ending && line < outputs; ++i, ++line) tile.finish.prefetch(tile.to + line * kBlock);
+    }
+    if (tile.is_first && c0 + kBlock < args.channels) {
+#pragma GCC unroll 32
+      for (int p = 0; p < outputs; ++p) __builtin_prefetch(x + plane + p * kBlock);
+    }
+    const int64_t n = args.channels - c0 < kBlock ? args.channels - c0 : kBlock;
+    add_tap<outputs, 1>(sum, x, kBlock, 1, weights, 0, n);
+    if (c0 + kBlock < end) continue;
+    sums.end_block(sum);
+    end += sums.channels;
+  }
+  sums.end(sum);
+  if (tile.finish.is_all) tile.finish.apply(sum, tile.to, tile.out);
+#pragma GCC unroll 32
+  for (int p = 0; p < outputs; ++p) write_maps<1>(sum[p], tile.to + p * kBlock, 0, tile.maps);
+}
+
 typedef void (*BlockedKernel)(const ConvolveArgs& args, const BlockedTile& tile);
+
+template <int outputs>
+inline BlockedKernel pointwise_kernel(int64_t n) {
+  if constexpr (outputs == 0) {
+    return nullptr;
+  } else {
+    return n == outputs ? pointwise_tile<outputs> : pointwise_kernel<outputs - 1>(n);
+  }
+}
 
 // Kernels that read a linear x in place are made for whole pairs of blocks alone; it is first layers that have them.
 template <int outputs>
@@ -269,26 +317,29 @@ inline BlockedKernel blocked_kernel(const ConvolveArgs& args, int64_t n, int64_t
   }
 }
 
-// How a phase is cut into items, each a tile of one pair of blocks of maps. Tiles are of nearly equal size, since a
-// small last one would waste most of its registers. Pairs take turns on chunks of tiles whose inputs stay in a cache:
-// in L1 if the weights do, too.
+// How a phase is cut into items, each a tile of one strip: a pair of blocks of maps, or one block. Tiles are of nearly
+// equal size, since a small last one would waste most of its registers. Strips take turns on chunks of tiles whose inputs
+// stay in a cache: in L1 if the weights do, too.
 struct BlockedTiling {
-  bool is_flat;
+  bool is_flat, is_pointwise;
   int64_t line, line_tiles, width;  // outputs of a line of tiles; its tiles; outputs of a tile
   int64_t tiles, chunk;             // of an image and group; of a chunk
-  int64_t pairs;                    // of blocks of maps in a group
+  int64_t blocks, strips;           // blocks of maps of a strip; strips of a group
 
   explicit BlockedTiling(const ConvolveArgs& args) {
     const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
     is_flat = c.count * 2 <= kOutputs && b.count > 1 && !args.x_is_linear;
     const int64_t lines = is_flat ? 1 : b.count;
     line = is_flat ? b.count * c.count : c.count;
-    line_tiles = (line + kOutputs - 1) / kOutputs;
+    is_pointwise = kPointwiseOutputs > 0 && !args.x_is_linear && b.count == 1 && is_of_points(b) && is_of_points(c);
+    const int64_t most = is_pointwise ? kPointwiseOutputs : kOutputs;
+    line_tiles = (line + most - 1) / most;
     width = line_tiles > 0 ? (line + line_tiles - 1) / line_tiles : 0;
     if (width > 0) line_tiles = (line + width - 1) / width;
     tiles = lines * line_tiles;
-    pairs = (blocks_of(args.maps) + kMapBlocks - 1) / kMapBlocks;
-    const int64_t weights = pairs * kMapBlocks * blocks_of(args.channels) * b.taps * c.taps * kBlock * kBlock * 4;
+    blocks = is_pointwise ? 1 : kMapBlocks;
+    strips = (blocks_of(args.maps) + blocks - 1) / blocks;
+    const int64_t weights = strips * blocks * blocks_of(args.channels) * b.taps * c.taps * kBlock * kBlock * 4;
     const int64_t inputs = args.channels * b.in * c.in * 4, room = weights <= 24 << 10 ? 16 << 10 : 512 << 10;
     // Threads take chunks of their own, and so read what they wrote in the layer before, unless weights are most of
     // what is read: then they share a chunk, each with maps of its own.
@@ -297,18 +348,23 @@ struct BlockedTiling {
     chunk = (tiles + chunks - 1) / chunks;
     if (chunk < 1) chunk = 1;
   }
-  int64_t items() const { return tiles * pairs; }  // of an image and group
+  int64_t items() const { return tiles * strips; }  // of an image and group
+
+ private:
+  static bool is_of_points(const ConvolveAxis& a) {
+    return a.taps == 1 && a.off_first == 0 && a.in_step == 1 && a.out_first == 0 && a.out_step == 1 && a.count <= a.in;
+  }
 };
 
-// One item, in the order [chunk][pair][tile of the chunk].
+// One item, in the order [chunk][strip][tile of the chunk].
 struct BlockedItem {
-  int64_t pair, tile;
+  int64_t strip, tile;
   int64_t in_chunk, n_in_chunk;  // of the tile, and how many
 
   BlockedItem(const BlockedTiling& tiling, int64_t item) {
-    const int64_t first = item / (tiling.chunk * tiling.pairs) * tiling.chunk, rest = item - first * tiling.pairs;
+    const int64_t first = item / (tiling.chunk * tiling.strips) * tiling.chunk, rest = item - first * tiling.strips;
     n_in_chunk = tiling.tiles - first < tiling.chunk ? tiling.tiles - first : tiling.chunk;
-    pair = rest / n_in_chunk;
+    strip = rest / n_in_chunk;
     in_chunk = rest % n_in_chunk;
     tile = first + in_chunk;
   }
@@ -322,12 +378,12 @@ int64_t convolve_blocked_items(const ConvolveArgs& args) {
 
 namespace {
 
-// A run of tiles of one chunk for one pair of blocks.
+// A run of tiles of one chunk for one strip.
 struct BlockedRun {
   const ConvolveArgs& args;
   const BlockedTiling& tiling;
   BlockedTile& tile;
-  Unfinished<kMapBlocks, kOutputs>& unfinished;
+  Unfinished<kMapBlocks, kMostOutputs>& unfinished;
   float* y;  // first block of maps of this image and group's part
   int64_t image, map, n_blocks, channel_blocks, next_blocks;
 
@@ -335,13 +391,12 @@ struct BlockedRun {
     const ConvolveAxis& c = args.axis[2];
     const int64_t steps = channel_blocks * args.axis[1].taps * c.taps;
     const int64_t last = tiling.line - (tiling.line_tiles - 1) * tiling.width;
-    const BlockedKernel whole = blocked_kernel<kOutputs>(args, tiling.width, n_blocks);
-    const BlockedKernel rest = blocked_kernel<kOutputs>(args, last, n_blocks);
+    const BlockedKernel whole = kernel(tiling.width), rest = kernel(last);
     int64_t line = at.tile / tiling.line_tiles, in_line = at.tile % tiling.line_tiles;
     for (int64_t i = 0; i < n_tiles; ++i) {
       const bool is_last = in_line + 1 == tiling.line_tiles;
       const int64_t n = is_last ? last : tiling.width, start = in_line * tiling.width;
-      tile.prefetch(at.in_chunk + i, at.n_in_chunk, steps, next_blocks);
+      tile.prefetch(at.in_chunk + i, at.n_in_chunk, steps, n_blocks, next_blocks);
       tile.to = y + (tiling.is_flat ? tile.locate(args, n, start / c.count, start % c.count)
                                     : tile.locate(args, n, line, start));
       tile.to_block = tile.finish.y_block;
@@ -354,6 +409,10 @@ struct BlockedRun {
       in_line = is_last ? 0 : in_line + 1;
       line += is_last;
     }
+  }
+  BlockedKernel kernel(int64_t n_outputs) const {
+    return tiling.is_pointwise ? pointwise_kernel<kPointwiseOutputs>(n_outputs)
+                               : blocked_kernel<kOutputs>(args, n_outputs, n_blocks);
   }
 };
 
@@ -370,18 +429,19 @@ void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
   tile.is_far = tile.finish.is_all && args.groups * map_blocks * tile.finish.y_block * 4 > kFar;
   tile.is_flat = tiling.is_flat;
   tile.weight_block = channel_blocks * b.taps * c.taps * kBlock * kBlock;
-  Unfinished<kMapBlocks, kOutputs> unfinished(b.out_step * c.out_step != 1);
+  Unfinished<kMapBlocks, kMostOutputs> unfinished(b.out_step * c.out_step != 1);
   for (int64_t item = first, n; item < last; item += n) {
     const int64_t unit = item / tiling.items(), group = unit % args.groups;
     const BlockedItem at(tiling, item % tiling.items());
     n = at.n_in_chunk - at.in_chunk < last - item ? at.n_in_chunk - at.in_chunk : last - item;
-    const int64_t block = at.pair * kMapBlocks, left = map_blocks - block;
-    const int64_t n_blocks = left < kMapBlocks ? left : kMapBlocks;
-    // Of the next pair, which a thread computes next, if not in this call then in another.
+    const int64_t block = at.strip * tiling.blocks, left = map_blocks - block;
+    const int64_t n_blocks = left < tiling.blocks ? left : tiling.blocks;
+    // Of the next strip, which a thread computes next, if not in this call then in another.
     const bool is_followed = args.is_followed || group + 1 < args.groups;
-    const int64_t rest = left > n_blocks ? left - n_blocks : is_followed ? kMapBlocks : 0;
-    const int64_t next = rest < kMapBlocks ? rest : kMapBlocks;
+    const int64_t rest = left > n_blocks ? left - n_blocks : is_followed ? tiling.blocks : 0;
+    const int64_t next = rest < tiling.blocks ? rest : tiling.blocks;
     tile.x = static_cast<const float*>(args.x) + unit * x_group;
+    tile.is_first = at.strip == 0;
     tile.weights = static_cast<const float*>(args.weights) + (group * map_blocks + block) * tile.weight_block;
     tile.bias = args.bias ? args.bias + group * args.maps + block * kBlock : nullptr;
     tile.maps = args.maps - block * kBlock;

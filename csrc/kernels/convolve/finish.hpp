@@ -58,12 +58,18 @@ struct Finish {
     has_silu = is_clamped = false;
   }
 
+  // The line at `at` of y is written soon, and what is added to it is read.
+  void prefetch(const float* at) const {
+    __builtin_prefetch(at, 1);
+    if (residual) __builtin_prefetch(residual + (at - y));
+  }
+
   // Sums of blocks of maps at y + out[p].
   template <int outputs, int v>
   inline __attribute__((always_inline)) void apply(VecF (&sum)[outputs][v], const float* at, const int64_t* out) const {
     if (residual) {
       const float* from = residual + (at - y);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
       for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
         for (int i = 0; i < v; ++i) sum[p][i] += load(from + out[p] + i / kVectors * y_block + i % kVectors * kLanes);
@@ -71,13 +77,13 @@ struct Finish {
     }
     if (has_silu) {
       VecF room[outputs * v];
-#pragma GCC unroll 16
+#pragma GCC unroll 32
       for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
         for (int i = 0; i < v; ++i) room[p * v + i] = sum[p][i];
       }
       silu_of(room, outputs * v);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
       for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
         for (int i = 0; i < v; ++i) sum[p][i] = room[p * v + i];
@@ -85,7 +91,7 @@ struct Finish {
     }
     if (!is_clamped) return;
     const VecF most = splat(high), least = splat(low);
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
       for (int i = 0; i < v; ++i) sum[p][i] = at_least(at_most(sum[p][i], most), least);

@@ -26,7 +26,7 @@ struct TileSums {
   }
   inline __attribute__((always_inline)) void end_block(VecF (&sum)[outputs][v]) {
     if (!is_long) return;
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
       for (int i = 0; i < v; ++i) {
@@ -47,7 +47,7 @@ struct TileSums {
   inline __attribute__((always_inline)) void end(VecF (&sum)[outputs][v]) {
     if (!is_long) return;
     end_group();
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
       for (int i = 0; i < v; ++i) sum[p][i] += all[p][i];
