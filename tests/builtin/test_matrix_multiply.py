@@ -50,6 +50,9 @@ CASES = [
     case("no batch element", (0, 2, 3), (1, 3, 4)),
     case("larger than a block", (131, 300), (300, 201), dtypes=FLOATS),
     case("several pieces of k", (30, 1100), (1100, 70), dtypes=FLOATS),
+    case("many columns", (57, 531), (531, 789), dtypes=FLOATS),
+    case("many columns, a transposed", (270, 45), (270, 900), TRANSPOSE, dtypes=FLOATS),
+    case("more rows than a block", (390, 30), (30, 450)),
     case("few rows", (4, 300), (300, 301)),
     case("b in place, with columns left over", (2, 70, 300), (2, 300, 77), dtypes=FLOATS),
     case("b packed, rows in place", (37, 300), (300, 203), dtypes=FLOATS),
@@ -81,13 +84,19 @@ def test_random(extents, batch, op0, op1, dtype):
     check_case(default_registry(), "MatrixMultiply@1", case("random", a, b, op0, op1), dtype, 2)
 
 
+def test_tiles_of_every_size():
+    for rows in range(14, 31):
+        made = case("tile", (rows, 37), (37, 410))
+        check_case(default_registry(), "MatrixMultiply@1", made, DataType.FLOAT, 1)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 29])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_packed_constants_on_every_row_that_absorbs(rows, dtype):
     """Weights are packed while building, and what comes behind is computed in the product."""
     rng = np.random.default_rng(rows)
     registry = default_registry()
-    for k, n in ((7, 5), (300, 203), (531, 130)):
+    for k, n in ((7, 5), (300, 203), (531, 130), (67, 803)):
         arrays = [rng.uniform(-1, 1, shape).astype(np.float32).astype(nptype(dtype)) for shape in ((rows, k), (k, n))]
         layer = make_layer(registry, "MatrixMultiply@1", arrays, {"op0": NONE, "op1": NONE})
         layer.inputs[1].constant = arrays[1]

@@ -86,6 +86,7 @@ constexpr int64_t kGemmColumns = 128;
 constexpr int64_t kGemmDepth = 256;  // k that are summed before y is written, so that panels stay in the caches
 constexpr int64_t kGemmPieces = 64;  // that y takes one by one; of more, groups are added up first
 constexpr int64_t kGemmFewRows = 4, kGemmFewPanels = 4;
+constexpr int64_t kGemmBlockFloats = 96 << 10;  // of a, copied by one thread: they stay in its cache
 
 DOVETAIL_KERNELS(void gemm_pack(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last);
                  void gemm_tiles(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last,
@@ -96,7 +97,7 @@ DOVETAIL_KERNELS(void gemm_pack(const GemmArgs& args, const GemmPacked& packed, 
                  void gemm_exact(const GemmArgs& args, int64_t first, int64_t last);)
 
 // Sums that stay in registers: rows of a panel times columns of a tile. With 32 registers 14 x 2 sums, two vectors of b
-// and one element of a.
+// and one element of a; tile.hpp has another shape for many columns.
 #define DT_GEMM_TILE(isa, needs, lanes, of, ...)                              \
   namespace isa {                                                             \
   constexpr int64_t kGemmPanel = lanes == 16 ? 14 : 6, kGemmTile = 2 * lanes; \

@@ -15,6 +15,8 @@ namespace {
 static_assert(kTile == kGemmTile, "rows count panels of this size");
 static_assert(kGemmDepth == kSumBlock, "a piece of k is one block of the sum");
 
+constexpr int64_t kMostRows = kTallRows > kGemmPanel ? kTallRows : kGemmPanel;  // of a tile
+
 inline float bias_of(const GemmArgs& args, int64_t n) {
   return read_float(args.bias, args.bias_type, n * args.bias_step);
 }
@@ -39,7 +41,7 @@ struct Target {
     if (args.type == kF32 && is_unit && args.m.rank <= 1 && n == kTile) {
       return write_rows(m, rows, n0, values, pitch, adds, is_last);
     }
-    int64_t offsets[kGemmPanel];
+    int64_t offsets[kMostRows];
     Walk row(args.m, kGemmY, m);
     for (int64_t i = 0; i < rows; ++i, row.next()) offsets[i] = batch + row.offset;
     for (int64_t i = 0; i < rows; ++i) {
@@ -126,14 +128,14 @@ inline const float* rows_in_place(const GemmArgs& args, int64_t from) {
   return static_cast<const float*>(args.a) + from;
 }
 
-// Rows [m0, m1) and k [k0, k1) of a, in place or in the scratch.
-inline Rows rows_of(const GemmArgs& args, int64_t from, int64_t m0, int64_t m1, int64_t k0, int64_t k1,
-                    float* scratch) {
-  const float* const a = rows_in_place(args, from);
+// Rows [m0, m1) and k [k0, k1) of a, in place or in the scratch: there if `pitch` says how far apart they are.
+inline Rows rows_of(const GemmArgs& args, int64_t from, int64_t m0, int64_t m1, int64_t k0, int64_t k1, float* scratch,
+                    int64_t pitch = 0) {
+  const float* const a = pitch > 0 ? nullptr : rows_in_place(args, from);
   const int64_t a_m = gemm_step(args.m, kGemmA);
   if (a) return {a + m0 * a_m + k0, a_m};
   const Operand x = {args.a, args.a_type, kGemmA, from, args.m, args.k};
-  const int64_t step = gemm_row_floats(slots_of(k1 - k0));
+  const int64_t step = pitch > 0 ? pitch : gemm_row_floats(slots_of(k1 - k0));
   if (gemm_is_unit(args.m, kGemmA) && args.m.n > 1) {
     copy_rows_across(x, m0, m1 - m0, k0, k1, scratch, step);
   } else {
@@ -333,21 +335,22 @@ class Tiles {
         m1_(least(args.m.n, m0_ + packed.block)),
         p0_(of_batch_ * split_ / packed.splits),
         p1_(of_batch_ * (split_ + 1) / packed.splits),
-        panels_((m1_ - m0_ + kGemmPanel - 1) / kGemmPanel),
-        target_(args, packed.first_batch + batch_here_) {}
+        target_(args, packed.first_batch + batch_here_),
+        in_pieces_(args.type == kF32 && target_.is_unit),
+        is_tall_(in_pieces_ && packed.group <= 1 && p1_ - p0_ >= kWorthCopying && is_tall(m1_ - m0_)),
+        panels_((m1_ - m0_ + (is_tall_ ? kTallRows : kGemmPanel) - 1) / (is_tall_ ? kTallRows : kGemmPanel)) {}
 
   void run() {
     // What y holds between two pieces of k is float32, and neighbours: else there is one piece.
-    const bool in_pieces = args_.type == kF32 && target_.is_unit;
-    const int64_t k_n = args_.k.n, piece = in_pieces || k_n == 0 ? kGemmDepth * kTerms : k_n;
-    const int64_t group = in_pieces && packed_.group > 1 ? packed_.group : 1;
+    const int64_t k_n = args_.k.n, piece = in_pieces_ || k_n == 0 ? kGemmDepth * kTerms : k_n;
+    const int64_t group = in_pieces_ && packed_.group > 1 ? packed_.group : 1;
     const int64_t batch = packed_.first_batch + batch_here_;
     const int64_t a_from = gemm_offset(args_.batch, kGemmA, batch), b_from = gemm_offset(args_.batch, kGemmB, batch);
     int64_t k0 = 0, k_group = 0;  // where the group of pieces begins that y takes at once
     do {
       const int64_t k1 = least(k_n, k0 + piece);
       const bool ends = k1 == k_n || k1 - k_group == group * piece;
-      const Rows a = rows_of(args_, a_from, m0_, m1_, k0, k1, scratch_);
+      const Rows a = rows_of(args_, a_from, m0_, m1_, k0, k1, scratch_, is_tall_ ? kTallPitch : 0);
       for (int64_t p = p0_; p < p1_; ++p) {
         const Panel b = panel(p, k0, k1, b_from);
         for (int64_t q = 0; q < panels_; ++q) {
@@ -369,6 +372,11 @@ class Tiles {
     bool is_first, ends, adds, is_last, in_group;
   };
 
+  // Panels of b that have to share the effort of copying rows of a.
+  static constexpr int64_t kWorthCopying = 12;
+  static bool is_tall(int64_t rows) {
+    return kTallRows > 0 && rows > kGemmPanel && rows * kTallPitch <= kGemmBlockFloats;
+  }
   int64_t row(int64_t q) const { return m0_ + (m1_ - m0_) * q / panels_; }
 
   Panel panel(int64_t p, int64_t k0, int64_t k1, int64_t b_from) {
@@ -390,7 +398,7 @@ class Tiles {
   }
 
   void multiply(const Rows& a, const Panel& b, int64_t m, int64_t rows, int64_t q, int64_t p, const Piece& piece) {
-    float out[kGemmPanel * kTile];
+    float out[kMostRows * kTile];
     TileArgs t = {a.v + (m - m0_) * a.step, a.step, b.v, b.step, b.depth, nullptr, 0, out, kTile, false};
     if (b.next) {
       const int64_t from = b.depth * q / panels_;
@@ -399,7 +407,8 @@ class Tiles {
     }
     const bool is_whole = (b.n == kTile || b.n == kLanes) && b.depth <= kSumBlock && !piece.in_group;
     float* const y = is_whole ? target_.place(m, b.n0, piece.is_last) : nullptr;
-    const MultiplyTile run = tile_for<kGemmPanel>(rows, b.n > kLanes);
+    const MultiplyTile run =
+        is_tall_ ? tall_tile_for<kTallRows>(rows, b.n > kLanes) : tile_for<kGemmPanel>(rows, b.n > kLanes);
     if (y) {
       t.out = y;
       t.out_m = gemm_step(args_.m, kGemmY);
@@ -418,8 +427,10 @@ class Tiles {
   const GemmArgs& args_;
   const GemmPacked& packed_;
   float* const scratch_;
-  const int64_t blocks_, of_batch_, split_, batch_here_, m0_, m1_, p0_, p1_, panels_;
+  const int64_t blocks_, of_batch_, split_, batch_here_, m0_, m1_, p0_, p1_;
   const Target target_;
+  const bool in_pieces_, is_tall_;
+  const int64_t panels_;
   float tail_[kGemmDepth * kTile];  // the last panel of a b in place, with columns up to a whole one
 };
 

@@ -69,7 +69,6 @@ struct GemmState {
 // A product on one instruction set. A constant input is packed while building and takes the role of b.
 class Gemm {
   static constexpr int64_t kMostPacked = int64_t{64} << 20;  // bytes of b that are packed at once at run time
-  static constexpr int64_t kBlockFloats = 96 << 10;          // of a, copied by one thread: they stay in its cache
   static constexpr int64_t kSumFloats = 256 << 10;           // of y, that one thread adds up apart (GemmPacked::group)
 
  public:
@@ -247,7 +246,7 @@ class Gemm {
   // Floats of a that a thread copies at once, a panel at least, and behind them room for sums of pieces of k.
   int64_t slot_floats(const GemmArgs& args) const {
     const int64_t one = kernels_.panel * DT_ISA::gemm_row_floats(slots(args));
-    return (one > kBlockFloats ? one : kBlockFloats) + 16 + sum_floats(args);
+    return (one > kGemmBlockFloats ? one : kGemmBlockFloats) + 16 + sum_floats(args);
   }
   // The same if m and n change their roles.
   static int64_t sum_floats(const GemmArgs& args) {
@@ -334,8 +333,7 @@ class Gemm {
 
   // Rows whose copies fit into a slot, for pieces of k or for all of it.
   int64_t most_rows(const GemmArgs& args, bool in_pieces) const {
-    const int64_t all = slots(args);
-    const int64_t rows = kBlockFloats / DT_ISA::gemm_row_floats(in_pieces && all > kGemmDepth ? kGemmDepth : all);
+    const int64_t rows = kGemmBlockFloats / DT_ISA::gemm_row_floats(in_pieces ? kGemmDepth : slots(args));
     return rows > kernels_.panel ? rows : kernels_.panel;
   }
 
