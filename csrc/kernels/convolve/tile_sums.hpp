@@ -24,19 +24,27 @@ struct TileSums {
       for (int i = 0; i < v; ++i) group[p][i] = all[p][i] = VecF{};
     }
   }
+  // Calls, and copies for them, keep the sums of all others in registers.
   inline __attribute__((always_inline)) void end_block(VecF (&sum)[outputs][v]) {
     if (!is_long) return;
+    VecF room[outputs * v];
 #pragma GCC unroll 32
     for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
       for (int i = 0; i < v; ++i) {
-        group[p][i] += sum[p][i];
+        room[p * v + i] = sum[p][i];
         sum[p][i] = VecF{};
       }
     }
+    add(room);
+  }
+  __attribute__((noinline)) void add(const VecF* sum) {
+    for (int p = 0; p < outputs; ++p) {
+      for (int i = 0; i < v; ++i) group[p][i] += sum[p * v + i];
+    }
     if (++n_blocks % 32 == 0) end_group();
   }
-  void end_group() {
+  __attribute__((noinline)) void end_group() {
     for (int p = 0; p < outputs; ++p) {
       for (int i = 0; i < v; ++i) {
         all[p][i] += group[p][i];
