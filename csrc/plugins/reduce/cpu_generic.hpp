@@ -11,6 +11,7 @@ namespace DT_ISA {
 namespace {
 
 constexpr int64_t kBlockRows = 64;  // after so many, partial sums go to the totals
+constexpr int64_t kNarrow = 16;     // columns whose partial results registers hold
 
 // Totals of blocks: sums and products in float64.
 template <class Op>
@@ -58,7 +59,43 @@ struct FloatReduction {
     return finish(total);
   }
 
+  // A block of 16 channels along one axis: partial results stay in registers, in chains of kBlockRows rows each, since one
+  // is bound by the latency of an addition.
+  void block(const Strips& strips, int64_t base, int64_t to) const {
+    constexpr int v = kNarrow / kLanes, chains = v == 1 ? 4 : v == 2 ? 2 : 1;
+    const int64_t step = args.over.reduced[0].step;
+    const float* from = static_cast<const float*>(args.x) + base;
+    Total totals[kNarrow];
+    float lanes[kNarrow];
+    for (Total& total : totals) total = static_cast<Total>(Op::kIdentity);
+    for (int64_t left = strips.runs, n; left > 0; left -= n) {
+      n = left < kBlockRows * chains ? left : kBlockRows * chains;
+      VecF part[chains][v];
+      for (int c = 0; c < chains; ++c) {
+        for (int i = 0; i < v; ++i) part[c][i] = splat(Op::kIdentity);
+      }
+      int64_t run = 0;
+      for (; run + chains <= n; run += chains) {
+#pragma GCC unroll 4
+        for (int c = 0; c < chains; ++c, from += step) {
+#pragma GCC unroll 4
+          for (int i = 0; i < v; ++i) part[c][i] = Op::vector(part[c][i], load(from + i * kLanes));
+        }
+      }
+      for (; run < n; ++run, from += step) {
+        for (int i = 0; i < v; ++i) part[0][i] = Op::vector(part[0][i], load(from + i * kLanes));
+      }
+      for (int c = 0; c < chains; ++c) {
+        for (int i = 0; i < v; ++i) store(lanes + i * kLanes, part[c][i]);
+        for (int i = 0; i < kNarrow; ++i) totals[i] = join_totals(Op(), totals[i], lanes[i]);
+      }
+    }
+    for (int i = 0; i < kNarrow; ++i) lanes[i] = finish(totals[i]);
+    store_floats(lanes, args.y, args.type, to, kNarrow);
+  }
+
   void columns(const Strips& strips, int64_t base, int64_t n, int64_t to) const {
+    if (n == kNarrow && args.type == kF32 && strips.n_reduced == 1) return block(strips, base, to);
     Total totals[kReduceColumns];
     float part[kReduceColumns], chunk[kReduceColumns], *result = chunk;
     for (int64_t i = 0; i < n; ++i) totals[i] = static_cast<Total>(Op::kIdentity);
