@@ -22,6 +22,7 @@ from dovetail.machine.builder.passes.fold_constants import fold_constants, fold_
 from dovetail.machine.builder.passes.group_layers import group_layers
 from dovetail.machine.builder.passes.infer_shapes import infer_shapes
 from dovetail.machine.builder.passes.insert_reformats import insert_reformats
+from dovetail.machine.builder.passes.join_convolutions import join_convolutions
 from dovetail.machine.builder.passes.list_candidates import list_candidates
 from dovetail.machine.builder.passes.note_rounding import note_rounding
 from dovetail.machine.builder.passes.pack_constants import pack_constants
@@ -75,6 +76,8 @@ PIPELINE: tuple[Pass, ...] = (
     select_algorithms,
     # measure each on this machine
     time_candidates,
+    # two convolutions in one step, where that is measured to be faster
+    join_convolutions,
     # the cheapest choice for the network as a whole
     select_formats,
     # if nothing is timed, run chosen third-party kernels once under guards, and replace those that fail

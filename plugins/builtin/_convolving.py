@@ -133,10 +133,9 @@ class Convolving(Plugin, abstract=True):
     def weight_dims(self, x: Any, kernel: Any, bias: Any) -> dict[str, tuple[int, ...]]:
         return {"kernel": self.kernel_dims(self.channels_of(x)), "bias": (self.num_output_maps,)}
 
-    def check_weights(self, x: Any, kernel: Any, bias: Any) -> None:
-        """Checks that kernel and bias have the dims that follow from x and the fields. Raises ShapeError."""
-        for name, wanted in self.weight_dims(x, kernel, bias).items():
-            given = {"kernel": kernel, "bias": bias}[name]
+    def check_weights(self, x: Any, *weights: Any) -> None:
+        """Checks that weights have the dims that follow from x and the fields. Raises ShapeError."""
+        for (name, wanted), given in zip(self.weight_dims(x, *weights).items(), weights, strict=True):
             if given is None:
                 continue
             fits = given.rank == len(wanted) and all_equal(given.dims, wanted)

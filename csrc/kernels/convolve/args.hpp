@@ -57,8 +57,17 @@ struct SpreadArgs {
   const EpilogueProgram* epilogue;  // to compute on y, or null
 };
 
-// Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp, blocked.hpp, spread.hpp and
-// depthwise.hpp, which define them.
+// A 1x1 convolution that moves by one, and the depthwise convolution of what it and a function behind it give.
+struct ExpandedArgs {
+  ConvolveArgs expansion;  // x, weights, bias; sees an image as one long row
+  ConvolveArgs depthwise;  // y, weights, bias, epilogue
+  int32_t has_silu;        // of the function: v * sigmoid(v), and then limits, which may be infinite
+  float low, high;
+  int64_t parts;  // that rows of outputs are cut into, so that each thread reads rows of its own
+};
+
+// Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp, blocked.hpp, spread.hpp,
+// depthwise.hpp and expanded.hpp, which define them.
 DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
                                     int64_t last_panel, void* scratch);
                  void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
@@ -69,7 +78,10 @@ DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int
                  void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last);
                  int64_t convolve_blocked_items(const ConvolveArgs& args);
                  void convolve_spread(const SpreadArgs& args, int64_t first, int64_t last);
-                 void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last);)
+                 void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last);
+                 void convolve_expanded(const ExpandedArgs& args, int64_t first, int64_t last, float* scratch);
+                 int64_t convolve_expanded_items(const ExpandedArgs& args);
+                 int64_t convolve_expanded_floats(const ExpandedArgs& args);)
 
 // Kernels of linear tensors keep kConvolvePanel maps times kConvolveTile outputs in registers.
 #define DT_CONVOLVE_TILE(isa, needs, lanes, of, ...)                                  \

@@ -11,6 +11,7 @@
 #else
 #include "kernels/convolve/blocked.hpp"
 #include "kernels/convolve/depthwise.hpp"
+#include "kernels/convolve/expanded.hpp"
 #include "kernels/convolve/gemm.hpp"
 #include "kernels/convolve/int8.hpp"
 #include "kernels/convolve/spread.hpp"

@@ -150,40 +150,70 @@ struct DepthwiseSplit {
   }
 };
 
+// Rows of outputs of a convolution, one after the other.
+class DepthwiseRows {
+ public:
+  explicit DepthwiseRows(const ConvolveArgs& args)
+      : args_(args),
+        split_(args.axis[2]),
+        row_{Finish(args)},
+        unfinished_(args.axis[1].out_step * args.axis[2].out_step != 1) {
+    row_.step = row_.finish.is_all ? args.axis[2].out_step * kBlock : kBlock;
+    for (int p = 0; p < kDepthwise; ++p) out_[p] = p * args.axis[2].out_step * kBlock;
+  }
+
+  // Row jh of a block of an image. x: of that block, from row x_first on.
+  void run(const float* x, int64_t x_first, int64_t image, int64_t block, int64_t jh) {
+    const ConvolveAxis &b = args_.axis[1], &c = args_.axis[2];
+    row_.x = x;
+    row_.weights = static_cast<const float*>(args_.weights) + block * b.taps * c.taps * kBlock;
+    row_.bias = args_.bias ? args_.bias + block * kBlock : nullptr;
+    row_.maps = args_.groups - block * kBlock;
+    const int64_t h = jh * b.in_step + b.off_first;
+    taps_inside(b, h, &row_.first_tap, &row_.last_tap);
+    row_.h = h - x_first;
+    float* const y = y_of(image, block, jh);
+    split_.run(args_, row_, [&](int64_t j, int64_t n) {
+      float* const to = y + j * c.out_step * kBlock;
+      return row_.finish.is_all ? to : unfinished_.room(args_, to, out_, n, 1, image, block * kBlock, row_.maps);
+    });
+  }
+  void finish() { unfinished_.finish(args_); }
+
+  // Where row jh of a block begins, and the distance of two blocks.
+  float* y_of(int64_t image, int64_t block, int64_t jh) const {
+    const ConvolveAxis &b = args_.axis[1], &c = args_.axis[2];
+    const int64_t row = (image * blocks_of(args_.groups) + block) * b.out + b.out_first + jh * b.out_step;
+    return static_cast<float*>(args_.y) + (row * c.out + c.out_first) * kBlock;
+  }
+  int64_t y_block() const { return row_.finish.y_block; }
+
+ private:
+  const ConvolveArgs& args_;
+  const DepthwiseSplit split_;
+  DepthwiseRow row_;
+  Unfinished<1, kDepthwise> unfinished_;
+  int64_t out_[kDepthwise];
+};
+
 }  // namespace
 
 // Items [first, last): images, bands of rows, blocks of 16 groups, and rows of a band, rows fastest. Bands keep threads
 // to rows of their own, as the layers before and after do; of a small image channels are divided.
 void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
-  const int64_t blocks = blocks_of(args.groups), taps = b.taps * c.taps;
+  const int64_t blocks = blocks_of(args.groups), items = blocks * b.count;
   const int64_t n_bands = b.count * c.count < 196 ? 1 : (b.count + 15) / 16 * 2;
-  const int64_t most_rows = (b.count + n_bands - 1) / n_bands, items = blocks * b.count;
-  const DepthwiseSplit split(c);
-  DepthwiseRow row{Finish(args)};
-  row.step = row.finish.is_all ? c.out_step * kBlock : kBlock;
-  Unfinished<1, kDepthwise> unfinished(b.out_step * c.out_step != 1);
-  int64_t out[kDepthwise];
-  for (int p = 0; p < kDepthwise; ++p) out[p] = p * c.out_step * kBlock;
+  const int64_t most_rows = (b.count + n_bands - 1) / n_bands;
+  DepthwiseRows outputs(args);
   for (int64_t item = first; item < last; ++item) {
     const int64_t image = item / items, first_row = item % items / (most_rows * blocks) * most_rows;
     const int64_t rows = b.count - first_row < most_rows ? b.count - first_row : most_rows;
-    const int64_t in_band = item % items - first_row * blocks, block = in_band / rows, unit = image * blocks + block;
-    const int64_t jh = first_row + in_band % rows;
-    row.x = static_cast<const float*>(args.x) + unit * b.in * c.in * kBlock;
-    row.weights = static_cast<const float*>(args.weights) + block * taps * kBlock;
-    row.bias = args.bias ? args.bias + block * kBlock : nullptr;
-    row.maps = args.groups - block * kBlock;
-    row.h = jh * b.in_step + b.off_first;
-    taps_inside(b, row.h, &row.first_tap, &row.last_tap);
-    float* const y =
-        static_cast<float*>(args.y) + ((unit * b.out + b.out_first + jh * b.out_step) * c.out + c.out_first) * kBlock;
-    split.run(args, row, [&](int64_t j, int64_t n) {
-      float* const to = y + j * c.out_step * kBlock;
-      return row.finish.is_all ? to : unfinished.room(args, to, out, n, 1, image, block * kBlock, row.maps);
-    });
+    const int64_t in_band = item % items - first_row * blocks, block = in_band / rows;
+    const float* const x = static_cast<const float*>(args.x) + (image * blocks + block) * b.in * c.in * kBlock;
+    outputs.run(x, 0, image, block, first_row + in_band % rows);
   }
-  unfinished.finish(args);
+  outputs.finish();
 }
 
 }  // namespace DT_ISA
