@@ -11,6 +11,8 @@ endmacro()
 
 set(dovetail_isas)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  dovetail_isa(amx some -march=x86-64-v4 -mavx512vnni -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16
+               -mprefer-vector-width=512)
   dovetail_isa(avx512bf16 some -march=x86-64-v4 -mavx512bf16 -mprefer-vector-width=512)
   dovetail_isa(avx512vnni some -march=x86-64-v4 -mavx512vnni -mprefer-vector-width=512)
   dovetail_isa(avx512 all -march=x86-64-v4 -mprefer-vector-width=512)

@@ -10,6 +10,10 @@
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace dovetail {
 namespace {
@@ -19,6 +23,23 @@ constexpr uint64_t bit(int feature) { return uint64_t{1} << feature; }
 #if defined(__x86_64__) || defined(__i386__)
 bool leaf(unsigned number, unsigned sub, unsigned (&registers)[4]) {
   return __get_cpuid_count(number, sub, &registers[0], &registers[1], &registers[2], &registers[3]) != 0;
+}
+
+// Does the system save the registers of tiles, and may this process use them? Linux hands out room for them, 8 KB a
+// thread, to processes that ask for it: one permission holds for all threads, those of before and those of later.
+bool may_use_tiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  constexpr unsigned kTileStates = 3u << 17;                   // of XCR0: the configuration and the data
+  unsigned one[4] = {};
+  leaf(1, 0, one);
+  if (!(one[2] & (1u << 27))) return false;  // xgetbv
+  unsigned low = 0, high = 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & kTileStates) == kTileStates && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
 }
 
 // avx and avx512f are asked from the compiler's run time, which also asks whether the system saves the registers.
@@ -43,6 +64,8 @@ uint64_t detect() {
   if (seven[2] & (1u << 11)) found |= bit(DT_CPU_avx512vnni);
   if (seven_one[0] & (1u << 5)) found |= bit(DT_CPU_avx512bf16);
   if (seven[3] & (1u << 23)) found |= bit(DT_CPU_avx512fp16);
+  constexpr unsigned kTileBits = 1u << 22 | 1u << 24 | 1u << 25;  // amx-bf16, amx-tile, amx-int8
+  if ((seven[3] & kTileBits) == kTileBits && may_use_tiles()) found |= bit(DT_CPU_amx);
   return found;
 }
 #elif defined(__aarch64__)

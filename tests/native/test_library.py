@@ -365,6 +365,8 @@ def test_the_machine_can_be_capped(monkeypatch):
     for name in ("avx512vnni", "avx512bf16"):
         monkeypatch.setenv("DOVETAIL_FORCE_ISA", name)
         assert _native.cpu_features() == [x for x in present if x in (*v4, name)]
+    monkeypatch.setenv("DOVETAIL_FORCE_ISA", "amx")
+    assert _native.cpu_features() == [x for x in present if x in (*v4, "avx512vnni", "avx512bf16", "amx")]
 
 
 def test_an_unknown_cap_is_ignored_with_a_word(monkeypatch):
@@ -376,5 +378,5 @@ def test_an_unknown_cap_is_ignored_with_a_word(monkeypatch):
         assert _native.cpu_features() == present
     finally:
         _native.set_log_sink(None)
-    names = "avx512bf16, avx512vnni, avx512, avx2, scalar"
+    names = "amx, avx512bf16, avx512vnni, avx512, avx2, scalar"
     assert lines == [(2, f"DOVETAIL_FORCE_ISA=mmx is ignored; it takes one of: {names}")]

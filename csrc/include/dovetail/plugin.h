@@ -196,7 +196,8 @@ typedef int32_t dt_code;
   X(ATANH, 45, 1, "atanh")       \
   X(CAST, 46, 1, "")
 
-/* X(name, bit): instruction sets that a row may need; bit 0 is never set. */
+/* X(name, bit): instruction sets that a row may need; bit 0 is never set. amx: tiles, their products of 8-bit integers and of
+ * bfloat16, and the permission of the operating system to use them. */
 #define DT_CPU_FEATURES(X) \
   X(sse2, 1)               \
   X(avx2, 2)               \
@@ -206,6 +207,7 @@ typedef int32_t dt_code;
   X(avx512vnni, 6)         \
   X(avx512bf16, 7)         \
   X(avx512fp16, 8)         \
+  X(amx, 9)                \
   X(neon, 20)
 
 #define DT_ENUM_ENTRY(name, value, ...) DT_##name = value,

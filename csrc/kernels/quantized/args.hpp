@@ -48,6 +48,7 @@ struct QuantizedArgs {
   void* y;
   int64_t y_image, y_row, y_pixel, y_panel;  // elements between neighbours; groups follow on each other by panels or,
   bool is_blocked;                           // where y is not blocked, there is one group
+  int64_t block, splits;                     // of quantized_tiles: pixels of an item, and items that share the panels
   QuantizedFinish finish;
 
   int64_t panels() const { return (columns + kQuantizedColumns - 1) / kQuantizedColumns; }
@@ -122,12 +123,14 @@ struct QuantizedAddition {
 
 // Kernels, defined in cpu_generic.hpp. Ranges are of items:
 //   quantized_sums   (image, group, panels of b that are taken at once, row), panels before rows
+//   quantized_tiles  (image, group, block of pixels, part of the panels of b); scratch holds a block as tiles
 //   quantized_a_sums (image, group, row)
 //   quantized_depthwise (image, block, rows of y that are taken at once)
 //   quantized_fill   (image, block, row of `to`)
 //   quantized_rows   (row)
 // and of elements in those behind it; quantized_range finds the least and the largest, or 0.
 DOVETAIL_KERNELS(void quantized_sums(const QuantizedArgs& args, int64_t first, int64_t last);
+                 void quantized_tiles(const QuantizedArgs& args, int64_t first, int64_t last, void* scratch);
                  void quantized_a_sums(const QuantizedArgs& args, int64_t first, int64_t last);
                  void quantized_depthwise(const QuantizedDepthwise& args, int64_t first, int64_t last);
                  void quantized_fill(const QuantizedFill& args, int64_t first, int64_t last);

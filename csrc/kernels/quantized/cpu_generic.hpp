@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of integers of 8 bits, compiled once per instruction set, for matrices and convolutions.
-// Instruction sets: all, avx512vnni.
+// Instruction sets: all, avx512vnni, amx.
 #ifndef DOVETAIL_KERNELS_QUANTIZED_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_QUANTIZED_CPU_GENERIC_HPP
 
+#if defined(__AMX_INT8__)
+#include "kernels/quantized/tiles.hpp"
+#else
 #include "kernels/quantized/depthwise.hpp"
 #include "kernels/quantized/dot.hpp"
 #include "kernels/quantized/finish.hpp"
@@ -113,5 +116,7 @@ void quantized_rows(const QuantizedRows& args, int64_t first, int64_t last) {
 }
 
 }  // namespace DT_ISA
+
+#endif
 
 #endif

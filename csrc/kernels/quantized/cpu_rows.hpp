@@ -4,7 +4,7 @@
 #ifndef DOVETAIL_KERNELS_QUANTIZED_CPU_ROWS_HPP
 #define DOVETAIL_KERNELS_QUANTIZED_CPU_ROWS_HPP
 
-#include "kernels/layout/format.hpp"
+#include "kernels/layout/shares.hpp"
 #include "kernels/quantized/args.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
@@ -16,6 +16,7 @@ struct QuantizedKernels {
   void (*fill)(const QuantizedFill& args, int64_t first, int64_t last);
   void (*rows)(const QuantizedRows& args, int64_t first, int64_t last);
   int64_t panels;
+  void (*tiles)(const QuantizedArgs& args, int64_t first, int64_t last, void* scratch) = nullptr;  // instead of sums
 };
 
 #define DT_QUANTIZED_KERNELS(isa, needs)                                                                \
@@ -25,12 +26,19 @@ struct QuantizedKernels {
 DOVETAIL_EACH_ISA(DT_QUANTIZED_KERNELS)
 #if defined(__x86_64__)
 DT_QUANTIZED_KERNELS(avx512vnni, kAvx512Vnni)
+inline constexpr QuantizedKernels amx_quantized = {.sums = nullptr,
+                                                   .a_sums = avx512vnni::quantized_a_sums,
+                                                   .depthwise = nullptr,
+                                                   .fill = avx512vnni::quantized_fill,
+                                                   .rows = avx512vnni::quantized_rows,
+                                                   .panels = 2,
+                                                   .tiles = amx::quantized_tiles};
 #endif
 #undef DT_QUANTIZED_KERNELS
 
 // ROW(isa, needs) for each instruction set that these kernels are compiled for, best first.
 #if defined(__x86_64__)
-#define DOVETAIL_EACH_QUANTIZED_ISA(ROW) ROW(avx512vnni, kAvx512Vnni) DOVETAIL_EACH_ISA(ROW)
+#define DOVETAIL_EACH_QUANTIZED_ISA(ROW) ROW(amx, kAmx) ROW(avx512vnni, kAvx512Vnni) DOVETAIL_EACH_ISA(ROW)
 #else
 #define DOVETAIL_EACH_QUANTIZED_ISA(ROW) DOVETAIL_EACH_ISA(ROW)
 #endif
@@ -54,12 +62,18 @@ struct QuantizedPacked {
   int64_t ones_at() const { return groups * panels() * panel_bytes(); }
   int64_t sums_at() const { return ones_at() + (has_zeros ? panel_bytes() : 0); }
   int64_t zeros_at() const { return sums_at() + padded() * 4; }
-  int64_t bytes() const { return whole_lines(zeros_at() + (has_zeros ? padded() * 4 : 0)); }
+  int64_t end() const { return zeros_at() + (has_zeros ? padded() * 4 : 0); }
+  // Tiles are read as a whole, up to three entries behind the last panel.
+  int64_t bytes() const {
+    const int64_t read = ones_at() + 3 * kQuantizedEntryBytes;
+    return whole_lines(end() > read ? end() : read);
+  }
 
   // Panels [first, last) of all groups. value(group, column, entry, lane) is an element in int8, 0 where there is none.
   template <class Value>
   void pack_panels(const Value& value, int64_t first, int64_t last, char* to) const {
     int32_t* const sums = reinterpret_cast<int32_t*>(to + sums_at());
+    if (first == 0) memset(to + end(), 0, static_cast<size_t>(bytes() - end()));
     for (int64_t panel = first; panel < last; ++panel) {
       int8_t* const b = reinterpret_cast<int8_t*>(to) + panel * panel_bytes();
       const int64_t group = panel / panels(), column = panel % panels() * kQuantizedColumns;
@@ -105,6 +119,56 @@ struct QuantizedVectors {
   float* factors(char* at) const { return reinterpret_cast<float*>(at + whole_lines(padded * 4)); }
   float* biases(char* at) const { return reinterpret_cast<float*>(at + 2 * whole_lines(padded * 4)); }
 };
+
+// The sums of a run, cut for its threads, each with a slot of the workspace.
+struct QuantizedPieces {
+  Pieces pieces;
+  int64_t grain = 1, slot = 0;
+};
+
+constexpr int64_t kTileCopy = 256 << 10;  // bytes of a that are copied at once: with panels of b, what a core caches
+constexpr int64_t kTilePixels = 32;       // that are multiplied at once
+
+inline int64_t tile_pixel_bytes(int64_t entries) { return whole_lines((entries > 0 ? entries : 1) * kQuantizedEntry); }
+// Room for the copies of a thread; it grows with the extents.
+inline int64_t tile_slot(const QuantizedKernels& kernels, int64_t pixels, int64_t entries) {
+  if (!kernels.tiles) return 0;
+  const int64_t of_one = tile_pixel_bytes(entries), all = (pixels + kTilePixels - 1) / kTilePixels * kTilePixels;
+  const int64_t most = kTilePixels * of_one > kTileCopy ? kTilePixels * of_one : kTileCopy;
+  return all * of_one < most ? all * of_one : most;
+}
+
+// Blocks of pixels are as large as their copies may be. Where they are few, threads share the panels of one.
+inline QuantizedPieces cut_into_tiles(const QuantizedKernels& kernels, int64_t threads, int64_t room,
+                                      QuantizedArgs* args) {
+  const int64_t pixels = (args->rows - 1) * args->pixels + args->last_pixels, pairs = (args->panels() + 1) / 2;
+  QuantizedPieces cuts;
+  cuts.slot = tile_slot(kernels, pixels, args->entries);
+  if (cuts.slot > 0 && room / cuts.slot < threads) threads = room / cuts.slot;
+  if (threads < 1)
+    fail(DT_PLAN_CORRUPT, "the workspace has no room for a copy of %lld bytes", static_cast<long long>(cuts.slot));
+  const int64_t most = kTileCopy / tile_pixel_bytes(args->entries) / kTilePixels * kTilePixels;
+  const int64_t fit = most > kTilePixels ? most : kTilePixels, n = (pixels + fit - 1) / fit;
+  args->block = ((pixels + n - 1) / n + kTilePixels - 1) / kTilePixels * kTilePixels;
+  const int64_t places = args->images * args->groups * ((pixels + args->block - 1) / args->block);
+  const int64_t wanted = threads > 1 ? (4 * threads + places - 1) / places : 1;
+  args->splits = wanted < pairs ? wanted : pairs;
+  const double products = static_cast<double>(args->block * args->entries * kQuantizedEntry) *
+                          static_cast<double>(pairs * 2 * kQuantizedColumns) / static_cast<double>(args->splits);
+  cuts.pieces = cut(places * args->splits, products / 64, 1, static_cast<int>(threads));
+  return cuts;
+}
+
+// Calls the kernel for sums.
+inline void run_sums(const Run& run, const QuantizedKernels& kernels, const QuantizedPieces& cuts,
+                     const QuantizedArgs& args, char* slots) {
+  if (!kernels.tiles) {
+    return run_pieces(run, cuts.pieces, [&](int64_t first, int64_t last) { kernels.sums(args, first, last); });
+  }
+  run_shares(run, cuts.pieces, cuts.grain, [&](int32_t piece, int64_t first, int64_t last) {
+    kernels.tiles(args, first, last, slots + piece * cuts.slot);
+  });
+}
 
 // The inputs behind a and b, by their index; -1 where a layer has no such input.
 struct QuantizedInputs {

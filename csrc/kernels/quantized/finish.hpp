@@ -109,6 +109,9 @@ class Finish {
     if (f_.y_type == kF32) return write_floats(x, static_cast<float*>(y), place, scaled);
     const VecF low = splat(f_.low), high = splat(f_.high);
     uint8_t* const bytes = static_cast<uint8_t*>(y);
+#if defined(__AVX512BW__)
+    if (place.columns == kColumns) return put_whole_bytes(x, bytes, place, scaled);
+#endif
     if (f_.added == nullptr) {
       const VecI zero = VecI{} + static_cast<int32_t>(f_.zero);
       return put(x, bytes, place, [=](int i, VecU sum, uint8_t* v, int64_t) {
@@ -167,6 +170,79 @@ class Finish {
       }
     }
   }
+
+#if defined(__AVX512BW__)
+  // The same bytes as of one pixel at a time, but for four at once: integers are packed to bytes with saturation, which
+  // is the limit at one end, and the lower limit is that of bytes. The upper one stays: an integer of 32 bits may be too
+  // small for what is scaled. Those that are too far below become the least integer, as nan does.
+  template <class Scaled>
+  void put_whole_bytes(const PanelSums& x, uint8_t* y, const PanelPlace& place, const Scaled& scaled) const {
+    const VecF high = splat(f_.high);
+    if (f_.added == nullptr) {
+      return put_signed(x, y, place, f_.zero, f_.low, [=](VecU sum, int64_t) {
+        return _mm512_cvtps_epi32(_mm512_min_ps(high, scaled(0, sum)));  // nan if the sum is
+      });
+    }
+    const VecF low = splat(f_.low), by_own = splat(f_.by_own), by_added = splat(f_.by_added);
+    const VecF offset = splat(f_.offset), sum_high = splat(f_.sum_high);
+    const uint8_t* const added = f_.added;
+    const bool is_signed = f_.y_type == kI8;
+    put_signed(x, y, place, f_.sum_zero, f_.sum_low, [=](VecU sum, int64_t element) {
+      const VecF own = nearest(limited(scaled(0, sum), low, high));
+      const VecF total = own * by_own + (load_bytes(added + element, is_signed) * by_added + offset);
+      return _mm512_cvtps_epi32(_mm512_min_ps(sum_high, total));
+    });
+  }
+
+  template <class Whole>
+  void put_signed(const PanelSums& x, uint8_t* y, const PanelPlace& place, float zero, float low,
+                  const Whole& whole) const {
+    const VecU start = load_ints(start_);
+    const VecU by_a_sum = zeros_ ? load_ints(zeros_) : VecU{};
+    const int32_t* const a_sums = zeros_ ? x.a_sums : nullptr;
+    const auto start_of = [=](int64_t pixel) {
+      return a_sums ? start - by_a_sum * static_cast<uint32_t>(a_sums[pixel]) : start;
+    };
+    const FourPixels four = {static_cast<int16_t>(zero), static_cast<char>(static_cast<int32_t>(low + zero))};
+    if (f_.y_type == kI8) return put_fours<true>(x, y, place, four, start_of, whole);
+    put_fours<false>(x, y, place, four, start_of, whole);
+  }
+
+  struct FourPixels {
+    int16_t zero;
+    char low;
+  };
+  template <bool is_signed, class Start, class Whole>
+  __attribute__((always_inline)) static void put_fours(const PanelSums& x, uint8_t* y, const PanelPlace& place,
+                                                       const FourPixels& f, const Start& start, const Whole& whole) {
+    const __m512i zero = _mm512_set1_epi16(f.zero), low = _mm512_set1_epi8(f.low);
+    const __m512i pixels_first = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const int64_t n = x.pixels, step = x.step, next = place.pixel;
+    const auto four_from = [&](int64_t pixel, int64_t last) __attribute__((always_inline)) {
+      __m512i v[4];
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < 4; ++i) {
+        const int64_t p = pixel + (i < last ? i : last);
+        v[i] = whole(load_ints(x.sums + p * step) + start(p), place.at + p * next);
+      }
+      const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), zero);
+      const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), zero);
+      const __m512i bytes =
+          is_signed ? _mm512_max_epi8(_mm512_packs_epi16(a, b), low) : _mm512_max_epu8(_mm512_packus_epi16(a, b), low);
+      return _mm512_permutexvar_epi32(pixels_first, bytes);
+    };
+    int64_t pixel = 0;
+    for (; next == kColumns && pixel + 4 <= n; pixel += 4) {
+      _mm512_storeu_si512(y + place.at + pixel * kColumns, four_from(pixel, 3));
+    }
+    for (; pixel < n; pixel += 4) {
+      const int64_t last = n - pixel < 4 ? n - pixel - 1 : 3;
+      alignas(64) uint8_t bytes[4 * kColumns];
+      _mm512_store_si512(bytes, four_from(pixel, last));
+      for (int64_t i = 0; i <= last; ++i) memcpy(y + place.at + (pixel + i) * next, bytes + i * kColumns, kColumns);
+    }
+  }
+#endif
 
   // Fewer than 16 columns.
   template <class T, class Make>

@@ -21,9 +21,10 @@ struct State {
   QuantizedFill fill = {};
   std::vector<int64_t> offsets;
   bool fills = false, packs = false, is_depthwise = false, is_empty = true;
-  int64_t depth = 0;                                    // of a sum
-  int64_t filled_at = 0, packed_at = 0, a_sums_at = 0;  // in the workspace
-  Pieces filling, packing, summing, pieces;
+  int64_t depth = 0;                                                  // of a sum
+  int64_t filled_at = 0, packed_at = 0, a_sums_at = 0, slots_at = 0;  // in the workspace
+  Pieces filling, packing, summing;
+  QuantizedPieces pieces;
 };
 
 QuantizedGeometry geometry(const Params& params, const Descs& inputs, const Descs& outputs) {
@@ -40,6 +41,13 @@ const char* fits(const Params& params, const Descs& inputs, const Descs& outputs
     return "zero points of a kernel that are not known while building";
   if (g.w.groups > 1 && !g.is_depthwise) return "zero points of a kernel with groups";
   return nullptr;
+}
+
+const char* fits_tiles(const Params& params, const Descs& inputs, const Descs& outputs) {
+  const char* const reason = fits(params, inputs, outputs);
+  if (reason) return reason;
+  return geometry(params, inputs, outputs).is_depthwise ? "a depthwise convolution has no columns to share its input"
+                                                        : nullptr;
 }
 
 QuantizedPacked packed_of(const QuantizedGeometry& g, const Descs& inputs) {
@@ -72,11 +80,23 @@ int64_t packed_room(const Descs& inputs, const QuantizedPacked& packed) {
   return inputs[Params::kKernel].is_constant() ? 0 : packed.bytes();
 }
 
-uint64_t workspace(const Params& params, const Descs& inputs, const Descs& outputs, int) {
+// What a run takes from the workspace, one behind another; `slots` last.
+struct Rooms {
+  int64_t vectors, filled, packed, a_sums;
+  Rooms(const QuantizedGeometry& g, const Descs& inputs, const QuantizedPacked& b)
+      : vectors(QuantizedVectors{b.padded()}.bytes()),
+        filled(g.filled_bytes(inputs[Params::kX].type())),
+        packed(packed_room(inputs, b)),
+        a_sums(a_sums_bytes(b, g.pixels_of_sums())) {}
+  int64_t bytes() const { return vectors + filled + packed + a_sums; }
+};
+
+template <const QuantizedKernels& kernels>
+uint64_t workspace(const Params& params, const Descs& inputs, const Descs& outputs, int n_threads) {
   const QuantizedGeometry g = geometry(params, inputs, outputs);
   const QuantizedPacked packed = packed_of(g, inputs);
-  return static_cast<uint64_t>(QuantizedVectors{packed.padded()}.bytes() + g.filled_bytes(inputs[Params::kX].type()) +
-                               packed_room(inputs, packed) + a_sums_bytes(packed, g.pixels_of_sums()));
+  const int64_t slot = tile_slot(kernels, g.out_height * g.out_width, packed.entries);
+  return static_cast<uint64_t>(Rooms(g, inputs, packed).bytes() + slot * (n_threads > 1 ? n_threads : 1));
 }
 
 void set_input(const QuantizedGeometry& g, State* state) {
@@ -150,13 +170,18 @@ void set_pieces(const QuantizedGeometry& g, int64_t per_row, const RunSetup& set
   if (g.is_depthwise) {
     const int64_t sets = (g.out_height + kDepthwiseRows - 1) / kDepthwiseRows;
     const double work = static_cast<double>(kDepthwiseRows * g.out_width) * (depth + 16);
-    state->pieces = cut(g.images * g.merges * sets, work, 1, threads);
+    state->pieces.pieces = cut(g.images * g.merges * sets, work, 1, threads);
     return;
   }
-  const QuantizedArgs& args = state->args;
+  QuantizedArgs& args = state->args;
   state->summing = cut(args.images * args.groups * args.rows, static_cast<double>(args.pixels) * depth, 1, threads);
+  if (state->kernels->tiles) {
+    const int64_t room = static_cast<int64_t>(setup.workspace_bytes()) - state->slots_at;
+    state->pieces = cut_into_tiles(*state->kernels, threads, room, &args);
+    return;
+  }
   const double work = static_cast<double>(args.pixels * state->kernels->panels) * depth;
-  state->pieces = cut(per_row * args.rows, work, 1, threads);
+  state->pieces.pieces = cut(per_row * args.rows, work, 1, threads);
 }
 
 State plan(const QuantizedKernels& kernels, const Params& params, const Descs& inputs, const Descs& outputs,
@@ -178,11 +203,12 @@ State plan(const QuantizedKernels& kernels, const Params& params, const Descs& i
     fail(DT_PLAN_CORRUPT, "the packed kernel has %llu bytes, these extents need %lld",
          static_cast<unsigned long long>(setup.packed_bytes()), static_cast<long long>(state.packed.bytes()));
   }
-  state.filled_at = QuantizedVectors{state.packed.padded()}.bytes();
-  state.packed_at = state.filled_at + g.filled_bytes(x_type);
-  state.a_sums_at = state.packed_at + packed_room(inputs, state.packed);
-  const int64_t room = state.a_sums_at + a_sums_bytes(state.packed, g.pixels_of_sums());
-  if (static_cast<int64_t>(setup.workspace_bytes()) < room) {
+  const Rooms rooms(g, inputs, state.packed);
+  state.filled_at = rooms.vectors;
+  state.packed_at = state.filled_at + rooms.filled;
+  state.a_sums_at = state.packed_at + rooms.packed;
+  state.slots_at = rooms.bytes();
+  if (static_cast<int64_t>(setup.workspace_bytes()) < rooms.bytes()) {
     fail(DT_PLAN_CORRUPT, "a workspace of %llu bytes is too small",
          static_cast<unsigned long long>(setup.workspace_bytes()));
   }
@@ -248,7 +274,8 @@ void enqueue(const Params& params, State& state, const Run& run) {
     depthwise.ones = ones;
     depthwise.y = run.output(0).data<void>();
     depthwise.finish = finish;
-    run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.depthwise(depthwise, first, last); });
+    run_pieces(run, state.pieces.pieces,
+               [&](int64_t first, int64_t last) { kernels.depthwise(depthwise, first, last); });
     return;
   }
   args.finish = finish;
@@ -260,8 +287,11 @@ void enqueue(const Params& params, State& state, const Run& run) {
   if (finish.b_zeros) {
     run_pieces(run, state.summing, [&](int64_t first, int64_t last) { kernels.a_sums(args, first, last); });
   }
-  run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.sums(args, first, last); });
+  run_sums(run, kernels, state.pieces, args, workspace + state.slots_at);
 }
+
+template <const QuantizedKernels& kernels>
+constexpr auto kFits = kernels.tiles ? fits_tiles : fits;
 
 template <const QuantizedKernels& kernels>
 State plan_with(const Params& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
@@ -276,9 +306,9 @@ State plan_with(const Params& params, const Descs& inputs, const Descs& outputs,
    .needs = features,                                                             \
    .types = TYPES_OF(y, bias, y_zero),                                            \
    .formats = format " linear linear linear linear linear linear chw16 -> chw16", \
-   .fits = fits,                                                                  \
+   .fits = kFits<isa##_quantized>,                                                \
    .prepare = prepare,                                                            \
-   .workspace = workspace,                                                        \
+   .workspace = workspace<isa##_quantized>,                                       \
    .enqueue = enqueue,                                                            \
    .replaces = inputs_bits(Params::kKernel, Params::kKernelZero),                 \
    .plan = plan_with<isa##_quantized>},

@@ -49,7 +49,9 @@ struct State {
   int64_t k = 0, n = 0, rows_of_a = 0;
   bool copies_a = false, packs = false;
   int64_t vectors_at = 0, a_bytes_at = 0, b_bytes_at = 0, a_sums_at = 0;  // in the workspace
-  Pieces copying, packing, summing, pieces;
+  Pieces copying, packing, summing;
+  QuantizedPieces pieces;
+  int64_t slots_at = 0;
 };
 
 QuantizedPacked packed_of(const Descs& inputs, const Matrices& size) {
@@ -119,10 +121,12 @@ struct Rooms {
   int64_t bytes() const { return vectors + a + b + a_sums; }
 };
 
-uint64_t workspace(const Params&, const Descs& inputs, const Descs&, int) {
+template <const QuantizedKernels& kernels>
+uint64_t workspace(const Params&, const Descs& inputs, const Descs&, int n_threads) {
   const Matrices size(inputs);
   const Rooms rooms(inputs, size, packed_of(inputs, size), !is_packed_early(inputs, size));
-  return static_cast<uint64_t>(rooms.bytes());
+  const int64_t slot = tile_slot(kernels, size.m, size.entries());
+  return static_cast<uint64_t>(rooms.bytes() + slot * (n_threads > 1 ? n_threads : 1));
 }
 
 // Which matrices each one of the batch is made of.
@@ -196,7 +200,11 @@ State plan(const QuantizedKernels& kernels, const Params& params, const Descs& i
   state.packing = cut(state.packed.panels(), depth * kQuantizedColumns, 1, setup.n_threads());
   state.summing = cut(args.rows, static_cast<double>(args.pixels) * depth, 1, setup.n_threads());
   const double work = static_cast<double>(args.pixels * kernels.panels * kQuantizedColumns) * depth / 16;
-  state.pieces = cut(sets * args.rows, work, 1, setup.n_threads());
+  state.pieces.pieces = cut(sets * args.rows, work, 1, setup.n_threads());
+  state.slots_at = rooms.bytes();
+  if (!kernels.tiles) return state;
+  const int64_t room = static_cast<int64_t>(setup.workspace_bytes()) - state.slots_at;
+  state.pieces = cut_into_tiles(kernels, setup.n_threads(), room, &args);
   return state;
 }
 
@@ -244,7 +252,7 @@ void enqueue(const Params&, State& state, const Run& run) {
       run_pieces(run, state.summing, [&](int64_t first, int64_t last) { kernels.a_sums(args, first, last); });
     }
     args.y = y.data<char>() + static_cast<int64_t>(i) * m * state.n * y_bytes;
-    run_pieces(run, state.pieces, [&](int64_t first, int64_t last) { kernels.sums(args, first, last); });
+    run_sums(run, kernels, state.pieces, args, workspace + state.slots_at);
   }
 }
 
@@ -266,7 +274,7 @@ State plan_with(const Params& params, const Descs& inputs, const Descs& outputs,
    .types = TYPES_OF(y, bias, y_zero),                  \
    .formats = "linear",                                 \
    .prepare = prepare,                                  \
-   .workspace = workspace,                              \
+   .workspace = workspace<isa##_quantized>,             \
    .enqueue = enqueue,                                  \
    .replaces = inputs_bits(Params::kB, Params::kBZero), \
    .plan = plan_with<isa##_quantized>},

@@ -7,6 +7,7 @@
 #define DT_CPU_BIT(feature) (UINT64_C(1) << DT_CPU_##feature)
 #define DT_NEEDS_AVX2 (DT_CPU_BIT(avx2) | DT_CPU_BIT(fma) | DT_CPU_BIT(f16c))
 #define DT_NEEDS_AVX512 (DT_NEEDS_AVX2 | DT_CPU_BIT(avx512))
+#define DT_NEEDS_AMX (DT_NEEDS_AVX512 | DT_CPU_BIT(avx512vnni) | DT_CPU_BIT(avx512bf16) | DT_CPU_BIT(amx))
 
 // X(name, needs, lanes, of, ...), best first; csrc/cmake/isas.cmake says how the compiler makes code for them.
 //   name   the namespace of its kernels, and the end of their tactics' names
@@ -15,6 +16,7 @@
 //   of     all: every kernel is compiled for it; some: only those whose cpu_generic.hpp names it
 #if defined(__x86_64__)
 #define DOVETAIL_ISAS(X, ...)                                                    \
+  X(amx, DT_NEEDS_AMX, 16, some, __VA_ARGS__)                                    \
   X(avx512bf16, DT_NEEDS_AVX512 | DT_CPU_BIT(avx512bf16), 16, some, __VA_ARGS__) \
   X(avx512vnni, DT_NEEDS_AVX512 | DT_CPU_BIT(avx512vnni), 16, some, __VA_ARGS__) \
   X(avx512, DT_NEEDS_AVX512, 16, all, __VA_ARGS__)                               \

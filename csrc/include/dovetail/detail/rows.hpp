@@ -42,6 +42,7 @@ constexpr uint64_t kAvx512 = DT_NEEDS_AVX512;
 constexpr uint64_t kAvx512Vnni = kAvx512 | DT_CPU_BIT(avx512vnni);
 constexpr uint64_t kAvx512Bf16 = kAvx512 | DT_CPU_BIT(avx512bf16);
 constexpr uint64_t kAvx512Fp16 = kAvx512 | DT_CPU_BIT(avx512fp16);
+constexpr uint64_t kAmx = DT_NEEDS_AMX;
 constexpr uint64_t kNeon = DT_CPU_BIT(neon);
 // `.needs = sm(80)`: compute capability 8.0 or later. Encoded in the top bits of `needs`; becomes dt_row.min_sm.
 constexpr uint64_t sm(int capability) { return static_cast<uint64_t>(capability) << 48; }
