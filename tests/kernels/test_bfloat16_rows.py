@@ -12,7 +12,12 @@ HALF_UNIT = 2.0**-8  # of bfloat16, relative: eight bits of significand, one of 
 
 
 def ours(tactic):
-    return "avx512bf16" in tactic
+    return "avx512bf16" in tactic or "amx" in tactic
+
+
+@pytest.fixture
+def has_tiles(device):
+    return device == "cpu" and "amx" in _native.cpu_features()
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def product(rows, a, b, turned=(False, False), **options):
 @pytest.mark.parametrize(
     ("m", "k", "n"), [(2, 1, 3), (13, 7, 33), (24, 64, 64), (37, 301, 70), (5, 2049, 31), (3, 0, 4), (1, 65, 40)]
 )
-def test_products(rows, has_pairs, m, k, n, turned):
+def test_products(rows, has_pairs, has_tiles, m, k, n, turned):
     rng = np.random.default_rng(5)
     a, b = rng.normal(0, 1, (m, k)).astype(BF16), rng.normal(0, 1, (k, n)).astype(BF16)
     wide = [x.astype(np.float64) for x in (a, b)]
@@ -38,6 +43,7 @@ def test_products(rows, has_pairs, m, k, n, turned):
     for options in ({}, {"threads": 2}, {"constant": (1,), "threads": 2}, {"constant": (0,)}):
         found = product(rows, a, b, turned, **options)
         assert any(map(ours, found)) == has_pairs
+        assert any("amx" in tactic for tactic in found) == has_tiles
         for tactic, y in found.items():
             error = abs(y.astype(np.float64) - exact)
             assert (error <= HALF_UNIT * abs(exact) * 1.001 + 1e-5 * size).all(), (tactic, options)

@@ -41,7 +41,7 @@ struct GemmArgs {
 };
 
 // How a product is cut. b is packed as float32, [n panel of the batch][k][kGemmTile], or as pairs of bfloat16 in the
-// room of one (avx512bf16): those in memory are [first_panel, last_panel) of batches [first_batch, last_batch).
+// room of one (avx512bf16, amx): those in memory are [first_panel, last_panel) of batches [first_batch, last_batch).
 struct GemmPacked {
   float* panels;  // null: b is read where it lies
   int64_t first_batch, last_batch, first_panel, last_panel;
@@ -95,6 +95,8 @@ DOVETAIL_KERNELS(void gemm_pack(const GemmArgs& args, const GemmPacked& packed, 
                                float* scratch);
                  void gemm_vector(const GemmArgs& args, int64_t first, int64_t last);
                  void gemm_exact(const GemmArgs& args, int64_t first, int64_t last);)
+
+constexpr int64_t kGemmTilesPanel = 32;  // rows of a panel where sums are in tiles (amx)
 
 // Sums that stay in registers: rows of a panel times columns of a tile. With 32 registers 14 x 2 sums, two vectors of b
 // and one element of a; tile.hpp has another shape for many columns.

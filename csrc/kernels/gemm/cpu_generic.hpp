@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The algorithms of matrix products, compiled once per instruction set, for all layers that are matrix products.
-// Instruction sets: all, avx512bf16.
+// Instruction sets: all, avx512bf16, amx.
 #ifndef DOVETAIL_KERNELS_GEMM_CPU_GENERIC_HPP
 #define DOVETAIL_KERNELS_GEMM_CPU_GENERIC_HPP
 
@@ -15,7 +15,7 @@ namespace {
 static_assert(kTile == kGemmTile, "rows count panels of this size");
 static_assert(kGemmDepth == kSumBlock, "a piece of k is one block of the sum");
 
-constexpr int64_t kMostRows = kTallRows > kGemmPanel ? kTallRows : kGemmPanel;  // of a tile
+constexpr int64_t kMostRows = kTallRows > kPanelRows ? kTallRows : kPanelRows;  // of a tile
 
 inline float bias_of(const GemmArgs& args, int64_t n) {
   return read_float(args.bias, args.bias_type, n * args.bias_step);
@@ -148,7 +148,7 @@ inline Rows rows_of(const GemmArgs& args, int64_t from, int64_t m0, int64_t m1, 
 inline void multiply_any(MultiplyTile run, TileArgs t, int64_t rows) {
   if (t.depth <= kSumBlock) return run(t);
   const int64_t depth = t.depth;
-  Totals<kGemmPanel * kTile> totals(rows * kTile);
+  Totals<kPanelRows * kTile> totals(rows * kTile);
   for (int64_t k = 0; k < depth; k += kSumBlock, t.a += kSumBlock, t.b += kSumBlock * t.b_k) {
     t.depth = least(kSumBlock, depth - k);
     run(t);
@@ -338,7 +338,7 @@ class Tiles {
         target_(args, packed.first_batch + batch_here_),
         in_pieces_(args.type == kF32 && target_.is_unit),
         is_tall_(in_pieces_ && packed.group <= 1 && p1_ - p0_ >= kWorthCopying && is_tall(m1_ - m0_)),
-        panels_((m1_ - m0_ + (is_tall_ ? kTallRows : kGemmPanel) - 1) / (is_tall_ ? kTallRows : kGemmPanel)) {}
+        panels_((m1_ - m0_ + (is_tall_ ? kTallRows : kPanelRows) - 1) / (is_tall_ ? kTallRows : kPanelRows)) {}
 
   void run() {
     // What y holds between two pieces of k is float32, and neighbours: else there is one piece.
@@ -407,8 +407,7 @@ class Tiles {
     }
     const bool is_whole = (b.n == kTile || b.n == kLanes) && b.depth <= kSumBlock && !piece.in_group;
     float* const y = is_whole ? target_.place(m, b.n0, piece.is_last) : nullptr;
-    const MultiplyTile run =
-        is_tall_ ? tall_tile_for<kTallRows>(rows, b.n > kLanes) : tile_for<kGemmPanel>(rows, b.n > kLanes);
+    const MultiplyTile run = is_tall_ ? tall_tile_for<kTallRows>(rows, b.n > kLanes) : tile_for(rows, b.n > kLanes);
     if (y) {
       t.out = y;
       t.out_m = gemm_step(args_.m, kGemmY);
@@ -417,7 +416,7 @@ class Tiles {
     }
     multiply_any(run, t, rows);
     if (piece.in_group) {
-      constexpr int64_t kSize = kGemmPanel * kTile;
+      constexpr int64_t kSize = kPanelRows * kTile;
       float* const sums = scratch_ + packed_.sums_at + (q * (p1_ - p0_) + p - p0_) * kSize;
       if (!add_up(sums, out, rows * kTile, piece.is_first, piece.ends)) return;
     }
@@ -437,6 +436,9 @@ class Tiles {
 }  // namespace
 
 void gemm_tiles(const GemmArgs& args, const GemmPacked& packed, int64_t first, int64_t last, float* scratch) {
+#if defined(__AMX_BF16__)
+  const TileScope scope;
+#endif
   for (int64_t item = first; item < last; ++item) Tiles(args, packed, item, scratch).run();
 }
 

@@ -18,7 +18,8 @@ struct GemmKernels {
   void (*vector)(const GemmArgs& args, int64_t first, int64_t last);
   void (*exact)(const GemmArgs& args, int64_t first, int64_t last);
   int64_t panel, tile;
-  int64_t terms = 1;  // of k in a packed float: 2 where they are pairs of bfloat16
+  int64_t terms = 1;         // of k in a packed float: 2 where they are pairs of bfloat16
+  bool reads_panel = false;  // rows of a up to a whole panel, wherever the last ones are
 };
 
 #define DT_GEMM_KERNELS(isa, needs)                                                                             \
@@ -29,6 +30,15 @@ DOVETAIL_EACH_ISA(DT_GEMM_KERNELS)
 inline constexpr GemmKernels avx512bf16_gemm = {
     avx512bf16::gemm_pack,  avx512bf16::gemm_tiles, avx512bf16::gemm_few,  avx512bf16::gemm_vector,
     avx512bf16::gemm_exact, avx512bf16::kGemmPanel, avx512bf16::kGemmTile, 2};
+inline constexpr GemmKernels amx_gemm = {amx::gemm_pack,
+                                         amx::gemm_tiles,
+                                         amx::gemm_few,
+                                         amx::gemm_vector,
+                                         amx::gemm_exact,
+                                         kGemmTilesPanel,
+                                         amx::kGemmTile,
+                                         2,
+                                         true};
 #endif
 #undef DT_GEMM_KERNELS
 
@@ -246,7 +256,7 @@ class Gemm {
   // Floats of a that a thread copies at once, a panel at least, and behind them room for sums of pieces of k.
   int64_t slot_floats(const GemmArgs& args) const {
     const int64_t one = kernels_.panel * DT_ISA::gemm_row_floats(slots(args));
-    return (one > kGemmBlockFloats ? one : kGemmBlockFloats) + 16 + sum_floats(args);
+    return (one > kGemmBlockFloats ? one : kGemmBlockFloats) + 16 + (kernels_.reads_panel ? one : 0) + sum_floats(args);
   }
   // The same if m and n change their roles.
   static int64_t sum_floats(const GemmArgs& args) {
@@ -434,14 +444,17 @@ struct GemmRow {
 
 DOVETAIL_CLOSE_NAMESPACE
 
-// The rows of a layer. Pairs of bfloat16 come last, since not every machine that has them multiplies them faster than
-// floats: the order decides only where nothing is timed.
+// The rows of a layer. Pairs of bfloat16 in vectors come last, since not every machine that has them multiplies them
+// faster than floats: the order decides only where nothing is timed. Tiles do, and come first.
 #if defined(__x86_64__)
+#define DT_GEMM_AMX_ROW(Params, Rule) DT_GEMM_ROW(Params, Rule, amx, kAmx, "gemm_amx", kBf16Types)
 #define DT_GEMM_BF16_ROW(Params, Rule) DT_GEMM_ROW(Params, Rule, avx512bf16, kAvx512Bf16, "gemm_avx512bf16", kBf16Types)
 #else
+#define DT_GEMM_AMX_ROW(Params, Rule)
 #define DT_GEMM_BF16_ROW(Params, Rule)
 #endif
 #define DOVETAIL_GEMM_ROWS(Params, Rule) \
+  DT_GEMM_AMX_ROW(Params, Rule)          \
   DOVETAIL_EACH_ISA_WITH(DT_GEMM_ROWS, Params, Rule) DT_GEMM_BF16_ROW(Params, Rule)
 #define DT_GEMM_ROWS(isa, features, Params, Rule)                     \
   DT_GEMM_ROW(Params, Rule, isa, features, "gemm_" #isa, kFloatTypes) \

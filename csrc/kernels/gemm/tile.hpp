@@ -5,6 +5,9 @@
 
 #include "kernels/gemm/args.hpp"
 #include "kernels/simd/multiply.hpp"
+#if defined(__AMX_BF16__)
+#include "kernels/simd/tiles.hpp"
+#endif
 
 namespace DT_ISA {
 namespace {
@@ -40,6 +43,60 @@ struct TileArgs {
   bool adds;  // to what is in out
 };
 
+#if defined(__AMX_BF16__)
+// Sums of 16 m rows and 16 v columns. A tile has 16 slots of rows of a; of b, 16 slots of 16 columns. Rows that are read
+// behind the last one of a make sums that nobody reads.
+template <int m, int v>
+inline void add_tiles(const float* a, int64_t a_m, const float* b, int64_t b_k) {
+  const int64_t a_step = a_m * 4, b_step = b_k * 4;  // bytes
+  _tile_loadd(4, a, a_step);
+  _tile_loadd(6, b, b_step);
+  _tile_dpbf16ps(0, 4, 6);
+  if constexpr (m == 2) {
+    _tile_loadd(5, a + kTileRows * a_m, a_step);
+    _tile_dpbf16ps(2, 5, 6);
+  }
+  if constexpr (v == 2) {
+    _tile_loadd(7, b + kLanes, b_step);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (m == 2) _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
+// The same of fewer than 16 slots: zeros take the place of the others, and not what lies there, which may be nan.
+template <int m, int v>
+__attribute__((noinline)) void add_part_of_tiles(const float* a, int64_t a_m, const float* b, int64_t b_k,
+                                                 int64_t depth) {
+  alignas(64) float part_a[m * kTileRows * kLanes] = {}, part_b[kTileRows * kTile] = {};
+  const size_t row = static_cast<size_t>(depth) * sizeof(float);
+  for (int i = 0; i < m * kTileRows; ++i) memcpy(part_a + i * kLanes, a + i * a_m, row);
+  for (int64_t k = 0; k < depth; ++k) memcpy(part_b + k * kTile, b + k * b_k, v * kLanes * sizeof(float));
+  finish_stores(part_a);
+  finish_stores(part_b);
+  add_tiles<m, v>(part_a, kLanes, part_b, kTile);
+}
+
+template <int m, int v>
+void multiply_tile(const TileArgs& t) {
+  _tile_zero(0);
+  if constexpr (v == 2) _tile_zero(1);
+  if constexpr (m == 2) _tile_zero(2);
+  if constexpr (m == 2 && v == 2) _tile_zero(3);
+  finish_stores(t.a);
+  finish_stores(t.b);
+  const float *a = t.a, *b = t.b;
+  int64_t k = 0;
+  for (; k + kTileRows <= t.depth; k += kTileRows, a += kTileRows, b += kTileRows * t.b_k) {
+    add_tiles<m, v>(a, t.a_m, b, t.b_k);
+  }
+  if (k < t.depth) add_part_of_tiles<m, v>(a, t.a_m, b, t.b_k, t.depth - k);
+  const int64_t step = t.out_m * 4;
+  _tile_stored(0, t.out, step);
+  if constexpr (v == 2) _tile_stored(1, t.out + kLanes, step);
+  if constexpr (m == 2) _tile_stored(2, t.out + kTileRows * t.out_m, step);
+  if constexpr (m == 2 && v == 2) _tile_stored(3, t.out + kTileRows * t.out_m + kLanes, step);
+}
+#else
 template <int m, int v>
 void multiply_tile(const TileArgs& t) {
   VecF sum[m][v];
@@ -78,6 +135,8 @@ void multiply_tile(const TileArgs& t) {
     }
   }
 }
+
+#endif
 
 // Rows of a tall tile, and how far apart its rows of a are copied. An element of a times the one vector of columns is one
 // instruction, if its address is a register and a constant: fewer are left beside the products. 0: there is none.
@@ -127,22 +186,32 @@ void multiply_tall_pair(const TileArgs& t) {
 
 typedef void (*MultiplyTile)(const TileArgs& t);
 
-template <int m>
+#if defined(__AMX_BF16__)
+constexpr int64_t kPanelRows = kGemmTilesPanel;
+
 inline MultiplyTile tile_for(int64_t rows, bool is_wide) {
-  if (rows == m) return is_wide ? multiply_tile<m, 2> : multiply_tile<m, 1>;
-  return tile_for<m - 1>(rows, is_wide);
+  if (rows > kTileRows) return is_wide ? multiply_tile<2, 2> : multiply_tile<2, 1>;
+  return is_wide ? multiply_tile<1, 2> : multiply_tile<1, 1>;
 }
-template <>
-inline MultiplyTile tile_for<0>(int64_t, bool) {
+#else
+constexpr int64_t kPanelRows = kGemmPanel;
+
+template <int m = kPanelRows>
+inline MultiplyTile tile_for(int64_t rows, bool is_wide) {
+  if constexpr (m > 0) {
+    if (rows == m) return is_wide ? multiply_tile<m, 2> : multiply_tile<m, 1>;
+    return tile_for<m - 1>(rows, is_wide);
+  }
   return nullptr;
 }
+#endif
 template <int m>
 inline MultiplyTile tall_tile_for(int64_t rows, bool is_wide) {
   if constexpr (m > kGemmPanel) {
     if (rows == m) return is_wide ? multiply_tall_pair<m> : multiply_tall<m>;
     return tall_tile_for<m - 1>(rows, is_wide);
   } else {
-    return tile_for<kGemmPanel>(rows, is_wide);
+    return tile_for(rows, is_wide);
   }
 }
 
