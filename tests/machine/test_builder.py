@@ -25,12 +25,12 @@ def test_a_pinned_implementation_runs():
     builder, network, config = convolution_chain(1)
     plan = read_plan(builder.build_serialized_network(network, config))
     rows = {step["runs_on"] for step in plan["report"]["steps"]}
-    losers = [loser.split()[0] for step in plan["report"]["steps"] for loser in step["lost"] if "Convolution" in loser]
+    lost = [loser.split()[0] for step in plan["report"]["steps"] for loser in step["lost"] if "Convolution" in loser]
+    losers = [row for row in lost if row not in rows]  # the one that runs may have lost in other formats
     assert losers
     config.pin_implementation(network.get_layer(0).name, losers[-1])
     again = read_plan(builder.build_serialized_network(network, config))
     assert losers[-1] in {step["runs_on"] for step in again["report"]["steps"]}
-    assert losers[-1] not in rows or len(losers) == 1
 
 
 def test_the_reference_runs_where_it_is_asked_for_and_agrees():
@@ -44,7 +44,7 @@ def test_the_reference_runs_where_it_is_asked_for_and_agrees():
         slow.create_execution_context().run({"x": x})["y"],
         fast.create_execution_context().run({"x": x})["y"],
         rtol=1e-4,
-        atol=1e-5,
+        atol=5e-5,  # of values up to 5: Winograd may be fastest
     )
 
 
