@@ -201,5 +201,5 @@ def test_rows_without_their_raw_weights_compute_the_same():
     ]
     assert {one.split("@")[0] for one, _ in rows} == {
         *("Convolution", "Deconvolution", "Einsum", "FullyConnected", "MatrixMultiply"),
-        *("GRU", "LSTM", "RNN", "QuantizedConvolution", "QuantizedMatrixMultiply"),
+        *("GRU", "LSTM", "RNN", "ExpandedDepthwise", "QuantizedConvolution", "QuantizedMatrixMultiply"),
     }

@@ -48,6 +48,7 @@ struct GemmPacked {
   int64_t block, splits;  // rows of y that are an item, and parts of the n panels that are items of their own
   // Of a very long k, `group` pieces are added up in the scratch, at `sums_at`, before y takes them; 0: y takes each.
   int64_t group, sums_at;
+  int64_t room;  // floats of the scratch for copied rows of a, if they are more than the block needs
 };
 
 namespace DT_ISA {

@@ -337,7 +337,7 @@ class Tiles {
         p1_(of_batch_ * (split_ + 1) / packed.splits),
         target_(args, packed.first_batch + batch_here_),
         in_pieces_(args.type == kF32 && target_.is_unit),
-        is_tall_(in_pieces_ && packed.group <= 1 && p1_ - p0_ >= kWorthCopying && is_tall(m1_ - m0_)),
+        is_tall_(in_pieces_ && packed.group <= 1 && p1_ - p0_ >= kWorthCopying && is_tall(m1_ - m0_, packed.room)),
         panels_((m1_ - m0_ + (is_tall_ ? kTallRows : kPanelRows) - 1) / (is_tall_ ? kTallRows : kPanelRows)) {}
 
   void run() {
@@ -374,8 +374,8 @@ class Tiles {
 
   // Panels of b that have to share the effort of copying rows of a.
   static constexpr int64_t kWorthCopying = 12;
-  static bool is_tall(int64_t rows) {
-    return kTallRows > 0 && rows > kGemmPanel && rows * kTallPitch <= kGemmBlockFloats;
+  static bool is_tall(int64_t rows, int64_t room) {
+    return kTallRows > 0 && rows > kGemmPanel && rows * kTallPitch <= room;
   }
   int64_t row(int64_t q) const { return m0_ + (m1_ - m0_) * q / panels_; }
 

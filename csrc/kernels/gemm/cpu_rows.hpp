@@ -305,6 +305,7 @@ class Gemm {
     const int64_t slot = slot_floats(args), floats = static_cast<int64_t>(setup.workspace_bytes() / 4);
     GemmPart part = {};
     GemmPacked& packed = part.packed;
+    packed.room = kGemmBlockFloats;
     state->way = GemmState::kTiles;
     state->slot = slot;
     state->panels_at = -1;
