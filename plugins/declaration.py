@@ -324,7 +324,8 @@ def _made_add_method(cls: Any, found: Declaration) -> Callable[..., Any]:
         inputs: list[Any] = []  # in the order of the op's, in which those that may be weights have their places
         for port in found.inputs.values():
             tensor: Any = None if port.weights else given.pop(port.name, None)
-            inputs.extend(tensor if port.variadic else [tensor])
+            several = () if tensor is None else tensor
+            inputs.extend(several if port.variadic else [tensor])
         while inputs and inputs[-1] is None:
             inputs.pop()
         values = {name: value for name, value in given.items() if value is not None}

@@ -78,6 +78,20 @@ def test_weights_must_fit(infer):
         infer("ExpandedDepthwise", *arrays, None, **fields)
 
 
+@pytest.mark.parametrize("limits", [{"low": 2.0, "high": 1.0}, {"low": float("nan")}, {"high": float("nan")}])
+def test_limits_are_in_order(infer, limits):
+    arrays, fields = given(**limits)
+    with pytest.raises(FieldValueError, match="limits low"):
+        infer("ExpandedDepthwise", *arrays, None, **fields)
+
+
+def test_volumes_run_through_the_reference(compute):
+    x, kernel, expansion = np.ones((1, 2, 3, 4, 5)), np.ones((3, 1, 2, 2, 2)), np.ones((3, 2, 1, 1, 1))
+    fields = {"num_output_maps": 3, "num_groups": 3, "kernel_size_nd": (2, 2, 2)}
+    y = compute("ExpandedDepthwise", x, kernel, np.full(3, 4.0), expansion, np.full(3, 0.5), high=2.0, **fields)
+    assert y.shape == (1, 3, 2, 3, 4) and (y == 8 * 2 + 4).all()
+
+
 def test_each_map_is_a_group(infer):
     arrays, fields = given(num_groups=2)
     with pytest.raises(FieldValueError, match="num_groups"):

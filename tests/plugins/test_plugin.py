@@ -196,6 +196,24 @@ def test_a_front_is_made_for_an_op_without_a_namespace():
     assert not Everything.dovetail_spec.add_methods
 
 
+@pytest.mark.parametrize(("given", "wanted"), [([], ["x"]), ([["a", "b"]], ["x", "a", "b"])])
+def test_an_add_method_does_without_optional_inputs(given, wanted):
+    class Several(Plugin):
+        """y = x."""
+
+        x = Input(FLOATS)
+        more = Input(FLOATS, variadic=True, optional=True)
+        y = Output(like="x")
+
+    class Recorder:
+        def add_plugin(self, name, inputs, values, version):
+            self.inputs = inputs
+
+    network = Recorder()
+    Several.dovetail_spec.add_methods["add_several"](network, "x", *given)
+    assert network.inputs == wanted
+
+
 def refuse(**body):
     """The class statement with this body raises; its text."""
     body = {"__doc__": "y = x.", "x": Input(FLOATS), "y": Output(like="x"), **body}

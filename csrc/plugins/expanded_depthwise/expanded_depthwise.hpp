@@ -2,7 +2,7 @@
 // y = the depthwise convolution of f(v), where v[m, p] = expansion_bias[m] + sum over c of expansion[m, c] * x[c, p]
 //   inputs   x [..., C, rows, columns]; kernel [M, 1, taps] and bias [M], optional, of the depthwise convolution;
 //            expansion [M, C, 1, 1]; expansion_bias [M], optional
-//   f        v * sigmoid(v) where silu is set, then limited to low and high; the largest floats are no limit
+//   f        v * sigmoid(v) where silu is set, then limited to low and high; the largest floats mean that there is none
 //   padding  elements outside of f(v) count as zero
 //   numerics sums in float32
 #ifndef DOVETAIL_PLUGINS_EXPANDED_DEPTHWISE_EXPANDED_DEPTHWISE_HPP
