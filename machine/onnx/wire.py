@@ -37,6 +37,7 @@ def _message(data: memoryview, start: int, end: int, kind: str, location: str, d
     if end - start < LEAST_BYTES or depth > MOST_DEPTH:
         return [data[start:end]]
     pieces: list[bytes | memoryview] = []
+    reference: list[bytes] = []  # at the end, for what a message says last counts: it may say where its data is itself
     copied = start  # all before it is in `pieces`
     for number, first, begin, stop in _fields(data, start, end):
         inner = FIELDS.get(kind, {}).get(number)
@@ -46,12 +47,12 @@ def _message(data: memoryview, start: int, end: int, kind: str, location: str, d
             continue
         pieces.append(data[copied:first])
         if inner is None:
-            pieces += _reference(location, begin, stop - begin)
+            reference = _reference(location, begin, stop - begin)
         else:
             body = _message(data, begin, stop, inner, location, depth + (inner == "graph"))
             pieces += [_tag(number, LENGTH), _varint(sum(map(len, body))), *body]
         copied = stop
-    return [*pieces, data[copied:end]]
+    return [*pieces, data[copied:end], *reference]
 
 
 def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:

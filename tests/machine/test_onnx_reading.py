@@ -97,6 +97,20 @@ def test_large_weights_of_files_and_of_bytes(tmp_path):
         np.testing.assert_allclose(computed(parser, x), x @ total, rtol=1e-4, atol=1e-4)
 
 
+def test_large_weights_of_a_message_that_says_where_they_are(tmp_path):
+    model, total = large_model()
+    for tensor in model.graph.initializer:
+        tensor.data_location = TensorProto.DEFAULT  # it is written behind the data
+    assert all(tensor.HasField("data_location") for tensor in model.graph.initializer)
+    onnx.save(model, tmp_path / "net.onnx")
+    x = np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32)
+    by_path, by_bytes = new_parser(), new_parser()
+    assert by_path.parse_from_file(tmp_path / "net.onnx"), by_path.get_error(0)
+    assert by_bytes.parse(model.SerializeToString()), by_bytes.get_error(0)
+    for parser in (by_path, by_bytes):
+        np.testing.assert_allclose(computed(parser, x), x @ total, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.unsanitized  # memory of the sanitizer's own is counted as well
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_file_is_held_once(tmp_path):
