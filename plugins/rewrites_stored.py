@@ -8,7 +8,8 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import DataType, nptype
-from dovetail.plugins.rewrites import is_op
+from dovetail.plugins.rewrites import is_op, number_of
+from dovetail.plugins.rewrites_moves import move_of
 
 BYTES = (DataType.INT8, DataType.UINT8)
 
@@ -36,19 +37,36 @@ class Steps:
         return result
 
 
+def steps_of(layer: Any) -> Steps | None:
+    """How the integers are stored of which a dequantise layer makes float32; None of other layers."""
+    if not (is_op(layer, "AffineDequantize") or is_op(layer, "Dequantize")):
+        return None
+    stored, made = layer.inputs[0].dtype, layer.outputs[0].dtype
+    return _steps(layer, stored) if made == DataType.FLOAT and stored in BYTES else None
+
+
+def number_stored(tensor: Any) -> float | None:
+    """The number of a constant, or what a dequantise layer makes of one, also in other dims; None if it is none."""
+    while tensor is not None and move_of(tensor.producer) is not None:
+        tensor = tensor.producer.inputs[0]
+    steps = None if tensor is None else steps_of(tensor.producer)
+    if steps is None:
+        return number_of(tensor)
+    number = number_of(tensor.producer.inputs[0])
+    if number is None:
+        return None
+    return float((numpy.float32(number) - numpy.float32(steps.zero)) * numpy.float32(steps.scale))
+
+
 def dequantized(tensor: Any) -> tuple[Any, Steps] | None:
     """The integers that a tensor of float32 is made of; None if none are known or their parameters are not constant."""
     if tensor is None or tensor.producer is None or tensor.dtype != DataType.FLOAT:
         return None
     layer = tensor.producer
-    if not any(is_op(layer, name) for name in ("Cast", "AffineDequantize", "Dequantize")):
+    stored = layer.inputs[0] if layer.inputs else None
+    if stored is None or stored.is_constant or stored.dtype not in BYTES:
         return None
-    stored = layer.inputs[0]
-    if stored.is_constant or stored.dtype not in BYTES:
-        return None
-    if is_op(layer, "Cast"):
-        return stored, Steps(1.0, 0, stored.dtype)
-    steps = _steps(layer, stored.dtype)
+    steps = Steps(1.0, 0, stored.dtype) if is_op(layer, "Cast") else steps_of(layer)
     return None if steps is None else (stored, steps)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import DataType, DeviceType
-from dovetail.plugins.rewrites import Rewrites, is_op, number_of, same_dims
-from dovetail.plugins.rewrites_stored import dequantized, quantized
+from dovetail.plugins.rewrites import Rewrites, is_op, same_dims
+from dovetail.plugins.rewrites_stored import dequantized, number_stored, quantized
 
 POINTWISE = ("Activation", "ElementWise", "Unary")
 MOST_LAYERS = 24  # of a function
@@ -62,7 +62,7 @@ class _Search:
         if tensor.dtype != DataType.FLOAT or layer.spec.reference is None:
             return {}
         self.layers.append(layer)
-        numbers = [number_of(one) for one in layer.inputs]
+        numbers = [number_stored(one) for one in layer.inputs]
         parts = [None if n is not None else self.function_of(one) for n, one in zip(numbers, layer.inputs, strict=True)]
         functions = [part for part in parts if part is not None]
         if not functions:

@@ -12,7 +12,8 @@ from typing import Any
 
 from dovetail.core.types import DataType, DeviceType
 from dovetail.plugins.rewrites import Rewrites, is_op
-from dovetail.plugins.rewrites_stored import BYTES, Steps, dequantized, quantized
+from dovetail.plugins.rewrites_moves import fields_of, move_of
+from dovetail.plugins.rewrites_stored import BYTES, Steps, dequantized, quantized, steps_of
 
 # Ops whose first input is what they move; other inputs are dims, axes or places.
 MOVES = ("Shuffle", "Squeeze", "Unsqueeze", "Slice", "Pooling")
@@ -27,6 +28,8 @@ def keep_integers(graph: Any, build: Any) -> Any:
         if is_move(layer):
             if not _lift(edit, layer):
                 _sink(edit, layer)
+        elif is_op(layer, "Gather"):
+            _gather(edit, layer)
         elif is_op(layer, "Concatenation"):
             _join(edit, layer)
         elif is_op(layer, "Cast"):
@@ -43,7 +46,17 @@ def is_move(layer: Any) -> bool:
     if is_op(layer, "Pooling"):
         # A window of padding alone would be -inf in real numbers.
         return is_op(layer, "Pooling", type="MAX") and _has_cells(layer)
-    return not is_op(layer, "Slice") or (not is_op(layer, "Slice", mode="FILL") and _input(layer, 4) is None)
+    if is_op(layer, "Slice"):
+        has_places = len(layer.values["start"]) == len(layer.values["shape"]) == len(layer.outputs[0].dims)
+        return has_places and not is_op(layer, "Slice", mode="FILL") and _input(layer, 4) is None
+    return True
+
+
+def _op_of(layer: Any) -> tuple[str, dict[str, Any]]:
+    """An op and fields that move other numbers as a layer does, which may have got what it does from inputs."""
+    move = move_of(layer)
+    fields = None if move is None else fields_of(layer.inputs[0], move)
+    return (layer.spec.id, layer.values) if fields is None else ("Shuffle@1", fields)
 
 
 def _has_cells(layer: Any) -> bool:
@@ -73,7 +86,8 @@ def _lift(edit: Rewrites, layer: Any) -> bool:
         return False
     made = edit.insert(layer, behind.spec.id, [x, *behind.inputs[1:]], name=behind.name, **_one_scale(behind))
     made.scale = behind.outputs[0].scale
-    moved = edit.try_substitute(behind, layer.spec.id, [made, *layer.inputs[1:]], **layer.values)
+    op, fields = _op_of(layer)
+    moved = edit.try_substitute(behind, op, [made, *layer.inputs[1:]], **fields)
     if moved is None:
         edit.remove_unused([made.producer])
         return False
@@ -93,7 +107,8 @@ def _sink(edit: Rewrites, layer: Any) -> None:
         return
     if not _may_change(edit, layer, front):
         return
-    moved = edit.insert(layer, layer.spec.id, [found[0], *layer.inputs[1:]], name=layer.name, **layer.values)
+    op, fields = _op_of(layer)
+    moved = edit.insert(layer, op, [found[0], *layer.inputs[1:]], name=layer.name, **fields)
     moved.scale = found[0].scale
     made = edit.try_substitute(layer, front.spec.id, [moved, *front.inputs[1:]], **_one_scale(front))
     if made is None:
@@ -102,6 +117,25 @@ def _sink(edit: Rewrites, layer: Any) -> None:
     made.name = front.name
     edit.remove_unused([front])
     edit.note("moved as integers of 8 bits", moved.producer)
+
+
+def _gather(edit: Rewrites, layer: Any) -> None:
+    """Gather integers, of a constant too. What is not there is 0 in both, so 0 has to stand for 0."""
+    x = layer.inputs[0]
+    front = None if x is None else x.producer
+    steps = steps_of(front)
+    if steps is None or steps.zero != 0 or not _may_change(edit, layer, front):
+        return
+    stored = front.inputs[0]
+    made = edit.insert(layer, layer.spec.id, [stored, *layer.inputs[1:]], name=layer.name, **layer.values)
+    made.scale = stored.scale
+    last = edit.try_substitute(layer, front.spec.id, [made, *front.inputs[1:]], **_one_scale(front))
+    if last is None:
+        edit.remove_unused([made.producer])
+        return
+    last.name = front.name
+    edit.remove_unused([front])
+    edit.note("gathered as integers of 8 bits", made.producer)
 
 
 def _ends_in_casts(edit: Rewrites, layer: Any) -> bool:

@@ -90,6 +90,44 @@ def test_a_move_whose_real_result_is_an_output_is_not_quantised_first(ops):
     assert ops(model) == ["Unary", "Pooling", "AffineQuantize"]
 
 
+@pytest.mark.parametrize("kind", ["Squeeze", "Unsqueeze"])
+def test_axes_that_are_known_move_integers(ops, kind):
+    model, x = start((1, 19, 1, 9))
+    ends(model, model.add(kind, x, model.constant(np.int64([2]))), 0.04, -5, np.int8)
+    found = ops(model)
+    assert found[0] == "AffineQuantize" and found[-1] == "ByteTable" and "AffineDequantize" not in found
+    near(model, picture((1, 19, 1, 9)), 1)
+
+
+@pytest.mark.parametrize("kind", ["Squeeze", "Unsqueeze"])
+def test_a_quantise_layer_goes_in_front_of_axes_that_are_known(ops, kind):
+    model = Model()
+    x = model.add("Neg", model.input("x", (1, 19, 1, 9)))
+    ends(model, model.add(kind, x, model.constant(np.int64([2]))))
+    assert ops(model)[:2] == ["Unary", "AffineQuantize"]
+    near(model, picture((1, 19, 1, 9)), 0)
+
+
+@pytest.mark.parametrize("zero", [0, 3])
+def test_rows_of_quantised_constants_are_gathered_as_integers_where_0_stands_for_0(ops, zero):
+    model = Model()
+    table = model.dequantize(
+        model.constant(np.random.default_rng(2).integers(-128, 128, (30, 8)).astype(np.int8)), 0.1, np.int8(zero)
+    )
+    places = model.add("Cast", model.input("x", (2, 5)), to=TensorProto.INT64)
+    model.output(model.add("Neg", model.add("Gather", table, places)))
+    found = ops(model)
+    assert (found.index("Gather") < found.index("Dequantize" if zero == 0 else "AffineDequantize")) == (zero == 0)
+    near(model, np.float32([[0, 29, 3, -1, -30], [30, -31, 7, 8, 9]]), 0)
+
+
+def test_activations_are_gathered_as_integers(ops):
+    model, x = start(scale=0.031, zero=0)
+    ends(model, model.add("Gather", x, model.constant(np.int64([3, 1])), axis=1), zero=0)
+    assert ops(model) == ["AffineQuantize", "Gather"]
+    near(model, picture(), 0)
+
+
 def test_averages_are_no_moves(ops):
     model, x = start()
     ends(model, model.add("AveragePool", x, kernel_shape=[2, 2]))
@@ -128,6 +166,9 @@ FUNCTIONS = {
     "hard swish": lambda model, x: model.add("HardSwish", x),
     "a sum": lambda model, x: model.add("Add", model.add("Tanh", x), model.constant(np.float32(0.5))),
     "x * sigmoid(x)": lambda model, x: model.add("Mul", x, model.add("Sigmoid", x)),
+    "a quantised constant": lambda model, x: model.add(
+        "Mul", x, model.dequantize(model.constant(np.uint8([[7]])), 0.1, np.uint8(2))
+    ),
     "quantised in between": lambda model, x: model.add(
         "Mul", x, model.through(model.add("Sigmoid", x), 1 / 255, np.uint8(0))
     ),
