@@ -33,15 +33,15 @@ _HOMES = {
     "machine.algorithms": "IAlgorithm IAlgorithmContext IAlgorithmIOInfo IAlgorithmSelector IAlgorithmVariant",
     "machine.budget": "Budget",
     "machine.builder": "Builder",
+    "machine.calibration.calibrators": (
+        "IInt8Calibrator IInt8EntropyCalibrator IInt8EntropyCalibrator2 IInt8LegacyCalibrator IInt8MinMaxCalibrator"
+    ),
     "machine.config": "IBuilderConfig IOptimizationProfile",
     "machine.context": "IExecutionContext",
     "machine.device_array": "DeviceArray",
     "machine.engine": "ICudaEngine",
     "machine.inspector": "EngineInspector",
-    "machine.interfaces": (
-        "IErrorRecorder IGpuAllocator IInt8Calibrator IInt8EntropyCalibrator "
-        "IInt8EntropyCalibrator2 IInt8LegacyCalibrator IInt8MinMaxCalibrator IProgressMonitor"
-    ),
+    "machine.interfaces": "IErrorRecorder IGpuAllocator IProgressMonitor",
     "machine.layer": "ILayer",
     "machine.load": "Model load",
     "machine.logger": "ILogger Logger",

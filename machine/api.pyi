@@ -45,6 +45,11 @@ from dovetail.machine.algorithms import IAlgorithmSelector as IAlgorithmSelector
 from dovetail.machine.algorithms import IAlgorithmVariant as IAlgorithmVariant
 from dovetail.machine.budget import Budget as Budget
 from dovetail.machine.builder import Builder as Builder
+from dovetail.machine.calibration.calibrators import IInt8Calibrator as IInt8Calibrator
+from dovetail.machine.calibration.calibrators import IInt8EntropyCalibrator as IInt8EntropyCalibrator
+from dovetail.machine.calibration.calibrators import IInt8EntropyCalibrator2 as IInt8EntropyCalibrator2
+from dovetail.machine.calibration.calibrators import IInt8LegacyCalibrator as IInt8LegacyCalibrator
+from dovetail.machine.calibration.calibrators import IInt8MinMaxCalibrator as IInt8MinMaxCalibrator
 from dovetail.machine.config import IBuilderConfig as IBuilderConfig
 from dovetail.machine.config import IOptimizationProfile as IOptimizationProfile
 from dovetail.machine.context import IExecutionContext as IExecutionContext
@@ -74,11 +79,6 @@ from dovetail.machine.enums import WeightsRole as WeightsRole
 from dovetail.machine.inspector import EngineInspector as EngineInspector
 from dovetail.machine.interfaces import IErrorRecorder as IErrorRecorder
 from dovetail.machine.interfaces import IGpuAllocator as IGpuAllocator
-from dovetail.machine.interfaces import IInt8Calibrator as IInt8Calibrator
-from dovetail.machine.interfaces import IInt8EntropyCalibrator as IInt8EntropyCalibrator
-from dovetail.machine.interfaces import IInt8EntropyCalibrator2 as IInt8EntropyCalibrator2
-from dovetail.machine.interfaces import IInt8LegacyCalibrator as IInt8LegacyCalibrator
-from dovetail.machine.interfaces import IInt8MinMaxCalibrator as IInt8MinMaxCalibrator
 from dovetail.machine.interfaces import IProgressMonitor as IProgressMonitor
 from dovetail.machine.layer import ILayer as ILayer
 from dovetail.machine.load import Model as Model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,7 @@ class IBuilderConfig(TensorRTSettings):
         self._default_device: DeviceType | None = None  # None: found out when it is asked for
         self._devices: dict[ILayer, DeviceType] = {}
         self._timing_cache: ITimingCache | None = None
+        self._calibration_profile: IOptimizationProfile | None = None
 
     # ---- flags
     @property
@@ -200,14 +202,22 @@ class IBuilderConfig(TensorRTSettings):
     # ---- profiles
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
         """Append a profile; returns its index. Raises DTypeError for anything else."""
-        if not isinstance(profile, IOptimizationProfile):
-            raise DTypeError(
-                f"add_optimization_profile takes an IOptimizationProfile, got {type(profile).__name__}",
-                hint="Make one: builder.create_optimization_profile().",
-                got=profile,
-            )
-        self._profiles.append(profile)
+        self._profiles.append(_profile("add_optimization_profile", profile))
         return len(self._profiles) - 1
+
+    @returns_on_error(False, builds=True)
+    def set_calibration_profile(self, profile: IOptimizationProfile) -> bool:
+        """Let the batches of the calibrator have the shapes `opt` of this profile; without it, of the first one.
+
+        Raises, or returns False (see `raise_on_error`):
+            DTypeError: not a profile.
+        """
+        self._calibration_profile = _profile("set_calibration_profile", profile)
+        return True
+
+    def get_calibration_profile(self) -> IOptimizationProfile | None:
+        """The profile that was set for calibration; None if none was."""
+        return self._calibration_profile
 
     @property
     def num_optimization_profiles(self) -> int:
@@ -216,6 +226,12 @@ class IBuilderConfig(TensorRTSettings):
     @property
     def profiles(self) -> tuple[IOptimizationProfile, ...]:
         return tuple(self._profiles)
+
+    def with_profiles(self, profiles: Iterable[IOptimizationProfile]) -> IBuilderConfig:
+        """A copy of the config that has these profiles, and keeps its own settings."""
+        made = copy.copy(self)
+        made._profiles = list(profiles)
+        return made
 
     # ---- devices
     @property
@@ -311,6 +327,16 @@ class IBuilderConfig(TensorRTSettings):
         """Back to the state of a new config."""
         self.__dict__.clear()
         self.__init__()  # type: ignore[misc]
+
+
+def _profile(method: str, profile: Any) -> IOptimizationProfile:
+    if not isinstance(profile, IOptimizationProfile):
+        raise DTypeError(
+            f"{method} takes an IOptimizationProfile, got {type(profile).__name__}",
+            hint="Make one: builder.create_optimization_profile().",
+            got=profile,
+        )
+    return profile
 
 
 def _usable(device: DeviceType) -> DeviceType:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
-from dovetail.core.errors import DefinitionError, DTypeError, NotAvailable
+from dovetail.core.errors import DefinitionError, DTypeError
 from dovetail.core.named import member_of
 from dovetail.core.strict import Strict
 from dovetail.machine.algorithms import IAlgorithmSelector
+from dovetail.machine.calibration.calibrators import a_calibrator
 from dovetail.machine.enums import (
     EngineCapability,
     HardwareCompatibilityLevel,
@@ -21,10 +22,6 @@ from dovetail.machine.enums import (
 )
 from dovetail.machine.settings import Setting, bits, integer, member, settings_without_effect
 
-NO_CALIBRATION = (
-    "INT8 is explicit: give the network Quantize and Dequantize layers (network.add_quantize, or an ONNX file that a "
-    "quantiser wrote), and leave calibrator and BuilderFlag.INT8 away. Without them it would run in float32."
-)
 ALL_SOURCES = sum(1 << int(source) for source in TacticSource)
 _TIMES_ONCE = "candidates run in turns until their times are stable, and the least time counts."
 
@@ -43,6 +40,7 @@ class TensorRTSettings(Strict):
         member(HardwareCompatibilityLevel),
         "a plan is for the kind of machine that it was built on.",
     )
+    int8_calibrator = Setting(None, a_calibrator)  # gives the batches for INT8, with BuilderFlag.INT8
     max_aux_streams = Setting(None, integer(0), "layers run one after the other, on one stream.")
     profile_stream = Setting(0, None, "candidates are timed on a stream of the builder's own.")
     progress_monitor = Setting(None, None, "the log shows the progress at severity INFO.")
@@ -55,10 +53,6 @@ class TensorRTSettings(Strict):
         RuntimePlatform.SAME_AS_BUILD, member(RuntimePlatform), "a plan is for the platform that it was built on."
     )
 
-    _absent: ClassVar[Mapping[str, str]] = {
-        "set_calibration_profile": NO_CALIBRATION,
-    }
-
     def __init__(self) -> None:
         self._preview: dict[PreviewFeature, bool] = {}
         self._sources = ALL_SOURCES
@@ -66,19 +60,6 @@ class TensorRTSettings(Strict):
         self._algorithm_selector: IAlgorithmSelector | None = None
 
     # ---- refused
-    @property
-    def int8_calibrator(self) -> None:
-        """None: there is no calibration. Setting another value raises NotAvailable."""
-        return None
-
-    @int8_calibrator.setter
-    def int8_calibrator(self, calibrator: Any) -> None:
-        refuse_calibrator(type(self).__name__, calibrator)
-
-    def get_calibration_profile(self) -> None:
-        """None: there is no calibration."""
-        return None
-
     @property
     def DLA_core(self) -> int:  # noqa: N802  TensorRT's spelling
         """-1: DLAs are not supported. Setting another value raises DefinitionError."""
@@ -146,8 +127,6 @@ class TensorRTSettings(Strict):
                 "config.set_tactic_sources has no effect in this version: every implementation competes; "
                 "DOVETAIL_PLUGINS_BLOCK keeps plugins out."
             )
-        if self._quantization_flags:
-            yield f"quantization flags have no effect in this version. {NO_CALIBRATION}"
 
 
 def _feature(feature: Any) -> PreviewFeature:
@@ -156,16 +135,6 @@ def _feature(feature: Any) -> PreviewFeature:
 
 def _quantization_flag(flag: Any) -> int:
     return int(member_of(QuantizationFlag, flag, "a quantization flag"))
-
-
-def refuse_calibrator(owner: str, calibrator: Any) -> None:
-    """Raises NotAvailable unless it is None: without calibration results would be those of another precision."""
-    if calibrator is not None:
-        raise NotAvailable(
-            f"calibrators are not in this version of dovetail: {owner} cannot take a {type(calibrator).__name__}",
-            hint=NO_CALIBRATION,
-            field="int8_calibrator",
-        )
 
 
 def refuse_dla(core: int) -> None:

@@ -181,7 +181,7 @@ class TacticSource(Named):
 
 
 class QuantizationFlag(Named):
-    """Switches of calibration, which is not in this version of dovetail."""
+    """When a network is calibrated: always before its layers are fused, with the flag and without it."""
 
     CALIBRATE_BEFORE_FUSION = 0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dovetail.machine.enums import CalibrationAlgoType
-
 
 class IErrorRecorder:
     """Records errors; can be set as `error_recorder` of a builder, runtime, engine, context, parser or registry."""
@@ -33,61 +31,6 @@ class IErrorRecorder:
 
     def clear(self) -> None:
         self._errors.clear()
-
-
-class IInt8Calibrator:
-    """Gives batches for calibration, which is not in this version of dovetail: `config.int8_calibrator` refuses it."""
-
-    _algorithm = CalibrationAlgoType.ENTROPY_CALIBRATION_2
-
-    def get_batch_size(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} does not have get_batch_size")
-
-    def get_batch(self, names: list[str]) -> list[int] | None:
-        raise NotImplementedError(f"{type(self).__name__} does not have get_batch")
-
-    def read_calibration_cache(self) -> bytes | None:
-        return None
-
-    def write_calibration_cache(self, cache: bytes) -> None:
-        """Takes the cache; the base class drops it."""
-
-    def get_algorithm(self) -> CalibrationAlgoType:
-        return self._algorithm
-
-
-class IInt8EntropyCalibrator(IInt8Calibrator):
-    """See `IInt8Calibrator`."""
-
-    _algorithm = CalibrationAlgoType.ENTROPY_CALIBRATION
-
-
-class IInt8EntropyCalibrator2(IInt8Calibrator):
-    """See `IInt8Calibrator`."""
-
-
-class IInt8MinMaxCalibrator(IInt8Calibrator):
-    """See `IInt8Calibrator`."""
-
-    _algorithm = CalibrationAlgoType.MINMAX_CALIBRATION
-
-
-class IInt8LegacyCalibrator(IInt8Calibrator):
-    """See `IInt8Calibrator`."""
-
-    _algorithm = CalibrationAlgoType.LEGACY_CALIBRATION
-
-    def get_quantile(self) -> float:
-        raise NotImplementedError(f"{type(self).__name__} does not have get_quantile")
-
-    def get_regression_cutoff(self) -> float:
-        raise NotImplementedError(f"{type(self).__name__} does not have get_regression_cutoff")
-
-    def read_histogram_cache(self, length: int) -> bytes | None:
-        return None
-
-    def write_histogram_cache(self, data: bytes) -> None:
-        """Takes the cache; the base class drops it."""
 
 
 class IProgressMonitor:

@@ -12,6 +12,8 @@ from dovetail.plugins.rewrites import is_op, number_of
 from dovetail.plugins.rewrites_moves import move_of
 
 BYTES = (DataType.INT8, DataType.UINT8)
+# Ops whose first input is what they move; other inputs are dims, axes or places.
+MOVES = ("Shuffle", "Squeeze", "Unsqueeze", "Slice", "Pooling")
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,25 @@ def _steps(layer: Any, dtype: DataType) -> Steps | None:
     scale = float(parameters[0].constant.reshape(-1)[0])
     zero = int(parameters[1].constant.reshape(-1)[0]) if len(parameters) > 1 else 0
     return Steps(scale, zero, dtype) if 0 < scale < float("inf") else None
+
+
+def is_move(layer: Any) -> bool:
+    """True if each result is one of the numbers of the first input: the largest of a window is, too."""
+    if not any(is_op(layer, name) for name in MOVES) or len(layer.outputs) != 1:
+        return False
+    if is_op(layer, "Pooling"):
+        # A window of padding alone would be -inf in real numbers.
+        return is_op(layer, "Pooling", type="MAX") and _has_cells(layer)
+    if is_op(layer, "Slice"):
+        has_places = len(layer.values["start"]) == len(layer.values["shape"]) == len(layer.outputs[0].dims)
+        return has_places and not is_op(layer, "Slice", mode="FILL") and all(tensor is None for tensor in layer.inputs[4:5])
+    return True
+
+
+def _has_cells(layer: Any) -> bool:
+    """True if padding is narrower than the window on all sides, and no window begins behind it."""
+    values, rank = layer.values, len(layer.values["window_size_nd"])
+    padding = (values[name] or (0,) * rank for name in ("pre_padding", "post_padding"))
+    windows = values["window_size_nd"]
+    is_narrow = all(p < window for side in padding for p, window in zip(side, windows, strict=True))
+    return is_narrow and not is_op(layer, "Pooling", padding_mode="EXPLICIT_ROUND_UP")

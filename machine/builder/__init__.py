@@ -103,6 +103,7 @@ class Builder(OlderBuilder):
             config,
             lambda line: self.logger.log(Severity.INFO, line),
             lambda line: self.logger.log(Severity.VERBOSE, line),
+            self._warn,
         )
         if getattr(self.logger, "min_severity", Severity.VERBOSE) >= Severity.VERBOSE:
             self.logger.log(Severity.VERBOSE, str(plan))

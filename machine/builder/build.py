@@ -33,6 +33,7 @@ class Build:
     selection: Selection
     folding: Meter  # measures the budget for constant folding
     progress: Progress
+    ranges: dict[str, float]  # largest magnitudes that INT8 stores, by tensor, where that follows from ranges
 
     @property
     def is_timed(self) -> bool:
@@ -53,11 +54,13 @@ def build_of(
     config: IBuilderConfig,
     log: Callable[[str], None] | None = None,
     types: Callable[[GraphLayer, IBuilderConfig], Types] | None = None,
+    ranges: dict[str, float] | None = None,
 ) -> Build:
     """A build of `network`, with everything that passes need.
 
     Args:
         log: takes a line now and then while the build takes long.
+        ranges: of tensors that INT8 may store, by name: see `implicit_ranges`.
         types: says which types the tensors of a layer may have. None: as the network is typed.
 
     Raises:
@@ -80,6 +83,7 @@ def build_of(
         Selection(reformats),
         config.folding_budget.meter("config.folding_budget"),
         Progress(log, network.name) if log else silent(),
+        ranges or {},
     )
 
 

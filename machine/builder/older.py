@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dovetail import _native
-from dovetail.machine.config_settings import refuse_calibrator
+from dovetail.machine.calibration.calibrators import a_calibrator
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType
 from dovetail.machine.logger import Reporting
 from dovetail.machine.settings import Check, Setting, integer, without_effect, yes_or_no
@@ -35,6 +35,7 @@ class OlderBuilder(Reporting):
     fp16_mode = Setting(False, yes_or_no)
     int8_mode = Setting(False, yes_or_no)
     strict_type_constraints = Setting(False, yes_or_no)
+    int8_calibrator = Setting(None, a_calibrator)
     refittable = Setting(False, yes_or_no)
     debug_sync = Setting(False, yes_or_no)
     average_find_iterations = Setting(1, integer(1))
@@ -50,6 +51,7 @@ class OlderBuilder(Reporting):
     _USED_INSTEAD = {
         **{name: f"config.set_flag(trt.BuilderFlag.{flag.name})" for name, flag in _OLDER_FLAGS.items()},
         "max_workspace_size": "config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, bytes)",
+        "int8_calibrator": "config.int8_calibrator",
         "average_find_iterations": "config.avg_timing_iterations",
         "min_find_iterations": "config.min_timing_iterations",
     }
@@ -66,15 +68,6 @@ class OlderBuilder(Reporting):
         self._max_threads = _threads("Builder.max_threads", number)
         self._warn(without_effect(self, "max_threads", number, _THREADS))
 
-    @property
-    def int8_calibrator(self) -> None:
-        """None: there is no calibration. Setting another value raises NotAvailable."""
-        return None
-
-    @int8_calibrator.setter
-    def int8_calibrator(self, calibrator: Any) -> None:
-        refuse_calibrator(type(self).__name__, calibrator)
-
     def create_builder_config(self) -> IBuilderConfig:
         raise NotImplementedError
 
@@ -90,6 +83,7 @@ class OlderBuilder(Reporting):
                 config.set_flag(flag)
         if self.max_workspace_size:
             config.set_memory_pool_limit(MemoryPoolType.WORKSPACE, self.max_workspace_size)
+        config.int8_calibrator = self.int8_calibrator
         config.avg_timing_iterations = self.average_find_iterations
         config.min_timing_iterations = self.min_find_iterations
         return self.build_engine(network, config)

@@ -10,6 +10,7 @@ from typing import Any
 
 from dovetail.core.errors import BuildError, DovetailError
 from dovetail.machine.builder.build import Build, Pass, build_of
+from dovetail.machine.builder.calibrate import implicit_ranges
 from dovetail.machine.builder.edits import Edit
 from dovetail.machine.builder.graph import Graph
 from dovetail.machine.builder.passes.absorb_quantization import absorb_quantization
@@ -113,22 +114,33 @@ def build(
     config: IBuilderConfig,
     log: Callable[[str], None] | None = None,
     detail: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> IHostMemory:
     """The plan of `network`, which is not changed.
 
     Args:
         log: called with a line from time to time during a long build.
         detail: called with a line about the measurements.
+        warn: called with what a user should know.
 
     Raises:
         BuildError: the plan cannot be loaded. Also the errors of the passes.
     """
-    made = build_of(network, config, log)
+    ranges = implicit_ranges(network, config, _sizes, build, log or _nothing, warn or _nothing)
+    made = build_of(network, config, log, ranges=ranges)
     plan = run(made, with_plugins(network.lookup)).plan
     assert plan is not None
     if detail is not None:
         detail(made.measurements.summary())
     return plan
+
+
+def _sizes(network: INetworkDefinition, config: IBuilderConfig) -> Graph:
+    return run(build_of(network, config), with_plugins(network.lookup), until="check_profiles")
+
+
+def _nothing(line: str) -> None:
+    pass
 
 
 def run(build: Build, passes: Sequence[tuple[str, Pass]], until: str = "") -> Graph:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from dovetail.core.types import FLOATS, DataType, DeviceType
+from dovetail.machine.builder.calibrate import why_not_implicit
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.enums import BuilderFlag, MemoryPoolType, NetworkDefinitionCreationFlag
 from dovetail.machine.layer import ILayer
@@ -53,10 +54,11 @@ def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Itera
             "BuilderFlag.REJECT_EMPTY_ALGORITHMS has no effect without a selector: set config.algorithm_selector, or "
             "clear the flag."
         )
-    if config.get_flag(BuilderFlag.INT8) and not _is_quantized(network):
+    if config.get_flag(BuilderFlag.INT8) and not _is_quantized(network) and not _has_ranges(network, config):
         yield (
-            "BuilderFlag.INT8 has no effect on this network, which has no INT8 tensor: it runs in its own types. INT8 "
-            "is explicit: add Quantize and Dequantize layers, or import an ONNX file that a quantiser wrote."
+            "BuilderFlag.INT8 has no effect on this network, which has no INT8 tensor and no ranges: it runs in its "
+            "own types. Set config.int8_calibrator or the dynamic_range of its tensors, add Quantize and Dequantize "
+            "layers, or import an ONNX file that a quantiser wrote."
         )
     for pool in config.pools_set - {MemoryPoolType.WORKSPACE}:
         yield f"the limit of MemoryPoolType.{pool.name} has no effect in this version: nothing uses that memory."
@@ -66,7 +68,7 @@ def without_effect(network: INetworkDefinition, config: IBuilderConfig) -> Itera
     of_tensors = (text for tensor in network.tensors() for text in settings_without_effect(tensor))
     yield from dict.fromkeys(of_tensors)  # once, however many tensors have it
     yield from _precisions(network, config)
-    yield from _ranges(network)
+    yield from _ranges(network, config)
     yield from _pins(network, config)
 
 
@@ -87,7 +89,14 @@ def _precisions(network: INetworkDefinition, config: IBuilderConfig) -> Iterator
     """Under OBEY_PRECISION_CONSTRAINTS the build raises instead."""
     if config.get_flag(BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
         return
-    missed = [layer for layer in network if layer.precision_is_set and not _computes_in(layer, layer.precision)]
+    by_ranges = _has_ranges(network, config) and not why_not_implicit(network, config)
+    missed = [
+        layer
+        for layer in network
+        if layer.precision_is_set
+        and not _computes_in(layer, layer.precision)
+        and not (by_ranges and layer.precision == DataType.INT8)
+    ]
     if missed:
         yield (
             f"the precision set for {_listed([layer.label for layer in missed])} has no effect in this version: a "
@@ -102,13 +111,20 @@ def _computes_in(layer: ILayer, wanted: DataType | None) -> bool:
     return wanted in types or (wanted == DataType.FLOAT and not any(t in FLOATS for t in types))
 
 
-def _ranges(network: INetworkDefinition) -> Iterator[str]:
+def _has_ranges(network: INetworkDefinition, config: IBuilderConfig) -> bool:
+    return config.int8_calibrator is not None or any(t.dynamic_range is not None for t in network.tensors())
+
+
+def _ranges(network: INetworkDefinition, config: IBuilderConfig) -> Iterator[str]:
+    """Calibrators and ranges in builds that are not quantised by them."""
+    why = why_not_implicit(network, config)
+    if not why:
+        return
     names = [t.name for t in network.tensors() if t.dynamic_range is not None and t.dtype != DataType.INT8]
     if names:
-        yield (
-            f"the dynamic range of {_listed([repr(name) for name in names])} has no effect in this version: only INT8 "
-            "tensors have scales. Add Quantize and Dequantize layers where INT8 is wanted."
-        )
+        yield f"the dynamic range of {_listed([repr(name) for name in names])} has no effect: {why}."
+    if config.int8_calibrator is not None:
+        yield f"config.int8_calibrator has no effect: {why}."
 
 
 def _pins(network: INetworkDefinition, config: IBuilderConfig) -> Iterator[str]:

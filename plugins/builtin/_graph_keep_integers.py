@@ -13,10 +13,7 @@ from typing import Any
 from dovetail.core.types import DataType, DeviceType
 from dovetail.plugins.rewrites import Rewrites, is_op
 from dovetail.plugins.rewrites_moves import fields_of, move_of
-from dovetail.plugins.rewrites_stored import BYTES, Steps, dequantized, quantized, steps_of
-
-# Ops whose first input is what they move; other inputs are dims, axes or places.
-MOVES = ("Shuffle", "Squeeze", "Unsqueeze", "Slice", "Pooling")
+from dovetail.plugins.rewrites_stored import BYTES, Steps, dequantized, is_move, quantized, steps_of
 
 
 def keep_integers(graph: Any, build: Any) -> Any:
@@ -39,33 +36,11 @@ def keep_integers(graph: Any, build: Any) -> Any:
     return edit.finish()
 
 
-def is_move(layer: Any) -> bool:
-    """True if each result is one of the numbers of the first input: the largest of a window is, too."""
-    if not any(is_op(layer, name) for name in MOVES) or len(layer.outputs) != 1:
-        return False
-    if is_op(layer, "Pooling"):
-        # A window of padding alone would be -inf in real numbers.
-        return is_op(layer, "Pooling", type="MAX") and _has_cells(layer)
-    if is_op(layer, "Slice"):
-        has_places = len(layer.values["start"]) == len(layer.values["shape"]) == len(layer.outputs[0].dims)
-        return has_places and not is_op(layer, "Slice", mode="FILL") and _input(layer, 4) is None
-    return True
-
-
 def _op_of(layer: Any) -> tuple[str, dict[str, Any]]:
     """An op and fields that move other numbers as a layer does, which may have got what it does from inputs."""
     move = move_of(layer)
     fields = None if move is None else fields_of(layer.inputs[0], move)
     return (layer.spec.id, layer.values) if fields is None else ("Shuffle@1", fields)
-
-
-def _has_cells(layer: Any) -> bool:
-    """True if padding is narrower than the window on all sides, and no window begins behind it."""
-    values, rank = layer.values, len(layer.values["window_size_nd"])
-    padding = (values[name] or (0,) * rank for name in ("pre_padding", "post_padding"))
-    windows = values["window_size_nd"]
-    is_narrow = all(p < window for side in padding for p, window in zip(side, windows, strict=True))
-    return is_narrow and not is_op(layer, "Pooling", padding_mode="EXPLICIT_ROUND_UP")
 
 
 def _input(layer: Any, index: int) -> Any:

@@ -131,9 +131,9 @@ def test_classes_of_users_have_attributes_of_their_own():
 
 def test_what_is_not_here_says_so_and_what_to_use(scene):
     with pytest.raises(
-        NotAvailable, match=r"IBuilderConfig.set_calibration_profile is not in this version of dovetail\n.*explicit"
+        NotAvailable, match=r"INetworkDefinition.mark_debug is not in this version of dovetail\n.*as an output"
     ) as error:
-        scene.config.set_calibration_profile(None)
+        scene.network.mark_debug(None)
     assert isinstance(error.value, (NotImplementedError, AttributeError, DovetailError))
     with pytest.raises(NotAvailable, match=r"INetworkDefinition.add_loop is not in this version of dovetail") as error:
         scene.network.add_loop()
@@ -148,18 +148,6 @@ def test_a_class_that_is_not_here_can_be_named_and_derived_from():
     for use in (Mine, lambda: trt.Refitter(None, None), lambda: trt.TensorRTPhase.BUILD, lambda: trt.plugin.register):
         with pytest.raises(NotAvailable, match=r"is not in this version of dovetail\n"):
             use()
-
-
-@pytest.mark.parametrize("owner", ["config", "builder"])
-def test_a_calibrator_is_refused_where_it_is_set(scene, owner):
-    class Calibrator(trt.IInt8MinMaxCalibrator):
-        pass
-
-    getattr(scene, owner).int8_calibrator = None
-    with pytest.raises(NotAvailable, match=r"calibrators are not in this version of dovetail") as error:
-        getattr(scene, owner).int8_calibrator = Calibrator()
-    assert "Quantize and Dequantize" in str(error.value)
-    assert getattr(scene, owner).int8_calibrator is None
 
 
 @pytest.mark.parametrize(
