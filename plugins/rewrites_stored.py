@@ -99,7 +99,8 @@ def is_move(layer: Any) -> bool:
         return is_op(layer, "Pooling", type="MAX") and _has_cells(layer)
     if is_op(layer, "Slice"):
         has_places = len(layer.values["start"]) == len(layer.values["shape"]) == len(layer.outputs[0].dims)
-        return has_places and not is_op(layer, "Slice", mode="FILL") and all(tensor is None for tensor in layer.inputs[4:5])
+        has_fill = any(tensor is not None for tensor in layer.inputs[4:5])
+        return has_places and not has_fill and not is_op(layer, "Slice", mode="FILL")
     return True
 
 
