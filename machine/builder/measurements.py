@@ -162,7 +162,10 @@ class Measurements:
                 own = [*arrays, *samples(group.inputs[len(arrays) :])]  # with what is absorbed
                 trial = Trial(group, candidate, own, self.n_threads, prepared=prepared)
                 races.add(_Race(key, group, candidate, trial, before))
+            except DeviceFault:
+                raise
             except Exception as error:
+                check_device(error, group, candidate)
                 found[key] = known.get(key, error)
         races.in_turns()
         speed = races.speed(known)

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from networks import new_network
 from quantized import INT8, UINT8, integers, zero_point
 
 import dovetail as trt
 from dovetail.core.errors import DTypeError, FieldValueError, ShapeError
 from dovetail.core.types import DataType
-from dovetail.machine.testing import Case, check
+from dovetail.machine.plan import read_plan
+from dovetail.machine.testing import Case, check, make_layer, truth
 
 FLOAT, INT32 = DataType.FLOAT, DataType.INT32
 ONE, TWO = (1, 1), (2, 2)
@@ -174,3 +176,25 @@ def test_the_add_method_puts_optional_inputs_behind_weights_in_their_places(zero
     plan = builder.build_serialized_network(network, config)
     context = trt.Runtime(builder.logger).deserialize_cuda_engine(plan).create_execution_context()
     assert (context.run({"x": np.full((1, 16, 4, 4), 5, np.int8)})["y"] == wanted).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "name", ["depthwise, one zero point of the kernel", "a zero point, three channels", "an addend"]
+)
+def test_what_no_kernel_for_gpus_computes_is_left_to_the_cpu(name):
+    case = next(case for case in CASES if case.name == name)
+    arrays, values = case.arrays(trt.get_plugin_registry(), "QuantizedConvolution@1", case.dtypes[0])
+    builder, network, config = new_network()
+    inputs = [None if array is None else network.add_constant(array.shape, array).get_output(0) for array in arrays]
+    inputs[0] = network.add_input("x", case.dtypes[0], arrays[0].shape)
+    y = network.add_plugin("QuantizedConvolution", inputs, values).get_output(0)
+    y.name = "y"
+    network.mark_output(y)
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+    plan = builder.build_serialized_network(network, config)
+    (step,) = (step for step in read_plan(plan)["report"]["steps"] if step["op"] == "QuantizedConvolution@1")
+    assert step["device"] == "cpu"
+    context = trt.Runtime(builder.logger).deserialize_cuda_engine(plan).create_execution_context()
+    (exact,) = truth(make_layer(trt.get_plugin_registry(), "QuantizedConvolution@1", arrays, values), arrays)
+    np.testing.assert_array_equal(context.run({"x": arrays[0]})["y"], exact)

@@ -188,6 +188,18 @@ def test_normalization(rng, shape, axes, offset):
     check_rows("Normalization", [x, one, 10 * one], exact, RANDOM, axes=axes, epsilon=1e-5)
 
 
+def check_mean_squares(rng, kind, shape, axes, bound, device=DeviceType.CPU):
+    x, zero = values(rng, kind, shape), np.zeros((1, 1), np.float32)
+    exact = wide(x) / np.sqrt((wide(x) ** 2).mean(axes >> 1, keepdims=True) + 1e-5)
+    check_rows("Normalization", [x, zero + 1, zero], exact, bound, device=device, axes=axes, centered=False)
+
+
+@KINDS
+@pytest.mark.parametrize(("shape", "axes"), [((2, N), 2), ((N, 2), 1)])
+def test_normalization_by_the_mean_square(rng, shape, axes, kind, bound):
+    check_mean_squares(rng, kind, shape, axes, bound)
+
+
 @pytest.mark.parametrize(("keys", "queries"), [(N // 4, 1), (N // 8, 5), (5000, 20)])
 def test_attention(rng, keys, queries):
     q = 0.1 * rng.standard_normal((1, 1, queries, 8), np.float32)
@@ -219,6 +231,8 @@ def test_gpus_sum_in_blocks_as_well(rng, kind, bound):
         over = axes >> 1
         check_rows("Reduce", [x], np.asarray(wide(x).mean(over)), op=4, axes=axes, **on_gpu)
         check_rows("Cumulative", [x], wide(x).cumsum(over), axis=over, **on_gpu)
+    for shape, axes in [((2, N), 2), ((N, 2), 1)]:
+        check_mean_squares(rng, kind, shape, axes, **on_gpu)
     x = values(rng, kind, (1, 1, 1024, 1024))
     check_rows("Pooling", [x], wide(x).mean((2, 3), keepdims=True), type=1, window_size_nd=(1024, 1024), **on_gpu)
     x = rng.random((1, N), np.float32)

@@ -87,19 +87,20 @@ __global__ void __launch_bounds__(kBlock) attention(const __grid_constant__ Cuda
     load_rows(args, args.past_k, args.k, batch, kv_head, tile, args.size, args.pitch, keys);
     load_rows(args, args.past_v, args.v, batch, kv_head, tile, args.v_size, args.v_pitch, values);
     __syncthreads();
-    float weights[kOwn] = {};
-    for (int k = 0; k < args.size; k += 4) {  // zeros behind the end
+    float weights[kOwn] = {}, odd[kOwn] = {};  // two sums round half as often as one, and exponentials magnify that
+    for (int k = 0; k < args.size; k += 4) {   // zeros behind the end
       const float4 key = *reinterpret_cast<const float4*>(keys + lane * args.pitch + k);
 #pragma unroll
       for (int r = 0; r < kOwn; ++r) {
         const float4 q = *reinterpret_cast<const float4*>(queries + (own + r) * args.pitch + k);
-        weights[r] = fmaf(q.x, key.x, fmaf(q.y, key.y, fmaf(q.z, key.z, fmaf(q.w, key.w, weights[r]))));
+        weights[r] = fmaf(q.x, key.x, fmaf(q.z, key.z, weights[r]));
+        odd[r] = fmaf(q.y, key.y, fmaf(q.w, key.w, odd[r]));
       }
     }
     const int64_t key = tile + lane;
 #pragma unroll
     for (int r = 0; r < kOwn; ++r) {
-      float score = weights[r];
+      float score = weights[r] + odd[r];
       if (args.softcap > 0.0f) score = args.softcap * tanhf(score / args.softcap);
       const AttentionKeys counts = range[own + r];
       if (key < counts.first || key >= counts.last) {

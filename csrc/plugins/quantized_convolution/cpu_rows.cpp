@@ -290,8 +290,11 @@ void enqueue(const Params& params, State& state, const Run& run) {
   run_sums(run, kernels, state.pieces, args, workspace + state.slots_at);
 }
 
+// A choice while it runs: to sanitizers, the address of a function is no constant.
 template <const QuantizedKernels& kernels>
-constexpr auto kFits = kernels.tiles ? fits_tiles : fits;
+const char* fits_with(const Params& params, const Descs& inputs, const Descs& outputs) {
+  return kernels.tiles ? fits_tiles(params, inputs, outputs) : fits(params, inputs, outputs);
+}
 
 template <const QuantizedKernels& kernels>
 State plan_with(const Params& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
@@ -306,7 +309,7 @@ State plan_with(const Params& params, const Descs& inputs, const Descs& outputs,
    .needs = features,                                                             \
    .types = TYPES_OF(y, bias, y_zero),                                            \
    .formats = format " linear linear linear linear linear linear chw16 -> chw16", \
-   .fits = kFits<isa##_quantized>,                                                \
+   .fits = fits_with<isa##_quantized>,                                            \
    .prepare = prepare,                                                            \
    .workspace = workspace<isa##_quantized>,                                       \
    .enqueue = enqueue,                                                            \

@@ -7,7 +7,7 @@ from networks import convolution_chain, new_network
 import dovetail as trt
 from dovetail import _native
 from dovetail.core.contract import Implementation
-from dovetail.core.errors import DovetailError, PluginFailed
+from dovetail.core.errors import DeviceFault, DovetailError, PluginFailed
 from dovetail.core.expr import DimsExprs
 from dovetail.core.negotiation import FormatRow, Place
 from dovetail.core.types import DataType
@@ -170,6 +170,20 @@ def test_a_candidate_that_fails_in_its_turn_loses(race):
     error = PluginFailed("broke")
     (good, bad), _ = race(good=[1000], bad=[1000, 1000, 1000, error])
     assert bad is error and good.runs >= LEAST_RUNS
+
+
+def test_a_run_that_broke_the_device_ends_the_build(race, monkeypatch):
+    """In the first run of a candidate, and in a later one."""
+
+    def broken(error, group, candidate):
+        if str(error) == "a fault":
+            raise DeviceFault("the device is broken")
+
+    monkeypatch.setattr(measurements, "check_device", broken)
+    fault = RuntimeError("a fault")
+    for times in ([fault], [2000, 1000, fault]):
+        with pytest.raises(DeviceFault):
+            race(good=[2000, 1000], bad=times)
 
 
 def test_what_is_cut_short_is_in_the_report(monkeypatch):
