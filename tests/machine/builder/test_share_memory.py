@@ -205,6 +205,7 @@ def test_the_arena_holds_each_element_once(graph_after):
     config = net.builder.create_builder_config()
     config.default_device_type = trt.DeviceType.CPU
     config.builder_optimization_level = 0
+    config.num_threads = 2  # each has a workspace of its own, which counts
     graph = graph_after("plan_memory", net.network, config)
     arena = graph.memory[0].arenas[trt.DeviceType.CPU]
     whole = 64 * 32 * 32 * 4
