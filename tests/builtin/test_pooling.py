@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from quantized import INT8, UINT8, integers
 
 import dovetail as trt
 from dovetail.core.errors import DTypeError, ShapeError
@@ -53,6 +54,12 @@ CASES += [
         ("of three dims", (5, 2, 3), {"stride_nd": (3, 1, 2)}),
     )
 ]
+CASES += [
+    Case(f"maxima of {type_.name}, side by side", dtypes=(type_,), type=0,
+         x=integers(np.random.default_rng(5), type_, (1, 3, 5, 150)), window_size_nd=(2, 5), pre_padding=(0, 3),
+         post_padding=(0, 4))
+    for type_ in (UINT8, INT8)
+]  # fmt: skip
 test_kernels = check("Pooling@1", CASES)
 
 

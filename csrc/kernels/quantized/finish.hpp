@@ -110,7 +110,9 @@ class Finish {
     const VecF low = splat(f_.low), high = splat(f_.high);
     uint8_t* const bytes = static_cast<uint8_t*>(y);
 #if defined(__AVX512BW__)
-    if (place.columns == kColumns) return put_whole_bytes(x, bytes, place, scaled);
+    if (place.columns == kColumns || place.is_blocked || f_.added == nullptr) {
+      return put_whole_bytes(x, bytes, place, scaled);  // it reads 16 of what is added
+    }
 #endif
     if (f_.added == nullptr) {
       const VecI zero = VecI{} + static_cast<int32_t>(f_.zero);
@@ -203,7 +205,9 @@ class Finish {
     const auto start_of = [=](int64_t pixel) {
       return a_sums ? start - by_a_sum * static_cast<uint32_t>(a_sums[pixel]) : start;
     };
-    const FourPixels four = {static_cast<int16_t>(zero), static_cast<char>(static_cast<int32_t>(low + zero))};
+    const __mmask64 columns = 0x0001000100010001u * ((1u << place.columns) - 1);
+    const FourPixels four = {static_cast<int16_t>(zero), static_cast<char>(static_cast<int32_t>(low + zero)), columns,
+                             place.is_blocked ? kColumns : place.columns};
     if (f_.y_type == kI8) return put_fours<true>(x, y, place, four, start_of, whole);
     put_fours<false>(x, y, place, four, start_of, whole);
   }
@@ -211,6 +215,8 @@ class Finish {
   struct FourPixels {
     int16_t zero;
     char low;
+    __mmask64 columns;  // of four pixels; zeros are stored in the others
+    int64_t stored;     // bytes of a pixel
   };
   template <bool is_signed, class Start, class Whole>
   __attribute__((always_inline)) static void put_fours(const PanelSums& x, uint8_t* y, const PanelPlace& place,
@@ -229,7 +235,7 @@ class Finish {
       const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), zero);
       const __m512i bytes =
           is_signed ? _mm512_max_epi8(_mm512_packs_epi16(a, b), low) : _mm512_max_epu8(_mm512_packus_epi16(a, b), low);
-      return _mm512_permutexvar_epi32(pixels_first, bytes);
+      return _mm512_maskz_mov_epi8(f.columns, _mm512_permutexvar_epi32(pixels_first, bytes));
     };
     int64_t pixel = 0;
     for (; next == kColumns && pixel + 4 <= n; pixel += 4) {
@@ -239,12 +245,19 @@ class Finish {
       const int64_t last = n - pixel < 4 ? n - pixel - 1 : 3;
       alignas(64) uint8_t bytes[4 * kColumns];
       _mm512_store_si512(bytes, four_from(pixel, last));
-      for (int64_t i = 0; i <= last; ++i) memcpy(y + place.at + (pixel + i) * next, bytes + i * kColumns, kColumns);
+      for (int64_t i = 0; i <= last; ++i) {
+        uint8_t* const to = y + place.at + (pixel + i) * next;
+        if (f.stored == kColumns) {
+          memcpy(to, bytes + i * kColumns, kColumns);
+        } else {
+          memcpy(to, bytes + i * kColumns, static_cast<size_t>(f.stored));
+        }
+      }
     }
   }
 #endif
 
-  // Fewer than 16 columns.
+  // Fewer than 16 columns, one element at a time.
   template <class T, class Make>
   void put_part(const PanelSums& x, T* y, const PanelPlace& place, const Make& make) const {
     for (int64_t pixel = 0; pixel < x.pixels; ++pixel) {

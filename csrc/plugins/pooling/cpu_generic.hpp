@@ -4,6 +4,8 @@
 #ifndef DOVETAIL_PLUGINS_POOLING_CPU_GENERIC_HPP
 #define DOVETAIL_PLUGINS_POOLING_CPU_GENERIC_HPP
 
+#include <string.h>
+
 #include "cpu_kernels.hpp"
 #include "kernels/reduce/fold.hpp"
 #include "kernels/simd/convert.hpp"
@@ -172,38 +174,99 @@ void pool(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) 
   }
 }
 
-// The largest of bytes T, `lanes` side by side.
+constexpr int64_t kPoolBytes = 64;
+
+template <class T, int64_t n>
+struct ByteVector {
+  typedef T Type __attribute__((vector_size(n), aligned(1), may_alias));
+};
+
+// to = the larger one of both, in vectors as long as there are some.
+template <class T>
+void join_bytes(T* to, const T* x, int64_t n) {
+  typedef typename ByteVector<T, kPoolBytes>::Type Vec;
+  int64_t i = 0;
+  for (; i + kPoolBytes <= n; i += kPoolBytes) {
+    Vec* const most = reinterpret_cast<Vec*>(to + i);
+    const Vec v = *reinterpret_cast<const Vec*>(x + i);
+    *most = v > *most ? v : *most;
+  }
+  for (; i < n; ++i) to[i] = x[i] > to[i] ? x[i] : to[i];
+}
+
+// y[o] = the largest of row in the window of o; `lanes` side by side.
 template <class T, int lanes>
-void pool_bytes(const PoolingArgs& args, int64_t first, int64_t last) {
+void most_along(const PoolAxis& width, const T* row, T least, T* y) {
+  typedef typename ByteVector<T, lanes>::Type Vec;
+  for (int64_t o = 0; o < width.out; ++o, y += lanes) {
+    Vec most = Vec{} + least;
+    const int64_t end = high_cell(width, o);
+    for (int64_t c = low_cell(width, o); c < end; ++c) {
+      const Vec v = *reinterpret_cast<const Vec*>(row + c * lanes);
+      most = v > most ? v : most;
+    }
+    *reinterpret_cast<Vec*>(y) = most;
+  }
+}
+
+template <class T>
+void most_along_one(const PoolAxis& width, const T* row, T least, T* y) {
+  if (width.stride != 1) {
+    for (int64_t o = 0; o < width.out; ++o) {
+      y[o] = least;
+      for (int64_t c = low_cell(width, o); c < high_cell(width, o); ++c) y[o] = row[c] > y[o] ? row[c] : y[o];
+    }
+    return;
+  }
+  memset(y, static_cast<uint8_t>(least), static_cast<size_t>(width.out));
+  for (int64_t tap = 0; tap < width.window; ++tap) {  // cell o + shift of each y[o] that has it
+    const int64_t shift = tap - width.before, first = shift < 0 ? -shift : 0;
+    const int64_t last = width.in - shift < width.out ? width.in - shift : width.out;
+    if (first < last) join_bytes(y + first, row + first + shift, last - first);
+  }
+}
+
+// The largest of bytes T, `lanes` side by side: first of the rows of a window, then along these.
+template <class T, int lanes>
+void pool_bytes(const PoolingArgs& args, int64_t first, int64_t last, T* joined) {
   const PoolAxis &depth = args.axis[0], &height = args.axis[1], &width = args.axis[2];
   const T least = static_cast<T>(static_cast<T>(-1) < 0 ? -128 : 0);
+  const int64_t in = width.in * lanes;
   for (int64_t item = first; item < last; ++item) {
     const int64_t h = item % height.out, d = item / height.out % depth.out, plane = item / height.out / depth.out;
-    T* y = static_cast<T*>(args.y) + item * width.out * lanes;
-    for (int64_t w = 0; w < width.out; ++w, y += lanes) {
-      T most[lanes];
-      for (int l = 0; l < lanes; ++l) most[l] = least;
-      for (int64_t z = low_cell(depth, d); z < high_cell(depth, d); ++z) {
-        for (int64_t r = low_cell(height, h); r < high_cell(height, h); ++r) {
-          const int64_t row = ((plane * depth.in + z) * height.in + r) * width.in;
-          for (int64_t c = low_cell(width, w); c < high_cell(width, w); ++c) {
-            const T* const x = static_cast<const T*>(args.x) + (row + c) * lanes;
-            for (int l = 0; l < lanes; ++l) most[l] = x[l] > most[l] ? x[l] : most[l];
-          }
+    const T* rows = nullptr;  // the only row of the window, or those that are joined
+    for (int64_t z = low_cell(depth, d); z < high_cell(depth, d); ++z) {
+      for (int64_t r = low_cell(height, h); r < high_cell(height, h); ++r) {
+        const T* const row = static_cast<const T*>(args.x) + ((plane * depth.in + z) * height.in + r) * in;
+        if (rows == nullptr) {
+          rows = row;
+          continue;
         }
+        if (rows != joined) memcpy(joined, rows, static_cast<size_t>(in));
+        rows = joined;
+        join_bytes(joined, row, in);
       }
-      for (int l = 0; l < lanes; ++l) y[l] = most[l];
+    }
+    T* const y = static_cast<T*>(args.y) + item * width.out * lanes;
+    if (rows == nullptr) {
+      memset(y, static_cast<uint8_t>(least), static_cast<size_t>(width.out * lanes));
+    } else if constexpr (lanes == 1) {
+      most_along_one(width, rows, least, y);
+    } else {
+      most_along<T, lanes>(width, rows, least, y);
     }
   }
 }
 
 }  // namespace
 
-void pooling_bytes(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float*) {
+void pooling_bytes(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch) {
   if (args.x_type == kI8) {
-    lanes == 1 ? pool_bytes<int8_t, 1>(args, first, last) : pool_bytes<int8_t, 16>(args, first, last);
+    int8_t* const joined = reinterpret_cast<int8_t*>(scratch);
+    lanes == 1 ? pool_bytes<int8_t, 1>(args, first, last, joined) : pool_bytes<int8_t, 16>(args, first, last, joined);
   } else {
-    lanes == 1 ? pool_bytes<uint8_t, 1>(args, first, last) : pool_bytes<uint8_t, 16>(args, first, last);
+    uint8_t* const joined = reinterpret_cast<uint8_t*>(scratch);
+    lanes == 1 ? pool_bytes<uint8_t, 1>(args, first, last, joined) : pool_bytes<uint8_t, 16>(args, first, last, joined);
   }
 }
 

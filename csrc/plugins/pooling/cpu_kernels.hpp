@@ -15,7 +15,7 @@ constexpr int64_t pool_scratch(int64_t in, int64_t out) { return pool_floats(in,
 }  // namespace DT_ISA
 
 // Output rows [first, last), counted over planes, depth and height. `lanes` is 1 or 16. The second one finds the largest
-// of integers of 8 bits, and needs no scratch.
+// of integers of 8 bits.
 DOVETAIL_KERNELS(void pooling(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch);
                  void pooling_bytes(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch);)
 
