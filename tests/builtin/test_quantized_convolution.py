@@ -51,6 +51,31 @@ CASES = [
     for to in (INT32, FLOAT, INT8, UINT8)
 ]
 CASES += [
+    case("rows of whole tiles", (2, 64, 5, 32), (48, 64, 3, 3), pre_padding=ONE, post_padding=ONE),
+    case(
+        "a row of a tile and a half",
+        (1, 40, 6, 24),
+        (21, 40, 3, 3),
+        INT8,
+        type_=INT8,
+        pre_padding=ONE,
+        post_padding=ONE,
+    ),
+    case("rows of part of a tile", (1, 80, 9, 14), (40, 80, 3, 3), pre_padding=ONE, post_padding=ONE),
+    case("rows of tiles, every other pixel", (2, 24, 13, 55), (32, 24, 3, 3), stride_nd=TWO, pre_padding=ONE),
+    case(
+        "rows of tiles, dilated",
+        (1, 32, 20, 28),
+        (16, 32, 3, 5),
+        dilation_nd=(4, 1),
+        pre_padding=(4, 2),
+        post_padding=(4, 2),
+    ),
+    case("rows of tiles, a column as window", (1, 48, 9, 16), (33, 48, 3, 1), FLOAT),
+    case("rows of tiles, to int32", (1, 17, 7, 30), (70, 17, 2, 2), INT32, type_=INT8),
+    case("rows of tiles, zero points of the kernel", (1, 33, 8, 28), (40, 33, 3, 3), kernel_zeros=40, pre_padding=ONE),
+    case("many rows of tiles", (1, 64, 56, 56), (64, 64, 3, 3), pre_padding=ONE, post_padding=ONE),
+    added("rows of tiles and another tensor", (2, 32, 6, 30), (24, 32, 3, 3), (2, 24, 4, 28), INT8, 2),
     case("pointwise", (2, 32, 9, 11), (48, 32, 1, 1)),
     case("pointwise of signed numbers", (1, 17, 5, 5), (33, 17, 1, 1), INT8, type_=INT8),
     case("a long row", (1, 16, 37, 41), (16, 16, 1, 1)),

@@ -42,6 +42,8 @@ CASES += [
     case("k of one", (5, 1), (1, 40), zeros=(True, True)),
     case("more rows than registers hold", (45, 64), (64, 48), FLOAT, bias=True),
     case("many rows", (311, 20), (20, 70), UINT8, seed=1),
+    case("rows where they lie", (77, 192), (192, 90), INT8, (INT8, UINT8), (True, "columns"), True),
+    case("a batch of rows where they lie", (3, 20, 128), (3, 128, 40), UINT8, (UINT8, INT8)),
     case("a batch by one matrix", (2, 3, 5, 24), (1, 1, 24, 9), FLOAT, zeros=(True, "columns"), bias=True),
     case("batches", (3, 4, 18), (3, 18, 33), INT8, (INT8, INT8), zeros=(False, False)),
     case("repeated matrices", (2, 1, 7, 12), (1, 3, 12, 5), types=(UINT8, UINT8), zeros=(True, True)),

@@ -17,6 +17,8 @@
 #include "kernels/simd/vec.hpp"
 
 constexpr int64_t kQuantizedEntry = 16;                           // of k
+constexpr int64_t kTileOfPixels = 16;                             // rows of a tile of a
+constexpr int64_t kEntriesOfTile = 4;                             // and what they are long
 constexpr int64_t kQuantizedColumns = 16;                         // of b, in a panel
 constexpr int64_t kQuantizedEntryBytes = 16 * kQuantizedColumns;  // of a panel: [k / 4][column][4]
 
@@ -48,6 +50,7 @@ struct QuantizedArgs {
   void* y;
   int64_t y_image, y_row, y_pixel, y_panel;  // elements between neighbours; groups follow on each other by panels or,
   bool is_blocked;                           // where y is not blocked, there is one group
+  bool is_direct;                            // quantized_tiles: four entries lie side by side, and tiles in place
   int64_t block, splits;                     // of quantized_tiles: pixels of an item, and items that share the panels
   QuantizedFinish finish;
 
@@ -82,7 +85,7 @@ struct QuantizedFill {
   uint8_t flip;     // 0x80 where x is int8
   uint8_t zero;     // of x, as stored in `to`
   int64_t images, channels, height, width;
-  int64_t lanes;         // 16, or 4 for up to four channels of a linear tensor
+  int64_t lanes;         // 16, or 4 for up to four channels of a linear tensor, or all channels of a blocked one
   int64_t top, left;     // zeros in front
   int64_t rows, pixels;  // of `to`
   int64_t blocks() const { return (channels + lanes - 1) / lanes; }

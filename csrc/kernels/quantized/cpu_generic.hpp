@@ -83,8 +83,21 @@ void quantized_a_sums(const QuantizedArgs& args, int64_t first, int64_t last) {
   }
 }
 
+namespace {
+
+// n cells of 16 bytes, which lie `step` bytes apart in `to`.
+void fill_cells(const uint8_t* x, int64_t n, uint8_t flip, uint8_t* to, int64_t step) {
+  typedef uint8_t Cell __attribute__((vector_size(kQuantizedColumns), aligned(1), may_alias));
+  for (int64_t i = 0; i < n; ++i) {
+    *reinterpret_cast<Cell*>(to + i * step) = *reinterpret_cast<const Cell*>(x + i * kQuantizedColumns) ^ flip;
+  }
+}
+
+}  // namespace
+
 void quantized_fill(const QuantizedFill& args, int64_t first, int64_t last) {
   const int64_t blocks = args.blocks(), plane = args.height * args.width, lanes = args.lanes;
+  const int64_t parts = lanes / kQuantizedColumns;  // of x, where it is blocked, in a block
   for (int64_t item = first; item < last; ++item) {
     const int64_t row = item % args.rows, block = item / args.rows % blocks, image = item / args.rows / blocks;
     uint8_t* const to = args.to + item * args.pixels * lanes;
@@ -95,8 +108,10 @@ void quantized_fill(const QuantizedFill& args, int64_t first, int64_t last) {
     if (n <= 0) continue;
     uint8_t* const cells = to + w0 * lanes;
     if (args.is_blocked) {
-      const uint8_t* const x = args.x + ((image * blocks + block) * plane + h * args.width) * lanes;
-      for (int64_t i = 0; i < n * lanes; ++i) cells[i] = x[i] ^ args.flip;
+      for (int64_t part = 0; part < parts; ++part) {
+        const int64_t at = ((image * blocks + block) * parts + part) * plane + h * args.width;
+        fill_cells(args.x + at * kQuantizedColumns, n, args.flip, cells + part * kQuantizedColumns, lanes);
+      }
       continue;
     }
     for (int64_t lane = 0; lane < lanes && block * lanes + lane < args.channels; ++lane) {

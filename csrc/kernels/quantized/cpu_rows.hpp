@@ -138,6 +138,23 @@ inline int64_t tile_slot(const QuantizedKernels& kernels, int64_t pixels, int64_
   return all * of_one < most ? all * of_one : most;
 }
 
+// Where nothing is copied, a block is as many whole rows of pixels as give each thread some.
+inline QuantizedPieces cut_in_place(int64_t threads, QuantizedArgs* args) {
+  const int64_t pixels = (args->rows - 1) * args->pixels + args->last_pixels, pairs = (args->panels() + 1) / 2;
+  const int64_t whole = args->a_row == args->pixels * args->a_pixel ? kTilePixels : args->pixels;
+  const int64_t all = (pixels + whole - 1) / whole,
+                wanted = args->images * args->groups < 4 * threads ? 4 * threads : 1;
+  args->block = (all + wanted - 1) / wanted * whole;
+  const int64_t places = args->images * args->groups * ((pixels + args->block - 1) / args->block);
+  const int64_t shares = threads > 1 ? (4 * threads + places - 1) / places : 1;
+  args->splits = shares < pairs ? shares : pairs;
+  const double products = static_cast<double>(args->block * args->entries * kQuantizedEntry) *
+                          static_cast<double>(pairs * 2 * kQuantizedColumns) / static_cast<double>(args->splits);
+  QuantizedPieces cuts;
+  cuts.pieces = cut(places * args->splits, products / 64, 1, static_cast<int>(threads));
+  return cuts;
+}
+
 // Blocks of pixels are as large as their copies may be. Where they are few, threads share the panels of one.
 inline QuantizedPieces cut_into_tiles(const QuantizedKernels& kernels, int64_t threads, int64_t room,
                                       QuantizedArgs* args) {
@@ -147,6 +164,7 @@ inline QuantizedPieces cut_into_tiles(const QuantizedKernels& kernels, int64_t t
   if (cuts.slot > 0 && room / cuts.slot < threads) threads = room / cuts.slot;
   if (threads < 1)
     fail(DT_PLAN_CORRUPT, "the workspace has no room for a copy of %lld bytes", static_cast<long long>(cuts.slot));
+  if (args->is_direct) return cut_in_place(threads, args);
   const int64_t most = kTileCopy / tile_pixel_bytes(args->entries) / kTilePixels * kTilePixels;
   const int64_t fit = most > kTilePixels ? most : kTilePixels, n = (pixels + fit - 1) / fit;
   args->block = ((pixels + n - 1) / n + kTilePixels - 1) / kTilePixels * kTilePixels;

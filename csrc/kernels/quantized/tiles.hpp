@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sums of products of uint8 and int8 in tiles: an item's pixels are copied once, in the order in which tiles want them,
-// and multiplied by all panels of the item.
+// and multiplied by all panels of the item. Where they lie side by side as a tile wants them, nothing is copied.
 #ifndef DOVETAIL_KERNELS_QUANTIZED_TILES_HPP
 #define DOVETAIL_KERNELS_QUANTIZED_TILES_HPP
 
@@ -50,20 +50,29 @@ __attribute__((noinline)) void copy_pixels(const QuantizedArgs& args, const uint
   finish_stores(to);
 }
 
-// out[panel][kAtOnce pixels][16] of m x n tiles.
-template <int m, int n>
-void multiply_tiles(const uint8_t* a, int64_t chunk_bytes, const int8_t* b, int64_t panel_bytes, int64_t chunks,
-                    int32_t* out) {
+// A tile of a: rows from `a` on, the first `skipped` of which do not count and the next n are pixels from `pixel` on.
+struct PixelTile {
+  const uint8_t* a;
+  int64_t skipped, pixel, n;
+};
+
+// out[panel][kAtOnce pixels][16] of m x n tiles. `at(chunk)` is where a chunk of k is behind the first one, `step` the
+// bytes between rows.
+template <int m, int n, class At>
+void multiply_tiles(const PixelTile* tiles, int64_t step, const At& at, const int8_t* b, int64_t panel_bytes,
+                    int64_t chunks, int32_t* out) {
+  const uint8_t *const a = tiles[0].a, *const below = tiles[m - 1].a;
   _tile_zero(0);
   if constexpr (n == 2) _tile_zero(1);
   if constexpr (m == 2) _tile_zero(2);
   if constexpr (m == 2 && n == 2) _tile_zero(3);
-  for (int64_t chunk = 0; chunk < chunks; ++chunk, a += chunk_bytes, b += kTileBytes) {
-    _tile_loadd(4, a, kTileRowBytes);
+  for (int64_t chunk = 0; chunk < chunks; ++chunk, b += kTileBytes) {
+    const int64_t k = at(chunk);
+    _tile_loadd(4, a + k, step);
     _tile_loadd(6, b, kTileRowBytes);
     _tile_dpbusd(0, 4, 6);
     if constexpr (m == 2) {
-      _tile_loadd(5, a + kTileBytes, kTileRowBytes);
+      _tile_loadd(5, below + k, step);
       _tile_dpbusd(2, 5, 6);
     }
     if constexpr (n == 2) {
@@ -84,36 +93,64 @@ struct TileItem {
   int64_t image, group, first, n;
 };
 
-// The item's pixels, copied, times panel p and, if is_pair, the one behind it.
-void sums_of_panels(const QuantizedArgs& args, const TileItem& item, const uint8_t* copy, int64_t p, bool is_pair) {
+// The item's pixels times panel p and, if is_pair, the one behind it. tile_from(i) is the tile that begins with the
+// item's pixel i.
+template <class TileFrom, class At>
+void sums_of_panels(const QuantizedArgs& args, const TileItem& item, int64_t p, bool is_pair, int64_t step,
+                    const TileFrom& tile_from, const At& at) {
   alignas(64) int32_t out[2 * kAtOnce * kQuantizedColumns];
   const int64_t panels = args.panels(), panel_bytes = args.entries * kQuantizedEntryBytes;
   const int64_t chunks = (args.entries + kChunkEntries - 1) / kChunkEntries;
-  const int64_t chunk_bytes = (item.n + kTileRows - 1) / kTileRows * kTileBytes;
   const int8_t* const b = args.b + (item.group * panels + p) * panel_bytes;
   const int64_t rest = args.all_columns - item.group * args.columns,
                 columns = rest < args.columns ? rest : args.columns;
   const Finish finish[2] = {{args.finish, (item.group * panels + p) * kQuantizedColumns},
                             {args.finish, (item.group * panels + p + (is_pair ? 1 : 0)) * kQuantizedColumns}};
-  for (int64_t i = 0; i < item.n; i += kAtOnce) {
-    const int64_t n = item.n - i < kAtOnce ? item.n - i : kAtOnce, pixel = item.first + i;
-    const uint8_t* const a = copy + i * kTileRowBytes;
-    if (n > kTileRows) {
-      (is_pair ? multiply_tiles<2, 2> : multiply_tiles<2, 1>)(a, chunk_bytes, b, panel_bytes, chunks, out);
-    } else {
-      (is_pair ? multiply_tiles<1, 2> : multiply_tiles<1, 1>)(a, chunk_bytes, b, panel_bytes, chunks, out);
-    }
-    const int64_t sums_at = (item.image * args.groups + item.group) * args.rows * args.pixels + pixel;
+  const int64_t sums_at = (item.image * args.groups + item.group) * args.rows * args.pixels;
+  const auto finish_tile = [&](const PixelTile& tile, int64_t n, const int32_t* sums) {
     for (int64_t j = 0; j < (is_pair ? 2 : 1); ++j) {
       const int64_t left = columns - (p + j) * kQuantizedColumns;
-      const PanelSums of = {out + j * kAtOnce * kQuantizedColumns,
-                            args.finish.b_zeros ? args.a_sums + sums_at : nullptr, kQuantizedColumns, n};
+      const PanelSums of = {sums + (j * kAtOnce + tile.skipped) * kQuantizedColumns,
+                            args.finish.b_zeros ? args.a_sums + sums_at + tile.pixel : nullptr, kQuantizedColumns, n};
       const PanelPlace place = {
-          item.image * args.y_image + (item.group * panels + p + j) * args.y_panel + pixel * args.y_pixel, args.y_pixel,
-          left < kQuantizedColumns ? left : kQuantizedColumns, args.is_blocked};
+          item.image * args.y_image + (item.group * panels + p + j) * args.y_panel + tile.pixel * args.y_pixel,
+          args.y_pixel, left < kQuantizedColumns ? left : kQuantizedColumns, args.is_blocked};
       finish[j].write(of, args.y, place);
     }
+  };
+  for (int64_t i = 0; i < item.n;) {
+    PixelTile tiles[2] = {tile_from(i), {}};
+    i += tiles[0].n;
+    if (i == item.n) {
+      (is_pair ? multiply_tiles<1, 2, At> : multiply_tiles<1, 1, At>)(tiles, step, at, b, panel_bytes, chunks, out);
+      finish_tile(tiles[0], tiles[0].n, out);
+      continue;
+    }
+    tiles[1] = tile_from(i);
+    i += tiles[1].n;
+    (is_pair ? multiply_tiles<2, 2, At> : multiply_tiles<2, 1, At>)(tiles, step, at, b, panel_bytes, chunks, out);
+    if (tiles[0].n == kTileRows && tiles[1].skipped == 0) {
+      finish_tile(tiles[0], kTileRows + tiles[1].n, out);
+    } else {
+      finish_tile(tiles[0], tiles[0].n, out);
+      finish_tile(tiles[1], tiles[1].n, out + kTileRows * kQuantizedColumns);
+    }
   }
+}
+
+// Pixels that lie in one row of a: those of an image, if its rows lie side by side.
+int64_t pixels_of_row(const QuantizedArgs& args) {
+  return args.a_row == args.pixels * args.a_pixel ? (args.rows - 1) * args.pixels + args.last_pixels : args.pixels;
+}
+
+// The tile from the item's pixel i on, where it lies. It ends with its row, and begins earlier where it would reach
+// behind that; a row that is shorter has room behind it.
+PixelTile tile_in_place(const QuantizedArgs& args, const TileItem& item, const uint8_t* image, int64_t i) {
+  const int64_t length = pixels_of_row(args), row = (item.first + i) / length, pixel = (item.first + i) % length;
+  const int64_t left = length - pixel < item.n - i ? length - pixel : item.n - i;
+  const int64_t latest = length > kTileRows ? length - kTileRows : 0, begin = pixel < latest ? pixel : latest;
+  return {image + row * args.a_row + begin * args.a_pixel, pixel - begin, item.first + i,
+          left < kTileRows - (pixel - begin) ? left : kTileRows - (pixel - begin)};
 }
 
 }  // namespace
@@ -129,10 +166,23 @@ void quantized_tiles(const QuantizedArgs& args, int64_t first, int64_t last, voi
     const int64_t group = place / blocks % args.groups, image = place / blocks / args.groups;
     const int64_t begin = block * args.block, left = pixels - begin;
     const TileItem item = {image, group, begin, left < args.block ? left : args.block};
-    if (place != copied) copy_pixels(args, args.a + image * args.a_image + group * args.a_group, begin, item.n, copy);
+    const uint8_t* const a = args.a + image * args.a_image + group * args.a_group;
+    const int64_t *const offsets = args.offsets, chunk_bytes = (item.n + kTileRows - 1) / kTileRows * kTileBytes;
+    const auto in_place = [&](int64_t i) { return tile_in_place(args, item, a, i); };
+    const auto in_copy = [&](int64_t i) {
+      return PixelTile{copy + i * kTileRowBytes, 0, begin + i, item.n - i < kTileRows ? item.n - i : kTileRows};
+    };
+    if (!args.is_direct && place != copied) copy_pixels(args, a, begin, item.n, copy);
     copied = place;
     for (int64_t pair = pairs * split / args.splits; pair < pairs * (split + 1) / args.splits; ++pair) {
-      sums_of_panels(args, item, copy, 2 * pair, 2 * pair + 1 < panels);
+      const bool is_pair = 2 * pair + 1 < panels;
+      if (args.is_direct) {
+        sums_of_panels(args, item, 2 * pair, is_pair, args.a_pixel, in_place,
+                       [=](int64_t chunk) { return offsets[chunk * kChunkEntries]; });
+      } else {
+        sums_of_panels(args, item, 2 * pair, is_pair, kTileRowBytes, in_copy,
+                       [=](int64_t chunk) { return chunk * chunk_bytes; });
+      }
     }
   }
 }

@@ -44,15 +44,16 @@ struct KernelPlaces {
 struct QuantizedGeometry {
   dovetail::ConvolveFields f;
   dovetail::RawWeights w;
-  bool is_linear = false;     // x, of up to four channels, whose taps along a row are packed into entries
-  bool is_depthwise = false;  // each channel has a map of its own, which the kernel for that computes
-  bool is_joined = false;     // a 1x1 kernel that moves by one sees an image as one long row
+  bool is_linear = false;       // x, of up to four channels, whose taps along a row are packed into entries
+  bool is_depthwise = false;    // each channel has a map of its own, which the kernel for that computes
+  bool is_joined = false;       // a 1x1 kernel that moves by one sees an image as one long row
+  bool is_interleaved = false;  // x is filled with all channels of a pixel side by side, so taps along a row are, too
   int64_t images = 1, height = 1, width = 1, out_height = 1, out_width = 1;
   int64_t top = 0, left = 0, rows = 1, pixels = 1;  // of x with its padding
   int64_t lanes = 16, merged = 1, merges = 1;       // groups in one, and how many such there are
 
   QuantizedGeometry(const dovetail::ConvolveFields& fields, const dovetail::Desc& x, const dovetail::Desc& kernel,
-                    const dovetail::Desc& y)
+                    const dovetail::Desc& y, bool for_tiles)
       : f(fields) {
     w = dovetail::raw_weights(f, kernel.data<void>(), static_cast<int32_t>(kernel.type()), kernel.max(), kernel.rank());
     int64_t in[3], out[3];
@@ -74,6 +75,9 @@ struct QuantizedGeometry {
     is_joined = rows == height && pixels == width && out_height == height && out_width == width && top + left == 0 &&
                 f.kernel[1] * f.kernel[2] == 1;
     is_depthwise = !is_linear && !is_joined && w.groups > 1 && w.channels == 1 && w.maps == 1 && f.dilation[2] == 1;
+    // Whatever the extents are: weights are packed for all of them.
+    is_interleaved = for_tiles && !is_linear && w.groups == 1 && f.kernel[1] * f.kernel[2] > 1 && f.dilation[2] == 1;
+    if (is_interleaved) lanes = (w.channels + kQuantizedColumns - 1) / kQuantizedColumns * kQuantizedColumns;
     if (is_joined) {
       width = pixels = out_width = height * width;
       height = rows = out_height = 1;
@@ -90,16 +94,27 @@ struct QuantizedGeometry {
   int64_t plane() const { return rows * pixels * lanes; }
   // The input as it lies is what the kernels read.
   bool is_direct(dovetail::DataType x) const {
-    return !is_linear && !is_depthwise && x == dovetail::DataType::kUINT8 && top + left == 0 && rows <= height &&
-           pixels <= width;
+    return !is_linear && !is_depthwise && !is_interleaved && x == dovetail::DataType::kUINT8 && top + left == 0 &&
+           rows <= height && pixels <= width;
   }
   int64_t filled_bytes(dovetail::DataType x) const {
-    return is_direct(x) ? 0 : dovetail::whole_lines(images * blocks() * plane() + kDepthwiseOverrun);
+    // Tiles of rows that are shorter than a tile reach behind the last pixel.
+    const int64_t behind = is_interleaved ? kTileOfPixels * f.stride[2] * lanes : 0;
+    return is_direct(x) ? 0 : dovetail::whole_lines(images * blocks() * plane() + behind + kDepthwiseOverrun);
+  }
+  // Tiles are read where they are, if most of their rows are pixels.
+  bool reads_in_place() const {
+    const int64_t in_tiles = (out_width + kTileOfPixels - 1) / kTileOfPixels * kTileOfPixels;
+    return is_interleaved && 10 * out_width >= 7 * in_tiles;
   }
   // Taps of a row that lie in one entry.
   int64_t taps_of_entry() const { return lanes == 4 ? 4 : 1; }
   int64_t fours() const { return (f.kernel[2] + 3) / 4; }  // of taps in a row of a depthwise window
-  int64_t entries_of_row() const { return (f.kernel[2] + taps_of_entry() - 1) / taps_of_entry(); }
+  int64_t entries_of_row() const {
+    if (!is_interleaved) return (f.kernel[2] + taps_of_entry() - 1) / taps_of_entry();
+    const int64_t of_taps = f.kernel[2] * lanes / kQuantizedEntry;
+    return (of_taps + kEntriesOfTile - 1) / kEntriesOfTile * kEntriesOfTile;
+  }
   int64_t blocks_of_group() const { return (merged * w.channels + lanes - 1) / lanes; }
   dovetail::QuantizedPacked packed(bool has_zeros) const {
     dovetail::QuantizedPacked p;
@@ -110,12 +125,12 @@ struct QuantizedGeometry {
     return p;
   }
 
-  // visit(block of the group, row of the window, first tap) for each entry, in their order.
+  // visit(block of the group, row of the window, entry of that row) for each entry, in their order.
   template <class Visit>
   void each_entry(const Visit& visit) const {
     for (int64_t block = 0; block < blocks_of_group(); ++block) {
       for (int64_t h = 0; h < f.kernel[1]; ++h) {
-        for (int64_t t = 0; t < entries_of_row(); ++t) visit(block, h, t * taps_of_entry());
+        for (int64_t e = 0; e < entries_of_row(); ++e) visit(block, h, e);
       }
     }
   }
@@ -131,9 +146,10 @@ struct QuantizedGeometry {
       }
       return p;
     }
-    each_entry([&](int64_t block, int64_t h, int64_t tap) {
+    each_entry([&](int64_t block, int64_t h, int64_t e) {
       for (int64_t lane = 0; lane < kQuantizedEntry; ++lane) {
-        const int64_t c = block * lanes + lane % lanes, at = tap + lane / lanes;
+        const int64_t k = is_interleaved ? e * kQuantizedEntry + lane : e * taps_of_entry() * lanes + lane;
+        const int64_t c = block * lanes + k % lanes, at = k / lanes;
         p.channel.push_back(c < merged * w.channels && at < f.kernel[2] ? c : -1);
         p.tap.push_back(h * f.kernel[2] + at);
       }
@@ -143,8 +159,9 @@ struct QuantizedGeometry {
 
   std::vector<int64_t> offsets(int64_t plane_bytes, int64_t row_bytes) const {
     std::vector<int64_t> found;
-    each_entry([&](int64_t block, int64_t h, int64_t tap) {
-      found.push_back(block * plane_bytes + h * f.dilation[1] * row_bytes + tap * f.dilation[2] * lanes);
+    each_entry([&](int64_t block, int64_t h, int64_t e) {
+      const int64_t of_row = is_interleaved ? e * kQuantizedEntry : e * taps_of_entry() * f.dilation[2] * lanes;
+      found.push_back(block * plane_bytes + h * f.dilation[1] * row_bytes + of_row);
     });
     return found;
   }

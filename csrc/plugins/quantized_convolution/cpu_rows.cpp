@@ -27,13 +27,13 @@ struct State {
   QuantizedPieces pieces;
 };
 
-QuantizedGeometry geometry(const Params& params, const Descs& inputs, const Descs& outputs) {
-  return {params.fields(), inputs[Params::kX], inputs[Params::kKernel], outputs[0]};
+QuantizedGeometry geometry(const Params& params, const Descs& inputs, const Descs& outputs, bool for_tiles) {
+  return {params.fields(), inputs[Params::kX], inputs[Params::kKernel], outputs[0], for_tiles};
 }
 
 const char* fits(const Params& params, const Descs& inputs, const Descs& outputs) {
   if (params.kernel_size_nd.n != 2) return "windows of two dims";
-  const QuantizedGeometry g = geometry(params, inputs, outputs);
+  const QuantizedGeometry g = geometry(params, inputs, outputs, false);
   if (g.is_linear && g.lanes == 16)
     return "a row-major tensor of more than four channels, with groups or with dilation";
   if (!inputs.has(Params::kKernelZero)) return nullptr;
@@ -46,19 +46,21 @@ const char* fits(const Params& params, const Descs& inputs, const Descs& outputs
 const char* fits_tiles(const Params& params, const Descs& inputs, const Descs& outputs) {
   const char* const reason = fits(params, inputs, outputs);
   if (reason) return reason;
-  return geometry(params, inputs, outputs).is_depthwise ? "a depthwise convolution has no columns to share its input"
-                                                        : nullptr;
+  return geometry(params, inputs, outputs, true).is_depthwise
+             ? "a depthwise convolution has no columns to share its input"
+             : nullptr;
 }
 
 QuantizedPacked packed_of(const QuantizedGeometry& g, const Descs& inputs) {
   return g.packed(inputs.has(Params::kKernelZero));
 }
 
+template <const QuantizedKernels& kernels>
 void prepare(const Params& params, const Descs& inputs, const Descs& outputs, const Emit& emit) {
   const bool has_zeros = inputs.has(Params::kKernelZero);
   if (inputs[Params::kKernel].data<void>() == nullptr) return;
   if (has_zeros && inputs[Params::kKernelZero].data<void>() == nullptr) return;
-  const QuantizedGeometry g = geometry(params, inputs, outputs);
+  const QuantizedGeometry g = geometry(params, inputs, outputs, kernels.tiles != nullptr);
   const QuantizedPacked packed = packed_of(g, inputs);
   const KernelPlaces places = g.places();
   char* const to = emit.alloc<char>(static_cast<uint64_t>(packed.bytes()) + 1);
@@ -93,7 +95,7 @@ struct Rooms {
 
 template <const QuantizedKernels& kernels>
 uint64_t workspace(const Params& params, const Descs& inputs, const Descs& outputs, int n_threads) {
-  const QuantizedGeometry g = geometry(params, inputs, outputs);
+  const QuantizedGeometry g = geometry(params, inputs, outputs, kernels.tiles != nullptr);
   const QuantizedPacked packed = packed_of(g, inputs);
   const int64_t slot = tile_slot(kernels, g.out_height * g.out_width, packed.entries);
   return static_cast<uint64_t>(Rooms(g, inputs, packed).bytes() + slot * (n_threads > 1 ? n_threads : 1));
@@ -107,6 +109,7 @@ void set_input(const QuantizedGeometry& g, State* state) {
   args.a_group = g.blocks_of_group() * plane_bytes;
   args.a_row = g.f.stride[1] * row_bytes;
   args.a_pixel = g.f.stride[2] * g.lanes;
+  args.is_direct = g.reads_in_place();
   state->offsets = g.offsets(plane_bytes, row_bytes);
   QuantizedFill& fill = state->fill;
   fill.is_blocked = !g.is_linear;
@@ -186,7 +189,7 @@ void set_pieces(const QuantizedGeometry& g, int64_t per_row, const RunSetup& set
 
 State plan(const QuantizedKernels& kernels, const Params& params, const Descs& inputs, const Descs& outputs,
            const RunSetup& setup) {
-  const QuantizedGeometry g = geometry(params, inputs, outputs);
+  const QuantizedGeometry g = geometry(params, inputs, outputs, kernels.tiles != nullptr);
   const DataType x_type = inputs[Params::kX].type();
   State state;
   state.kernels = &kernels;
@@ -310,7 +313,7 @@ State plan_with(const Params& params, const Descs& inputs, const Descs& outputs,
    .types = TYPES_OF(y, bias, y_zero),                                            \
    .formats = format " linear linear linear linear linear linear chw16 -> chw16", \
    .fits = fits_with<isa##_quantized>,                                            \
-   .prepare = prepare,                                                            \
+   .prepare = prepare<isa##_quantized>,                                           \
    .workspace = workspace<isa##_quantized>,                                       \
    .enqueue = enqueue,                                                            \
    .replaces = inputs_bits(Params::kKernel, Params::kKernelZero),                 \

@@ -203,6 +203,7 @@ State plan(const QuantizedKernels& kernels, const Params& params, const Descs& i
   state.pieces.pieces = cut(sets * args.rows, work, 1, setup.n_threads());
   state.slots_at = rooms.bytes();
   if (!kernels.tiles) return state;
+  args.is_direct = args.a_pixel % (kEntriesOfTile * kQuantizedEntry) == 0 && size.m >= kTileOfPixels;
   const int64_t room = static_cast<int64_t>(setup.workspace_bytes()) - state.slots_at;
   state.pieces = cut_into_tiles(kernels, setup.n_threads(), room, &args);
   return state;
