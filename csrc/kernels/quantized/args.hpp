@@ -99,6 +99,15 @@ struct QuantizedRows {
   int64_t k, padded;
 };
 
+// A matrix b [k, n] of a run into panels of whole entries, as int8, and the sums of its columns.
+struct QuantizedPack {
+  const uint8_t* b;
+  int8_t* to;
+  int32_t* sums;  // [panel][kQuantizedColumns]
+  uint8_t flip;   // 0x80 where b is uint8
+  int64_t k, n, entries;
+};
+
 // Elements in real numbers as integers of 8 bits: y = limited(nearest(x / scale)) + zero.
 struct QuantizedSteps {
   const float* x;
@@ -131,6 +140,7 @@ struct QuantizedAddition {
 //   quantized_depthwise (image, block, rows of y that are taken at once)
 //   quantized_fill   (image, block, row of `to`)
 //   quantized_rows   (row)
+//   quantized_pack   (panel)
 // and of elements in those behind it; quantized_range finds the least and the largest, or 0.
 DOVETAIL_KERNELS(void quantized_sums(const QuantizedArgs& args, int64_t first, int64_t last);
                  void quantized_tiles(const QuantizedArgs& args, int64_t first, int64_t last, void* scratch);
@@ -138,6 +148,7 @@ DOVETAIL_KERNELS(void quantized_sums(const QuantizedArgs& args, int64_t first, i
                  void quantized_depthwise(const QuantizedDepthwise& args, int64_t first, int64_t last);
                  void quantized_fill(const QuantizedFill& args, int64_t first, int64_t last);
                  void quantized_rows(const QuantizedRows& args, int64_t first, int64_t last);
+                 void quantized_pack(const QuantizedPack& args, int64_t first, int64_t last);
                  void quantized_steps(const QuantizedSteps& args, int64_t first, int64_t last);
                  void dequantized_steps(const DequantizedSteps& args, int64_t first, int64_t last);
                  void quantized_addition(const QuantizedAddition& args, int64_t first, int64_t last);

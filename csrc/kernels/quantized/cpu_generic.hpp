@@ -10,6 +10,7 @@
 #include "kernels/quantized/depthwise.hpp"
 #include "kernels/quantized/dot.hpp"
 #include "kernels/quantized/finish.hpp"
+#include "kernels/quantized/pack.hpp"
 #include "kernels/quantized/steps.hpp"
 
 namespace DT_ISA {

@@ -15,14 +15,15 @@ struct QuantizedKernels {
   void (*depthwise)(const QuantizedDepthwise& args, int64_t first, int64_t last);
   void (*fill)(const QuantizedFill& args, int64_t first, int64_t last);
   void (*rows)(const QuantizedRows& args, int64_t first, int64_t last);
+  void (*pack)(const QuantizedPack& args, int64_t first, int64_t last);
   int64_t panels;
   void (*tiles)(const QuantizedArgs& args, int64_t first, int64_t last, void* scratch) = nullptr;  // instead of sums
 };
 
-#define DT_QUANTIZED_KERNELS(isa, needs)                                                                \
-  inline constexpr QuantizedKernels isa##_quantized = {isa::quantized_sums,      isa::quantized_a_sums, \
-                                                       isa::quantized_depthwise, isa::quantized_fill,   \
-                                                       isa::quantized_rows,      isa::kQuantizedPanels};
+#define DT_QUANTIZED_KERNELS(isa, needs)                                                         \
+  inline constexpr QuantizedKernels isa##_quantized = {                                          \
+      isa::quantized_sums, isa::quantized_a_sums, isa::quantized_depthwise, isa::quantized_fill, \
+      isa::quantized_rows, isa::quantized_pack,   isa::kQuantizedPanels};
 DOVETAIL_EACH_ISA(DT_QUANTIZED_KERNELS)
 #if defined(__x86_64__)
 DT_QUANTIZED_KERNELS(avx512vnni, kAvx512Vnni)
@@ -31,6 +32,7 @@ inline constexpr QuantizedKernels amx_quantized = {.sums = nullptr,
                                                    .depthwise = nullptr,
                                                    .fill = avx512vnni::quantized_fill,
                                                    .rows = avx512vnni::quantized_rows,
+                                                   .pack = avx512vnni::quantized_pack,
                                                    .panels = 2,
                                                    .tiles = amx::quantized_tiles};
 #endif

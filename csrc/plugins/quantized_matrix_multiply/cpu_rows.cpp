@@ -235,9 +235,15 @@ void enqueue(const Params&, State& state, const Run& run) {
                         state.n,
                         has_zeros ? run.input(Params::kBZero).volume() : 0,
                         b.type()};
-      run_pieces(run, state.packing,
-                 [&](int64_t first, int64_t last) { raw.pack_panels(state.packed, first, last, to); });
-      raw.pack_zeros(state.packed, to);
+      const QuantizedPack pack = {raw.b,
+                                  reinterpret_cast<int8_t*>(to),
+                                  reinterpret_cast<int32_t*>(to + state.packed.sums_at()),
+                                  static_cast<uint8_t>(b.type() == DataType::kUINT8 ? 0x80 : 0),
+                                  state.k,
+                                  state.n,
+                                  state.packed.entries};
+      run_pieces(run, state.packing, [&](int64_t first, int64_t last) { kernels.pack(pack, first, last); });
+      if (i == 0) raw.pack_zeros(state.packed, to);  // the same for all
       packed = to;
     }
     QuantizedArgs& args = state.args;
