@@ -3,8 +3,9 @@
 `build.ranges` has the largest magnitude of a tensor that is to be stored, from calibration or `dynamic_range`. Where a
 convolution or a product with constant weights takes such a tensor, it is stored as INT8 of the scale range / 127 for
 all that takes it, and so is, in front of it, what moves, maxima, concatenations and additions are made of. Weights have
-a scale for each output channel, largest magnitude / 127. The passes behind this one then compute on the integers, as in
-networks with such layers of their own.
+a scale for each output channel, largest magnitude / 127. What is a function of one such sum, as x * sigmoid(x), is
+looked up in a table of its 256 values, so the sum is stored in INT8 as well. The passes behind this one then compute on
+the integers, as in networks with such layers of their own.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 import numpy
 
 from dovetail.core.types import DataType, DeviceType
-from dovetail.plugins.rewrites import Rewrites, is_op
+from dovetail.plugins.rewrites import Rewrites, is_op, number_of, same_dims
 from dovetail.plugins.rewrites_stored import is_move
 
 STEPS = 127
+_MOST_LAYERS = 24  # of a function
 
 
 def quantize_by_ranges(graph: Any, build: Any) -> Any:
@@ -26,6 +28,7 @@ def quantize_by_ranges(graph: Any, build: Any) -> Any:
         return graph
     edit = Rewrites(graph, build, "quantize_by_ranges")
     chosen = _Chosen(edit, build.ranges)
+    weighted = []
     for layer in edit.layers():
         weights = _constant_weights(layer)
         if weights is None or not _may_be_int8(edit, layer):
@@ -34,9 +37,11 @@ def quantize_by_ranges(graph: Any, build: Any) -> Any:
         if not chosen.choose(x):
             edit.note(f"not in INT8, {chosen.why_not(x)}", layer)
             continue
+        weighted.append((layer, weights))
+        edit.note("in INT8, by the ranges of their inputs", layer)
+    for layer, weights in weighted:
         layer.precision = None  # it computes on integers
         _quantize_weights(edit, layer, weights)
-        edit.note("in INT8, by the ranges of their inputs", layer)
     for tensor, scale in chosen.scales.items():
         _store(edit, tensor, scale)
     return edit.finish()
@@ -87,10 +92,41 @@ class _Chosen:
         elif is_op(layer, "ElementWise", op="SUM") and not any(map(self.why_not, layer.inputs)):
             for side in layer.inputs:
                 self.choose(side)
+        elif layer.outputs[0] is tensor:
+            argument = _argument_of(tensor)
+            if argument is not None:
+                self.choose(argument)
 
 
 def _is_limit(layer: Any) -> bool:
     return is_op(layer, "Activation", type="RELU") or is_op(layer, "Activation", type="CLIP")
+
+
+def _argument_of(tensor: Any) -> Any:
+    """The sums of a convolution or product that a tensor is a function of, by layers on single numbers; else None."""
+    arguments: list[Any] = []
+    stack, seen = [tensor], set[Any]()
+    while stack and len(seen) <= _MOST_LAYERS:
+        found = stack.pop()
+        layer = found.producer
+        numbers = [number_of(one) for one in layer.inputs] if _is_pointwise(layer) else []
+        others = [one for one, number in zip(layer.inputs, numbers, strict=True) if number is None] if numbers else []
+        if others and not any(one.is_constant or not same_dims(one, tensor) for one in others):
+            stack += [one for one in others if one not in seen]
+            seen.update(others)
+        elif found not in arguments:
+            arguments.append(found)
+    if stack or len(arguments) != 1 or arguments[0] is tensor:
+        return None
+    made_by = arguments[0].producer
+    if is_op(made_by, "ElementWise", op="SUM"):  # a bias
+        made_by = next((one.producer for one in made_by.inputs if not one.is_constant), None)
+    return arguments[0] if _constant_weights(made_by) is not None else None
+
+
+def _is_pointwise(layer: Any) -> bool:
+    names = ("Activation", "ElementWise", "Unary")
+    return any(is_op(layer, name) for name in names) and all(one is not None for one in layer.inputs)
 
 
 def _may_be_int8(edit: Rewrites, layer: Any) -> bool:

@@ -76,6 +76,20 @@ def depthwise(net):
     net.output(net.conv(net.relu(net.conv(net.relu(net.conv(net.x)), groups=8)), kernel=1))
 
 
+def swish(net):
+    a = net.conv(net.x)
+    gate = net.network.add_activation(a, trt.ActivationType.SIGMOID).get_output(0)
+    net.output(net.conv(net.network.add_elementwise(a, gate, trt.ElementWiseOperation.PROD).get_output(0)))
+
+
+def hard_swish(net):
+    a = net.conv(net.x)
+    gate = net.network.add_activation(a, trt.ActivationType.HARD_SIGMOID)
+    gate.alpha, gate.beta = 1 / 6, 0.5
+    y = net.network.add_elementwise(a, gate.get_output(0), trt.ElementWiseOperation.PROD).get_output(0)
+    net.output(net.conv(net.conv(y, groups=8)))
+
+
 def two_outputs(net):
     middle = net.relu(net.conv(net.x))
     net.output(middle, "middle")
@@ -98,6 +112,8 @@ CONV = "QuantizedConvolution"
         (pooled, ["Quantize", CONV, "Pooling", CONV]),
         (joined, ["Quantize", CONV, CONV, "Concatenation", CONV]),
         (depthwise, ["Quantize", CONV, CONV, CONV]),
+        (swish, ["Quantize", CONV, "ByteTable", CONV]),
+        (hard_swish, ["Quantize", CONV, "ByteTable", CONV, CONV]),
     ],
 )
 def test_layers_between_convolutions_work_on_integers(make, steps):
@@ -107,6 +123,17 @@ def test_layers_between_convolutions_work_on_integers(make, steps):
     again = Net()
     make(again)
     again.near()
+
+
+def test_a_gate_of_its_own_is_no_function_of_one_tensor():
+    """Squeeze and excite: the sums are taken in float by the mean and by the product."""
+    net = Net()
+    a = net.relu(net.conv(net.x))
+    mean = net.network.add_reduce(a, trt.ReduceOperation.AVG, 0b1100, True).get_output(0)
+    gate = net.network.add_activation(net.conv(mean, kernel=1), trt.ActivationType.SIGMOID).get_output(0)
+    net.output(net.conv(net.network.add_elementwise(a, gate, trt.ElementWiseOperation.PROD).get_output(0)))
+    net.near()
+    assert "ByteTable" not in steps_of(net.plan())
 
 
 def test_an_output_in_the_middle_stays_in_float():
