@@ -97,17 +97,19 @@ def exact_sums(node, x, kernel, x_zero, kernel_zero):
 def bytes_convolved(node, x, kernel, zeros, bias=None, *more, to_type=DataType.INT32):
     """QuantizedConvolution of two inputs with zero points, and `more` behind them; None if it is another one.
 
-    That has a window of one or two dims, x of 8 bits with one zero point, and a kernel that is int8 without one, or can
-    be stored so.
+    That has a window of one or two dims, x of 8 bits with one zero point, and a kernel that is int8 without one, or is
+    known and can be stored so.
     """
     x_zero, kernel_zero = zeros
-    stored = _int8_kernel(node, kernel, kernel_zero)
+    stored, zero_of_kernel = _int8_kernel(node, kernel, kernel_zero)
     has_zero = not is_given(node, x_zero) or is_single(node[x_zero])
     if stored is None or not has_zero or node.type_name(x) not in BYTES or rank_of(node[kernel]) not in (3, 4):
         return None
     spatial, fields = onnx_window(node, node[kernel])
     zero = None if has_no_zero_point(node, x_zero) else node[x_zero]
     inputs = [node[x], stored, bias, zero, *more]
+    if zero_of_kernel is not None:
+        inputs += [None] * (6 - len(inputs)) + [zero_of_kernel]
     maps = node[kernel].shape[0]
     return onnx_convolved(
         node, "QuantizedConvolution", spatial, inputs, num_output_maps=maps, to_type=to_type, **fields
@@ -115,14 +117,24 @@ def bytes_convolved(node, x, kernel, zeros, bias=None, *more, to_type=DataType.I
 
 
 def _int8_kernel(node, kernel, zero):
-    """The kernel as int8 whose zero point is 0; None if it cannot be had without computing."""
-    if node.type_name(kernel) == "INT8" and has_no_zero_point(node, zero):
-        return node[kernel]
-    known = node.constant(kernel)
-    middle = node.constant(zero) if is_given(node, zero) else None
-    if node.type_name(kernel) != "UINT8" or known is None or middle is None or (middle != 128).any():
-        return None
-    return node.as_tensor((known.astype(numpy.int16) - 128).astype(numpy.int8))
+    """The kernel as int8, and its zero point if that is not 0; (None, None) if no layer takes it so."""
+    type_name = node.type_name(kernel)
+    if type_name == "INT8" and has_no_zero_point(node, zero):
+        return node[kernel], None
+    known, middle = node.constant(kernel), numpy.zeros(1, numpy.int16)
+    if is_given(node, zero):
+        middle = node.constant(zero)
+    if type_name not in BYTES or known is None or middle is None:
+        return None, None
+    moved = 128 if type_name == "UINT8" else 0
+    stored, middle = ((a.astype(numpy.int16) - moved).astype(numpy.int8) for a in (known, middle))
+    if not middle.any():
+        return node.as_tensor(stored), None
+    groups, is_dilated = node.attr("group", 1), any(step != 1 for step in node.attr("dilations", ()))
+    is_depthwise = groups == known.shape[0] and known.shape[1] == 1 and known[0].size > 1 and not is_dilated
+    if known.ndim != 4 or not (groups == 1 or is_depthwise) or middle.size not in (1, known.shape[0]):
+        return None, None
+    return node.as_tensor(stored), node.as_tensor(middle.reshape(-1))
 
 
 def conv_integer(node):

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from networks import new_network
+from onnx import TensorProto, helper, numpy_helper
+from onnx_models import parsed
 from quantized import INT8, UINT8, integers, zero_point
 
 import dovetail as trt
@@ -223,3 +225,42 @@ def test_what_no_kernel_for_gpus_computes_is_left_to_the_cpu(name):
     context = trt.Runtime(builder.logger).deserialize_cuda_engine(plan).create_execution_context()
     (exact,) = truth(make_layer(trt.get_plugin_registry(), "QuantizedConvolution@1", arrays, values), arrays)
     np.testing.assert_array_equal(context.run({"x": arrays[0]})["y"], exact)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "groups"), [((21, 20, 3, 3), 1), ((20, 1, 3, 3), 20), ((12, 10, 2, 2), 2)], ids=["plain", "each", "two"]
+)
+@pytest.mark.parametrize("type_", [np.uint8, np.int8])
+def test_onnx_kernels_with_any_zero_point(kernel, groups, type_):
+    rng, info = np.random.default_rng(3), np.iinfo(type_)
+    x = rng.integers(0, 256, (1, 20, 9, 8)).astype(np.uint8)
+    w = rng.integers(info.min, info.max + 1, kernel).astype(type_)
+    inputs = {"x": x, "w": w, "x_zero": np.uint8(7), "w_zero": type_(113)}
+    node = helper.make_node("ConvInteger", [*inputs], ["y"], group=groups, pads=[1, 1, 1, 1])
+    known = [numpy_helper.from_array(np.asarray(array), name) for name, array in inputs.items() if name != "x"]
+    graph = helper.make_graph(
+        [node],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, x.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, None)],
+        known,
+    )
+    builder, network, errors = parsed(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    )
+    assert not errors, errors
+    assert ("QuantizedConvolution" in [layer.spec.name for layer in network]) == (groups != 2)
+    plan = builder.build_serialized_network(network, builder.create_builder_config())
+    y = trt.Runtime(builder.logger).deserialize_cuda_engine(plan).create_execution_context().run({"x": x})["y"]
+    cells = np.pad(x.astype(np.int64) - 7, [(0, 0), (0, 0), (1, 1), (1, 1)])
+    windows = np.lib.stride_tricks.sliding_window_view(cells, kernel[2:], (2, 3))
+    maps, of_group = kernel[0] // groups, 20 // groups
+    wanted = [
+        np.einsum(
+            "chwij,kcij->khw",
+            windows[0, g * of_group : (g + 1) * of_group],
+            (w.astype(np.int64) - 113)[g * maps : (g + 1) * maps],
+        )
+        for g in range(groups)
+    ]
+    np.testing.assert_array_equal(y[0], np.concatenate(wanted))

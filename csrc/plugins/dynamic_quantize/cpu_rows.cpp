@@ -17,7 +17,8 @@ constexpr int64_t kMostPieces = 256;  // that the range is searched in
 template <RangeKernel range_of, StepsKernel steps>
 void enqueue(const DynamicQuantizeParams&, const Run& run) {
   const Tensor x = run.input(0);
-  const int64_t n = x.volume();
+  const FormatView view = view_of(x);
+  const int64_t n = view.stored();  // padding is 0, which the range has anyway
   const float* const values = x.data<const float>();
   float lows[kMostPieces] = {}, highs[kMostPieces] = {};
   const int n_threads = run.n_threads() < kMostPieces ? run.n_threads() : static_cast<int>(kMostPieces);
@@ -37,16 +38,17 @@ void enqueue(const DynamicQuantizeParams&, const Run& run) {
   *run.output(2).data<uint8_t>() = static_cast<uint8_t>(zero);
   const QuantizedSteps args = {values, run.output(0).data<uint8_t>(), scale, zero, -zero, 255.0f - zero};
   parallel_ranges(run, n, 2, 64, [&](int64_t first, int64_t last) { steps(args, first, last); });
+  zero_padding(view, args.y, 1);
 }
 
-#define DYNAMIC_QUANTIZE_ROW(isa, features) \
-  {.tactic = "linear_" #isa,                \
-   .needs = features,                       \
-   .types = "f32 -> u8 f32 u8",             \
-   .formats = "linear",                     \
+#define DYNAMIC_QUANTIZE_ROW(isa, features, format)  \
+  {.tactic = format "_" #isa,                        \
+   .needs = features,                                \
+   .types = "f32 -> u8 f32 u8",                      \
+   .formats = format " -> " format " linear linear", \
    .enqueue = enqueue<isa::quantized_range, isa::quantized_steps>},
 
-constexpr Row<DynamicQuantizeParams> kRows[] = {DOVETAIL_EACH_ISA(DYNAMIC_QUANTIZE_ROW)};
+constexpr Row<DynamicQuantizeParams> kRows[] = {DOVETAIL_EACH_ISA_WITH(DOVETAIL_EACH_FORMAT_OF, DYNAMIC_QUANTIZE_ROW)};
 
 }  // namespace
 
