@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,19 +44,12 @@ class Stored:
 def dequantized(tensor: GraphTensor | None) -> Stored | None:
     """The integers of 8 bits behind a dequantise layer whose scales and zero point are known, else None.
 
-    Constants may have got extents of 1 in front since.
+    Constants may have got extents of 1 since.
     """
     layer = None if tensor is None else tensor.producer
     if layer is not None and layer.spec.role == "unsqueeze":
-        given, made = layer.inputs[0], layer.outputs[0]
-        found = dequantized(given)
-        more = len(made.dims) - len(found.tensor.dims) if found is not None else 0
-        if found is None or found.tensor.constant is None or not all(extent.same(1) for extent in made.dims[:more]):
-            return None
-        array = found.tensor.constant.reshape((1,) * more + found.tensor.constant.shape)
-        n_profiles = len(found.tensor.ranges)
-        wider = GraphTensor.of_array(found.tensor.name, array, n_profiles, origin=found.tensor.origin)
-        return replace(found, tensor=wider, axis=found.axis + more if found.axis >= 0 else found.axis)
+        found = dequantized(layer.inputs[0])
+        return None if found is None or found.tensor.constant is None else _unsqueezed(found, layer.outputs[0])
     if layer is None or layer.spec.role not in ("dequantize", "affine dequantize"):
         return None
     stored, scale = layer.inputs[0], layer.inputs[1]
@@ -71,6 +65,19 @@ def dequantized(tensor: GraphTensor | None) -> Stored | None:
     if zero is None or zero.constant is None:
         return None
     return Stored(stored, scales.reshape(()), zero if zero.constant.any() else None, is_affine=True)
+
+
+def _unsqueezed(given: Stored, made: GraphTensor) -> Stored | None:
+    """A constant with the dims of a tensor that has more extents of 1."""
+    extents, axis = [extent.value for extent in made.dims], given.axis
+    if None in extents:
+        return None
+    array = given.tensor.constant.reshape(extents)
+    if not given.has_one_scale:  # its axis is the one with as many elements in front of it
+        front = math.prod(given.tensor.constant.shape[:axis])
+        axis = next(i for i, n in enumerate(extents) if n == given.scales.size and math.prod(extents[:i]) == front)
+    wider = GraphTensor.of_array(given.tensor.name, array, len(given.tensor.ranges), origin=given.tensor.origin)
+    return replace(given, tensor=wider, axis=axis)
 
 
 def vector_of(tensor: GraphTensor, dims: Any, axis: int, n_profiles: int) -> GraphTensor | None:

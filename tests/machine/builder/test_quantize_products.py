@@ -42,6 +42,18 @@ def test_a_convolution_without_a_quantise_layer_gives_float32(ops):
     )
 
 
+@pytest.mark.parametrize("axis", [0, None])
+@pytest.mark.parametrize("window", [1, 3])
+def test_a_convolution_of_one_dim_is_one_layer(ops, axis, window):
+    model = Model()
+    x = model.through(model.input("x", (2, 20, 31)), 0.031, np.uint8(97))
+    y = model.add("Conv", x, model.weights((20, 20, window), axis=axis), model.bias(20), pads=[1, 1])
+    model.output(model.quantize(y, 0.9, np.uint8(3)))
+    found = ops(model)
+    assert found.count(CONVOLVED) == 1 and "Convolution" not in found
+    near(model, picture((2, 20, 31)), 1, level=1)
+
+
 @pytest.mark.parametrize("weights", [{"axis": 1}, {}, {"zero": 128, "dtype": np.uint8}, {"zero": 3, "dtype": np.uint8}])
 def test_a_product_and_its_bias_are_one_layer(ops, weights):
     model = Model()
