@@ -29,7 +29,8 @@ def find_byte_tables(graph: Any, build: Any) -> Any:
             continue
         search = _Search(edit)
         found = search.function_of(layer.inputs[0])
-        source = next((source for source in found if same_dims(source, layer.outputs[0])), None)
+        # The first one of a chain of tables, which are not needed then.
+        source = next((source for source in reversed(found) if same_dims(source, layer.outputs[0])), None)
         if source is None or not edit.may_change([layer, *search.layers], may_have_scales=True):
             continue
         table = edit.weights(f"table of {layer.name}", wanted.stored(found[source]), [])
@@ -49,12 +50,12 @@ class _Search:
         """Empty if the tensor is no function of one tensor of 8 bits."""
         found = dequantized(tensor)
         if found is not None:
-            stored, steps = found
-            function = {stored: steps.reals()}
-            behind = stored.producer
-            if is_op(behind, "ByteTable") and behind.inputs[1].constant is not None:
-                bytes_ = behind.inputs[1].constant.view(numpy.uint8)
-                function[behind.inputs[0]] = steps.reals()[bytes_]
+            stored, values = found[0], found[1].reals()
+            function = {stored: values}
+            while is_op(stored.producer, "ByteTable") and stored.producer.inputs[1].constant is not None:
+                values = values[stored.producer.inputs[1].constant.view(numpy.uint8)]
+                stored = stored.producer.inputs[0]
+                function[stored] = values
             return function
         layer = None if tensor is None else tensor.producer
         if layer is None or len(self.layers) >= MOST_LAYERS or not any(is_op(layer, name) for name in POINTWISE):

@@ -175,6 +175,17 @@ FUNCTIONS = {
 }
 
 
+def gelu(model, x):
+    """Quantised behind each operation."""
+    inner = model.through(model.add("Div", x, model.constant(np.float32(2**0.5))), 0.05, np.uint8(90))
+    inner = model.through(model.add("Erf", inner), 2 / 255, np.uint8(127))
+    inner = model.through(model.add("Add", inner, model.constant(np.float32(1))), 2 / 255, np.uint8(0))
+    return model.add("Mul", model.add("Mul", x, inner), model.constant(np.float32(0.5)))
+
+
+FUNCTIONS["GELU, quantised behind each operation"] = gelu
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_one_tensor_are_looked_up(ops, name):
     model, x = start()
