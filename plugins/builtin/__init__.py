@@ -1,7 +1,6 @@
 """The built-in layers, one module each. They are reached through the registry, like those of any plugin."""
 
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from dovetail.core.contract import Library
+from dovetail.core.environment import installed_file
 from dovetail.core.types import DeviceType
 from dovetail.plugins import hookimpl
 
@@ -76,17 +76,6 @@ def dovetail_graph_passes(registry: Any) -> None:
 @hookimpl
 def dovetail_native_libraries() -> list[str | Library]:
     """The libraries with the kernels for the CPU and for the GPU."""
-    cpu, cuda = _installed(LIBRARY), _installed(CUDA_LIBRARY)
+    cpu, cuda = installed_file(LIBRARY), installed_file(CUDA_LIBRARY)
     not_built = "" if cuda.is_file() else "not built (DOVETAIL_CUDA=OFF, or no nvcc or driver at build)"
     return [str(cpu), Library(str(cuda), DeviceType.GPU, not_built)]
-
-
-def _installed(library: Path) -> Path:
-    """The path of a built-in library. In an editable install it is in another folder than the sources."""
-    package = importlib.util.find_spec("dovetail")
-    native = importlib.util.find_spec("dovetail._native")
-    folders = [Path(place) for place in (package and package.submodule_search_locations) or []]
-    if native is not None and native.origin:
-        folders.insert(0, Path(native.origin).parent)
-    places = [folder / library for folder in folders]
-    return next((path for path in places if path.is_file()), places[0] if places else Path(library))
