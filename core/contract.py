@@ -435,6 +435,9 @@ class Lookup(Protocol):
     def near_misses(self, name: str, version: str = "1", namespace: str = "") -> list[tuple[str, str]]:
         """(what, why) lines for the message of a lookup that failed."""
 
+    def why_closed(self, library: str) -> str:
+        """Why a library of an installed plugin was not opened, by the name of its file; "" where there is no reason."""
+
     def with_role(self, role: str) -> OpSpec:
         """The op with a role, such as "reformat". Raises PluginNotFound."""
 

@@ -19,6 +19,7 @@ from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.plan import IHostMemory
 from dovetail.machine.plan_cache import PlanCache, key_of
 from dovetail.machine.ranges import DynamicInput, Range, Ranges, covering, given_ranges, profile_of, text_of, widened
+from dovetail.machine.runtime import Runtime
 
 
 class ModelEngine:
@@ -57,6 +58,7 @@ class ModelEngine:
                     f"'{source.path or 'the plan'}' is a plan: it was built already",
                     hint="shapes, cache, device and configure are for models. Build it again to change them.",
                 )
+            Runtime(logger)  # the plugins that the plan may need are loaded
             self._use(ICudaEngine(source.plan, max_threads))
             return
         if cache is not None:

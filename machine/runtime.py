@@ -106,7 +106,8 @@ class Runtime(Reporting):
         try:
             return ICudaEngine(plan, self._max_threads, device, self.logger, self._spin_microseconds, self._pin_threads)
         except PluginNotFound as error:
-            error.facts += self._left_out(getattr(error, "op", ""))
+            closed = self._lookup.why_closed(dict(error.facts).get("library", ""))
+            error.facts += [("not opened", closed)] if closed else self._left_out(getattr(error, "op", ""))
             raise
 
     def _left_out(self, op: str) -> list[tuple[str, str]]:

@@ -86,6 +86,10 @@ class Registry(TensorRTNames):
         misses = near.near_misses(name, version, namespace, *self._visible())
         return [(miss.what, miss.why) for miss in misses]
 
+    def why_closed(self, library: str) -> str:
+        """Why a library of an installed plugin was not opened, by the name of its file; "" where there is no reason."""
+        return next((one.reason for one in self.records() if one.name == library and one.state == "disabled"), "")
+
     def with_role(self, role: str) -> OpSpec:
         """The op with a role, such as "reformat"; if there are several, the one registered first.
 

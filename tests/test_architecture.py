@@ -104,6 +104,7 @@ INCLUDES = [
     *((f"csrc/kernels/{name}/*", " ".join(f"kernels/{family}/*" for family in [name, *below.split()]) + " dovetail/*")
       for name, below in FAMILIES.items()),
     ("csrc/plugins/*", "dovetail/* kernels/*"),
+    ("csrc/onednn/*", "dovetail/* plugins/*"),
     ("csrc/bindings/*", "dovetail/* runtime/* bindings/* pybind11/* Python.h"),
     ("csrc/tests/*", "dovetail/* kernels/layout/* runtime/* nlohmann/*"),
 ]  # fmt: skip

@@ -139,6 +139,7 @@ def test_the_wheel_holds_headers_and_libraries(contents):
     libraries = {
         "lib/libdovetail.so",
         "lib/libdovetail_cpu.so",
+        "lib/libdovetail_onednn.so",
         f"_native{sysconfig.get_config_var('EXT_SUFFIX')}",
     }
     assert {f"dovetail/{name}" for name in headers | libraries} - contents == set()
@@ -153,7 +154,8 @@ def test_the_command_and_the_built_in_plugins_are_entry_points(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
         text = archive.read(name).decode()
-    assert "[dovetail.plugins]\nbuiltin = dovetail.plugins.builtin" in text.replace("=", " = ").replace("  ", " ")
+    plugins = re.search(r"^\[dovetail\.plugins\]\n((?:\w.*\n)*)", text, re.MULTILINE)[1].replace(" ", "").split()
+    assert sorted(plugins) == ["builtin=dovetail.plugins.builtin", "onednn=dovetail.plugins.onednn"]
     assert "dovetail" in text and "[console_scripts]" in text
 
 
@@ -164,6 +166,7 @@ def test_the_installed_wheel_runs_by_itself(installed, tmp_path):
     assert out.strip() == "[[3.0, 3.0, 3.0], [3.0, 3.0, 3.0]]"
 
 
-def test_the_plugin_library_exports_its_entry_alone(installed):
-    out = run("nm", "--dynamic", "--defined-only", installed / "dovetail/lib/libdovetail_cpu.so")
+@pytest.mark.parametrize("name", ["cpu", "onednn"])
+def test_a_plugin_library_exports_its_entry_alone(installed, name):
+    out = run("nm", "--dynamic", "--defined-only", installed / f"dovetail/lib/libdovetail_{name}.so")
     assert [line.split()[-1] for line in out.splitlines()] == ["dovetail_plugin_entry_v1"]

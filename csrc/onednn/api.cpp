@@ -36,12 +36,12 @@ struct Library {
     fesetenv(&floats);
     if (!handle) return ::dlerror();
     const auto in_file = [file](const std::string& text) { return std::string(file) + " " + text; };
-#define ONEDNN_FIND(name, result, parameters)                                              \
-  api.name = reinterpret_cast<result(*) parameters>(::dlsym(handle, "dnnl_" #name));      \
-  if (std::string(#name) == "version" && api.version) {                                    \
-    const std::string trouble_with_it = refused(*api.version());                           \
-    if (!trouble_with_it.empty()) return in_file(trouble_with_it);                         \
-  }                                                                                        \
+#define ONEDNN_FIND(name, result, parameters)                                        \
+  api.name = reinterpret_cast<result(*) parameters>(::dlsym(handle, "dnnl_" #name)); \
+  if (std::string(#name) == "version" && api.version) {                              \
+    const std::string trouble_with_it = refused(*api.version());                     \
+    if (!trouble_with_it.empty()) return in_file(trouble_with_it);                   \
+  }                                                                                  \
   if (!api.name) return in_file("has no function dnnl_" #name);
     ONEDNN_FUNCTIONS(ONEDNN_FIND)
 #undef ONEDNN_FIND

@@ -60,52 +60,52 @@ enum Tag : int {
   kGoihw16i16o = 124,  // of groups
   kOhwi16o = 211,      // of few channels
   kIohw16i16o = 225,   // of deconvolutions
-  kBa16a16b = 503,     // matrices in panels of 16 columns; those of 32, 48 and 64 follow
-  kBa16a16b2a = 381    // the same in pairs, for bfloat16
+  kPanels = 503,       // matrices in panels of 16 columns; those of 32, 48 and 64 follow
+  kPairPanels = 381    // the same in pairs, for bfloat16
 };
 enum Query : int { kName = 8, kScratch = 136 };
 enum Name : int { kSource = 1, kDestination = 17, kWeights = 33, kBias = 41, kScratchpad = 80 };
 inline int operand_of(int post_op) { return 32768 * (post_op + 1) | 2; }
 
 // X(name without dnnl_, result, parameters)
-#define ONEDNN_FUNCTIONS(X)                                                                                          \
-  X(version, const Version*, ())                                                                                     \
-  X(engine_create, int, (Engine**, int kind, size_t index))                                                          \
-  X(stream_create, int, (Stream**, Engine*, unsigned flags))                                                         \
-  X(stream_destroy, int, (Stream*))                                                                                  \
-  X(memory_desc_create_with_tag, int, (MemoryDesc**, int rank, Dims, int type, int tag))                             \
-  X(memory_desc_create_with_strides, int, (MemoryDesc**, int rank, Dims, int type, Dims strides))                    \
-  X(memory_desc_get_size, size_t, (const MemoryDesc*))                                                               \
-  X(memory_desc_destroy, int, (MemoryDesc*))                                                                         \
-  X(memory_create, int, (Memory**, const MemoryDesc*, Engine*, void* data))                                          \
-  X(memory_set_data_handle, int, (Memory*, void* data))                                                              \
-  X(memory_destroy, int, (Memory*))                                                                                  \
-  X(post_ops_create, int, (PostOps**))                                                                               \
-  X(post_ops_append_eltwise, int, (PostOps*, int algorithm, float alpha, float beta))                                \
-  X(post_ops_append_binary, int, (PostOps*, int algorithm, const MemoryDesc*))                                       \
-  X(post_ops_destroy, int, (PostOps*))                                                                               \
-  X(primitive_attr_create, int, (Attributes**))                                                                      \
-  X(primitive_attr_set_post_ops, int, (Attributes*, const PostOps*))                                                 \
-  X(primitive_attr_set_scratchpad_mode, int, (Attributes*, int mode))                                                \
-  X(primitive_attr_destroy, int, (Attributes*))                                                                      \
-  X(convolution_forward_primitive_desc_create, int,                                                                  \
-    (PrimitiveDesc**, Engine*, int kind, int algorithm, const MemoryDesc* x, const MemoryDesc* kernel,               \
-     const MemoryDesc* bias, const MemoryDesc* y, Dims strides, Dims dilations, Dims before, Dims behind,            \
-     const Attributes*))                                                                                             \
-  X(deconvolution_forward_primitive_desc_create, int,                                                                \
-    (PrimitiveDesc**, Engine*, int kind, int algorithm, const MemoryDesc* x, const MemoryDesc* kernel,               \
-     const MemoryDesc* bias, const MemoryDesc* y, Dims strides, Dims dilations, Dims before, Dims behind,            \
-     const Attributes*))                                                                                             \
-  X(matmul_primitive_desc_create, int,                                                                               \
+#define ONEDNN_FUNCTIONS(X)                                                                                           \
+  X(version, const Version*, ())                                                                                      \
+  X(engine_create, int, (Engine**, int kind, size_t index))                                                           \
+  X(stream_create, int, (Stream**, Engine*, unsigned flags))                                                          \
+  X(stream_destroy, int, (Stream*))                                                                                   \
+  X(memory_desc_create_with_tag, int, (MemoryDesc**, int rank, Dims, int type, int tag))                              \
+  X(memory_desc_create_with_strides, int, (MemoryDesc**, int rank, Dims, int type, Dims strides))                     \
+  X(memory_desc_get_size, size_t, (const MemoryDesc*))                                                                \
+  X(memory_desc_destroy, int, (MemoryDesc*))                                                                          \
+  X(memory_create, int, (Memory**, const MemoryDesc*, Engine*, void* data))                                           \
+  X(memory_set_data_handle, int, (Memory*, void* data))                                                               \
+  X(memory_destroy, int, (Memory*))                                                                                   \
+  X(post_ops_create, int, (PostOps**))                                                                                \
+  X(post_ops_append_eltwise, int, (PostOps*, int algorithm, float alpha, float beta))                                 \
+  X(post_ops_append_binary, int, (PostOps*, int algorithm, const MemoryDesc*))                                        \
+  X(post_ops_destroy, int, (PostOps*))                                                                                \
+  X(primitive_attr_create, int, (Attributes**))                                                                       \
+  X(primitive_attr_set_post_ops, int, (Attributes*, const PostOps*))                                                  \
+  X(primitive_attr_set_scratchpad_mode, int, (Attributes*, int mode))                                                 \
+  X(primitive_attr_destroy, int, (Attributes*))                                                                       \
+  X(convolution_forward_primitive_desc_create, int,                                                                   \
+    (PrimitiveDesc**, Engine*, int kind, int algorithm, const MemoryDesc* x, const MemoryDesc* kernel,                \
+     const MemoryDesc* bias, const MemoryDesc* y, Dims strides, Dims dilations, Dims before, Dims behind,             \
+     const Attributes*))                                                                                              \
+  X(deconvolution_forward_primitive_desc_create, int,                                                                 \
+    (PrimitiveDesc**, Engine*, int kind, int algorithm, const MemoryDesc* x, const MemoryDesc* kernel,                \
+     const MemoryDesc* bias, const MemoryDesc* y, Dims strides, Dims dilations, Dims before, Dims behind,             \
+     const Attributes*))                                                                                              \
+  X(matmul_primitive_desc_create, int,                                                                                \
     (PrimitiveDesc**, Engine*, const MemoryDesc* a, const MemoryDesc* b, const MemoryDesc* bias, const MemoryDesc* y, \
-     const Attributes*))                                                                                             \
-  X(reorder_primitive_desc_create, int,                                                                              \
-    (PrimitiveDesc**, const MemoryDesc* from, Engine*, const MemoryDesc* to, Engine*, const Attributes*))            \
-  X(primitive_desc_query, int, (const PrimitiveDesc*, int what, int index, void* result))                            \
-  X(primitive_desc_query_md, const MemoryDesc*, (const PrimitiveDesc*, int what, int index))                         \
-  X(primitive_desc_destroy, int, (PrimitiveDesc*))                                                                   \
-  X(primitive_create, int, (Primitive**, const PrimitiveDesc*))                                                      \
-  X(primitive_execute, int, (const Primitive*, Stream*, int n, const Argument*))                                     \
+     const Attributes*))                                                                                              \
+  X(reorder_primitive_desc_create, int,                                                                               \
+    (PrimitiveDesc**, const MemoryDesc* from, Engine*, const MemoryDesc* to, Engine*, const Attributes*))             \
+  X(primitive_desc_query, int, (const PrimitiveDesc*, int what, int index, void* result))                             \
+  X(primitive_desc_query_md, const MemoryDesc*, (const PrimitiveDesc*, int what, int index))                          \
+  X(primitive_desc_destroy, int, (PrimitiveDesc*))                                                                    \
+  X(primitive_create, int, (Primitive**, const PrimitiveDesc*))                                                       \
+  X(primitive_execute, int, (const Primitive*, Stream*, int n, const Argument*))                                      \
   X(primitive_destroy, int, (Primitive*))
 
 struct Api {

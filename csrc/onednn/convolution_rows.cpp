@@ -74,9 +74,8 @@ class Layer {
     const auto create = f_.is_transposed ? api().deconvolution_forward_primitive_desc_create
                                          : api().convolution_forward_primitive_desc_create;
     PrimitiveDesc* made = nullptr;
-    const int status =
-        create(&made, api().engine, kForwardInference, f_.is_transposed ? kDeconvolution : kConvolution, x.get(),
-               kernel.get(), bias.get(), y.get(), stride, dilation, before, behind, with.get());
+    const int status = create(&made, api().engine, kForwardInference, f_.is_transposed ? kDeconvolution : kConvolution,
+                              x.get(), kernel.get(), bias.get(), y.get(), stride, dilation, before, behind, with.get());
     return {status == 0 ? made : nullptr, api().primitive_desc_destroy};
   }
 
@@ -250,16 +249,16 @@ void enqueue(const Params&, Work& work, const Run& run) {
   work.run(run);
 }
 
-#define ONEDNN_ROW(Params, name, formats_)                                     \
-  {.tactic = name,                                                             \
-   .needs = kAvx512,                                                           \
-   .types = "f32 f32 f32 -> f32",                                              \
-   .formats = formats_,                                                        \
-   .fits = fits<Params>,                                                       \
-   .prepare = prepare<Params>,                                                 \
-   .enqueue = enqueue<Params>,                                                 \
-   .absorb = absorb<Params>,                                                   \
-   .replaces = inputs_bits(kKernel),                                           \
+#define ONEDNN_ROW(Params, name, formats_) \
+  {.tactic = name,                         \
+   .needs = kAvx512,                       \
+   .types = "f32 f32 f32 -> f32",          \
+   .formats = formats_,                    \
+   .fits = fits<Params>,                   \
+   .prepare = prepare<Params>,             \
+   .enqueue = enqueue<Params>,             \
+   .absorb = absorb<Params>,               \
+   .replaces = inputs_bits(kKernel),       \
    .plan = plan<Params>}
 
 constexpr Row<ConvolutionParams, Work> kConvolutionRows[] = {

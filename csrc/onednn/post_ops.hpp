@@ -13,7 +13,7 @@ namespace onednn {
 struct PostOp {
   int algorithm;
   float alpha, beta;
-  int tensor = -1;  // of the program; -1 for none
+  int tensor = -1;   // of the program; -1 for none
   int32_t form = 0;  // of the tensor: kEpilogueWhole, kEpilogueByChannel, kEpilogueOne
   int32_t type = 0;  // DT_TYPE_*
 };

@@ -13,7 +13,7 @@ using namespace dovetail;
 namespace onednn {
 namespace {
 
-enum { kA_, kB_, kBiasInput };
+enum { kLeft, kRight, kBiasInput };
 constexpr int64_t kPanel = 64;  // columns of a packed matrix that lie together, if it has as many
 
 // y = a * b, [batch, m, k] * [batch, k, n]. A packed b has no batch, and those of a are rows.
@@ -34,7 +34,7 @@ int word_of(DataType type) { return type == DataType::kBF16 ? kBf16 : kF32; }
 
 // The product of a layer at its opt extents, or why there is none.
 const char* product_of(const MatrixMultiplyParams& params, const Descs& inputs, const Descs& outputs, Product* p) {
-  const Desc a = inputs[kA_], b = inputs[kB_];
+  const Desc a = inputs[kLeft], b = inputs[kRight];
   if (!params.has_m() || !params.has_n()) return "a vector";
   const int batch = a.rank() - 2;
   p->m = a.opt()[params.m_of_a(batch)];
@@ -71,7 +71,7 @@ const char* product_of(const MatrixMultiplyParams& params, const Descs& inputs, 
 }
 
 const char* product_of(const FullyConnectedParams& params, const Descs& inputs, const Descs& outputs, Product* p) {
-  const Desc x = inputs[kA_], kernel = inputs[kB_];
+  const Desc x = inputs[kLeft], kernel = inputs[kRight];
   if (!kernel.is_constant() || kernel.is_dynamic()) return "a kernel that is computed";
   const int batch = x.rank() - 3;
   for (int i = 0; i < batch; ++i) p->m *= x.opt()[i];
@@ -146,12 +146,12 @@ class Layer {
       const int64_t bytes = p_.bytes();
       const int64_t y_at = (part.batches.first * p_.m + part.rows.first) * p_.n + part.columns.first;
       task.add(kSource, a_desc(part).get(),
-               {Place::kInput, kA_, bytes * (part.batches.first * p_.a[0] + part.rows.first * p_.a[1])});
+               {Place::kInput, kLeft, bytes * (part.batches.first * p_.a[0] + part.rows.first * p_.a[1])});
       if (p_.is_packed) {
         const int64_t in_front = part.columns.first / panel_ * static_cast<int64_t>(panel_bytes());
         task.add(kWeights, b_desc(part).get(), {Place::kPacked, 0, in_front});
       } else {
-        task.add(kWeights, b_desc(part).get(), {Place::kInput, kB_, bytes * part.batches.first * p_.b[0]});
+        task.add(kWeights, b_desc(part).get(), {Place::kInput, kRight, bytes * part.batches.first * p_.b[0]});
       }
       task.add(kDestination, y_desc(part).get(), {Place::kOutput, 0, bytes * y_at});
       if (p_.has_bias) {
@@ -209,7 +209,7 @@ class Layer {
   DescPointer b_desc(const Part& part) const {
     const int64_t dims[] = {part.batches.n, p_.k, part.columns.n};
     if (!p_.is_packed) return strided(3, dims, p_.word(), p_.b);
-    const int tag = (p_.is_bf16() ? kBa16a16b2a : kBa16a16b) + static_cast<int>(panel_ / 16) - 1;
+    const int tag = (p_.is_bf16() ? kPairPanels : kPanels) + static_cast<int>(panel_ / 16) - 1;
     return tagged(2, dims + 1, p_.word(), tag);
   }
   uint64_t panel_bytes() const {
@@ -265,7 +265,7 @@ int absorb(const Params& params, const Descs& inputs, const Descs& outputs, cons
 
 template <class Params>
 void prepare(const Params& params, const Descs& inputs, const Descs& outputs, const Emit& emit) {
-  const void* const b = inputs[kB_].template data<void>();
+  const void* const b = inputs[kRight].template data<void>();
   Product product;
   if (product_of(params, inputs, outputs, &product) || !product.is_packed || !b) return;
   const Layer layer(product);
@@ -292,16 +292,16 @@ void enqueue(const Params&, Work& work, const Run& run) {
   work.run(run);
 }
 
-#define ONEDNN_ROW(Params, name, needs_, types_)                                                         \
-  {.tactic = name,                                                                                       \
-   .needs = needs_,                                                                                      \
-   .types = types_,                                                                                      \
-   .formats = "linear",                                                                                  \
-   .fits = fits<Params>,                                                                                 \
-   .prepare = prepare<Params>,                                                                           \
-   .enqueue = enqueue<Params>,                                                                           \
-   .absorb = absorb<Params>,                                                                             \
-   .replaces = inputs_bits(kB_),                                                                         \
+#define ONEDNN_ROW(Params, name, needs_, types_) \
+  {.tactic = name,                               \
+   .needs = needs_,                              \
+   .types = types_,                              \
+   .formats = "linear",                          \
+   .fits = fits<Params>,                         \
+   .prepare = prepare<Params>,                   \
+   .enqueue = enqueue<Params>,                   \
+   .absorb = absorb<Params>,                     \
+   .replaces = inputs_bits(kRight),              \
    .plan = plan<Params>}
 
 constexpr Row<MatrixMultiplyParams, Work> kMatrixRows[] = {

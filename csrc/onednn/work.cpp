@@ -104,9 +104,9 @@ void Task::point(size_t tensor, const void* data) {
 }
 
 void Task::execute() {
-  expect_done(api().primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()),
-                                      arguments_.data()),
-              "primitive_execute");
+  expect_done(
+      api().primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()), arguments_.data()),
+      "primitive_execute");
 }
 
 void Task::run(const dovetail::Run& run) {

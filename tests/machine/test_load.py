@@ -1,5 +1,7 @@
 """`dovetail.load`: a model or a plan as a function of arrays."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -197,6 +199,13 @@ def test_a_plan_is_taken_and_cannot_grow(file, tmp_path):
             plan(ones(5, 3))
     with pytest.raises(errors.DefinitionError, match="was built already"):
         trt.load(tmp_path / "twice.plan", shapes={"x": (1, 3)})
+
+
+def test_a_plan_is_the_first_that_a_process_loads(file, tmp_path):
+    trt.load(file, shapes={"x": (2, 3)}).save(tmp_path / "twice.plan")
+    script = f"import dovetail as trt; print(trt.load({str(tmp_path / 'twice.plan')!r}).inputs)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "['x']\n", done.stderr
 
 
 def test_a_model_that_was_not_built_says_so(file):
