@@ -64,14 +64,11 @@ def check_finish(layer: Any, columns: Any, factor: Any, bias: Any, y_zero: Any) 
     check_zero(layer, "y_zero", y_zero, None, to)
 
 
-def check_limits(layer: Any) -> None:
-    """Raises FieldValueError if the limits of the result are none."""
-    if layer.low > layer.high:
-        raise FieldValueError(
-            f"{layer.label} has a low limit of {layer.low} above the high one of {layer.high}",
-            field="low",
-            got=layer.low,
-        )
+def check_limits(layer: Any, low: str = "low", high: str = "high") -> None:
+    """Raises FieldValueError if two fields are no limits of a result."""
+    lowest, highest = getattr(layer, low), getattr(layer, high)
+    if lowest > highest:
+        raise FieldValueError(f"{layer.label} has {low} = {lowest} above {high} = {highest}", field=low, got=lowest)
 
 
 def check_finite(layer: Any, *names: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy
 
-from dovetail.core.errors import DTypeError, FieldValueError
+from dovetail.core.errors import DTypeError
 from dovetail.core.types import DataType
 from dovetail.plugins import Input, Output, Weights, field, require_equal
 from dovetail.plugins.builtin._convolved import convolved, extents_of
@@ -16,6 +16,7 @@ from dovetail.plugins.builtin._quantized_sums import (
     centred_integers,
     check_finish,
     check_finite,
+    check_limits,
     check_vector,
     check_zero,
     finish_rows,
@@ -87,12 +88,7 @@ class QuantizedConvolution(Convolving):
 
     def _check_addend(self, addend, y):
         check_finite(self, "by_own", "by_addend")
-        if self.sum_low > self.sum_high:
-            raise FieldValueError(
-                f"{self.label} has a sum_low of {self.sum_low} above the sum_high of {self.sum_high}",
-                field="sum_low",
-                got=self.sum_low,
-            )
+        check_limits(self, "sum_low", "sum_high")
         if addend.dtype != self.to_type:
             raise DTypeError(
                 f"{self.label} adds tensors of the result's type, int8 or uint8",

@@ -22,8 +22,21 @@ struct ConvolveFields {
   int64_t window(int i) const { return 1 + dilation[i] * (kernel[i] - 1); }
 };
 
-template <class Params>
-ConvolveFields convolve_fields(const Params& params, bool is_transposed) {
+// What every layer that convolves reads; its own parameters have this as their base.
+struct ConvolveParams {
+  int64_t num_output_maps = 0;
+  Ints kernel_size_nd;
+  Ints stride_nd;                  // empty: ones
+  Ints pre_padding, post_padding;  // empty: zeros
+  int32_t padding_mode = 0;
+  Ints dilation_nd;  // empty: ones
+  int64_t num_groups = 1;
+};
+// For DOVETAIL_READS.
+#define DOVETAIL_CONVOLVE_MEMBERS \
+  num_output_maps, kernel_size_nd, stride_nd, pre_padding, post_padding, padding_mode, dilation_nd, num_groups
+
+inline ConvolveFields convolve_fields(const ConvolveParams& params, bool is_transposed) {
   ConvolveFields f = {};
   f.is_transposed = is_transposed;
   f.n_spatial = static_cast<int>(params.kernel_size_nd.n);
@@ -64,8 +77,7 @@ inline void check_of_window(const char* name, const Ints& values, int64_t low, c
   for (int i = 0; i < values.n; ++i) expect_field(name, values[i], low, kMostOfWindow);
 }
 
-template <class Params>
-void check_convolve_fields(const Params& params) {
+inline void check_convolve_fields(const ConvolveParams& params) {
   const char* const kernel = "kernel_size_nd";
   check_window(kernel, params.kernel_size_nd);
   check_of_window("stride_nd", params.stride_nd, 1, kernel, params.kernel_size_nd);

@@ -10,22 +10,13 @@
 
 #include "kernels/convolve/fields.hpp"
 
-struct DeconvolutionParams {
-  int64_t num_output_maps = 0;
-  dovetail::Ints kernel_size_nd;
-  dovetail::Ints stride_nd;                  // empty: ones
-  dovetail::Ints pre_padding, post_padding;  // empty: zeros
-  int32_t padding_mode = 0;
-  dovetail::Ints dilation_nd;  // empty: ones
-  int64_t num_groups = 1;
-
+struct DeconvolutionParams : dovetail::ConvolveParams {
   dovetail::ConvolveFields fields() const { return dovetail::convolve_fields(*this, true); }
   void check_fields() const { dovetail::check_convolve_fields(*this); }
   void check_shapes(const dovetail::Shapes& inputs, const dovetail::Shapes& outputs) const {
     dovetail::check_convolve_shapes(fields(), inputs, outputs);
   }
 };
-DOVETAIL_READS(DeconvolutionParams, num_output_maps, kernel_size_nd, stride_nd, pre_padding, post_padding, padding_mode,
-               dilation_nd, num_groups)
+DOVETAIL_READS(DeconvolutionParams, DOVETAIL_CONVOLVE_MEMBERS)
 
 #endif

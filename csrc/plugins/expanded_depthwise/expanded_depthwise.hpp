@@ -12,16 +12,9 @@
 
 #include "kernels/convolve/fields.hpp"
 
-struct ExpandedDepthwiseParams {
+struct ExpandedDepthwiseParams : dovetail::ConvolveParams {
   enum { kX, kKernel, kBias, kExpansion, kExpansionBias };
 
-  int64_t num_output_maps = 0;
-  dovetail::Ints kernel_size_nd;
-  dovetail::Ints stride_nd;                  // empty: ones
-  dovetail::Ints pre_padding, post_padding;  // empty: zeros
-  int32_t padding_mode = 0;
-  dovetail::Ints dilation_nd;  // empty: ones
-  int64_t num_groups = 1;
   int32_t silu = 0;
   double low = -FLT_MAX, high = FLT_MAX;
 
@@ -53,7 +46,6 @@ struct ExpandedDepthwiseParams {
     expect_dims(outputs.get(0, "y"), wanted, x.rank());
   }
 };
-DOVETAIL_READS(ExpandedDepthwiseParams, num_output_maps, kernel_size_nd, stride_nd, pre_padding, post_padding,
-               padding_mode, dilation_nd, num_groups, silu, low, high)
+DOVETAIL_READS(ExpandedDepthwiseParams, DOVETAIL_CONVOLVE_MEMBERS, silu, low, high)
 
 #endif

@@ -19,11 +19,8 @@ struct PoolingParams {
 
   // The windows are those of a convolution without dilation.
   dovetail::ConvolveFields fields() const {
-    struct {
-      dovetail::Ints kernel_size_nd, stride_nd, dilation_nd, pre_padding, post_padding;
-      int64_t num_groups = 1, num_output_maps = 1;
-      int32_t padding_mode;
-    } as_convolution;
+    dovetail::ConvolveParams as_convolution;
+    as_convolution.num_output_maps = 1;
     as_convolution.kernel_size_nd = window_size_nd;
     as_convolution.stride_nd = stride_nd;
     as_convolution.pre_padding = pre_padding;

@@ -12,15 +12,8 @@
 
 #include "kernels/convolve/fields.hpp"
 
-struct QuantizedConvolutionParams {
+struct QuantizedConvolutionParams : dovetail::ConvolveParams {
   enum { kX, kKernel, kBias, kXZero, kFactor, kYZero, kKernelZero, kAddend };
-  int64_t num_output_maps = 0;
-  dovetail::Ints kernel_size_nd;
-  dovetail::Ints stride_nd;                  // empty: ones
-  dovetail::Ints pre_padding, post_padding;  // empty: zeros
-  int32_t padding_mode = 0;
-  dovetail::Ints dilation_nd;  // empty: ones
-  int64_t num_groups = 1;
   int64_t low = -128, high = 255;
   double by_own = 1, by_addend = 1;
   int64_t addend_zero = 0, sum_zero = 0, sum_low = -128, sum_high = 255;
@@ -51,8 +44,7 @@ struct QuantizedConvolutionParams {
     if (given.volume() != 1) expect_volume(given, num_output_maps);
   }
 };
-DOVETAIL_READS(QuantizedConvolutionParams, num_output_maps, kernel_size_nd, stride_nd, pre_padding, post_padding,
-               padding_mode, dilation_nd, num_groups, low, high, by_own, by_addend, addend_zero, sum_zero, sum_low,
-               sum_high)
+DOVETAIL_READS(QuantizedConvolutionParams, DOVETAIL_CONVOLVE_MEMBERS, low, high, by_own, by_addend, addend_zero,
+               sum_zero, sum_low, sum_high)
 
 #endif

@@ -183,8 +183,8 @@ void read_field(T& member, const char* name, uint32_t n, const dt_field* const* 
 // Visits the members of the struct: lists them as dt_read, or fills them.
 struct ListReads {
   dt_read* next;
-  template <class Params, class T>
-  void operator()(T Params::*, const char* name, const char* where) {
+  template <class Owner, class T>
+  void operator()(T Owner::*, const char* name, const char* where) {
     next->h = DT_HDR(dt_read);
     next->name = name;
     next->type = Wire<T>::kType;
@@ -199,8 +199,8 @@ struct FillFields {
   uint32_t n;
   const dt_field* const* fields;
   TensorCopies& copies;
-  template <class T>
-  void operator()(T Params::* member, const char* name, const char*) {
+  template <class Owner, class T>  // Params, or a base of it
+  void operator()(T Owner::* member, const char* name, const char*) {
     read_field(params.*member, name, n, fields, copies);
   }
 };
@@ -238,8 +238,8 @@ DOVETAIL_CLOSE_NAMESPACE
 #define DT_FIRST(...) DT_FIRST_(__VA_ARGS__, 0)
 // clang-format on
 
-// DOVETAIL_READS(Params, member, ...): up to 20 members that are read from fields of the same names. Write it after the
-// struct, in the same namespace.
+// DOVETAIL_READS(Params, member, ...): up to 20 members, of Params or of a base of it, that are read from fields of the
+// same names. Write it after the struct, in the same namespace.
 #define DOVETAIL_READS(...)                                                                                           \
   [[maybe_unused]] constexpr int dovetail_n_reads(const DT_FIRST(__VA_ARGS__)*) { return DT_COUNT(__VA_ARGS__) - 1; } \
   template <class Visit>                                                                                              \
