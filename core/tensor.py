@@ -304,27 +304,29 @@ def unpack(buffer: Any, dims: Sequence[int], dtype: DataType, format: TensorForm
     Raises:
         ShapeError: the buffer has another size.
     """
-    desc = TensorDesc(Dims(dims), dtype, format)
+    dtype, format = DataType(dtype), TensorFormat(format)
     flat = np.frombuffer(np.ascontiguousarray(buffer) if isinstance(buffer, np.ndarray) else buffer, np.uint8)
-    if flat.size != desc.allocated_size:
+    extents = vector_dims(dims, format)
+    if flat.size != volume(extents) * format.lanes * dtype.itemsize:
+        desc = TensorDesc(Dims(dims), dtype, format)
         raise ShapeError(
             f"a buffer of {flat.size} bytes cannot hold {desc.dims} as {desc}",
             facts=[("needed", f"{desc.allocated_size} bytes"), ("given", f"{flat.size} bytes")],
             expected=desc.allocated_size,
             got=flat.size,
         )
-    flat = flat.view(_array_type(desc.dtype))
-    axis = _channel_axis(desc.dims, desc.format)
+    flat = flat.view(_array_type(dtype))
+    axis = _channel_axis(extents, format)
     if axis is None:
-        return flat.reshape(desc.dims).copy()
-    lanes, extents = desc.format.lanes, vector_dims(desc.dims, desc.format)
+        return flat.reshape(tuple(extents)).copy()
+    lanes = format.lanes
     before, blocks, after = extents[:axis], extents[axis], extents[axis + 1 :]
-    if desc.format.kind == 1:
+    if format.kind == 1:
         split = np.moveaxis(flat.reshape(*before, blocks, *after, lanes), -1, axis + 1)
     else:
         split = np.moveaxis(flat.reshape(*before, *after, blocks, lanes), [-2, -1], [axis, axis + 1])
     whole = split.reshape(*before, blocks * lanes, *after)
-    return np.ascontiguousarray(np.take(whole, range(desc.dims[axis]), axis))
+    return whole[(slice(None),) * axis + (slice(dims[axis]),)].copy()
 
 
 def _array_type(dtype: DataType) -> np.dtype:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from unittest import SkipTest
 
@@ -152,20 +152,6 @@ def make_layer(lookup: Lookup, op: str, arrays: Sequence[np.ndarray | None], val
     return layer
 
 
-def _as_told(layer: GraphLayer, outputs: Sequence[tuple[Any, np.ndarray]]) -> list[np.ndarray]:
-    """Arrays of the outputs, with the extents that the kernel wrote."""
-    sizes = {}
-    for leaf in leaves_of(*(dim for tensor in layer.outputs for dim in tensor.dims)):
-        desc, buffer = outputs[leaf.leaf.axis]
-        sizes[leaf] = int(unpack(buffer, desc.dims, desc.dtype, desc.format))
-        assert 0 <= sizes[leaf] <= leaf.leaf.upper.evaluate([]), f"{leaf} is {sizes[leaf]}, at most {leaf.leaf.upper}"
-    results = []
-    for tensor, (desc, buffer) in zip(layer.outputs, outputs, strict=True):
-        real = desc.with_dims([dim.evaluate([], (), sizes) for dim in tensor.dims])
-        results.append(unpack(buffer[: real.allocated_size], real.dims, real.dtype, real.format))
-    return results
-
-
 def rows_of(
     lookup: Lookup, layer: GraphLayer, device: DeviceType = DeviceType.CPU, wanted: str = ""
 ) -> tuple[list[Candidate], Trace]:
@@ -202,52 +188,101 @@ def run_row(
     behind: Behind | None = None,
 ) -> list:
     """Outputs of one row, checked: red zones, untouched inputs, every element written. With an epilogue, if given."""
-    packed, sizes = prepare(LayerGroup(layer), candidate, n_threads)
-    guards: list[_Guarded] = []
-    inputs: list[Any] = []
-    given = list(zip(layer.inputs, candidate.places, arrays, strict=False))
-    if behind is not None:
-        places = behind.group.places(replace(candidate, n_absorbed=len(behind.formulas)))[len(layer.inputs) :]
-        given += zip(behind.group.operands, places, behind.operands(), strict=False)
-    for tensor, place, array in given:
-        if tensor is None or place is None or array is None:
-            inputs.append(None)
-            continue
-        desc = tensor.desc(0, place)
-        guard = _Guarded(desc.allocated_size)
-        flat = np.ascontiguousarray(pack(array, place.format)).reshape(-1).view(np.uint8)
-        guard.inner[: flat.size] = flat
-        guards.append(guard)
-        inputs.append((desc, guard.inner))
-    before = [guard.inner.copy() for guard in guards]
-    results = []
-    for poison in (POISON, 0x7F):  # 0x7f7f7f7f is a large float, 0xa5.. a tiny one; what is not written differs
-        outputs = []
-        for tensor, place in zip(layer.outputs, candidate.places[len(layer.inputs) :], strict=True):
-            desc = tensor.desc(0, place).with_dims(tensor.ranges[0][1])
-            guard = _Guarded(desc.allocated_size, poison)
-            guards.append(guard)
-            outputs.append((desc, guard.inner))
-        candidate.row.implementation.native.run_step(
-            candidate.object,
-            candidate.row.row,
-            inputs=inputs,
-            outputs=outputs,
-            packed=packed or None,
-            workspace_bytes=max(sizes, default=0),
-            n_threads=n_threads,
-            repeat=1,
-            epilogue=None if behind is None else behind.group.program.as_native(),  # type: ignore[union-attr]
-            n_operands=0 if behind is None else len(behind.group.operands),
-        )
-        results.append(_as_told(layer, outputs))
-    for first, second in zip(*results, strict=True):
-        _expect_equal(_bits(first), _bits(second), "an element was not written")
-    for guard, old in zip(guards, before, strict=False):
-        _expect_equal(guard.inner, old, "an input was changed")
-    for guard in guards:
-        guard.check()
-    return results[0]
+    return _Ready(layer, candidate, arrays, n_threads, _Tensors()).run(behind)
+
+
+class _Tensors:
+    """Inputs between red zones, which the rows of a case share: none may write to one."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[int, Any], tuple[Any, np.ndarray, _Guarded, np.ndarray]] = {}
+
+    def held(self, tensor: GraphTensor, place: Any, array: np.ndarray) -> tuple[Any, np.ndarray, _Guarded, np.ndarray]:
+        """(desc, array, buffer with its elements as they lie in the place, a copy of them)."""
+        key = id(array), place
+        if key not in self._held:
+            desc = tensor.desc(0, place)
+            guard = _Guarded(desc.allocated_size)
+            flat = np.ascontiguousarray(pack(array, place.format)).reshape(-1).view(np.uint8)
+            guard.inner[: flat.size] = flat
+            self._held[key] = desc, array, guard, guard.inner.copy()
+        return self._held[key]
+
+
+class _Ready:
+    """A row made ready to run on these arrays, alone and with layers behind it."""
+
+    def __init__(
+        self,
+        layer: GraphLayer,
+        candidate: Candidate,
+        arrays: Sequence[np.ndarray | None],
+        n_threads: int,
+        tensors: _Tensors,
+    ) -> None:
+        self._layer, self._candidate, self._n_threads, self._tensors = layer, candidate, n_threads, tensors
+        self._packed, self._workspaces = prepare(LayerGroup(layer), candidate, n_threads)
+        self._given = list(zip(layer.inputs, candidate.places, arrays, strict=False))
+        places = candidate.places[len(layer.inputs) :]
+        self._results = [
+            tensor.desc(0, place).with_dims(tensor.ranges[0][1])
+            for tensor, place in zip(layer.outputs, places, strict=True)
+        ]
+        self._leaves = leaves_of(*(dim for tensor in layer.outputs for dim in tensor.dims))
+
+    def run(self, behind: Behind | None = None) -> list[np.ndarray]:
+        """What `run_row` returns."""
+        given = list(self._given)
+        if behind is not None:
+            place = self._candidate.places[len(self._layer.inputs)]
+            places = behind.group.places_of_operands(place, len(behind.formulas))
+            given += zip(behind.group.operands, places, behind.operands(), strict=True)
+        held = [
+            None if tensor is None or place is None or array is None else self._tensors.held(tensor, place, array)
+            for tensor, place, array in given
+        ]
+        results = []
+        for poison in (POISON, 0x7F):  # 0x7f7f7f7f is a large float, 0xa5.. a tiny one; what is not written differs
+            guards = [_Guarded(desc.allocated_size, poison) for desc in self._results]
+            outputs = [(desc, guard.inner) for desc, guard in zip(self._results, guards, strict=True)]
+            self._candidate.row.implementation.native.run_step(
+                self._candidate.object,
+                self._candidate.row.row,
+                inputs=[None if one is None else (one[0], one[2].inner) for one in held],
+                outputs=outputs,
+                packed=self._packed or None,
+                workspace_bytes=max(self._workspaces, default=0),
+                n_threads=self._n_threads,
+                repeat=1,
+                epilogue=None if behind is None else behind.program,
+                n_operands=0 if behind is None else len(behind.group.operands),
+            )
+            results.append(self._as_told(outputs))
+            for guard in guards:
+                guard.check()
+        for first, second in zip(*results, strict=True):
+            _expect_equal(_bits(first), _bits(second), "an element was not written")
+        for one in held:
+            if one is not None:
+                _expect_equal(one[2].inner, one[3], "an input was changed")
+                one[2].check()
+        return results[0]
+
+    def _as_told(self, outputs: Sequence[tuple[Any, np.ndarray]]) -> list[np.ndarray]:
+        """Arrays of the outputs, with the extents that the kernel wrote."""
+        if not self._leaves:
+            return [unpack(buffer, desc.dims, desc.dtype, desc.format) for desc, buffer in outputs]
+        sizes = {}
+        for leaf in self._leaves:
+            desc, buffer = outputs[leaf.leaf.axis]
+            sizes[leaf] = int(unpack(buffer, desc.dims, desc.dtype, desc.format))
+            most = leaf.leaf.upper.evaluate([])
+            assert 0 <= sizes[leaf] <= most, f"{leaf} is {sizes[leaf]}, at most {most}"
+        results = []
+        for tensor, (desc, buffer) in zip(self._layer.outputs, outputs, strict=True):
+            real = desc.with_dims([dim.evaluate([], (), sizes) for dim in tensor.dims])
+            results.append(unpack(buffer[: real.allocated_size], real.dims, real.dtype, real.format))
+        return results
 
 
 def _expect_equal(got: np.ndarray, wanted: np.ndarray, what: str = "") -> None:
@@ -265,14 +300,14 @@ class _Guarded:
 
     def __init__(self, n_bytes: int, fill: int = 0) -> None:
         raw = np.full(n_bytes + 2 * RED_ZONE + 64, POISON ^ 0xFF, dtype=np.uint8)
-        start = RED_ZONE + (-(raw.ctypes.data + RED_ZONE) % 64)
+        start = RED_ZONE + (-(raw.__array_interface__["data"][0] + RED_ZONE) % 64)
         self._raw, self._start, self._end = raw, start, start + n_bytes
         self.inner = raw[start : start + n_bytes]
         self.inner[:] = fill
 
     def check(self) -> None:
-        zone = np.concatenate([self._raw[: self._start], self._raw[self._end :]])
-        assert (zone == POISON ^ 0xFF).all(), "bytes outside a buffer were written"
+        for zone in (self._raw[: self._start], self._raw[self._end :]):
+            assert (zone == POISON ^ 0xFF).all(), "bytes outside a buffer were written"
 
 
 def truth(layer: GraphLayer, arrays: Sequence[np.ndarray | None], dtype: Any = np.float64) -> list[np.ndarray]:
@@ -485,35 +520,29 @@ def check_case(
     if not candidates:
         raise SkipTest("; ".join(map(str, trace.refused)))
     _check_dynamic_dims(layer, arrays)
-    yardstick = _yardstick(case, layer, arrays)
+    yardstick, tensors = _yardstick(case, layer, arrays), _Tensors()
+    epilogues = epilogues_for(layer) if any(map(absorbs, candidates)) else {}
     for candidate in candidates:
+        ready = _Ready(layer, candidate, arrays, n_threads, tensors)
         try:
-            for index, got in enumerate(run_row(layer, candidate, arrays, n_threads)):
+            for index, got in enumerate(ready.run()):
                 yardstick.check(got, index, None, is_winograd(candidate))
         except AssertionError as error:
             raise AssertionError(f"{describe(candidate.row)}: {error}") from error
-    _check_absorbed(layer, candidates, arrays, yardstick, n_threads)
+        if absorbs(candidate):
+            _check_absorbed(candidate, ready, epilogues, yardstick)
     return len(candidates)
 
 
-def _check_absorbed(
-    layer: GraphLayer,
-    candidates: Sequence[Candidate],
-    arrays: Sequence[np.ndarray | None],
-    yardstick: Yardstick,
-    n_threads: int,
-) -> None:
-    """Run rows that compute pointwise layers behind their own with those of `EPILOGUES` that they take."""
-    absorbing = [candidate for candidate in candidates if absorbs(candidate)]
-    for name, behind in epilogues_for(layer).items() if absorbing else ():
-        for candidate in absorbing:
-            if not behind.is_absorbed(candidate):
-                continue
-            try:
-                got = run_row(layer, candidate, arrays, n_threads, behind)[0]
-                yardstick.check(got, 0, behind, is_winograd(candidate))
-            except AssertionError as error:
-                raise AssertionError(f"{describe(candidate.row)} with {name} behind it: {error}") from error
+def _check_absorbed(candidate: Candidate, ready: _Ready, epilogues: Mapping[str, Behind], yardstick: Yardstick) -> None:
+    """Run a row that computes pointwise layers behind its own with those of `EPILOGUES` that it takes."""
+    for name, behind in epilogues.items():
+        if not behind.is_absorbed(candidate):
+            continue
+        try:
+            yardstick.check(ready.run(behind)[0], 0, behind, is_winograd(candidate))
+        except AssertionError as error:
+            raise AssertionError(f"{describe(candidate.row)} with {name} behind it: {error}") from error
 
 
 def _check_offered(lookup: Lookup, layer: GraphLayer, wanted: str) -> None:

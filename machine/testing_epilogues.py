@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,6 +77,8 @@ class Behind:
             taken.append(own_taken)
             made = one.outputs[0]
         self.group = LayerGroup(layer, tail, program, taken)
+        self.program = program.as_native()
+        self._truths: list[tuple[np.ndarray, np.ndarray]] = []
 
     def is_absorbed(self, candidate: Candidate) -> bool:
         """Does the row compute all of it?"""
@@ -88,7 +91,14 @@ class Behind:
         ]
 
     def truth(self, result: np.ndarray) -> np.ndarray:
-        """What the epilogue makes of an exact result, in its type."""
+        """What the epilogue makes of an exact result, in its type; kept for the next row that is asked for it."""
+        kept = next((made for exact, made in self._truths if exact is result), None)
+        if kept is None:
+            kept = self._made_of(result)
+            self._truths.append((result, kept))
+        return kept
+
+    def _made_of(self, result: np.ndarray) -> np.ndarray:
         known = {name: array.astype(np.float32).astype(result.dtype) for name, array in self.arrays.items()}
         for formula in self.formulas:
             names = _names(formula)
@@ -98,12 +108,10 @@ class Behind:
         return result
 
 
-def _names(formula: str) -> set[str]:
-    return {name for name in "xstrgwc" if any(name == word for word in _words(formula))}
-
-
-def _words(formula: str) -> list[str]:
-    return "".join(c if c.isalnum() or c == "_" else " " for c in formula).split()
+@functools.cache
+def _names(formula: str) -> frozenset[str]:
+    words = "".join(c if c.isalnum() or c == "_" else " " for c in formula).split()
+    return frozenset("xstrgwc").intersection(words)
 
 
 def _spec(formula: str, names: Sequence[str]) -> OpSpec:

@@ -10,6 +10,7 @@ BARE_NAMES = ("core", "plugins", "registry", "machine")
 DEVICE = "DOVETAIL_DEVICE"
 GIVEN_DEVICE = os.environ.get(DEVICE)
 os.environ["DOVETAIL_RAISE_ON_ERROR"] = "1"  # tests of what is logged and returned instead say so themselves
+os.environ.setdefault("DOVETAIL_SPIN_US", "0")  # threads that wait actively take the processor from other tests
 
 settings.register_profile("busy", deadline=None)  # how long an example takes says what else the machine does
 settings.load_profile("busy")
