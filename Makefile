@@ -77,7 +77,7 @@ test-gpu:
 PEERS ?= $(BIN)/python
 BENCH ?= networks
 bench: $(VENV)/for-bench $(VENV)/installed
-	$(BIN)/python benchmarks/run.py --peers $(PEERS) --json build/figures.json $(BENCH)
+	$(BIN)/python benchmarks/run.py --peers $(PEERS) --json build/figures.json --plot build/figures.svg $(BENCH)
 	$(BIN)/python benchmarks/overhead.py --json build/overhead.json
 	$(BIN)/python benchmarks/abi_call.py
 

@@ -60,7 +60,7 @@ class Dovetail(Engine):
     modules = ("dovetail",)
     package = "dovetail-runtime"
     install = "make .venv/installed"
-    precisions = ("fp32", "int8", "bf16")
+    precisions = ("fp32", "int8", "bf16", "fp16")
     modes = MODES
     builds_ahead = True
 
@@ -111,7 +111,7 @@ class OnnxRuntime(Engine):
     modules = ("onnxruntime",)
     package = "onnxruntime"
     install = "pip install onnxruntime"
-    precisions = ("fp32", "int8", "bf16")
+    precisions = ("fp32", "int8", "bf16", "fp16")
     modes = MODES
 
     def load(self, file: str, n_threads: int, precision: str) -> Call:
@@ -135,7 +135,7 @@ class OpenVino(Engine):
     modules = ("openvino",)
     package = "openvino"
     install = "pip install openvino"
-    precisions = ("fp32", "int8", "bf16")
+    precisions = ("fp32", "int8", "bf16", "fp16")
     modes = MODES
 
     def _compiled(self, file: str, n_threads: int, precision: str, n_streams: int) -> Any:
@@ -184,7 +184,8 @@ class OpenVino(Engine):
 
 
 class Ncnn(Engine):
-    """`pnnx` converts the model; it gives outputs the names out0, out1, ... in order."""
+    """`pnnx` converts the model. It calls inputs in0, in1, ..., outputs out0, out1, ..., and writes an example in
+    Python, which says for each of them what axis ncnn takes for the batch."""
 
     modules = ("ncnn", "pnnx", "onnx")
     package = "ncnn"
@@ -193,6 +194,7 @@ class Ncnn(Engine):
     builds_ahead = True
 
     def build(self, model: str, artifact: str, n_threads: int, precision: str) -> dict[str, Any]:
+        import re
         import subprocess
 
         import onnx
@@ -208,8 +210,16 @@ class Ncnn(Engine):
         unknown = [line for line in done.stderr.splitlines() if "layer" in line and "not" in line]
         if done.returncode or not (folder / "ncnnparam").exists():
             raise RuntimeError(f"pnnx cannot convert it: {' '.join(unknown or done.stderr.splitlines()[-1:])}"[:300])
+        example = (folder / "ncnnpy").read_text()
+        axes = {
+            "inputs": re.findall(r"ncnn\.Mat\(in\d+\.numpy\(\), batch_index=(\d+)\)", example),
+            "outputs": re.findall(r"out\d+\.numpy\(batch_index=(\d+)\)", example),
+        }
         names = {"inputs": [entry.name for entry in graph.input], "outputs": [entry.name for entry in graph.output]}
-        (folder / "names.json").write_text(json.dumps(names))
+        if any(len(axes[side]) != len(names[side]) for side in names):
+            raise RuntimeError("the example that pnnx wrote has other inputs or outputs than the model")
+        found = {side: list(zip(names[side], map(int, axes[side]), strict=True)) for side in names}
+        (folder / "names.json").write_text(json.dumps(found))
         return {}
 
     def load(self, file: str, n_threads: int, precision: str) -> Call:
@@ -227,14 +237,15 @@ class Ncnn(Engine):
 
         def run(feeds: Arrays) -> Arrays:
             extractor = net.create_extractor()
-            for index, name in enumerate(names["inputs"]):
-                extractor.input(f"in{index}", ncnn.Mat(np.ascontiguousarray(feeds[name][0])))
+            for index, (name, axis) in enumerate(names["inputs"]):
+                array = feeds[name].astype(np.int32) if feeds[name].dtype == np.int64 else feeds[name]
+                extractor.input(f"in{index}", ncnn.Mat(np.ascontiguousarray(array), batch_index=axis))
             results = {}
-            for index, name in enumerate(names["outputs"]):
+            for index, (name, axis) in enumerate(names["outputs"]):
                 code, found = extractor.extract(f"out{index}")
                 if code:
                     raise RuntimeError(f"ncnn cannot compute {name}: code {code}")
-                results[name] = np.array(found)[None]
+                results[name] = found.numpy(batch_index=axis)
             return results
 
         return run
@@ -248,30 +259,43 @@ class Torch(Engine):
     install = "pip install torch onnx2torch --extra-index-url https://download.pytorch.org/whl/cpu"
     precisions = ("fp32", "bf16")
 
+    def prepared(self, module: Any) -> Any:
+        """What is called in the place of the module."""
+        import torch
+        import torch._inductor.config
+
+        torch._inductor.config.freezing = True
+        return torch.compile(module)
+
     def load(self, file: str, n_threads: int, precision: str) -> Call:
         import onnx
         import onnx2torch
         import torch
-        import torch._inductor.config
 
         torch.set_num_threads(n_threads)
-        torch._inductor.config.freezing = True
         model = onnx.load(file)
         names = [[entry.name for entry in side] for side in (model.graph.input, model.graph.output)]
         module = onnx2torch.convert(model).eval()
-        compiled = torch.compile(module.bfloat16() if precision == "bf16" else module)
+        call = self.prepared(module.bfloat16() if precision == "bf16" else module)
 
         def run(feeds: Arrays) -> Arrays:
             arrays = [torch.from_numpy(feeds[name]) for name in names[0]]
             if precision == "bf16":
                 arrays = [array.bfloat16() if array.is_floating_point() else array for array in arrays]
             with torch.inference_mode():
-                results = compiled(*arrays)
+                results = call(*arrays)
             results = [results] if isinstance(results, torch.Tensor) else results
             results = [array.float() if array.dtype == torch.bfloat16 else array for array in results]
             return {name: array.numpy() for name, array in zip(names[1], results, strict=True)}
 
         return run
+
+
+class TorchEager(Torch):
+    """The same module, called as it is."""
+
+    def prepared(self, module: Any) -> Any:
+        return module
 
 
 OURS = "dovetail"
@@ -281,6 +305,7 @@ ENGINES: dict[str, Engine] = {
     "openvino": OpenVino(),
     "ncnn": Ncnn(),
     "torch": Torch(),
+    "torch-eager": TorchEager(),
 }
 
 

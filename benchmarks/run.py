@@ -7,6 +7,9 @@ is faster. On a shared machine, minima and their ratios are the most reliable.
 
 Outputs are compared with those of the first peer, within what the precision allows (`workloads.py`). An engine whose
 outputs differ more is marked with `!` and left out of the ratios, and the run fails.
+
+A name that ends in .onnx is a file. Extents that it leaves open are set by --extents, else to 1 for the batch, 224 for
+axes of pictures, and 64; its inputs are random.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from typing import Any
 import numpy as np
 import onnx
 from engines import ENGINES, MODES, OURS
-from workloads import GROUPS, WORKLOADS, Workload, named
+from workloads import GROUPS, WORKLOADS, File, Workload, is_file, named
 
 FOLDER = Path(__file__).parent
 
@@ -43,7 +46,7 @@ class Failed(Exception):
 class Setting:
     """What all engines of a row share."""
 
-    workload: Workload
+    workload: Workload | File
     n_threads: int
     folder: Path
     pythons: Mapping[str, str]  # of each engine that is installed
@@ -121,24 +124,32 @@ def difference(results: Mapping[str, np.ndarray], expected: Mapping[str, np.ndar
     return worst
 
 
-def compared(subjects: Sequence[Subject], tolerance: float) -> dict[str, dict[str, Any]]:
-    """How far the outputs of each engine are from those of the first peer, or from our own where there is no peer."""
+def compared(subjects: Sequence[Subject], names: Sequence[str], tolerance: float) -> dict[str, dict[str, Any]]:
+    """How far the outputs of each engine are from those of the first peer, or from our own where there is no peer.
+
+    `names` are those of the outputs; OpenVINO has more than one name for some.
+    """
     first = next((subject for subject in subjects if subject.engine != OURS), subjects[0])
-    expected, found = dict(np.load(first.outputs)), {}
+    outputs, found = np.load(first.outputs), {}
+    expected = {name: outputs[name] for name in names}
     for subject in subjects:
         off = difference(dict(np.load(subject.outputs)), expected)
         found[subject.engine] = {"difference": off, "agrees": off <= tolerance}
     return found
 
 
-def measure(workload: Workload, n_threads: int, options: argparse.Namespace, pythons: Mapping[str, str]) -> dict:
+def measure(workload: Workload | File, n_threads: int, options: argparse.Namespace, pythons: Mapping[str, str]) -> dict:
     """The figures of each engine, or why there are none."""
     row: dict[str, Any] = {"workload": workload.name, "threads": n_threads, "precision": workload.precision}
     row["mode"] = options.mode
-    row |= {"target": workload.target, "engines": {}}
+    row |= {"group": workload.group, "target": workload.target, "engines": {}}
     with tempfile.TemporaryDirectory() as name:
         setting = Setting(workload, n_threads, Path(name), pythons, options.mode)
-        write_model(setting, options.small)
+        try:
+            names = write_model(setting, options.small)
+        except Exception as error:  # a file may have inputs that are not tensors, or be too large
+            failure = {"failure": f"no model or no inputs: {type(error).__name__}: {error}"}
+            return row | {"engines": dict.fromkeys(pythons, failure)}
         row["model_bytes"] = size_of(setting.folder / "model.onnx")
         subjects = []
         try:
@@ -151,7 +162,7 @@ def measure(workload: Workload, n_threads: int, options: argparse.Namespace, pyt
             for turn in range(options.rounds):
                 for index in range(len(subjects)):
                     subjects[(index + turn) % len(subjects)].run(options.seconds)
-            agreement = compared(subjects, workload.tolerance) if subjects else {}
+            agreement = compared(subjects, names, workload.tolerance) if subjects else {}
             for subject in subjects:
                 row["engines"][subject.engine] = subject.figures | agreement[subject.engine]
         finally:
@@ -160,12 +171,12 @@ def measure(workload: Workload, n_threads: int, options: argparse.Namespace, pyt
     return row | ratios(row["engines"])
 
 
-def write_model(setting: Setting, is_small: bool) -> None:
-    from catalog import feeds
-
-    model = setting.workload.model.make(1, is_small)
+def write_model(setting: Setting, is_small: bool) -> list[str]:
+    """Write the model and its inputs; the names of its outputs."""
+    model, feeds = setting.workload.made(is_small)
     onnx.save(model, setting.folder / "model.onnx")
-    np.savez(setting.folder / "feeds.npz", **feeds(model))
+    np.savez(setting.folder / "feeds.npz", **feeds)
+    return [entry.name for entry in model.graph.output]
 
 
 def ratios(engines: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -181,14 +192,21 @@ def ratios(engines: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 # ---- tables
+WIDTH = 2 + max(map(len, WORKLOADS))  # of the column of names
+
+
+def label(name: str) -> str:
+    return f"{name[: WIDTH - 2]:{WIDTH}}"
+
+
 def heading(engines: Sequence[str]) -> str:
-    start = f"{'workload':24}" + "".join(f"{name:>20}" for name in engines)
+    start = label("workload") + "".join(f"{name:>20}" for name in engines)
     return f"{start}{'ratio':>8}{'median':>8}{'target':>8}  off by"
 
 
 def line(row: Mapping[str, Any], engines: Sequence[str]) -> str:
     """Minimum and median of each engine in ms; the ratios; the largest difference of ours."""
-    text, ours = f"{row['workload']:24}", row["engines"].get(OURS, {})
+    text, ours = label(row["workload"]), row["engines"].get(OURS, {})
     for name in engines:
         found = row["engines"].get(name)
         cell = "-" if found is None else "failed"
@@ -208,12 +226,11 @@ def wrong(row: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def means(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The geometric mean of each number of threads, for networks and layers apart."""
+    """The geometric mean of each number of threads, for networks, layers and files apart."""
     lines = []
     for n_threads in dict.fromkeys(row["threads"] for row in rows):
-        for group in ("networks", "layers"):
-            found = [row for row in rows if row["threads"] == n_threads and row["workload"] in GROUPS[group]]
-            found = [row for row in found if "ratio" in row]
+        for group in dict.fromkeys(row["group"] for row in rows):
+            found = [row for row in rows if row["threads"] == n_threads and row["group"] == group and "ratio" in row]
             if found:
                 mean, median = (
                     statistics.geometric_mean(row[key] for row in found) for key in ("ratio", "median_ratio")
@@ -225,7 +242,19 @@ def means(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-SIDES = f"{'workload':24}{'build, s':>9}{'load, ms':>9}{'steps':>7}{'plan / model':>13}{'arena / bound':>14}"
+def slower(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where the fastest peer is faster, worst first."""
+    lines = []
+    for n_threads in dict.fromkeys(row["threads"] for row in rows):
+        found = [row for row in rows if row["threads"] == n_threads and row.get("ratio", 1) < 1]
+        found.sort(key=lambda row: row["ratio"])
+        if found:
+            names = (f"{row['workload']} {row['ratio']:.2f} ({row['fastest']})" for row in found)
+            lines.append(f"slower than the fastest peer, {n_threads} thread{'s' * (n_threads > 1)}: {', '.join(names)}")
+    return lines
+
+
+SIDES = f"{label('workload')}{'build, s':>9}{'load, ms':>9}{'steps':>7}{'plan / model':>13}{'arena / bound':>14}"
 MEMORY = f"{'build, MB':>11}{'load, MB':>10}{'run, MB':>9}{'peer load':>11}{'peer run':>10}"
 
 
@@ -233,9 +262,9 @@ def side_figures(row: Mapping[str, Any]) -> str:
     """What dovetail's build and plan are like, and the memory of both; of the peer with the least."""
     ours = row["engines"].get(OURS, {})
     if "load_s" not in ours:
-        return f"{row['workload']:24}  failed"
+        return f"{label(row['workload'])}  failed"
     bound = ours["arena"] / ours["arena_bound"] if ours["arena_bound"] else 1.0
-    text = f"{row['workload']:24}{ours['build_s']:9.2f}{1e3 * ours['load_s']:9.1f}{ours['steps']:7}"
+    text = f"{label(row['workload'])}{ours['build_s']:9.2f}{1e3 * ours['load_s']:9.1f}{ours['steps']:7}"
     text += f"{ours['file_bytes'] / row['model_bytes']:13.2f}{bound:14.3f}"
     text += f"{ours['build_mb']:11.0f}{ours['load_mb']:10.0f}{ours['run_mb']:9.0f}"
     peers = [found for name, found in row["engines"].items() if name != OURS and "load_mb" in found]
@@ -281,7 +310,7 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs="*",
         default=["networks"],
         metavar="NAME",
-        help=f"{', '.join(GROUPS)}, or any of {', '.join(WORKLOADS)}",
+        help=f"{', '.join(GROUPS)}, FILE.onnx, or any of {', '.join(WORKLOADS)}",
     )
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="all that are installed")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -292,6 +321,9 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="latency: all threads compute one call; throughput: each computes calls of its own, and a time is that of "
         "many at once divided by their number",
     )
+    parser.add_argument(
+        "--extents", type=extent_of, nargs="+", default=[], metavar="NAME=N", help="of axes that files leave open"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of one engine in one round")
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="an interpreter that has the peers")
@@ -299,10 +331,22 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--plot", type=Path, help="draw the ratios to this file, .png or .svg (needs matplotlib)")
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.names if name not in GROUPS and name not in WORKLOADS]
+    unknown = [name for name in options.names if not is_file(name) and name not in GROUPS and name not in WORKLOADS]
     if unknown:
         parser.error(f"no workload is called {', '.join(unknown)}")
+    for name in filter(is_file, options.names):
+        try:
+            onnx.load(name, load_external_data=False)
+        except Exception as error:
+            parser.error(f"{name}: {error}")
     return options
+
+
+def extent_of(text: str) -> tuple[str, int]:
+    name, _, extent = text.rpartition("=")
+    if not name or not extent.isdecimal() or not int(extent):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=N, as in sequence=128")
+    return name, int(extent)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -313,16 +357,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{about['date']}  {about['machine']}\n" + ", ".join(f"{name} {version}" for name, version in versions.items())
     )
     rows: list[dict[str, Any]] = []
+    workloads = named(options.names, dict(options.extents))
     for n_threads in options.threads:
         setting = f"{options.mode}, {n_threads} thread{'s' * (n_threads > 1)}"
         print(f"\n{setting}: minimum (median) in ms; ratio: fastest peer / {OURS}")
         print(heading(list(pythons)), flush=True)
-        for workload in named(options.names):
+        for workload in workloads:
             rows.append(measure(workload, n_threads, options, pythons))
             print(line(rows[-1], list(pythons)), flush=True)
             if options.json:
                 write_json(options.json, about, rows)
-    print("\n" + SIDES + MEMORY, *map(side_figures, rows[-len(named(options.names)) :]), "", *means(rows), sep="\n")
+    print("\n" + SIDES + MEMORY, *map(side_figures, rows[-len(workloads) :]), "", *means(rows), *slower(rows), sep="\n")
     if options.plot:
         from chart import draw
 

@@ -22,16 +22,17 @@ IN_PIXELS = ("boxes", "predictions")
 
 
 @functools.cache
-def catalog():
-    """The module benchmarks/models/catalog.py; those beside it are imported by their bare names."""
+def module(name):
+    """A module of benchmarks/models; those beside it are imported by their bare names."""
     sys.path.insert(0, str(FOLDER))
     try:
-        return importlib.import_module("catalog")
+        return importlib.import_module(name)
     finally:
         sys.path.remove(str(FOLDER))
 
 
-MODELS, LAYERS, FLOAT32 = (getattr(catalog(), name) for name in ("MODELS", "LAYERS", "FLOAT32"))
+catalog = functools.partial(module, "catalog")
+MODELS, FLOAT32, LAYERS = catalog().MODELS, catalog().FLOAT32, module("single_layers").LAYERS
 
 
 def engine_of(model, shapes=None):
@@ -120,9 +121,10 @@ def test_a_dynamic_model(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_single_layer(name):
-    model = LAYERS[name].make(1, is_small=True)
+    layer = LAYERS[name]
+    model = layer.make(1, is_small=True)
     inputs = catalog().feeds(model)
-    check(engine_of(model).create_execution_context().run(inputs), peer_of(model)(inputs))
+    check(engine_of(model).create_execution_context().run(inputs), peer_of(model)(inputs), layer.tolerance)
 
 
 @pytest.mark.parametrize("name", ["bert-base", "yolo", "efficientnet-b0"])

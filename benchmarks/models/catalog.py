@@ -16,7 +16,6 @@ from detector import detector
 from efficientnet import efficientnet_b0
 from gpt2 import PAST, gpt2_step
 from int8 import bert_int8, mobilenetv2_int8, resnet50_int8
-from layers import convolution, deconvolution, gemm, products
 from lstm import lstm_tagger
 from mobilenet import mobilenetv2
 from resnet import resnet18, resnet50
@@ -82,51 +81,6 @@ MODELS: Mapping[str, Model] = {
     "resnet50-int8": Model(resnet50_int8, small=SMALL_RESNET, tolerance=INT8),
     "mobilenetv2-int8": Model(mobilenetv2_int8, small=SMALL_MOBILENET, tolerance=INT8),
     "bert-int8": Model(bert_int8, small=SMALL_BERT, sequences=(128, 17, 48), tolerance=INT8),
-}
-SMALL_CONVOLUTION = dict(fan_in=8, channels=8, size=9)
-
-
-def _convolution(fan_in: int, channels: int, kernel: int, size: int, **more: Any) -> Model:
-    settings = dict(fan_in=fan_in, channels=channels, kernel=kernel, size=size, **more)
-    return Model(convolution, settings, SMALL_CONVOLUTION)
-
-
-def _deconvolution(fan_in: int, channels: int, kernel: int, size: int) -> Model:
-    settings = dict(fan_in=fan_in, channels=channels, kernel=kernel, size=size)
-    return Model(deconvolution, settings, SMALL_CONVOLUTION)
-
-
-def _gemm(rows: int, k: int, n: int) -> Model:
-    return Model(gemm, dict(rows=rows, k=k, n=n), dict(rows=min(rows, 5), k=24, n=20))
-
-
-LAYERS: Mapping[str, Model] = {
-    "conv3x3-64-56": _convolution(64, 64, 3, 56),
-    "conv3x3-128-28": _convolution(128, 128, 3, 28),
-    "conv3x3-256-14": _convolution(256, 256, 3, 14),
-    "conv3x3-512-7": _convolution(512, 512, 3, 7),
-    "conv3x3-32-256": _convolution(32, 32, 3, 256),
-    "conv3x3-s2-128-56": _convolution(128, 128, 3, 56, stride=2),
-    "conv3x3-d2-256-28": _convolution(256, 256, 3, 28, dilation=2),
-    "stem7x7-s2-224": _convolution(3, 64, 7, 224, stride=2),
-    "conv1x1-64-256-56": _convolution(64, 256, 1, 56),
-    "conv1x1-256-64-56": _convolution(256, 64, 1, 56),
-    "conv1x1-1024-256-14": _convolution(1024, 256, 1, 14),
-    "conv1x1-512-2048-7": _convolution(512, 2048, 1, 7),
-    "conv1x1-s2-256-512-56": _convolution(256, 512, 1, 56, stride=2),
-    "depthwise3x3-144-56": _convolution(144, 144, 3, 56, depthwise=True),
-    "depthwise3x3-s2-96-112": _convolution(96, 96, 3, 112, depthwise=True, stride=2),
-    "depthwise5x5-672-14": _convolution(672, 672, 5, 14, depthwise=True),
-    "depthwise7x7-192-28": _convolution(192, 192, 7, 28, depthwise=True),
-    "deconv4x4-512-256-8": _deconvolution(512, 256, 4, 8),
-    "deconv4x4-128-64-32": _deconvolution(128, 64, 4, 32),
-    "deconv2x2-128-64-64": _deconvolution(128, 64, 2, 64),
-    "gemm-1-2048-1000": _gemm(1, 2048, 1000),
-    "gemm-1-768-3072": _gemm(1, 768, 3072),
-    "gemm-128-768-768": _gemm(128, 768, 768),
-    "gemm-128-768-3072": _gemm(128, 768, 3072),
-    "gemm-197-192-576": _gemm(197, 192, 576),
-    "attention-12-128-64": Model(products, small=dict(heads=2, rows=5, size=8)),
 }
 LARGEST = {"token_type_ids": 2, "position_ids": 512}
 IDS = 1000  # word numbers stay below this; every vocabulary is at least as large
