@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 COLOURS = ("#9db8d2", "#2f6ea5", "#16395a")
-ROW_INCHES = 0.32
+ROW_INCHES = 0.2
 
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
@@ -28,7 +28,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
         places = [place + (index - (len(counts) - 1) / 2) * height for place in range(len(names))]
         values = [found.get(name, 0) for name in names]
         bars = axes.barh(places, values, height, color=COLOURS[index % len(COLOURS)], label=f"threads: {n_threads}")
-        axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=2, fontsize=7)
+        axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=2, fontsize=6)
     targets = {row["workload"]: row["target"] for row in rows}
     axes.scatter(
         [targets[name] for name in names], range(len(names)), marker="|", s=160, color="#c0392b", label="target"
@@ -37,6 +37,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
     axes.set(
         yticks=range(len(names)), yticklabels=names, title=title, xlabel="time of the fastest peer / time of dovetail"
     )
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.legend(loc="lower right", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)

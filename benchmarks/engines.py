@@ -29,9 +29,10 @@ Call = Callable[[Arrays], Arrays]
 
 
 class Engine:
-    """An engine. `modules` are imported before anything is measured; `install` gets them."""
+    """An engine. `modules` are imported before anything is measured, `tools` are programs; `install` gets both."""
 
     modules: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
     package = ""
     install = ""
     precisions: tuple[str, ...] = ("fp32", "int8")
@@ -187,7 +188,8 @@ class Ncnn(Engine):
     """`pnnx` converts the model. It calls inputs in0, in1, ..., outputs out0, out1, ..., and writes an example in
     Python, which says for each of them what axis ncnn takes for the batch."""
 
-    modules = ("ncnn", "pnnx", "onnx")
+    modules = ("ncnn", "onnx")
+    tools = ("pnnx",)  # not imported, since that imports PyTorch
     package = "ncnn"
     install = "pip install ncnn pnnx onnx"
     precisions = ("fp32",)
@@ -198,12 +200,12 @@ class Ncnn(Engine):
         import subprocess
 
         import onnx
-        import pnnx
 
         graph = onnx.load(model, load_external_data=False).graph
         folder = Path(artifact)
         folder.mkdir()
-        command = [str(Path(pnnx.__file__).with_name("pnnx")), str(Path(model).resolve()), "fp16=0"]
+        program = Path(importlib.util.find_spec("pnnx").origin).with_name("pnnx")
+        command = [str(program), str(Path(model).resolve()), "fp16=0"]
         for side in ("ncnnparam", "ncnnbin", "ncnnpy", "pnnxparam", "pnnxbin", "pnnxpy", "pnnxonnx"):
             command.append(f"{side}={folder.resolve() / side}")
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
@@ -376,7 +378,9 @@ def serve(name: str, file: str, feeds: str, outputs: str, threads: str, precisio
 def versions() -> None:
     """Which engines can be imported here, with the versions of their packages; null for the others."""
     found = {
-        name: importlib.metadata.version(engine.package) if all(map(importlib.util.find_spec, engine.modules)) else None
+        name: importlib.metadata.version(engine.package)
+        if all(map(importlib.util.find_spec, engine.modules + engine.tools))
+        else None
         for name, engine in ENGINES.items()
     }
     print(json.dumps(found))
