@@ -88,11 +88,11 @@ class FormatRow:
     tactic: str
     places: tuple[Place | None, ...]
 
-    @property
+    @functools.cached_property
     def formats(self) -> tuple[TensorFormat | None, ...]:
         return tuple(None if place is None else place.format for place in self.places)
 
-    @property
+    @functools.cached_property
     def types(self) -> tuple[DataType | None, ...]:
         return tuple(None if place is None else place.dtype for place in self.places)
 
@@ -100,7 +100,7 @@ class FormatRow:
     def label(self) -> str:
         return f"{self.implementation.id}:{self.tactic}" if self.tactic else self.implementation.id
 
-    @property
+    @functools.cached_property
     def declared(self) -> Row | None:
         """What the native table says of the row; None if it was asked position by position."""
         return self.implementation.rows_by_index.get(self.row)

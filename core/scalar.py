@@ -192,13 +192,20 @@ class _Parser:
 
 
 def checked(spec: OpSpec) -> Term | None:
-    """The formula of a spec; None if it has none.
+    """The formula of a spec; None if it has none. What was checked once is kept in the spec.
 
     Raises:
         DefinitionError: it cannot be parsed, or uses a name that the spec does not have; with the line of the spec.
     """
     if spec.scalar is None:
         return None
+    kept = vars(spec)  # which a frozen dataclass lets nobody assign to
+    if "checked_formula" not in kept:
+        kept["checked_formula"] = _newly_checked(spec)
+    return kept["checked_formula"]  # type: ignore[no-any-return]
+
+
+def _newly_checked(spec: OpSpec) -> Term:
     try:
         term = parse(spec.scalar) if isinstance(spec.scalar, str) else None
         if term is None:

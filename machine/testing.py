@@ -23,7 +23,7 @@ from dovetail.core.negotiation import FormatRow, Refusal, Trace, negotiate
 from dovetail.core.scalar import prove
 from dovetail.core.tensor import pack, unpack
 from dovetail.core.types import DataType, DeviceType, TensorFormat, from_numpy, nptype
-from dovetail.machine.builder.candidates import is_winograd
+from dovetail.machine.builder.candidates import REFERENCE, is_winograd
 from dovetail.machine.builder.graph import Candidate, GraphLayer, GraphTensor, LayerGroup
 from dovetail.machine.builder.run_group import prepare
 from dovetail.machine.devices import this_target
@@ -508,6 +508,8 @@ def check_case(
 ) -> int:
     """Run one case through every row of `device` that fits; their number. Skips, with the reasons, if none does.
 
+    On several threads without the reference, unless nothing else fits.
+
     Raises:
         PluginNotFound, NoImplementation: no such op, or no such implementation of it.
         unittest.SkipTest: nothing fits, as pytest and unittest take it.
@@ -522,7 +524,8 @@ def check_case(
     _check_dynamic_dims(layer, arrays)
     yardstick, tensors = _yardstick(case, layer, arrays), _Tensors()
     epilogues = epilogues_for(layer) if any(map(absorbs, candidates)) else {}
-    for candidate in candidates:
+    compiled = [one for one in candidates if one.row.implementation.name != REFERENCE]
+    for candidate in compiled if compiled and n_threads > 1 else candidates:  # NumPy computes the same on one thread
         ready = _Ready(layer, candidate, arrays, n_threads, tensors)
         try:
             for index, got in enumerate(ready.run()):

@@ -44,6 +44,7 @@ class DovetailRep(BackendRep):
         self._declared = _declared_types(self._model)
         self._known: dict[tuple, tuple[int, ...]] = {}  # by shapes: the inputs whose contents the engine was built for
         self._contexts: dict[tuple, Any] = {}
+        self._whole: tuple[Builder, Any] | None = None  # the network without contents of inputs, which builds share
         try:
             self._parse({})
         except ModelError:
@@ -52,6 +53,8 @@ class DovetailRep(BackendRep):
 
     def _parse(self, known: Mapping[str, np.ndarray]) -> tuple[Builder, Any]:
         """The network of the model, with the contents of some inputs as constants."""
+        if not known and self._whole:
+            return self._whole
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         left = [entry for entry in model.graph.input if entry.name not in known]
@@ -64,6 +67,8 @@ class DovetailRep(BackendRep):
         if not parser.parse(model.SerializeToString()):
             errors = [str(parser.get_error(index)) for index in range(parser.num_errors)]
             raise ModelError("the model cannot be imported", facts=[("error", text) for text in errors])
+        if not known:
+            self._whole = builder, network
         return builder, network
 
     def run(self, inputs: Any, **kwargs: Any) -> tuple[np.ndarray, ...]:

@@ -1,5 +1,6 @@
 """The built-in layers, one module each. They are reached through the registry, like those of any plugin."""
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -60,9 +61,14 @@ def dovetail_register_ops(registry: Any) -> None:
 @hookimpl
 def dovetail_onnx_rewrites() -> list[Any]:
     """The operators that are imported as several layers: `rewrites` of the modules _onnx_*."""
+    return list(_onnx_rewrites())
+
+
+@functools.cache  # every import of a model asks
+def _onnx_rewrites() -> tuple[Any, ...]:
     names = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("_onnx_"))
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return [row for module in modules for row in getattr(module, "rewrites", ())]
+    return tuple(row for module in modules for row in getattr(module, "rewrites", ()))
 
 
 @hookimpl
