@@ -20,6 +20,7 @@ from dovetail.machine.builder.passes.check_profiles import check_profiles
 from dovetail.machine.builder.passes.choose_likely_sizes import choose_likely_sizes
 from dovetail.machine.builder.passes.fit_types import fit_types
 from dovetail.machine.builder.passes.fold_constants import fold_constants, fold_remaining_constants
+from dovetail.machine.builder.passes.gate_convolutions import gate_convolutions
 from dovetail.machine.builder.passes.group_layers import group_layers
 from dovetail.machine.builder.passes.infer_shapes import infer_shapes
 from dovetail.machine.builder.passes.insert_reformats import insert_reformats
@@ -79,6 +80,8 @@ PIPELINE: tuple[Pass, ...] = (
     time_candidates,
     # two convolutions in one step, where that is measured to be faster
     join_convolutions,
+    # a product with one value for each channel and the convolution behind it in one step, on the same condition
+    gate_convolutions,
     # the cheapest choice for the network as a whole
     select_formats,
     # if nothing is timed, run chosen third-party kernels once under guards, and replace those that fail

@@ -201,5 +201,6 @@ def test_rows_without_their_raw_weights_compute_the_same():
     ]
     assert {one.split("@")[0] for one, _ in rows} == {
         *("Convolution", "Deconvolution", "Einsum", "FullyConnected", "MatrixMultiply"),
-        *("GRU", "LSTM", "RNN", "ExpandedDepthwise", "QuantizedConvolution", "QuantizedMatrixMultiply"),
+        *("GRU", "LSTM", "RNN", "ExpandedDepthwise", "GatedConvolution"),
+        *("QuantizedConvolution", "QuantizedMatrixMultiply"),
     }

@@ -44,6 +44,11 @@ struct ConvolveArgs {
   // Of kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels; behind these weights are
   // those of another phase, which is next.
   int32_t x_is_linear, is_followed;
+  // Of 1x1 kernels that move by one, on blocks of 16 channels: is each channel of x multiplied by a factor? The factors of
+  // an image, and the distance to those of the next, 0 if all images have the same.
+  int32_t is_gated;
+  const float* gate;
+  int64_t gate_image;
 };
 
 // The outputs of merged phases, which spread.hpp moves to where they belong.

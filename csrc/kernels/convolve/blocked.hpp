@@ -21,6 +21,8 @@ static_assert(kOutputs * kMapBlocks * kVectors + kMapBlocks * kVectors < kRegist
 constexpr int kPointwiseOutputs = kLanes == 16 ? 28 : 0;
 constexpr int kMostOutputs = kPointwiseOutputs > kOutputs ? kPointwiseOutputs : kOutputs;
 static_assert(kPointwiseOutputs + 1 < kRegisters, "sums stay in registers");
+// Of such a kernel whose inputs are multiplied by factors of their channels: the weights are, once for a tile.
+constexpr int kGatedOutputs = kPointwiseOutputs > 0 ? kPointwiseOutputs : kOutputs;
 
 // A tile of outputs times some blocks of maps: outputs that follow each other, in one row unless `is_flat`.
 struct BlockedTile {
@@ -32,6 +34,7 @@ struct BlockedTile {
   bool is_first;  // x is in no near cache
   const float* weights;
   int64_t weight_block;
+  const float* gate;   // of this image's channels, or null
   const float* bias;   // of the first map, or null
   int64_t maps;        // from the first map of the tile to the group's end
   const float* next;   // weights that are needed soon, or null
@@ -105,7 +108,25 @@ inline __attribute__((always_inline)) void add_tap(VecF (&sum)[outputs][v], cons
   }
 }
 
-// The same where each output's inputs are anywhere.
+// The same of one block of maps, where channel c of x counts gate[c] times.
+template <int outputs>
+inline __attribute__((always_inline)) void add_gated(VecF (&sum)[outputs][kVectors], const float* x, const float* w,
+                                                     const float* gate, int64_t n_channels) {
+  for (int64_t c = 0; c < n_channels; ++c, ++x, w += kBlock) {
+    const VecF factor = splat(gate[c]);
+    VecF weight[kVectors];
+#pragma GCC unroll 4
+    for (int i = 0; i < kVectors; ++i) weight[i] = load(w + i * kLanes) * factor;
+#pragma GCC unroll 32
+    for (int p = 0; p < outputs; ++p) {
+      const VecF input = splat(x[p * kBlock]);
+#pragma GCC unroll 4
+      for (int i = 0; i < kVectors; ++i) sum[p][i] += weight[i] * input;
+    }
+  }
+}
+
+// Adds channels as add_tap does, where each output's inputs are anywhere.
 template <int outputs, int v>
 inline __attribute__((always_inline)) void add_tap_at(VecF (&sum)[outputs][v], const float* const (&x)[outputs],
                                                       const float* w, int64_t weight_block, int64_t n_channels) {
@@ -254,16 +275,19 @@ void blocked_tile(const ConvolveArgs& args, const BlockedTile& tile) {
 }
 
 // One block of maps of a 1x1 kernel that moves by one: the outputs and their inputs lie side by side.
-template <int outputs>
+template <int outputs, bool is_gated>
 void pointwise_tile(const ConvolveArgs& args, const BlockedTile& tile) {
   const int64_t plane = args.axis[1].in * args.axis[2].in * kBlock, steps = blocks_of(args.channels);
   const int64_t ending = (outputs + steps - 1) / steps;  // lines of y with each block of channels
   const float *weights = tile.weights, *x = tile.x + tile.w * kBlock, *next = tile.next;
-  VecF sum[outputs][1];
-  const VecF first = bias_lanes(tile.bias, 0, tile.maps);
+  VecF sum[outputs][kVectors];
+#pragma GCC unroll 4
+  for (int i = 0; i < kVectors; ++i) {
+    const VecF first = bias_lanes(tile.bias, i, tile.maps);
 #pragma GCC unroll 32
-  for (int p = 0; p < outputs; ++p) sum[p][0] = first;
-  TileSums<outputs, 1> sums(1, args.channels);
+    for (int p = 0; p < outputs; ++p) sum[p][i] = first;
+  }
+  TileSums<outputs, kVectors> sums(1, args.channels);
   int64_t line = 0, end = sums.channels;
   for (int64_t c0 = 0; c0 < args.channels; c0 += kBlock, x += plane, weights += kBlock * kBlock) {
     for (int64_t i = 0; next && i < tile.next_lines; ++i, next += 16) __builtin_prefetch(next, 0, 2);
@@ -275,7 +299,11 @@ void pointwise_tile(const ConvolveArgs& args, const BlockedTile& tile) {
       for (int p = 0; p < outputs; ++p) __builtin_prefetch(x + plane + p * kBlock);
     }
     const int64_t n = args.channels - c0 < kBlock ? args.channels - c0 : kBlock;
-    add_tap<outputs, 1>(sum, x, kBlock, 1, weights, 0, n);
+    if constexpr (is_gated) {
+      add_gated<outputs>(sum, x, weights, tile.gate + c0, n);
+    } else {
+      add_tap<outputs, kVectors>(sum, x, kBlock, 1, weights, 0, n);
+    }
     if (c0 + kBlock < end) continue;
     sums.end_block(sum);
     end += sums.channels;
@@ -283,17 +311,17 @@ void pointwise_tile(const ConvolveArgs& args, const BlockedTile& tile) {
   sums.end(sum);
   if (tile.finish.is_all) tile.finish.apply(sum, tile.to, tile.out);
 #pragma GCC unroll 32
-  for (int p = 0; p < outputs; ++p) write_maps<1>(sum[p], tile.to + p * kBlock, 0, tile.maps);
+  for (int p = 0; p < outputs; ++p) write_maps<kVectors>(sum[p], tile.to + p * kBlock, 0, tile.maps);
 }
 
 typedef void (*BlockedKernel)(const ConvolveArgs& args, const BlockedTile& tile);
 
-template <int outputs>
+template <int outputs, bool is_gated = false>
 inline BlockedKernel pointwise_kernel(int64_t n) {
   if constexpr (outputs == 0) {
     return nullptr;
   } else {
-    return n == outputs ? pointwise_tile<outputs> : pointwise_kernel<outputs - 1>(n);
+    return n == outputs ? pointwise_tile<outputs, is_gated> : pointwise_kernel<outputs - 1, is_gated>(n);
   }
 }
 
@@ -331,8 +359,9 @@ struct BlockedTiling {
     is_flat = c.count * 2 <= kOutputs && b.count > 1 && !args.x_is_linear;
     const int64_t lines = is_flat ? 1 : b.count;
     line = is_flat ? b.count * c.count : c.count;
-    is_pointwise = kPointwiseOutputs > 0 && !args.x_is_linear && b.count == 1 && is_of_points(b) && is_of_points(c);
-    const int64_t most = is_pointwise ? kPointwiseOutputs : kOutputs;
+    const int64_t most_points = args.is_gated ? kGatedOutputs : kPointwiseOutputs;
+    is_pointwise = most_points > 0 && !args.x_is_linear && b.count == 1 && is_of_points(b) && is_of_points(c);
+    const int64_t most = is_pointwise ? most_points : kOutputs;
     line_tiles = (line + most - 1) / most;
     width = line_tiles > 0 ? (line + line_tiles - 1) / line_tiles : 0;
     if (width > 0) line_tiles = (line + width - 1) / width;
@@ -411,6 +440,7 @@ struct BlockedRun {
     }
   }
   BlockedKernel kernel(int64_t n_outputs) const {
+    if (args.is_gated) return pointwise_kernel<kGatedOutputs, true>(n_outputs);
     return tiling.is_pointwise ? pointwise_kernel<kPointwiseOutputs>(n_outputs)
                                : blocked_kernel<kOutputs>(args, n_outputs, n_blocks);
   }
@@ -443,6 +473,7 @@ void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last) {
     tile.x = static_cast<const float*>(args.x) + unit * x_group;
     tile.is_first = at.strip == 0;
     tile.weights = static_cast<const float*>(args.weights) + (group * map_blocks + block) * tile.weight_block;
+    tile.gate = args.is_gated ? args.gate + unit / args.groups * args.gate_image : nullptr;
     tile.bias = args.bias ? args.bias + group * args.maps + block * kBlock : nullptr;
     tile.maps = args.maps - block * kBlock;
     float* const y = static_cast<float*>(args.y) + (unit * map_blocks + block) * tile.finish.y_block;

@@ -40,8 +40,9 @@ inline constexpr ConvolveKernels avx512vnni_convolve = {
 DOVETAIL_EACH_ISA(DT_CONVOLVE_KERNELS)
 #undef DT_CONVOLVE_KERNELS
 
-// gemm, int8 and bf16: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16; stem: linear to CHW16.
-enum class ConvolveKind { gemm, int8, bf16, rows, blocked, stem, depthwise };
+// gemm, int8 and bf16: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16, gated: with factors of the
+// channels; stem: linear to CHW16.
+enum class ConvolveKind { gemm, int8, bf16, rows, blocked, gated, stem, depthwise };
 
 // The kernels for CHW16 end a sum after whole planes of taps; with more taps than these its rounding errors would show.
 constexpr int64_t kMostBlockedTaps = 256, kMostDepthwiseTaps = 1024;
@@ -78,7 +79,7 @@ struct ConvolveState {
 // The properties of a row, as values: templates for all of them would take minutes to compile.
 class ConvolveRow {
  public:
-  enum { kX, kKernel, kBias };
+  enum { kX, kKernel, kBias, kGate };
   ConvolveRow(const ConvolveKernels& kernels, ConvolveKind kind, const ConvolveFields& fields)
       : kernels_(kernels), kind_(kind), f_(fields) {}
 
@@ -97,6 +98,7 @@ class ConvolveRow {
     if (kind_ == ConvolveKind::depthwise) {
       return f_.groups == channels && f_.groups == maps ? nullptr : "not one channel and one map a group";
     }
+    if (kind_ == ConvolveKind::gated) return gated_fits(inputs);
     if (kind_ == ConvolveKind::stem && f_.groups != 1) return "groups of a linear tensor";
     if (kind_ == ConvolveKind::stem && channels > kMostStemChannels)
       return "many channels of a linear tensor: next to their products a reformat costs little";
@@ -149,6 +151,8 @@ class ConvolveRow {
     args.panel = panel(w);
     args.scale = x.scale() * kernel.scale();
     args.x_is_linear = kind_ == ConvolveKind::stem;
+    args.is_gated = kind_ == ConvolveKind::gated;
+    if (args.is_gated && inputs[kGate].max()[0] > 1) args.gate_image = args.channels;
     int64_t x_extents[3], y_extents[3], packed = 0;
     spatial_extents(x.max(), x.rank(), f_.n_spatial, x_extents);
     spatial_extents(y.max(), y.rank(), f_.n_spatial, y_extents);
@@ -179,11 +183,13 @@ class ConvolveRow {
       packed = workspace + state.kernel_at;
     }
     const float* const bias = bias_of(state, run);
+    const float* const gate = state.kind == ConvolveKind::gated ? run.input(kGate).data<const float>() : nullptr;
     set_operands(run, &state.epilogue);
     for (ConvolvePhase& phase : state.phases) {
       phase.args.x = x;
       phase.args.y = y;
       phase.args.bias = bias;
+      phase.args.gate = gate;
       phase.args.weights = static_cast<const char*>(packed) + phase.weights_at;
       phase.args.epilogue = state.epilogue.n_steps > 0 ? &state.epilogue : nullptr;
     }
@@ -196,7 +202,18 @@ class ConvolveRow {
   static int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
   bool is_in_pairs() const { return kind_ == ConvolveKind::int8 || kind_ == ConvolveKind::bf16; }
   bool is_tiled() const { return kind_ == ConvolveKind::gemm || is_in_pairs(); }
-  bool is_blocked() const { return kind_ == ConvolveKind::blocked || kind_ == ConvolveKind::stem; }
+  bool is_blocked() const {
+    return kind_ == ConvolveKind::blocked || kind_ == ConvolveKind::gated || kind_ == ConvolveKind::stem;
+  }
+  const char* gated_fits(const Descs& inputs) const {
+    if (f_.groups != 1) return "groups of gated channels";
+    if (inputs[kX].rank() != f_.n_spatial + 2) return "more dims of the batch than one";
+    for (int i = 1; i < 3; ++i) {
+      const bool is_of_points = f_.kernel[i] == 1 && f_.stride[i] == 1 && f_.pre[i] == 0 && f_.post[i] == 0;
+      if (!is_of_points) return "gated channels of another kernel than 1x1 that moves by one";
+    }
+    return nullptr;
+  }
   int64_t panel(const RawWeights& w) const {
     return kind_ == ConvolveKind::rows ? 1 : panel_of(w.maps, kernels_.panel);
   }

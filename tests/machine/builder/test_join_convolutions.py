@@ -5,7 +5,7 @@ import pytest
 from fusing import PROD, SIGMOID, SUM, Net
 
 import dovetail as trt
-from dovetail.machine.builder.passes import join_convolutions as pass_module
+from dovetail.machine.builder import joins
 from dovetail.machine.plan import read_plan
 
 OP = "ExpandedDepthwise@1"
@@ -72,7 +72,7 @@ def between(net, x, kind):
 @pytest.mark.parametrize("kind", ["nothing", "relu", "clip", "relu and an upper limit", "silu", "silu and relu"])
 @pytest.mark.parametrize(("stride", "size"), [(1, 3), (2, 5)])
 def test_results_are_those_of_layers_by_themselves(monkeypatch, kind, stride, size):
-    monkeypatch.setattr(pass_module, "GAIN", ALWAYS)
+    monkeypatch.setattr(joins, "GAIN", ALWAYS)
     net = Blocks((2, 10, 13, 11))
     y = net.activation(net.depthwise(between(net, net.expand(net.x), kind), stride, size), "last")
     plan = net.built(y)
@@ -84,7 +84,7 @@ def test_results_are_those_of_layers_by_themselves(monkeypatch, kind, stride, si
 
 
 def test_a_tensor_behind_both_is_added(monkeypatch):
-    monkeypatch.setattr(pass_module, "GAIN", ALWAYS)
+    monkeypatch.setattr(joins, "GAIN", ALWAYS)
     net = Blocks((1, 24, 9, 9))
     y = net.add(net.depthwise(net.activation(net.expand(net.x, 24))), net.x, "add", SUM)
     plan, apart = net.built(y), net.built(y, fused=False)
@@ -95,9 +95,9 @@ def test_a_tensor_behind_both_is_added(monkeypatch):
 def test_the_time_decides_and_the_report_has_it(monkeypatch):
     net = Blocks((1, 10, 13, 11))
     y = net.depthwise(net.activation(net.expand(net.x)))
-    monkeypatch.setattr(pass_module, "GAIN", NEVER)
+    monkeypatch.setattr(joins, "GAIN", NEVER)
     assert OP not in ops(net.built(y))
-    monkeypatch.setattr(pass_module, "GAIN", ALWAYS)
+    monkeypatch.setattr(joins, "GAIN", ALWAYS)
     notes = read_plan(net.built(y))["report"]["notes"]
     assert any(note.startswith("expand + act + depthwise: two convolutions in one step") for note in notes)
 
@@ -119,14 +119,14 @@ def refuse_by_selector(config):
 
 @pytest.mark.parametrize("setup", [refuse_by_pin, refuse_by_selector])
 def test_what_the_config_chooses_stays(monkeypatch, setup):
-    monkeypatch.setattr(pass_module, "GAIN", ALWAYS)
+    monkeypatch.setattr(joins, "GAIN", ALWAYS)
     net = Blocks((1, 10, 13, 11))
     assert OP not in ops(net.built(net.depthwise(net.activation(net.expand(net.x))), setup=setup))
 
 
 @pytest.mark.parametrize("kind", ["output", "two takers", "window", "groups", "function"])
 def test_others_stay_as_they_are(monkeypatch, kind):
-    monkeypatch.setattr(pass_module, "GAIN", ALWAYS)
+    monkeypatch.setattr(joins, "GAIN", ALWAYS)
     net = Blocks((1, 10, 13, 11))
     v = net.expand(net.x, size=3 if kind == "window" else 1)
     v = net.activation(v, kind=trt.ActivationType.TANH if kind == "function" else trt.ActivationType.RELU)
