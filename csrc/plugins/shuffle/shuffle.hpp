@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // y = transpose(reshape(transpose(x, first), dims), second). The dims in between follow from y.
-//   inputs   x, linear. The dims as a tensor, if given, are in the extents of y already and not read
-//   outputs  y, linear, of x's type and number of elements
+//   inputs   x. The dims as a tensor, if given, are in the extents of y already and not read
+//   outputs  y, of x's type and number of elements
+//   formats  linear; CHW16 on the side with channels first, if channels last are on the other and nothing else moves
 #ifndef DOVETAIL_PLUGINS_SHUFFLE_SHUFFLE_HPP
 #define DOVETAIL_PLUGINS_SHUFFLE_SHUFFLE_HPP
 
