@@ -8,16 +8,8 @@
 
 #include "kernels/convolve/fields.hpp"
 
-struct GatedConvolutionParams {
+struct GatedConvolutionParams : dovetail::ConvolveParams {
   enum { kX, kKernel, kBias, kGate };
-
-  int64_t num_output_maps = 0;
-  dovetail::Ints kernel_size_nd;
-  dovetail::Ints stride_nd;                  // empty: ones
-  dovetail::Ints pre_padding, post_padding;  // empty: zeros
-  int32_t padding_mode = 0;
-  dovetail::Ints dilation_nd;  // empty: ones
-  int64_t num_groups = 1;
 
   dovetail::ConvolveFields fields() const { return dovetail::convolve_fields(*this, false); }
   void check_fields() const { dovetail::check_convolve_fields(*this); }
@@ -34,7 +26,6 @@ struct GatedConvolutionParams {
     expect_dims(gate, wanted, x.rank());
   }
 };
-DOVETAIL_READS(GatedConvolutionParams, num_output_maps, kernel_size_nd, stride_nd, pre_padding, post_padding,
-               padding_mode, dilation_nd, num_groups)
+DOVETAIL_READS(GatedConvolutionParams, DOVETAIL_CONVOLVE_MEMBERS)
 
 #endif
