@@ -28,6 +28,7 @@ REWRITES = {
     "find_normalization": 2,
     "find_softmax": 2,
     "find_attention": 2,
+    "multiply_out_powers": 1,
     "quantize_by_ranges": 0,
     "keep_integers": 1,
     "find_byte_tables": 1,
