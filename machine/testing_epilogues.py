@@ -34,8 +34,10 @@ EPILOGUES = {
     "limits of one side": ("r + x", "max(x, 0.25)"),
     "gelu": ("0.5 * x * (1 + erf(x * 0.70710678))",),
     "gelu by tanh": ("0.5 * x * (1 + tanh(0.79788456 * (x + 0.044715 * x * x * x)))",),
+    "gelu by tanh and a power": ("0.5 * x * (1 + tanh(0.79788456 * (x + 0.044715 * x ** 3)))",),
     "hard swish": ("x * max(0, min(1, x / 6 + 0.5))",),
     "softplus": ("softplus(x) - r",),
+    "elu": ("x if x >= 0 else 0.5 * expm1(x)",),
 }
 ALONG_LAST_AXIS = {"bias on the last axis", "value of each row"}  # what rows with channels do not absorb
 GROWTH = 3

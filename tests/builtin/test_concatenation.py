@@ -30,6 +30,10 @@ def random_cases(n, seed=0):
 CASES = [
     Case("channels", xs=[(2, 3, 5, 5), (2, 16, 5, 5), (2, 1, 5, 5)], axis=1, dtypes=ALL),
     Case("chunks of channels", xs=[(2, 8, 5, 3), (2, 24, 5, 3)], axis=1, dtypes=ALL),
+    Case("parts of chunks", xs=[(2, 24, 5, 52), (2, 7, 5, 52), (2, 40, 5, 52)], axis=1),
+    Case("a chunk of many", xs=[(1, 1, 3, 2)] * 17 + [(1, 3, 3, 2), (1, 29, 3, 2)], axis=1),
+    Case("chunks and their parts", xs=[(1, 32, 4, 4), (1, 20, 4, 4)], axis=1),
+    Case("rows of parts of chunks", xs=[(2, 18, 2, 3), (2, 18, 5, 3)], axis=2),
     Case("rows of chunks", xs=[(2, 16, 2, 3), (2, 16, 5, 3)], axis=2, dtypes=ALL),
     Case("chunks of a volume", xs=[(1, 8, 2, 3, 4), (1, 16, 2, 3, 4)], axis=1, dtypes=FLOATS),
     Case("last axis", xs=[(7, 3), (7, 4)], axis=-1, dtypes=ALL),

@@ -90,6 +90,19 @@ CASES = [
     case((1, 7, 2, 2), 9, (5, 5), pre=3),
     case((2, 3, 4, 5, 6), 10, (2, 3, 3), stride=(2, 1, 2), pre=1),
     case((1, 4, 5, 4, 6), 4, (3, 3, 3), pre=1, groups=4),
+    # Seven taps: rows that are all edges, of one tile, and of several.
+    case((1, 20, 9, 7), 20, (7, 7), pre=3, groups=20),
+    case((1, 17, 3, 2), 17, (7, 7), pre=3, groups=17),
+    case((1, 16, 10, 26), 16, (7, 7), pre=3, groups=16),
+    # Groups of 2, 4 and 8 channels: a last block that is not full, taps and steps of all kinds, rows of several tiles.
+    case((2, 24, 5, 21), 24, (3, 3), pre=1, groups=3),
+    case((1, 40, 9, 34), 40, (3, 3), stride=2, pre=1, groups=5),
+    case((1, 20, 6, 9), 20, (3, 3), pre=1, groups=5),
+    case((1, 36, 7, 12), 36, (3, 3), stride=(1, 2), dilation=(2, 1), pre=(2, 0), groups=9),
+    case((1, 16, 8, 19), 16, (1, 3), dilation=2, pre=(0, 2), groups=4),
+    case((1, 10, 7, 7), 10, (5, 5), pre=2, groups=5),
+    case((1, 34, 4, 3), 34, (3, 3), stride=3, pre=3, groups=17),
+    case((1, 32, 1, 20), 32, (1, 1), groups=4),
     case((2, 2, 3, 5, 6), 18, (3, 3), pre=1),  # two batch dims
     case((0, 3, 5, 6), 4, (3, 3)),
     case((1, 18, 6, 6), 17, (3, 3), stride=2, pre=2, post=0, mode=EXPLICIT_UP),
@@ -226,14 +239,14 @@ def test_tiles_of_every_size(rows):
 
 
 KINDS = {
-    "cpu": ("direct_chw16", "winograd4_chw16", "depthwise_chw16", "stem_chw16", "gemm", "rows"),
+    "cpu": ("direct_chw16", "winograd4_chw16", "depthwise_chw16", "grouped_chw16", "stem_chw16", "gemm", "rows"),
     "cuda": ("gemm_128x64 ", "gemm_128x64_hwc8", "rows ", "rows_hwc8"),
 }
 
 
 def test_rows_of_every_kind_run(rows, device):
     """Those that write blocks or chunks of channels are among those tested."""
-    names = [t for i in (0, 1, 10, 11, 17) for t in run(rows, "Convolution", CASES[i], np.float32, constant=(1, 2))]
+    names = [t for i in (0, 1, 10, 11, 17, 24) for t in run(rows, "Convolution", CASES[i], np.float32, constant=(1, 2))]
     for kind in KINDS[device]:
         assert any(name.startswith(kind) for name in names), kind
 
@@ -248,3 +261,18 @@ def test_infinity_stays_where_it_is(rows):
         assert np.isinf(y[0, :, :2, :2]).all(), tactic
         assert (y[0, :, 2:] == 0).all(), tactic
         assert (y[0, :, :, 2:] == 0).all(), tactic
+
+
+def test_infinity_stays_in_its_group(rows):
+    """Blocks of 16 channels have several groups; what one holds does not meet the others, not even as 0 * inf."""
+    x = np.ones((1, 24, 5, 5), np.float32)
+    x[0, 9] = np.inf
+    w = np.ones((24, 8, 3, 3), np.float32)
+    fields = {
+        "num_output_maps": 24, "kernel_size_nd": (3, 3), "pre_padding": (1, 1), "post_padding": (1, 1), "num_groups": 3,
+    }  # fmt: skip
+    found = rows("Convolution").run(fields, [x, w, None], (1, 24, 5, 5), DataType.FLOAT)
+    assert any(tactic.startswith("grouped_chw16") for tactic in found) or not any("chw16" in tactic for tactic in found)
+    for tactic, y in found.items():
+        assert np.isinf(y[0, 8:16]).all(), tactic
+        assert np.isfinite(y[0, :8]).all() and np.isfinite(y[0, 16:]).all(), tactic

@@ -127,6 +127,45 @@ def test_every_row_computes_operands_of_every_form(op, formulas):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5, err_msg=row.row.label)
 
 
+FUNCTIONS = {
+    "exp(x)": np.exp,
+    "expm1(x)": np.expm1,
+    "softplus(x)": lambda x: np.logaddexp(x, 0),
+    "x ** 2": lambda x: x**2,
+    "x ** 3": lambda x: x**3,
+    "x ** 4": lambda x: x**4,
+    "x ** 2.5": lambda x: x**2.5,
+}
+
+
+@pytest.mark.parametrize("formula", FUNCTIONS)
+def test_functions_of_all_floats(formula):
+    """Behind max(x, x), over all numbers, infinities and nan; in units in the last place of normal numbers."""
+    rng = np.random.default_rng(2)
+    every = rng.integers(0, 2**32, 4000, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    own = [rng.uniform(low, -low, 2000) for low in (-110, -1, -1e-3)]
+    ends = [0, -0.0, np.inf, -np.inf, np.nan, 88.6, 88.73, 89, -87.4, -104]
+    x = np.concatenate([*own, every, ends], dtype=np.float32, casting="same_kind")
+    x = x[: len(x) // 10 * 10].reshape(2, 5, 1, -1)
+    lookup = trt.get_plugin_registry()
+    layer = make_layer(lookup, "ElementWise@1", [x, x], {"op": ElementWise.MAX})
+    behind = Behind(layer, (formula,))
+    with np.errstate(all="ignore"):
+        exact = FUNCTIONS[formula](x.astype(np.float64))
+        wanted = exact.astype(np.float32)
+    rows = [row for row in rows_of(lookup, layer)[0] if absorbs(row)]
+    assert rows
+    for row in rows:
+        got = run_row(layer, row, [x, x], 1, behind)[0]
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(wanted), row.row.label)
+        is_far = np.isinf(wanted)
+        np.testing.assert_array_equal(got[is_far], wanted[is_far], row.row.label)
+        rest = ~is_far & ~np.isnan(wanted)
+        unit = np.spacing(np.abs(wanted[rest])).astype(np.float64)
+        error = np.abs(got[rest].astype(np.float64) - exact[rest])
+        assert (error <= np.maximum(8 * unit, 2.0**-125)).all(), (row.row.label, x[rest][(error / unit).argmax()])
+
+
 def test_halves_are_not_absorbed_since_they_would_be_rounded_between():
     lookup = trt.get_plugin_registry()
     arrays, values = ROWS["Activation"].arrays(lookup, "Activation@1", DataType.HALF)

@@ -81,6 +81,26 @@ def gelu_by_tanh(net, y):
     return net.add(net.add(y, net.number(0.5), "half", PROD), net.add(tanh, net.number(1.0), "one"), "product", PROD)
 
 
+def gelu_by_tanh_and_a_power(net, y):
+    cube = net.add(y, net.number(3.0), "cube", ElementWise.POW)
+    sum_ = net.add(y, net.add(cube, net.number(0.044715), "little", PROD), "sum")
+    tanh = net.activation(net.add(sum_, net.number(0.7978845608), "inner", PROD), "tanh", Activation.TANH)
+    return net.add(net.add(y, net.number(0.5), "half", PROD), net.add(tanh, net.number(1.0), "one"), "product", PROD)
+
+
+def powers(net, y):
+    square = net.add(y, net.number(2.0), "square", ElementWise.POW)
+    fourth = net.add(y, net.number(4.0), "fourth", ElementWise.POW)
+    root = net.add(net.add(square, fourth, "sum"), net.number(0.7), "root", ElementWise.POW)
+    return net.add(net.number(1.5), root, "of the exponent", ElementWise.POW)
+
+
+def elu(net, y):
+    layer = net.network.add_activation(y, Activation.ELU)
+    layer.alpha = 0.7
+    return net.named(layer, "elu")
+
+
 def residual_of_itself(net, y):
     return net.activation(net.add(net.scale(y), net.activation(y, "tanh", Activation.TANH), "sum"), "relu")
 
@@ -91,7 +111,9 @@ def chosen(net, y):
     return net.named(net.network.add_select(is_more, y, other), "select")
 
 
-PATTERNS = [silu, hard_swish, mish, gelu, gelu_by_tanh, residual_of_itself, chosen]
+PATTERNS = [
+    silu, hard_swish, mish, gelu, gelu_by_tanh, gelu_by_tanh_and_a_power, powers, elu, residual_of_itself, chosen,
+]  # fmt: skip
 
 
 GELUS = [gelu, gelu_with_half_of_y, gelu_with_half_of_the_rest, half_first]

@@ -211,7 +211,7 @@ static inline void apply_to_rows(const EpilogueProgram& program, const EpilogueT
 // Programs whose operations all have vector code and whose tensors are float32.
 static inline bool has_vector_code(const EpilogueProgram& program) {
   for (int s = 0; s < program.n_steps; ++s)
-    if (!has_vector_code(program.steps[s].operation)) return false;
+    if (!has_vector_code(program.steps[s])) return false;
   for (int t = 0; t < program.n_tensors; ++t)
     if (program.tensors[t].type != DT_TYPE_FLOAT) return false;
   return true;

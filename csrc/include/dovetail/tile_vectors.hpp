@@ -133,6 +133,37 @@ static inline VecF sigmoid_f(VecF v) {
   return reciprocal(e.q * e.scale + (e.scale + 1.0f));
 }
 
+// As a square, whose factors are normal numbers where e^v is too large for a float or less than the normal ones.
+static inline VecF exp_f(VecF v) {
+  const VecExp e = exp_parts<false>(0.5f * at_least(at_most(v, splat(176.0f)), splat(-174.0f)));
+  const VecF root = e.q * e.scale + e.scale;
+  return root * root;
+}
+
+static inline VecF expm1_f(VecF v) {
+  const VecExp e = exp_parts<false>(at_least(at_most(v, splat(88.0f)), splat(-87.0f)));
+  return v > 88.0f ? exp_f(v) : e.q * e.scale + (e.scale - 1.0f);
+}
+
+static inline VecF softplus_f(VecF v) {
+  const VecExp e = exp_parts<false>(at_least(v < 0.0f ? v : -v, splat(-87.0f)));
+  const VecF u = e.q * e.scale + e.scale, s = u * reciprocal(u + 2.0f), s2 = s * s;
+  VecF p = s2 * (1.0f / 17) + 1.0f / 15;
+  p = p * s2 + 1.0f / 13;
+  p = p * s2 + 1.0f / 11;
+  p = p * s2 + 1.0f / 9;
+  p = p * s2 + 1.0f / 7;
+  p = p * s2 + 1.0f / 5;
+  p = p * s2 + 1.0f / 3;
+  return (v > 0.0f ? v : VecF{}) + 2.0f * (s + s * s2 * p);
+}
+
+// A power of 2 to 4; others have no vector code.
+static inline VecF power_f(VecF v, float exponent) {
+  const VecF square = v * v;
+  return exponent == 2.0f ? square : exponent == 3.0f ? square * v : square * square;
+}
+
 static inline VecF tanh_f(VecF v) {
   const VecExp e = exp_parts<false>(2.0f * at_least(at_most(v, splat(10.0f)), splat(-10.0f)));
   const VecF whole = e.q * e.scale + (e.scale - 1.0f);

@@ -72,7 +72,7 @@ struct ExpandedArgs {
 };
 
 // Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp, blocked.hpp, spread.hpp,
-// depthwise.hpp and expanded.hpp, which define them.
+// depthwise.hpp, grouped.hpp and expanded.hpp, which define them.
 DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
                                     int64_t last_panel, void* scratch);
                  void convolve_int8(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
@@ -84,6 +84,7 @@ DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int
                  int64_t convolve_blocked_items(const ConvolveArgs& args);
                  void convolve_spread(const SpreadArgs& args, int64_t first, int64_t last);
                  void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last);
+                 void convolve_grouped(const ConvolveArgs& args, int64_t first, int64_t last);
                  void convolve_expanded(const ExpandedArgs& args, int64_t first, int64_t last, float* scratch);
                  int64_t convolve_expanded_items(const ExpandedArgs& args);
                  int64_t convolve_expanded_floats(const ExpandedArgs& args);)

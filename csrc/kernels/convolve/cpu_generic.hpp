@@ -13,6 +13,7 @@
 #include "kernels/convolve/depthwise.hpp"
 #include "kernels/convolve/expanded.hpp"
 #include "kernels/convolve/gemm.hpp"
+#include "kernels/convolve/grouped.hpp"
 #include "kernels/convolve/int8.hpp"
 #include "kernels/convolve/spread.hpp"
 #include "kernels/convolve/winograd.hpp"

@@ -17,7 +17,7 @@ struct ConvolveKernels {
                          void* scratch);
   using Items = void (*)(const ConvolveArgs& args, int64_t first, int64_t last);
   Tiles gemm = nullptr, int8 = nullptr, bf16 = nullptr;
-  Items rows = nullptr, blocked = nullptr, depthwise = nullptr;
+  Items rows = nullptr, blocked = nullptr, depthwise = nullptr, grouped = nullptr;
   int64_t (*blocked_items)(const ConvolveArgs& args) = nullptr;
   int64_t panel = 0, tile = 0;
 };
@@ -28,6 +28,7 @@ struct ConvolveKernels {
                                                      .rows = isa::convolve_rows,                   \
                                                      .blocked = isa::convolve_blocked,             \
                                                      .depthwise = isa::convolve_depthwise,         \
+                                                     .grouped = isa::convolve_grouped,             \
                                                      .blocked_items = isa::convolve_blocked_items, \
                                                      .panel = isa::kConvolvePanel,                 \
                                                      .tile = isa::kConvolveTile};
@@ -41,8 +42,9 @@ DOVETAIL_EACH_ISA(DT_CONVOLVE_KERNELS)
 #undef DT_CONVOLVE_KERNELS
 
 // gemm, int8 and bf16: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16, gated: with factors of the
-// channels; stem: linear to CHW16.
-enum class ConvolveKind { gemm, int8, bf16, rows, blocked, gated, stem, depthwise };
+// channels; stem: linear to CHW16. depthwise and grouped: CHW16 to CHW16, as many maps as channels: one a group, or 2, 4
+// or 8.
+enum class ConvolveKind { gemm, int8, bf16, rows, blocked, gated, stem, depthwise, grouped };
 
 // The kernels for CHW16 end a sum after whole planes of taps; with more taps than these its rounding errors would show.
 constexpr int64_t kMostBlockedTaps = 256, kMostDepthwiseTaps = 1024;
@@ -92,13 +94,20 @@ class ConvolveRow {
       return has_few_maps ? "two maps a group or fewer" : nullptr;
     if (f_.n_spatial != 2) return "blocks of 16 channels are for two spatial dims";
     const double taps = static_cast<double>(f_.kernel[1]) * static_cast<double>(f_.kernel[2]);
-    if (taps > static_cast<double>(kind_ == ConvolveKind::depthwise ? kMostDepthwiseTaps : kMostBlockedTaps)) {
+    if (taps > static_cast<double>(is_by_rows() ? kMostDepthwiseTaps : kMostBlockedTaps)) {
       return "the kernel has too many elements for one float32 sum; the rows for linear tensors add in shorter blocks";
     }
     if (kind_ == ConvolveKind::depthwise) {
       return f_.groups == channels && f_.groups == maps ? nullptr : "not one channel and one map a group";
     }
     if (kind_ == ConvolveKind::gated) return gated_fits(inputs);
+    if (kind_ == ConvolveKind::grouped) {
+      const int64_t width = maps / f_.groups;
+      if (channels != maps || (width != 2 && width != 4 && width != 8))
+        return "groups of other than 2, 4 or 8 channels and maps";
+      if (taps * static_cast<double>(width) <= static_cast<double>(kMostDepthwiseTaps)) return nullptr;
+      return "the kernel has too many elements for one float32 sum; the rows for linear tensors add in shorter blocks";
+    }
     if (kind_ == ConvolveKind::stem && f_.groups != 1) return "groups of a linear tensor";
     if (kind_ == ConvolveKind::stem && channels > kMostStemChannels)
       return "many channels of a linear tensor: next to their products a reformat costs little";
@@ -202,6 +211,7 @@ class ConvolveRow {
   static int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
   bool is_in_pairs() const { return kind_ == ConvolveKind::int8 || kind_ == ConvolveKind::bf16; }
   bool is_tiled() const { return kind_ == ConvolveKind::gemm || is_in_pairs(); }
+  bool is_by_rows() const { return kind_ == ConvolveKind::depthwise || kind_ == ConvolveKind::grouped; }
   bool is_blocked() const {
     return kind_ == ConvolveKind::blocked || kind_ == ConvolveKind::gated || kind_ == ConvolveKind::stem;
   }
@@ -228,7 +238,7 @@ class ConvolveRow {
   const PackedForm& form() const {
     if (kind_ == ConvolveKind::int8) return kPairs;
     if (kind_ == ConvolveKind::bf16) return kBf16Pairs;
-    if (kind_ == ConvolveKind::depthwise) return kDepthwise;
+    if (is_by_rows()) return kGrouped;
     return is_blocked() ? kBlocks : kPanels;
   }
   int64_t form_bytes(const RawWeights& w, const ConvolveAxis* axis) const {
@@ -301,8 +311,8 @@ class ConvolveRow {
       const double outputs =
           static_cast<double>(units * args.maps) * static_cast<double>(axis[1].count * axis[2].count);
       phase->work = outputs * cost / static_cast<double>(phase->items > 0 ? phase->items : 1);
-    } else if (kind_ == ConvolveKind::depthwise) {
-      phase->items = args.images * ((args.groups + 15) / 16) * axis[1].count;
+    } else if (is_by_rows()) {
+      phase->items = args.images * ((args.groups * args.maps + 15) / 16) * axis[1].count;
       phase->work = static_cast<double>(axis[2].count) * cost * 16;
     } else {
       phase->items = units * axis[0].count * axis[1].count;
@@ -370,6 +380,7 @@ class ConvolveRow {
     if (tiles) return tiles(phase.args, first, last, 0, phase.panels, scratch);
     const ConvolveKernels::Items items = kind == ConvolveKind::rows        ? kernels.rows
                                          : kind == ConvolveKind::depthwise ? kernels.depthwise
+                                         : kind == ConvolveKind::grouped   ? kernels.grouped
                                                                            : kernels.blocked;
     items(phase.args, first, last);
   }
@@ -435,6 +446,8 @@ DOVETAIL_CLOSE_NAMESPACE
 #define DT_CONVOLVE_ROWS(isa, features, Params)                                                                        \
   DT_CONVOLVE_INT8_ROW(isa, features, Params)                                                                          \
   DT_CONVOLVE_ROW(Params, "depthwise_chw16", depthwise, isa, features, DT_CONVOLVE_FLOAT32,                            \
+                  "chw16 linear linear -> chw16")                                                                      \
+  DT_CONVOLVE_ROW(Params, "grouped_chw16", grouped, isa, features, DT_CONVOLVE_FLOAT32,                                \
                   "chw16 linear linear -> chw16")                                                                      \
   DT_CONVOLVE_ROW(Params, "direct_chw16", blocked, isa, features, DT_CONVOLVE_FLOAT32, "chw16 linear linear -> chw16") \
   DT_CONVOLVE_ROW(Params, "stem_chw16", stem, isa, features, DT_CONVOLVE_FLOAT32, "linear linear linear -> chw16")     \

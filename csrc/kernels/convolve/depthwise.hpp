@@ -44,7 +44,7 @@ void depthwise_tile(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j
     const int64_t h = row.h + th * b.off_step, w = j * c.in_step + c.off_first;
     const float* x = row.x + (h * c.in + w) * kBlock;
     const float* weight = row.weights + th * width * kBlock;
-#pragma GCC unroll 5
+#pragma GCC unroll 7
     for (int64_t tw = taps ? 0 : first; tw < (taps ? taps : last); ++tw) {
 #pragma GCC unroll 4
       for (int i = 0; i < kVectors; ++i) {
@@ -76,8 +76,10 @@ inline DepthwiseTile kernel_outside(int64_t left, int64_t right) {
   if (left == half && right == 0) return depthwise_tile<outputs, taps, step, half, 0>;
   if (left == 0 && right == half) return depthwise_tile<outputs, taps, step, 0, half>;
   if (left == half && right == half) return depthwise_tile<outputs, taps, step, half, half>;
-  if (left == 0 && right == 1) return depthwise_tile<outputs, taps, step, 0, 1>;
-  if (left == half && right == 1) return depthwise_tile<outputs, taps, step, half, 1>;
+  if constexpr (half != 1 && taps < 7) {  // extents that the step does not divide
+    if (left == 0 && right == 1) return depthwise_tile<outputs, taps, step, 0, 1>;
+    if (left == half && right == 1) return depthwise_tile<outputs, taps, step, half, 1>;
+  }
   return nullptr;
 }
 
@@ -92,6 +94,7 @@ inline DepthwiseTile depthwise_kernel(const ConvolveAxis& c, int64_t n, int64_t 
     if (is_dense && c.taps == 3 && c.in_step == 2) return kernel_outside<outputs, 3, 2>(left, right);
     if (is_dense && c.taps == 5 && c.in_step == 1) return kernel_outside<outputs, 5, 1>(left, right);
     if (is_dense && c.taps == 5 && c.in_step == 2) return kernel_outside<outputs, 5, 2>(left, right);
+    if (is_dense && c.taps == 7 && c.in_step == 1) return kernel_outside<outputs, 7, 1>(left, right);
     return left == 0 && right == 0 ? depthwise_tile<outputs, 0, 0, 0, 0> : nullptr;
   }
 }
@@ -150,10 +153,11 @@ struct DepthwiseSplit {
   }
 };
 
-// Rows of outputs of a convolution, one after the other.
-class DepthwiseRows {
+// Rows of outputs of a convolution with as many channels as maps, one after the other. Split says how a row is computed.
+template <class Split>
+class BlockRows {
  public:
-  explicit DepthwiseRows(const ConvolveArgs& args)
+  explicit BlockRows(const ConvolveArgs& args)
       : args_(args),
         split_(args.axis[2]),
         row_{Finish(args)},
@@ -166,9 +170,9 @@ class DepthwiseRows {
   void run(const float* x, int64_t x_first, int64_t image, int64_t block, int64_t jh) {
     const ConvolveAxis &b = args_.axis[1], &c = args_.axis[2];
     row_.x = x;
-    row_.weights = static_cast<const float*>(args_.weights) + block * b.taps * c.taps * kBlock;
+    row_.weights = static_cast<const float*>(args_.weights) + block * b.taps * c.taps * args_.channels * kBlock;
     row_.bias = args_.bias ? args_.bias + block * kBlock : nullptr;
-    row_.maps = args_.groups - block * kBlock;
+    row_.maps = args_.groups * args_.maps - block * kBlock;
     const int64_t h = jh * b.in_step + b.off_first;
     taps_inside(b, h, &row_.first_tap, &row_.last_tap);
     row_.h = h - x_first;
@@ -183,29 +187,30 @@ class DepthwiseRows {
   // Where row jh of a block begins, and the distance of two blocks.
   float* y_of(int64_t image, int64_t block, int64_t jh) const {
     const ConvolveAxis &b = args_.axis[1], &c = args_.axis[2];
-    const int64_t row = (image * blocks_of(args_.groups) + block) * b.out + b.out_first + jh * b.out_step;
+    const int64_t row = (image * blocks_of(args_.groups * args_.maps) + block) * b.out + b.out_first + jh * b.out_step;
     return static_cast<float*>(args_.y) + (row * c.out + c.out_first) * kBlock;
   }
   int64_t y_block() const { return row_.finish.y_block; }
 
  private:
   const ConvolveArgs& args_;
-  const DepthwiseSplit split_;
+  const Split split_;
   DepthwiseRow row_;
   Unfinished<1, kDepthwise> unfinished_;
   int64_t out_[kDepthwise];
 };
 
-}  // namespace
+using DepthwiseRows = BlockRows<DepthwiseSplit>;
 
-// Items [first, last): images, bands of rows, blocks of 16 groups, and rows of a band, rows fastest. Bands keep threads
+// Items [first, last): images, bands of rows, blocks of 16 maps, and rows of a band, rows fastest. Bands keep threads
 // to rows of their own, as the layers before and after do; of a small image channels are divided.
-void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
+template <class Split>
+void convolve_block_rows(const ConvolveArgs& args, int64_t first, int64_t last) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
-  const int64_t blocks = blocks_of(args.groups), items = blocks * b.count;
+  const int64_t blocks = blocks_of(args.groups * args.maps), items = blocks * b.count;
   const int64_t n_bands = b.count * c.count < 196 ? 1 : (b.count + 15) / 16 * 2;
   const int64_t most_rows = (b.count + n_bands - 1) / n_bands;
-  DepthwiseRows outputs(args);
+  BlockRows<Split> outputs(args);
   for (int64_t item = first; item < last; ++item) {
     const int64_t image = item / items, first_row = item % items / (most_rows * blocks) * most_rows;
     const int64_t rows = b.count - first_row < most_rows ? b.count - first_row : most_rows;
@@ -214,6 +219,12 @@ void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
     outputs.run(x, 0, image, block, first_row + in_band % rows);
   }
   outputs.finish();
+}
+
+}  // namespace
+
+void convolve_depthwise(const ConvolveArgs& args, int64_t first, int64_t last) {
+  convolve_block_rows<DepthwiseSplit>(args, first, last);
 }
 
 }  // namespace DT_ISA

@@ -184,15 +184,18 @@ inline void fill_blocks(const RawWeights& w, const ConvolveAxis* axis, int64_t, 
   }
 }
 
-// Depthwise, float32 [block of groups][taps][16]
-inline int64_t depthwise_bytes(const RawWeights& w, int64_t taps, int64_t) {
-  return (w.groups + 15) / 16 * taps * 16 * 4;
+// Of as many maps as channels, 16 of which are whole groups: float32 [block of maps][taps][channel of a group][16 maps]
+inline int64_t grouped_bytes(const RawWeights& w, int64_t taps, int64_t) {
+  return (w.groups * w.maps + 15) / 16 * taps * w.channels * 16 * 4;
 }
-inline void fill_depthwise(const RawWeights& w, const ConvolveAxis* axis, int64_t, void* to) {
+inline void fill_grouped(const RawWeights& w, const ConvolveAxis* axis, int64_t, void* to) {
   float* p = static_cast<float*>(to);
-  for (int64_t g0 = 0; g0 < w.groups; g0 += 16) {
+  const int64_t maps = w.groups * w.maps;
+  for (int64_t m0 = 0; m0 < maps; m0 += 16) {
     each_tap(axis, w, [&](int64_t tap) {
-      for (int64_t g = g0; g < g0 + 16; ++g) *p++ = g < w.groups ? raw_float(w, g, 0, 0, tap) : 0.0f;
+      for (int64_t c = 0; c < w.channels; ++c) {
+        for (int64_t m = m0; m < m0 + 16; ++m) *p++ = m < maps ? raw_float(w, m / w.maps, c, m % w.maps, tap) : 0.0f;
+      }
     });
   }
 }
@@ -201,7 +204,7 @@ constexpr PackedForm kPanels = {panel_bytes, fill_panels};
 constexpr PackedForm kPairs = {pair_bytes, fill_pairs<int8_t, int16_t>};
 constexpr PackedForm kBf16Pairs = {pair_bytes, fill_pairs<uint16_t, uint16_t>};
 constexpr PackedForm kBlocks = {block_bytes, fill_blocks};
-constexpr PackedForm kDepthwise = {depthwise_bytes, fill_depthwise};
+constexpr PackedForm kGrouped = {grouped_bytes, fill_grouped};
 
 DOVETAIL_CLOSE_NAMESPACE
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Concatenation@1#cpu.
 #include "kernels/copy/blocked_dims.hpp"
+#include "kernels/copy/channel_lanes.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;
@@ -37,6 +38,38 @@ void enqueue_blocks(const ConcatenationParams& params, const Run& run) {
   }
 }
 
+// Channels that do not fill whole blocks.
+const char* fits_lanes(const ConcatenationParams& params, const Descs& inputs, const Descs& outputs) {
+  if (fits_blocks(params, inputs, outputs) == nullptr) return "channels fill whole blocks, which are copied";
+  const Desc y = outputs[0];
+  const int channel_axis = y.rank() - traits_of(static_cast<int32_t>(y.format())).spatial - 1;
+  return params.axis_of(y.rank()) == channel_axis ? nullptr : "an axis of other than channels";
+}
+
+ChannelLanes plan_lanes(const ConcatenationParams&, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+  std::vector<int64_t> ends;
+  for (int i = 0; i < inputs.size(); ++i) ends.push_back((i > 0 ? ends.back() : 0) + view_of(inputs[i]).channels);
+  return {inputs, outputs[0], setup.n_threads(), [&](int64_t channel) {
+            int i = 0;
+            while (channel >= ends[i]) ++i;
+            return ChannelLanes::Place{i, channel - (i > 0 ? ends[i - 1] : 0)};
+          }};
+}
+
+template <ChannelLanes::Copy copy>
+void enqueue_lanes(const ConcatenationParams&, ChannelLanes& lanes, const Run& run) {
+  lanes.run(run, copy);
+}
+
+#define CONCATENATION_LANES(isa, features)    \
+  {.tactic = "lanes_chw16_" #isa,             \
+   .needs = features,                         \
+   .types = "f32... -> f32",                  \
+   .formats = "chw16... -> chw16",            \
+   .fits = fits_lanes,                        \
+   .enqueue = enqueue_lanes<isa::copy_lanes>, \
+   .plan = plan_lanes},
+
 constexpr Row<ConcatenationParams> kRows[] = {
     {.tactic = "strided", .types = kConcatenationTypes, .formats = "linear... -> linear", .enqueue = enqueue},
     {.tactic = "chw16",
@@ -45,7 +78,8 @@ constexpr Row<ConcatenationParams> kRows[] = {
      .fits = fits_blocks,
      .enqueue = enqueue_blocks},
 };
+constexpr Row<ConcatenationParams, ChannelLanes> kLaneRows[] = {DOVETAIL_EACH_ISA(CONCATENATION_LANES)};
 
 }  // namespace
 
-DOVETAIL_IMPLEMENTS("Concatenation@1#cpu", ConcatenationParams, kRows)
+DOVETAIL_IMPLEMENTS("Concatenation@1#cpu", ConcatenationParams, kRows, kLaneRows)

@@ -50,7 +50,7 @@ struct Weights {
     for (int i = 0; i < 3; ++i) expansion_axis[i] = any.axis[i];
     expansion = of(f, inputs[Params::kExpansion]);
     expansion_bytes = kBlocks.bytes(expansion, 1, 0);
-    bytes = expansion_bytes + kDepthwise.bytes(depthwise, n_taps(axis), 0);
+    bytes = expansion_bytes + kGrouped.bytes(depthwise, n_taps(axis), 0);
   }
   static RawWeights of(const ConvolveFields& f, const Desc& kernel) {
     return raw_weights(f, kernel.data<void>(), static_cast<int32_t>(kernel.type()), kernel.max(), kernel.rank());
@@ -72,7 +72,7 @@ void prepare(const Params& params, const Descs& inputs, const Descs&, const Emit
   const Weights w(params, inputs);
   char* const packed = emit.alloc<char>(static_cast<uint64_t>(w.bytes));
   kBlocks.fill(w.expansion, w.expansion_axis, 0, packed);
-  kDepthwise.fill(w.depthwise, w.axis, 0, packed + w.expansion_bytes);
+  kGrouped.fill(w.depthwise, w.axis, 0, packed + w.expansion_bytes);
   emit.give(packed, static_cast<uint64_t>(w.bytes));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Slice@1#cpu.
 #include "kernels/copy/blocked_dims.hpp"
+#include "kernels/copy/channel_lanes.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;
@@ -61,6 +62,40 @@ void enqueue_blocks(const SliceParams& params, const Run& run) {
   if (y.volume() > 0) copy_strided(run, part, x.data<void>(), y.data<void>());
 }
 
+// Any channels, and the other axes as they are.
+const char* fits_lanes(const SliceParams& params, const Descs& inputs, const Descs& outputs) {
+  const Desc x = inputs[kSliced], y = outputs[0];
+  if (params.mode != kStrictBounds || inputs.has(kStart) || inputs.has(kStride)) return "a part that is not known";
+  if (fits_blocks(params, inputs, outputs) == nullptr) return "whole blocks of channels, which are copied";
+  const int channel_axis = x.rank() - traits_of(static_cast<int32_t>(x.format())).spatial - 1;
+  for (int i = 0; i < x.rank(); ++i) {
+    const bool is_whole = x.extent(i) >= 0 && x.extent(i) == y.extent(i) && params.start[i] == 0;
+    if (i != channel_axis && !is_whole) return "a part of other axes than that of channels";
+  }
+  return nullptr;
+}
+
+ChannelLanes plan_lanes(const SliceParams& params, const Descs& inputs, const Descs& outputs, const RunSetup& setup) {
+  const int axis = view_of(outputs[0]).axis;
+  const int64_t start = params.start[axis], step = params.stride[axis];
+  return {inputs, outputs[0], setup.n_threads(),
+          [&](int64_t channel) { return ChannelLanes::Place{kSliced, start + channel * step}; }};
+}
+
+template <ChannelLanes::Copy copy>
+void enqueue_lanes(const SliceParams&, ChannelLanes& lanes, const Run& run) {
+  lanes.run(run, copy);
+}
+
+#define SLICE_LANES(isa, features)                          \
+  {.tactic = "lanes_chw16_" #isa,                           \
+   .needs = features,                                       \
+   .types = "f32 i32 i32 i32 f32 -> f32",                   \
+   .formats = "chw16 linear linear linear linear -> chw16", \
+   .fits = fits_lanes,                                      \
+   .enqueue = enqueue_lanes<isa::copy_lanes>,               \
+   .plan = plan_lanes},
+
 constexpr Row<SliceParams> kRows[] = {
     {.tactic = "strided", .types = kSliceTypes, .workspace = workspace, .enqueue = enqueue},
     {.tactic = "chw16",
@@ -69,7 +104,8 @@ constexpr Row<SliceParams> kRows[] = {
      .fits = fits_blocks,
      .enqueue = enqueue_blocks},
 };
+constexpr Row<SliceParams, ChannelLanes> kLaneRows[] = {DOVETAIL_EACH_ISA(SLICE_LANES)};
 
 }  // namespace
 
-DOVETAIL_IMPLEMENTS("Slice@1#cpu", SliceParams, kRows)
+DOVETAIL_IMPLEMENTS("Slice@1#cpu", SliceParams, kRows, kLaneRows)

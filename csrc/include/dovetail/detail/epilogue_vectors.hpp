@@ -90,16 +90,22 @@ inline __attribute__((always_inline)) void each_vector(VectorStep step, Function
   X(SELECT, 3, a != 0.0f ? b : c)                    \
   X(NEG, 1, -a)                                      \
   X(ABS, 1, a < 0.0f ? -a : a + 0.0f)                \
+  X(EXP, 1, exp_f(a))                                \
+  X(EXPM1, 1, expm1_f(a))                            \
+  X(SOFTPLUS, 1, softplus_f(a))                      \
   X(SIGMOID, 1, sigmoid_f(a))                        \
   X(TANH, 1, tanh_f(a))                              \
   X(ERF, 1, erf_f(a))
 
-static inline bool has_vector_code(int operation) {
-  switch (operation) {
+static inline bool has_vector_code(const EpilogueStep& step) {
+  const float exponent = step.constant[1];
+  switch (step.operation) {
+    case DT_STEP_POW:
+      return step.kind[1] == kEpilogueConstant && (exponent == 2.0f || exponent == 3.0f || exponent == 4.0f);
 #define DT_VECTOR_CASE(name, n, value) case DT_STEP_##name:
-    DT_VECTOR_STEPS(DT_VECTOR_CASE)
+      DT_VECTOR_STEPS(DT_VECTOR_CASE)
 #undef DT_VECTOR_CASE
-    return true;
+      return true;
     default:
       return false;
   }
@@ -125,6 +131,10 @@ static void apply_vector_step(int operation, const VectorStep& step) {
       if (step.is_number[1]) return each_vector<2>(step, [](VecF a, VecF b, VecF) { return at_least(a, b); });
       if (step.is_number[0]) return each_vector<2>(step, [](VecF a, VecF b, VecF) { return at_least(b, a); });
       break;
+    case DT_STEP_POW: {
+      const float exponent = step.in[1].p[0];
+      return each_vector<1>(step, [exponent](VecF a, VecF, VecF) { return power_f(a, exponent); });
+    }
     default:
       break;
   }
