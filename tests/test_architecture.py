@@ -87,7 +87,7 @@ FAMILIES = {
     "spec": "",
     "layout": "simd",
     "reduce": "simd",
-    "copy": "layout spec",
+    "copy": "layout simd spec",
     "pointwise": "layout simd",
     "conversion": "pointwise layout simd",
     "gemm": "layout simd cuda",
