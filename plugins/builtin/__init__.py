@@ -22,6 +22,7 @@ REWRITES = {
     "drop_no_ops": 1,
     "merge_moves": 1,
     "cancel_moves": 1,
+    "compute_before_reshapes": 1,
     "move_into_products": 1,
     "fold_into_weights": 1,
     "fold_padding": 1,
