@@ -227,12 +227,6 @@ class IBuilderConfig(TensorRTSettings):
     def profiles(self) -> tuple[IOptimizationProfile, ...]:
         return tuple(self._profiles)
 
-    def with_profiles(self, profiles: Iterable[IOptimizationProfile]) -> IBuilderConfig:
-        """A copy of the config that has these profiles, and keeps its own settings."""
-        made = copy.copy(self)
-        made._profiles = list(profiles)
-        return made
-
     # ---- devices
     @property
     def default_device_type(self) -> DeviceType:
@@ -337,6 +331,13 @@ def _profile(method: str, profile: Any) -> IOptimizationProfile:
             got=profile,
         )
     return profile
+
+
+def copy_of(config: IBuilderConfig, profiles: Iterable[IOptimizationProfile]) -> IBuilderConfig:
+    """A config with the same settings and these profiles; what is set there later does not concern the other one."""
+    made = copy.copy(config)
+    made._profiles = list(profiles)
+    return made
 
 
 def _usable(device: DeviceType) -> DeviceType:

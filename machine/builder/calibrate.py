@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dovetail.core.errors import BuildError
 from dovetail.core.types import DataType, DeviceType
 from dovetail.machine.calibration.observe import Shape, is_observed, ranges_of
-from dovetail.machine.config import IBuilderConfig
+from dovetail.machine.config import IBuilderConfig, copy_of
 from dovetail.machine.enums import BuilderFlag, NetworkDefinitionCreationFlag
 from dovetail.machine.network import INetworkDefinition
 
@@ -96,7 +96,7 @@ def _calibrated(
 def _config_in_float(config: IBuilderConfig) -> IBuilderConfig:
     """A config for the network that is observed: in its own types, not timed, each layer by itself."""
     profile = config.get_calibration_profile()
-    own = config.with_profiles(config.profiles[:1] if profile is None else [profile])
+    own = copy_of(config, config.profiles[:1] if profile is None else [profile])
     for flag in IN_FLOAT:
         own.clear_flag(flag)
     own.builder_optimization_level = 0

@@ -97,7 +97,9 @@ def test_inputs_of_a_concatenation_are_written_into_it(maps, level):
     parts = [net.conv(net.x, n, f"conv{i}") for i, n in enumerate(maps)]
     y = net.conv(joined(net, parts), 4, "last")
     wanted = [*(f"conv{i}" for i in range(len(maps))), "last"]
-    check_both(net, y, wanted=wanted, builder_optimization_level=level)
+    # Blocks of 16 channels are written into it as well, if they are whole; if not, a kernel may join them.
+    by_time = () if all(n % 16 == 0 for n in maps) else ("join",)
+    check_both(net, y, wanted=wanted, by_time=by_time, builder_optimization_level=level)
 
 
 def test_a_concatenation_that_is_an_output_is_written_in_parts():
