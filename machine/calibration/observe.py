@@ -44,9 +44,9 @@ def ranges_of(
         BuildError: a method of the calibrator fails, or it gives no batch or one that is no batch of these inputs.
     """
     algorithm = calibrator.get_algorithm()
-    cache = _asked(calibrator, "read_calibration_cache")
-    if cache is not None and len(bytes(cache)):
-        found, reason = read(bytes(cache), algorithm)
+    cache = _cache_of(calibrator)
+    if cache:
+        found, reason = read(cache, algorithm)
         if found:
             log(f"calibration: {len(found)} ranges from the calibrator's cache")
             return found
@@ -55,6 +55,21 @@ def ranges_of(
     made = {name: _range_of(calibrator, histogram) for name, histogram in histograms.items()}
     _asked(calibrator, "write_calibration_cache", written(made, algorithm))
     return made
+
+
+def _cache_of(calibrator: IInt8Calibrator) -> bytes:
+    """What the calibrator has kept; empty if it has nothing. Raises BuildError if that is not bytes."""
+    cache = _asked(calibrator, "read_calibration_cache")
+    if cache is None:
+        return b""
+    try:
+        return bytes(memoryview(cache))
+    except TypeError:
+        raise BuildError(
+            f"{type(calibrator).__name__}.read_calibration_cache returned {type(cache).__name__}, not bytes",
+            hint='Read the file in binary mode, open(path, "rb").read(), and return None where there is none.',
+            got=cache,
+        ) from None
 
 
 def _observed(
@@ -76,7 +91,7 @@ def _observed(
         batch = _batch(calibrator, given, inputs)
         _count(histograms, batch)
         for context in contexts:
-            _count(histograms, context.run(batch))
+            _count(histograms, _run(calibrator, context, batch))
         n_batches += 1
         log(f"calibration: {n_batches} batches")
     if not n_batches:
@@ -87,6 +102,16 @@ def _observed(
             got=given,
         )
     return histograms
+
+
+def _run(calibrator: IInt8Calibrator, context: IExecutionContext, batch: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return context.run(batch)
+    except DovetailError as error:
+        raise BuildError(
+            f"the network cannot be calibrated with what {type(calibrator).__name__}.get_batch returned",
+            facts=[(type(error).__name__, str(error))],
+        ) from error
 
 
 def _count(histograms: dict[str, Histogram], arrays: Mapping[str, Any]) -> None:

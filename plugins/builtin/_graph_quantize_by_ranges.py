@@ -66,7 +66,7 @@ class _Chosen:
         range_ = self.ranges.get(tensor.name)
         if range_ is None:
             return "their input has no range"
-        return "" if numpy.float32(range_ / STEPS) > 0 else "their input is 0 everywhere"
+        return "" if numpy.float32(range_ / STEPS) > 0 else "their input has no number but 0"
 
     def choose(self, tensor: Any, scale: float = 0.0) -> bool:
         """Store it, with its own scale unless one is given, and what stands in front of it where that can be stored."""

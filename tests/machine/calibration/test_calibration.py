@@ -192,6 +192,13 @@ def test_a_range_of_the_users_goes_before_the_calibrators():
     x.reset_dynamic_range()
 
 
+def test_a_tensor_of_zeros_has_no_range():
+    building = Building()
+    calibrator = building.config.int8_calibrator = MinMax().start(n=1)
+    calibrator.arrays[0][:] = 0
+    assert "not in INT8, their input has no number but 0: w1" in str(building.plan())
+
+
 def test_layers_without_a_range_stay_in_float():
     building = Building()
     first = building.network.get_layer(0)
@@ -273,6 +280,15 @@ class Small(Entropy2):
         return [3]
 
 
+class Wide(Entropy2):
+    def get_batch(self, names):
+        return [np.zeros((BATCH, 1, SIZE, SIZE + 1), np.float32)]
+
+
+class Text(Entropy2):
+    cache = "TRT-8503-EntropyCalibration2"
+
+
 class Writing(Entropy2):
     def write_calibration_cache(self, cache):
         raise OSError("disk full")
@@ -284,11 +300,13 @@ class Writing(Entropy2):
         (Failing().start(), r"calibrator Failing failed in get_batch\n.*OSError.*no such folder"),
         (Many().start(), r"Many.get_batch returned 2 values for 1 inputs"),
         (Small().start(), r"Small.get_batch failed\n[^$]*address of input 'x'"),
+        (Wide().start(), r"cannot be calibrated with what Wide.get_batch returned\n.*ProfileError"),
+        (Text().start(), r"Text.read_calibration_cache returned str, not bytes"),
         (Writing().start(n=1), r"Writing failed in write_calibration_cache\n.*disk full"),
         (Entropy2().start(n=0), r"Entropy2 gave no batch to calibrate with"),
         (trt.IInt8EntropyCalibrator2(), r"IInt8EntropyCalibrator2 failed in get_batch\n.*does not have get_batch"),
     ],
-    ids=["raises", "too many", "no address", "writing", "none", "base class"],
+    ids=["raises", "too many", "no address", "wide", "text", "writing", "none", "base class"],
 )
 def test_a_calibrator_that_fails_fails_the_build(calibrator, message):
     building = Building()
