@@ -11,6 +11,7 @@ from dovetail.core.errors import DefinitionError, DovetailError
 from dovetail.core.types import DeviceType, TensorIOMode
 from dovetail.machine.builder.pipeline import build
 from dovetail.machine.builder.without_effect import without_effect
+from dovetail.machine.calibration.observe import calibration_text
 from dovetail.machine.config import IBuilderConfig
 from dovetail.machine.engine import ICudaEngine
 from dovetail.machine.logger import ILogger, Severity
@@ -61,8 +62,9 @@ class ModelEngine:
             Runtime(logger)  # the plugins that the plan may need are loaded
             self._use(ICudaEngine(source.plan, max_threads))
             return
-        if cache is not None:
-            key = key_of(source.contents(), _settings(self._config), loaded_plugins())
+        calibrated = calibration_text(self._config.int8_calibrator)
+        if cache is not None and calibrated is not None:
+            key = key_of(source.contents(), _settings(self._config) + calibrated, loaded_plugins())
             self._cache = PlanCache(cache, source.title, key)
             self._take_cached()
         if self.engine is None:
@@ -201,4 +203,5 @@ def _config(
 
 def _settings(config: IBuilderConfig) -> str:
     """The settings of the config, as text for the key of a cache."""
-    return f"{config.default_device_type.name} {sorted(map(str, vars(config).items()))}"
+    values = {**vars(config), "int8_calibrator": None}  # see calibration_text
+    return f"{config.default_device_type.name} {sorted(map(str, values.items()))}"

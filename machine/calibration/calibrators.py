@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dovetail.core.errors import DTypeError
+from dovetail.core.named import member_of
 from dovetail.machine.calibration.histogram import Histogram, by_entropy, by_largest, by_quantile
 from dovetail.machine.enums import CalibrationAlgoType
 
@@ -39,6 +40,7 @@ class IInt8Calibrator:
         """Takes the result of a calibration, to be stored; the base class drops it."""
 
     def get_algorithm(self) -> CalibrationAlgoType:
+        """How ranges follow from histograms; a class derived from this one may choose by overriding it."""
         return self._algorithm
 
 
@@ -79,9 +81,16 @@ class IInt8LegacyCalibrator(IInt8Calibrator):
 
 def range_of(calibrator: IInt8Calibrator, histogram: Histogram) -> float:
     """The largest magnitude that is stored without being cut off, by the calibrator's algorithm."""
-    if isinstance(calibrator, IInt8LegacyCalibrator):
-        return by_quantile(histogram, float(calibrator.get_quantile()))
-    return (by_largest if isinstance(calibrator, IInt8MinMaxCalibrator) else by_entropy)(histogram)
+    algorithm = algorithm_of(calibrator)
+    if algorithm == CalibrationAlgoType.LEGACY_CALIBRATION:
+        return by_quantile(histogram, float(calibrator.get_quantile()))  # type: ignore[attr-defined]
+    return (by_largest if algorithm == CalibrationAlgoType.MINMAX_CALIBRATION else by_entropy)(histogram)
+
+
+def algorithm_of(calibrator: IInt8Calibrator) -> CalibrationAlgoType:
+    """What `get_algorithm` says, which a class may override. Raises an error of its type or value."""
+    what = f"the algorithm of {type(calibrator).__name__}"
+    return member_of(CalibrationAlgoType, calibrator.get_algorithm(), what)
 
 
 def a_calibrator(what: str, calibrator: Any) -> IInt8Calibrator | None:

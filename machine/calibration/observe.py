@@ -13,7 +13,7 @@ from dovetail.core.errors import BuildError, DovetailError
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.machine.addresses import address_of
 from dovetail.machine.calibration.cache import read, written
-from dovetail.machine.calibration.calibrators import IInt8Calibrator, range_of
+from dovetail.machine.calibration.calibrators import IInt8Calibrator, algorithm_of, range_of
 from dovetail.machine.calibration.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def ranges_of(
     Raises:
         BuildError: a method of the calibrator fails, or it gives no batch or one that is no batch of these inputs.
     """
-    algorithm = calibrator.get_algorithm()
+    algorithm = algorithm_of(calibrator)
     cache = _cache_of(calibrator)
     if cache:
         found, reason = read(cache, algorithm)
@@ -55,6 +55,14 @@ def ranges_of(
     made = {name: _range_of(calibrator, histogram) for name, histogram in histograms.items()}
     _asked(calibrator, "write_calibration_cache", written(made, algorithm))
     return made
+
+
+def calibration_text(calibrator: IInt8Calibrator | None) -> str | None:
+    """What a calibrator makes of a build, for the key of a plan; None if only its batches decide that."""
+    if calibrator is None:
+        return ""
+    cache = _cache_of(calibrator)
+    return f" {algorithm_of(calibrator).name} {cache.hex()}" if cache else None
 
 
 def _cache_of(calibrator: IInt8Calibrator) -> bytes:

@@ -4,10 +4,11 @@ import ctypes
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper, save
 from small_classifier import KINDS, SIZE, pictures, trained
 
 import dovetail as trt
-from dovetail.core.errors import BuildError, DTypeError, NoImplementation
+from dovetail.core.errors import BuildError, DTypeError, FieldValueError, NoImplementation
 
 BATCH = 50
 
@@ -263,6 +264,72 @@ def test_arrays_and_pointers_of_other_libraries_are_batches():
         building.plan()
         caches.append(calibrator.written)
     assert caches[0] == caches[1] == caches[2]
+
+
+class Own(Batches, trt.IInt8Calibrator):
+    algorithm = trt.CalibrationAlgoType.MINMAX_CALIBRATION
+
+    def get_algorithm(self):
+        return self.algorithm
+
+
+def test_a_calibrator_chooses_its_algorithm_by_get_algorithm():
+    caches = []
+    for kind in (Own, MinMax, Entropy2):
+        building = Building()
+        calibrator = building.config.int8_calibrator = kind().start(n=2)
+        building.plan()
+        caches.append(calibrator.written)
+    assert caches[0] == caches[1] != caches[2]
+    building = Building()
+    building.config.int8_calibrator = Own().start(n=1)
+    building.config.int8_calibrator.algorithm = "minmax"
+    with pytest.raises((DTypeError, FieldValueError), match="the algorithm of Own"):
+        building.plan()
+
+
+def test_plans_are_cached_with_a_calibrator_only_if_it_has_a_cache(tmp_path):
+    model = tmp_path / "model.onnx"
+    kernel = np.random.default_rng(3).standard_normal((4, 3, 3, 3)).astype(np.float32)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, n, *hw]) for name, n, hw in (
+        ("x", 3, (8, 8)), ("y", 4, (6, 6)),
+    )]  # fmt: skip
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(kernel, "w")])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), model)
+
+    def loaded(calibrator):
+        def configure(config):
+            config.set_flag(trt.BuilderFlag.INT8)
+            config.default_device_type = trt.DeviceType.CPU
+            config.int8_calibrator = calibrator
+
+        trt.load(model, configure=configure, cache=tmp_path / "plans")(np.ones((1, 3, 8, 8), np.float32))
+        return len(list((tmp_path / "plans").glob("**/*"))) if (tmp_path / "plans").exists() else 0
+
+    class Noise(trt.IInt8MinMaxCalibrator):
+        asked, cache = 0, None
+
+        def get_batch(self, names):
+            self.asked += 1
+            return [np.ones((1, 3, 8, 8), np.float32)] if self.asked < 3 else None
+
+        def read_calibration_cache(self):
+            return self.cache
+
+        def write_calibration_cache(self, cache):
+            self.cache = cache
+
+    first = Noise()
+    assert loaded(first) == 0 and first.asked == 3
+    again = Noise()
+    again.cache = first.cache
+    stored = loaded(again)
+    assert stored > 0 and again.asked == 0
+    assert loaded(again) == stored
+    other = Noise()
+    other.cache = b"TRT-8503-MinMaxCalibration\nx: 40000000\n"
+    assert loaded(other) > stored
 
 
 class Failing(Entropy2):
