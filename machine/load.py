@@ -41,6 +41,7 @@ def load(
         shapes: by input, a shape or (min, opt, max); for a shape input, its contents.
         cache: a folder, or a file that ends in .plan. The plan is stored there, and loaded from there as long as the
             model's contents, the version of dovetail, the machine, the settings and the loaded plugins are the same.
+            With a calibrator, only if that has a cache of its own.
         device: "cpu" or "gpu"; None is the default device.
         configure: called with the `IBuilderConfig`, for flags, precision, limits and threads of the build.
         logger: None: one that writes warnings to standard error.

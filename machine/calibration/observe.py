@@ -13,7 +13,7 @@ from dovetail.core.errors import BuildError, DovetailError
 from dovetail.core.types import FLOATS, DataType, nptype
 from dovetail.machine.addresses import address_of
 from dovetail.machine.calibration.cache import read, written
-from dovetail.machine.calibration.calibrators import IInt8Calibrator, algorithm_of, range_of
+from dovetail.machine.calibration.calibrators import IInt8Calibrator, IInt8LegacyCalibrator, algorithm_of, range_of
 from dovetail.machine.calibration.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dovetail.machine.tensor import ITensor
 
 MOST_BYTES = 1 << 30  # of the tensors that one run keeps
+_NO_CUTOFF = IInt8LegacyCalibrator.get_regression_cutoff
 Shape = tuple[int, ...]
 Runs = Callable[[Sequence["ITensor"]], "IExecutionContext"]  # a context whose outputs are these tensors, and others
 
@@ -44,6 +45,11 @@ def ranges_of(
         BuildError: a method of the calibrator fails, or it gives no batch or one that is no batch of these inputs.
     """
     algorithm = algorithm_of(calibrator)
+    if getattr(type(calibrator), "get_regression_cutoff", _NO_CUTOFF) is not _NO_CUTOFF:
+        warn(
+            f"{type(calibrator).__name__}.get_regression_cutoff has no effect: the formula that it belongs to is not "
+            "published. The range is that of get_quantile."
+        )
     cache = _cache_of(calibrator)
     if cache:
         found, reason = read(cache, algorithm)

@@ -2,22 +2,11 @@
 
 import numpy as np
 import pytest
+from logs import Log
 
 import dovetail as trt
 from dovetail.core.errors import NoImplementation
 from dovetail.machine.builder.without_effect import without_effect
-
-
-class Log(trt.ILogger):
-    def __init__(self):
-        super().__init__()
-        self.lines = []
-
-    def log(self, severity, msg):
-        self.lines.append((severity, msg))
-
-    def warnings(self):
-        return [text for severity, text in self.lines if severity == trt.Logger.WARNING]
 
 
 class Building:

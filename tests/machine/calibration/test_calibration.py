@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
+from logs import Log
 from onnx import TensorProto, helper, numpy_helper, save
 from small_classifier import KINDS, SIZE, pictures, trained
 
@@ -11,18 +12,6 @@ import dovetail as trt
 from dovetail.core.errors import BuildError, DTypeError, FieldValueError, NoImplementation
 
 BATCH = 50
-
-
-class Log(trt.ILogger):
-    def __init__(self):
-        super().__init__()
-        self.lines = []
-
-    def log(self, severity, msg):
-        self.lines.append((severity, msg))
-
-    def warnings(self):
-        return [text for severity, text in self.lines if severity == trt.Logger.WARNING]
 
 
 class Building:
@@ -132,6 +121,18 @@ def test_the_plan_computes_on_integers_and_says_so():
     assert "QuantizedConvolution@1#" in text and "QuantizedMatrixMultiply@1#" in text
     assert "in INT8, by the ranges of their inputs: w1, w2" in text
     assert building.log.warnings() == []
+
+
+def test_a_cutoff_that_is_not_used_is_a_warning():
+    class Cut(Legacy):
+        def get_regression_cutoff(self):
+            return 0.5
+
+    building = Building()
+    building.config.int8_calibrator = Cut().start(n=1)
+    building.plan()
+    (text,) = building.log.warnings()
+    assert text.startswith("Cut.get_regression_cutoff has no effect: ")
 
 
 def test_a_calibrator_is_asked_for_batches_until_there_are_none_and_given_the_cache():
