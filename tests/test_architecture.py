@@ -113,7 +113,7 @@ OURS = "dovetail/* runtime/* kernels/* plugins/* bindings/* tests/* nlohmann/* p
 # Where the functions of a folder's headers may be defined; elsewhere only in that folder itself.
 DEFINED_IN = {"csrc/include/dovetail": "csrc/runtime"}  # the runtime's C interface
 
-# cpu_generic.hpp is compiled once per instruction set, with all that it includes.
+# cpu_generic*.hpp are compiled once per instruction set, with all that they include.
 ISA_INCLUDES = """kernels/* dovetail/plugin.h dovetail/detail/host_device.hpp dovetail/epilogue_program.h
     dovetail/epilogue_tile.hpp dovetail/tile_math.hpp dovetail/tile_vectors.hpp
     dovetail/detail/epilogue_vectors.hpp dovetail/detail/isa.hpp"""
@@ -270,7 +270,7 @@ def isa_breaches(root: Path) -> Iterator[str]:
     """Code that is compiled once per instruction set, each time in a namespace of its own: it may include neither
     containers nor headers for rows, and a function outside of that namespace would be one for all sets."""
     csrc = root / "csrc"
-    found = dict.fromkeys(sorted(csrc.rglob("cpu_generic.hpp")))
+    found = dict.fromkeys(sorted(csrc.rglob("cpu_generic*.hpp")))
     queue = list(found)
     while queue:
         path = queue.pop()
@@ -374,7 +374,7 @@ def isa_table_breaches(root: Path) -> Iterator[str]:
     if in_header != in_cmake:
         where = f"{flags.relative_to(root)}:1"
         yield f"{where}: has {in_cmake}, and {header.relative_to(root)} has {in_header}"
-    for path in sorted((root / "csrc").rglob("cpu_generic.hpp")):
+    for path in sorted((root / "csrc").rglob("cpu_generic*.hpp")):
         where = path.relative_to(root).as_posix()
         named = re.findall(r"^// Instruction sets: (.*)\.$", path.read_text(encoding="utf-8"), re.M)
         for name in named[0].split(", ") if named else []:

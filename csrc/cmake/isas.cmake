@@ -2,6 +2,7 @@
 # DOVETAIL_ISAS in include/dovetail/detail/isa.hpp, which says what they need and what `of` is. Compiled for one are the
 # cpu_generic.hpp of all layers and families (of all), or those that name it (of some), in a line
 #   // Instruction sets: all, avx512vnni.
+# What takes long to compile is divided among cpu_generic.hpp and cpu_generic_<part>.hpp: a file each, for each set.
 # A cpu_generic.hpp that gains nothing from most names only what it wants: "// Instruction sets: scalar."
 macro(dovetail_isa name of)
   list(APPEND dovetail_isas ${name})

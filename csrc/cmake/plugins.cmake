@@ -26,8 +26,8 @@ set(dovetail_plain_folders plugins/elementwise plugins/lrn kernels/gemm)
 
 # A library of objects for each instruction set, so that each has its precompiled header: immintrin.h takes longer to
 # read than most kernels.
-file(GLOB generic_headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} plugins/*/cpu_generic.hpp
-     plugins/*/*/cpu_generic.hpp kernels/*/cpu_generic.hpp)
+file(GLOB generic_headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} plugins/*/cpu_generic*.hpp
+     plugins/*/*/cpu_generic*.hpp kernels/*/cpu_generic*.hpp)
 set(cpu_objects)
 foreach(isa ${dovetail_isas})
   set(sources)
@@ -39,7 +39,8 @@ foreach(isa ${dovetail_isas})
     if(NOT named MATCHES "[ ,](${isa}|${dovetail_isa_of_${isa}})[,.]")
       continue()
     endif()
-    string(REPLACE cpu_generic.hpp cpu_${isa}.cpp source ${CMAKE_CURRENT_BINARY_DIR}/isas/${header})
+    string(REGEX REPLACE "cpu_generic([a-z0-9_]*)\\.hpp$" "cpu_${isa}\\1.cpp" source
+           ${CMAKE_CURRENT_BINARY_DIR}/isas/${header})
     file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n" @ONLY)
     list(APPEND sources ${source})
   endforeach()

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "kernels/convolve/blocked.hpp"
+#include "kernels/convolve/blocked_tile.hpp"
 #include "kernels/convolve/depthwise.hpp"
 
 namespace DT_ISA {
@@ -87,8 +87,7 @@ class ExpandedRows {
   static constexpr int kWidest = kPointwiseOutputs > 0 ? kPointwiseOutputs : kOutputs;
   static constexpr int kTogether = kPointwiseOutputs > 0 ? 1 : kMapBlocks;
   BlockedKernel kernel(int64_t outputs) const {
-    return kPointwiseOutputs > 0 ? pointwise_kernel<kPointwiseOutputs>(outputs)
-                                 : blocked_kernel<kOutputs>(args_, outputs, n_blocks_);
+    return kPointwiseOutputs > 0 ? pointwise_kernel(outputs) : blocked_kernel(outputs, n_blocks_, 1);
   }
 
   // Tiles of nearly equal size, across the ends of rows.

@@ -8,7 +8,6 @@
 #include "kernels/simd/vec.hpp"
 
 namespace DT_ISA {
-namespace {
 
 constexpr int kBlock = 16;
 constexpr int kVectors = kBlock / kLanes;  // of one block
@@ -24,7 +23,7 @@ inline VecF bias_lanes(const float* bias, int i, int64_t maps) {
 }
 
 // x * sigmoid(x) of n vectors; a call, since this code in each kernel would be most of it.
-static __attribute__((noinline)) void silu_of(VecF* x, int n) {
+inline __attribute__((noinline)) void silu_of(VecF* x, int n) {
   for (int i = 0; i < n; ++i) x[i] *= sigmoid_f(x[i]);
 }
 
@@ -192,7 +191,6 @@ class Unfinished {
   int64_t n_ = 0, n_blocks_ = 0, image_ = 0, map_ = 0, maps_ = 0;
 };
 
-}  // namespace
 }  // namespace DT_ISA
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_WINOGRAD_HPP
 
-#include "kernels/convolve/blocked.hpp"
+#include "kernels/convolve/blocked_tile.hpp"
 #include "kernels/convolve/winograd_pack.hpp"
 
 namespace DT_ISA {
