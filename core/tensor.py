@@ -150,7 +150,7 @@ class DynamicTensorDesc(TensorDesc):
                     expected=len(self.dims),
                     got=len(dims),
                 )
-            object.__setattr__(self, name, dims)
+            object.__setattr__(self, name, self.dims if dims == self.dims else dims)  # native code reads these once
 
     @property
     def desc(self) -> TensorDesc:

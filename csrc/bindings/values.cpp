@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Descriptions, field values and arrays between Python and the C tables.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -28,24 +29,47 @@ void copy_extents(const py::object& extents, int64_t* to, int32_t rank, const ch
   }
 }
 
+// Names of attributes, made once: a build reads ten thousand descriptions.
+struct DescNames {
+  py::str dims{"dims"}, min{"min"}, opt{"opt"}, max{"max"}, dtype{"dtype"}, format{"format"}, scale{"scale"},
+      flags{"flags"}, data{"data"};
+};
+
+const DescNames& desc_names() {
+  PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<DescNames> storage;
+  return storage.call_once_and_store_result([] { return DescNames(); }).get_stored();
+}
+
+// A bound of the dims; where it is the same object as they, as of a tensor whose extents are known, they are copied.
+void copy_bound(const py::object& given, const py::str& name, const char* what, const py::object& dims,
+                const dt_desc& desc, int64_t* to) {
+  const py::object bound = py::getattr(given, name, dims);
+  if (bound.is(dims)) {
+    std::copy_n(desc.dims, desc.ndim, to);
+  } else {
+    copy_extents(bound, to, desc.ndim, what);
+  }
+}
+
 dt_desc desc_of(const py::object& given, std::vector<py::object>* keep) {
+  const DescNames& names = desc_names();
   dt_desc desc = {};
   desc.h = DT_HDR(dt_desc);
-  const py::object dims = given.attr("dims");
+  const py::object dims = given.attr(names.dims);
   const size_t rank = py::len(dims);
   if (rank > DT_MAX_RANK) {
     throw Failure{DT_SHAPE, "a tensor cannot have rank " + std::to_string(rank), {{"most", "8"}}, ""};
   }
   desc.ndim = static_cast<int32_t>(rank);
   copy_extents(dims, desc.dims, desc.ndim, "dims");
-  copy_extents(py::getattr(given, "min", dims), desc.min, desc.ndim, "min");
-  copy_extents(py::getattr(given, "opt", dims), desc.opt, desc.ndim, "opt");
-  copy_extents(py::getattr(given, "max", dims), desc.max, desc.ndim, "max");
-  desc.data_type = py::cast<int32_t>(given.attr("dtype"));
-  desc.format = py::cast<int32_t>(given.attr("format"));
-  desc.scale = py::cast<float>(py::getattr(given, "scale", py::float_(-1.0)));
-  desc.flags = py::cast<uint32_t>(py::getattr(given, "flags", py::int_(0)));
-  const py::object data = py::getattr(given, "data", py::none());
+  copy_bound(given, names.min, "min", dims, desc, desc.min);
+  copy_bound(given, names.opt, "opt", dims, desc, desc.opt);
+  copy_bound(given, names.max, "max", dims, desc, desc.max);
+  desc.data_type = py::cast<int32_t>(given.attr(names.dtype));
+  desc.format = py::cast<int32_t>(given.attr(names.format));
+  desc.scale = py::cast<float>(py::getattr(given, names.scale, py::float_(-1.0)));
+  desc.flags = py::cast<uint32_t>(py::getattr(given, names.flags, py::int_(0)));
+  const py::object data = py::getattr(given, names.data, py::none());
   if (data.is_none()) return desc;
   const auto array = py::array::ensure(data, py::array::c_style);
   uint64_t needed = 0;

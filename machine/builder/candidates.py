@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +66,7 @@ class Candidates:
         self.lookup, self.config, self.target = lookup, config, target
         self._types = types
         self._answers: dict[tuple, Trace] = {}  # of built-in rows, to questions that equal layers ask again
+        self._absorbing = Absorbing()
 
     def of(self, layer: GraphLayer) -> Found:
         """Candidates on the layer's device; if there are none and GPU_FALLBACK allows it, on the other one."""
@@ -107,8 +107,14 @@ class Candidates:
             self._try(layer, implementation, pin, found, places)
             if found.candidates and pin is None:
                 found.notes.append(f"{layer.label} runs through its NumPy reference: nothing faster fits")
-        found.candidates.sort(key=lambda candidate: has_other_types(layer, candidate))
+        own = tuple(None if tensor is None else tensor.dtype for tensor in layer.tensors)
+        if any(candidate.types != own for candidate in found.candidates):
+            found.candidates.sort(key=lambda candidate: has_other_types(layer, candidate))
         return found
+
+    def absorbing(self, group: LayerGroup, found: Found) -> list[Candidate]:
+        """What `Absorbing.of` returns."""
+        return self._absorbing.of(group, found)
 
     def implementations_of(self, layer: GraphLayer) -> Sequence[Implementation]:
         """All registered implementations; if there are none, those of the op's own object."""
@@ -124,13 +130,13 @@ class Candidates:
         places: Sequence[Place | None] | None,
     ) -> None:
         """Add the candidates of an implementation; if it fails, it is left out, and the report says so."""
-        trace = Trace()
+        trace, limit = Trace(), self.config.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
         try:
             native_object = make_object(layer, implementation)
             self._negotiate(layer, implementation, native_object, places, trace)
             for row in trace.found:
                 candidate = Candidate(row, native_object)
-                reason = self._refusal(layer, candidate, pin)
+                reason = self._refusal(layer, candidate, pin, limit)
                 if reason:
                     found.trace.refused.append(Refusal(implementation.id, row.tactic, -1, reason))
                     continue
@@ -166,16 +172,20 @@ class Candidates:
         trace.found += known.found
         trace.refused += known.refused
 
-    def _refusal(self, layer: GraphLayer, candidate: Candidate, pin: str | None) -> str:
-        """Why a row that fits the tensors is not used; "" if it is."""
+    def _refusal(self, layer: GraphLayer, candidate: Candidate, pin: str | None, limit: int) -> str:
+        """Why a row that fits the tensors is not used; "" if it is.
+
+        Args:
+            limit: of the bytes of its workspace.
+        """
         if pin is not None and not _matches(pin, candidate.row):
             return f"{PINNED}{pin}"
-        if self.config.get_flag(BuilderFlag.DISABLE_WINOGRAD) and is_winograd(candidate):
+        if is_winograd(candidate) and self.config.get_flag(BuilderFlag.DISABLE_WINOGRAD):
             return "computes by Winograd's algorithm, which BuilderFlag.DISABLE_WINOGRAD forbids"
-        for tensor, dtype in zip(layer.tensors, candidate.types, strict=True):
-            if tensor is not None and dtype == DataType.INT8 and tensor.dtype in FLOATS and tensor.scale <= 0:
-                return f"INT8 needs a scale, which '{tensor.name}' does not have"
-        limit = self.config.get_memory_pool_limit(MemoryPoolType.WORKSPACE)
+        if DataType.INT8 in candidate.types:
+            for tensor, dtype in zip(layer.tensors, candidate.types, strict=True):
+                if tensor is not None and dtype == DataType.INT8 and tensor.dtype in FLOATS and tensor.scale <= 0:
+                    return f"INT8 needs a scale, which '{tensor.name}' does not have"
         if limit >= NO_LIMIT:  # no row is asked what it needs
             return ""
         needed = workspace_of(LayerGroup(layer), candidate, 0, self.config.num_threads)
@@ -248,59 +258,104 @@ def make_object(layer: GraphLayer, implementation: Implementation) -> Any:
         return implementation.native.create(layer.name, layer.wire_fields())
 
 
-def absorbing(group: LayerGroup, found: Found) -> list[Candidate]:
-    """The candidates, each preceded by the same row with as many layers of the tail as it computes.
+class Absorbing:
+    """Asks rows how many layers of the tail they compute, and remembers the answers for equal groups.
 
-    A row is also offered with only the layers before an operand that another layer computes, since the place of that
-    operand may decide. Layers are left to others only behind a cut of the group. A row that fails when it is asked is
-    left out.
-
-    Raises:
-        PluginFailed: all rows fail. Also other errors that they return.
+    Equal layers have the same `FormatRow` objects, see `Candidates`. So groups are equal if a row and what the tail
+    computes are.
     """
-    if group.program is None:
-        return found.candidates
-    breaks = {
-        group.cut_before(position)
-        for position, (layer, taken) in enumerate(zip(group.tail, group.taken, strict=True))
-        if any(not layer.inputs[one.index].is_constant for one in taken)  # type: ignore[union-attr]
-    }
-    offered: list[Candidate] = []
-    for candidate in found.candidates:
-        try:
-            most = n_absorbed(group, candidate)
-        except DovetailError as error:
-            if getattr(error, "plugin", None) is None:
-                raise
-            row = candidate.row
-            found.trace.refused.append(Refusal(row.implementation.id, row.tactic, -1, str(error).replace("\n", " ")))
-            found.notes.append(f"{group.head.label}: {row.implementation.id} failed and was left out: {error}")
-            found.trace.failures.append(error)
-            continue
-        lengths = {group.cut_before(most), *(position for position in breaks if position < most)} - {0}
-        offered += [replace(candidate, n_absorbed=n) for n in sorted(lengths, reverse=True)]
-        offered.append(candidate)
-    if not offered and found.trace.failures:
-        raise found.trace.failures[-1]
-    return offered
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple, int] = {}  # of programs with what they read besides the result
+        self._known: dict[tuple[int, int], tuple[FormatRow, int]] = {}  # by id of the row, which it keeps alive
+
+    def of(self, group: LayerGroup, found: Found) -> list[Candidate]:
+        """The candidates, each preceded by the same row with as many layers of the tail as it computes.
+
+        A row is also offered with only the layers before an operand that another layer computes, since the place of
+        that operand may decide. Layers are left to others only behind a cut of the group. A row that fails when it is
+        asked is left out.
+
+        Raises:
+            PluginFailed: all rows fail. Also other errors that they return.
+        """
+        if group.program is None:
+            return found.candidates
+        breaks = {
+            group.cut_before(position)
+            for position, (layer, taken) in enumerate(zip(group.tail, group.taken, strict=True))
+            if any(not layer.inputs[one.index].is_constant for one in taken)  # type: ignore[union-attr]
+        }
+        numbers: dict[Place | None, int] = {}
+        offered: list[Candidate] = []
+        for candidate in found.candidates:
+            try:
+                most = self._n_absorbed(group, candidate, numbers)
+            except DovetailError as error:
+                if getattr(error, "plugin", None) is None:
+                    raise
+                row = candidate.row
+                reason = str(error).replace("\n", " ")
+                found.trace.refused.append(Refusal(row.implementation.id, row.tactic, -1, reason))
+                found.notes.append(f"{group.head.label}: {row.implementation.id} failed and was left out: {error}")
+                found.trace.failures.append(error)
+                continue
+            if most:
+                lengths = {group.cut_before(most), *(position for position in breaks if position < most)} - {0}
+                offered += [candidate.changed(n_absorbed=n) for n in sorted(lengths, reverse=True)]
+            offered.append(candidate)
+        if not offered and found.trace.failures:
+            raise found.trace.failures[-1]
+        return offered
+
+    def _n_absorbed(self, group: LayerGroup, candidate: Candidate, numbers: dict[Place | None, int]) -> int:
+        """What the function returns.
+
+        Args:
+            numbers: of the epilogues of this group, by the place of the result.
+        """
+        row = candidate.row
+        if not may_absorb(row):
+            return 0
+        result = candidate.places[len(group.head.inputs)]
+        if result not in numbers:
+            epilogue = group.program_of(candidate), *_operands(group, candidate)
+            numbers[result] = self._numbers.setdefault(epilogue, len(self._numbers))
+        key = id(row), numbers[result]
+        if key not in self._known:
+            self._known[key] = row, n_absorbed(group, candidate)
+        return self._known[key][1]
+
+
+def may_absorb(row: FormatRow) -> bool:
+    return row.declared is not None and row.declared.absorbs
 
 
 def n_absorbed(group: LayerGroup, candidate: Candidate) -> int:
     """How many layers of the tail the candidate's row can compute."""
     row, program = candidate.row, group.program_of(candidate)
-    if program is None or row.declared is None or not row.declared.absorbs:
+    if program is None or not may_absorb(row):
         return 0
     n_inputs = len(group.head.inputs)
-    places = group.places_of_operands(candidate.places[n_inputs], len(group.tail))
-    operands = [tensor.desc(0, place) for tensor, place in zip(group.operands, places, strict=False)]
     head = [
         None if tensor is None else tensor.desc(0, place, with_data=True)
         for tensor, place in zip(group.head.tensors, candidate.places, strict=True)
     ]
     n_steps = row.implementation.native.absorbed(
-        candidate.object, row.row, head[:n_inputs], head[n_inputs:], program.as_native(), operands
+        candidate.object,
+        row.row,
+        head[:n_inputs],
+        head[n_inputs:],
+        program.as_native(),
+        _operands(group, candidate),
     )
     return program.layers_in(n_steps)
+
+
+def _operands(group: LayerGroup, candidate: Candidate) -> list[DynamicTensorDesc]:
+    """What the program reads besides the result."""
+    places = group.places_of_operands(candidate.places[len(group.head.inputs)], len(group.tail))
+    return [tensor.desc(0, place) for tensor, place in zip(group.operands, places, strict=False)]
 
 
 def workspace_of(group: LayerGroup, candidate: Candidate, profile: int, n_threads: int) -> int:

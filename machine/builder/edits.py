@@ -51,33 +51,37 @@ class Edit:
                 self._check_outputs(layer)
 
     def _check_kinds(self, graph: Graph) -> None:
+        seen: set[int] = set()  # tensors that were looked at
         self._expect("graph.layers", graph.layers, list)
         for kind, tensors in (("graph.inputs", graph.inputs), ("graph.outputs", graph.outputs)):
             self._expect(kind, tensors, list)
             for tensor in tensors:
-                self._check_tensor(f"an item of {kind}", tensor)
+                self._check_tensor("an item of {}", kind, tensor, seen)
         for note in graph.notes:
             self._expect("a line of graph.notes", note, str)
         for layer in _layers_of(graph):
             self._expect("an item of graph.layers", layer, GraphLayer)
             self._expect("the name of a layer", layer.name, str)
-            self._expect(f"the spec of layer '{layer.name}'", layer.spec, OpSpec)
-            self._expect(f"the device of {layer.label}", layer.device, DeviceType)
-            self._expect(f"the fields of {layer.label}", layer.values, dict)
+            self._expect("the spec of layer '{.name}'", layer.spec, OpSpec, layer)
+            self._expect("the device of {.label}", layer.device, DeviceType, layer)
+            self._expect("the fields of {.label}", layer.values, dict, layer)
             if layer.precision is not None:
-                self._expect(f"the precision of {layer.label}", layer.precision, DataType)
+                self._expect("the precision of {.label}", layer.precision, DataType, layer)
             for tensor in layer.tensors:
                 if tensor is not None:
-                    self._check_tensor(f"a tensor of {layer.label}", tensor)
+                    self._check_tensor("a tensor of {.label}", layer, tensor, seen)
 
-    def _check_tensor(self, what: str, tensor: Any) -> None:
-        self._expect(what, tensor, GraphTensor)
-        self._expect(f"the name of {what}", tensor.name, str)
-        self._expect(f"the dims of '{tensor.name}'", tensor.dims, DimsExprs)
-        self._expect(f"the type of '{tensor.name}'", tensor.dtype, DataType)
-        self._expect(f"the ranges of '{tensor.name}'", tensor.ranges, list)
+    def _check_tensor(self, what: str, of: Any, tensor: Any, seen: set[int]) -> None:
+        if id(tensor) in seen:
+            return
+        seen.add(id(tensor))
+        self._expect(what, tensor, GraphTensor, of)
+        self._expect("the name of " + what, tensor.name, str, of)
+        self._expect("the dims of '{.name}'", tensor.dims, DimsExprs, tensor)
+        self._expect("the type of '{.name}'", tensor.dtype, DataType, tensor)
+        self._expect("the ranges of '{.name}'", tensor.ranges, list, tensor)
         if tensor.constant is not None:
-            self._expect(f"the constant of '{tensor.name}'", tensor.constant, np.ndarray)
+            self._expect("the constant of '{.name}'", tensor.constant, np.ndarray, tensor)
             if tensor.constant.shape != tensor.static_dims:
                 dims = _text(tensor.dims)
                 self._fail(f"the constant of '{tensor.name}' has the dims {tensor.constant.shape}, not [{dims}]")
@@ -130,9 +134,10 @@ class Edit:
             facts = [("it makes", ", ".join(made)), ("in the graph", ", ".join(own))]
             self._fail(f"the outputs of {layer.label} are not what it makes of its inputs", facts)
 
-    def _expect(self, what: str, value: Any, kind: type) -> None:
+    def _expect(self, what: str, value: Any, kind: type, of: Any = None) -> None:
+        """Fail if it is of another kind. `what`: a format for `of`, so that a text is made only in order to fail."""
         if not isinstance(value, kind):
-            self._fail(f"{what} is {shown(value)}, not {kind.__name__}")
+            self._fail(f"{what.format(of)} is {shown(value)}, not {kind.__name__}")
 
     def _fail(self, reason: str, facts: list[tuple[str, str]] | None = None) -> None:
         raise BuildError(

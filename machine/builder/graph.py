@@ -199,6 +199,12 @@ class Candidate:
     rest: tuple[Candidate, ...] = ()
     n_runs: int = 0  # in which the time was found
 
+    def changed(self, **fields: Any) -> Candidate:
+        """The same with other values of some fields: `replace`, which a build calls too often for what that takes."""
+        made = object.__new__(Candidate)
+        vars(made).update(vars(self), **fields)
+        return made
+
     @property
     def formats(self) -> tuple[TensorFormat | None, ...]:
         return self.row.formats
@@ -671,7 +677,8 @@ class Graph(Block):
         stack: list[GraphTensor] = list(self.outputs)
         while stack:
             tensor = stack.pop()
-            sizes = (self.sizes[leaf][0] for leaf in late_leaves(tensor.dims) if leaf in self.sizes)
+            late = late_leaves(tensor.dims) if self.sizes else []
+            sizes = (self.sizes[leaf][0] for leaf in late if leaf in self.sizes)
             for producer in (tensor.producer, *sizes):
                 if producer is not None and id(producer) not in alive:
                     alive.add(id(producer))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dovetail.core.types import DataType, DeviceType
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.candidates import REFERENCE, absorbing
+from dovetail.machine.builder.candidates import REFERENCE
 from dovetail.machine.builder.graph import Block, Candidate, Graph, GraphLayer, GraphTensor, LayerGroup
 from dovetail.machine.builder.measurements import note_loss
 
@@ -71,7 +71,7 @@ def _timed(joined: LayerGroup, graph: Graph, build: Build) -> list[Candidate]:
     joined.found = build.candidates.on(DeviceType.CPU, joined.head)
     fast = [one for one in joined.found.candidates if one.row.implementation.name != REFERENCE]
     joined.found.candidates = list({one.row.implementation.id: one for one in reversed(fast)}.values())
-    offered = [one for one in absorbing(joined, joined.found) if one.n_absorbed == len(joined.tail)]
+    offered = [one for one in build.candidates.absorbing(joined, joined.found) if one.n_absorbed == len(joined.tail)]
     joined.found.candidates = []
     for one, time in zip(offered, build.measurements.times([(joined, one) for one in offered]), strict=True):
         if isinstance(time, Exception):

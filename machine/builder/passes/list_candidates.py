@@ -7,7 +7,7 @@ from dovetail.core.errors import DovetailError, NoImplementation
 from dovetail.core.negotiation import Refusal
 from dovetail.core.types import DataType, DeviceType
 from dovetail.machine.builder.build import Build
-from dovetail.machine.builder.candidates import absorbing, other_device
+from dovetail.machine.builder.candidates import other_device
 from dovetail.machine.builder.control import only_way
 from dovetail.machine.builder.graph import Found, Graph, GraphLayer, LayerGroup
 from dovetail.machine.enums import BuilderFlag
@@ -33,15 +33,17 @@ def list_candidates(graph: Graph, build: Build) -> Graph:
             _check_precision(layer, found, graph, build)
         _ask_plugins(group, graph)
         n_notes = len(group.found.notes)
-        _absorb(group, graph)
+        _absorb(group, graph, build)
         graph.notes += group.found.notes[n_notes:]
         for position, behind in group.behind.items():
             behind.found = Found(list(group.found_alone[position].candidates))
-            behind.found.candidates = [one for one in absorbing(behind, behind.found) if one.n_absorbed]
+            behind.found.candidates = [
+                one for one in build.candidates.absorbing(behind, behind.found) if one.n_absorbed
+            ]
     return graph
 
 
-def _absorb(group: LayerGroup, graph: Graph) -> None:
+def _absorb(group: LayerGroup, graph: Graph, build: Build) -> None:
     """Add rows with the layers of the tail that they compute, unless a plugin chooses how one of these runs."""
     for position, (layer, found) in enumerate(zip(group.tail, group.found_alone, strict=True)):
         alone = LayerGroup(layer, found=found)
@@ -51,9 +53,9 @@ def _absorb(group: LayerGroup, graph: Graph) -> None:
             graph.not_fused.append(f"{layer.name} is not fused into {group.head.name}: a plugin chose what runs it")
             group.behind = {}
             kept = group.part(group.cut_before(position))
-            group.found.candidates = absorbing(kept, group.found)
+            group.found.candidates = build.candidates.absorbing(kept, group.found)
             return
-    group.found.candidates = absorbing(group, group.found)
+    group.found.candidates = build.candidates.absorbing(group, group.found)
 
 
 def _ask_plugins(group: LayerGroup, graph: Graph) -> None:

@@ -36,11 +36,14 @@ def prune_candidates(graph: Graph, build: Build) -> Graph:
     for layer, found in _units(graph):
         if not _is_flexible(layer, found):
             bound |= _formats_of(found)
+    known: dict[tuple, tuple[list[Candidate], list[str]]] = {}  # equal layers have the same rows: see `Candidates`
     for layer, found in _units(graph):
-        rows = _Rows(layer, found)
+        key = tuple([(id(candidate.row), candidate.n_absorbed) for candidate in found.candidates])
+        if key not in known:
+            rows = _Rows(layer, found)
+            known[key] = found.candidates, [rows.reason_against(candidate, bound) for candidate in found.candidates]
         kept: list[Candidate] = []
-        for candidate in found.candidates:
-            reason = rows.reason_against(candidate, bound)
+        for candidate, reason in zip(found.candidates, known[key][1], strict=True):
             if not reason:
                 kept.append(candidate)
                 continue

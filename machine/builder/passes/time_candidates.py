@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 
 from dovetail.core.errors import DovetailError
 from dovetail.machine.builder.build import Build
@@ -73,7 +72,7 @@ def _time(graph: Graph, build: Build, group: LayerGroup, found: Found, is_needed
             errors.append(time)
             note_loss(graph, part, candidate, time, "timed")
         else:
-            timed.append(replace(candidate, time_ns=time.ns, n_runs=time.runs))
+            timed.append(candidate.changed(time_ns=time.ns, n_runs=time.runs))
     if timed or not is_needed:
         found.candidates = timed
         return

@@ -89,18 +89,19 @@ def test_rows_that_all_fail_in_absorb_end_the_build(monkeypatch):
         builder.build_serialized_network(network, config)
 
 
-def asked(monkeypatch, network, config):
-    """(rows of each layer by name, how often rows were negotiated)."""
+def asked(monkeypatch, network, config, what="negotiate"):
+    """(row and number of absorbed layers of each candidate by group, how often rows were asked `what`)."""
     from dovetail.machine.builder import candidates as module
     from dovetail.machine.builder.build import build_of
     from dovetail.machine.builder.pipeline import run, with_plugins
 
     calls = []
-    plain = module.negotiate
-    monkeypatch.setattr(module, "negotiate", lambda *given: calls.append(given) or plain(*given))
-    graph = run(build_of(network, config), with_plugins(network.lookup), until="list_candidates")
-    rows = {group.name: [candidate.row for candidate in group.candidates] for group in graph.computing_groups()}
-    return rows, len(calls)
+    plain = getattr(module, what)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, what, lambda *given: calls.append(given) or plain(*given))
+        graph = run(build_of(network, config), with_plugins(network.lookup), until="list_candidates")
+    groups = graph.computing_groups()
+    return {group.name: [(one.row, one.n_absorbed) for one in group.candidates] for group in groups}, len(calls)
 
 
 def test_equal_layers_are_negotiated_once_with_the_same_answer(monkeypatch):
@@ -125,3 +126,20 @@ def test_small_constants_are_part_of_the_question(monkeypatch, second, is_equal)
     monkeypatch.setattr("dovetail.machine.builder.candidates._question", lambda *given: None)
     _, every = asked(monkeypatch, network, config)
     assert (once < every) == is_equal
+
+
+@pytest.mark.parametrize(("second", "is_equal"), [("RELU", True), ("TANH", False)])
+def test_equal_groups_are_asked_once_what_they_absorb(monkeypatch, second, is_equal):
+    """Groups differ if a layer of the tail does."""
+    _, network, config = new_network()
+    x = network.add_input("x", trt.float32, (1, 4, 8, 8))
+    for kind in ("RELU", second):
+        conv = network.add_convolution_nd(x, 8, (3, 3), np.ones((8, 4, 3, 3), np.float32))
+        activation = network.add_activation(conv.get_output(0), trt.ActivationType[kind])
+        network.mark_output(activation.get_output(0))
+    found, n_calls = asked(monkeypatch, network, config, "n_absorbed")
+    assert all(max(n for _, n in ways) == 1 for ways in found.values())
+    monkeypatch.setattr("dovetail.machine.builder.candidates._question", lambda *given: None)
+    apart, n_apart = asked(monkeypatch, network, config, "n_absorbed")
+    assert found == apart
+    assert n_calls == (n_apart // 2 if is_equal else n_apart)
