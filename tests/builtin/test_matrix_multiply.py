@@ -90,7 +90,19 @@ def test_tiles_of_every_size():
         check_case(default_registry(), "MatrixMultiply@1", made, DataType.FLOAT, 1)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 29])
+# A bias, alone and with more behind it; what looks like one but is not all that is made of the sums; and a gate.
+BEHIND = (
+    (),
+    ("x + w",),
+    ("w + x", "x * c", "x + r"),
+    ("x + w", "x * (1 + erf(x * 0.7071))"),
+    ("x * (x + w)",),
+    ("x - w",),
+    ("x * w", "x + w"),
+)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 29, 61])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_packed_constants_on_every_row_that_absorbs(rows, dtype):
     """Weights are packed while building, and what comes behind is computed in the product."""
@@ -102,7 +114,7 @@ def test_packed_constants_on_every_row_that_absorbs(rows, dtype):
         layer.inputs[1].constant = arrays[1]
         exact = np.matmul(*(array.astype(np.float64) for array in arrays))
         candidates, _ = rows_of(registry, layer, DeviceType.CPU)
-        for formulas in ((), ("x + w", "x * c", "x + r"), ("x + w", "x * (1 + erf(x * 0.7071))")):
+        for formulas in BEHIND:
             behind = Behind(layer, formulas) if formulas else None
             wanted = behind.truth(exact) if behind else exact
             bound = {DataType.FLOAT: 2e-6, DataType.HALF: 2e-3, DataType.BF16: 2e-2}[dtype] * np.abs(wanted).max()

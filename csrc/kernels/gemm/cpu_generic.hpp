@@ -21,6 +21,12 @@ inline float bias_of(const GemmArgs& args, int64_t n) {
   return read_float(args.bias, args.bias_type, n * args.bias_step);
 }
 
+// What a tile of sums still needs before it is y: what y holds, in float32, the bias, and the epilogue.
+struct Rest {
+  bool adds, has_bias, has_epilogue;
+  static Rest of(const GemmArgs& args) { return {false, args.bias != nullptr, args.epilogue != nullptr}; }
+};
+
 // Where rows of a tile of y are and how its columns lie.
 struct Target {
   const GemmArgs& args;
@@ -29,27 +35,26 @@ struct Target {
   explicit Target(const GemmArgs& a, int64_t at)
       : args(a), index(at), batch(gemm_offset(a.batch, kGemmY, at)), is_unit(gemm_is_unit(a.n, kGemmY)) {}
 
-  // Where y itself can take sums of n columns, `adds` or not; null where they have to be finished first.
-  float* place(int64_t m, int64_t n0, bool is_last) const {
-    if (args.type != kF32 || !is_unit || args.m.rank > 1 || (is_last && (args.bias || args.epilogue))) return nullptr;
+  // Where a tile of y is that registers can be stored to, and loaded from; null if its rows or columns lie otherwise.
+  float* place(int64_t m, int64_t n0) const {
+    if (args.type != kF32 || !is_unit || args.m.rank > 1) return nullptr;
     return static_cast<float*>(args.y) + batch + gemm_offset(args.m, kGemmY, m) + n0;
   }
 
-  // values are columns [n0, n0 + n) of rows [m, m + rows), `pitch` apart; `adds` to what is there, in float32.
-  void write(int64_t m, int64_t rows, int64_t n0, int64_t n, float* values, int64_t pitch, bool adds,
-             bool is_last) const {
+  // Values are columns [n0, n0 + n) of rows [m, m + rows), `pitch` apart.
+  void write(int64_t m, int64_t rows, int64_t n0, int64_t n, float* values, int64_t pitch, const Rest& rest) const {
     if (args.type == kF32 && is_unit && args.m.rank <= 1 && n == kTile) {
-      return write_rows(m, rows, n0, values, pitch, adds, is_last);
+      return write_rows(m, rows, n0, values, pitch, rest);
     }
     int64_t offsets[kMostRows];
     Walk row(args.m, kGemmY, m);
     for (int64_t i = 0; i < rows; ++i, row.next()) offsets[i] = batch + row.offset;
     for (int64_t i = 0; i < rows; ++i) {
       float* const v = values + i * pitch;
-      if (adds && is_unit) add(v, static_cast<const float*>(args.y) + offsets[i] + n0, n);
-      if (is_last && args.bias) add_bias(v, n0, n);
+      if (rest.adds && is_unit) add(v, static_cast<const float*>(args.y) + offsets[i] + n0, n);
+      if (rest.has_bias) add_bias(v, n0, n);
     }
-    if (is_last && args.epilogue) finish(m, rows, n0, n, values, pitch, offsets);
+    if (rest.has_epilogue) finish(m, rows, n0, n, values, pitch, offsets);
     for (int64_t i = 0; i < rows; ++i) {
       float* const v = values + i * pitch;
       if (is_unit && n == kTile && args.type == kF32) {
@@ -69,12 +74,12 @@ struct Target {
 
  private:
   // The same for whole tiles of float32 rows.
-  void write_rows(int64_t m, int64_t rows, int64_t n0, float* values, int64_t pitch, bool adds, bool is_last) const {
+  void write_rows(int64_t m, int64_t rows, int64_t n0, float* values, int64_t pitch, const Rest& rest) const {
     const int64_t step = gemm_step(args.m, kGemmY), first = batch + gemm_offset(args.m, kGemmY, m);
     float* const y = static_cast<float*>(args.y) + first + n0;
-    for (int64_t i = 0; adds && i < rows; ++i) add(values + i * pitch, y + i * step, kTile);
-    for (int64_t i = 0; is_last && args.bias && i < rows; ++i) add_bias(values + i * pitch, n0, kTile);
-    if (is_last && args.epilogue) finish(m, rows, n0, kTile, values, pitch, &first);
+    for (int64_t i = 0; rest.adds && i < rows; ++i) add(values + i * pitch, y + i * step, kTile);
+    for (int64_t i = 0; rest.has_bias && i < rows; ++i) add_bias(values + i * pitch, n0, kTile);
+    if (rest.has_epilogue) finish(m, rows, n0, kTile, values, pitch, &first);
     for (int64_t i = 0; i < rows; ++i) {
       const VecF a = load(values + i * pitch), b = load(values + i * pitch + kLanes);
       store(y + i * step, a);
@@ -353,6 +358,7 @@ class Tiles {
       const Rows a = rows_of(args_, a_from, m0_, m1_, k0, k1, scratch_, is_tall_ ? kTallPitch : 0);
       for (int64_t p = p0_; p < p1_; ++p) {
         const Panel b = panel(p, k0, k1, b_from);
+        if (k1 == k_n) set_bias(b);
         for (int64_t q = 0; q < panels_; ++q) {
           const int64_t m = row(q), rows = row(q + 1) - m;
           multiply(a, b, m, rows, q, p, {k0 == k_group, ends, k_group > 0, k1 == k_n, group > 1});
@@ -397,22 +403,45 @@ class Tiles {
     return {tail_, nullptr, kTile, depth, n0, n};
   }
 
+  // The bias of a panel's columns, as vectors.
+  void set_bias(const Panel& b) {
+    if (!args_.bias) return;
+    if (args_.bias_type == kF32 && args_.bias_step == 1 && b.n == kTile) {
+      bias_ = static_cast<const float*>(args_.bias) + b.n0;
+      return;
+    }
+    for (int64_t i = 0; i < kTile; ++i) copied_bias_[i] = i < b.n ? bias_of(args_, b.n0 + i) : 0.0f;
+    bias_ = copied_bias_;
+  }
+
   void multiply(const Rows& a, const Panel& b, int64_t m, int64_t rows, int64_t q, int64_t p, const Piece& piece) {
     float out[kMostRows * kTile];
-    TileArgs t = {a.v + (m - m0_) * a.step, a.step, b.v, b.step, b.depth, nullptr, 0, out, kTile, false};
+    TileArgs t = {a.v + (m - m0_) * a.step, a.step, b.v, b.step, b.depth, nullptr, 0, out, kTile};
     if (b.next) {
       const int64_t from = b.depth * q / panels_;
       t.ahead = b.next + from * b.step;
       t.n_ahead = b.depth * (q + 1) / panels_ - from;
     }
-    const bool is_whole = (b.n == kTile || b.n == kLanes) && b.depth <= kSumBlock && !piece.in_group;
-    float* const y = is_whole ? target_.place(m, b.n0, piece.is_last) : nullptr;
+    Rest rest = {piece.adds, piece.is_last && args_.bias, piece.is_last && args_.epilogue};
     const MultiplyTile run = is_tall_ ? tall_tile_for<kTallRows>(rows, b.n > kLanes) : tile_for(rows, b.n > kLanes);
-    if (y) {
-      t.out = y;
-      t.out_m = gemm_step(args_.m, kGemmY);
-      t.adds = piece.adds;
-      return run(t);
+    if (kTilesFinish && b.depth <= kSumBlock && !piece.in_group) {
+      // The registers take what they can on their way out, and go to y itself if nothing is left to do.
+      float* const y = b.n == kTile || b.n == kLanes ? target_.place(m, b.n0) : nullptr;
+      const int64_t y_m = gemm_step(args_.m, kGemmY);
+      if (rest.has_bias && (y || !rest.adds)) {
+        t.bias = bias_;
+        rest.has_bias = false;
+      }
+      if (rest.adds && y) {
+        t.before = y;
+        t.before_m = y_m;
+        rest.adds = false;
+      }
+      if (y && !rest.has_epilogue) {
+        t.out = y;
+        t.out_m = y_m;
+        return run(t);
+      }
     }
     multiply_any(run, t, rows);
     if (piece.in_group) {
@@ -420,7 +449,7 @@ class Tiles {
       float* const sums = scratch_ + packed_.sums_at + (q * (p1_ - p0_) + p - p0_) * kSize;
       if (!add_up(sums, out, rows * kTile, piece.is_first, piece.ends)) return;
     }
-    target_.write(m, rows, b.n0, b.n, out, kTile, piece.adds, piece.is_last);
+    target_.write(m, rows, b.n0, b.n, out, kTile, rest);
   }
 
   const GemmArgs& args_;
@@ -430,6 +459,8 @@ class Tiles {
   const Target target_;
   const bool in_pieces_, is_tall_;
   const int64_t panels_;
+  const float* bias_ = nullptr;  // kTile floats, of the panel
+  float copied_bias_[kTile];
   float tail_[kGemmDepth * kTile];  // the last panel of a b in place, with columns up to a whole one
 };
 
@@ -463,7 +494,8 @@ void gemm_few(const GemmArgs& args, const GemmPacked& packed, int64_t first, int
         totals.add(out);
       }
       totals.read(out);
-      target.write(0, rows, p * kTile, least(n * kTile, args.n.n - p * kTile), out, n * kTile, false, true);
+      const int64_t columns = least(n * kTile, args.n.n - p * kTile);
+      target.write(0, rows, p * kTile, columns, out, n * kTile, Rest::of(args));
     }
   }
 }
@@ -483,7 +515,7 @@ void gemm_vector(const GemmArgs& args, int64_t first, int64_t last) {
     } else {
       sum_columns<kChunk>(args, batch, n0, n, sums);
     }
-    Target(args, batch).write(0, 1, n0, n, sums, n, false, true);
+    Target(args, batch).write(0, 1, n0, n, sums, n, Rest::of(args));
   }
 }
 

@@ -72,6 +72,7 @@ struct GemmState {
   int64_t slot = 0;       // floats of a piece in the workspace
   int64_t panels_at = 0;  // where panels are packed in the workspace, in floats; -1 where they are packed already
   EpilogueProgram epilogue = {};
+  int bias_operand = -1;  // of the epilogue, if its first step became the bias
   bool is_swapped = false, has_b = false, has_bias = false;
   DataType b_type = DataType::kFLOAT;
 };
@@ -426,6 +427,7 @@ struct GemmRow {
     state.args.scale = inputs[kGemmA].scale() * (state.has_b ? inputs[kGemmB].scale() : 1.0f);
     state.has_bias = Rule::kBias >= 0 && inputs.has(Rule::kBias);
     state.args.bias_type = static_cast<int32_t>(state.has_bias ? inputs[Rule::kBias].type() : DataType::kFLOAT);
+    take_bias(&state);
     return state;
   }
   static void enqueue(const Params&, GemmState& state, const Run& run) {
@@ -434,12 +436,32 @@ struct GemmRow {
       state.args.bias = bias.data<void>();
     }
     set_operands(run, &state.epilogue);
+    if (state.bias_operand >= 0) state.args.bias = state.epilogue.tensors[state.bias_operand].data;
     state.args.epilogue = state.epilogue.n_steps > 0 ? &state.epilogue : nullptr;
     Gemm::run(state, run);
   }
   static int absorb(const Params& params, const Descs& inputs, const Descs& outputs, const Epilogue& program) {
     if (!planned(params, inputs, outputs).may_absorb()) return 0;
     return absorbed(program, outputs[0], Rule::channel_axis(params, outputs[0]));
+  }
+
+ private:
+  // A first step that adds one value for each column is the bias, which costs nothing where sums leave the registers.
+  static void take_bias(GemmState* state) {
+    EpilogueProgram& program = state->epilogue;
+    const EpilogueStep& step = program.steps[0];
+    if (state->has_bias || program.n_steps == 0 || step.operation != DT_STEP_ADD || step.to != 0) return;
+    for (int k = 0; k < 2; ++k) {
+      if (step.kind[k] != kEpilogueTensor || step.kind[1 - k] != kEpilogueRegister) continue;
+      const EpilogueOperand& operand = program.tensors[step.index[k]];
+      if (operand.form != kEpilogueByChannel || operand.image_step != 0 || operand.type == DT_TYPE_BOOL) continue;
+      state->bias_operand = step.index[k];
+      state->args.bias_type = operand.type;
+      state->args.bias_step = operand.channel_step;
+      --program.n_steps;
+      for (int i = 0; i < program.n_steps; ++i) program.steps[i] = program.steps[i + 1];
+      return;
+    }
   }
 };
 

@@ -40,8 +40,39 @@ struct TileArgs {
   int64_t n_ahead;
   float* out;
   int64_t out_m;
-  bool adds;  // to what is in out
+  const float* before = nullptr;  // if given, sums so far, which are added: rows before_m apart
+  int64_t before_m = 0;
+  const float* bias = nullptr;  // if given, kTile floats that each row gets at last
 };
+
+// What a tile of sums becomes. One pass from the registers: K may be so short that another one would take a tenth.
+template <int m, int v>
+inline __attribute__((always_inline)) void store_tile(const TileArgs& t, VecF (&sum)[m][v]) {
+  if (t.before) {
+    const float* from = t.before;
+#pragma GCC unroll 32
+    for (int i = 0; i < m; ++i, from += t.before_m) {
+#pragma GCC unroll 2
+      for (int j = 0; j < v; ++j) sum[i][j] = load(from + j * kLanes) + sum[i][j];
+    }
+  }
+  if (t.bias) {
+    VecF bias[v];
+#pragma GCC unroll 2
+    for (int j = 0; j < v; ++j) bias[j] = load(t.bias + j * kLanes);
+#pragma GCC unroll 32
+    for (int i = 0; i < m; ++i) {
+#pragma GCC unroll 2
+      for (int j = 0; j < v; ++j) sum[i][j] += bias[j];
+    }
+  }
+  float* out = t.out;
+#pragma GCC unroll 32
+  for (int i = 0; i < m; ++i, out += t.out_m) {
+#pragma GCC unroll 2
+    for (int j = 0; j < v; ++j) store(out + j * kLanes, sum[i][j]);
+  }
+}
 
 #if defined(__AMX_BF16__)
 // Sums of 16 m rows and 16 v columns. A tile has 16 slots of rows of a; of b, 16 slots of 16 columns. Rows that are read
@@ -125,17 +156,8 @@ void multiply_tile(const TileArgs& t) {
       for (int j = 0; j < v; ++j) multiply_add(&sum[i][j], w, x[j]);
     }
   }
-  float* out = t.out;
-#pragma GCC unroll 16
-  for (int i = 0; i < m; ++i, out += t.out_m) {
-#pragma GCC unroll 2
-    for (int j = 0; j < v; ++j) {
-      float* const to = out + j * kLanes;
-      store(to, t.adds ? load(to) + sum[i][j] : sum[i][j]);
-    }
-  }
+  store_tile(t, sum);
 }
-
 #endif
 
 // Rows of a tall tile, and how far apart its rows of a are copied. An element of a times the one vector of columns is one
@@ -146,9 +168,9 @@ constexpr int64_t kTallRows = kLanes == 16 && kTerms == 1 ? 28 : 0, kTallPitch =
 template <int m>
 void multiply_tall(const TileArgs& t) {
   constexpr int64_t kSteps = 4;
-  VecF sum[m];
+  VecF sum[m][1];
 #pragma GCC unroll 32
-  for (int i = 0; i < m; ++i) sum[i] = VecF{};
+  for (int i = 0; i < m; ++i) sum[i][0] = VecF{};
   const int64_t b_k = t.b_k;
   const float *a = t.a, *b = t.b, *ahead = t.ahead;
   const float* const end = ahead + t.n_ahead * b_k;
@@ -160,17 +182,15 @@ void multiply_tall(const TileArgs& t) {
     for (int64_t s = 0; s < kSteps; ++s) {
       const VecF x = load(b + s * b_k);
 #pragma GCC unroll 32
-      for (int i = 0; i < m; ++i) multiply_add(&sum[i], repeat(a + i * kTallPitch + s), x);
+      for (int i = 0; i < m; ++i) multiply_add(&sum[i][0], repeat(a + i * kTallPitch + s), x);
     }
   }
   for (; k > 0; --k, ++a, b += b_k) {
     const VecF x = load(b);
 #pragma GCC unroll 32
-    for (int i = 0; i < m; ++i) multiply_add(&sum[i], repeat(a + i * kTallPitch), x);
+    for (int i = 0; i < m; ++i) multiply_add(&sum[i][0], repeat(a + i * kTallPitch), x);
   }
-  float* out = t.out;
-#pragma GCC unroll 32
-  for (int i = 0; i < m; ++i, out += t.out_m) store(out, t.adds ? load(out) + sum[i] : sum[i]);
+  store_tile(t, sum);
 }
 
 // Two of them side by side.
@@ -181,6 +201,8 @@ void multiply_tall_pair(const TileArgs& t) {
   right.b += kLanes;
   right.ahead += right.n_ahead > 0 ? kLanes : 0;
   right.out += kLanes;
+  right.before += right.before ? kLanes : 0;
+  right.bias += right.bias ? kLanes : 0;
   multiply_tall<m>(right);
 }
 
@@ -188,6 +210,7 @@ typedef void (*MultiplyTile)(const TileArgs& t);
 
 #if defined(__AMX_BF16__)
 constexpr int64_t kPanelRows = kGemmTilesPanel;
+constexpr bool kTilesFinish = false;  // whether functions for tiles add what is `before`, and a bias
 
 inline MultiplyTile tile_for(int64_t rows, bool is_wide) {
   if (rows > kTileRows) return is_wide ? multiply_tile<2, 2> : multiply_tile<2, 1>;
@@ -195,6 +218,7 @@ inline MultiplyTile tile_for(int64_t rows, bool is_wide) {
 }
 #else
 constexpr int64_t kPanelRows = kGemmPanel;
+constexpr bool kTilesFinish = true;
 
 template <int m = kPanelRows>
 inline MultiplyTile tile_for(int64_t rows, bool is_wide) {

@@ -281,14 +281,15 @@ void add_keys(const Item& item, int64_t r0, int64_t rows, const Keys& keys, cons
     const MultiplyTile product = tile_for<kPanel>(rows, keys.n - tile > kLanes);
     for (int64_t k = 0; k == 0 || k < size; k += kSumBlock) {
       const float *const q = s.q + r0 * size + k, *const panel = s.k + tile * depth + k * kTile;
-      product({q, size, panel, kTile, least(kSumBlock, size - k), nullptr, 0, scores + tile, kKeys, k > 0});
+      float* const to = scores + tile;
+      product({q, size, panel, kTile, least(kSumBlock, size - k), nullptr, 0, to, kKeys, k > 0 ? to : nullptr, kKeys});
     }
   }
   weigh(item, r0, rows, keys, s, scores);
   const MultiplyTile product = tile_for<kPanel>(rows, true);
   for (int64_t column = 0; column < s.v_columns; column += kTile) {
     float* const sums = s.group.sums + r0 * s.v_columns + column;
-    product({scores, kKeys, s.v + column * kKeys, kTile, keys.n, nullptr, 0, sums, s.v_columns, true});
+    product({scores, kKeys, s.v + column * kKeys, kTile, keys.n, nullptr, 0, sums, s.v_columns, sums, s.v_columns});
   }
 }
 
@@ -326,7 +327,8 @@ void add_keys_in_place(const Item& item, const Keys& keys, const Scratch& s) {
   for (int64_t column = 0; column < args.v_size; column += kTile) {
     const MultiplyTile product = tile_for<kFewRows>(item.rows, args.v_size - column > kLanes);
     const float* const values = floats_at(keys.v, keys.v_at + column);
-    product({scores, kKeys, values, keys.v.row, keys.n, nullptr, 0, s.group.sums + column, s.v_columns, true});
+    float* const sums = s.group.sums + column;
+    product({scores, kKeys, values, keys.v.row, keys.n, nullptr, 0, sums, s.v_columns, sums, s.v_columns});
   }
 }
 
