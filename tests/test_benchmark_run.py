@@ -262,3 +262,17 @@ def test_a_file_without_tensors_fails_alone(run, tmp_path, capsys):
     save(helper.make_model(helper.make_graph([], "g", [sequence], [])), tmp_path / "sequence.onnx")
     assert run.main([str(tmp_path / "sequence.onnx"), "--threads", "1", "--engines", "dovetail"]) == 1
     assert "no model or no inputs" in capsys.readouterr().out
+
+
+def test_the_sum_of_the_steps_is_compared_with_the_network_step_by_step(tmp_path):
+    path = tmp_path / "sums.json"
+    options = ["--small", "--turns", "1", "--threads", "1", "--worst", "1", "--json", str(path)]
+    command = [sys.executable, FOLDER / "sum_against_network.py", "dcgan", "yolo", *options]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "network / sum" in printed
+    rows = json.loads(path.read_text())
+    assert [one["model"] for one in rows] == ["dcgan", "yolo"]
+    for one in rows:
+        assert min(one["built_sum_ms"], one["network_ms"], one["sum_ms"]) > 0
+        assert sum(step["alone_ms"] for step in one["steps"]) == pytest.approx(one["sum_ms"])
+        assert all(step["network_ms"] > 0 for step in one["steps"])

@@ -24,7 +24,10 @@ namespace {
 constexpr uint64_t kCacheLine = 64;
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kSample = 32 << 20;  // enough to measure how fast memory is
+// Each speed is the best of so many passes over memory, and of more until this time is spent: of small networks a pass
+// is short, and other programs make five of them slow at once.
 constexpr int kPasses = 5;
+constexpr std::chrono::milliseconds kPassing{40};
 
 #if defined(__x86_64__)
 __attribute__((target("clflushopt"))) void flush_quickly(const uint8_t* data, uint64_t bytes) {
@@ -147,16 +150,22 @@ double measured_cold_share(uint64_t bytes, int32_t n_threads) {
   const AlignedMemory memory = aligned_memory(bytes, "a copy of the network's tensors");
   auto* const data = static_cast<uint8_t*>(memory.get());
   std::memset(data, 1, bytes);
-  double warm = INFINITY, again = INFINITY, cold = INFINITY;
+  const auto best = [](auto&& pass) {
+    double least = INFINITY;
+    const auto start = std::chrono::steady_clock::now();
+    for (int done = 0; done < kPasses || std::chrono::steady_clock::now() - start < kPassing; ++done)
+      least = std::min(least, pass());
+    return least;
+  };
   ns_per_byte(*pool, data, bytes);
-  for (int pass = 0; pass < kPasses; ++pass) again = std::min(again, ns_per_byte(*pool, data, bytes));
+  const double again = best([&] { return ns_per_byte(*pool, data, bytes); });
   ns_per_byte(*pool, data, near);
-  for (int pass = 0; pass < kPasses; ++pass) warm = std::min(warm, ns_per_byte(*pool, data, near));
+  const double warm = best([&] { return ns_per_byte(*pool, data, near); });
   const uint64_t sample = std::min(bytes, kSample);
-  for (int pass = 0; pass < kPasses; ++pass) {
+  const double cold = best([&] {
     flush_lines(data, sample);
-    cold = std::min(cold, ns_per_byte(*pool, data, sample));
-  }
+    return ns_per_byte(*pool, data, sample);
+  });
   return cold > warm ? std::clamp((again - warm) / (cold - warm), 0.0, 1.0) : 0;
 }
 

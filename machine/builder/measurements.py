@@ -181,6 +181,14 @@ class Measurements:
             self._store(race.key, measured)
         return found
 
+    def runs_alone(self, group: LayerGroup, contents: Arrays | None = None) -> Callable[[int], list[int]]:
+        """Run the chosen candidate of a group as candidates are timed, on `contents` or samples: the ns of each run."""
+        assert group.chosen is not None
+        arrays = list(contents or ())
+        trial = Trial(group, group.chosen, [*arrays, *samples(group.inputs[len(arrays) :])], self.n_threads)
+        before = self._cache_state_of(group.chosen.device)
+        return lambda n_runs: trial.run(n_runs, before)
+
     def time_network(self, plan: IHostMemory, inputs: Arrays) -> float:
         """Time of one run of a whole network of the CPU in ns; `inputs` have the opt extents of the first profile."""
         key = Key("network", _native.checksum(plan), (), (), "", "", DeviceType.CPU.name, self.n_threads, "")

@@ -38,8 +38,10 @@ def time_candidates(graph: Graph, build: Build) -> Graph:
     return graph
 
 
-def _contents(graph: Graph, build: Build, group: LayerGroup) -> Arrays:
-    """What the layers before compute, where they can be run."""
+def contents_of(graph: Graph, build: Build, group: LayerGroup) -> Arrays | None:
+    """What the inputs of the head hold while its candidates are timed, if their work depends on it; None: samples."""
+    if all(writer is not group.head for writer, _ in graph.sizes.values()):
+        return None
     try:
         return computed(graph, group, build.measurements.n_threads)
     except Exception as error:
@@ -63,9 +65,7 @@ def _time(graph: Graph, build: Build, group: LayerGroup, found: Found, is_needed
     """
     timed: list[Candidate] = []
     errors: list[Exception] = []
-    contents = None
-    if any(writer is group.head for writer, _ in graph.sizes.values()):  # its work depends on its inputs
-        contents = functools.partial(_contents, graph, build, group)
+    contents = functools.partial(contents_of, graph, build, group)
     ways = [(group.part(candidate.n_absorbed), candidate) for candidate in found.candidates]
     for (part, candidate), time in zip(ways, build.measurements.times(ways, contents), strict=True):
         if isinstance(time, Exception):
