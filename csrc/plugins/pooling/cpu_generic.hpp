@@ -174,6 +174,130 @@ void pool(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) 
   }
 }
 
+// Short windows of float32, maxima or averages: a row of the windows' rows joined in registers, with cells outside of x
+// on both sides of it, so that no output is a case of its own.
+constexpr int64_t kMostNearRows = 8, kMostNearTaps = 16;
+
+int64_t near_cells(const PoolAxis& width) {
+  const int64_t reach = (width.out - 1) * width.stride + width.window, end = width.before + width.in;
+  return reach > end ? reach : end;
+}
+
+// Floats of scratch: the row, room for vectors that end behind it, and a factor for each output.
+int64_t near_floats(const PoolAxis& width, int lanes) {
+  return near_cells(width) * lanes + 2 * kLanes + width.out + kLanes;
+}
+
+bool is_near(const PoolingArgs& args, int lanes) {
+  const PoolAxis &depth = args.axis[0], &height = args.axis[1], &width = args.axis[2];
+  return args.x_type == kF32 && args.y_type == kF32 && (args.kind == kPoolMax || args.kind == kPoolAverage) &&
+         depth.window == 1 && depth.stride == 1 && depth.before == 0 && depth.in == depth.out && width.before >= 0 &&
+         height.window <= kMostNearRows && width.window <= kMostNearTaps && args.scale == 1.0f &&
+         near_floats(width, lanes) <= pool_scratch(width.in * lanes, width.out * lanes);
+}
+
+template <class Op>
+VecF joined_at(const float* row, int64_t step, int64_t n_rows, int64_t i) {
+  VecF v = load(row + i);
+  for (int64_t r = 1; r < n_rows; ++r) v = Op::vector(v, load(row + r * step + i));
+  return v;
+}
+
+template <class Op>
+void join_near_rows(const float* row, int64_t step, int64_t n_rows, int64_t n, float* to) {
+  int64_t i = 0;
+  if (n_rows == 2) {
+    for (; i + kLanes <= n; i += kLanes) store(to + i, joined_at<Op>(row, step, 2, i));
+  } else if (n_rows == 3) {
+    for (; i + kLanes <= n; i += kLanes) store(to + i, joined_at<Op>(row, step, 3, i));
+  } else {
+    for (; i + kLanes <= n; i += kLanes) store(to + i, joined_at<Op>(row, step, n_rows, i));
+  }
+  for (; i < n; ++i) {
+    float v = row[i];
+    for (int64_t r = 1; r < n_rows; ++r) v = Op::scalar(v, row[r * step + i]);
+    to[i] = v;
+  }
+}
+
+// Elements 0, 2, 4 ... of the 2 * kLanes from p on.
+inline VecF every_other(const float* p) {
+#if defined(__AVX512F__)
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512 low = static_cast<__m512>(load(p)), high = static_cast<__m512>(load(p + kLanes));
+  return static_cast<VecF>(_mm512_maskz_permutex2var_ps(kAllLanes, low, even, high));
+#else
+  VecF v;
+  for (int k = 0; k < kLanes; ++k) v[k] = p[2 * k];
+  return v;
+#endif
+}
+
+// Along a row: y[o] from the cells o * stride and so on of it, where averages are multiplied by a factor of each output.
+template <class Op, int lanes>
+void join_near_taps(const PoolAxis& width, const float* row, const float* factors, float factor, float* y) {
+  const int64_t stride = width.stride, window = width.window;
+  if constexpr (lanes == 16) {
+    for (int64_t o = 0; o < width.out; ++o, row += stride * lanes, y += lanes) {
+      for (int v = 0; v < lanes; v += kLanes) {
+        VecF all = load(row + v);
+        for (int64_t t = 1; t < window; ++t) all = Op::vector(all, load(row + t * lanes + v));
+        store(y + v, factors ? all * (factors[o] * factor) : all);
+      }
+    }
+    return;
+  }
+  int64_t o = 0;
+  const auto in_vectors = [&](const auto& cells_at) {
+    for (; o < width.out; o += kLanes) {
+      const float* const from = row + o * stride;
+      VecF all = cells_at(from);
+      for (int64_t t = 1; t < window; ++t) all = Op::vector(all, cells_at(from + t));
+      if (factors) all *= load(factors + o) * factor;
+      store_lanes(y + o, static_cast<int>(width.out - o < kLanes ? width.out - o : kLanes), all);
+    }
+  };
+  if (stride == 1) return in_vectors([](const float* p) { return load(p); });
+  if (stride == 2) return in_vectors([](const float* p) { return every_other(p); });
+  for (; o < width.out; ++o) {
+    float all = row[o * stride];
+    for (int64_t t = 1; t < window; ++t) all = Op::scalar(all, row[o * stride + t]);
+    y[o] = factors ? all * (factors[o] * factor) : all;
+  }
+}
+
+template <class Op, int lanes>
+void pool_near(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) {
+  const PoolAxis &height = args.axis[1], &width = args.axis[2];
+  const int64_t in = width.in * lanes, cells = near_cells(width) * lanes;
+  float *const row = scratch + width.out + kLanes, *const inside = row + width.before * lanes;
+  const float* const factors = args.kind == kPoolAverage ? scratch : nullptr;
+  for (int64_t o = 0; o < width.out + kLanes; ++o) {
+    const int64_t n = o < width.out ? counted_cells(width, o, args.excludes_padding) : 1;
+    scratch[o] = 1.0f / static_cast<float>(n);
+  }
+  for (int64_t i = 0; i < cells + 2 * kLanes; ++i) row[i] = Op::kIdentity;
+  for (int64_t item = first; item < last; ++item) {
+    const int64_t h = item % height.out, plane = item / height.out;
+    const int64_t low = low_cell(height, h), n_rows = high_cell(height, h) - low;
+    if (n_rows > 0) {
+      join_near_rows<Op>(static_cast<const float*>(args.x) + (plane * height.in + low) * in, in, n_rows, in, inside);
+    } else {
+      for (int64_t i = 0; i < in; ++i) inside[i] = Op::kIdentity;
+    }
+    const float factor = 1.0f / static_cast<float>(counted_cells(height, h, args.excludes_padding));
+    float* const y = static_cast<float*>(args.y) + item * width.out * lanes;
+    join_near_taps<Op, lanes>(width, row, factors, factor, y);
+  }
+}
+
+template <int lanes>
+void pool_any(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) {
+  if (!is_near(args, lanes)) return pool<lanes>(args, first, last, scratch);
+  const auto run = args.kind == kPoolMax ? pool_near<MaxOp, lanes> : pool_near<SumOp, lanes>;
+  run(args, first, last, scratch);
+}
+
 constexpr int64_t kPoolBytes = 64;
 
 template <class T, int64_t n>
@@ -271,7 +395,7 @@ void pooling_bytes(const PoolingArgs& args, int lanes, int64_t first, int64_t la
 }
 
 void pooling(const PoolingArgs& args, int lanes, int64_t first, int64_t last, float* scratch) {
-  lanes == 1 ? pool<1>(args, first, last, scratch) : pool<16>(args, first, last, scratch);
+  lanes == 1 ? pool_any<1>(args, first, last, scratch) : pool_any<16>(args, first, last, scratch);
 }
 
 }  // namespace DT_ISA
