@@ -225,6 +225,42 @@ def test_halves(rows, op, dtype):
         run(rows, op, CASES[i], dtype, weights_dtype=np.float32)
 
 
+# Of bfloat16 in tile registers: sums of more than one block, whole tiles and parts, odd numbers of blocks of channels, maps
+# that threads share, and rows of taps of one and of two entries.
+IN_TILES = [
+    case((1, 300, 5, 7), 70, (3, 3), pre=1),
+    case((1, 240, 3, 3), 40, (3, 3), pre=1),
+    case((2, 48, 9, 31), 33, (1, 1)),
+    case((1, 33, 3, 3), 200, (3, 3), pre=1),
+    case((1, 4, 30, 33), 20, (4, 4), stride=4),
+    case((1, 3, 37, 50), 24, (16, 16), stride=16),
+    case((2, 4, 9, 40), 17, (3, 11), stride=(2, 1), pre=(1, 9)),
+    case((3, 40, 23, 25), 64, (3, 3), stride=2, pre=1),
+]
+
+
+IN_PHASES = [*UPSAMPLING, CASES[1], CASES[5], CASES[11], TILED[1], IN_TILES[3], IN_TILES[7]]
+
+
+@pytest.mark.parametrize(
+    ("op", "chosen"),
+    [*(("Convolution", each) for each in CASES + IN_TILES), *(("Deconvolution", each) for each in IN_PHASES)],
+)
+def test_bfloat16_in_tile_registers(rows, op, chosen):
+    if "amx" not in rows(op).features:
+        pytest.skip("no tile registers")
+    found = run(rows, op, chosen, ml_dtypes.bfloat16, constant=(1, 2))
+    channels, groups = chosen["shape"][-len(chosen["kernel"]) - 1], chosen["groups"]
+    is_blocked = groups == 1 or (channels // groups % 16 == 0 and chosen["maps"] // groups % 16 == 0)
+    fits = len(chosen["kernel"]) == 2 and is_blocked
+    assert any(tactic.startswith("direct_chw16_amx") for tactic in found) == fits
+    is_stem = fits and groups == 1 and channels <= 32 and op == "Convolution" and chosen["dilation"][-1] == 1
+    assert any(tactic.startswith("stem_chw16_amx") for tactic in found) == is_stem
+    if fits:
+        run(rows, op, chosen, ml_dtypes.bfloat16, has_bias=False, threads=2, only="chw16_amx")
+        run(rows, op, chosen, ml_dtypes.bfloat16, constant=(1,), threads=3, only="chw16_amx")
+
+
 @pytest.mark.parametrize("op", ["Convolution", "Deconvolution"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16, np.int8])
 def test_many_tiles(rows, op, dtype):
@@ -251,13 +287,14 @@ def test_rows_of_every_kind_run(rows, device):
         assert any(name.startswith(kind) for name in names), kind
 
 
-def test_infinity_stays_where_it_is(rows):
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_infinity_stays_where_it_is(rows, dtype):
     """Padding lanes and cells outside of x take no part, not even as 0 * inf."""
-    x = np.zeros((1, 3, 5, 5), np.float32)
+    x = np.zeros((1, 3, 5, 5), dtype)
     x[0, 1, 0, 0] = np.inf
-    w = np.ones((2, 3, 3, 3), np.float32)
+    w = np.ones((2, 3, 3, 3), dtype)
     fields = {"num_output_maps": 2, "kernel_size_nd": (3, 3), "pre_padding": (1, 1), "post_padding": (1, 1)}
-    for tactic, y in rows("Convolution").run(fields, [x, w, None], (1, 2, 5, 5), DataType.FLOAT).items():
+    for tactic, y in rows("Convolution").run(fields, [x, w, None], (1, 2, 5, 5), from_numpy(dtype)).items():
         assert np.isinf(y[0, :, :2, :2]).all(), tactic
         assert (y[0, :, 2:] == 0).all(), tactic
         assert (y[0, :, :, 2:] == 0).all(), tactic

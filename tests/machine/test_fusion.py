@@ -208,6 +208,14 @@ def test_every_row_of_the_transposed_convolution_computes_every_epilogue(case, n
     check_case(trt.get_plugin_registry(), "Deconvolution@1", case, DataType.FLOAT, n_threads)
 
 
+@pytest.mark.parametrize("case", [CASES[0], CASES[3], CASES[7], CASES[8]], ids=lambda case: case.name)
+def test_rows_of_bfloat16_compute_every_epilogue(case):
+    layer, rows = absorbing_rows(case, DataType.BF16)
+    assert rows and all(epilogues_for(layer)[name].is_absorbed(row) for row in rows for name in OF_CHANNELS)
+    check_case(trt.get_plugin_registry(), "Convolution@1", case, DataType.BF16, 2)
+    check_case(trt.get_plugin_registry(), "Deconvolution@1", TRANSPOSED_CASES[0], DataType.BF16, 1)
+
+
 @pytest.mark.parametrize("dtype", [DataType.HALF, DataType.BF16], ids=lambda dtype: dtype.name)
 def test_halves_are_rounded_once_behind_the_epilogue(dtype):
     layer, rows = absorbing_rows(IN_HALVES, dtype)

@@ -39,6 +39,7 @@ struct ConvolveArgs {
   int64_t images, groups, channels, maps;  // channels and maps of one group
   ConvolveAxis axis[3];
   int64_t panel;                    // maps of one panel of weights (kernels of linear tensors)
+  int64_t block;                    // outputs whose inputs are copied at once (amx.hpp)
   float scale;                      // of the products (INT8)
   const EpilogueProgram* epilogue;  // to compute on y, or null
   // Of kernels that write blocks of 16 maps: x is linear instead of in blocks of 16 channels; behind these weights are
@@ -71,7 +72,7 @@ struct ExpandedArgs {
   int64_t parts;  // that rows of outputs are cut into, so that each thread reads rows of its own
 };
 
-// Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp, blocked.hpp, spread.hpp,
+// Items, tiles and panels of the kernels are explained in gemm.hpp, int8.hpp, bf16.hpp, amx.hpp, blocked.hpp, spread.hpp,
 // depthwise.hpp, grouped.hpp and expanded.hpp, which define them.
 DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
                                     int64_t last_panel, void* scratch);
@@ -79,6 +80,8 @@ DOVETAIL_KERNELS(void convolve_gemm(const ConvolveArgs& args, int64_t first, int
                                     int64_t last_panel, void* scratch);
                  void convolve_bf16(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
                                     int64_t last_panel, void* scratch);
+                 void convolve_amx(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel,
+                                   int64_t last_panel, void* scratch);
                  void convolve_rows(const ConvolveArgs& args, int64_t first, int64_t last);
                  void convolve_blocked(const ConvolveArgs& args, int64_t first, int64_t last);
                  int64_t convolve_blocked_items(const ConvolveArgs& args);

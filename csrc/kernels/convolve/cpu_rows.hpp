@@ -16,7 +16,7 @@ struct ConvolveKernels {
   using Tiles = void (*)(const ConvolveArgs& args, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel,
                          void* scratch);
   using Items = void (*)(const ConvolveArgs& args, int64_t first, int64_t last);
-  Tiles gemm = nullptr, int8 = nullptr, bf16 = nullptr;
+  Tiles gemm = nullptr, int8 = nullptr, bf16 = nullptr, amx = nullptr;
   Items rows = nullptr, blocked = nullptr, depthwise = nullptr, grouped = nullptr;
   int64_t (*blocked_items)(const ConvolveArgs& args) = nullptr;
   int64_t panel = 0, tile = 0;
@@ -33,6 +33,7 @@ struct ConvolveKernels {
                                                      .panel = isa::kConvolvePanel,                 \
                                                      .tile = isa::kConvolveTile};
 #if defined(__x86_64__)
+inline constexpr ConvolveKernels amx_convolve = {.amx = amx::convolve_amx, .panel = 32, .tile = 16};
 inline constexpr ConvolveKernels avx512bf16_convolve = {
     .bf16 = avx512bf16::convolve_bf16, .panel = avx512bf16::kConvolvePanel, .tile = avx512bf16::kConvolveTile};
 inline constexpr ConvolveKernels avx512vnni_convolve = {
@@ -42,9 +43,9 @@ DOVETAIL_EACH_ISA(DT_CONVOLVE_KERNELS)
 #undef DT_CONVOLVE_KERNELS
 
 // gemm, int8 and bf16: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16, gated: with factors of the
-// channels; stem: linear to CHW16. depthwise and grouped: CHW16 to CHW16, as many maps as channels: one a group, or 2, 4
+// channels; stem: linear to CHW16. amx and amx_stem: the same of bfloat16. depthwise and grouped: CHW16 to CHW16, as many maps as channels: one a group, or 2, 4
 // or 8.
-enum class ConvolveKind { gemm, int8, bf16, rows, blocked, gated, stem, depthwise, grouped };
+enum class ConvolveKind { gemm, int8, bf16, rows, blocked, gated, stem, amx, amx_stem, depthwise, grouped };
 
 // The kernels for CHW16 end a sum after whole planes of taps; with more taps than these its rounding errors would show.
 constexpr int64_t kMostBlockedTaps = 256, kMostDepthwiseTaps = 1024;
@@ -94,7 +95,9 @@ class ConvolveRow {
       return has_few_maps ? "two maps a group or fewer" : nullptr;
     if (f_.n_spatial != 2) return "blocks of 16 channels are for two spatial dims";
     const double taps = static_cast<double>(f_.kernel[1]) * static_cast<double>(f_.kernel[2]);
-    if (taps > static_cast<double>(is_by_rows() ? kMostDepthwiseTaps : kMostBlockedTaps)) {
+    if (kind_ == ConvolveKind::amx_stem && (f_.is_transposed || f_.dilation[2] != 1))
+      return "taps of a linear tensor that are not neighbours";
+    if (!is_amx() && taps > static_cast<double>(is_by_rows() ? kMostDepthwiseTaps : kMostBlockedTaps)) {
       return "the kernel has too many elements for one float32 sum; the rows for linear tensors add in shorter blocks";
     }
     if (kind_ == ConvolveKind::depthwise) {
@@ -108,8 +111,8 @@ class ConvolveRow {
       if (taps * static_cast<double>(width) <= static_cast<double>(kMostDepthwiseTaps)) return nullptr;
       return "the kernel has too many elements for one float32 sum; the rows for linear tensors add in shorter blocks";
     }
-    if (kind_ == ConvolveKind::stem && f_.groups != 1) return "groups of a linear tensor";
-    if (kind_ == ConvolveKind::stem && channels > kMostStemChannels)
+    if (is_stem() && f_.groups != 1) return "groups of a linear tensor";
+    if (is_stem() && channels > kMostStemChannels)
       return "many channels of a linear tensor: next to their products a reformat costs little";
     if (f_.groups == 1) return nullptr;
     if (channels >= 0 && channels / f_.groups % 16 == 0 && maps / f_.groups % 16 == 0) return nullptr;
@@ -159,7 +162,7 @@ class ConvolveRow {
     args.maps = w.maps;
     args.panel = panel(w);
     args.scale = x.scale() * kernel.scale();
-    args.x_is_linear = kind_ == ConvolveKind::stem;
+    args.x_is_linear = is_stem();
     args.is_gated = kind_ == ConvolveKind::gated;
     if (args.is_gated && inputs[kGate].max()[0] > 1) args.gate_image = args.channels;
     int64_t x_extents[3], y_extents[3], packed = 0;
@@ -210,7 +213,9 @@ class ConvolveRow {
  private:
   static int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
   bool is_in_pairs() const { return kind_ == ConvolveKind::int8 || kind_ == ConvolveKind::bf16; }
-  bool is_tiled() const { return kind_ == ConvolveKind::gemm || is_in_pairs(); }
+  bool is_amx() const { return kind_ == ConvolveKind::amx || kind_ == ConvolveKind::amx_stem; }
+  bool is_stem() const { return kind_ == ConvolveKind::stem || kind_ == ConvolveKind::amx_stem; }
+  bool is_tiled() const { return kind_ == ConvolveKind::gemm || is_in_pairs() || is_amx(); }
   bool is_by_rows() const { return kind_ == ConvolveKind::depthwise || kind_ == ConvolveKind::grouped; }
   bool is_blocked() const {
     return kind_ == ConvolveKind::blocked || kind_ == ConvolveKind::gated || kind_ == ConvolveKind::stem;
@@ -225,6 +230,7 @@ class ConvolveRow {
     return nullptr;
   }
   int64_t panel(const RawWeights& w) const {
+    if (is_amx()) return kernels_.panel;
     return kind_ == ConvolveKind::rows ? 1 : panel_of(w.maps, kernels_.panel);
   }
   RawWeights weights_of(const Desc& kernel) const {
@@ -232,7 +238,19 @@ class ConvolveRow {
   }
   int64_t slot_bytes(const RawWeights& w) const {
     const int64_t taps = w.extent[0] * w.extent[1] * w.extent[2];
+    if (is_amx()) return amx_block(w) * amx_output_bytes(w);
     return rounded(taps * (is_in_pairs() ? (w.channels + 1) / 2 : w.channels) * 4 * kernels_.tile);
+  }
+
+  // Bytes of the copy of one output's inputs, of all taps; and how many outputs are copied at once: so many that weights
+  // are read rarely, and so few that the copy stays in a cache.
+  int64_t amx_output_bytes(const RawWeights& w) const {
+    return AmxForm{{w.extent[1], w.extent[2]}, w.channels, is_stem()}.chunks() * 64;
+  }
+  int64_t amx_block(const RawWeights& w) const {
+    constexpr int64_t kRoom = 384 << 10, kLeast = 32, kMost = 512;
+    const int64_t fit = kRoom / amx_output_bytes(w) / kLeast * kLeast;
+    return fit < kLeast ? kLeast : fit > kMost ? kMost : fit;
   }
 
   const PackedForm& form() const {
@@ -241,7 +259,11 @@ class ConvolveRow {
     if (is_by_rows()) return kGrouped;
     return is_blocked() ? kBlocks : kPanels;
   }
+  AmxForm amx_form(const RawWeights& w, const ConvolveAxis* axis) const {
+    return {{axis[1].taps, axis[2].taps}, w.channels, is_stem()};
+  }
   int64_t form_bytes(const RawWeights& w, const ConvolveAxis* axis) const {
+    if (is_amx()) return amx_form(w, axis).bytes(w);
     return rounded(form().bytes(w, n_taps(axis), panel(w)));
   }
   // Which taps belong to which phase depends on the padding modulo the stride, and that is the same for all extents:
@@ -262,7 +284,11 @@ class ConvolveRow {
   }
   void pack(const RawWeights& w, char* to) const {
     each_phase([&](const ConvolveAxis* axis) {
-      form().fill(w, axis, panel(w), to);
+      if (is_amx()) {
+        amx_form(w, axis).fill(w, axis, to);
+      } else {
+        form().fill(w, axis, panel(w), to);
+      }
       to += form_bytes(w, axis);
     });
   }
@@ -303,7 +329,10 @@ class ConvolveRow {
     ConvolveAxis* axis = phase->args.axis;
     const double cost = 2.0 * static_cast<double>(n_taps(axis) * args.channels + 1);  // of one output; 1 for the store
     const int64_t units = args.images * args.groups;
-    if (is_tiled()) {
+    if (is_amx()) {
+      join_axes(axis);
+      count_copies(n_threads, phase);
+    } else if (is_tiled()) {
       count_tiles(n_threads, phase);
     } else if (is_blocked()) {
       join_axes(axis);
@@ -318,6 +347,28 @@ class ConvolveRow {
       phase->items = units * axis[0].count * axis[1].count;
       phase->work = static_cast<double>(axis[2].count * args.maps) * cost;
     }
+  }
+
+  // Each thread copies the inputs of blocks of outputs of its own, unless it is weights that are most of what is read: then
+  // all threads copy all inputs, and share the panels.
+  void count_copies(int n_threads, ConvolvePhase* phase) const {
+    ConvolveArgs& args = phase->args;
+    const RawWeights w = {nullptr, 0, args.groups, args.channels, args.maps, 0, 0, 0, {1, f_.kernel[1], f_.kernel[2]}};
+    const int64_t outputs = args.axis[1].count * args.axis[2].count, units = args.images * args.groups;
+    const int64_t most = amx_block(w), threads = n_threads > 1 ? n_threads : 1;
+    phase->panels = (args.maps + args.panel - 1) / args.panel;
+    phase->by_panels = threads > 1 && phase->panels >= threads && outputs * args.images * threads <= args.maps;
+    int64_t blocks = (outputs + most - 1) / most;
+    for (int64_t more = 0; more < threads && !phase->by_panels && units * blocks < 8 * threads; ++more) {
+      if (units * blocks % threads == 0 || blocks * 16 >= outputs) break;
+      ++blocks;
+    }
+    args.block = blocks > 0 ? ((outputs + blocks - 1) / blocks + 15) / 16 * 16 : 16;
+    phase->tiles = units * ((outputs + args.block - 1) / args.block);
+    phase->items = phase->by_panels ? phase->panels : phase->tiles;
+    const double products = static_cast<double>(units * outputs) * static_cast<double>(args.maps) *
+                            static_cast<double>(n_taps(args.axis) * args.channels + 1);
+    phase->work = products / 8 / static_cast<double>(phase->items > 0 ? phase->items : 1);
   }
 
   // Where tiles are fewer than threads, panels of weights are split instead.
@@ -350,6 +401,7 @@ class ConvolveRow {
     if (pieces > slots) pieces = slots;
     state->parts = {pieces * kParts, kParts, static_cast<int32_t>(pieces)};
     state->grain = grain_of(state->parts, state->work / static_cast<double>(state->parts.n));
+    if (state->kernels->amx && state->phases[0].by_panels) state->grain = kParts;  // each copies all inputs
   }
 
   // The first item of a phase that part `part` or a later one computes. done: work of the phases before.
@@ -375,6 +427,7 @@ class ConvolveRow {
     const ConvolveKernels::Tiles tiles = kind == ConvolveKind::gemm   ? kernels.gemm
                                          : kind == ConvolveKind::int8 ? kernels.int8
                                          : kind == ConvolveKind::bf16 ? kernels.bf16
+                                         : kernels.amx                ? kernels.amx
                                                                       : nullptr;
     if (tiles && phase.by_panels) return tiles(phase.args, 0, phase.tiles, first, last, scratch);
     if (tiles) return tiles(phase.args, first, last, 0, phase.panels, scratch);
@@ -429,6 +482,7 @@ DOVETAIL_CLOSE_NAMESPACE
 #define DT_CONVOLVE_FLOATS \
   "f32|f16|bf16|f16|bf16 " DT_CONVOLVE_WEIGHTS " " DT_CONVOLVE_WEIGHTS " -> f32|f16|bf16|f16|bf16"
 #define DT_CONVOLVE_FLOAT32 "f32 f32 f32 -> f32"
+#define DT_CONVOLVE_BF16 "bf16|bf16 bf16|bf16 bf16|f32 -> bf16|bf16"
 #define DT_CONVOLVE_ROW(Params, name, kind, isa, features, types_, formats_)          \
   {.tactic = name "_" #isa,                                                           \
    .needs = features,                                                                 \
@@ -456,12 +510,17 @@ DOVETAIL_CLOSE_NAMESPACE
 #if defined(__x86_64__)  // pairs of bfloat16 come last, as those of matrix products do
 #define DT_CONVOLVE_VNNI_ROW(Params) DT_CONVOLVE_INT8_ROW(avx512vnni, kAvx512Vnni, Params)
 #define DT_CONVOLVE_BF16_ROW(Params) \
-  DT_CONVOLVE_ROW(Params, "gemm", bf16, avx512bf16, kAvx512Bf16, "bf16|bf16 bf16|bf16 bf16|f32 -> bf16|bf16", "linear")
+  DT_CONVOLVE_ROW(Params, "gemm", bf16, avx512bf16, kAvx512Bf16, DT_CONVOLVE_BF16, "linear")
+#define DT_CONVOLVE_AMX_ROWS(Params)                                                                            \
+  DT_CONVOLVE_ROW(Params, "stem_chw16", amx_stem, amx, kAmx, DT_CONVOLVE_BF16, "linear linear linear -> chw16") \
+  DT_CONVOLVE_ROW(Params, "direct_chw16", amx, amx, kAmx, DT_CONVOLVE_BF16, "chw16 linear linear -> chw16")
 #else
 #define DT_CONVOLVE_VNNI_ROW(Params)
 #define DT_CONVOLVE_BF16_ROW(Params)
+#define DT_CONVOLVE_AMX_ROWS(Params)
 #endif
 #define DOVETAIL_CONVOLVE_ROWS(Params) \
+  DT_CONVOLVE_AMX_ROWS(Params)         \
   DT_CONVOLVE_VNNI_ROW(Params) DOVETAIL_EACH_ISA_WITH(DT_CONVOLVE_ROWS, Params) DT_CONVOLVE_BF16_ROW(Params)
 
 #endif

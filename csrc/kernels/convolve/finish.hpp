@@ -30,13 +30,13 @@ inline __attribute__((noinline)) void silu_of(VecF* x, int n) {
 // The most common epilogues, in registers: at most one addition of a tensor as large as y, then SiLU, then limits (Relu,
 // Clip). A Finish that is not all of the program leaves all of it to Unfinished.
 struct Finish {
-  const float* y = nullptr;         // the output
-  const float* residual = nullptr;  // what is added, or null
-  int64_t y_block = 0;              // distance of two blocks of maps
+  const float* y = nullptr;        // the output
+  const void* residual = nullptr;  // what is added, of the output's type, or null
+  int64_t y_block = 0;             // distance of two blocks of maps
   float low = 0, high = 0;
   bool has_silu = false, is_clamped = false, is_all = true;
 
-  explicit Finish(const ConvolveArgs& args)
+  explicit Finish(const ConvolveArgs& args, int32_t type = DT_TYPE_FLOAT)
       : y(static_cast<const float*>(args.y)), y_block(args.axis[1].out * args.axis[2].out * kBlock) {
     if (!args.epilogue) return;
     low = -__builtin_inff();
@@ -49,7 +49,7 @@ struct Finish {
         value = args.epilogue->steps[++s].to;
         continue;
       }
-      is_all = is_all && take(*args.epilogue, args.epilogue->steps[s], value);
+      is_all = is_all && take(*args.epilogue, args.epilogue->steps[s], value, type);
       value = args.epilogue->steps[s].to;
     }
     if (is_all) return;
@@ -60,14 +60,14 @@ struct Finish {
   // The line at `at` of y is written soon, and what is added to it is read.
   void prefetch(const float* at) const {
     __builtin_prefetch(at, 1);
-    if (residual) __builtin_prefetch(residual + (at - y));
+    if (residual) __builtin_prefetch(static_cast<const float*>(residual) + (at - y));
   }
 
   // Sums of blocks of maps at y + out[p].
   template <int outputs, int v>
   inline __attribute__((always_inline)) void apply(VecF (&sum)[outputs][v], const float* at, const int64_t* out) const {
     if (residual) {
-      const float* from = residual + (at - y);
+      const float* from = static_cast<const float*>(residual) + (at - y);
 #pragma GCC unroll 32
       for (int p = 0; p < outputs; ++p) {
 #pragma GCC unroll 4
@@ -98,15 +98,14 @@ struct Finish {
   }
 
  private:
-  bool take(const EpilogueProgram& program, const EpilogueStep& step, int8_t value) {
+  bool take(const EpilogueProgram& program, const EpilogueStep& step, int8_t value, int32_t type) {
     if (step.n_operands != 2) return false;
     const int other = step.kind[0] == kEpilogueRegister ? 1 : 0;
     if (step.kind[1 - other] != kEpilogueRegister || step.index[1 - other] != value) return false;
     if (step.operation == DT_STEP_ADD && step.kind[other] == kEpilogueTensor) {
       const EpilogueOperand& tensor = program.tensors[step.index[other]];
-      if (tensor.form != kEpilogueWhole || tensor.type != DT_TYPE_FLOAT || residual || has_silu || is_clamped)
-        return false;
-      residual = static_cast<const float*>(tensor.data);
+      if (tensor.form != kEpilogueWhole || tensor.type != type || residual || has_silu || is_clamped) return false;
+      residual = tensor.data;
       return true;
     }
     const float limit = step.constant[other];

@@ -200,6 +200,43 @@ inline void fill_grouped(const RawWeights& w, const ConvolveAxis* axis, int64_t,
   }
 }
 
+// bfloat16 [group][block of 16 maps][chunk of 32 k][pair of k][16 maps][2], with k as amx.hpp says for CHW16, or for a
+// linear tensor.
+struct AmxForm {
+  int64_t taps[2], channels;
+  bool is_linear;
+  int64_t entries() const {
+    return is_linear ? (taps[1] + 7) / 8 * 8 : (channels + 15) / 16 * 16;
+  }  // of each tap or row
+  int64_t chunks() const {
+    const int64_t k = taps[0] * entries() * (is_linear ? channels : taps[1]);
+    return (k + 31) / 32;
+  }
+  int64_t k_of(int64_t tap, int64_t channel) const {
+    if (!is_linear) return tap * entries() + channel;
+    return (channel * taps[0] + tap / taps[1]) * entries() + tap % taps[1];
+  }
+  int64_t bytes(const RawWeights& w) const { return w.groups * ((w.maps + 15) / 16) * chunks() * 32 * 16 * 2; }
+  void fill(const RawWeights& w, const ConvolveAxis* axis, void* to) const {
+    uint16_t* const p = static_cast<uint16_t*>(to);
+    memset(to, 0, static_cast<size_t>(bytes(w)));
+    const int64_t blocks = (w.maps + 15) / 16, of_block = chunks() * 32 * 16;
+    int64_t t = 0;
+    each_tap(axis, w, [&](int64_t tap) {
+      for (int64_t g = 0; g < w.groups; ++g) {
+        for (int64_t m = 0; m < w.maps; ++m) {
+          uint16_t* const block = p + (g * blocks + m / 16) * of_block + m % 16 * 2;
+          for (int64_t c = 0; c < w.channels; ++c) {
+            const int64_t k = k_of(t, c), at = g * w.group_step + c * w.channel_step + m * w.map_step + tap;
+            block[k / 2 * 32 + k % 2] = static_cast<const uint16_t*>(w.data)[at];
+          }
+        }
+      }
+      ++t;
+    });
+  }
+};
+
 constexpr PackedForm kPanels = {panel_bytes, fill_panels};
 constexpr PackedForm kPairs = {pair_bytes, fill_pairs<int8_t, int16_t>};
 constexpr PackedForm kBf16Pairs = {pair_bytes, fill_pairs<uint16_t, uint16_t>};
