@@ -225,8 +225,8 @@ def test_halves(rows, op, dtype):
         run(rows, op, CASES[i], dtype, weights_dtype=np.float32)
 
 
-# Of bfloat16 in tile registers: sums of more than one block, whole tiles and parts, odd numbers of blocks of channels, maps
-# that threads share, and rows of taps of one and of two entries.
+# Of bfloat16 in tile registers: sums of more than one block, whole tiles and parts, odd numbers of blocks of channels,
+# maps that threads share, and rows of taps of one and of two entries.
 IN_TILES = [
     case((1, 300, 5, 7), 70, (3, 3), pre=1),
     case((1, 240, 3, 3), 40, (3, 3), pre=1),

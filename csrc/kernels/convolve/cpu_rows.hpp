@@ -42,9 +42,9 @@ inline constexpr ConvolveKernels avx512vnni_convolve = {
 DOVETAIL_EACH_ISA(DT_CONVOLVE_KERNELS)
 #undef DT_CONVOLVE_KERNELS
 
-// gemm, int8 and bf16: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16, gated: with factors of the
-// channels; stem: linear to CHW16. amx and amx_stem: the same of bfloat16. depthwise and grouped: CHW16 to CHW16, as many maps as channels: one a group, or 2, 4
-// or 8.
+// gemm, int8 and bf16: linear. rows: linear, at most two maps a group. blocked: CHW16 to CHW16, gated: with factors of
+// the channels; stem: linear to CHW16. amx and amx_stem: as blocked and stem, of bfloat16. depthwise and grouped: CHW16
+// to CHW16, as many maps as channels: one a group, or 2, 4 or 8.
 enum class ConvolveKind { gemm, int8, bf16, rows, blocked, gated, stem, amx, amx_stem, depthwise, grouped };
 
 // The kernels for CHW16 end a sum after whole planes of taps; with more taps than these its rounding errors would show.
