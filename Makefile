@@ -13,6 +13,8 @@ CUDA    ?= NVCC
 # order and share the fixtures of a module, and no process waits for one that was given the long ones.
 TYPING  := build/typing/dovetail# the package as it is installed, for the type checker
 PARALLEL = -n $(WORKERS) --dist worksteal
+# Tests start hundreds of interpreters: compiled modules are kept, in build/, even where the environment says to keep none.
+CACHED   = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/build/bytecode"
 VENV    := .venv
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -q
@@ -35,7 +37,8 @@ demo: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/image_pipeline/run.py $(PICTURE) --out build/demo/result.png
 
 test: lint $(VENV)/installed $(VENV)/programs
-	PATH="$(CURDIR)/$(BIN):$$PATH" DOVETAIL_TEST_PROGRAMS="$$(cat $(VENV)/programs)" $(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+	PATH="$(CURDIR)/$(BIN):$$PATH" DOVETAIL_TEST_PROGRAMS="$$(cat $(VENV)/programs)" $(CACHED) \
+	  $(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 # One module or more of each part, and a layer that goes the whole road: build, plan, load, run, against the reference.
 QUICK = tests/test_architecture.py tests/core tests/registry/test_registry.py tests/registry/test_tables.py \
@@ -44,7 +47,7 @@ QUICK = tests/test_architecture.py tests/core tests/registry/test_registry.py te
   tests/documents
 
 quick: $(VENV)/installed $(VENV)/for-test
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(PARALLEL) -q -m "not slow" --no-header -r fE $(PYTEST) $(QUICK)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(CACHED) $(BIN)/python -m pytest $(PARALLEL) -q -m "not slow" --no-header -r fE $(PYTEST) $(QUICK)
 
 lint: $(VENV)/for-test
 	$(BIN)/ruff check -q .

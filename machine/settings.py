@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any
@@ -56,10 +57,16 @@ def without_effect(owner: Any, name: str, value: Any, why: str) -> str:
 
 def settings_without_effect(owner: Any) -> Iterator[str]:
     """A sentence for each setting of `owner` that was set and has no effect."""
-    for cls in type(owner).__mro__:
-        for name, setting in vars(cls).items():
-            if isinstance(setting, Setting) and setting.is_changed(owner):
-                yield without_effect(owner, name, getattr(owner, name), setting.why)
+    for name, setting in _without_effect(type(owner)):
+        if setting.is_changed(owner):
+            yield without_effect(owner, name, getattr(owner, name), setting.why)
+
+
+@functools.cache  # a build asks for each tensor
+def _without_effect(cls: type) -> list[tuple[str, Setting]]:
+    """The settings of a class that have no effect."""
+    found = (item for base in cls.__mro__ for item in vars(base).items())
+    return [(name, setting) for name, setting in found if isinstance(setting, Setting) and setting.why]
 
 
 def integer(low: int, high: int | None = None) -> Check:

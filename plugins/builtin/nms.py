@@ -111,10 +111,8 @@ class NMS(Plugin):
                 for box in order:
                     if len(kept) >= most:
                         break
-                    covered = any(
-                        _overlap(low[image, :, class_], high[image, :, class_], other, box) > iou for other in kept
-                    )
-                    if not covered:
+                    overlaps = _overlaps(low[image, :, class_], high[image, :, class_], kept, box)
+                    if not (overlaps > iou).any():
                         kept.append(box)
                 found += [(image, class_, box) for box in kept]
         return numpy.array(found, numpy.int32).reshape(-1, 3), numpy.array(len(found), numpy.int32)
@@ -129,11 +127,14 @@ class NMS(Plugin):
         return network.add_plugin("NMS", [boxes, scores, max_output_boxes_per_class])
 
 
-def _overlap(low, high, a, b):
-    """Intersection over union; 0 where a box has no area."""
-    shared = numpy.prod(numpy.maximum(numpy.minimum(high[a], high[b]) - numpy.maximum(low[a], low[b]), 0))
-    areas = numpy.prod(high[a] - low[a]), numpy.prod(high[b] - low[b])
-    return 0.0 if min(areas) <= 0 else shared / (areas[0] + areas[1] - shared)
+def _overlaps(low, high, others, box):
+    """Intersection over union of a box with each of others; 0 where one of both has no area."""
+    shared = numpy.prod(
+        numpy.maximum(numpy.minimum(high[others], high[box]) - numpy.maximum(low[others], low[box]), 0), -1
+    )
+    areas, area = numpy.prod(high[others] - low[others], -1), numpy.prod(high[box] - low[box])
+    is_solid = numpy.minimum(areas, area) > 0
+    return numpy.divide(shared, areas + area - shared, out=numpy.zeros_like(shared), where=is_solid)
 
 
 # ---- ONNX
