@@ -48,7 +48,6 @@ struct GemmPacked {
   int64_t block, splits;  // rows of y that are an item, and parts of the n panels that are items of their own
   // Of a very long k, `group` pieces are added up in the scratch, at `sums_at`, before y takes them; 0: y takes each.
   int64_t group, sums_at;
-  int64_t room;  // floats of the scratch for copied rows of a, if they are more than the block needs
 };
 
 namespace DT_ISA {
@@ -100,7 +99,7 @@ DOVETAIL_KERNELS(void gemm_pack(const GemmArgs& args, const GemmPacked& packed, 
 constexpr int64_t kGemmTilesPanel = 32;  // rows of a panel where sums are in tiles (amx)
 
 // Sums that stay in registers: rows of a panel times columns of a tile. With 32 registers 14 x 2 sums, two vectors of b
-// and one element of a; tile.hpp has another shape for many columns.
+// and one element of a.
 #define DT_GEMM_TILE(isa, needs, lanes, of, ...)                              \
   namespace isa {                                                             \
   constexpr int64_t kGemmPanel = lanes == 16 ? 14 : 6, kGemmTile = 2 * lanes; \

@@ -6,6 +6,7 @@
 
 #include "dovetail/epilogue_tile.hpp"
 #include "kernels/gemm/args.hpp"
+#include "kernels/gemm/dots.hpp"
 #include "kernels/gemm/pack.hpp"
 #include "kernels/gemm/tile.hpp"
 
@@ -14,8 +15,6 @@ namespace {
 
 static_assert(kTile == kGemmTile, "rows count panels of this size");
 static_assert(kGemmDepth == kSumBlock, "a piece of k is one block of the sum");
-
-constexpr int64_t kMostRows = kTallRows > kPanelRows ? kTallRows : kPanelRows;  // of a tile
 
 inline float bias_of(const GemmArgs& args, int64_t n) {
   return read_float(args.bias, args.bias_type, n * args.bias_step);
@@ -43,10 +42,10 @@ struct Target {
 
   // Values are columns [n0, n0 + n) of rows [m, m + rows), `pitch` apart.
   void write(int64_t m, int64_t rows, int64_t n0, int64_t n, float* values, int64_t pitch, const Rest& rest) const {
-    if (args.type == kF32 && is_unit && args.m.rank <= 1 && n == kTile) {
-      return write_rows(m, rows, n0, values, pitch, rest);
+    if (args.type == kF32 && is_unit && args.m.rank <= 1 && n <= kTile) {
+      return write_rows(m, rows, n0, n, values, pitch, rest);
     }
-    int64_t offsets[kMostRows];
+    int64_t offsets[kPanelRows];
     Walk row(args.m, kGemmY, m);
     for (int64_t i = 0; i < rows; ++i, row.next()) offsets[i] = batch + row.offset;
     for (int64_t i = 0; i < rows; ++i) {
@@ -73,17 +72,21 @@ struct Target {
   }
 
  private:
-  // The same for whole tiles of float32 rows.
-  void write_rows(int64_t m, int64_t rows, int64_t n0, float* values, int64_t pitch, const Rest& rest) const {
+  // The same for a tile of float32 rows.
+  void write_rows(int64_t m, int64_t rows, int64_t n0, int64_t n, float* values, int64_t pitch,
+                  const Rest& rest) const {
     const int64_t step = gemm_step(args.m, kGemmY), first = batch + gemm_offset(args.m, kGemmY, m);
     float* const y = static_cast<float*>(args.y) + first + n0;
-    for (int64_t i = 0; rest.adds && i < rows; ++i) add(values + i * pitch, y + i * step, kTile);
-    for (int64_t i = 0; rest.has_bias && i < rows; ++i) add_bias(values + i * pitch, n0, kTile);
-    if (rest.has_epilogue) finish(m, rows, n0, kTile, values, pitch, &first);
+    for (int64_t i = 0; rest.adds && i < rows; ++i) add(values + i * pitch, y + i * step, n);
+    for (int64_t i = 0; rest.has_bias && i < rows; ++i) add_bias(values + i * pitch, n0, n);
+    if (rest.has_epilogue) finish(m, rows, n0, n, values, pitch, &first);
+    const int left = static_cast<int>(n % kLanes);
     for (int64_t i = 0; i < rows; ++i) {
-      const VecF a = load(values + i * pitch), b = load(values + i * pitch + kLanes);
-      store(y + i * step, a);
-      store(y + i * step + kLanes, b);
+      const float* const from = values + i * pitch;
+      float* const to = y + i * step;
+      if (n >= kLanes) store(to, load(from));
+      if (n == kTile) store(to + kLanes, load(from + kLanes));
+      if (left > 0) store_lanes(to + n - left, left, load(from + n - left));
     }
   }
   static void add(float* v, const float* y, int64_t n) {
@@ -133,14 +136,14 @@ inline const float* rows_in_place(const GemmArgs& args, int64_t from) {
   return static_cast<const float*>(args.a) + from;
 }
 
-// Rows [m0, m1) and k [k0, k1) of a, in place or in the scratch: there if `pitch` says how far apart they are.
-inline Rows rows_of(const GemmArgs& args, int64_t from, int64_t m0, int64_t m1, int64_t k0, int64_t k1, float* scratch,
-                    int64_t pitch = 0) {
-  const float* const a = pitch > 0 ? nullptr : rows_in_place(args, from);
+// Rows [m0, m1) and k [k0, k1) of a, in place or in the scratch.
+inline Rows rows_of(const GemmArgs& args, int64_t from, int64_t m0, int64_t m1, int64_t k0, int64_t k1,
+                    float* scratch) {
+  const float* const a = rows_in_place(args, from);
   const int64_t a_m = gemm_step(args.m, kGemmA);
   if (a) return {a + m0 * a_m + k0, a_m};
   const Operand x = {args.a, args.a_type, kGemmA, from, args.m, args.k};
-  const int64_t step = pitch > 0 ? pitch : gemm_row_floats(slots_of(k1 - k0));
+  const int64_t step = gemm_row_floats(slots_of(k1 - k0));
   if (gemm_is_unit(args.m, kGemmA) && args.m.n > 1) {
     copy_rows_across(x, m0, m1 - m0, k0, k1, scratch, step);
   } else {
@@ -198,26 +201,6 @@ inline void add_scaled(float a, const float* b, int64_t n, float* sums) {
   for (int64_t i = 0; i < n; ++i) sums[i] += a * b[i];
 }
 
-inline float sum_of(VecF v) {
-  float lanes[kLanes], sum = 0;
-  store(lanes, v);
-  for (int i = 0; i < kLanes; ++i) sum += lanes[i];
-  return sum;
-}
-
-inline float dot(const float* a, const float* b, int64_t n) {
-  VecF sum[4] = {};
-  int64_t i = 0;
-  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) sum[j] += load(a + i + j * kLanes) * load(b + i + j * kLanes);
-  }
-  for (; i + kLanes <= n; i += kLanes) sum[0] += load(a + i) * load(b + i);
-  float rest = 0;
-  for (; i < n; ++i) rest += a[i] * b[i];
-  return rest + sum_of((sum[0] + sum[1]) + (sum[2] + sum[3]));
-}
-
 // Columns [n0, n0 + n) of a row of y, where b has neighbours in n.
 template <int64_t most>
 void sum_rows(const GemmArgs& args, int64_t batch, int64_t n0, int64_t n, float* sums) {
@@ -250,6 +233,7 @@ void sum_rows(const GemmArgs& args, int64_t batch, int64_t n0, int64_t n, float*
 template <int64_t most>
 void sum_columns(const GemmArgs& args, int64_t batch, int64_t n0, int64_t n, float* sums) {
   constexpr int64_t kDepth = 4096;
+  constexpr int64_t kShort = 16 * kLanes;  // rows whose sum of lanes would take longer than their products
   static_assert(kDepth <= 4 * kLanes * kSumBlock, "dot has that many chains");
   const int64_t a_from = gemm_offset(args.batch, kGemmA, batch), b_from = gemm_offset(args.batch, kGemmB, batch);
   float a[kDepth], b[kDepth];
@@ -258,6 +242,12 @@ void sum_columns(const GemmArgs& args, int64_t batch, int64_t n0, int64_t n, flo
   for (int64_t k0 = 0; k0 < args.k.n; k0 += kDepth) {
     const int64_t depth = least(kDepth, args.k.n - k0);
     for (int64_t k = 0; k < depth; ++k, a_k.next()) a[k] = read_float(args.a, args.a_type, a_from + a_k.offset);
+    if (args.b_type == kF32 && args.n.rank <= 1 && depth <= kShort && depth % kLanes == 0) {
+      const int64_t step = gemm_step(args.n, kGemmB);
+      dot_rows(a, depth, static_cast<const float*>(args.b) + b_from + k0 + n0 * step, step, n, sums);
+      totals.add(sums);
+      continue;
+    }
     Walk column(args.n, kGemmB, n0);
     for (int64_t i = 0; i < n; ++i, column.next()) {
       const int64_t at = b_from + column.offset + k0;
@@ -342,8 +332,7 @@ class Tiles {
         p1_(of_batch_ * (split_ + 1) / packed.splits),
         target_(args, packed.first_batch + batch_here_),
         in_pieces_(args.type == kF32 && target_.is_unit),
-        is_tall_(in_pieces_ && packed.group <= 1 && p1_ - p0_ >= kWorthCopying && is_tall(m1_ - m0_, packed.room)),
-        panels_((m1_ - m0_ + (is_tall_ ? kTallRows : kPanelRows) - 1) / (is_tall_ ? kTallRows : kPanelRows)) {}
+        panels_((m1_ - m0_ + kPanelRows - 1) / kPanelRows) {}
 
   void run() {
     // What y holds between two pieces of k is float32, and neighbours: else there is one piece.
@@ -355,7 +344,7 @@ class Tiles {
     do {
       const int64_t k1 = least(k_n, k0 + piece);
       const bool ends = k1 == k_n || k1 - k_group == group * piece;
-      const Rows a = rows_of(args_, a_from, m0_, m1_, k0, k1, scratch_, is_tall_ ? kTallPitch : 0);
+      const Rows a = rows_of(args_, a_from, m0_, m1_, k0, k1, scratch_);
       for (int64_t p = p0_; p < p1_; ++p) {
         const Panel b = panel(p, k0, k1, b_from);
         if (k1 == k_n) set_bias(b);
@@ -378,11 +367,6 @@ class Tiles {
     bool is_first, ends, adds, is_last, in_group;
   };
 
-  // Panels of b that have to share the effort of copying rows of a.
-  static constexpr int64_t kWorthCopying = 12;
-  static bool is_tall(int64_t rows, int64_t room) {
-    return kTallRows > 0 && rows > kGemmPanel && rows * kTallPitch <= room;
-  }
   int64_t row(int64_t q) const { return m0_ + (m1_ - m0_) * q / panels_; }
 
   Panel panel(int64_t p, int64_t k0, int64_t k1, int64_t b_from) {
@@ -415,7 +399,7 @@ class Tiles {
   }
 
   void multiply(const Rows& a, const Panel& b, int64_t m, int64_t rows, int64_t q, int64_t p, const Piece& piece) {
-    float out[kMostRows * kTile];
+    float out[kPanelRows * kTile];
     TileArgs t = {a.v + (m - m0_) * a.step, a.step, b.v, b.step, b.depth, nullptr, 0, out, kTile};
     if (b.next) {
       const int64_t from = b.depth * q / panels_;
@@ -423,7 +407,7 @@ class Tiles {
       t.n_ahead = b.depth * (q + 1) / panels_ - from;
     }
     Rest rest = {piece.adds, piece.is_last && args_.bias, piece.is_last && args_.epilogue};
-    const MultiplyTile run = is_tall_ ? tall_tile_for<kTallRows>(rows, b.n > kLanes) : tile_for(rows, b.n > kLanes);
+    const MultiplyTile run = tile_for(rows, b.n > kLanes);
     if (kTilesFinish && b.depth <= kSumBlock && !piece.in_group) {
       // The registers take what they can on their way out, and go to y itself if nothing is left to do.
       float* const y = b.n == kTile || b.n == kLanes ? target_.place(m, b.n0) : nullptr;
@@ -457,7 +441,7 @@ class Tiles {
   float* const scratch_;
   const int64_t blocks_, of_batch_, split_, batch_here_, m0_, m1_, p0_, p1_;
   const Target target_;
-  const bool in_pieces_, is_tall_;
+  const bool in_pieces_;
   const int64_t panels_;
   const float* bias_ = nullptr;  // kTile floats, of the panel
   float copied_bias_[kTile];

@@ -56,8 +56,7 @@ struct GemmConstants {
 struct GemmPart {
   GemmPacked packed;  // but for the panels' address
   Pieces packing;     // of the panels
-  int64_t items;
-  int32_t pieces;  // that the items are cut into, each with a slot of the workspace
+  Pieces items;       // of the product: each piece has a slot of the workspace
 };
 
 // What a row knows of a context with these extents. `way` is the kernel, kNothing where y is empty.
@@ -80,6 +79,7 @@ struct GemmState {
 // A product on one instruction set. A constant input is packed while building and takes the role of b.
 class Gemm {
   static constexpr int64_t kMostPacked = int64_t{64} << 20;  // bytes of b that are packed at once at run time
+  static constexpr double kWorthThread = 4e5;                // products that take some microseconds
   static constexpr int64_t kSumFloats = 256 << 10;           // of y, that one thread adds up apart (GemmPacked::group)
 
  public:
@@ -187,8 +187,7 @@ class Gemm {
       } else if (state.panels_at < 0) {
         packed.panels = const_cast<float*>(run.packed<float>());
       }
-      run.parallel_for(part.pieces, [&](int32_t piece) {
-        const int64_t first = part.items * piece / part.pieces, last = part.items * (piece + 1) / part.pieces;
+      run_shares(run, part.items, 1, [&](int32_t piece, int64_t first, int64_t last) {
         kernels.tiles(args, packed, first, last, slots + piece * state.slot);
       });
     }
@@ -306,7 +305,6 @@ class Gemm {
     const int64_t slot = slot_floats(args), floats = static_cast<int64_t>(setup.workspace_bytes() / 4);
     GemmPart part = {};
     GemmPacked& packed = part.packed;
-    packed.room = kGemmBlockFloats;
     state->way = GemmState::kTiles;
     state->slot = slot;
     state->panels_at = -1;
@@ -355,27 +353,38 @@ class Gemm {
     GemmPacked& packed = part->packed;
     const int64_t batches = packed.last_batch - packed.first_batch, panels = packed.last_panel - packed.first_panel;
     const bool in_pieces = type_ == DataType::kFLOAT && DT_ISA::gemm_is_unit(args.n, kGemmY);
-    const double worth =
-        products(args) * static_cast<double>(batches * panels) / static_cast<double>(this->panels(args)) / 4e5;
-    int64_t pieces = worth < static_cast<double>(threads) ? static_cast<int64_t>(worth) : threads;
+    const double of_part = products(args) * static_cast<double>(panels) / static_cast<double>(this->panels(args));
+    const double work = static_cast<double>(batches) * of_part;
+    int64_t pieces =
+        work / kWorthThread < static_cast<double>(threads) ? static_cast<int64_t>(work / kWorthThread) : threads;
     if (slot * pieces > floats) pieces = floats / slot;
     if (pieces < 1) pieces = 1;
     if (floats < slot) fail(DT_INTERNAL, "the workspace lacks %lld bytes", static_cast<long long>((slot - floats) * 4));
     const int64_t most = most_rows(args, in_pieces), m = args.m.n;
     int64_t blocks = (m + most - 1) / most;
     packed.splits = 1;
-    if (batches * blocks % pieces != 0) {
-      const int64_t even = (blocks + pieces - 1) / pieces * pieces, tiles = (m + kernels_.panel - 1) / kernels_.panel;
-      if (m >= args.n.n && tiles >= even) {
-        blocks = even;
+    // As many items for each thread that others can help one that is late, and still some microseconds each.
+    const double worth_items = work / (2.5 * kWorthThread);
+    int64_t wanted = worth_items < 8.0 * static_cast<double>(pieces) ? static_cast<int64_t>(worth_items) : 8 * pieces;
+    wanted = pieces > 1 ? (wanted < pieces ? pieces : wanted / pieces * pieces) : 1;
+    if (batches * blocks % pieces != 0 && batches * blocks < 4 * pieces && wanted < batches * blocks * pieces)
+      wanted = batches * blocks * pieces;
+    if (batches * blocks < wanted) {
+      const int64_t of_batch = (wanted + batches - 1) / batches, tiles = (m + kernels_.panel - 1) / kernels_.panel;
+      if (m >= args.n.n && tiles >= of_batch) {
+        blocks = of_batch;
       } else {
-        packed.splits = pieces < panels ? pieces : panels;
+        // Rows of a that do not lie as they are read are copied for each split.
+        const int64_t each = panels / 3 / pieces, fair = (each > 1 ? each : 1) * pieces;
+        const int64_t most_splits = fair < panels ? fair : panels;
+        packed.splits = of_batch / blocks < most_splits ? of_batch / blocks : most_splits;
       }
     }
     packed.block = (m + blocks - 1) / blocks;
     if (in_pieces) set_groups_of_pieces(args, slot, panels, &packed);
-    part->items = batches * ((m + packed.block - 1) / packed.block) * packed.splits;
-    part->pieces = static_cast<int32_t>(pieces < part->items ? pieces : part->items);
+    const int64_t items = batches * ((m + packed.block - 1) / packed.block) * packed.splits;
+    if (pieces > items) pieces = items;
+    part->items = {items, (items + pieces - 1) / pieces, static_cast<int32_t>(pieces)};
   }
 
   const GemmKernels& kernels_;

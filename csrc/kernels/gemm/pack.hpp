@@ -136,8 +136,14 @@ inline void pack_across(const Operand& x, int64_t i0, int64_t used, int64_t k0, 
   Walk walk(x.index, x.t, i0);
   for (int64_t i = 0; i < used; ++i, walk.next()) offsets[i] = walk.offset;
   float square[kLanes * kLanes];
+  const bool lies_even = kTerms == 1 && x.type == kF32 && x.index.rank <= 1;  // squares are read where they lie
+  const int64_t row = gemm_step(x.index, x.t);
   for (int64_t at = k0; at < whole; at += kDepth, to += kLanes * kTile) {
     for (int64_t i = 0; i < kTile; i += kLanes) {
+      if (lies_even && i + kLanes <= used) {
+        transpose_square(static_cast<const float*>(x.data) + x.from + offsets[i] + at, row, to + i, kTile);
+        continue;
+      }
       for (int r = 0; r < kLanes; ++r) {
         if (i + r < used) {
           copy_run(x, offsets[i + r] + at, kDepth, square + r * kLanes);

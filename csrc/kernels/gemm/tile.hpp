@@ -160,52 +160,6 @@ void multiply_tile(const TileArgs& t) {
 }
 #endif
 
-// Rows of a tall tile, and how far apart its rows of a are copied. An element of a times the one vector of columns is one
-// instruction, if its address is a register and a constant: fewer are left beside the products. 0: there is none.
-constexpr int64_t kTallRows = kLanes == 16 && kTerms == 1 ? 28 : 0, kTallPitch = gemm_row_floats(kGemmDepth);
-
-// Of `ahead` a line of each row is fetched.
-template <int m>
-void multiply_tall(const TileArgs& t) {
-  constexpr int64_t kSteps = 4;
-  VecF sum[m][1];
-#pragma GCC unroll 32
-  for (int i = 0; i < m; ++i) sum[i][0] = VecF{};
-  const int64_t b_k = t.b_k;
-  const float *a = t.a, *b = t.b, *ahead = t.ahead;
-  const float* const end = ahead + t.n_ahead * b_k;
-  const int64_t of_step = t.n_ahead * kSteps <= t.depth ? 1 : kSteps;
-  int64_t k = t.depth;
-  for (; k >= kSteps; k -= kSteps, a += kSteps, b += kSteps * b_k) {
-    for (int64_t i = 0; i < of_step && ahead < end; ++i, ahead += b_k) __builtin_prefetch(ahead, 0, 2);
-#pragma GCC unroll 4
-    for (int64_t s = 0; s < kSteps; ++s) {
-      const VecF x = load(b + s * b_k);
-#pragma GCC unroll 32
-      for (int i = 0; i < m; ++i) multiply_add(&sum[i][0], repeat(a + i * kTallPitch + s), x);
-    }
-  }
-  for (; k > 0; --k, ++a, b += b_k) {
-    const VecF x = load(b);
-#pragma GCC unroll 32
-    for (int i = 0; i < m; ++i) multiply_add(&sum[i][0], repeat(a + i * kTallPitch), x);
-  }
-  store_tile(t, sum);
-}
-
-// Two of them side by side.
-template <int m>
-void multiply_tall_pair(const TileArgs& t) {
-  multiply_tall<m>(t);
-  TileArgs right = t;
-  right.b += kLanes;
-  right.ahead += right.n_ahead > 0 ? kLanes : 0;
-  right.out += kLanes;
-  right.before += right.before ? kLanes : 0;
-  right.bias += right.bias ? kLanes : 0;
-  multiply_tall<m>(right);
-}
-
 typedef void (*MultiplyTile)(const TileArgs& t);
 
 #if defined(__AMX_BF16__)
@@ -229,15 +183,6 @@ inline MultiplyTile tile_for(int64_t rows, bool is_wide) {
   return nullptr;
 }
 #endif
-template <int m>
-inline MultiplyTile tall_tile_for(int64_t rows, bool is_wide) {
-  if constexpr (m > kGemmPanel) {
-    if (rows == m) return is_wide ? multiply_tall_pair<m> : multiply_tall<m>;
-    return tall_tile_for<m - 1>(rows, is_wide);
-  } else {
-    return tile_for(rows, is_wide);
-  }
-}
 
 // out[i][panel][kTile] = sums of m rows, a_m apart, and p packed panels of b, `step` apart: what is read of b is read
 // once, in p streams.

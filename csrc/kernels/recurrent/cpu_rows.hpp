@@ -111,7 +111,6 @@ class PackedProduct {
     packed.panels = const_cast<float*>(w);
     packed.last_batch = 1;
     packed.last_panel = panels_;
-    packed.room = kPacked;
     packed.block = kPacked / DT_ISA::gemm_row_floats(k_ < kGemmDepth ? k_ : kGemmDepth);
     const int64_t even = (m + threads - 1) / threads;
     if (packed.block > even) packed.block = even;

@@ -7,6 +7,7 @@
 #define DOVETAIL_PLUGINS_ATTENTION_CPU_GENERIC_HPP
 
 #include "cpu_kernels.hpp"
+#include "kernels/gemm/dots.hpp"
 #include "kernels/gemm/tile.hpp"
 #include "kernels/reduce/exponentials.hpp"
 #include "kernels/simd/convert.hpp"
@@ -293,22 +294,6 @@ void add_keys(const Item& item, int64_t r0, int64_t rows, const Keys& keys, cons
   }
 }
 
-// Scores of one row: products are summed over the lanes of as many keys as there are lanes at once.
-void score_row(const float* q, int64_t size, const float* keys, int64_t step, int64_t n, float* scores) {
-  for (int64_t c = 0; c < n; c += kLanes) {
-    VecF sum[kLanes] = {};
-    for (int64_t j = 0; j < least(kLanes, n - c); ++j) {
-      const float* const key = keys + (c + j) * step;
-      for (int64_t i = 0; i < size; i += kLanes) sum[j] += load(q + i) * load(key + i);
-    }
-    exchange_all<1>(sum);
-    for (int width = kLanes / 2; width > 0; width /= 2) {
-      for (int j = 0; j < width; ++j) sum[j] += sum[j + width];
-    }
-    store(scores + c, sum[0]);
-  }
-}
-
 // Few rows read keys and values once: what is packed would be read twice.
 bool reads_in_place(const Item& item) {
   const AttentionArgs& args = item.args;
@@ -321,7 +306,7 @@ void add_keys_in_place(const Item& item, const Keys& keys, const Scratch& s) {
   const AttentionArgs& args = item.args;
   float scores[kFewRows * kKeys];
   for (int64_t r = 0; r < item.rows; ++r) {
-    score_row(s.q + r * args.size, args.size, floats_at(keys.k, keys.k_at), keys.k.row, keys.n, scores + r * kKeys);
+    dot_rows(s.q + r * args.size, args.size, floats_at(keys.k, keys.k_at), keys.k.row, keys.n, scores + r * kKeys);
   }
   weigh(item, 0, item.rows, keys, s, scores);
   for (int64_t column = 0; column < args.v_size; column += kTile) {

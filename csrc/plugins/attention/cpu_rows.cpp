@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attention@1#cpu: tactics, best first.
-#include "kernels/layout/format.hpp"
+#include "kernels/layout/shares.hpp"
 #include "rows.hpp"
 
 using namespace dovetail;
@@ -25,23 +25,30 @@ void enqueue(const AttentionParams& params, const Run& run) {
   const AttentionArgs args = attention_args(params, run);
   const int64_t all = args.queries * args.group(), heads = args.batch * args.kv_heads;
   if (run.output(0).volume() == 0) return;
-  // Items of equal size, and enough of them for all threads.
-  AttentionWork work = {kAttentionRows, 0};
-  const int64_t wanted = (run.n_threads() + heads - 1) / heads, fair = (all + wanted - 1) / wanted;
-  if (fair < work.rows) work.rows = (fair + 11) / 12 * 12;
-  if (work.rows > kAttentionRows) work.rows = kAttentionRows;
-  work.blocks = (all + work.rows - 1) / work.rows;
-  const int64_t items = heads * work.blocks, slot = kernels.floats(kAttentionRows, args.size, args.v_size);
+  // What a step takes, in products: a key or value that arrives from memory takes as long as some of them.
+  constexpr double kWorthThread = 4e5, kFetch = 16;
+  const double read =
+      static_cast<double>(heads) * static_cast<double>(args.keys) * static_cast<double>(args.size + args.v_size);
+  const double worth = read * (static_cast<double>(all) + kFetch) / kWorthThread;
+  const int64_t slot = kernels.floats(kAttentionRows, args.size, args.v_size);
   const int64_t slots = static_cast<int64_t>(run.workspace_bytes() / 4) / slot;
   if (slots < 1) fail(DT_INTERNAL, "the workspace lacks room for %lld floats", static_cast<long long>(slot));
-  const double worth = static_cast<double>(all * heads) * static_cast<double>(args.keys) *
-                       static_cast<double>(args.size + args.v_size) / 4e5;
   int64_t pieces = worth < run.n_threads() ? static_cast<int64_t>(worth) : run.n_threads();
-  for (const int64_t limit : {items, slots}) pieces = pieces > limit ? limit : pieces;
+  if (pieces > slots) pieces = slots;
   if (pieces < 1) pieces = 1;
-  run.parallel_for(pieces, [&](int32_t piece) {
-    kernels.run(args, work, items * piece / pieces, items * (piece + 1) / pieces,
-                run.workspace<float>() + piece * slot);
+  // Items of equal size, and several for each thread; keys are packed for each, so they are not small.
+  constexpr int64_t kLeast = 56;
+  int64_t blocks = pieces > 1 ? (4 * pieces + heads - 1) / heads : 1;
+  const int64_t most = (all + kLeast - 1) / kLeast, least = (all + kAttentionRows - 1) / kAttentionRows;
+  if (blocks > most) blocks = most;
+  if (blocks < least) blocks = least;
+  AttentionWork work = {(all + blocks - 1) / blocks, 0};
+  work.blocks = (all + work.rows - 1) / work.rows;
+  const int64_t items = heads * work.blocks;
+  if (pieces > items) pieces = items;
+  const Pieces parts = {items, (items + pieces - 1) / pieces, static_cast<int32_t>(pieces)};
+  run_shares(run, parts, 1, [&](int32_t piece, int64_t first, int64_t last) {
+    kernels.run(args, work, first, last, run.workspace<float>() + piece * slot);
   });
 }
 
