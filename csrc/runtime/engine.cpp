@@ -326,19 +326,24 @@ void Engine::pack_constants() {
   if (left.empty()) return;
   std::stable_sort(left.begin(), left.end(),
                    [this](size_t a, size_t b) { return plan_->constants[a].bytes > plan_->constants[b].bytes; });
+  uint64_t bytes = 0;  // as the plan has it, which may be wrong
+  for (size_t i : left) bytes += std::min(kMaxBytes - bytes, round_up(plan_->constants[i].bytes, kAlignment));
   struct Work {
     Engine& engine;
     const std::vector<size_t>& constants;
     const std::vector<dt_desc> descs;
+    SharedMemory memory;
     std::atomic<size_t> next{0};
     std::vector<std::exception_ptr> failures;
-  } work{*this, left, describe(plan_->profiles[0]), {}, std::vector<std::exception_ptr>(left.size())};
+    Work(Engine* e, const std::vector<size_t>& list, uint64_t n)
+        : engine(*e), constants(list), descs(e->describe(e->plan_->profiles[0])), memory(n), failures(list.size()) {}
+  } work(this, left, bytes);
   const auto take = [](void* arg, int32_t) {
     const FloatMode mode;
     Work& all = *static_cast<Work*>(arg);
     for (size_t i = all.next++; i < all.constants.size(); i = all.next++) {
       try {
-        all.engine.pack_constant(all.constants[i], all.descs);
+        all.engine.pack_constant(all.constants[i], all.descs, &all.memory);
       } catch (...) {
         all.failures[i] = std::current_exception();
       }
@@ -349,24 +354,24 @@ void Engine::pack_constants() {
     if (failure) std::rethrow_exception(failure);
 }
 
-void Engine::pack_constant(size_t index, const std::vector<dt_desc>& descs) {
+void Engine::pack_constant(size_t index, const std::vector<dt_desc>& descs, SharedMemory* shared) {
   const PlanConstant& constant = plan_->constants[index];
   const PlanStep& step = plan_->steps[static_cast<size_t>(constant.step)];
-  packed_[index] = pack(static_cast<size_t>(constant.step), descs);
+  packed_[index] = pack(static_cast<size_t>(constant.step), descs, shared, constant.bytes);
   if (packed_[index].bytes != constant.bytes)
     throw status::row_refuses(step.layer, step.implementation, step.row,
                               "it packs its constants into " + std::to_string(packed_[index].bytes) +
                                   " bytes, the plan was made for " + std::to_string(constant.bytes));
 }
 
-Emitted Engine::pack(size_t index) const { return pack(index, describe(plan_->profiles[0])); }
+Emitted Engine::pack(size_t index) const { return pack(index, describe(plan_->profiles[0]), nullptr, 0); }
 
-Emitted Engine::pack(size_t index, const std::vector<dt_desc>& descs) const {
+Emitted Engine::pack(size_t index, const std::vector<dt_desc>& descs, SharedMemory* shared, uint64_t bytes) const {
   const PlanStep& step = plan_->steps[index];
   const BoundImplementation& bound = steps_[index].bound;
   if (const std::string reason = cannot_pack(*plan_, step, bound.row); !reason.empty())
     throw status::row_refuses(step.layer, step.implementation, step.row, reason);
-  return bound.prepare(descs_of(step, descs));
+  return bound.prepare(descs_of(step, descs), shared, bytes);
 }
 
 void Engine::make_step(const PlanStep& step) {

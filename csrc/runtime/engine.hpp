@@ -71,8 +71,8 @@ class Engine {
   void choose_device(int index);
   void find_read_constants();
   void pack_constants();
-  void pack_constant(size_t index, const std::vector<dt_desc>& descs);
-  Emitted pack(size_t index, const std::vector<dt_desc>& descs) const;
+  void pack_constant(size_t index, const std::vector<dt_desc>& descs, SharedMemory* shared);
+  Emitted pack(size_t index, const std::vector<dt_desc>& descs, SharedMemory* shared, uint64_t bytes) const;
   void upload_constants();
   void check_epilogue(size_t index, const Descs& own, const std::vector<dt_desc>& all) const;
   const uint8_t* on_host(size_t constant) const;

@@ -72,7 +72,10 @@ void* host_alloc(void* handle, uint64_t n, uint64_t align) {
   constexpr uint64_t kLargest = uint64_t{1} << 47;  // beyond any address space, and sums below cannot overflow
   if (!call || (align & (align - 1)) || n > kLargest || align > kLargest) return nullptr;
   try {
-    Memory memory(align <= kAlignment ? n : n + align, "a plugin");
+    const bool is_shared = call->shared && n == call->shared_bytes && align <= kAlignment;
+    Memory memory = is_shared             ? call->shared->take(n, "a plugin")
+                    : align <= kAlignment ? Memory(n, "a plugin")
+                                          : Memory(n + align, "a plugin");
     void* result = reinterpret_cast<void*>(round_up(reinterpret_cast<uintptr_t>(memory.data()), align));
     std::lock_guard<std::mutex> guard(lock_of(call));
     call->allocations.push_back(std::move(memory));

@@ -53,6 +53,8 @@ struct Call {
   std::string blob;                 // the bytes passed to emit
   Emitted given;                    // in front of them: the memory passed to give, if that came first
   std::vector<Memory> allocations;  // what alloc handed out
+  SharedMemory* shared = nullptr;   // where alloc takes memory for a piece of so many bytes; null: nowhere
+  uint64_t shared_bytes = 0;
   std::shared_ptr<void> origin;
   MemoryOwners* owners = nullptr;             // of the tensors of a run; null if they are not known
   std::vector<std::vector<int64_t>> written;  // the dims that enqueue gave each output; empty where it does not say

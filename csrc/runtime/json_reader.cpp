@@ -54,6 +54,28 @@ bool get_integer(const json& value, int64_t* out) {
   return true;
 }
 
+std::string joined(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
+
+// Adds what leads from `from` to the value itself. False if it is not there.
+bool find_path(const json& from, const json* value, std::string* path) {
+  if (&from == value) return true;
+  const size_t before = path->size();
+  if (from.is_object()) {
+    for (const auto& [key, member] : from.items()) {
+      *path = joined(*path, key);
+      if (find_path(member, value, path)) return true;
+      path->resize(before);
+    }
+  } else if (from.is_array()) {
+    for (size_t i = 0; i < from.size(); ++i) {
+      *path += "[" + std::to_string(i) + "]";
+      if (find_path(from[i], value, path)) return true;
+      path->resize(before);
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 JsonDocument parse_json(std::string_view text, const char* field) {
@@ -65,6 +87,12 @@ JsonDocument parse_json(std::string_view text, const char* field) {
   auto document = std::make_shared<json>(json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false));
   if (document->is_discarded()) throw status::plan_corrupt(field, "JSON text", "something else");
   return document;
+}
+
+std::string JsonValue::path() const {
+  std::string path = path_;
+  find_path(*root_, value_, &path);
+  return path;
 }
 
 bool JsonValue::is_null() const { return value_->is_null(); }
@@ -86,9 +114,8 @@ std::vector<std::pair<std::string, JsonValue>> JsonValue::members(const char* be
 JsonValue JsonValue::at(const char* key) const {
   if (!value_->is_object()) fail("an object");
   const auto found = value_->find(key);
-  const std::string path = path_.empty() ? key : path_ + "." + key;
-  if (found == value_->end()) throw status::plan_corrupt(path, "a value", "nothing");
-  return JsonValue(*found, path);
+  if (found == value_->end()) throw status::plan_corrupt(joined(path(), key), "a value", "nothing");
+  return JsonValue(*found, *this);
 }
 
 size_t JsonValue::size() const {
@@ -98,7 +125,7 @@ size_t JsonValue::size() const {
 
 JsonValue JsonValue::at(size_t index) const {
   if (index >= size()) fail("a list of more than " + std::to_string(index));
-  return JsonValue((*value_)[index], path_ + "[" + std::to_string(index) + "]");
+  return JsonValue((*value_)[index], *this);
 }
 
 JsonValue JsonValue::at(size_t index, size_t expected_size) const {
@@ -156,7 +183,8 @@ std::vector<int64_t> JsonValue::integers(int64_t low, int64_t high) const {
 void JsonValue::fail(const std::string& expected) const { fail(expected, shown(*value_)); }
 
 void JsonValue::fail(const std::string& expected, const std::string& got) const {
-  throw status::plan_corrupt(path_.empty() ? "plan" : path_, expected, got);
+  const std::string at = path();
+  throw status::plan_corrupt(at.empty() ? "plan" : at, expected, got);
 }
 
 }  // namespace dovetail

@@ -23,13 +23,14 @@ using JsonDocument = std::shared_ptr<const nlohmann::json>;
 // Throws Failure (DT_PLAN_CORRUPT) that names `field` if the text is too long, too deep or not JSON.
 JsonDocument parse_json(std::string_view text, const char* field);
 
-// A value and the path that leads to it. Every getter throws Failure (DT_PLAN_CORRUPT) with the path, what is expected
-// and what is there. The document must outlive it.
+// A value in a document. Every getter throws Failure (DT_PLAN_CORRUPT) with the path that leads to the value, what is
+// expected and what is there; the path is looked for only then. The document must outlive it.
 class JsonValue {
  public:
-  JsonValue(const nlohmann::json& value, std::string path) : value_(&value), path_(std::move(path)) {}
+  // `path` leads to the root.
+  JsonValue(const nlohmann::json& root, std::string path) : value_(&root), root_(&root), path_(std::move(path)) {}
 
-  const std::string& path() const { return path_; }
+  std::string path() const;
   bool is_null() const;
   bool is_object() const;
   bool is_array() const;
@@ -61,8 +62,12 @@ class JsonValue {
   [[noreturn]] void fail(const std::string& expected, const std::string& got) const;
 
  private:
+  JsonValue(const nlohmann::json& value, const JsonValue& within)
+      : value_(&value), root_(within.root_), path_(within.path_) {}
+
   const nlohmann::json* value_;
-  std::string path_;
+  const nlohmann::json* root_;
+  std::string path_;  // of the root
 };
 
 }  // namespace dovetail

@@ -48,6 +48,7 @@ Memory::Memory(uint64_t bytes, const char* what) : bytes_(bytes) {
 Memory& Memory::operator=(Memory&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(mapping_, other.mapping_);
+  std::swap(whole_, other.whole_);
   std::swap(bytes_, other.bytes_);
   std::swap(mapped_bytes_, other.mapped_bytes_);
   return *this;
@@ -56,7 +57,7 @@ Memory& Memory::operator=(Memory&& other) noexcept {
 Memory::~Memory() {
   if (mapping_)
     ::munmap(mapping_, mapped_bytes_);
-  else
+  else if (!whole_)
     std::free(data_);
 }
 
@@ -76,6 +77,25 @@ void Memory::keep_only(const std::vector<MemoryRange>& ranges) const {
     if (begin > from) ::madvise(reinterpret_cast<void*>(from), std::min(begin, end) - from, MADV_DONTNEED);
     from = std::max(from, after);
   }
+}
+
+Memory SharedMemory::take(uint64_t bytes, const char* what) {
+  constexpr uint64_t kMostBytes = uint64_t{256} << 20;  // of a block: what is not used of it is never touched
+  const uint64_t rounded = round_up(std::max<uint64_t>(bytes, 1), kAlignment);
+  std::lock_guard lock(mutex_);
+  if (!block_ || block_->bytes() - used_ < rounded) {
+    const uint64_t block_bytes = std::min(left_, kMostBytes);
+    if (block_bytes < kHugePage || block_bytes < rounded) return Memory(bytes, what);
+    block_ = std::make_shared<const Memory>(block_bytes, what);
+    used_ = 0;
+  }
+  Memory piece;
+  piece.data_ = block_->data() + used_;
+  piece.bytes_ = bytes;
+  piece.whole_ = block_;
+  used_ += rounded;
+  left_ -= std::min(left_, rounded);
+  return piece;
 }
 
 }  // namespace dovetail

@@ -4,6 +4,8 @@
 #define DOVETAIL_RUNTIME_MEMORY_HPP
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -35,9 +37,29 @@ class Memory {
   void keep_only(const std::vector<MemoryRange>& ranges) const;
 
  private:
+  friend class SharedMemory;
+
   uint8_t* data_ = nullptr;
-  void* mapping_ = nullptr;  // null: from aligned_alloc
+  void* mapping_ = nullptr;              // null: from aligned_alloc, or a part of `whole_`
+  std::shared_ptr<const Memory> whole_;  // null: all of it is its own
   uint64_t bytes_ = 0, mapped_bytes_ = 0;
+};
+
+// Hands out pieces that live about as long as each other. They lie beside each other, so that each does not fill up a
+// huge page of its own: the system has to zero all of those before anybody reads them.
+class SharedMemory {
+ public:
+  // `bytes`: what the pieces probably need together. More is possible.
+  explicit SharedMemory(uint64_t bytes) : left_(bytes) {}
+
+  // As Memory(bytes, what); by any thread. The piece may outlive this object.
+  Memory take(uint64_t bytes, const char* what);
+
+ private:
+  std::mutex mutex_;
+  uint64_t left_;  // of what they need
+  std::shared_ptr<const Memory> block_;
+  uint64_t used_ = 0;  // of the block
 };
 
 }  // namespace dovetail

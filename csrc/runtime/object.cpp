@@ -262,9 +262,11 @@ void BoundImplementation::configure(const Descs& descs) const {
              subject, method("configure"), object->layer());
 }
 
-Emitted BoundImplementation::prepare(const Descs& descs) const {
+Emitted BoundImplementation::prepare(const Descs& descs, SharedMemory* shared, uint64_t bytes) const {
   if (!row || !DT_HAS(dt_row, row, prepare)) return {};
   PluginCall call;
+  call.shared = shared;
+  call.shared_bytes = bytes;
   call.check(row->prepare(&call, object->get(), descs.inputs.data(), descs.n_inputs(), descs.outputs.data(),
                           descs.n_outputs()),
              subject, method("prepare"), object->layer());
