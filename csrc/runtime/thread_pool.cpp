@@ -139,17 +139,18 @@ ThreadOptions ThreadOptions::resolved() const {
 // with its own and the member has not begun (asleep, or without a core). So nobody waits for a thread that
 // does not run.
 struct ThreadPool::Team {
-  struct alignas(kCacheLines) Member {
-    std::atomic<uint32_t> claimed{0};   // last epoch whose share somebody took; only grows
-    std::atomic<uint32_t> finished{0};  // last epoch whose share the member computed
+  struct Member {
+    alignas(kCacheLines) std::atomic<uint32_t> claimed{0};   // last epoch whose share somebody took; only grows
+    alignas(kCacheLines) std::atomic<uint32_t> finished{0};  // last epoch whose share the member computed
   };
-  alignas(kCacheLines) std::atomic<uint32_t> epoch{0};  // one more for each run
   alignas(kCacheLines) std::atomic_flag taken = ATOMIC_FLAG_INIT;
+  // The job is beside the epoch: what tells a waiting member that there is one brings it along.
+  alignas(kCacheLines) std::atomic<uint32_t> epoch{0};  // one more for each run
   // Written before epoch, read after it, by those who have claimed a share of it.
   int32_t n_tasks = 0;
   void (*fn)(void*, int32_t) = nullptr;
   void* arg = nullptr;
-  std::atomic<bool> stop{false};
+  alignas(kCacheLines) std::atomic<bool> stop{false};
   std::chrono::microseconds spin{kSpinUs};
   std::unique_ptr<Member[]> members;
   std::vector<std::thread> workers;  // member i + 1 each; the caller is member 0
@@ -195,15 +196,17 @@ struct ThreadPool::Team {
     const uint32_t now = announce();
     compute_share(0);
     const auto n_members = static_cast<int32_t>(workers.size()) + 1;
+    const auto has_finished = [&](int32_t m) {
+      return members[static_cast<size_t>(m)].finished.load(std::memory_order_acquire) == now;
+    };
     for (int32_t m = 1; m < n_members; ++m) {
-      if (claim(m, now)) {
+      if (!has_finished(m) && claim(m, now)) {
         compute_share(m);
         members[static_cast<size_t>(m)].finished.store(now, std::memory_order_relaxed);
       }
     }
     for (int32_t m = 1; m < n_members; ++m) {
-      const std::atomic<uint32_t>& finished = members[static_cast<size_t>(m)].finished;
-      const auto done = [&] { return finished.load(std::memory_order_acquire) == now; };
+      const auto done = [&] { return has_finished(m); };
       if (!done() && !spin_until(done, kPatience))
         while (!done()) std::this_thread::yield();
     }
