@@ -17,6 +17,11 @@
 #include "runtime/status.hpp"
 
 namespace dovetail {
+
+struct ContainerHeader::Document {
+  JsonDocument json;
+};
+
 namespace {
 
 constexpr uint64_t kLengthBytes = 8;  // of the header, little-endian, first in the file
@@ -106,7 +111,7 @@ void refuse_foreign(const uint8_t* data, uint64_t n) {
   }
 }
 
-Container read_container(const FileBytes& bytes) {
+ContainerHeader read_header(const FileBytes& bytes) {
   refuse_foreign(bytes.data, bytes.n);
   if (bytes.n < kLengthBytes)
     throw status::plan_corrupt("file", "at least 8 bytes", std::to_string(bytes.n) + " bytes");
@@ -119,23 +124,30 @@ Container read_container(const FileBytes& bytes) {
         std::to_string(header_bytes));
   // A copy, for it is read more than once: the file behind a mapping may change at any time.
   const std::string text(reinterpret_cast<const char*>(bytes.data) + kLengthBytes, header_bytes);
-  const JsonDocument document = parse_json(text, "header");
-  const JsonValue header(*document, "");
-  const JsonValue metadata = header.at("__metadata__");
+  ContainerHeader header;
+  header.document = std::make_shared<const ContainerHeader::Document>(parse_json(text, "header"));
+  header.bytes = kLengthBytes + header_bytes;
+  const JsonValue metadata = JsonValue(*header.document->json, "").at("__metadata__");
   if (metadata.at("format").text() != kFormat) metadata.at("format").fail(std::string("\"") + kFormat + "\"");
 
-  Container container;
-  container.checksum = metadata.at("checksum").text();
-  const size_t digits = container.checksum.size() == kChecksumDigits ? find_digits(text, container.checksum) : kNoHole;
+  header.checksum = metadata.at("checksum").text();
+  const size_t digits = header.checksum.size() == kChecksumDigits ? find_digits(text, header.checksum) : kNoHole;
   if (digits == kNoHole) metadata.at("checksum").fail("16 hex digits");
-  const std::string found = hex_digits(checksum(bytes.data, bytes.n, kLengthBytes + digits));
-  if (found != container.checksum)
-    throw status::plan_corrupt("checksum", found + ", by its contents", container.checksum);
+  header.digits_at = kLengthBytes + digits;
+  return header;
+}
 
-  container.plan = metadata.at("plan").text();
-  const uint64_t data_bytes = after - header_bytes;
-  const uint8_t* data = bytes.data + kLengthBytes + header_bytes;
-  for (const auto& [name, tensor] : header.members("tensor ")) {
+uint64_t checksum_of(const FileBytes& bytes, const ContainerHeader& header) {
+  return checksum(bytes.data, bytes.n, header.digits_at);
+}
+
+Container read_container(const FileBytes& bytes, const ContainerHeader& header) {
+  const JsonValue root(*header.document->json, "");
+  Container container;
+  container.plan = root.at("__metadata__").at("plan").text();
+  const uint64_t data_bytes = bytes.n - header.bytes;
+  const uint8_t* data = bytes.data + header.bytes;
+  for (const auto& [name, tensor] : root.members("tensor ")) {
     if (name == "__metadata__") continue;
     if (tensor.at("dtype").text() != "U8") tensor.at("dtype").fail("\"U8\"");
     const JsonValue offsets = tensor.at("data_offsets");

@@ -22,13 +22,20 @@ FileBytes map_file(const std::string& path);
 // The same bytes at an address that is a multiple of 64; copied if they are not there already.
 FileBytes align_bytes(FileBytes bytes);
 
+struct ContainerHeader {
+  struct Document;
+  std::shared_ptr<const Document> document;
+  uint64_t bytes = 0;    // of the file, in front of the blobs
+  std::string checksum;  // as it stands there
+  size_t digits_at = 0;  // where, in the file
+};
+
 struct Container {
   struct Blob {
     const uint8_t* data;
     uint64_t n;
   };
   std::string plan;  // JSON text
-  std::string checksum;
   std::unordered_map<std::string, Blob> blobs;
 };
 
@@ -37,8 +44,12 @@ struct Container {
 // bytes only.
 void refuse_foreign(const uint8_t* data, uint64_t n);
 
-// Verifies the checksum and every offset; `bytes.data` must be a multiple of 64. Throws Failure (DT_PLAN_CORRUPT).
-Container read_container(const FileBytes& bytes);
+// `bytes.data` must be a multiple of 64. Throws Failure (DT_PLAN_CORRUPT).
+ContainerHeader read_header(const FileBytes& bytes);
+// The checksum that the header of an undamaged file has.
+uint64_t checksum_of(const FileBytes& bytes, const ContainerHeader& header);
+// Verifies every offset, but not the checksum. Throws Failure (DT_PLAN_CORRUPT).
+Container read_container(const FileBytes& bytes, const ContainerHeader& header);
 
 }  // namespace dovetail
 

@@ -216,11 +216,11 @@ void Engine::check(FileBytes bytes, const ThreadOptions& threads, int device) {
 std::shared_ptr<Engine> Engine::make(FileBytes bytes, const ThreadOptions& threads, int device) {
   const FloatMode mode;
   std::shared_ptr<Engine> engine(new Engine);
-  engine->plan_ = read_plan(std::move(bytes));
+  engine->pool_ = ThreadPool::shared(threads);
+  engine->plan_ = read_plan(std::move(bytes), engine->pool_.get());
   const Plan& plan = *engine->plan_;
   if (plan.device == DT_DEVICE_CUDA) engine->choose_device(device);
   const DeviceScope scope(engine->device_);
-  engine->pool_ = ThreadPool::shared(threads);
   for (const PlanTensor& tensor : plan.tensors)
     engine->layouts_.push_back(
         {DT_HDR(dt_layout), tensor.data_type, tensor.format, tensor.scale,

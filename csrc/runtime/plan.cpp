@@ -2,11 +2,14 @@
 #include "runtime/plan.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <tuple>
 #include <utility>
 
+#include "runtime/checksum.hpp"
 #include "runtime/layout.hpp"
 #include "runtime/plan_reader.hpp"
+#include "runtime/thread_pool.hpp"
 
 namespace dovetail {
 namespace {
@@ -210,9 +213,10 @@ int Plan::needed_sizes_of(int32_t index) const {
   return needed;
 }
 
-std::shared_ptr<const Plan> read_plan(FileBytes bytes) {
-  auto plan = std::make_shared<Plan>();
-  PlanReader(plan.get()).read(std::move(bytes));
+namespace {
+
+void read_all(const ContainerHeader& header, Plan* plan) {
+  PlanReader(plan).read(header);
   // The largest memory is not always at the largest extents (a subtraction shrinks), so all three are measured here,
   // and the extents in use again when they are set.
   for (size_t i = 0; i < plan->profiles.size(); ++i) {
@@ -228,7 +232,36 @@ std::shared_ptr<const Plan> read_plan(FileBytes bytes) {
       }
     }
   }
-  return plan;
+}
+
+}  // namespace
+
+std::shared_ptr<const Plan> read_plan(FileBytes bytes, ThreadPool* pool) {
+  struct Work {
+    std::shared_ptr<Plan> plan = std::make_shared<Plan>();
+    ContainerHeader header;
+    uint64_t checksum = 0;
+    std::exception_ptr failure;
+  } work;
+  work.plan->bytes = align_bytes(std::move(bytes));
+  work.header = read_header(work.plan->bytes);
+  const auto compute = [](void* arg, int32_t task) {
+    Work& all = *static_cast<Work*>(arg);
+    if (task == 1) {
+      all.checksum = checksum_of(all.plan->bytes, all.header);
+      return;
+    }
+    try {
+      read_all(all.header, all.plan.get());
+    } catch (...) {
+      all.failure = std::current_exception();
+    }
+  };
+  pool->run(2, compute, &work);
+  if (const std::string found = hex_digits(work.checksum); found != work.header.checksum)
+    throw status::plan_corrupt("checksum", found + ", by its contents", work.header.checksum);
+  if (work.failure) std::rethrow_exception(work.failure);
+  return work.plan;
 }
 
 void bound_sizes(const Plan& plan, int n_known, Leaves* leaves, ProgramResults* results) {

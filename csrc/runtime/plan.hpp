@@ -140,6 +140,8 @@ struct PlanRequirement {
   status::Provider provider;
 };
 
+class ThreadPool;
+
 struct Plan {
   std::string name, producer, json;
   int32_t device = DT_DEVICE_CPU;  // the one it was built for; single steps may run on the CPU all the same
@@ -186,7 +188,8 @@ struct Plan {
 };
 
 // Throws Failure: DT_PLAN_CORRUPT naming the field, DT_PLAN_VERSION for another major, machine, device or missing ISA.
-std::shared_ptr<const Plan> read_plan(FileBytes bytes);
+// One thread of the pool computes the checksum meanwhile; where that differs, nothing else is said.
+std::shared_ptr<const Plan> read_plan(FileBytes bytes, ThreadPool* pool);
 
 // Everything that is computed from the extents of the inputs.
 struct PlanShapes {

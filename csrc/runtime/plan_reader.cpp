@@ -47,9 +47,8 @@ Where where_of(const JsonValue& entry) {
 
 }  // namespace
 
-void PlanReader::read(FileBytes bytes) {
-  plan_.bytes = align_bytes(std::move(bytes));
-  container_ = read_container(plan_.bytes);
+void PlanReader::read(const ContainerHeader& header) {
+  container_ = read_container(plan_.bytes, header);
   const JsonDocument document = parse_json(container_.plan, "plan");
   const JsonValue root(*document, "");
   const JsonValue version = root.at("version");

@@ -13,7 +13,8 @@ namespace dovetail {
 class PlanReader {
  public:
   explicit PlanReader(Plan* plan) : plan_(*plan) {}
-  void read(FileBytes bytes);
+  // Of the plan's bytes, of which this is the header.
+  void read(const ContainerHeader& header);
 
  private:
   void read_device(const JsonValue& device);
