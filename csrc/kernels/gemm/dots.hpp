@@ -29,26 +29,6 @@ inline float dot(const float* a, const float* b, int64_t n) {
   return rest + sum_of((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-// The lower half of `s` pairs of rows takes, in lanes whose index lacks bit `s`, sums of the first row of a pair, and in
-// the others of the second: each is the sum of two lanes.
-template <int s>
-inline void add_halves(VecF* rows) {
-#pragma GCC unroll 8
-  for (int i = 0; i < s; ++i) {
-    exchange<s>(rows + i, rows + i + s);
-    rows[i] += rows[i + s];
-  }
-}
-
-// Lane i becomes the sum of the lanes of rows[i].
-inline VecF sums_of_rows(VecF* rows) {
-  if constexpr (kLanes >= 16) add_halves<8>(rows);
-  if constexpr (kLanes >= 8) add_halves<4>(rows);
-  add_halves<2>(rows);
-  add_halves<1>(rows);
-  return rows[0];
-}
-
 // to[i] = the product of a and row i of b, `step` apart, for i in [0, n); `size` is whole vectors.
 inline void dot_rows(const float* a, int64_t size, const float* b, int64_t step, int64_t n, float* to) {
   for (int64_t first = 0; first < n; first += kLanes) {
@@ -60,7 +40,8 @@ inline void dot_rows(const float* a, int64_t size, const float* b, int64_t step,
       for (int64_t i = 0; i < size; i += kLanes) products += load(a + i) * load(row + i);
       sum[j] = products;
     }
-    store_lanes(to + first, static_cast<int>(here), sums_of_rows(sum));
+    fold_lanes(sum, [](VecF x, VecF y) { return x + y; });
+    store_lanes(to + first, static_cast<int>(here), sum[0]);
   }
 }
 

@@ -51,6 +51,17 @@ inline void transpose_square(const float* from, int64_t from_step, float* to, in
   for (int i = 0; i < kLanes; ++i) store(to + i * to_step, rows[i]);
 }
 
+// Lane i of rows[0] becomes op over all lanes of rows[i]; the other rows are lost.
+template <int s = kLanes / 2, class Op>
+inline void fold_lanes(VecF* rows, const Op& op) {
+#pragma GCC unroll 8
+  for (int i = 0; i < s; ++i) {
+    exchange<s>(rows + i, rows + i + s);
+    rows[i] = op(rows[i], rows[i + s]);
+  }
+  if constexpr (s > 1) fold_lanes<s / 2>(rows, op);
+}
+
 }  // namespace
 }  // namespace DT_ISA
 

@@ -199,77 +199,91 @@ float weigh_row(const AttentionArgs& args, float* scores, int64_t n, float* larg
   return factor;
 }
 
-// Op over all lanes, in each of them
-template <class Op, int s = kLanes / 2>
-inline VecF across(VecF v) {
-  if constexpr (s == 0) return v;
-  if constexpr (s > 0) {
-    VecF other = v;
-    exchange<s>(&v, &other);
-    return across<Op, s / 2>(Op::vector(v, other));
-  }
-}
-
 // True where a row's scores need no more than a float32 mask and the interval of its keys.
 inline bool is_plain(const AttentionArgs& args) {
   return args.has_softmax && args.softcap <= 0.0f && (!args.has_mask || (!args.mask_is_bool && args.type == kF32));
 }
 
-// mask_row and weigh_row at once, where is_plain; scores has room for whole vectors
-float weigh_plain(const AttentionArgs& args, const Row& row, const Keys& keys, float* scores, float* largest,
-                  float* total) {
+// Adds the mask to the scores of one row, where is_plain, and makes those -inf that do not count, up to whole vectors.
+// The largest of them is a lane of the result; not NaN, which the exponentials make of every NaN.
+VecF largest_of(const AttentionArgs& args, const Row& row, const Keys& keys, float* scores) {
   const int64_t n = keys.n, first = keys.first, vectors = whole(n, kLanes);
   const int64_t begin = row.keys.first > first ? least(row.keys.first - first, n) : 0;
   const int64_t end = row.keys.last > first ? least(row.keys.last - first, n) : 0;
   for (int64_t i = 0; i < begin; ++i) scores[i] = -kInfinity;
-  VecF max = splat(*largest);
+  VecF even = splat(-kInfinity), odd = even;
   const float* const mask = args.has_mask ? floats_at(args.mask, row.mask + first) : nullptr;
   int64_t i = 0;
+  for (; !mask && i + 2 * kLanes <= end; i += 2 * kLanes) {
+    even = at_least(load(scores + i), even);
+    odd = at_least(load(scores + i + kLanes), odd);
+  }
   for (; i + kLanes <= end; i += kLanes) {
     VecF score = load(scores + i);
     if (mask) {
       score = masked(score, load(mask + i));
       store(scores + i, score);
     }
-    max = MaxOp::vector(max, score);
+    even = at_least(score, even);
   }
   for (; i < vectors; i += kLanes) {  // what lies behind the last key that counts is -inf
     const int there = end > i ? static_cast<int>(end - i) : 0;
     VecF score = load_lanes(reinterpret_cast<uintptr_t>(scores + i), 0, there, splat(-kInfinity));
     if (mask) score = masked(score, load_lanes(reinterpret_cast<uintptr_t>(mask + i), 0, there, VecF{}));
     store(scores + i, score);
-    max = MaxOp::vector(max, score);
+    odd = at_least(score, odd);
   }
-  max = across<MaxOp>(max);
-  const float before = *largest, here = max[0];
-  *largest = here;
-  if (here == -kInfinity) {
-    memset(scores, 0, static_cast<size_t>(n) * sizeof(float));
-    return 1.0f;
+  return at_least(even, odd);
+}
+
+// mask_row and weigh_row at once for `n` rows, as many as there are lanes at most, where is_plain: what is one number for
+// each row is computed for all of them in one vector. Scores have room for whole vectors. Gives the factors.
+VecF weigh_plain(const Item& item, int64_t r0, int n, const Keys& keys, float* scores, const Sums& s) {
+  const int64_t vectors = whole(keys.n, kLanes);
+  VecF of_row[kLanes] = {};
+  for (int r = 0; r < n; ++r) of_row[r] = largest_of(item.args, item.row[r0 + r], keys, scores + r * kKeys);
+  fold_lanes(of_row, [](VecF a, VecF b) { return at_least(a, b); });
+  const VecF none = splat(-kInfinity);
+  const VecF before = load_lanes(reinterpret_cast<uintptr_t>(s.largest + r0), 0, n, none);
+  const VecF here = at_least(of_row[0], before);
+  const VecF factor = (before == here) | (before == none) ? splat(1.0f) : exp_f(before - here);
+  store_lanes(s.largest + r0, n, here);
+  float largest[kLanes];
+  store(largest, here == none ? VecF{} : here);  // where no key counts yet, weights are e^-inf
+  for (int r = 0; r < kLanes; ++r) of_row[r] = VecF{};
+  for (int r = 0; r < n; ++r) {
+    float* const row = scores + r * kKeys;
+    const VecF max = splat(largest[r]);
+    VecF sum = VecF{};
+    for (int64_t i = 0; i < vectors; i += kLanes) {
+      const VecF e = exp_below(load(row + i) - max);
+      sum += e;
+      store(row + i, e);
+    }
+    of_row[r] = sum;
   }
-  VecF sum = VecF{};
-  for (i = 0; i < vectors; i += kLanes) {
-    const VecF e = exp_below(load(scores + i) - max);
-    sum += e;
-    store(scores + i, e);
-  }
-  const float factor = before == here || before == -kInfinity ? 1.0f : exp_f(before - here);
-  *total = *total * factor + across<SumOp>(sum)[0];
+  fold_lanes(of_row, [](VecF a, VecF b) { return a + b; });
+  const VecF total = load_lanes(reinterpret_cast<uintptr_t>(s.totals + r0), 0, n, VecF{});
+  store_lanes(s.totals + r0, n, total * factor + of_row[0]);
   return factor;
 }
 
 // Scores of rows [r0, r0 + rows), kKeys apart, become weights of keys; earlier sums are scaled down to them.
 void weigh(const Item& item, int64_t r0, int64_t rows, const Keys& keys, const Scratch& s, float* scores) {
   const bool is_fast = is_plain(item.args);
-  for (int64_t i = 0; i < rows; ++i, scores += kKeys) {
-    const int64_t r = r0 + i;
-    float *const largest = s.group.largest + r, *const total = s.group.totals + r;
-    if (!is_fast) mask_row(item.args, item.row[r], keys.first, keys.n, scores);
-    const float factor = is_fast ? weigh_plain(item.args, item.row[r], keys, scores, largest, total)
-                                 : weigh_row(item.args, scores, keys.n, largest, total);
-    float* const sums = s.group.sums + r * s.v_columns;
-    if (factor != 1.0f) {
-      for (int64_t c = 0; c < s.v_columns; ++c) sums[c] *= factor;
+  for (int64_t first = r0; first < r0 + rows; first += kLanes, scores += kLanes * kKeys) {
+    const int n = static_cast<int>(least(kLanes, r0 + rows - first));
+    float factors[kLanes];
+    if (is_fast) store(factors, weigh_plain(item, first, n, keys, scores, s.group));
+    for (int i = 0; i < n; ++i) {
+      const int64_t r = first + i;
+      if (!is_fast) {
+        mask_row(item.args, item.row[r], keys.first, keys.n, scores + i * kKeys);
+        factors[i] = weigh_row(item.args, scores + i * kKeys, keys.n, s.group.largest + r, s.group.totals + r);
+      }
+      float* const sums = s.group.sums + r * s.v_columns;
+      if (factors[i] == 1.0f) continue;
+      for (int64_t c = 0; c < s.v_columns; ++c) sums[c] *= factors[i];
     }
   }
 }
@@ -287,8 +301,8 @@ void add_keys(const Item& item, int64_t r0, int64_t rows, const Keys& keys, cons
     }
   }
   weigh(item, r0, rows, keys, s, scores);
-  const MultiplyTile product = tile_for<kPanel>(rows, true);
-  for (int64_t column = 0; column < s.v_columns; column += kTile) {
+  for (int64_t column = 0; column < item.args.v_size; column += kTile) {
+    const MultiplyTile product = tile_for<kPanel>(rows, item.args.v_size - column > kLanes);
     float* const sums = s.group.sums + r0 * s.v_columns + column;
     product({scores, kKeys, s.v + column * kKeys, kTile, keys.n, nullptr, 0, sums, s.v_columns, sums, s.v_columns});
   }
@@ -349,12 +363,14 @@ void add_block(const Item& item, const Keys& keys, const Scratch& s) {
   const int64_t panels = (item.rows + kPanel - 1) / kPanel;
   for (int64_t p = 0; p < panels; ++p) {
     const int64_t r0 = item.rows * p / panels, r1 = item.rows * (p + 1) / panels;
-    bool is_needed = false;
+    Keys needed = keys;  // up to the last one that counts for a row of the panel
+    needed.n = 0;
     for (int64_t r = r0; r < r1; ++r) {
       const AttentionKeys counts = item.row[r].keys;
-      is_needed = is_needed || (counts.first < keys.first + keys.n && counts.last > keys.first);
+      const int64_t n = least(counts.last - keys.first, keys.n);
+      if (counts.first < keys.first + keys.n && n > needed.n) needed.n = n;
     }
-    if (is_needed) add_keys(item, r0, r1 - r0, keys, s);
+    if (needed.n > 0) add_keys(item, r0, r1 - r0, needed, s);
   }
 }
 
