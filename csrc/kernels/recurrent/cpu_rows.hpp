@@ -5,6 +5,7 @@
 #define DOVETAIL_KERNELS_RECURRENT_CPU_ROWS_HPP
 
 #include "kernels/gemm/cpu_rows.hpp"
+#include "kernels/layout/shares.hpp"
 #include "kernels/recurrent/fields.hpp"
 
 DOVETAIL_OPEN_NAMESPACE
@@ -68,13 +69,19 @@ class PackedProduct {
       });
     }
     int64_t items = blocks(m, packed);
-    const int64_t splits = items >= pieces ? 1 : (pieces + items - 1) / items;
+    // Some for each thread, so that one that is done can help another; a is packed again for each part of w.
+    constexpr int64_t kEach = 4, kFewest = 4;  // panels
+    const int64_t wanted = pieces == 1 ? 1 : (kEach * pieces + items - 1) / items;
+    const int64_t even = (pieces + items - 1) / items, most = panels_ / kFewest;
+    const int64_t splits = wanted < most ? wanted : most < even ? even : most;
     if (packed.splits < splits) packed.splits = splits;
     if (packed.splits > panels_) packed.splits = panels_;
     items *= packed.splits;
     if (pieces > items) pieces = items;
-    run.parallel_for(pieces, [&](int32_t piece) {
-      kernels_.tiles(args, packed, items * piece / pieces, items * (piece + 1) / pieces, scratch + piece * kScratch);
+    const int64_t each = (items + pieces - 1) / pieces;
+    const Pieces shares = {items, each, static_cast<int32_t>((items + each - 1) / each)};
+    run_shares(run, shares, 1, [&](int32_t piece, int64_t first, int64_t last) {
+      kernels_.tiles(args, packed, first, last, scratch + piece * kScratch);
     });
   }
 
