@@ -49,7 +49,7 @@ template <class T>
 constexpr bool is_real =
     std::is_same<T, float>::value || std::is_same<T, __half>::value || std::is_same<T, __nv_bfloat16>::value;
 
-// INT8 stands for stored * scale where the other is a float and the scale is positive.
+// INT8 values mean stored * scale if the other type is a float and the scale is positive.
 template <class Y, class X>
 __device__ inline Y converted(X x, float scale) {
   Y y;

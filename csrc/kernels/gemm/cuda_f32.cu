@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ 
     a.fetch(args, kGemmA, slab * T::kSlab, memory[slab % T::kStages][0]);
     b.fetch(args, kGemmB, slab * T::kSlab, memory[slab % T::kStages][1]);
   };
-  // As many slabs in a piece as there are pieces, but so many that what y costs does not show.
+  // As many slabs in a piece as there are pieces, but enough that the cost of writing y is negligible.
   int64_t piece = 64;
   while (piece * piece < slabs) piece *= 2;
 #pragma unroll 1
@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_f32(const __grid_constant__ 
     float sums[T::kOwn][T::kOwn] = {};
     for (; slab < end; ++slab) {
       wait_for_copies<T::kStages - 2>();
-      __syncthreads();  // this slab is complete, and nobody reads the one that fetch overwrites
+      __syncthreads();  // this slab is complete, and no thread reads the one that fetch overwrites
       if (slab + T::kStages - 1 < slabs) fetch(slab + T::kStages - 1);
       commit_copies();
       const float* const as = memory[slab % T::kStages][0] + own_m;

@@ -60,7 +60,7 @@ static __device__ __noinline__ float4 absorbed_into(const CudaGemm& args, float4
   return make_float4(v[0], v[1], v[2], v[3]);
 }
 
-// Makes sums of a row to what is stored. Kernels without a program have no calls, which cost registers.
+// Turns the sums of a row into the stored values. Kernels without a program make no calls: calls cost registers.
 template <bool has_program, int n>
 __device__ __forceinline__ void finish(const CudaGemm& args, int64_t row, const int64_t (&columns)[n], int count,
                                        float (&v)[n]) {

@@ -17,7 +17,7 @@ struct Tile {
   static constexpr int kSlab = 32, kRow = 64;  // elements and bytes of k
   static constexpr int kStages = 3, kStageBytes = 2 * size * kRow;
   static constexpr int kWarpM = size / warps_along_m, kWarpN = size / warps_along_n;
-  static constexpr int kItems = size * 4 / kThreads;  // chunks of 8 k that a thread brings of an operand
+  static constexpr int kItems = size * 4 / kThreads;  // chunks of 8 k of an operand that a thread loads
   static_assert(kItems * kThreads == size * 4 && kThreads % size == 0 && kStages * kStageBytes <= 48 * 1024, "");
   static_assert(kWarpM % 16 == 0 && kWarpN % 16 == 0, "");
 
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(T::kThreads) gemm_halves(const __grid_constant
   float sums[kPartsM][kPartsN][4] = {};
   for (int64_t slab = 0; slab < slabs; ++slab) {
     wait_for_copies<T::kStages - 2>();
-    __syncthreads();  // this slab is complete, and nobody reads the one that fetch overwrites
+    __syncthreads();  // this slab is complete, and no thread reads the one that fetch overwrites
     const int64_t next = slab + T::kStages - 1;
     if (next < slabs) fetch(next);
     commit_copies();

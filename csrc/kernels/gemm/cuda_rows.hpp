@@ -133,7 +133,7 @@ inline void start(const Run& run, const CudaGemmKernel& kernel, CudaGemm args) {
   kernel.launch(run, args, static_cast<uint32_t>(blocks));
 }
 
-// Sets what is computed on y. A bias along the columns is added by the kernels themselves.
+// Sets the operations on y after the product. The kernels themselves add a bias along the columns.
 inline void set_ending(const Run& run, int channel_axis, CudaGemm* args) {
   EpilogueProgram program = epilogue_program(run, channel_axis);
   const Tensor y = run.output(0);

@@ -11,7 +11,7 @@ DOVETAIL_OPEN_NAMESPACE
 
 // How an input is read for n neighbours of y.
 enum Reading : int32_t {
-  kDense,    // it lies as y does
+  kDense,    // it has the layout of y
   kInRows,   // n neighbours of one of its rows, or its row's only element: no n of y reach over the end of a row
   kByItself  // every element is looked for
 };
@@ -67,7 +67,7 @@ BroadcastJob<n_inputs> broadcast_job(const Tensor (&inputs)[n_inputs], const Ten
       operand.stride[i] = broadcast.stride[k][i];
       rows_are_aligned = rows_are_aligned && operand.stride[i] % n == 0;
     }
-    // An input of as many elements as y is repeated nowhere and lies as y does.
+    // An input with as many elements as y is not broadcast and has the layout of y.
     operand.reading = view_of(inputs[k]).stored() == job.total ? kDense
                       : job.rank == 0 || job.columns % n == 0  ? kInRows
                                                                : kByItself;
@@ -139,7 +139,7 @@ __device__ inline void load_operand(const BroadcastShape& job, const Operand& op
   }
 }
 
-// Elements [first, first + count) of y; what is padding becomes zeros.
+// Elements [first, first + count) of y; padding becomes zeros.
 template <int n, class Y>
 __device__ inline void store_result(const BroadcastShape& job, Y* to, int64_t first, int count, Y (&y)[n]) {
   if (job.channels.has_padding) {

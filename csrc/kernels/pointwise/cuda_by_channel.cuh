@@ -12,7 +12,7 @@ DOVETAIL_OPEN_NAMESPACE
 
 // How the channels of n neighbours, of which the first is element n * k, go on.
 enum ChannelPattern : int32_t {
-  kNoChannels,    // nobody asks for them: no padding, and one parameter at most
+  kNoChannels,    // channel numbers are not needed: no padding, and one parameter at most
   kSameChannel,   // all n have one
   kNextChannels,  // c, c + 1, ...
   kAnyChannels
@@ -132,7 +132,7 @@ __device__ inline void load_parameter(const ChannelParameter& parameter, const C
   }
 }
 
-// f(x, y, channels, channel): n values of x to n of y, on which `end` computes what is absorbed.
+// f(x, y, channels, channel): n values of x to n of y; `end` then applies the absorbed layers.
 template <int n, class X, class Y, class F, class End>
 __global__ void __launch_bounds__(kBlock) map_kernel(const X* x, Y* y, int64_t total, bool in_packs, Channels channels,
                                                      F f, const __grid_constant__ End end) {

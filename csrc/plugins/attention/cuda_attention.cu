@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kBlock) attention(const __grid_constant__ Cuda
     totals[r] = args.has_softmax ? 0.0f : 1.0f;
   }
   for (int64_t tile = all.first; tile < all.last; tile += kTile) {
-    __syncthreads();  // nobody reads the last tile any more
+    __syncthreads();  // no thread reads the last tile any more
     load_rows(args, args.past_k, args.k, batch, kv_head, tile, args.size, args.pitch, keys);
     load_rows(args, args.past_v, args.v, batch, kv_head, tile, args.v_size, args.v_pitch, values);
     __syncthreads();
@@ -247,7 +247,7 @@ __global__ void __launch_bounds__(kWideThreads) attention_halves(const __grid_co
   }
   float sums[2 * kSteps][4] = {}, largest[2] = {-INFINITY, -INFINITY}, totals[2] = {};
   for (int64_t tile = all.first; tile < all.last; tile += kWideKeys) {
-    __syncthreads();  // nobody reads the last tile, or the queries, any more
+    __syncthreads();  // no thread reads the last tile or the queries any more
     const auto fetch = [&](const AttentionTensor& past, const AttentionTensor& now, int n, int pitch, uint16_t* to) {
       fetch_rows(
           n, pitch,
@@ -368,7 +368,7 @@ const char* fits_halves(const AttentionParams& params, const Descs& inputs, cons
   return size > kMostHalves || v_size > kMostHalves ? "heads of more than 128 values" : nullptr;
 }
 
-// Blocks of a grid with so many rows each. Throws if there are too many.
+// Number of blocks in a grid, given the rows of each block. Throws if it is too large.
 unsigned set_blocks(CudaAttention* args, int64_t rows_of_block) {
   args->blocks = divide_up(args->queries * args->group(), rows_of_block);
   const int64_t blocks = args->batch * args->kv_heads * args->blocks;

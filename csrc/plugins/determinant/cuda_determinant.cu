@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Determinant@1#cuda: a block for each matrix, which lies in shared memory if it fits, else in the workspace.
+// Determinant@1#cuda: a block for each matrix, which is kept in shared memory if it fits, else in the workspace.
 #include "dovetail/cuda.hpp"
 #include "rows.hpp"
 

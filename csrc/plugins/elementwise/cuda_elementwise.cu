@@ -49,7 +49,7 @@ struct Logic {
 };
 #undef OPERATION_CASE
 
-// `end` computes on results what is absorbed.
+// `end` applies the absorbed layers to the results.
 template <class Ops, int n, class T, class Y, class End>
 __global__ void __launch_bounds__(kBlock) elementwise_kernel(const __grid_constant__ BroadcastJob<2> job, Y* to,
                                                              int32_t kind, const __grid_constant__ End end) {

@@ -18,7 +18,7 @@ constexpr int kTileBytes = 16384;
 constexpr int kTileChannels = 64;
 constexpr int kRowBytes = 128;  // rows of a tile are a multiple: all banks of shared memory
 
-// One side of the copy, in elements. Its part of the tile is numbered as it lies in memory: `run` channels of a
+// One side of the copy, in elements. Its part of the tile is numbered in memory order: `run` channels of a
 // position, the next position; when all positions are through, the next `run` channels.
 struct TileSide {
   int64_t block, step, image;  // as in ReformatSide

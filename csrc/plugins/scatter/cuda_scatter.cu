@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scatter@1#cuda: a copy of x, then all blocks at once; what is combined meets its elements atomically.
+// Scatter@1#cuda: a copy of x, then all updates in parallel; reductions into an element are atomic.
 #include "kernels/copy/cuda_copies.hpp"
 #include "kernels/copy/cuda_indexed_blocks.cuh"
 #include "rows.hpp"
@@ -22,7 +22,7 @@ __device__ T meet(int32_t how, T a, T v) {
   return combined_integers(how, a, v);
 }
 
-// The element is exchanged if nobody was faster.
+// Compare and swap: the element is replaced if no other thread changed it meanwhile.
 template <class T>
 __device__ void combine_at(int32_t how, T* place, T update) {
   using Wide = std::conditional_t<sizeof(T) == 8, unsigned long long, unsigned int>;

@@ -18,13 +18,13 @@ __device__ inline uint32_t key_of(T v, bool is_least) {
 __device__ inline uint32_t key_of(int32_t v, bool is_least) { return DT_ISA::int_key(v, is_least); }
 __device__ inline uint64_t key_of(int64_t v, bool is_least) { return DT_ISA::int_key(v, is_least); }
 
-// What threads of a block tell one another.
+// What the threads of a block share.
 template <class Key>
 struct alignas(16) Shared {
   uint32_t counts[kDigits];
   Key prefix;           // the digits of the k-th key that are known
-  uint32_t needed;      // of the elements that have these digits, so many come
-  uint32_t with_digit;  // and so many there are
+  uint32_t needed;      // how many of the elements with these digits are selected
+  uint32_t with_digit;  // how many elements have these digits
   uint32_t n_taken, n_equal;
   uint32_t warps[kBlock / 32];
 };
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kBlock) topk(TopkArgs args, Divider by_inner, 
         keys[k - needed + before] = key;
         places[k - needed + before] = i;
       }
-      __syncthreads();  // all have read what is written next
+      __syncthreads();  // all threads have read what the next lines overwrite
       if (thread == 0) shared.n_equal = total;
       __syncthreads();
     }
