@@ -50,6 +50,9 @@ struct Inside {
 
 inline void store_block(uint16_t* p, __m256i v) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), v); }
 
+// Lanes of a block of which n are channels, or more; the others may hold anything.
+inline __mmask16 lanes_of(int64_t n) { return static_cast<__mmask16>(n < kBlock ? (1u << n) - 1 : 0xffffu); }
+
 // The inputs of a block from a CHW16 tensor: [chunk][output][32].
 inline void copy_blocks(const ConvolveArgs& args, const OutputBlock& block, uint16_t* to) {
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
@@ -67,9 +70,21 @@ inline void copy_blocks(const ConvolveArgs& args, const OutputBlock& block, uint
       const bool is_row = h >= 0 && h < b.in;
       const Inside inside(w, c.in_step, is_row ? run.n : 0, c.in);
       const int64_t offset = is_row ? (h * c.in + w + inside.begin * c.in_step) * kBlock : 0;
-      for (int64_t k = 0; k < blocks; ++k, ++entry) {
-        const int64_t channels = args.channels - k * kBlock;  // other lanes may hold anything
-        const __mmask16 lanes = static_cast<__mmask16>(channels < kBlock ? (1u << channels) - 1 : 0xffffu);
+      int64_t k = 0;
+      for (; entry % 2 == 0 && k + 2 <= blocks; k += 2, entry += 2) {  // a whole line of the cache each
+        const __mmask16 lanes = lanes_of(args.channels - (k + 1) * kBlock);
+        uint16_t* const cell = cells + entry / 2 * chunk;
+        const uint16_t *from = x + k * plane + offset, *const end = from + (inside.end - inside.begin) * step;
+        for (int64_t i = 0; i < inside.begin; ++i) _mm512_store_si512(cell + i * kChunk, _mm512_setzero_si512());
+        for (uint16_t* at = cell + inside.begin * kChunk; from != end; from += step, at += kChunk) {
+          const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+          const __m256i second = _mm256_maskz_loadu_epi16(lanes, from + plane);
+          _mm512_store_si512(at, _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1));
+        }
+        for (int64_t i = inside.end; i < run.n; ++i) _mm512_store_si512(cell + i * kChunk, _mm512_setzero_si512());
+      }
+      for (; k < blocks; ++k, ++entry) {
+        const __mmask16 lanes = lanes_of(args.channels - k * kBlock);
         uint16_t* const cell = cells + entry / 2 * chunk + entry % 2 * kBlock;
         const uint16_t* from = x + k * plane + offset;
         for (int64_t i = 0; i < inside.begin; ++i) store_block(cell + i * kChunk, zeros);
@@ -219,7 +234,7 @@ class BlockEnd {
       tile.column_channel = 1;
       apply_epilogue(*args_.epilogue, tile);
     }
-    const __mmask16 maps = static_cast<__mmask16>(left < kBlock ? (1u << left) - 1 : 0xffffu);
+    const __mmask16 maps = lanes_of(left);
     for (int64_t i = 0; i < n; ++i) {
       const __m512 v = _mm512_maskz_mov_ps(maps, static_cast<__m512>(load(sums + i * kBlock)));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + out[i]), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
