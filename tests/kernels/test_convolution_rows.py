@@ -103,6 +103,12 @@ CASES = [
     case((1, 10, 7, 7), 10, (5, 5), pre=2, groups=5),
     case((1, 34, 4, 3), 34, (3, 3), stride=3, pre=3, groups=17),
     case((1, 32, 1, 20), 32, (1, 1), groups=4),
+    # Groups of one channel and 2 or 4 maps: blocks of maps of a part of a block of channels.
+    case((1, 6, 9, 21), 12, (7, 7), stride=2, pre=3, groups=6),
+    case((2, 21, 5, 6), 42, (3, 3), pre=1, groups=21),
+    case((1, 19, 9, 20), 76, (3, 3), stride=2, pre=1, groups=19),
+    case((1, 32, 3, 7), 64, (1, 1), groups=32),
+    case((1, 9, 7, 8), 36, (3, 2), dilation=2, pre=1, groups=9),
     case((2, 2, 3, 5, 6), 18, (3, 3), pre=1),  # two batch dims
     case((0, 3, 5, 6), 4, (3, 3)),
     case((1, 18, 6, 6), 17, (3, 3), stride=2, pre=2, post=0, mode=EXPLICIT_UP),
@@ -278,6 +284,13 @@ KINDS = {
     "cpu": ("direct_chw16", "winograd4_chw16", "depthwise_chw16", "grouped_chw16", "stem_chw16", "gemm", "rows"),
     "cuda": ("gemm_128x64 ", "gemm_128x64_hwc8", "rows ", "rows_hwc8"),
 }
+
+
+@pytest.mark.parametrize("of_maps", [2, 4])
+def test_one_channel_and_several_maps_a_group_on_blocks(rows, device, of_maps):
+    chosen = case((1, 33, 6, 9), 33 * of_maps, (3, 3), pre=1, groups=33)
+    found = run(rows, "Convolution", chosen, np.float32, constant=(1, 2))
+    assert device == "cuda" or any(name.startswith("grouped_chw16") for name in found)
 
 
 def test_rows_of_every_kind_run(rows, device):

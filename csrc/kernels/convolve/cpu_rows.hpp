@@ -105,9 +105,10 @@ class ConvolveRow {
     }
     if (kind_ == ConvolveKind::gated) return gated_fits(inputs);
     if (kind_ == ConvolveKind::grouped) {
-      const int64_t width = maps / f_.groups;
-      if (channels != maps || (width != 2 && width != 4 && width != 8))
-        return "groups of other than 2, 4 or 8 channels and maps";
+      const int64_t width = channels / f_.groups, of_maps = maps / f_.groups;
+      const bool is_square = channels == maps && (width == 2 || width == 4 || width == 8);
+      if (!is_square && (channels != f_.groups || (of_maps != 2 && of_maps != 4)))
+        return "groups of other than 2, 4 or 8 channels and maps, or one channel and 2 or 4 maps";
       if (taps * static_cast<double>(width) <= static_cast<double>(kMostDepthwiseTaps)) return nullptr;
       return "the kernel has too many elements for one float32 sum; the rows for linear tensors add in shorter blocks";
     }

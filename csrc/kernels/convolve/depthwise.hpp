@@ -13,7 +13,7 @@ constexpr int kDepthwise = kLanes == 16 ? 8 : kLanes == 8 ? 4 : 2;  // outputs o
 // One row of outputs of one block.
 struct DepthwiseRow {
   Finish finish;
-  const float* x;        // of the block
+  const float* x;        // of the block that has the channels
   const float* weights;  // of the block
   const float* bias;     // of the block, or null
   int64_t maps;          // from the block's first to the last
@@ -21,6 +21,7 @@ struct DepthwiseRow {
   int64_t step;
   int64_t h;                    // row of x at the first tap
   int64_t first_tap, last_tap;  // taps [first, last) meet rows of x
+  int64_t first_channel;        // in its block; above 0 only where groups have fewer channels than maps
 };
 
 typedef void (*DepthwiseTile)(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j, int64_t first,
@@ -87,7 +88,8 @@ struct DepthwiseSplit {
   }
 };
 
-// Rows of outputs of a convolution with as many channels as maps, one after the other. Split says how a row is computed.
+// Rows of outputs, one after the other, of a convolution whose groups have as many channels as maps, or one channel and a
+// number of maps that divides 16. Split says how a row is computed.
 template <class Split>
 class BlockRows {
  public:
@@ -100,10 +102,11 @@ class BlockRows {
     for (int p = 0; p < kDepthwise; ++p) out_[p] = p * args.axis[2].out_step * kBlock;
   }
 
-  // Row jh of a block of an image. x: of that block, from row x_first on.
+  // Row jh of a block of maps of an image. x: of the block with their channels, from row x_first on.
   void run(const float* x, int64_t x_first, int64_t image, int64_t block, int64_t jh) {
     const ConvolveAxis &b = args_.axis[1], &c = args_.axis[2];
     row_.x = x;
+    row_.first_channel = block * kBlock * args_.channels / args_.maps % kBlock;
     row_.weights = static_cast<const float*>(args_.weights) + block * b.taps * c.taps * args_.channels * kBlock;
     row_.bias = args_.bias ? args_.bias + block * kBlock : nullptr;
     row_.maps = args_.groups * args_.maps - block * kBlock;
@@ -143,13 +146,14 @@ void convolve_block_rows(const ConvolveArgs& args, int64_t first, int64_t last) 
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t blocks = blocks_of(args.groups * args.maps), items = blocks * b.count;
   const int64_t n_bands = b.count * c.count < 196 ? 1 : (b.count + 15) / 16 * 2;
-  const int64_t most_rows = (b.count + n_bands - 1) / n_bands;
+  const int64_t most_rows = (b.count + n_bands - 1) / n_bands, x_blocks = blocks_of(args.groups * args.channels);
   BlockRows<Split> outputs(args);
   for (int64_t item = first; item < last; ++item) {
     const int64_t image = item / items, first_row = item % items / (most_rows * blocks) * most_rows;
     const int64_t rows = b.count - first_row < most_rows ? b.count - first_row : most_rows;
     const int64_t in_band = item % items - first_row * blocks, block = in_band / rows;
-    const float* const x = static_cast<const float*>(args.x) + (image * blocks + block) * b.in * c.in * kBlock;
+    const int64_t x_block = image * x_blocks + block * args.channels / args.maps;
+    const float* const x = static_cast<const float*>(args.x) + x_block * b.in * c.in * kBlock;
     outputs.run(x, 0, image, block, first_row + in_band % rows);
   }
   outputs.finish();

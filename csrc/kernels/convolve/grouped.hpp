@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Convolution of groups of 2, 4 or 8 channels and as many maps, on blocks of 16 channels (CHW16), in float32. Lane m of
-// a vector of sums meets the channels of its own group only: inputs are permuted so that it holds channel c of them.
+// Convolution of groups of 2, 4 or 8 channels and as many maps, or of one channel and 2 or 4 maps, on blocks of 16
+// channels (CHW16), in float32. Lane m of a vector of sums meets the channels of its own group only: inputs are permuted
+// so that it holds channel c of them.
 // Weights: [block][taps][channel of a group][16 maps].
 #ifndef DOVETAIL_KERNELS_CONVOLVE_GROUPED_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_GROUPED_HPP
@@ -11,10 +12,15 @@
 namespace DT_ISA {
 namespace {
 
-// Channel c of the group of each lane of vector i of a block.
-template <int width>
-inline __attribute__((always_inline)) VecF channel_of_groups(const float* x, int i, int64_t c, VecI lanes) {
-  if constexpr (width >= kLanes) {
+// Channel c of the group of each lane of vector i of a block. Groups have `width` channels, or one of them and `multiple`
+// maps: then the maps of a block are of channels [first, first + 16 / multiple) of a block of x.
+template <int width, int multiple>
+inline __attribute__((always_inline)) VecF channel_of_groups(const float* x, int i, int64_t c, VecI lanes,
+                                                             int64_t first) {
+  if constexpr (multiple > 1) {
+    const int64_t at = first + i * kLanes / multiple;
+    return permute(load(x + at / kLanes * kLanes), lanes + static_cast<int32_t>(at % kLanes));
+  } else if constexpr (width >= kLanes) {
     return splat(x[i * kLanes / width * width + c]);
   } else {
     return permute(load(x + i * kLanes), lanes);
@@ -23,14 +29,14 @@ inline __attribute__((always_inline)) VecF channel_of_groups(const float* x, int
 
 // Outputs [j, j + outputs) of a row. Where `step` is not 0, it is that of three neighbouring taps, which share the
 // permuted inputs.
-template <int outputs, int width, int step>
+template <int outputs, int width, int multiple, int step>
 void grouped_tile(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j) {
   alignas(64) static constexpr float kZeros[kBlock] = {};
   constexpr int taps = 3, columns = step ? (outputs - 1) * step + taps : outputs;
   const ConvolveAxis &b = args.axis[1], &c = args.axis[2];
   const int64_t n_turns = step ? 1 : c.taps, turn_weights = (step ? taps : 1) * width * kBlock;
   VecI first_lanes;
-  for (int i = 0; i < kLanes; ++i) first_lanes[i] = i / width * width;
+  for (int i = 0; i < kLanes; ++i) first_lanes[i] = multiple > 1 ? i / multiple : i / width * width;
   VecF sum[outputs][kVectors];
 #pragma GCC unroll 4
   for (int i = 0; i < kVectors; ++i) {
@@ -59,7 +65,7 @@ void grouped_tile(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j) 
           for (int t = 0; t < (step ? taps : 1); ++t) tap[t] = load(w + t * width * kBlock);
 #pragma GCC unroll 32
           for (int q = 0; q < columns; ++q) {
-            const VecF v = channel_of_groups<width>(from[q], i, k, lanes);
+            const VecF v = channel_of_groups<width, multiple>(from[q], i, k, lanes, row.first_channel);
             if constexpr (step == 0) {
               sum[q][i] += tap[0] * v;
             } else {
@@ -84,21 +90,21 @@ void grouped_tile(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j) 
 
 typedef void (*GroupedTile)(const ConvolveArgs& args, const DepthwiseRow& row, int64_t j);
 
-template <int outputs, int width>
+template <int outputs, int width, int multiple>
 inline GroupedTile grouped_kernel(const ConvolveAxis& c, int64_t n) {
   if constexpr (outputs == 0) {
     return nullptr;
   } else {
-    if (n != outputs) return grouped_kernel<outputs - 1, width>(c, n);
+    if (n != outputs) return grouped_kernel<outputs - 1, width, multiple>(c, n);
     const bool is_three = c.taps == 3 && c.off_step == 1;
-    if (is_three && c.in_step == 1) return grouped_tile<outputs, width, 1>;
-    if (is_three && c.in_step == 2) return grouped_tile<outputs, width, 2>;
-    return grouped_tile<outputs, width, 0>;
+    if (is_three && c.in_step == 1) return grouped_tile<outputs, width, multiple, 1>;
+    if (is_three && c.in_step == 2) return grouped_tile<outputs, width, multiple, 2>;
+    return grouped_tile<outputs, width, multiple, 0>;
   }
 }
 
 // A row of outputs, cut into tiles of nearly equal size.
-template <int width>
+template <int width, int multiple>
 struct GroupedSplit {
   int64_t size, last;
   GroupedTile tile, last_tile;
@@ -107,8 +113,8 @@ struct GroupedSplit {
     const int64_t tiles = (c.count + kDepthwise - 1) / kDepthwise;
     size = tiles > 0 ? (c.count + tiles - 1) / tiles : 1;
     last = c.count > 0 ? c.count - (c.count - 1) / size * size : size;
-    tile = grouped_kernel<kDepthwise, width>(c, size);
-    last_tile = grouped_kernel<kDepthwise, width>(c, last);
+    tile = grouped_kernel<kDepthwise, width, multiple>(c, size);
+    last_tile = grouped_kernel<kDepthwise, width, multiple>(c, last);
   }
   // to(j, n): where the sums of outputs [j, j + n) go
   template <class To>
@@ -125,9 +131,11 @@ struct GroupedSplit {
 
 // Items are those of depthwise.hpp.
 void convolve_grouped(const ConvolveArgs& args, int64_t first, int64_t last) {
-  if (args.channels == 2) return convolve_block_rows<GroupedSplit<2>>(args, first, last);
-  if (args.channels == 4) return convolve_block_rows<GroupedSplit<4>>(args, first, last);
-  return convolve_block_rows<GroupedSplit<8>>(args, first, last);
+  if (args.channels == 1 && args.maps == 2) return convolve_block_rows<GroupedSplit<1, 2>>(args, first, last);
+  if (args.channels == 1) return convolve_block_rows<GroupedSplit<1, 4>>(args, first, last);
+  if (args.channels == 2) return convolve_block_rows<GroupedSplit<2, 1>>(args, first, last);
+  if (args.channels == 4) return convolve_block_rows<GroupedSplit<4, 1>>(args, first, last);
+  return convolve_block_rows<GroupedSplit<8, 1>>(args, first, last);
 }
 
 }  // namespace DT_ISA
