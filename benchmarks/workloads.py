@@ -92,7 +92,7 @@ NETWORKS = {
     for name, model in MODELS.items()
     if name not in LEFT_OUT
 }
-NETWORKS["bert-base-bf16"] = Workload("bert-base-bf16", MODELS["bert-base"], "bf16")
+NETWORKS |= {f"{name}-bf16": Workload(f"{name}-bf16", MODELS[name], "bf16") for name in ("resnet50", "bert-base")}
 SINGLE_LAYERS = {
     name: Workload(name, model, "int8" if name.endswith("-int8") else "fp32", "layers")
     for name, model in LAYERS.items()

@@ -255,7 +255,7 @@ struct CudaConvolveKernel {
   CudaConvolveKind kind;
   bool is_hwc8;
   int32_t pixels, maps;  // of a tile; of direct kernels: outputs of a block, and maps of a thread
-  void (*launch)(const Run& run, const CudaConvolve& args, uint32_t blocks);  // enqueues so many blocks
+  void (*launch)(const Run& run, const CudaConvolve& args, uint32_t blocks);  // launches this many thread blocks
 };
 
 // X(types, pixels, maps): the tiles of each family of types, in both formats.

@@ -44,7 +44,8 @@ inline void taps_inside(const ConvolveAxis& axis, int64_t at, int64_t* first, in
 }
 
 // How the outputs of a row are computed: [0, begin) and [end, count) each with its own taps, those between in tiles of
-// nearly equal size. Where kernels know what is outside of the first and the last tile, these begin and end the row.
+// nearly equal size. Where there are kernels for the columns outside of x of the first and the last tile, these begin and
+// end the row.
 struct DepthwiseSplit {
   int64_t begin = 0, end, width;
   DepthwiseTile first_tile, tile, last_tile, edge;

@@ -93,7 +93,7 @@ inline void check_convolve_fields(const ConvolveParams& params) {
   }
 }
 
-// Elements of padding in front: added to x by a convolution, cut off y by a transposed one. What lies behind follows
+// Elements of padding in front: added to x by a convolution, cut off y by a transposed one. Padding at the end follows
 // from y's extent. A negative total of the SAME modes counts as 0: no window then reads outside, and y is the same.
 inline int64_t padding_before(const ConvolveFields& f, int i, int64_t in) {
   if (!f.is_same()) return f.pre[i];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks of 16 maps (CHW16) from sums in registers: what is done to the sums, and how they are stored.
+// Blocks of 16 maps (CHW16) from sums in registers: their epilogue, and how they are stored.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_FINISH_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_FINISH_HPP
 
@@ -31,7 +31,7 @@ inline __attribute__((noinline)) void silu_of(VecF* x, int n) {
 // Clip). A Finish that is not all of the program leaves all of it to Unfinished.
 struct Finish {
   const float* y = nullptr;        // the output
-  const void* residual = nullptr;  // what is added, of the output's type, or null
+  const void* residual = nullptr;  // the addend, of the output's type, or null
   int64_t y_block = 0;             // distance of two blocks of maps
   float low = 0, high = 0;
   bool has_silu = false, is_clamped = false, is_all = true;
@@ -57,7 +57,7 @@ struct Finish {
     has_silu = is_clamped = false;
   }
 
-  // The line at `at` of y is written soon, and what is added to it is read.
+  // The cache line at `at` of y is written soon, and the addend is read.
   void prefetch(const float* at) const {
     __builtin_prefetch(at, 1);
     if (residual) __builtin_prefetch(static_cast<const float*>(residual) + (at - y));

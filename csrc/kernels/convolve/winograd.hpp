@@ -13,7 +13,7 @@ namespace {
 
 static_assert(kMapBlocks * kBlock == kWinogradPanel, "weights are packed for what registers hold");
 
-// Longer sums are computed in blocks of so many channels: chains of float32 additions stay short, and the weights of a
+// Longer sums are computed in blocks of this many channels: chains of float32 additions stay short, and the weights of a
 // block stay in L1 while tiles run.
 constexpr int64_t kWinogradChannels = 256;
 // The processor does not read ahead far enough by itself: weights are read once, and their rows are short. While the
@@ -23,7 +23,7 @@ struct NextWeights {
   int64_t step;  // floats with each channel
 };
 
-// Where a tile lies: its image, and its first output. The outputs of a tile are as far apart as the taps.
+// The position of a tile: its image, and its first output. The outputs of a tile are as far apart as the taps.
 struct WinogradTile {
   int64_t image, h, w;
   WinogradTile(const WinogradArgs& args, int64_t index) {

@@ -12,7 +12,7 @@ DOVETAIL_OPEN_NAMESPACE
 enum GatherMode : int32_t { DOVETAIL_GATHER_MODE(DOVETAIL_ENUMERATOR, kGather) };
 
 // Block r is numbered row-major over the axes. Its indices start at sum(c[i] * axes[i].from) of the indices, and it
-// lies at sum(c[i] * axes[i].to) + sum(index[k] * parts[k].step) of the data, in elements.
+// is at sum(c[i] * axes[i].to) + sum(index[k] * parts[k].step) of the data, in elements.
 struct IndexedBlocks {
   struct Part {
     int64_t extent, step;  // of the axis of the data that the index is for

@@ -166,7 +166,7 @@ inline void copy_rows(const Window& window, const Tables& tables, const char* x,
 
 }  // namespace windowed
 
-// Copies on the threads of the run. `value`: an element, what is filled with. `memory`: windowed::table_size of the
+// Copies on the threads of the run. `value`: the element to fill with. `memory`: windowed::table_size of the
 // window's counts.
 inline void copy_window(const Run& run, Window window, const void* x, void* y, const void* value, int64_t* memory) {
   if (window.blocks() == 0 || window.block == 0) return;

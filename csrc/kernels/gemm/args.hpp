@@ -43,7 +43,7 @@ struct GemmArgs {
 // How a product is cut. b is packed as float32, [n panel of the batch][k][kGemmTile], or as pairs of bfloat16 in the
 // room of one (avx512bf16, amx): those in memory are [first_panel, last_panel) of batches [first_batch, last_batch).
 struct GemmPacked {
-  float* panels;  // null: b is read where it lies
+  float* panels;  // null: b is read in place
   int64_t first_batch, last_batch, first_panel, last_panel;
   int64_t block, splits;  // rows of y that are an item, and parts of the n panels that are items of their own
   // Of a very long k, `group` pieces are added up in the scratch, at `sums_at`, before y takes them; 0: y takes each.

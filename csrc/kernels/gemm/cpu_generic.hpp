@@ -128,8 +128,8 @@ struct Rows {
   int64_t step;
 };
 
-// Where a lies: null if it has to be copied. Rows whose distance is a multiple of half a page are in the same few sets
-// of a cache.
+// Where to read a in place: null if it has to be copied. Rows whose distance is a multiple of half a page are in the same
+// few sets of a cache.
 inline const float* rows_in_place(const GemmArgs& args, int64_t from) {
   const bool is_near = kTerms == 1 && args.a_type == kF32 && args.m.rank <= 1 && gemm_is_unit(args.k, kGemmA);
   if (!is_near || (args.m.n > 4 && gemm_step(args.m, kGemmA) % 512 == 0)) return nullptr;

@@ -14,7 +14,7 @@ namespace {
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Floats that so many k take in a packed row.
+// Floats that this many k take in a packed row.
 inline int64_t slots_of(int64_t k) { return (k + kTerms - 1) / kTerms; }
 
 // Iterates over the values of an index and keeps its offset in one tensor.

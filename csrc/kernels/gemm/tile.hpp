@@ -76,7 +76,7 @@ inline __attribute__((always_inline)) void store_tile(const TileArgs& t, VecF (&
 
 #if defined(__AMX_BF16__)
 // Sums of 16 m rows and 16 v columns. A tile has 16 slots of rows of a; of b, 16 slots of 16 columns. Rows that are read
-// behind the last one of a make sums that nobody reads.
+// behind the last one of a make sums that are never read.
 template <int m, int v>
 inline void add_tiles(const float* a, int64_t a_m, const float* b, int64_t b_k) {
   const int64_t a_step = a_m * 4, b_step = b_k * 4;  // bytes
@@ -94,7 +94,7 @@ inline void add_tiles(const float* a, int64_t a_m, const float* b, int64_t b_k) 
   }
 }
 
-// The same of fewer than 16 slots: zeros take the place of the others, and not what lies there, which may be nan.
+// The same of fewer than 16 slots: zeros take the place of the others, and not the memory there, which may hold nan.
 template <int m, int v>
 __attribute__((noinline)) void add_part_of_tiles(const float* a, int64_t a_m, const float* b, int64_t b_k,
                                                  int64_t depth) {
@@ -217,7 +217,7 @@ void multiply_few(const float* a, int64_t a_m, const float* b, int64_t step, int
 
 typedef void (*MultiplyFew)(const float* a, int64_t a_m, const float* b, int64_t step, int64_t depth, float* out);
 
-// Panels that so many rows take at once: their sums stay in registers.
+// Panels that this many rows multiply at once: their sums stay in registers.
 inline int64_t few_panels(int64_t rows) {
   return rows == 1 || (rows == 2 && kRegisters == 32) ? 4 : rows <= 3 ? 2 : kRegisters == 32 ? 2 : 1;
 }

@@ -29,7 +29,7 @@ inline FormatTraits traits_of(int32_t format) {
   fail(DT_INVALID_ARGUMENT, "format %d is not known", format);
 }
 
-// A tensor as [outer, channels, inner]; linear tensors are all inner. In blocked formats (kind 1) it lies as
+// A tensor as [outer, channels, inner]; linear tensors are all inner. In blocked formats (kind 1) its layout is
 // [outer, ceil(channels / lanes), inner, lanes], with channels last (kind 2) as [outer, inner, padded].
 struct FormatView {
   int kind = 0;

@@ -10,15 +10,15 @@
 
 DOVETAIL_OPEN_NAMESPACE
 
-// The items of a piece that nobody has taken yet. The piece's own task takes them from the front, others from the back:
-// what a thread computes stays together, and near what it computed in the run before.
+// The items of a piece that no thread has taken yet. The piece's own task takes them from the front, others from the
+// back: what a thread computes stays together, and near what it computed in the run before.
 class alignas(128) Share {  // two lines: the neighbour is prefetched along
  public:
   void set(int64_t first, int64_t last) {
     first_ = first;
     left_.store(last > first ? static_cast<uint64_t>(last - first) : 0, std::memory_order_relaxed);
   }
-  // A quarter of what is left but at least `grain` items: the more is left, the less it matters who is late.
+  // A quarter of what is left but at least `grain` items: the more is left, the less a late thread matters.
   bool take(int64_t grain, bool at_front, int64_t* first, int64_t* last) {
     uint64_t left = left_.load(std::memory_order_relaxed);  // from the upper to the lower 32 bits
     for (;;) {

@@ -100,7 +100,7 @@ class Finish {
         *reinterpret_cast<VecIAnywhere*>(v) = reinterpret_cast<VecI>(sum);
       });
     }
-    // Copies, since what is written might be the vectors for all that the compiler knows.
+    // Copies, since the compiler must assume that the output may alias the vectors.
     VecF factor[kVectors];
     for (int i = 0; i < kVectors; ++i) factor[i] = load(factors_ + i * kLanes);
     const auto scaled = [=](int i, VecU sum) {
@@ -111,7 +111,7 @@ class Finish {
     uint8_t* const bytes = static_cast<uint8_t*>(y);
 #if defined(__AVX512BW__)
     if (place.columns == kColumns || place.is_blocked || f_.added == nullptr) {
-      return put_whole_bytes(x, bytes, place, scaled);  // it reads 16 of what is added
+      return put_whole_bytes(x, bytes, place, scaled);  // it reads 16 of the addend
     }
 #endif
     if (f_.added == nullptr) {

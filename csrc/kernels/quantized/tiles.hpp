@@ -16,7 +16,7 @@ static_assert(kQuantizedColumns == kTileRows, "a panel is as wide as a tile");
 static_assert(kChunkEntries * kQuantizedEntryBytes == kTileBytes, "entries of a panel are a tile");
 
 // Pixels [first, first + n) of an image, counted over its rows, as [chunk of 64 k][pixel, up to whole tiles][64]. A k
-// that the last chunk lacks is 0: what lies there behind a panel of b does not count.
+// that the last chunk lacks is 0: so whatever follows a panel of b does not count.
 __attribute__((noinline)) void copy_pixels(const QuantizedArgs& args, const uint8_t* a, int64_t first, int64_t n,
                                            uint8_t* to) {
   const int64_t chunk_bytes = (n + kTileRows - 1) / kTileRows * kTileBytes;
@@ -143,7 +143,7 @@ int64_t pixels_of_row(const QuantizedArgs& args) {
   return args.a_row == args.pixels * args.a_pixel ? (args.rows - 1) * args.pixels + args.last_pixels : args.pixels;
 }
 
-// The tile from the item's pixel i on, where it lies. It ends with its row, and begins earlier where it would reach
+// The tile from the item's pixel i on, read in place. It ends with its row, and begins earlier where it would reach
 // behind that; a row that is shorter has room behind it.
 PixelTile tile_in_place(const QuantizedArgs& args, const TileItem& item, const uint8_t* image, int64_t i) {
   const int64_t length = pixels_of_row(args), row = (item.first + i) / length, pixel = (item.first + i) % length;

@@ -22,7 +22,7 @@ struct RecurrentFunction {
 struct RecurrentCellArgs {
   int32_t cell, input_forget, linear_before_reset;
   RecurrentFunction f[3];
-  float limit;  // what goes into a function lies in -limit..limit
+  float limit;  // arguments of activation functions are clipped to -limit..limit
   int64_t hidden;
   const float *peepholes, *late_bias;  // [3, hidden] or null; [hidden], what q multiplies (linear_before_reset) or null
 };

@@ -61,7 +61,7 @@ struct RecurrentParams {
     }
   }
 
-  // Extents of what is multiplied come from the weights. Throws if x, w or r is not of rank 3.
+  // Extents of the products come from the weights. Throws if x, w or r is not of rank 3.
   RecurrentDims dims(const int64_t* x, int x_rank, const int64_t* w, int w_rank, const int64_t* r, int r_rank) const {
     if (x_rank != 3 || w_rank != 3 || r_rank != 3) {
       fail(DT_SHAPE, "x, w and r have ranks %d, %d and %d, not 3", x_rank, w_rank, r_rank);

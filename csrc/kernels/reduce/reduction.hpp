@@ -58,7 +58,7 @@ static inline Reduction reduction_of(const int64_t* dims, int rank, uint64_t mas
   return r;
 }
 
-// Where element `index` of some axes lies.
+// The offset of element `index` of some axes.
 static inline int64_t offset_of(const ReductionAxis* axes, int n, int64_t index, int64_t* other) {
   int64_t at = 0, at_other = 0;
   for (int i = n - 1; i > 0; --i) {

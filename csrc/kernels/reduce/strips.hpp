@@ -16,7 +16,7 @@ struct Strip {
   int32_t type;
   const Reduction* over;
   Strips strips;
-  int64_t base, other;  // where its first element lies, in x and in what is broadcast over it
+  int64_t base, other;  // offset of its first element in x, and in the tensor that is broadcast over x
   int64_t columns;      // results beside one another; 1 where the innermost axis is reduced
 };
 

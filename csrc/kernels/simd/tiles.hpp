@@ -13,7 +13,7 @@ namespace {
 constexpr int kTileRows = 16, kTileRowBytes = 64;
 constexpr int64_t kTileBytes = kTileRows * kTileRowBytes;
 
-// What was stored is in memory. Compilers may not know what a tile is loaded from, and store that later.
+// Stores are in memory afterwards. Compilers may not know which memory a tile load reads, and store to it later.
 inline void finish_stores(const void* p) { __asm__ volatile("" : : "r"(p) : "memory"); }
 
 // Whole tiles for this thread until the end of the scope. Behind it the registers are free, so that the operating system

@@ -226,7 +226,7 @@ VecF largest_of(const AttentionArgs& args, const Row& row, const Keys& keys, flo
     }
     even = at_least(score, even);
   }
-  for (; i < vectors; i += kLanes) {  // what lies behind the last key that counts is -inf
+  for (; i < vectors; i += kLanes) {  // columns behind the last valid key are -inf
     const int there = end > i ? static_cast<int>(end - i) : 0;
     VecF score = load_lanes(reinterpret_cast<uintptr_t>(scores + i), 0, there, splat(-kInfinity));
     if (mask) score = masked(score, load_lanes(reinterpret_cast<uintptr_t>(mask + i), 0, there, VecF{}));
@@ -308,7 +308,7 @@ void add_keys(const Item& item, int64_t r0, int64_t rows, const Keys& keys, cons
   }
 }
 
-// Few rows read keys and values once: what is packed would be read twice.
+// Few rows read keys and values only once: packing them first would read them twice.
 bool reads_in_place(const Item& item) {
   const AttentionArgs& args = item.args;
   return item.rows <= kFewRows && args.type == kF32 && args.size % kLanes == 0 && args.v_size % kLanes == 0 &&

@@ -45,7 +45,7 @@ struct AttentionArgs {
   }
 };
 
-constexpr int64_t kAttentionRows = 384;  // of an item at most: keys are packed for so many rows
+constexpr int64_t kAttentionRows = 384;  // most rows of an item: keys are packed once for all of them
 
 // Rows are the queries of all heads that share a head of key; items are (batch, head of key, `rows` of them).
 struct AttentionWork {

@@ -14,7 +14,7 @@ struct EinsumTerms {
   int length[3];
   int n_inputs;
 
-  // Null, or what is wrong.
+  // Null, or the error.
   const char* read(const char* equation) {
     n_inputs = 0;
     const char* at = equation;

@@ -24,7 +24,7 @@ struct Mean {
   }
   Mean(float n, float r) : near(n), rest(r) {}
 
-  // 1 / sqrt(variance + epsilon), from the mean square of what is left when `near` is taken off.
+  // 1 / sqrt(variance + epsilon), from the mean square of x - near.
   float factor(double square, float epsilon) const {
     const double shift = static_cast<double>(rest), variance = square - shift * shift;
     return static_cast<float>(1.0 / __builtin_sqrt((variance < 0 ? 0.0 : variance) + static_cast<double>(epsilon)));

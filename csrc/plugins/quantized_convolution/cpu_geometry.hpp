@@ -92,7 +92,7 @@ struct QuantizedGeometry {
   int64_t channels() const { return w.groups * w.channels; }
   int64_t blocks() const { return (channels() + lanes - 1) / lanes; }
   int64_t plane() const { return rows * pixels * lanes; }
-  // The input as it lies is what the kernels read.
+  // The kernels read the input in place.
   bool is_direct(dovetail::DataType x) const {
     return !is_linear && !is_depthwise && !is_interleaved && x == dovetail::DataType::kUINT8 && top + left == 0 &&
            rows <= height && pixels <= width;

@@ -10,7 +10,7 @@
 namespace DT_ISA {
 namespace {
 
-constexpr int64_t kBlockRows = 64;  // after so many, partial sums go to the totals
+constexpr int64_t kBlockRows = 64;  // rows after which partial sums are added to the totals
 constexpr int64_t kNarrow = 16;     // columns whose partial results registers hold
 
 // Totals of blocks: sums and products in float64.

@@ -24,7 +24,7 @@ struct ReformatTile {
 
 DOVETAIL_KERNELS(void reformat(const ReformatArgs& args, int64_t first_tile, int64_t last_tile);)
 
-// One tile, into y as a tensor of its own, which lies as `args.to` says. Which one it is.
+// One tile, into y as a tensor of its own in the layout of `args.to`. Which one it is.
 DOVETAIL_KERNELS(ReformatTile gather_tile(const ReformatArgs& args, int64_t number);)
 
 #endif

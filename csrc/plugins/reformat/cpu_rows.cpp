@@ -11,7 +11,7 @@ using namespace dovetail;
 
 namespace {
 
-// Where element `index` (row-major) of a tensor of these dims lies.
+// The offset of element `index` (row-major) of a tensor of these dims.
 int64_t place(const FormatView& view, const int64_t* dims, int rank, int64_t index) {
   if (view.kind == 0) return index;
   int64_t inner = 1;

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-// Element (c, s) of an image lies at c / lanes * block + c % lanes + s * step; images follow each other.
+// Element (c, s) of an image is at c / lanes * block + c % lanes + s * step; images follow each other.
 struct ReformatSide {
   int64_t lanes, block, step, image;
 };

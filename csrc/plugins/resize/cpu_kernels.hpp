@@ -23,7 +23,7 @@ struct ResizeBlend {
   int32_t x_type, y_type;
   int64_t outer, in, out;
   int64_t row_in, row_out;
-  int64_t inner;  // `across` numbers groups of so many elements of a row
+  int64_t inner;  // `across` counts groups of this many elements of a row
   ResizeTable down, across;
   int64_t n_kept;         // rows that a thread keeps as they were resized
   int64_t scratch_bytes;  // of a thread

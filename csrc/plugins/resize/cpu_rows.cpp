@@ -19,7 +19,7 @@ struct Need {
   int64_t shared = 0, of_thread = 0;
 };
 
-// Extents may be those of a plan that nobody can trust.
+// Extents may come from an untrusted plan.
 int64_t times(int64_t a, int64_t b) {
   if (static_cast<double>(a) * static_cast<double>(b) > 0x1p50)
     fail(DT_OUT_OF_MEMORY, "extents are too large to be resized");
@@ -117,7 +117,7 @@ struct ResizeState {
   std::vector<BlendStep> steps;  // none for a move
   int64_t sums_bytes = 0;        // of each of the two sums in the workspace, behind which threads have their scratch
   int64_t scratch_at = 0;
-  // What lies beyond x: `outer` times, `inner` elements.
+  // Fills the outputs beyond x: `inner` elements, `outer` times.
   struct Beyond {
     int64_t outer, inner, first, stride;
   };

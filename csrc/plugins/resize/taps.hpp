@@ -10,7 +10,7 @@
 
 constexpr double kResizeHalf = 0.5 + 1e-6;  // places so close to the middle are there, as in ONNX Runtime
 
-// Element i lies at (i + shift) * numerator / denominator + offset - back.
+// Element i is at (i + shift) * numerator / denominator + offset - back.
 struct ResizeAxis {
   double shift, numerator, denominator, back, offset;
   double narrow, cubic;

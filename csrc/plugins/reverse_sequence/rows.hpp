@@ -26,7 +26,7 @@ inline Sequences sequences_of(const ReverseSequenceParams& params, const dovetai
   return {x.volume(0, a), x.extent(a), x.volume(a + 1, b), x.extent(b), x.volume(b + 1, x.rank()), batch < sequence};
 }
 
-// By how many elements of its sequence the source of element t lies from it.
+// Distance from element t of a sequence to its source, in elements of the sequence.
 DOVETAIL_HOST_DEVICE inline int64_t reversed_by(int64_t t, int64_t wanted, int64_t length) {
   const int64_t n = wanted < length ? wanted : length;
   return t < n ? n - 1 - 2 * t : 0;

@@ -8,7 +8,7 @@
 #include "dovetail/detail/host_device.hpp"
 #include "kernels/simd/vec.hpp"
 
-// The cells on both sides of a sample. Both weigh nothing if it lies beyond x.
+// The cells on both sides of a sample. Both weights are 0 if it is outside of x.
 struct RoiTap {
   int32_t low, high;
   float of_low, of_high;

@@ -18,7 +18,7 @@ void exponentials(const float* x, float max, float* e, int64_t n) {
   for (int64_t i = 0; i < n; ++i) e[i] = exp_f(x[i] - max);
 }
 
-// A row of float32 that lies together.
+// A contiguous row of float32.
 void softmax_run(const float* x, float* y, int64_t n) {
   float max = -kInfinity;
   double sum = 0;
