@@ -99,7 +99,7 @@ CacheState::CacheState(int32_t n_threads, uint64_t evicted, double share)
   }
   const uint64_t all = evicted * n;
   if (!all) return;
-  others_ = aligned_memory(all, "other layers' tensors");
+  others_ = AlignedMemory(all, "other layers' tensors");
   std::memset(others_.get(), 1, all);  // pages of zeros might be one page
 }
 
@@ -147,7 +147,7 @@ double measured_cold_share(uint64_t bytes, int32_t n_threads) {
   const uint64_t near = 2 * own * static_cast<uint64_t>(pool->n_threads());
   if (!own || !last || bytes <= near) return 0;
   if (bytes > 2 * last) return 1;
-  const AlignedMemory memory = aligned_memory(bytes, "a copy of the network's tensors");
+  const AlignedMemory memory(bytes, "a copy of the network's tensors");
   auto* const data = static_cast<uint8_t*>(memory.get());
   std::memset(data, 1, bytes);
   const auto best = [](auto&& pass) {

@@ -3,8 +3,6 @@
 #ifndef DOVETAIL_BINDINGS_GUARDED_HPP
 #define DOVETAIL_BINDINGS_GUARDED_HPP
 
-#include <sys/mman.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -13,26 +11,38 @@
 
 #include "runtime/host.hpp"
 #include "runtime/layout.hpp"
+#include "runtime/memory.hpp"
+#include "runtime/status.hpp"
 
 namespace dovetail {
 
-struct AlignedFree {
-  void operator()(void* memory) const { std::free(memory); }
-};
-using AlignedMemory = std::unique_ptr<uint8_t, AlignedFree>;
+// At least one byte, aligned as tensors on any device are. Large ones are mapped as the memory of engines is, on huge pages
+// of their own: on pages that were in use before, a kernel takes up to a tenth longer than it does there.
+class AlignedMemory {
+ public:
+  AlignedMemory() = default;
+  // Throws Failure (DT_OUT_OF_MEMORY) naming `what`.
+  AlignedMemory(uint64_t bytes, const std::string& what) {
+    constexpr uint64_t kHugePage = uint64_t{2} << 20;
+    if (bytes >= kHugePage) {
+      large_ = Memory(bytes, what.c_str());
+      return;
+    }
+    const uint64_t rounded = round_up(bytes ? bytes : 1, kDeviceAlignment);
+    small_.reset(static_cast<uint8_t*>(std::aligned_alloc(kDeviceAlignment, rounded)));
+    if (!small_) throw status::out_of_memory(what.c_str(), bytes);
+  }
 
-// At least one byte, aligned as tensors on any device are, and on huge pages where it fills one, as the memory of
-// engines is: with others a kernel takes longer than it does there. Throws Failure (DT_OUT_OF_MEMORY) naming `what`.
-inline AlignedMemory aligned_memory(uint64_t bytes, const std::string& what) {
-  constexpr uint64_t kHugePage = uint64_t{2} << 20;
-  const uint64_t alignment = bytes < kHugePage ? kDeviceAlignment : kHugePage;
-  void* memory = bytes <= kMaxBytes ? std::aligned_alloc(alignment, round_up(bytes ? bytes : 1, alignment)) : nullptr;
-  if (!memory) throw Failure{DT_OUT_OF_MEMORY, "no memory for " + what + " of " + std::to_string(bytes) + " bytes", {}};
-#if defined(MADV_HUGEPAGE)
-  if (alignment == kHugePage) ::madvise(memory, round_up(bytes, alignment), MADV_HUGEPAGE);
-#endif
-  return AlignedMemory(static_cast<uint8_t*>(memory));
-}
+  explicit operator bool() const { return get() != nullptr; }
+  uint8_t* get() const { return small_ ? small_.get() : large_.data(); }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<uint8_t, Free> small_;
+  Memory large_;
+};
 
 // `bytes` bytes with a zone before and behind them. The zone behind begins at the very next byte.
 class Guarded {
@@ -41,12 +51,12 @@ class Guarded {
 
   Guarded() = default;
   Guarded(uint64_t bytes, const std::string& what)
-      : memory_(aligned_memory(bytes <= kMaxBytes ? bytes + kBefore + kBehind : bytes, what)), bytes_(bytes) {
+      : memory_(bytes <= kMaxBytes ? bytes + kBefore + kBehind : bytes, what), bytes_(bytes) {
     std::memset(memory_.get(), kUntouched, kBefore);
     std::memset(data() + bytes_, kUntouched, kBehind);
   }
 
-  explicit operator bool() const { return memory_ != nullptr; }
+  explicit operator bool() const { return static_cast<bool>(memory_); }
   uint8_t* data() const { return memory_.get() + kBefore; }
   uint64_t bytes() const { return bytes_; }
   // With the zones: what a copy on another device takes.

@@ -248,7 +248,7 @@ class StepMemory {
     packed_bytes = packed_source_ ? packed_source_->bytes() : 0;
     if (!packed_bytes) return;
     if (reinterpret_cast<uintptr_t>(packed_source_->data()) % kAlignment != 0) {  // bytes objects of Python
-      packed_copy_ = aligned_memory(packed_bytes, "packed constants");
+      packed_copy_ = AlignedMemory(packed_bytes, "packed constants");
       std::memcpy(packed_copy_.get(), packed_source_->data(), packed_bytes);
     }
     packed_sum_ = checksum(host_packed(), packed_bytes);
