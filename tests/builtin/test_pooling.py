@@ -10,9 +10,10 @@ import dovetail as trt
 from dovetail.core.errors import DTypeError, ShapeError
 from dovetail.core.expr import constraints, input_dim
 from dovetail.core.types import FLOATS, DataType
-from dovetail.machine.testing import Case, check
+from dovetail.machine.testing import Case, check, check_case
 from dovetail.plugins import PaddingMode
 from dovetail.plugins.padding import pooling_extent
+from dovetail.registry.loader import default_registry
 
 TYPES = (*FLOATS, DataType.INT8)
 THREE, TWO, ONE = (3, 3), (2, 2), (1, 1)
@@ -39,15 +40,16 @@ CASES += [
     Case("windows in the padding", x=(1, 1, 6, 6), type=1, window_size_nd=THREE, stride_nd=TWO, pre_padding=(3, 3),
          post_padding=TWO, dtypes=TYPES),
     # Rows that are joined in registers, of several vectors and a part, with outputs that reach outside on both sides.
-    Case("long rows, by two", x=(1, 3, 9, 75), window_size_nd=THREE, stride_nd=TWO, pre_padding=ONE, post_padding=ONE),
+    Case("long rows, by two", x=(1, 3, 9, 75), window_size_nd=THREE, stride_nd=TWO, pre_padding=ONE, post_padding=ONE,
+         dtypes=FLOATS),
     Case("long rows, by two, average", x=(2, 3, 8, 66), type=1, window_size_nd=(2, 4), stride_nd=TWO,
-         pre_padding=(1, 3)),
+         pre_padding=(1, 3), dtypes=FLOATS),
     Case("long rows, by one", x=(1, 2, 12, 37), type=1, window_size_nd=(5, 5), pre_padding=TWO, post_padding=TWO,
-         average_count_excludes_padding=False),
+         average_count_excludes_padding=False, dtypes=FLOATS),
     Case("long rows, by three", x=(1, 2, 7, 50), window_size_nd=(8, 16), stride_nd=(1, 3), pre_padding=(7, 15),
-         post_padding=(7, 15)),
+         post_padding=(7, 15), dtypes=FLOATS),
     Case("more rows than are joined at once", x=(1, 2, 20, 40), window_size_nd=(9, 3), stride_nd=TWO),
-    Case("many channels, by two", x=(1, 33, 6, 21), type=1, window_size_nd=TWO, stride_nd=TWO),
+    Case("many channels, by two", x=(1, 33, 6, 21), type=1, window_size_nd=TWO, stride_nd=TWO, dtypes=FLOATS),
     Case("max pool of a residual network", x=(8, 64, 112, 112), window_size_nd=THREE, stride_nd=TWO, pre_padding=ONE,
          post_padding=ONE, bench=True),
     Case("average pool of a residual network", x=(8, 2048, 7, 7), type=1, window_size_nd=(7, 7), bench=True),
@@ -113,6 +115,16 @@ def test_nan_stays_nan(compute):
     x = np.array([[[1, np.nan, 3, 4.0]]])
     y = compute("Pooling", x, window_size_nd=(1, 2), stride_nd=(1, 2))
     assert np.isnan(y[0, 0]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("kind", [0, 1])
+def test_nan_and_infinities_within_a_vector(kind, dtype):
+    x = np.random.default_rng(4).standard_normal((1, 17, 6, 40)).astype(np.float32)
+    x[0, 2, 3, 5], x[0, 3, 1, 9], x[0, 16, 4, 38], x[0, 4] = np.nan, np.inf, -np.nan, -np.inf
+    case = Case("not finite", x=x, type=kind, window_size_nd=THREE, stride_nd=TWO, pre_padding=ONE)
+    with np.errstate(invalid="ignore"):
+        assert check_case(default_registry(), "Pooling@1", case, dtype) > 0
 
 
 def test_int8_averages_round_to_even(compute):

@@ -8,7 +8,7 @@
 
 #include "cpu_kernels.hpp"
 #include "kernels/reduce/fold.hpp"
-#include "kernels/simd/convert.hpp"
+#include "kernels/simd/halves.hpp"
 #include "kernels/simd/math.hpp"
 
 namespace DT_ISA {
@@ -174,8 +174,8 @@ void pool(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) 
   }
 }
 
-// Short windows of float32, maxima or averages: a row of the windows' rows joined in registers, with cells outside of x
-// on both sides of it, so that no output is a case of its own.
+// Short windows of floats, maxima or averages: a row of the windows' rows joined in registers, with cells outside of x
+// on both sides of it, so that no output is a case of its own. T is the type of x and y; what is joined is float32.
 constexpr int64_t kMostNearRows = 8, kMostNearTaps = 16;
 
 int64_t near_cells(const PoolAxis& width) {
@@ -190,21 +190,21 @@ int64_t near_floats(const PoolAxis& width, int lanes) {
 
 bool is_near(const PoolingArgs& args, int lanes) {
   const PoolAxis &depth = args.axis[0], &height = args.axis[1], &width = args.axis[2];
-  return args.x_type == kF32 && args.y_type == kF32 && (args.kind == kPoolMax || args.kind == kPoolAverage) &&
+  return args.x_type != kI8 && args.y_type == args.x_type && (args.kind == kPoolMax || args.kind == kPoolAverage) &&
          depth.window == 1 && depth.stride == 1 && depth.before == 0 && depth.in == depth.out && width.before >= 0 &&
          height.window <= kMostNearRows && width.window <= kMostNearTaps && args.scale == 1.0f &&
          near_floats(width, lanes) <= pool_scratch(width.in * lanes, width.out * lanes);
 }
 
-template <class Op>
-VecF joined_at(const float* row, int64_t step, int64_t n_rows, int64_t i) {
+template <class Op, class T>
+VecF joined_at(const T* row, int64_t step, int64_t n_rows, int64_t i) {
   VecF v = load(row + i);
   for (int64_t r = 1; r < n_rows; ++r) v = Op::vector(v, load(row + r * step + i));
   return v;
 }
 
-template <class Op>
-void join_near_rows(const float* row, int64_t step, int64_t n_rows, int64_t n, float* to) {
+template <class Op, class T>
+void join_near_rows(const T* row, int64_t step, int64_t n_rows, int64_t n, float* to) {
   int64_t i = 0;
   if (n_rows == 2) {
     for (; i + kLanes <= n; i += kLanes) store(to + i, joined_at<Op>(row, step, 2, i));
@@ -214,8 +214,8 @@ void join_near_rows(const float* row, int64_t step, int64_t n_rows, int64_t n, f
     for (; i + kLanes <= n; i += kLanes) store(to + i, joined_at<Op>(row, step, n_rows, i));
   }
   for (; i < n; ++i) {
-    float v = row[i];
-    for (int64_t r = 1; r < n_rows; ++r) v = Op::scalar(v, row[r * step + i]);
+    float v = value_of(row[i]);
+    for (int64_t r = 1; r < n_rows; ++r) v = Op::scalar(v, value_of(row[r * step + i]));
     to[i] = v;
   }
 }
@@ -234,15 +234,15 @@ inline VecF every_other(const float* p) {
 }
 
 // Along a row: y[o] from the cells o * stride and so on of it, where averages are multiplied by a factor of each output.
-template <class Op, int lanes>
-void join_near_taps(const PoolAxis& width, const float* row, const float* factors, float factor, float* y) {
+template <class Op, int lanes, class T>
+void join_near_taps(const PoolAxis& width, const float* row, const float* factors, float factor, T* y) {
   const int64_t stride = width.stride, window = width.window;
   if constexpr (lanes == 16) {
     for (int64_t o = 0; o < width.out; ++o, row += stride * lanes, y += lanes) {
       for (int v = 0; v < lanes; v += kLanes) {
         VecF all = load(row + v);
         for (int64_t t = 1; t < window; ++t) all = Op::vector(all, load(row + t * lanes + v));
-        store(y + v, factors ? all * (factors[o] * factor) : all);
+        store_lanes(y + v, kLanes, factors ? all * (factors[o] * factor) : all);
       }
     }
     return;
@@ -262,11 +262,11 @@ void join_near_taps(const PoolAxis& width, const float* row, const float* factor
   for (; o < width.out; ++o) {
     float all = row[o * stride];
     for (int64_t t = 1; t < window; ++t) all = Op::scalar(all, row[o * stride + t]);
-    y[o] = factors ? all * (factors[o] * factor) : all;
+    set_value(y + o, factors ? all * (factors[o] * factor) : all);
   }
 }
 
-template <class Op, int lanes>
+template <class Op, int lanes, class T>
 void pool_near(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) {
   const PoolAxis &height = args.axis[1], &width = args.axis[2];
   const int64_t in = width.in * lanes, cells = near_cells(width) * lanes;
@@ -281,12 +281,12 @@ void pool_near(const PoolingArgs& args, int64_t first, int64_t last, float* scra
     const int64_t h = item % height.out, plane = item / height.out;
     const int64_t low = low_cell(height, h), n_rows = high_cell(height, h) - low;
     if (n_rows > 0) {
-      join_near_rows<Op>(static_cast<const float*>(args.x) + (plane * height.in + low) * in, in, n_rows, in, inside);
+      join_near_rows<Op>(static_cast<const T*>(args.x) + (plane * height.in + low) * in, in, n_rows, in, inside);
     } else {
       for (int64_t i = 0; i < in; ++i) inside[i] = Op::kIdentity;
     }
     const float factor = 1.0f / static_cast<float>(counted_cells(height, h, args.excludes_padding));
-    float* const y = static_cast<float*>(args.y) + item * width.out * lanes;
+    T* const y = static_cast<T*>(args.y) + item * width.out * lanes;
     join_near_taps<Op, lanes>(width, row, factors, factor, y);
   }
 }
@@ -294,8 +294,12 @@ void pool_near(const PoolingArgs& args, int64_t first, int64_t last, float* scra
 template <int lanes>
 void pool_any(const PoolingArgs& args, int64_t first, int64_t last, float* scratch) {
   if (!is_near(args, lanes)) return pool<lanes>(args, first, last, scratch);
-  const auto run = args.kind == kPoolMax ? pool_near<MaxOp, lanes> : pool_near<SumOp, lanes>;
-  run(args, first, last, scratch);
+  const auto run_as = [&](auto kind) {
+    typedef decltype(kind) T;
+    const auto run = args.kind == kPoolMax ? pool_near<MaxOp, lanes, T> : pool_near<SumOp, lanes, T>;
+    run(args, first, last, scratch);
+  };
+  args.x_type == kF32 ? run_as(0.0f) : args.x_type == kF16 ? run_as(Half{}) : run_as(Bfloat{});
 }
 
 constexpr int64_t kPoolBytes = 64;
