@@ -1,7 +1,9 @@
-"""Zeros around the input of a convolution or an average become the layer's own padding.
+"""Zeros around the input of a convolution or an average become its own padding, which is less where outputs are cut.
 
 A convolution pads with zeros itself. An average over a padded input counts the cells of the padding, so it must not
 have padding of its own that it does not count; a maximum sees zeros where its own padding does not count, and stays.
+Causal convolutions are often written with padding on both sides and a slice that leaves out the last outputs: these are
+not computed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,35 @@ def fold_padding(graph: Any, build: Any) -> Any:
     for layer in edit.layers():
         if is_op(layer, "Convolution") or is_op(layer, "Pooling"):
             _fold(edit, layer)
+        elif is_op(layer, "Slice", mode="STRICT_BOUNDS"):
+            _cut(edit, layer)
     return edit.finish()
+
+
+def _cut(edit: Rewrites, layer: Any) -> None:
+    """Let a convolution not compute what the slice that alone takes its result leaves out at the edges."""
+    x, y = layer.inputs[0], layer.outputs[0]
+    before = None if x is None else x.producer
+    if not is_op(before, "Convolution", padding_mode="EXPLICIT_ROUND_DOWN") or edit.only_taker(x) is not layer:
+        return
+    if any(tensor is not None for tensor in layer.inputs[1:]) or set(layer.values["stride"]) != {1}:
+        return
+    n, start = len(before.values["kernel_size_nd"]), layer.values["start"]
+    left_out = [(a - b).value for a, b in zip(x.dims, y.dims, strict=True)]
+    if any(left_out[:-n]) or None in left_out or not edit.may_change([before, layer]):
+        return
+    fields = {}
+    ends = [more - first for more, first in zip(left_out, start, strict=True)]
+    for name, outputs in (("pre_padding", start), ("post_padding", ends)):
+        own, steps = (before.values[field] or (other,) * n for field, other in ((name, 0), ("stride_nd", 1)))
+        fields[name] = tuple(a - cut * step for a, cut, step in zip(own, outputs[-n:], steps, strict=True))
+        if min(fields[name]) < 0:
+            return
+    made = edit.try_substitute(layer, before.spec.id, before.inputs, **{**before.values, **fields})
+    if made is not None:
+        made.name = before.name
+        edit.note("outputs that are cut off are not computed", made)
+        edit.remove_unused([before])
 
 
 def _fold(edit: Rewrites, layer: Any) -> None:

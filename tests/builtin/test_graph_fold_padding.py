@@ -105,3 +105,61 @@ def test_padding_that_is_an_output_stays_for_it():
     n.out(y, conv(n, y))
     assert n.ops() == ["Activation", "Padding", "Convolution"]
     n.same()
+
+
+CUT = [  # in front and behind of what is cut off, and the padding that is left
+    ("behind", (0, 0), (0, 2), {"pre_padding": (1, 2), "post_padding": (1, 2)}, ((1, 2), (1, 0))),
+    ("in front", (1, 1), (1, 2), {"pre_padding": (1, 2), "post_padding": (1, 2)}, ((0, 1), (1, 1))),
+    ("strides", (0, 0), (0, 1), {"pre_padding": (0, 0), "post_padding": (0, 5), "stride_nd": (2, 3)}, ((0, 0), (0, 2))),
+    (
+        "dilation",
+        (0, 1),
+        (0, 4),
+        {"pre_padding": (0, 4), "post_padding": (0, 4), "dilation_nd": (1, 2)},
+        ((0, 3), (0, 1)),
+    ),
+]
+
+
+def cut(n, x, start=(0, 0), less=(0, 1), channels=0, stride=1, **fields):
+    dims = (2, x.shape[1] - channels, *(extent - left for extent, left in zip(x.shape[2:], less, strict=True)))
+    return n.add("Slice", x, start=(0, channels, *start), shape=dims, stride=(1, 1, 1, stride), **fields, name="cut")
+
+
+@pytest.mark.parametrize(("name", "start", "less", "fields", "left"), CUT, ids=[row[0] for row in CUT])
+def test_outputs_that_are_cut_off_are_not_computed(name, start, less, fields, left):
+    n = Net()
+    n.out(n.unary("COS", cut(n, conv(n, n.relu(n.x(2, 4, 6, 7)), **fields), start, less)))
+    graph = n.graph()
+    made = next(layer for layer in graph.layers if layer.spec.name == "Convolution")
+    assert (made.values["pre_padding"], made.values["post_padding"]) == left and len(graph.layers) == 3
+    assert any(note.startswith("outputs that are cut off are not computed") for note in graph.notes)
+    n.same()
+
+
+PADDED = {"pre_padding": (1, 1), "post_padding": (1, 1)}
+NOT_CUT = [
+    ("more than the padding", lambda n, x: cut(n, conv(n, x, **PADDED), less=(0, 2))),
+    ("more than the padding in front", lambda n, x: cut(n, conv(n, x, **PADDED), start=(0, 2), less=(0, 2))),
+    ("channels too", lambda n, x: cut(n, conv(n, x, **PADDED), channels=1)),
+    ("beyond the edge", lambda n, x: cut(n, conv(n, x, **PADDED), start=(0, 1), mode=trt.SampleMode.CLAMP)),
+    ("every other output", lambda n, x: cut(n, conv(n, x, **PADDED), less=(0, 4), stride=2)),
+    ("same padding", lambda n, x: cut(n, conv(n, x, **PADDED, padding_mode=SAME))),
+    ("a maximum", lambda n, x: cut(n, pool(n, x, "MAX", **PADDED))),
+]
+
+
+@pytest.mark.parametrize(("name", "layers"), NOT_CUT, ids=[name for name, _ in NOT_CUT])
+def test_outputs_that_padding_does_not_make_are_cut_off_as_before(name, layers):
+    n = Net()
+    n.out(n.unary("COS", layers(n, n.relu(n.x(2, 4, 6, 7)))))
+    assert "Slice" in n.ops()
+    n.same()
+
+
+def test_all_outputs_are_computed_for_another_layer_that_takes_them():
+    n = Net()
+    y = conv(n, n.relu(n.x(2, 4, 6, 7)), **PADDED)
+    n.out(n.unary("COS", cut(n, y)), n.unary("SIN", y))
+    assert "Slice" in n.ops()
+    n.same()
