@@ -23,6 +23,7 @@ REWRITES = {
     "merge_moves": 1,
     "cancel_moves": 1,
     "compute_before_reshapes": 1,
+    "keep_unit_axes": 1,
     "move_into_products": 1,
     "fold_into_weights": 1,
     "fold_padding": 1,

@@ -364,18 +364,18 @@ def _sums(node, x, window):
 
 
 def _pooled(node, x, window, type, **fields):
-    """A Pooling layer; a window in one dim gets a second one."""
+    """A Pooling layer; a window in one dim gets another in front of it, as in convolutions."""
     one = len(window.kernel) == 1
     if len(window.kernel) > 3:
         raise node.fail("windows have one, two or three dims", window=window.kernel)
     lists = {
-        "window_size_nd": window.kernel + (1,) * one,
-        "stride_nd": window.strides + (1,) * one,
-        "pre_padding": window.before + (0,) * one,
-        "post_padding": window.after + (0,) * one,
+        "window_size_nd": (1,) * one + window.kernel,
+        "stride_nd": (1,) * one + window.strides,
+        "pre_padding": (0,) * one + window.before,
+        "post_padding": (0,) * one + window.after,
     }
     y = cast(node, x, DataType.FLOAT) if x.dtype not in FLOATS else x
-    y = node.add("Unsqueeze", [y, numpy.array([3])]) if one else y
+    y = node.add("Unsqueeze", [y, numpy.array([2])]) if one else y
     y = node.add("Pooling", [y], type=type, padding_mode=window.mode, **lists, **fields)
-    y = node.add("Squeeze", [y, numpy.array([3])]) if one else y
+    y = node.add("Squeeze", [y, numpy.array([2])]) if one else y
     return cast(node, y, x.dtype)
