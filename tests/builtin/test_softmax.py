@@ -13,6 +13,9 @@ CASES = [
     Case("last axis, odd length", x=(3, 1001), axes=2, dtypes=FLOATS, low=-9, high=9),
     Case("short rows", x=(130, 7), axes=2, dtypes=FLOATS),
     Case("rows of middling length", x=(9, 300), axes=2, dtypes=FLOATS),
+    Case("rows of whole vectors", x=(6, 128), axes=2, dtypes=FLOATS, low=-9, high=9),
+    Case("rows of one vector and an element", x=(5, 17), axes=2, dtypes=FLOATS, low=-9, high=9),
+    Case("rows of an element less than vectors", x=(5, 63), axes=2, dtypes=FLOATS, low=-9, high=9),
     Case("long rows", x=(2, 70001), axes=2, dtypes=FLOATS, low=-9, high=9),
     Case("middle axis, strided inside", x=(2, 19, 70), axes=2, dtypes=FLOATS),
     Case("many columns", x=(100, 301), axes=1, dtypes=FLOATS),
@@ -32,10 +35,10 @@ test_kernels = check("SoftMax@1", CASES)
 
 
 @pytest.mark.parametrize("axes", [1, 2])
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf])
 def test_what_has_no_sum_is_nan(axes, value):
     x = np.zeros((20, 30), np.float32)
-    x[7, 9] = value
+    x[7, 9] = x[8, 29] = value
     with np.errstate(invalid="ignore"):
         assert check_case(default_registry(), "SoftMax@1", Case("nan", x=x, axes=axes)) > 0
 

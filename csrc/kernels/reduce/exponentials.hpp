@@ -32,12 +32,7 @@ static inline float set_exponentials(const float* x, float max, float* e, int64_
     even += a;
     store_lanes(e + i, left, a);
   }
-  float lanes[kLanes];
-  store(lanes, even + odd);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
-  }
-  return lanes[0];
+  return fold_lanes<SumOp>(even + odd);
 }
 
 }  // namespace DT_ISA

@@ -17,23 +17,55 @@ static inline float min_f(float a, float v) { return (v < a) | (v != v) ? v : a;
 struct SumOp {
   static constexpr float kIdentity = 0.0f;
   static float scalar(float a, float v) { return a + v; }
-  static VecF vector(VecF a, VecF v) { return a + v; }
+  template <class Vec>
+  static Vec vector(Vec a, Vec v) {
+    return a + v;
+  }
 };
 struct ProdOp {
   static constexpr float kIdentity = 1.0f;
   static float scalar(float a, float v) { return a * v; }
-  static VecF vector(VecF a, VecF v) { return a * v; }
+  template <class Vec>
+  static Vec vector(Vec a, Vec v) {
+    return a * v;
+  }
 };
 struct MaxOp {
   static constexpr float kIdentity = -kInfinity;
   static float scalar(float a, float v) { return max_f(a, v); }
-  static VecF vector(VecF a, VecF v) { return (v > a) | (v != v) ? v : a; }
+  template <class Vec>
+  static Vec vector(Vec a, Vec v) {
+    return (v > a) | (v != v) ? v : a;
+  }
 };
 struct MinOp {
   static constexpr float kIdentity = kInfinity;
   static float scalar(float a, float v) { return min_f(a, v); }
-  static VecF vector(VecF a, VecF v) { return (v < a) | (v != v) ? v : a; }
+  template <class Vec>
+  static Vec vector(Vec a, Vec v) {
+    return (v < a) | (v != v) ? v : a;
+  }
 };
+
+// All lanes of a vector, its halves joined until one is left. They stay in registers: what is stored as a vector and read
+// by lanes waits until the store is done, which is most of the time of a short row.
+template <class Op>
+static inline float fold_lanes(VecF v) {
+#if defined(__AVX512F__)
+  const auto eight = Op::vector(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
+                                __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
+#else
+  const VecF eight = v;
+#endif
+#if defined(__AVX2__)
+  const auto four =
+      Op::vector(__builtin_shufflevector(eight, eight, 0, 1, 2, 3), __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
+#else
+  const VecF four = eight;
+#endif
+  const auto two = Op::vector(four, __builtin_shufflevector(four, four, 2, 3, 0, 1));
+  return Op::scalar(two[0], two[1]);
+}
 
 // At most about a thousand elements.
 template <class Op>
@@ -47,14 +79,9 @@ static inline float fold_block(const float* x, int64_t n) {
     d = Op::vector(d, load(x + i + 3 * kLanes));
   }
   for (; i + kLanes <= n; i += kLanes) a = Op::vector(a, load(x + i));
-  a = Op::vector(Op::vector(a, b), Op::vector(c, d));
-  float lanes[kLanes];
-  store(lanes, a);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) lanes[k] = Op::scalar(lanes[k], lanes[k + half]);
-  }
-  for (; i < n; ++i) lanes[0] = Op::scalar(lanes[0], x[i]);
-  return lanes[0];
+  float all = fold_lanes<Op>(Op::vector(Op::vector(a, b), Op::vector(c, d)));
+  for (; i < n; ++i) all = Op::scalar(all, x[i]);
+  return all;
 }
 
 static inline double sum_of(const float* x, int64_t n) {
