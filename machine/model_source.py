@@ -13,7 +13,7 @@ from dovetail.machine.logger import ILogger, Severity
 from dovetail.machine.network import INetworkDefinition
 from dovetail.machine.onnx import OnnxParser
 from dovetail.machine.onnx.types import carried, carried_inputs, is_lacking
-from dovetail.machine.plan import ALIGNMENT
+from dovetail.machine.plan import ALIGNMENT, read_file
 from dovetail.registry.loader import default_registry
 
 _FOREIGN = (b"ftrt", b"ptrt")  # engines of TensorRT, for which the loader of plans has an error message
@@ -33,8 +33,7 @@ class Source:
                 raise FileNotFoundError(f"there is no model or plan '{self.path}'")
             if self.path.is_dir():
                 raise IsADirectoryError(f"'{self.path}' is a folder; a model or a plan is a file")
-            with self.path.open("rb") as file:
-                head = file.read(16)
+            head = read_file(self.path, 16)
         else:
             head = self._head()
         self.is_plan = _starts_as_plan(head) or head[:4] in _FOREIGN

@@ -78,8 +78,8 @@ def _umask() -> int:
     return mask
 
 
-def read_file(path: str | Path) -> bytes:
-    """The contents of a regular file.
+def read_file(path: str | Path, n_bytes: int = -1) -> bytes:
+    """The contents of a regular file, or its first bytes.
 
     Raises:
         PlanCorrupt: it is a directory, a FIFO or a device. OSError: it cannot be read.
@@ -87,7 +87,7 @@ def read_file(path: str | Path) -> bytes:
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise PlanCorrupt(f"'{path}' is not a regular file")
-        return file.read()
+        return file.read(n_bytes)
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,25 @@ def check_is_plan(plan: Any) -> None:
         ) from None
 
 
+def check_is_whole(plan: Any) -> None:
+    """Raise PlanCorrupt if a plan that `read_plan` can read is not what its checksum was made of."""
+    data = bytearray(read_file(plan) if isinstance(plan, (str, Path)) else plan)
+    at = data.find(_BLANK[: -_CHECKSUM_DIGITS - 1]) + len(_BLANK) - _CHECKSUM_DIGITS - 1
+    found = bytes(data[at : at + _CHECKSUM_DIGITS])
+    data[at : at + _CHECKSUM_DIGITS] = b"0" * _CHECKSUM_DIGITS
+    wanted = _native.checksum(data)
+    if found != wanted.encode():
+        raise PlanCorrupt(
+            "this plan is damaged, and no engine loads it",
+            facts=[("its checksum", found.decode("latin-1")), ("that of its bytes", wanted)],
+            hint="Build it again, or take another copy.",
+        )
+
+
 def read_plan(plan: Any) -> dict[str, Any]:
     """The plan's JSON document, for people and tools, with the build report as `report`.
 
-    An engine reads the file by itself and checks much more.
+    Its checksum is not looked at: `check_is_whole`. An engine reads the file by itself and checks much more.
 
     Raises:
         PlanCorrupt: not a plan, or damaged in its header.

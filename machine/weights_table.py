@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from dovetail.core.errors import PlanCorrupt
+from dovetail.core.errors import DefinitionError, PlanCorrupt
 from dovetail.core.types import DataType
 from dovetail.machine.report import steps_of
 
@@ -15,10 +16,11 @@ def weights_text(document: dict[str, Any], layer: str | None = None) -> str:
 
     Raises:
         PlanCorrupt: the table cannot be read. The plan itself may run all the same.
+        DefinitionError: no layer of that name has weights.
     """
-    if "weights" not in document:
-        return f"plan '{document['name']}' does not say where its constants are from: it is of an earlier version"
     try:
+        if "weights" not in document:
+            return f"plan '{document['name']}' does not say where its constants are from: it is of an earlier version"
         return "\n".join(_lines(document, layer))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         text = "the table of weights of this plan cannot be read"
@@ -35,12 +37,25 @@ def _lines(document: dict[str, Any], layer: str | None) -> list[str]:
     for index, row in enumerate(rows):
         if row["how"] == "given" and layer in (None, row["layer"]):
             found.setdefault((row["layer"], row["role"]), set()).update(_behind(index, made_of))
+    if layer is not None and not found:
+        raise _no_weights(layer, sorted({row["layer"] for row in rows if row["how"] == "given"}))
     steps = list(steps_of(document["steps"]))
     lines = [f"plan '{document['name']}'  {len(found)} weights"]
     return lines + [
         f"  {name} {role}: {_way(document, steps, [rows[index] for index in sorted(reached)])}"
         for (name, role), reached in found.items()
     ]
+
+
+def _no_weights(layer: str, names: list[str]) -> DefinitionError:
+    near = difflib.get_close_matches(layer, names, n=3, cutoff=0.5)
+    return DefinitionError(
+        f"no layer '{layer}' of this plan has weights",
+        facts=[("nearest", ", ".join(near))] if near else [],
+        hint="Without a name, those of all layers are shown.",
+        got=layer,
+        expected=names,
+    )
 
 
 def _behind(start: int, made_of: list[list[int]]) -> set[int]:

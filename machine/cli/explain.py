@@ -8,8 +8,8 @@ import json
 import os
 from pathlib import Path
 
-from dovetail.core.errors import PlanCorrupt
-from dovetail.machine.plan import read_plan
+from dovetail.core.errors import DefinitionError, PlanCorrupt
+from dovetail.machine.plan import check_is_whole, read_plan
 from dovetail.machine.report import report_text
 from dovetail.machine.weights_table import weights_text
 
@@ -17,8 +17,9 @@ from dovetail.machine.weights_table import weights_text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("plan", help="file of a plan")
     parser.add_argument("layer", nargs="?", help="name of one layer: everything that is known of it")
-    parser.add_argument("--weights", action="store_true", help="where weights lie, and how they came there")
-    parser.add_argument("--json", action="store_true", help="the plan's document as JSON")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--weights", action="store_true", help="where weights are stored, and how they were made")
+    shown.add_argument("--json", action="store_true", help="the document of the whole plan as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
         raise _no_file(Path(args.plan))
     if os.path.isdir(args.plan):
         raise PlanCorrupt(f"'{args.plan}' is a folder; a plan is a file", got=args.plan)
+    if args.json and args.layer is not None:
+        raise DefinitionError("--json prints the whole plan, not a layer", hint="Leave out the name.", got=args.layer)
     document = read_plan(args.plan)
     if args.json:
         print(json.dumps(document, indent=1))
@@ -33,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         print(weights_text(document, args.layer))
     else:
         print(report_text(document, args.layer))
+    check_is_whole(args.plan)  # last: what a damaged plan still says may tell where it is from
     return 0
 
 

@@ -131,6 +131,34 @@ def test_an_unknown_layer_is_named_with_what_is_near(ask, plan):
     assert "nearest" not in str(error.value)
 
 
+def test_a_damaged_plan_is_shown_and_named(ask, plan, tmp_path):
+    assert ask("explain", plan)[0] == 0
+    whole = plan.read_bytes()
+    for name, damaged in (("flipped", whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]), ("longer", whole + b" ")):
+        (tmp_path / name).write_bytes(damaged)
+        for options in ([], ["--weights"], ["--json"]):
+            status, out, err = ask("explain", tmp_path / name, *options)
+            assert status == 1 and out
+            assert err.startswith("PlanCorrupt: this plan is damaged, and no engine loads it
+  its checksum")
+
+
+def test_options_that_do_not_go_together_are_refused(ask, plan):
+    status, _, err = ask("explain", plan, "nothing like it", "--weights")
+    assert status == 1 and err.startswith("DefinitionError: no layer 'nothing like it' of this plan has weights")
+    status, _, err = ask("explain", plan, "nothing like it", "--json")
+    assert status == 1 and err.startswith("DefinitionError: --json prints the whole plan, not a layer")
+    assert ask("explain", plan, "--json", "--weights")[0] == 2
+
+
+def test_a_plan_without_what_is_asked_for_is_named(ask, tmp_path):
+    for document in ("{}", "[1]"):
+        header = f'{{"__metadata__":{{"format":"dovetail.plan","checksum":"{"0" * 16}","plan":"{document}"}}}}'.encode()
+        (tmp_path / "odd.plan").write_bytes(len(header).to_bytes(8, "little") + header)
+        status, _, err = ask("explain", tmp_path / "odd.plan", "--weights")
+        assert status == 1 and err.startswith("PlanCorrupt: "), err
+
+
 def test_files_that_are_not_plans_are_named(ask, tmp_path):
     model = model_of([("Add", ["x", "x"], ["y"], {})], [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])])
     onnx.save(model, tmp_path / "model.plan")
