@@ -150,7 +150,7 @@ def check_is_plan(plan: Any) -> None:
     if isinstance(plan, (str, os.PathLike)):
         return
     try:
-        memoryview(plan)
+        view = memoryview(plan)
     except TypeError:
         raise DTypeError(
             f"a plan cannot be {plan!r:.200}",
@@ -158,6 +158,10 @@ def check_is_plan(plan: Any) -> None:
             hint="Pass what builder.build_serialized_network returned, or open(path, 'rb').read().",
             got=plan,
         ) from None
+    if not view.c_contiguous:
+        raise DTypeError(
+            "the bytes of a plan have gaps between them", hint="Pass bytes(plan), which is a copy without.", got=plan
+        )
 
 
 def check_is_whole(plan: Any) -> None:

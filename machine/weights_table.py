@@ -22,6 +22,8 @@ def weights_text(document: dict[str, Any], layer: str | None = None) -> str:
         if "weights" not in document:
             return f"plan '{document['name']}' does not say where its constants are from: it is of an earlier version"
         return "\n".join(_lines(document, layer))
+    except DefinitionError:
+        raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         text = "the table of weights of this plan cannot be read"
         raise PlanCorrupt(text, facts=[("because", f"{type(error).__name__}: {error}")]) from error

@@ -1,5 +1,6 @@
 """`dovetail.load`: a model or a plan as a function of arrays."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -220,6 +221,9 @@ def test_files_that_are_not_models_are_named(tmp_path):
         trt.load(None)
     with pytest.raises(IsADirectoryError):
         trt.load(tmp_path)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(errors.PlanCorrupt, match=r"pipe\.onnx' is not a regular file"):
+        trt.load(tmp_path / "pipe.onnx")
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(errors.DefinitionError, match=r"text\.onnx' cannot be imported"):
         trt.load(tmp_path / "text.onnx")

@@ -111,3 +111,12 @@ def test_thousands_of_layers_are_built_and_loaded():
     assert engine.num_layers == 3000
     y = engine.create_execution_context().run({"x": np.array([-1, 0, 1, 2], np.float32)})["y"]
     np.testing.assert_array_equal(y, [0, 0, 1, 2])
+
+
+def test_bytes_with_gaps_are_no_plan():
+    builder, network, config = chain_of(1)
+    plan = bytes(builder.build_serialized_network(network, config))
+    with trt.raise_on_error(True), pytest.raises(errors.DTypeError, match="gaps between them"):
+        load_engine(memoryview(plan)[::2])
+    with trt.raise_on_error(True), pytest.raises(errors.DTypeError, match="gaps between them"):
+        read_plan(memoryview(plan)[::2])

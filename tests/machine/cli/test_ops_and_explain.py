@@ -139,8 +139,7 @@ def test_a_damaged_plan_is_shown_and_named(ask, plan, tmp_path):
         for options in ([], ["--weights"], ["--json"]):
             status, out, err = ask("explain", tmp_path / name, *options)
             assert status == 1 and out
-            assert err.startswith("PlanCorrupt: this plan is damaged, and no engine loads it
-  its checksum")
+            assert err.startswith("PlanCorrupt: this plan is damaged, and no engine loads it\n  its checksum")
 
 
 def test_options_that_do_not_go_together_are_refused(ask, plan):
