@@ -24,8 +24,8 @@ namespace {
 constexpr uint64_t kCacheLine = 64;
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kSample = 32 << 20;  // enough to measure how fast memory is
-// Each speed is the best of so many passes over memory, and of more until this time is spent: of small networks a pass
-// is short, and other programs make five of them slow at once.
+// Each speed is the best of at least kPasses passes over memory, and of more until kPassing is spent: a pass over a small
+// network is short, and another program can slow down five of them.
 constexpr int kPasses = 5;
 constexpr std::chrono::milliseconds kPassing{40};
 

@@ -53,7 +53,7 @@ struct Call {
   std::string blob;                 // the bytes passed to emit
   Emitted given;                    // in front of them: the memory passed to give, if that came first
   std::vector<Memory> allocations;  // what alloc handed out
-  SharedMemory* shared = nullptr;   // where alloc takes memory for a piece of so many bytes; null: nowhere
+  SharedMemory* shared = nullptr;   // null, or where alloc takes a piece of exactly shared_bytes from
   uint64_t shared_bytes = 0;
   std::shared_ptr<void> origin;
   MemoryOwners* owners = nullptr;             // of the tensors of a run; null if they are not known

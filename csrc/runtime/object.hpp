@@ -118,7 +118,7 @@ struct BoundImplementation {
   // Any other failure than DT_UNSUPPORTED throws.
   bool fits(const Descs& descs, std::string* reason) const;
   void configure(const Descs& descs) const;
-  // What the row packs. Where that will probably take so many bytes, they come from `shared`, if it is given.
+  // What the row packs. If `shared` is given, memory of exactly `bytes` bytes comes from it.
   Emitted prepare(const Descs& descs, SharedMemory* shared = nullptr, uint64_t bytes = 0) const;
   uint64_t workspace(const Descs& descs, int32_t n_threads) const;
   // How many steps of the program the row computes on its result, whole layers only; 0 where it has no absorb.

@@ -140,7 +140,7 @@ ThreadOptions ThreadOptions::resolved() const {
 // does not run.
 struct ThreadPool::Team {
   struct Member {
-    alignas(kCacheLines) std::atomic<uint32_t> claimed{0};   // last epoch whose share somebody took; only grows
+    alignas(kCacheLines) std::atomic<uint32_t> claimed{0};   // last epoch whose share a thread claimed; only grows
     alignas(kCacheLines) std::atomic<uint32_t> finished{0};  // last epoch whose share the member computed
   };
   alignas(kCacheLines) std::atomic_flag taken = ATOMIC_FLAG_INIT;

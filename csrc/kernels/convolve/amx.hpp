@@ -3,7 +3,7 @@
 // outputs are copied once, in the order in which tiles want them, and multiplied by all panels of weights.
 // k runs over [tap][channel, up to whole blocks of 16] of a CHW16 tensor, and over [channel][row of taps][taps of that
 // row, up to whole eights] of a linear one.
-// Weights: [group][block of 16 maps][chunk of 32 k][pair of k][16 maps][2], zeros where there is no map or no k.
+// Weights: [group][block of 16 maps][chunk of 32 k][pair of k][16 maps][2], zeros behind the last map and the last k.
 #ifndef DOVETAIL_KERNELS_CONVOLVE_AMX_HPP
 #define DOVETAIL_KERNELS_CONVOLVE_AMX_HPP
 

@@ -14,7 +14,7 @@ constexpr int kMapBlocks = kLanes == 16 ? 2 : 1;
 constexpr int kOutputs = kLanes == 16 ? 14 : kLanes == 8 ? 6 : 2;
 static_assert(kOutputs * kMapBlocks * kVectors + kMapBlocks * kVectors < kRegisters, "sums stay in registers");
 // Of a 1x1 kernel that moves by one, where an input times one vector of weights is one instruction: as many sums of one
-// block of maps. 0: there is no such kernel.
+// block of maps. 0: none for this tile.
 constexpr int kPointwiseOutputs = kLanes == 16 ? 28 : 0;
 constexpr int kMostOutputs = kPointwiseOutputs > kOutputs ? kPointwiseOutputs : kOutputs;
 static_assert(kPointwiseOutputs + 1 < kRegisters, "sums stay in registers");

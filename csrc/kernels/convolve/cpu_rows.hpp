@@ -243,8 +243,8 @@ class ConvolveRow {
     return rounded(taps * (is_in_pairs() ? (w.channels + 1) / 2 : w.channels) * 4 * kernels_.tile);
   }
 
-  // Bytes of the copy of one output's inputs, of all taps; and how many outputs are copied at once: so many that weights
-  // are read rarely, and so few that the copy stays in a cache.
+  // Bytes of the copy of one output's inputs, of all taps; and how many outputs are copied at once: enough that
+  // weights are read rarely, and few enough that the copy stays in a cache.
   int64_t amx_output_bytes(const RawWeights& w) const {
     return AmxForm{{w.extent[1], w.extent[2]}, w.channels, is_stem()}.chunks() * 64;
   }
